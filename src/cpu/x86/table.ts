@@ -1,0 +1,319 @@
+/**
+ * Compiles the textual opcode tables into what the decoder walks: per map 256 slots, each slot a small array indexed
+ * by the selectors that the opcode really uses (mandatory prefix, ModRM.mod, .reg, .rm).
+ */
+import { MAP_0F38, ONE_BYTE, TWO_BYTE, VEX_GENERAL } from './opcodes.ts';
+import { SIMD_0F, SIMD_0F3A, SIMD_0F38, VEX_NAMES, X87 } from './opcodes-simd.ts';
+
+/** Conditions in encoding order, with the names objdump prints. */
+export const CONDITIONS = [
+  'o',
+  'no',
+  'b',
+  'ae',
+  'e',
+  'ne',
+  'be',
+  'a',
+  's',
+  'ns',
+  'p',
+  'np',
+  'l',
+  'ge',
+  'le',
+  'g',
+] as const;
+
+/** Processor mode: 64 is long mode, 32 protected mode with 32-bit segments. */
+export type Mode = 32 | 64;
+
+/** Flags of an opcode row. */
+export const RowFlag = { Default64: 1, Lock: 2, Rep: 4, FixedSize: 8, Simd: 16, X87: 32, Vex: 64 } as const;
+
+/** One row of the tables, compiled. */
+export interface OpcodeRow {
+  /** Mnemonic ids for operand sizes 2, 4 and 8. */
+  readonly names: readonly [number, number, number];
+  /** Operand specifications, one number each: `where * 16 + width`. */
+  readonly operands: readonly number[];
+  readonly flags: number;
+  readonly modrm: boolean;
+  /** Condition code of a `{cc}` row, else -1. */
+  readonly condition: number;
+}
+
+/** All rows of one opcode byte. */
+export interface OpcodeSlot {
+  readonly modrm: boolean;
+  readonly prefixStride: number;
+  readonly modStride: number;
+  readonly regStride: number;
+  readonly rmStride: number;
+  readonly rows: readonly (OpcodeRow | undefined)[];
+}
+
+export type OpcodeMap = readonly (OpcodeSlot | undefined)[];
+
+/** The letters of operand specifications, in the order of their numbers. */
+export const WHERE = 'EGMRZBIJOSCDXYVWUPQNA'.split('');
+/** Widths in the order of their numbers. */
+export const WIDTH = ['b', 'w', 'd', 'q', 'v', 'z', 'y', 'x', 'p', 'bs', 'n', 'b2'];
+/** Operands named literally; their numbers follow the lettered ones. */
+export const LITERAL = ['AL', 'rAX', 'rAXz', 'CL', 'DX', '1', 'ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'Sw'];
+export const LITERAL_BASE = 512;
+
+const MODRM_LETTERS = 'EGMRVWUPQNSCD';
+
+const mnemonicIds = new Map<string, number>();
+const mnemonicNames: string[] = [];
+
+function intern(name: string): number {
+  let id = mnemonicIds.get(name);
+  if (id === undefined) {
+    id = mnemonicNames.length;
+    mnemonicIds.set(name, id);
+    mnemonicNames.push(name);
+  }
+  return id;
+}
+
+/** The mnemonic with that id, in Intel's spelling without size suffix. */
+export function mnemonicName(id: number): string {
+  return mnemonicNames[id] ?? '(bad)';
+}
+
+/** Id of a mnemonic, or undefined when no row has it. */
+export function mnemonicId(name: string): number | undefined {
+  return mnemonicIds.get(name);
+}
+
+/** Every mnemonic the tables know. */
+export function mnemonics(): readonly string[] {
+  return mnemonicNames;
+}
+
+interface Selectors {
+  prefix: number;
+  mod: number;
+  reg: number;
+  rm: number;
+  mode: number;
+}
+
+interface ParsedRow {
+  selectors: Selectors;
+  row: OpcodeRow;
+}
+
+const PREFIX_SELECTORS = ['np', '66', 'f3', 'f2'];
+const FLAG_WORDS: Record<string, number> = {
+  d64: RowFlag.Default64,
+  lock: RowFlag.Lock,
+  rep: RowFlag.Rep,
+  w0: RowFlag.FixedSize,
+};
+
+/** Takes one selector word; false when the word is not one. */
+function takeSelector(word: string, into: Selectors): boolean {
+  const prefix = PREFIX_SELECTORS.indexOf(word);
+  if (prefix >= 0) into.prefix = prefix;
+  else if (word === 'mem') into.mod = 0;
+  else if (word === 'reg') into.mod = 1;
+  else if (word === 'm32') into.mode = 32;
+  else if (word === 'm64') into.mode = 64;
+  else if (/^\/[0-7]$/.test(word)) into.reg = Number(word[1]);
+  else if (/^rm[0-7]$/.test(word)) into.rm = Number(word[2]);
+  else return false;
+  return true;
+}
+
+function operandCode(text: string): number {
+  const literal = LITERAL.indexOf(text);
+  if (literal >= 0) return LITERAL_BASE + literal;
+  const where = WHERE.indexOf(text[0]);
+  const width = WIDTH.indexOf(text.slice(1));
+  if (where < 0 || width < 0) throw new Error(`opcode table: unknown operand ${text}`);
+  return where * 16 + width;
+}
+
+function usesModrm(selectors: Selectors, operands: readonly string[]): boolean {
+  if (selectors.mod >= 0 || selectors.reg >= 0 || selectors.rm >= 0) return true;
+  return operands.some(
+    (text) => text === 'Sw' || (!LITERAL.includes(text) && MODRM_LETTERS.includes(text[0])),
+  );
+}
+
+function compileRow(
+  words: string[],
+  opcode: number,
+  selectors: Selectors,
+  base: number,
+  withModrm: boolean,
+): OpcodeRow {
+  const spelled = words[0].replace('{cc}', CONDITIONS[opcode & 15]).split('/');
+  const ids = spelled.map(intern);
+  const operands = words[1] && FLAG_WORDS[words[1]] === undefined ? words[1].split(',') : [];
+  let flags = base;
+  for (const word of words.slice(operands.length > 0 ? 2 : 1)) flags |= FLAG_WORDS[word];
+  return {
+    names: [ids[0], ids[1] ?? ids[0], ids[2] ?? ids[0]],
+    operands: operands.map(operandCode),
+    flags,
+    modrm: withModrm || usesModrm(selectors, operands),
+    condition: words[0].includes('{cc}') ? opcode & 15 : -1,
+  };
+}
+
+/** Reads one table; every opcode of a range becomes its own row. */
+function parse(text: string, mode: Mode, flags: number, withModrm: boolean): Map<number, ParsedRow[]> {
+  const result = new Map<number, ParsedRow[]>();
+  for (const line of text.split('\n')) {
+    if (line.trim() === '') continue;
+    const words = line.trim().split(/\s+/);
+    const [first, last] = words.shift()!.split('-');
+    const selectors: Selectors = { prefix: -1, mod: -1, reg: -1, rm: -1, mode: -1 };
+    while (takeSelector(words[0], selectors)) words.shift();
+    if (selectors.mode >= 0 && selectors.mode !== mode) continue;
+    for (let op = parseInt(first, 16); op <= parseInt(last ?? first, 16); op++) {
+      const list = result.get(op) ?? [];
+      list.push({ selectors, row: compileRow(words, op, selectors, flags, withModrm) });
+      result.set(op, list);
+    }
+  }
+  return result;
+}
+
+function specificity({ selectors }: ParsedRow): number {
+  const { prefix, mod, reg, rm } = selectors;
+  return Number(prefix >= 0) + Number(mod >= 0) + Number(reg >= 0) + Number(rm >= 0);
+}
+
+/** Lays the rows of one opcode out over the selectors they use, general rows first so that specific ones win. */
+function slotOf(parsed: ParsedRow[]): OpcodeSlot {
+  const used = (key: 'prefix' | 'mod' | 'reg' | 'rm') => parsed.some((p) => p.selectors[key] >= 0);
+  const rmStride = used('rm') ? 1 : 0;
+  let size = rmStride ? 8 : 1;
+  const regStride = used('reg') ? size : 0;
+  if (regStride) size *= 8;
+  const modStride = used('mod') ? size : 0;
+  if (modStride) size *= 2;
+  const prefixStride = used('prefix') ? size : 0;
+  if (prefixStride) size *= 4;
+  const rows: (OpcodeRow | undefined)[] = new Array(size).fill(undefined);
+  const pick = (n: number, stride: number, count: number) => (stride ? Math.floor(n / stride) % count : -1);
+  for (const item of parsed.slice().sort((a, b) => specificity(a) - specificity(b))) {
+    for (let n = 0; n < size; n++) {
+      const { prefix, mod, reg, rm } = item.selectors;
+      if (prefix >= 0 && prefix !== pick(n, prefixStride, 4)) continue;
+      if (mod >= 0 && mod !== pick(n, modStride, 2)) continue;
+      if (reg >= 0 && reg !== pick(n, regStride, 8)) continue;
+      if (rm >= 0 && rm !== pick(n, rmStride, 8)) continue;
+      rows[n] = item.row;
+    }
+  }
+  return { modrm: parsed.some((p) => p.row.modrm), prefixStride, modStride, regStride, rmStride, rows };
+}
+
+function buildMap(parts: [text: string, flags: number, withModrm: boolean][], mode: Mode): OpcodeMap {
+  const all = new Map<number, ParsedRow[]>();
+  for (const [text, flags, withModrm] of parts) {
+    for (const [op, list] of parse(text, mode, flags, withModrm))
+      all.set(op, [...(all.get(op) ?? []), ...list]);
+  }
+  const map: (OpcodeSlot | undefined)[] = new Array(256).fill(undefined);
+  for (const [op, list] of all) map[op] = slotOf(list);
+  return map;
+}
+
+/** The tables of one mode. */
+export interface OpcodeTables {
+  readonly mode: Mode;
+  readonly oneByte: OpcodeMap;
+  readonly map0F: OpcodeMap;
+  readonly map0F38: OpcodeMap;
+  readonly map0F3A: OpcodeMap;
+  /** VEX general-register instructions by map number 1..3. */
+  readonly vex: readonly OpcodeMap[];
+}
+
+function build(mode: Mode): OpcodeTables {
+  const vexMap = (n: number) => buildMap([[VEX_GENERAL[n] ?? '', RowFlag.Vex, true]], mode);
+  return {
+    mode,
+    oneByte: buildMap(
+      [
+        [ONE_BYTE, 0, false],
+        [X87, RowFlag.X87, true],
+      ],
+      mode,
+    ),
+    map0F: buildMap(
+      [
+        [TWO_BYTE, 0, false],
+        [SIMD_0F, RowFlag.Simd, false],
+      ],
+      mode,
+    ),
+    map0F38: buildMap(
+      [
+        [MAP_0F38, 0, true],
+        [SIMD_0F38, RowFlag.Simd, true],
+      ],
+      mode,
+    ),
+    map0F3A: buildMap([[SIMD_0F3A, RowFlag.Simd, true]], mode),
+    vex: [[], vexMap(1), vexMap(2), vexMap(3)],
+  };
+}
+
+/** Opcode tables of long mode. */
+export const TABLES_64 = build(64);
+/** Opcode tables of 32-bit protected mode. */
+export const TABLES_32 = build(32);
+
+/** The row of a slot for this mandatory prefix (0 none, 1 66, 2 F3, 3 F2) and ModRM byte. */
+export function selectRow(slot: OpcodeSlot, prefix: number, modrm: number): OpcodeRow | undefined {
+  const mod = modrm >= 0xc0 ? slot.modStride : 0;
+  const reg = ((modrm >> 3) & 7) * slot.regStride;
+  return slot.rows[prefix * slot.prefixStride + mod + reg + (modrm & 7) * slot.rmStride];
+}
+
+function vexNames(): Map<number, number> {
+  const names = new Map<number, number>();
+  for (const [map, list] of Object.entries(VEX_NAMES)) {
+    for (const item of list.split(',')) {
+      const [place, name] = item.split(' ');
+      const [op, prefix] = place.split('.');
+      const key =
+        (Number(map) << 12) | (parseInt(op, 16) << 4) | (prefix === undefined ? 15 : Number(prefix));
+      names.set(key, intern(name));
+    }
+  }
+  return names;
+}
+
+const VEX_ONLY = vexNames();
+
+/** Mnemonic id of a VEX or EVEX SIMD instruction: its own name, or the legacy one with `v` before it. */
+export function vexMnemonic(map: number, opcode: number, prefix: number, modrm: number): number {
+  const key = (map << 12) | (opcode << 4);
+  const own = VEX_ONLY.get(key | prefix) ?? VEX_ONLY.get(key | 15);
+  if (own !== undefined) return own;
+  const legacy = [TABLES_64.map0F, TABLES_64.map0F38, TABLES_64.map0F3A][map - 1]?.[opcode];
+  const row = legacy && selectRow(legacy, prefix, modrm);
+  const name = row && (row.flags & RowFlag.Simd) !== 0 ? mnemonicNames[row.names[0]] : undefined;
+  return intern(name === undefined ? `vex.${map}.${hexByte(opcode)}` : `v${name}`);
+}
+
+/** Id for an instruction of AMD's XOP maps, which are only measured and named. */
+export function xopMnemonic(map: number, opcode: number): number {
+  return intern(`xop.${map}.${hexByte(opcode)}`);
+}
+
+/** Id of AMD's 3DNow! instructions (0F 0F), which are only measured and named. */
+export const THREE_D_NOW = intern('3dnow');
+
+function hexByte(value: number): string {
+  return value.toString(16).padStart(2, '0');
+}
