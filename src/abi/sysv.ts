@@ -1,0 +1,236 @@
+/**
+ * System V calling convention, x86-64 (psABI 1.0, section 3.2): integer class only. Kernel code is compiled
+ * without floating point, so vector registers never carry arguments there.
+ */
+import type { Cpu } from '../cpu/cpu.ts';
+import type { ValueClass } from '../ctypes/prototype.ts';
+import type { Address, GuestMemory } from '../memory/space.ts';
+import type { Argument, CallMark, Convention, Signature, VarArgs } from './convention.ts';
+
+const RAX = 0;
+const RSP = 4;
+/** rdi, rsi, rdx, rcx, r8, r9 by hardware number. */
+const ARGUMENTS = [7, 6, 2, 1, 8, 9];
+
+export class SystemV implements Convention {
+  private readonly memory: GuestMemory;
+
+  constructor(memory: GuestMemory) {
+    this.memory = memory;
+  }
+
+  enterThread(cpu: Cpu, top: Address): void {
+    for (let register = 0; register < 16; register++) cpu.setGpr(register, 0);
+    cpu.setGpr(RSP, top - 16);
+    // Interrupts on, and the bit that is always one.
+    cpu.rflags = 0x202;
+  }
+
+  enterFunction(
+    cpu: Cpu,
+    entry: Address,
+    args: readonly (number | bigint | boolean)[],
+    returnTo: Address,
+  ): CallMark {
+    // At a function's first instruction rsp + 8 is a multiple of 16 (section 3.2.2).
+    const stackArgs = Math.max(0, args.length - ARGUMENTS.length);
+    const mark = { stack: cpu.gpr(RSP), instruction: cpu.rip };
+    let rsp = mark.stack - stackArgs * 8;
+    rsp -= ((rsp % 16) + 16) % 16;
+    for (let i = 0; i < stackArgs; i++) this.store(rsp + i * 8, args[ARGUMENTS.length + i]);
+    this.memory.setPtr(rsp - 8, returnTo);
+    cpu.setGpr(RSP, rsp - 8);
+    for (let i = 0; i < Math.min(args.length, ARGUMENTS.length); i++) setRegister(cpu, ARGUMENTS[i], args[i]);
+    // Variadic callees read the number of vector registers from al.
+    cpu.setGpr(RAX, 0);
+    cpu.rip = entry;
+    return mark;
+  }
+
+  leaveFunction(cpu: Cpu, mark: CallMark): void {
+    cpu.setGpr(RSP, mark.stack);
+    cpu.rip = mark.instruction;
+  }
+
+  result(cpu: Cpu): number {
+    return cpu.gpr(RAX);
+  }
+
+  resultBig(cpu: Cpu): bigint {
+    return cpu.gprBig(RAX);
+  }
+
+  readArguments(cpu: Cpu, signature: Signature): Argument[] {
+    const values: Argument[] = [];
+    const source = new CallArguments(cpu, this.memory, 0);
+    for (const type of signature.parameters) {
+      values.push(type === 'valist' ? this.vaList(cpu, source.pointer()) : source.take(type));
+    }
+    if (signature.variadic) values.push(source);
+    return values;
+  }
+
+  finish(cpu: Cpu, returns: ValueClass, value: unknown): void {
+    const rsp = cpu.gpr(RSP);
+    if (returns !== 'void') setResult(cpu, returns, value);
+    cpu.rip = this.memory.ptr(rsp);
+    cpu.setGpr(RSP, rsp + 8);
+  }
+
+  returnAddress(cpu: Cpu): Address {
+    return this.memory.ptr(cpu.gpr(RSP));
+  }
+
+  vaList(_cpu: Cpu, address: Address): VarArgs {
+    return new VaList(this.memory, address);
+  }
+
+  private store(at: Address, value: number | bigint | boolean): void {
+    if (typeof value === 'bigint') this.memory.setU64(at, BigInt.asUintN(64, value));
+    else this.memory.setPtr(at, Number(value));
+  }
+}
+
+function setRegister(cpu: Cpu, register: number, value: number | bigint | boolean): void {
+  if (typeof value === 'bigint') cpu.setGprBig(register, BigInt.asUintN(64, value));
+  else cpu.setGpr(register, Number(value));
+}
+
+/** Narrow results are extended as gcc's callees do; callers rely only on the low bits (section 3.2.3). */
+function setResult(cpu: Cpu, returns: ValueClass, value: unknown): void {
+  if (typeof value === 'bigint') cpu.setGprBig(RAX, BigInt.asUintN(64, value));
+  else if (typeof value === 'boolean') cpu.setGpr(RAX, value ? 1 : 0);
+  else if (typeof value === 'number') cpu.setGpr(RAX, narrowResult(returns, value));
+  else throw new TypeError(`a kernel function that returns ${returns} gave ${String(value)}`);
+}
+
+function narrowResult(returns: ValueClass, value: number): number {
+  if (returns === 'i32') return value | 0;
+  if (returns === 'u32') return value >>> 0;
+  if (returns === 'u16') return value & 0xffff;
+  if (returns === 'u8') return value & 0xff;
+  if (returns === 'bool') return value === 0 ? 0 : 1;
+  return value;
+}
+
+function narrow(type: ValueClass, low: number): number {
+  switch (type) {
+    case 'bool':
+      return (low & 0xff) === 0 ? 0 : 1;
+    case 'i8':
+      return (low << 24) >> 24;
+    case 'u8':
+      return low & 0xff;
+    case 'i16':
+      return (low << 16) >> 16;
+    case 'u16':
+      return low & 0xffff;
+    case 'u32':
+      return low >>> 0;
+    default:
+      return low | 0;
+  }
+}
+
+/** The arguments of the call in progress: six registers, then the caller's stack. */
+class CallArguments implements VarArgs {
+  private readonly cpu: Cpu;
+  private readonly memory: GuestMemory;
+  private readonly rsp: Address;
+  /** Registers are copied at once: a handler may call the guest before it reads its variable arguments. */
+  private readonly registers: readonly bigint[];
+  private next: number;
+
+  constructor(cpu: Cpu, memory: GuestMemory, next: number, from?: CallArguments) {
+    this.cpu = cpu;
+    this.memory = memory;
+    this.next = next;
+    this.rsp = from?.rsp ?? cpu.gpr(RSP);
+    this.registers = from?.registers ?? ARGUMENTS.map((register) => cpu.gprBig(register));
+  }
+
+  take(type: ValueClass): number | bigint {
+    if (type === 'u64') return this.u64();
+    if (type === 'i64') return this.i64();
+    if (type === 'pointer' || type === 'long' || type === 'ulong') return this.long();
+    return narrow(type, this.i32());
+  }
+
+  u64(): bigint {
+    const index = this.next++;
+    if (index < ARGUMENTS.length) return this.registers[index];
+    return this.memory.u64(this.rsp + 8 + (index - ARGUMENTS.length) * 8);
+  }
+
+  i64(): bigint {
+    return BigInt.asIntN(64, this.u64());
+  }
+
+  long(): number {
+    return Number(this.i64());
+  }
+
+  pointer(): Address {
+    return this.long();
+  }
+
+  i32(): number {
+    return Number(BigInt.asIntN(32, this.u64()));
+  }
+
+  u32(): number {
+    return this.i32() >>> 0;
+  }
+
+  copy(): VarArgs {
+    return new CallArguments(this.cpu, this.memory, this.next, this);
+  }
+}
+
+/** struct __va_list_tag (section 3.5.7): gp_offset, fp_offset, overflow_arg_area, reg_save_area. */
+class VaList implements VarArgs {
+  private readonly memory: GuestMemory;
+  private gpOffset: number;
+  private overflow: Address;
+  private readonly saved: Address;
+
+  constructor(memory: GuestMemory, address: Address, from?: VaList) {
+    this.memory = memory;
+    this.gpOffset = from?.gpOffset ?? memory.u32(address);
+    this.overflow = from?.overflow ?? memory.ptr(address + 8);
+    this.saved = from?.saved ?? memory.ptr(address + 16);
+  }
+
+  u64(): bigint {
+    if (this.gpOffset < 48) {
+      this.gpOffset += 8;
+      return this.memory.u64(this.saved + this.gpOffset - 8);
+    }
+    this.overflow += 8;
+    return this.memory.u64(this.overflow - 8);
+  }
+
+  i64(): bigint {
+    return BigInt.asIntN(64, this.u64());
+  }
+
+  long(): number {
+    return Number(this.i64());
+  }
+
+  pointer(): Address {
+    return this.long();
+  }
+
+  i32(): number {
+    return Number(BigInt.asIntN(32, this.u64()));
+  }
+
+  u32(): number {
+    return this.i32() >>> 0;
+  }
+
+  copy(): VarArgs {
+    return new VaList(this.memory, 0, this);
+  }
+}

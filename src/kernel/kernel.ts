@@ -1,0 +1,272 @@
+/**
+ * The base kernel: memory, processor, threads, time, log, symbols and the dispatch of kernel functions. It knows
+ * no operating system; a system extends it with its own boot, load, unload, faults and functions.
+ */
+import { type Convention, type Signature, signatureOf } from '../abi/convention.ts';
+import type { CpuMachine } from '../cpu/cpu.ts';
+import { Cpu } from '../cpu/cpu.ts';
+import type { Prototype } from '../ctypes/prototype.ts';
+import type { FieldRef, TypeTable } from '../ctypes/table.ts';
+import { type Address, GuestMemory, type MemorySpec } from '../memory/space.ts';
+import type { KernelFunction } from './functions.ts';
+import { KernelLog } from './log.ts';
+import { type Fault, Scheduler, type SchedulerOwner } from './scheduler.ts';
+import type { Steps } from './steps.ts';
+import { callGuest, type GuestValue } from './steps.ts';
+import { SymbolMap } from './symbols.ts';
+import type { Thread, ThreadKilled } from './thread.ts';
+import { VirtualTime } from './time.ts';
+
+/** What to do with an import that nobody wrote. */
+export type MissingPolicy = 'refuse' | 'stop' | 'stand-in';
+
+/** A kernel function that was imported but that the base kernel does not have. */
+export interface MissingFunction {
+  readonly name: string;
+  /** Calls that reached it, by caller (symbol+offset). */
+  readonly callers: Map<string, number>;
+}
+
+interface HostEntry {
+  readonly name: string;
+  readonly address: Address;
+  readonly run: (thread: Thread) => void;
+}
+
+export interface KernelOptions {
+  readonly memory: MemorySpec;
+  readonly machine: CpuMachine;
+  readonly convention: (memory: GuestMemory) => Convention;
+  readonly types: TypeTable;
+  /** Where the base kernel may put gates for functions that have no address of their own. */
+  readonly gates: { base: Address; bytes: number };
+  /** Seeds everything that is random in the guest. */
+  readonly seed: number;
+  readonly missing: MissingPolicy;
+}
+
+/** Bytes between two gates: a plausible function alignment, so that addresses look alike. */
+const GATE_STEP = 16;
+
+export abstract class Kernel implements SchedulerOwner {
+  readonly memory: GuestMemory;
+  readonly cpu: Cpu;
+  readonly convention: Convention;
+  readonly types: TypeTable;
+  readonly time: VirtualTime;
+  readonly log: KernelLog;
+  readonly symbols = new SymbolMap();
+  readonly scheduler: Scheduler;
+  readonly missing = new Map<string, MissingFunction>();
+  readonly missingPolicy: MissingPolicy;
+  readonly seed: number;
+  private readonly entries: HostEntry[] = [];
+  private readonly entryAt = new Map<Address, number>();
+  private readonly gatesEnd: Address;
+  private nextGate: Address;
+  private readonly states = new Map<symbol, unknown>();
+  private readonly fields = new Map<string, FieldRef>();
+  private randomState: number;
+
+  constructor(options: KernelOptions) {
+    this.memory = new GuestMemory(options.memory);
+    this.cpu = new Cpu(this.memory, options.machine);
+    this.convention = options.convention(this.memory);
+    this.types = options.types;
+    this.time = new VirtualTime(() => this.cpu.retired);
+    this.log = new KernelLog(() => this.time.now());
+    this.missingPolicy = options.missing;
+    this.seed = options.seed;
+    this.randomState = (options.seed ^ 0x9e3779b9) >>> 0 || 1;
+    this.nextGate = options.gates.base;
+    this.gatesEnd = options.gates.base + options.gates.bytes;
+    const address = this.takeGate();
+    const id = this.addEntry('(return to the kernel)', address, () => undefined);
+    this.scheduler = new Scheduler(this, { id, address });
+  }
+
+  // -- what a system brings ---------------------------------------------------------------------------------
+
+  abstract fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled };
+  abstract switched(thread: Thread): void;
+  abstract interruptible(): boolean;
+  abstract trap(thread: Thread, vector: number): void;
+  abstract allocateStack(name: string): { base: Address; size: number };
+  abstract freeStack(base: Address): void;
+  /** The system's parser of its own prototypes. */
+  abstract parsePrototype(text: string): Prototype;
+
+  // -- per-subsystem state ----------------------------------------------------------------------------------
+
+  /** The value that `make` gives once per kernel: how a file of kernel functions keeps its tables. */
+  state<T>(key: StateKey<T>): T {
+    let value = this.states.get(key.id) as T | undefined;
+    if (value === undefined) {
+      value = key.make(this);
+      this.states.set(key.id, value);
+    }
+    return value;
+  }
+
+  // -- kernel functions -------------------------------------------------------------------------------------
+
+  /** Binds a kernel function to the address it is called at. */
+  bind(name: string, address: Address, fn: KernelFunction<never>): void {
+    if (this.entryAt.has(address)) return;
+    let signature: Signature | undefined;
+    const handler = fn.handler as (k: unknown, ...args: unknown[]) => unknown;
+    this.addEntry(name, address, (thread) => {
+      signature ??= signatureOf(this.parsePrototype(fn.prototype));
+      const { returns } = signature;
+      const args = this.convention.readArguments(this.cpu, signature);
+      this.scheduler.complete(thread, name, handler(this, ...args), (value) => {
+        this.convention.finish(this.cpu, returns, value);
+      });
+    });
+  }
+
+  /** An address for a kernel function that has none of its own (a callback of ours that the guest may call). */
+  gate(name: string, fn: KernelFunction<never>): Address {
+    const address = this.takeGate();
+    this.bind(name, address, fn);
+    return address;
+  }
+
+  /** Binds an address that machine code may call but that nobody wrote. */
+  bindMissing(name: string, address: Address, reached: (thread: Thread, caller: Address) => void): void {
+    if (this.entryAt.has(address)) return;
+    this.addEntry(name, address, (thread) => reached(thread, this.convention.returnAddress(this.cpu)));
+  }
+
+  /** Takes an unused gate address; the bytes there are the system's to write. */
+  takeGate(bytes = GATE_STEP): Address {
+    const address = this.nextGate;
+    this.nextGate += Math.ceil(bytes / GATE_STEP) * GATE_STEP;
+    if (this.nextGate > this.gatesEnd) throw new Error('no room for another kernel gate');
+    return address;
+  }
+
+  boundName(address: Address): string | undefined {
+    const id = this.entryAt.get(address);
+    return id === undefined ? undefined : this.entries[id].name;
+  }
+
+  dispatch(thread: Thread, id: number): void {
+    this.entries[id].run(thread);
+  }
+
+  /** Steps that call a guest function and give its result register as a signed number. */
+  call(address: Address, ...args: GuestValue[]): Steps<number> {
+    return callGuest(address, args);
+  }
+
+  /** As `call`, for functions that return a C int. */
+  *callInt(address: Address, ...args: GuestValue[]): Steps<number> {
+    const value = yield* callGuest(address, args);
+    // The upper half of the register is undefined for an int result (psABI 3.2.3).
+    return Number(BigInt.asIntN(32, BigInt(value)));
+  }
+
+  // -- typed memory -----------------------------------------------------------------------------------------
+
+  field(path: string): FieldRef {
+    let field = this.fields.get(path);
+    if (field === undefined) {
+      field = this.types.field(path);
+      this.fields.set(path, field);
+    }
+    return field;
+  }
+
+  offset(path: string): number {
+    return this.field(path).offset;
+  }
+
+  sizeof(name: string): number {
+    return this.types.sizeof(name);
+  }
+
+  /** Reads a field of the structure at `base`: pointers and 64-bit integers as signed numbers. */
+  read(path: string, base: Address): number {
+    const field = this.field(path);
+    const value = this.load(base + field.offset, field.size, field.signed);
+    if (field.bitSize === undefined) return value;
+    return Math.floor(value / 2 ** (field.bitOffset ?? 0)) % 2 ** field.bitSize;
+  }
+
+  write(path: string, base: Address, value: number): void {
+    const field = this.field(path);
+    if (field.bitSize === undefined) {
+      this.store(base + field.offset, field.size, value);
+      return;
+    }
+    const shift = BigInt(field.bitOffset ?? 0);
+    const mask = ((1n << BigInt(field.bitSize)) - 1n) << shift;
+    const old = BigInt.asUintN(64, BigInt(this.load(base + field.offset, field.size, false)));
+    const bits = (old & ~mask) | ((BigInt(value) << shift) & mask);
+    this.store(base + field.offset, field.size, Number(BigInt.asIntN(64, bits)));
+  }
+
+  /** The string in a char array field or behind a `char *` field. */
+  readString(path: string, base: Address): string {
+    const field = this.field(path);
+    if (field.kind === 'pointer') {
+      const at = this.memory.ptr(base + field.offset);
+      return at === 0 ? '' : this.memory.cstring(at);
+    }
+    return this.memory.cstring(base + field.offset, field.size);
+  }
+
+  private load(at: Address, size: number, signed: boolean): number {
+    const { memory } = this;
+    switch (size) {
+      case 1:
+        return signed ? (memory.u8(at) << 24) >> 24 : memory.u8(at);
+      case 2:
+        return signed ? (memory.u16(at) << 16) >> 16 : memory.u16(at);
+      case 4:
+        return signed ? memory.i32(at) : memory.u32(at);
+      case 8:
+        return memory.ptr(at);
+      default:
+        throw new RangeError(`a field of ${size} bytes is not a number`);
+    }
+  }
+
+  private store(at: Address, size: number, value: number): void {
+    const { memory } = this;
+    if (size === 8) memory.setPtr(at, value);
+    else if (size === 4) memory.set32(at, value);
+    else if (size === 2) memory.set16(at, value);
+    else if (size === 1) memory.set8(at, value);
+    else throw new RangeError(`a field of ${size} bytes is not a number`);
+  }
+
+  /** 32 random bits, the same for the same seed (xorshift32: the guest's randomness must repeat, not resist). */
+  random32(): number {
+    let x = this.randomState;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.randomState = x >>> 0;
+    return this.randomState;
+  }
+
+  private addEntry(name: string, address: Address, run: (thread: Thread) => void): number {
+    const id = this.entries.length;
+    this.entries.push({ name, address, run });
+    this.entryAt.set(address, id);
+    this.cpu.addHostEntry(address, id);
+    return id;
+  }
+}
+
+export interface StateKey<T> {
+  readonly id: symbol;
+  readonly make: (k: Kernel) => T;
+}
+
+/** Declares state that each kernel has its own copy of: `const table = perKernel(() => new Map())`. */
+export function perKernel<T, K extends Kernel = Kernel>(make: (k: K) => T): StateKey<T> {
+  return { id: Symbol('state'), make: make as (k: Kernel) => T };
+}

@@ -1,0 +1,391 @@
+/**
+ * The scheduler: one guest CPU, many threads, no preemption in kernel mode (threads switch where they block or
+ * yield), interrupts between instructions. Nothing here nests on the host stack except one interrupt at a time.
+ */
+import type { Convention } from '../abi/convention.ts';
+import { type Cpu, Exit } from '../cpu/cpu.ts';
+import { type Address, GuestFault } from '../memory/space.ts';
+import { isSteps, type Request, type Steps } from './steps.ts';
+import { type HostFrame, Thread, ThreadKilled } from './thread.ts';
+import type { VirtualTime } from './time.ts';
+
+/** A stop of the machine code that the system must judge. */
+export interface Fault {
+  /** 'cpu' = exception raised by an instruction; 'host' = bad access by a kernel function; 'budget' = ran too long. */
+  readonly source: 'cpu' | 'host' | 'budget';
+  /** Exception vector (x86: 6 #UD, 13 #GP, 14 #PF...); -1 when source is 'budget'. */
+  readonly vector: number;
+  readonly errorCode: number;
+  /** Accessed address of a page fault, exact; as bigint because it may be non-canonical. */
+  readonly address: bigint;
+  readonly access: 'read' | 'write' | 'execute';
+  /** Address of the instruction, or of the kernel function that made the access. */
+  readonly at: Address;
+  /** More to say, in our words (an unsupported instruction's mnemonic...). */
+  readonly detail?: string;
+}
+
+/** What the scheduler asks of whoever owns it. */
+export interface SchedulerOwner {
+  readonly cpu: Cpu;
+  readonly convention: Convention;
+  readonly time: VirtualTime;
+  /** Runs the kernel function behind a host entry. */
+  dispatch(thread: Thread, id: number): void;
+  /** 'resume' continues where the CPU's registers now point. */
+  fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled };
+  /** Called after the registers of `thread` are live. */
+  switched(thread: Thread): void;
+  /** May an interrupt be taken now? */
+  interruptible(): boolean;
+  /** A software interrupt or system call instruction. */
+  trap(thread: Thread, vector: number): void;
+  allocateStack(name: string): { base: Address; size: number };
+  freeStack(base: Address): void;
+}
+
+/** Every thread waits and no deadline will wake one. */
+export class Deadlock extends Error {
+  constructor(threads: readonly Thread[]) {
+    super(
+      `every thread waits and nothing is due: ${threads.map((t) => `${t.name} (${t.blockedWhy})`).join(', ') || 'no thread left'}`,
+    );
+    this.name = 'Deadlock';
+  }
+}
+
+/** Instructions between looks at the clock: short enough for timers, long enough to cost nothing. */
+const SLICE = 100_000;
+
+export class Scheduler {
+  /** The thread whose registers are live. */
+  current: Thread | undefined;
+  readonly threads = new Set<Thread>();
+  /** Instructions one thread may retire without blocking before it counts as an endless loop. */
+  instructionBudget = 400_000_000;
+  /** The host entry that guest functions called from TypeScript return to. */
+  private readonly owner: SchedulerOwner;
+  private readonly returnId: number;
+  private readonly returnAddress: Address;
+  private readonly ready: Thread[] = [];
+  private readonly pendingInterrupts: { name: string; steps: () => Steps<unknown> }[] = [];
+  private interruptThread: Thread | undefined;
+  private inInterrupt = false;
+  private ids = 0;
+  private sliceStart = 0;
+
+  constructor(owner: SchedulerOwner, sentinel: { id: number; address: Address }) {
+    this.owner = owner;
+    this.returnId = sentinel.id;
+    this.returnAddress = sentinel.address;
+  }
+
+  get interrupting(): boolean {
+    return this.inInterrupt;
+  }
+
+  /** A new thread that runs `steps`; it is ready, not yet running. */
+  spawn(name: string, steps: Steps<unknown>, start = true): Thread {
+    const thread = this.newThread(name);
+    thread.frames.push(this.rootFrame(thread, name, steps));
+    this.threads.add(thread);
+    thread.onExit(() => {
+      this.threads.delete(thread);
+      this.owner.freeStack(thread.stackBase);
+    });
+    if (start) this.ready.push(thread);
+    else thread.state = 'blocked';
+    return thread;
+  }
+
+  /** Makes a blocked thread ready. Returns false when it was not blocked. */
+  wake(thread: Thread, answer = 1): boolean {
+    if (thread.state !== 'blocked') return false;
+    const top = thread.frames.at(-1);
+    if (top?.kind === 'host') top.answer = answer;
+    thread.state = 'ready';
+    thread.wakeAt = Number.POSITIVE_INFINITY;
+    this.ready.push(thread);
+    return true;
+  }
+
+  /** Ends a thread that is not running. */
+  kill(thread: Thread, killed: ThreadKilled): void {
+    const at = this.ready.indexOf(thread);
+    if (at >= 0) this.ready.splice(at, 1);
+    if (thread.state !== 'dead') thread.die({ killed });
+  }
+
+  /** Queues steps to run as an interrupt as soon as the machine allows one. They may not block. */
+  interrupt(name: string, steps: () => Steps<unknown>): void {
+    this.pendingInterrupts.push({ name, steps });
+  }
+
+  /** Runs threads until `done`; throws Deadlock when nothing can ever make it true. */
+  runUntil(done: () => boolean): void {
+    while (!done()) {
+      this.deliver();
+      const thread = this.ready.shift();
+      if (thread !== undefined) this.slice(thread);
+      else if (!this.idle()) throw new Deadlock([...this.threads]);
+    }
+  }
+
+  /** Runs `steps` in a new thread to its end and returns the result; kills and errors are thrown. */
+  perform<T>(name: string, steps: Steps<T>, prepare?: (thread: Thread) => void): T {
+    const thread = this.spawn(name, steps);
+    prepare?.(thread);
+    this.runUntil(() => thread.state === 'dead');
+    const outcome = thread.outcome;
+    if (outcome === undefined) throw new Error(`thread ${name} ended without an outcome`);
+    if ('killed' in outcome) throw outcome.killed;
+    if ('error' in outcome) throw outcome.error;
+    return outcome.value as T;
+  }
+
+  /** Lets virtual time pass until `until` (ns), running whatever becomes due. */
+  runFor(until: number): void {
+    let over = false;
+    const deadline = this.owner.time.at(until, () => {
+      over = true;
+    });
+    this.runUntil(() => over);
+    this.owner.time.cancel(deadline);
+  }
+
+  /** Runs every ready thread until all sleep, without letting idle time pass. */
+  settle(): void {
+    this.deliver();
+    for (let thread = this.ready.shift(); thread !== undefined; thread = this.ready.shift()) {
+      this.slice(thread);
+      this.deliver();
+    }
+  }
+
+  /** A kernel function's result: steps become a frame, values go back to the machine code. */
+  complete(thread: Thread, name: string, result: unknown, finish: (value: unknown) => void): void {
+    if (isSteps(result)) thread.frames.push({ kind: 'host', steps: result, name, answer: 0, finish });
+    else finish(result);
+  }
+
+  private newThread(name: string): Thread {
+    const stack = this.owner.allocateStack(name);
+    return new Thread(++this.ids, name, this.owner.cpu.contextBytes, stack.base, stack.size);
+  }
+
+  private rootFrame(thread: Thread, name: string, steps: Steps<unknown>): HostFrame {
+    return { kind: 'host', steps, name, answer: 0, finish: (value) => thread.die({ value }) };
+  }
+
+  private switchTo(thread: Thread): void {
+    if (this.current === thread) return;
+    const { cpu } = this.owner;
+    if (this.current !== undefined && this.current.state !== 'dead') cpu.save(this.current.context);
+    if (thread.started) cpu.restore(thread.context);
+    else this.owner.convention.enterThread(cpu, thread.stackBase + thread.stackSize);
+    thread.started = true;
+    this.current = thread;
+    this.owner.switched(thread);
+  }
+
+  /** Runs a thread until it blocks, yields or ends. */
+  private slice(thread: Thread): void {
+    this.switchTo(thread);
+    thread.state = 'running';
+    this.sliceStart = this.owner.cpu.retired;
+    while (thread.state === 'running') {
+      const top = thread.frames.at(-1);
+      if (top === undefined) throw new Error(`thread ${thread.name} has no frame to run`);
+      if (top.kind === 'host') this.stepHost(thread, top);
+      else this.runGuest(thread);
+      if (!this.inInterrupt && this.owner.time.next() <= this.owner.time.now()) this.deliver();
+    }
+    if (thread.state === 'dead' && this.current === thread) this.current = undefined;
+  }
+
+  private stepHost(thread: Thread, frame: HostFrame): void {
+    let step: IteratorResult<Request, unknown>;
+    try {
+      step = frame.steps.next(frame.answer);
+    } catch (error) {
+      this.hostError(thread, frame, error);
+      return;
+    }
+    if (step.done) {
+      thread.frames.pop();
+      frame.finish(step.value);
+    } else this.request(thread, frame, step.value);
+  }
+
+  private hostError(thread: Thread, frame: HostFrame, error: unknown): void {
+    if (error instanceof GuestFault) this.judge(thread, hostFault(error, this.owner.cpu.rip));
+    else if (error instanceof ThreadKilled) thread.die({ killed: error });
+    else if (thread.frames.length === 1) thread.die({ error });
+    else throw new Error(`kernel function ${frame.name} failed: ${String(error)}`, { cause: error });
+  }
+
+  private request(thread: Thread, frame: HostFrame, request: Request): void {
+    frame.answer = 0;
+    if (request.kind === 'call') {
+      const { cpu, convention } = this.owner;
+      const mark = convention.enterFunction(cpu, request.address, request.args, this.returnAddress);
+      thread.frames.push({ kind: 'guest', entry: request.address, mark });
+    } else if (request.kind === 'exit') {
+      thread.die({ value: request.code });
+    } else if (request.kind === 'yield') {
+      thread.state = 'ready';
+      this.ready.push(thread);
+    } else this.block(thread, request);
+  }
+
+  private block(thread: Thread, request: Request & { kind: 'block' }): void {
+    if (request.until <= this.owner.time.now()) return;
+    thread.state = 'blocked';
+    thread.blockedWhy = request.why;
+    thread.wakeAt = request.until;
+    if (request.until === Number.POSITIVE_INFINITY) return;
+    this.owner.time.at(request.until, () => {
+      if (thread.wakeAt === request.until) this.wake(thread, 0);
+    });
+  }
+
+  private runGuest(thread: Thread): void {
+    const { cpu, time } = this.owner;
+    const exit = cpu.run(Math.max(1, Math.min(SLICE, time.next() - time.now())));
+    if (exit === Exit.Host) this.hostCall(thread, cpu.exitHostId);
+    else if (exit === Exit.Budget) this.checkBudget(thread);
+    else if (exit === Exit.Fault) this.judge(thread, cpuFault(cpu));
+    else if (exit === Exit.Interrupt) this.owner.trap(thread, cpu.faultVector);
+    else this.halt();
+  }
+
+  private hostCall(thread: Thread, id: number): void {
+    try {
+      if (id === this.returnId) this.returned(thread);
+      else this.owner.dispatch(thread, id);
+    } catch (error) {
+      if (error instanceof GuestFault) this.judge(thread, hostFault(error, this.owner.cpu.rip));
+      else if (error instanceof ThreadKilled) thread.die({ killed: error });
+      else throw error;
+    }
+  }
+
+  /** A guest function called from TypeScript came back: its result answers the host frame below. */
+  private returned(thread: Thread): void {
+    const { cpu, convention } = this.owner;
+    const frame = thread.frames.pop();
+    const parent = thread.frames.at(-1);
+    if (frame?.kind !== 'guest' || parent?.kind !== 'host') {
+      throw new ThreadKilled(
+        thread.name,
+        0,
+        'machine code jumped to the return gate without having been called',
+      );
+    }
+    parent.answer = convention.result(cpu);
+    convention.leaveFunction(cpu, frame.mark);
+  }
+
+  private judge(thread: Thread, fault: Fault): void {
+    const verdict = this.owner.fault(thread, fault);
+    if (verdict !== 'resume') thread.die({ killed: verdict.kill });
+  }
+
+  private checkBudget(thread: Thread): void {
+    const { cpu } = this.owner;
+    if (cpu.retired - this.sliceStart < this.instructionBudget) return;
+    this.sliceStart = cpu.retired;
+    this.judge(thread, {
+      source: 'budget',
+      vector: -1,
+      errorCode: 0,
+      address: 0n,
+      access: 'execute',
+      at: cpu.rip,
+    });
+  }
+
+  /** `hlt` in a thread: time passes to the next deadline. */
+  private halt(): void {
+    const { time } = this.owner;
+    const next = time.next();
+    if (next !== Number.POSITIVE_INFINITY) time.skip(next - time.now());
+    else time.skip(SLICE);
+  }
+
+  private idle(): boolean {
+    const { time } = this.owner;
+    const next = time.next();
+    if (next === Number.POSITIVE_INFINITY) return false;
+    time.skip(next - time.now());
+    return true;
+  }
+
+  /** Fires what is due and runs the interrupts it raised. */
+  private deliver(): void {
+    const { time } = this.owner;
+    if (this.inInterrupt) return;
+    for (let due = time.takeDue(); due !== undefined; due = time.takeDue()) due.run();
+    while (this.pendingInterrupts.length > 0 && (this.current === undefined || this.owner.interruptible())) {
+      const next = this.pendingInterrupts.shift();
+      if (next !== undefined) this.runInterrupt(next.name, next.steps());
+    }
+  }
+
+  private runInterrupt(name: string, steps: Steps<unknown>): void {
+    const interrupted = this.current;
+    let thread = this.interruptThread;
+    if (thread === undefined || thread.state === 'dead') {
+      thread = this.newThread('interrupt');
+      this.interruptThread = thread;
+    }
+    const handler = thread;
+    let over = false;
+    handler.frames.push({
+      kind: 'host',
+      steps,
+      name,
+      answer: 0,
+      finish: () => {
+        over = true;
+        handler.state = 'ready';
+      },
+    });
+    this.inInterrupt = true;
+    const start = this.sliceStart;
+    try {
+      this.slice(handler);
+      if (!over && handler.state === 'blocked')
+        throw new Error(`interrupt ${name} tried to sleep: ${handler.blockedWhy}`);
+    } finally {
+      this.inInterrupt = false;
+      this.sliceStart = start;
+    }
+    if (interrupted !== undefined && interrupted.state !== 'dead') this.switchTo(interrupted);
+  }
+}
+
+function hostFault(error: GuestFault, at: Address): Fault {
+  const write = error.access === 'write' ? 2 : 0;
+  const protection = error.reason === 'protection' ? 1 : 0;
+  return {
+    source: 'host',
+    vector: 14,
+    errorCode: write | protection,
+    address: BigInt.asUintN(64, BigInt(error.va)),
+    access: error.access,
+    at,
+  };
+}
+
+function cpuFault(cpu: Cpu): Fault {
+  return {
+    source: 'cpu',
+    vector: cpu.faultVector,
+    errorCode: cpu.faultErrorCode,
+    address: cpu.faultAddress,
+    access: cpu.faultAccess,
+    at: cpu.rip,
+    detail: cpu.faultDetail,
+  };
+}

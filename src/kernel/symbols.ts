@@ -1,0 +1,77 @@
+/** Names and addresses: what the kernel and its modules export, and which symbol an address lies in. */
+import type { Address } from '../memory/space.ts';
+
+/** One exported symbol. `owner` undefined = the base kernel. */
+export interface Export<Owner = unknown> {
+  readonly name: string;
+  readonly address: Address;
+  readonly owner: Owner | undefined;
+  /** What the system's symbol rule wants to know (GPL-only, CRC, namespace...), in its own words. */
+  readonly attributes: Readonly<Record<string, string | number | boolean | undefined>>;
+}
+
+export interface NearestSymbol {
+  readonly name: string;
+  readonly address: Address;
+  readonly size: number;
+  readonly module: string | undefined;
+}
+
+interface Range {
+  readonly base: Address;
+  readonly end: Address;
+  readonly module: string | undefined;
+  /** Sorted by address. */
+  readonly symbols: readonly { name: string; address: Address; size: number }[];
+}
+
+/** Address to symbol, by range: one per image. */
+export class SymbolMap {
+  private readonly ranges: Range[] = [];
+
+  /** `symbols` may come in any order; those without a size reach to the next one. */
+  add(
+    base: Address,
+    bytes: number,
+    module: string | undefined,
+    symbols: readonly { name: string; address: Address; size?: number }[],
+  ): () => void {
+    const sorted = [...symbols].sort((a, b) => a.address - b.address);
+    const filled = sorted.map((symbol, i) => ({
+      name: symbol.name,
+      address: symbol.address,
+      size: symbol.size || (sorted[i + 1]?.address ?? base + bytes) - symbol.address,
+    }));
+    const range = { base, end: base + bytes, module, symbols: filled };
+    this.ranges.push(range);
+    return () => {
+      const at = this.ranges.indexOf(range);
+      if (at >= 0) this.ranges.splice(at, 1);
+    };
+  }
+
+  /** The symbol at or below `address` in its image. */
+  nearest(address: Address): NearestSymbol | undefined {
+    const range = this.ranges.find((r) => address >= r.base && address < r.end);
+    if (range === undefined) return undefined;
+    let low = 0;
+    let high = range.symbols.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (range.symbols[middle].address <= address) low = middle + 1;
+      else high = middle;
+    }
+    const found = range.symbols[low - 1];
+    return found === undefined ? undefined : { ...found, module: range.module };
+  }
+
+  /** Address of a symbol by name, looking through the images in the order they were added. */
+  find(name: string, module?: string): Address | undefined {
+    for (const range of this.ranges) {
+      if (module !== undefined && range.module !== module) continue;
+      const found = range.symbols.find((symbol) => symbol.name === name);
+      if (found !== undefined) return found.address;
+    }
+    return undefined;
+  }
+}

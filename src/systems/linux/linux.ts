@@ -1,0 +1,278 @@
+/**
+ * The Linux base kernel: the generic kernel plus Linux's address map, tasks, printk and symbol binding.
+ * What a subsystem needs to remember lives in that subsystem's file (kernel/kernel.ts, `perKernel`).
+ */
+import { SystemV } from '../../abi/sysv.ts';
+import type { Prototype } from '../../ctypes/prototype.ts';
+import type { FunctionTable, KernelFunction } from '../../kernel/functions.ts';
+import { Kernel, type MissingPolicy } from '../../kernel/kernel.ts';
+import { ModuleTable } from '../../kernel/modules.ts';
+import type { Fault } from '../../kernel/scheduler.ts';
+import type { Steps } from '../../kernel/steps.ts';
+import type { Thread, ThreadKilled } from '../../kernel/thread.ts';
+import { AreaAllocator } from '../../memory/areas.ts';
+import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
+import { bootImage } from './boot.ts';
+import { definePrototypes } from './data.ts';
+import { judgeFault } from './faults.ts';
+import { Heap } from './heap.ts';
+import type { KernelExport, KernelFile } from './kernelfile/kernelfile.ts';
+import { linuxMachine } from './machine.ts';
+import { MAP } from './map.ts';
+import type { LinuxModule } from './module.ts';
+import { Percpu } from './percpu.ts';
+import { Tasks } from './tasks.ts';
+import { interruptibleNow, trapInstruction } from './trap.ts';
+
+export interface LinuxOptions {
+  readonly kernel: KernelFile;
+  /** Guest RAM in MiB; 48 by default, of which untouched pages cost nothing. */
+  readonly ramMiB?: number;
+  readonly seed?: number;
+  /** What an import that nobody wrote does; 'stop' (at the call) by default. */
+  readonly missing?: MissingPolicy;
+  /** The kernel command line, as /proc/cmdline would show it. */
+  readonly commandLine?: string;
+  readonly functions: FunctionTable<Linux>;
+  /** Exported data objects and code of ours, written by the subsystem that owns them. */
+  readonly data: readonly DataInitialiser[];
+}
+
+/** Fills exported data at boot or when first resolved: `at` is the symbol's link address. */
+export interface DataInitialiser {
+  readonly symbol: string;
+  /** 'boot' runs at boot, 'import' when a module first imports the symbol. */
+  readonly when: 'boot' | 'import';
+  readonly fill: (k: Linux, at: Address) => void;
+}
+
+/** THREAD_SIZE without KASAN (arch/x86/include/asm/page_64_types.h): four pages. */
+export const THREAD_SIZE = 16384;
+
+export class Linux extends Kernel {
+  readonly file: KernelFile;
+  readonly commandLine: string;
+  readonly heap: Heap;
+  readonly percpu: Percpu;
+  readonly tasks: Tasks;
+  /** vmalloc space and the module area: addresses only; frames come from memory.frames. */
+  readonly vmallocArea = new AreaAllocator(MAP.vmalloc, MAP.vmallocEnd);
+  readonly moduleArea = new AreaAllocator(MAP.modules, MAP.modulesEnd);
+  readonly modules = new ModuleTable<LinuxModule>();
+  /** Global taint mask (bit numbers of Documentation/admin-guide/tainted-kernels.rst). */
+  taint = 0;
+  private readonly functions: FunctionTable<Linux>;
+  private readonly importData: Map<string, DataInitialiser[]>;
+  private readonly prototypes: (text: string) => Prototype;
+
+  constructor(options: LinuxOptions) {
+    super({
+      memory: { ramBytes: (options.ramMiB ?? 48) * 2 ** 20, directMap: MAP.directMap },
+      machine: linuxMachine(options.kernel),
+      convention: (memory) => new SystemV(memory),
+      types: options.kernel.types,
+      gates: MAP.gates,
+      seed: options.seed ?? 1,
+      missing: options.missing ?? 'stop',
+    });
+    this.file = options.kernel;
+    this.commandLine = options.commandLine ?? '';
+    this.functions = options.functions;
+    this.prototypes = definePrototypes(options.kernel.types);
+    this.importData = groupBySymbol(options.data.filter((d) => d.when === 'import'));
+    bootImage(this);
+    this.percpu = new Percpu(this);
+    this.heap = new Heap(this);
+    this.tasks = new Tasks(this);
+    for (const data of options.data) {
+      if (data.when !== 'boot') continue;
+      const found = this.file.exports.find(data.symbol);
+      if (found !== undefined) data.fill(this, found.address);
+    }
+  }
+
+  // -- symbols ----------------------------------------------------------------------------------------------
+
+  /** Does the base kernel have this function (as TypeScript or as machine code)? */
+  implements(name: string): boolean {
+    return this.functions.has(name);
+  }
+
+  /**
+   * Makes an exported symbol of the base kernel ready for use and gives its address: functions are bound to
+   * their TypeScript, data are filled, and what nobody wrote is bound to the missing-function policy.
+   */
+  link(found: KernelExport): Address {
+    const fn = this.functions.get(found.name);
+    if (fn !== undefined) this.bind(found.name, found.address, fn as KernelFunction<never>);
+    else if (this.importData.has(found.name)) this.fillData(found.name, found.address);
+    else if (found.isFunction && !this.hasCode(found.address)) this.linkMissing(found);
+    return found.address;
+  }
+
+  /** Address of an exported or internal kernel function, bound; 0 when this kernel has no such name. */
+  addressOf(name: string): Address {
+    const found = this.file.exports.find(name);
+    if (found !== undefined) return this.link(found);
+    const fn = this.functions.get(name);
+    if (fn === undefined) return 0;
+    let gate = this.internal.get(name);
+    if (gate === undefined) {
+      gate = this.gate(name, fn as KernelFunction<never>);
+      this.internal.set(name, gate);
+    }
+    return gate;
+  }
+  private readonly internal = new Map<string, Address>();
+
+  /** Machine code of ours at a kernel function's address (thunks and helpers with odd register rules). */
+  placeCode(address: Address, code: Uint8Array): void {
+    this.memory.poke(address, code);
+    this.codeAt.add(address);
+  }
+  private readonly codeAt = new Set<Address>();
+
+  hasCode(address: Address): boolean {
+    return this.codeAt.has(address);
+  }
+
+  /** `name+0xoffset/0xsize [module]` as %pS prints it; the bare hexadecimal address when nothing is there. */
+  describe(address: Address): string {
+    const near = this.symbols.nearest(address) ?? this.file.nearest?.(address);
+    const hex = (n: number) => '0x' + n.toString(16);
+    if (near === undefined) return '0x' + BigInt.asUintN(64, BigInt(address)).toString(16);
+    const module = near.module === undefined ? '' : ` [${near.module}]`;
+    return `${near.name}+${hex(address - near.address)}/${hex(near.size)}${module}`;
+  }
+
+  parsePrototype(text: string): Prototype {
+    return this.prototypes(text);
+  }
+
+  private fillData(name: string, address: Address): void {
+    const fills = this.importData.get(name) ?? [];
+    this.importData.delete(name);
+    for (const data of fills) data.fill(this, address);
+  }
+
+  private linkMissing(found: KernelExport): void {
+    this.bindMissing(found.name, found.address, (thread, caller) => {
+      this.reachedMissing(found.name, thread, caller);
+    });
+  }
+
+  private reachedMissing(name: string, thread: Thread, caller: Address): void {
+    const entry = this.missing.get(name) ?? { name, callers: new Map<string, number>() };
+    this.missing.set(name, entry);
+    const where = this.describe(caller);
+    entry.callers.set(where, (entry.callers.get(where) ?? 0) + 1);
+    if (this.missingPolicy === 'stand-in') this.standIn(name);
+    else throw new MissingFunctionReached(thread.name, name, where);
+  }
+
+  /** A typed stand-in: returns zero (NULL, success) in the width of the kernel's own prototype. */
+  private standIn(name: string): void {
+    const prototype = this.types.prototype(name);
+    const returns = prototype?.returnClass ?? 'long';
+    this.convention.finish(this.cpu, returns, returns === 'u64' || returns === 'i64' ? 0n : 0);
+  }
+
+  // -- log --------------------------------------------------------------------------------------------------
+
+  /** printk at a level (0..7), without KERN_ prefix; one record per line. */
+  printk(level: number, text: string): void {
+    for (const line of text.replace(/\n$/, '').split('\n')) this.log.write(level, line);
+  }
+
+  // -- threads ----------------------------------------------------------------------------------------------
+
+  /** Address of the current task_struct. */
+  get current(): Address {
+    return this.scheduler.current?.control ?? this.tasks.init;
+  }
+
+  /** Runs steps as a task of its own (a process as far as modules can tell), to the end. */
+  runTask<T>(name: string, steps: Steps<T>): T {
+    return this.scheduler.perform(name, steps, (thread) => this.tasks.adopt(thread, name));
+  }
+
+  switched(thread: Thread): void {
+    this.tasks.makeCurrent(thread);
+  }
+
+  fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled } {
+    return judgeFault(this, thread, fault);
+  }
+
+  interruptible(): boolean {
+    return interruptibleNow(this);
+  }
+
+  trap(thread: Thread, vector: number): void {
+    trapInstruction(this, thread, vector);
+  }
+
+  /** A kernel stack with a guard page below it, as VMAP_STACK has. */
+  allocateStack(name: string): { base: Address; size: number } {
+    const base = this.mapPages(
+      this.vmallocArea,
+      THREAD_SIZE / PAGE_SIZE,
+      Perm.R | Perm.W,
+      `stack of ${name}`,
+    );
+    return { base, size: THREAD_SIZE };
+  }
+
+  freeStack(base: Address): void {
+    this.unmapPages(this.vmallocArea, base, THREAD_SIZE / PAGE_SIZE);
+  }
+
+  /** Takes addresses from an area and single frames for them, zeroed. Throws OutOfMemory, leaving nothing behind. */
+  mapPages(area: AreaAllocator, pages: number, perm: number, what: string): Address {
+    const base = area.allocate(pages);
+    let mapped = 0;
+    try {
+      for (; mapped < pages; mapped++) {
+        this.memory.map(base + mapped * PAGE_SIZE, this.memory.frames.allocate(0), 1, perm, what);
+      }
+    } catch (error) {
+      this.releaseFrames(base, mapped);
+      area.free(base);
+      throw error;
+    }
+    for (let page = 0; page < pages; page++) this.memory.zeroPage(base + page * PAGE_SIZE);
+    return base;
+  }
+
+  unmapPages(area: AreaAllocator, base: Address, pages: number): void {
+    this.releaseFrames(base, pages);
+    area.free(base);
+  }
+
+  private releaseFrames(base: Address, pages: number): void {
+    for (let page = 0; page < pages; page++) {
+      const pfn = this.memory.pfnOf(base + page * PAGE_SIZE);
+      this.memory.unmap(base + page * PAGE_SIZE, 1);
+      if (pfn !== undefined) this.memory.frames.free(pfn, 0);
+    }
+  }
+}
+
+/** The run reached a kernel function that nobody wrote, and the policy is to stop there. */
+export class MissingFunctionReached extends Error {
+  readonly symbol: string;
+  readonly caller: string;
+
+  constructor(thread: string, symbol: string, caller: string) {
+    super(`${thread} called ${symbol} from ${caller}, which the base kernel does not have`);
+    this.name = 'MissingFunctionReached';
+    this.symbol = symbol;
+    this.caller = caller;
+  }
+}
+
+function groupBySymbol(data: readonly DataInitialiser[]): Map<string, DataInitialiser[]> {
+  const grouped = new Map<string, DataInitialiser[]>();
+  for (const entry of data) grouped.set(entry.symbol, [...(grouped.get(entry.symbol) ?? []), entry]);
+  return grouped;
+}
