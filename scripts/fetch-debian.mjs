@@ -47,7 +47,8 @@ if (flavours.length === 0) flavours.push(DEFAULT_FLAVOUR[architecture]);
 /** Options that give apt its own lists, cache and (empty) installed set, for this architecture alone. */
 function aptOptions() {
   const state = join(cache, 'apt', `${suite}-${architecture}`);
-  for (const folder of ['lists/partial', 'archives/partial']) mkdirSync(join(state, folder), { recursive: true });
+  for (const folder of ['lists/partial', 'archives/partial'])
+    mkdirSync(join(state, folder), { recursive: true });
   const sources = join(state, 'sources.list');
   const signed = existsSync(KEYRING) ? ` [signed-by=${KEYRING}]` : '';
   const lines = [`deb${signed} ${mirror}/debian ${suite} main`];
@@ -73,7 +74,9 @@ function update(options) {
   try {
     execFileSync('apt-get', [...options, '-q', 'update'], { stdio: ['ignore', 2, 2] });
   } catch {
-    console.error('fetch-debian: apt-get update failed for a source (see above); going on with the lists there are');
+    console.error(
+      'fetch-debian: apt-get update failed for a source (see above); going on with the lists there are',
+    );
   }
 }
 
@@ -81,9 +84,12 @@ function update(options) {
 function versionedName(options, flavour) {
   const name = flavour.startsWith('linux-image-') ? flavour : `linux-image-${flavour}`;
   if (VERSIONED.test(name)) return name;
-  const depends = execFileSync('apt-cache', [...options, 'depends', '--important', name], { encoding: 'utf8' });
+  const depends = execFileSync('apt-cache', [...options, 'depends', '--important', name], {
+    encoding: 'utf8',
+  });
   const found = /Depends: (linux-image-\d+\.\d\S+)/.exec(depends);
-  if (found === null) throw new Error(`${name} depends on no versioned kernel image in ${suite}/${architecture}`);
+  if (found === null)
+    throw new Error(`${name} depends on no versioned kernel image in ${suite}/${architecture}`);
   return found[1].replace(/:.*/, '');
 }
 
