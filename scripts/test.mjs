@@ -1,0 +1,91 @@
+/**
+ * `npm test`: installs and builds what is missing, runs every test, says what was left out and why, and ends with the
+ * line `N passed, N failed` (and `, N skipped`).
+ *
+ *   npm test                       everything this machine can run
+ *   npm test -- test/bytes         only these (vitest's own arguments are passed on)
+ *   npm run full                   large corpora whole instead of sampled (LKM_FULL=1)
+ *
+ * LKM_NO_SKIP=1 makes a skipped test a failure (CI). LKM_SEED sets the seed of sampled and generated tests.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { checkNode, ensureBuilt, ensureDependencies, root, runNode } from './setup.mjs';
+
+checkNode();
+ensureDependencies();
+await ensureBuilt();
+
+const args = process.argv.slice(2);
+const full = args.includes('--full');
+const scratch = mkdtempSync(join(tmpdir(), 'lkm-test-'));
+const report = join(scratch, 'report.json');
+// Tests that cannot run here append {"test", "reason"} lines to this file (test/real/require.ts).
+const skipLog = join(scratch, 'skipped.jsonl');
+const seed = process.env.LKM_SEED ?? String(Math.floor(Math.random() * 2 ** 31));
+
+try {
+  process.chdir(root);
+  console.log(`seed ${seed} (LKM_SEED=${seed} repeats this run)${full ? ', full corpora' : ''}`);
+  const vitest = [join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run'];
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const extra = { LKM_SKIP_LOG: skipLog, LKM_SEED: seed, ...(full ? { LKM_FULL: '1' } : {}) };
+  const code = runNode([...vitest, ...reporters, ...args.filter((one) => one !== '--full')], extra);
+  process.exitCode = summarise(code);
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+/** Prints what was left out and the closing line; returns the exit code. */
+function summarise(code) {
+  if (!existsSync(report)) {
+    console.log('the test runner wrote no report: it ended before any test');
+    console.log('0 passed, 1 failed');
+    return code || 1;
+  }
+  const result = JSON.parse(readFileSync(report, 'utf8'));
+  const skipped = result.numPendingTests + result.numTodoTests;
+  // A file that fails before its first test (a syntax error, a failed hook) counts as one failure.
+  const broken = result.testResults.filter((file) => file.status === 'failed' && !hasFailure(file)).length;
+  const forbidden = process.env.LKM_NO_SKIP === '1' ? skipped : 0;
+  const failed = result.numFailedTests + broken + forbidden;
+  printSkipped(result, skipped);
+  if (forbidden > 0) console.log('LKM_NO_SKIP=1: each skipped test counts as failed');
+  const left = skipped - forbidden;
+  console.log(`${result.numPassedTests} passed, ${failed} failed${left > 0 ? `, ${left} skipped` : ''}`);
+  return code || (failed > 0 ? 1 : 0);
+}
+
+function hasFailure(file) {
+  return file.assertionResults.some((test) => test.status === 'failed');
+}
+
+/** Reasons first; then tests that gave none, by name, so that nothing disappears silently. */
+function printSkipped(result, skipped) {
+  const reasons = new Map();
+  for (const line of existsSync(skipLog) ? readFileSync(skipLog, 'utf8').split('\n') : []) {
+    if (line === '') continue;
+    const { test, reason } = JSON.parse(line);
+    reasons.set(reason, [...(reasons.get(reason) ?? []), test]);
+  }
+  if (skipped === 0 && reasons.size === 0) return;
+  console.log('\nLeft out:');
+  for (const [reason, tests] of reasons) {
+    const names = [...new Set(tests)];
+    console.log(`  ${reason}`);
+    for (const name of names.slice(0, 8)) console.log(`    - ${name}`);
+    if (names.length > 8) console.log(`    - and ${names.length - 8} more`);
+  }
+  const explained = new Set([...reasons.values()].flat());
+  for (const file of result.testResults) {
+    const names = file.assertionResults.filter((test) =>
+      ['pending', 'skipped', 'todo'].includes(test.status),
+    );
+    const path = relative(root, file.name);
+    if (names.length === 0 || explained.has(path) || names.every((one) => explained.has(one.fullName)))
+      continue;
+    console.log(`  ${path}: ${names.length} skipped`);
+  }
+  console.log('');
+}

@@ -1,0 +1,2 @@
+import { notYet } from './not-yet.ts';
+export const { command } = await notYet('inspect')();

@@ -1,0 +1,91 @@
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { CommandContext, CommandSpec, Input } from './command.ts';
+import { fileFailure } from './failure.ts';
+import type { Output } from './output.ts';
+import { packagedPath } from './packaged.ts';
+import type { Parsed } from './parse.ts';
+import { type ColorChoice, makeStyle, type Style, wantsColor } from './style.ts';
+
+/** The outside, as the program or a test provides it. */
+export interface Surroundings {
+  readonly output: Output;
+  readonly input: Input;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Is file descriptor 1 or 2 a terminal? */
+  isTTY(descriptor: 1 | 2): boolean;
+  columns(): number;
+}
+
+/** Puts together what a command body is given. */
+export function makeContext(
+  spec: CommandSpec,
+  parsed: Parsed,
+  around: Surroundings,
+  commands: readonly CommandSpec[],
+): CommandContext {
+  const { output, environment } = around;
+  const choice = (parsed.options.text('color') ?? 'auto') as ColorChoice;
+  const styles: { 1?: Style; 2?: Style } = {};
+  const styleOf = (descriptor: 1 | 2) => {
+    styles[descriptor] ??= makeStyle(wantsColor(choice, environment, () => around.isTTY(descriptor)));
+    return styles[descriptor];
+  };
+  return {
+    spec,
+    args: parsed.args,
+    options: parsed.options,
+    output,
+    out: (text) => output.out(text),
+    err: (text) => output.err(text),
+    json: (schema, value) => output.out(`${toJson({ schema, ...value })}\n`),
+    input: around.input,
+    get isTTY() {
+      return around.isTTY(1);
+    },
+    get columns() {
+      return around.columns();
+    },
+    get style() {
+      return styleOf(1);
+    },
+    get errorStyle() {
+      return styleOf(2);
+    },
+    environment,
+    readFile: (path) => readFile(path, around.input),
+    writeFile,
+    packaged: packagedPath,
+    commands,
+  };
+}
+
+/**
+ * JSON with the two types it lacks: bigint as a hexadecimal string (negative ones as 64-bit two's complement, which is
+ * how addresses are written everywhere), bytes as hexadecimal digits.
+ */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_key, one: unknown) => {
+    if (typeof one === 'bigint') return `0x${(one < 0n ? BigInt.asUintN(64, one) : one).toString(16)}`;
+    if (one instanceof Uint8Array) return Buffer.from(one).toString('hex');
+    return one;
+  });
+}
+
+function readFile(path: string, input: Input): Uint8Array {
+  try {
+    return path === '-' ? input.bytes() : readFileSync(path);
+  } catch (error) {
+    throw fileFailure(path === '-' ? 'standard input' : path, error);
+  }
+}
+
+function writeFile(path: string, bytes: Uint8Array | string): void {
+  const partial = `${path}.${process.pid}.tmp`;
+  try {
+    writeFileSync(partial, bytes);
+    renameSync(partial, path);
+  } catch (error) {
+    rmSync(partial, { force: true });
+    throw fileFailure(path, error);
+  }
+}

@@ -1,0 +1,56 @@
+/** Something the user can understand and mend: shown as `lkm: SUBJECT: message` and, below it, what to try. */
+export class Failure extends Error {
+  override readonly name = 'Failure';
+  readonly subject: string | undefined;
+  readonly hint: string | undefined;
+  /** 1 failed, 2 wrong usage; commands document any other. */
+  readonly exitCode: number;
+
+  constructor(
+    message: string,
+    details: { subject?: string; hint?: string; exitCode?: number; cause?: unknown } = {},
+  ) {
+    super(message, { cause: details.cause });
+    this.subject = details.subject;
+    this.hint = details.hint;
+    this.exitCode = details.exitCode ?? 1;
+  }
+}
+
+export const EXIT_FAILED = 1;
+export const EXIT_USAGE = 2;
+/** EX_SOFTWARE of sysexits.h: told apart from a refusal, so that a script can tell a defect from an answer. */
+export const EXIT_DEFECT = 70;
+
+/** A command line that cannot be meant: exit code 2. */
+export function usageError(message: string, hint?: string): Failure {
+  return new Failure(message, { hint, exitCode: EXIT_USAGE });
+}
+
+/** A file could not be read or written: the system's reason in words, and what to try. */
+export function fileFailure(path: string, error: unknown): Failure {
+  const code = (error as { code?: unknown } | null)?.code;
+  const [message, hint] = (typeof code === 'string' ? FILE_REASONS[code] : undefined) ?? [
+    error instanceof Error ? error.message : String(error),
+    undefined,
+  ];
+  return new Failure(message, { subject: path, hint, cause: error });
+}
+
+const FILE_REASONS: Readonly<Record<string, readonly [string, string | undefined]>> = {
+  ENOENT: ['no such file', 'check the path; modules of this machine are under /lib/modules/RELEASE'],
+  EACCES: [
+    'permission denied',
+    'kernel images are often readable by root alone: copy it, or use sudo for the copy',
+  ],
+  EPERM: ['operation not permitted', undefined],
+  EISDIR: ['is a directory, a file is wanted', undefined],
+  ENOTDIR: ['a part of the path is not a directory', undefined],
+  EMFILE: ['too many open files', undefined],
+  ENOSPC: ['no space left on the device', undefined],
+  EROFS: ['the file system is read-only', undefined],
+  EIO: ['the device failed to read it (EIO)', undefined],
+  ELOOP: ['too many symbolic links on the way', undefined],
+  ENAMETOOLONG: ['the file name is too long', undefined],
+  ERR_FS_FILE_TOO_LARGE: ['is larger than 2 GiB, more than any kernel or module file', undefined],
+};

@@ -1,0 +1,52 @@
+import { writeSync } from 'node:fs';
+
+/** Where a command's text goes. Tests collect it; the program writes file descriptors. */
+export interface Output {
+  /** File descriptor 1: results. */
+  out(text: string): void;
+  /** File descriptor 2: everything else. */
+  err(text: string): void;
+  /** The reader of standard output went away (`lkm ... | head`): long listings stop here. */
+  readonly closed: boolean;
+}
+
+/**
+ * Synchronous writes to the two descriptors. `process.stdout` is left alone: loading it costs a tenth of the start-up
+ * time, and on a pipe its queue is lost when a process ends early, while a write that has returned is not.
+ */
+export class DescriptorOutput implements Output {
+  #closed = false;
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  out(text: string): void {
+    if (!this.#closed && !writeAll(1, text)) this.#closed = true;
+  }
+
+  err(text: string): void {
+    // With no reader left for messages there is nobody to tell.
+    writeAll(2, text);
+  }
+}
+
+/** Milliseconds between two attempts while a non-blocking pipe is full. */
+const RETRY_MS = 2;
+
+/** Writes it all, waiting for a slow reader; false when the reader has gone away (EPIPE). */
+function writeAll(descriptor: number, text: string): boolean {
+  const bytes = Buffer.from(text, 'utf8');
+  let at = 0;
+  while (at < bytes.length) {
+    try {
+      at += writeSync(descriptor, bytes, at);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === 'EPIPE' || code === 'EBADF') return false;
+      if (code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
+    }
+  }
+  return true;
+}

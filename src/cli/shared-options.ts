@@ -1,0 +1,66 @@
+import type { OptionSpec, SharedName } from './command.ts';
+
+/** Options that mean the same in every command that takes them; a command names those it takes. */
+export const SHARED: Readonly<Record<SharedName, OptionSpec>> = {
+  kernel: {
+    name: 'kernel',
+    value: 'FILE',
+    complete: 'file',
+    summary: 'the kernel to load into: a vmlinuz, a saved .kernel, or builtin:NAME',
+    details:
+      'The kernel decides the release, the exported symbols with their versions, the layouts of structures and the ' +
+      'rules of the loader. Without this option a small built-in Debian kernel description is used.',
+  },
+  as: {
+    name: 'as',
+    value: 'USER',
+    summary: 'act as this user: root (the default), or another, without the right to load modules',
+  },
+  json: { name: 'json', summary: 'print one JSON object with a versioned schema instead of text' },
+  seed: {
+    name: 'seed',
+    value: 'N',
+    type: 'integer',
+    summary: 'seed of everything random: addresses, canaries, timing (default 1)',
+    details: 'The same module, kernel and seed give the same log, to the byte.',
+  },
+  trace: { name: 'trace', summary: 'write each call between module and kernel to standard error' },
+  target: {
+    name: 'target',
+    value: 'WHERE',
+    choices: ['sandbox'],
+    summary: 'where the module is loaded: sandbox (the default)',
+  },
+  engine: {
+    name: 'engine',
+    value: 'NAME',
+    choices: ['interpreter'],
+    summary: 'what executes machine code: interpreter (the default)',
+  },
+};
+
+/** Options every command takes. */
+export const COMMON: readonly OptionSpec[] = [
+  { name: 'help', short: 'h', summary: 'show this help' },
+  {
+    name: 'color',
+    value: 'WHEN',
+    choices: ['auto', 'always', 'never'],
+    summary: 'colour the output: auto (the default), always or never',
+    details: 'Without the option NO_COLOR and FORCE_COLOR decide, then whether the output is a terminal.',
+  },
+];
+
+/** What only stands before any command: `lkm --version`. */
+export const VERSION: OptionSpec = { name: 'version', short: 'V', summary: 'show the version' };
+
+/** All shared options, in the order help shows them. */
+export const SHARED_ORDER: readonly SharedName[] = [
+  'kernel',
+  'as',
+  'json',
+  'seed',
+  'trace',
+  'target',
+  'engine',
+];

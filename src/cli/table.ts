@@ -1,0 +1,265 @@
+/**
+ * The command table: the one place that says which commands there are and what they take. Help, man pages, completion
+ * and argument parsing are made from it, so a command changed here is changed in all of them (`npm run man` rewrites
+ * the pages; a test fails when they are stale).
+ */
+import type { CommandSpec } from './command.ts';
+import { notYet } from './commands/not-yet.ts';
+
+const RUNNING = ['kernel', 'as', 'json', 'seed', 'trace', 'target', 'engine'] as const;
+
+const inspect: CommandSpec = {
+  name: 'inspect',
+  summary: 'show what a module file is, on one screen',
+  usage: ['[OPTION]... FILE...'],
+  description: [
+    'Reads a kernel module (.ko, also compressed with gzip, xz or zstd) and shows its format and machine, what it ' +
+      'says about itself (name, version, licence, vermagic, dependencies, parameters), what it needs and offers, ' +
+      'the sizes of its parts, and whether it is signed. The file is not run.',
+    '`lkm FILE` is short for `lkm inspect FILE`.',
+  ],
+  arguments: [
+    {
+      name: 'FILE',
+      summary: 'a module file; - reads standard input',
+      required: true,
+      repeat: true,
+      complete: 'module',
+    },
+  ],
+  options: [
+    { name: 'imports', summary: 'also list every symbol the module needs' },
+    { name: 'exports', summary: 'also list every symbol the module offers' },
+    { name: 'sections', summary: 'also list every section with its size and flags' },
+  ],
+  shared: ['json'],
+  examples: [
+    { command: 'lkm hello.ko', explanation: 'one screen about hello.ko' },
+    { command: 'lkm inspect --imports e1000.ko.xz', explanation: 'and the symbols it needs' },
+  ],
+  load: () => import('./commands/inspect.ts'),
+};
+
+const run: CommandSpec = {
+  name: 'run',
+  summary: 'load modules into a fresh kernel, use them, unload them, report leaks',
+  usage: ['[OPTION]... FILE... [PARAMETER=VALUE]...'],
+  description: [
+    'Boots a kernel in this process, loads the files in the order given and executes their machine code. The kernel ' +
+      'log appears as it is written. Parameters go to the module before them. Then the --do commands run (on a ' +
+      'terminal without --do: a prompt), the modules are unloaded in reverse order, and what they did not give back ' +
+      'is reported.',
+  ],
+  arguments: [
+    { name: 'FILE', summary: 'a module file', required: true, repeat: true, complete: 'module' },
+    {
+      name: 'PARAMETER=VALUE',
+      summary: 'a parameter of the module named before it',
+      repeat: true,
+      complete: 'none',
+    },
+  ],
+  options: [
+    {
+      name: 'do',
+      value: 'COMMAND',
+      repeat: true,
+      summary: "a shell command to run while it is loaded, such as 'cat /dev/x'",
+    },
+    {
+      name: 'missing',
+      value: 'HOW',
+      choices: ['refuse', 'stop', 'stand-in'],
+      summary: 'kernel functions that nobody wrote: refuse the load, stop at the call, or stand in',
+      details:
+        'A stand-in returns a typed result made from its prototype. Each one reached is named and counted: a run ' +
+        'that reached one is never called clean.',
+    },
+    { name: 'strict', summary: 'refuse a licence string that hides text behind a NUL byte' },
+  ],
+  shared: RUNNING,
+  examples: [
+    { command: 'lkm run hello.ko whom=Ada', explanation: 'load with a parameter, show the log, unload' },
+    { command: "lkm run greet.ko --do 'cat /dev/greet'", explanation: 'read the device it adds' },
+  ],
+  load: notYet('run'),
+};
+
+const linux: CommandSpec = {
+  name: 'linux',
+  summary: 'a shell in a Linux kernel: insmod, rmmod, lsmod, dmesg, cat, echo, mount ...',
+  usage: ['[OPTION]... [SCRIPT]'],
+  description: [
+    'Boots a Linux kernel in this process and gives a shell in it, with history and completion on a terminal. With a ' +
+      'SCRIPT, with --command, or with standard input that is no terminal it runs the lines and ends with the exit ' +
+      'code of the last one. `help` in the shell lists its commands.',
+  ],
+  arguments: [
+    { name: 'SCRIPT', summary: 'a file of shell commands; - reads standard input', complete: 'file' },
+  ],
+  options: [
+    { name: 'command', short: 'c', value: 'COMMAND', repeat: true, summary: 'run this line and end' },
+    { name: 'errexit', short: 'e', summary: 'end at the first line that fails' },
+    { name: 'cmdline', value: 'TEXT', summary: 'the kernel command line, such as module_blacklist=hello' },
+  ],
+  shared: RUNNING,
+  examples: [
+    { command: 'lkm linux', explanation: 'a prompt' },
+    { command: "lkm linux -c 'insmod hello.ko' -c lsmod", explanation: 'two lines, then the end' },
+  ],
+  load: notYet('linux'),
+};
+
+const memory: CommandSpec = {
+  name: 'memory',
+  summary: 'the memory map, and what modules cost in pages and TLB entries',
+  usage: ['[OPTION]... [FILE]...'],
+  description: [
+    'Prints the map of a running kernel with the given modules loaded, and measures what is said about modules: that ' +
+      'they fragment the kernel and cost TLB entries.',
+  ],
+  arguments: [{ name: 'FILE', summary: 'modules to load first', repeat: true, complete: 'module' }],
+  options: [
+    { name: 'svg', value: 'FILE', complete: 'file', summary: 'draw the map into this file' },
+    {
+      name: 'cycles',
+      value: 'N',
+      type: 'integer',
+      summary: 'load and unload this many times before measuring',
+    },
+  ],
+  shared: ['kernel', 'json', 'seed'],
+  examples: [{ command: 'lkm memory --svg map.svg', explanation: 'print the map and draw it' }],
+  load: notYet('memory'),
+};
+
+const kernel: CommandSpec = {
+  name: 'kernel',
+  summary: 'show what a kernel file holds, or save it as a small description',
+  usage: ['[OPTION]... FILE'],
+  description: [
+    'Reads a vmlinuz, a vmlinux or a saved .kernel: release, vermagic, exported symbols with their versions and ' +
+      'namespaces, structure layouts, and which rules its loader has, read from the image itself.',
+  ],
+  arguments: [
+    { name: 'FILE', summary: 'a kernel image, a .kernel, or builtin:NAME', required: true, complete: 'file' },
+  ],
+  options: [
+    {
+      name: 'output',
+      short: 'o',
+      value: 'FILE',
+      complete: 'file',
+      summary: 'save the description here, for --kernel',
+    },
+  ],
+  shared: ['json'],
+  examples: [
+    { command: 'lkm kernel /boot/vmlinuz-6.1.0-56-amd64', explanation: 'what modules for it must match' },
+    {
+      command: 'lkm kernel vmlinuz -o x.kernel',
+      explanation: 'a small file to commit and to use with --kernel',
+    },
+  ],
+  load: notYet('kernel'),
+};
+
+const tour: CommandSpec = {
+  name: 'tour',
+  summary: 'the subject, step by step, on modules that come with lkm',
+  usage: ['[OPTION]... [STEP]...'],
+  description: [
+    'Shows what loadable kernel modules are by running some: each step names the statement it shows and then does it. ' +
+      '`npm start` runs it.',
+  ],
+  arguments: [{ name: 'STEP', summary: 'only these steps (see --list)', repeat: true, complete: 'none' }],
+  options: [{ name: 'list', summary: 'list the steps' }],
+  shared: ['json', 'seed'],
+  examples: [{ command: 'lkm tour --list', explanation: 'what there is to see' }],
+  load: notYet('tour'),
+};
+
+const lab: CommandSpec = {
+  name: 'lab',
+  summary: 'measurements over whole module trees (for work on lkm itself)',
+  usage: ['census [OPTION]... DIRECTORY'],
+  description: [
+    'census loads each module below DIRECTORY with its dependencies into a fresh kernel, unloads it, and says what ' +
+      'happened: loaded, kernel-refused, sandbox-lacks or fault.',
+  ],
+  arguments: [
+    { name: 'census', summary: 'the measurement', required: true, complete: ['census'] },
+    {
+      name: 'DIRECTORY',
+      summary: 'a tree of modules, such as /lib/modules/RELEASE',
+      required: true,
+      complete: 'directory',
+    },
+  ],
+  options: [
+    { name: 'jsonl', summary: 'one JSON object a line for each module' },
+    { name: 'sample', value: 'N', type: 'integer', summary: 'only this many, chosen by --seed' },
+  ],
+  shared: ['kernel', 'json', 'seed'],
+  examples: [
+    { command: 'lkm lab census /lib/modules/6.1.0-56-amd64 --jsonl', explanation: 'a line for each module' },
+  ],
+  load: notYet('lab'),
+};
+
+const completion: CommandSpec = {
+  name: 'completion',
+  summary: 'print a completion script for bash, zsh or fish',
+  usage: ['bash|zsh|fish'],
+  description: ['Prints a static script: pressing TAB starts no process.'],
+  arguments: [
+    { name: 'SHELL', summary: 'bash, zsh or fish', required: true, complete: ['bash', 'zsh', 'fish'] },
+  ],
+  options: [],
+  shared: [],
+  examples: [
+    { command: 'eval "$(lkm completion bash)"', explanation: 'in ~/.bashrc' },
+    { command: 'lkm completion fish > ~/.config/fish/completions/lkm.fish', explanation: 'for fish' },
+  ],
+  load: () => import('./commands/completion.ts'),
+};
+
+const help: CommandSpec = {
+  name: 'help',
+  summary: 'show help for a command',
+  usage: ['[OPTION]... [COMMAND]'],
+  description: [
+    'Without a command: the list of commands. With --json: the whole command table, for other tools.',
+  ],
+  arguments: [{ name: 'COMMAND', summary: 'the command', complete: 'none' }],
+  options: [],
+  shared: ['json'],
+  examples: [{ command: 'lkm help run', explanation: 'the same as lkm run --help' }],
+  load: () => import('./commands/help.ts'),
+};
+
+const version: CommandSpec = {
+  name: 'version',
+  summary: 'show the version of lkm and of Node',
+  usage: ['[OPTION]...'],
+  description: ['What to write into a report of a defect.'],
+  arguments: [],
+  options: [],
+  shared: ['json'],
+  examples: [],
+  load: () => import('./commands/version.ts'),
+};
+
+/** In the order help lists them. */
+export const COMMANDS: readonly CommandSpec[] = [
+  inspect,
+  run,
+  linux,
+  memory,
+  kernel,
+  tour,
+  lab,
+  completion,
+  help,
+  version,
+];
