@@ -1,0 +1,45 @@
+/**
+ * Where things are in a kernel's one WebAssembly.Memory. Constants only.
+ *
+ * | offset    | what |
+ * |-----------|------|
+ * | 0x0000    | never used, so that a stray 0 is seen |
+ * | 0x1000    | CPU state (registers, flags, vector registers; fields in cpu/state.ts) |
+ * | 0x2000    | bounce buffer for accesses that cross a page |
+ * | 0x10000   | software TLB |
+ * | 0x20000   | block lookup cache: guest pc to translated operations |
+ * | 0x40000   | translated operations |
+ * | after it  | guest RAM: frame n at `ramBase + n * 4096` |
+ */
+export const CPU_STATE = 0x1000;
+export const CPU_STATE_BYTES = 0x1000;
+export const BOUNCE = 0x2000;
+
+/**
+ * A TLB entry is 32 bytes: three 8-byte tags (read, write, execute), a 4-byte addend, 4 unused bytes. A tag
+ * is the page's address; a page without that permission has {@link TLB_EMPTY}, which no page address equals.
+ * linear offset = low 32 bits of the address + addend (modulo 2^32).
+ */
+export const TLB_BASE = 0x10000;
+export const TLB_ENTRIES = 2048;
+export const TLB_ENTRY_SHIFT = 5;
+export const TLB_READ = 0;
+export const TLB_WRITE = 8;
+export const TLB_EXECUTE = 16;
+export const TLB_ADDEND = 24;
+export const TLB_EMPTY = 1;
+
+/** A lookup entry is 16 bytes: 8-byte pc, 4-byte offset of the block's first operation, 4 unused. */
+export const LOOKUP_BASE = 0x20000;
+export const LOOKUP_ENTRIES = 4096;
+export const LOOKUP_ENTRY_SHIFT = 4;
+
+export const CODE_BASE = 0x40000;
+/** Room for about 350,000 operations: the text of the largest modules, translated once. */
+export const DEFAULT_CODE_BYTES = 8 * 1024 * 1024;
+export const MIN_CODE_BYTES = 256 * 1024;
+
+/** Linear memory comes in units of this. */
+export const WASM_PAGE = 65536;
+/** Frame numbers must fit the page-table entry, and linear offsets 32 bits. */
+export const MAX_RAM_BYTES = 2 * 1024 * 1024 * 1024;

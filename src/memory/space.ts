@@ -1,0 +1,537 @@
+import { type Address, hexAddress, isCanonical, PAGE_SIZE, pageBase } from './address.ts';
+import { type Access, GuestFault } from './fault.ts';
+import { FrameAllocator } from './frames.ts';
+import * as L from './layout.ts';
+import { PageTable, Perm, PTE, PTE_FRAME_SHIFT } from './pagetable.ts';
+import { type FillPage, type Region, RegionList } from './regions.ts';
+import type { SimulatedTlb } from './tlb.ts';
+
+export { type Address, PAGE_SIZE } from './address.ts';
+export { GuestFault } from './fault.ts';
+export { Perm } from './pagetable.ts';
+
+export interface MemorySpec {
+  /** Guest RAM; a multiple of 4096, at most 2 GiB. Pages that are never touched cost nothing. */
+  readonly ramBytes: number;
+  /** Where all RAM is mapped in one piece, readable and writable; undefined for none. */
+  readonly directMap: Address | undefined;
+  /** Room for translated operations; default 8 MiB. */
+  readonly codeCacheBytes?: number;
+}
+
+export class MappingError extends Error {
+  override readonly name = 'MappingError';
+}
+
+/** `pfn` holds translated code and bytes `offset` to `offset + length` of it change, or its mapping goes. */
+export type CodeChange = (pfn: number, offset: number, length: number) => void;
+
+const NEEDS: Record<Access, number> = { read: Perm.R, write: Perm.W, execute: Perm.X };
+const TAG: Record<Access, number> = { read: L.TLB_READ, write: L.TLB_WRITE, execute: L.TLB_EXECUTE };
+const HIGH = 4294967296;
+const TLB_INDEX_MASK = (L.TLB_ENTRIES - 1) << L.TLB_ENTRY_SHIFT;
+const TLB_INDEX_SHIFT = 12 - L.TLB_ENTRY_SHIFT;
+
+/**
+ * The memory of one kernel: frames, page tables and checked access. The CPU and these accessors share one
+ * software TLB in linear memory, so there is a single truth about what is mapped.
+ */
+export class GuestMemory {
+  /** One per kernel, of fixed size: its buffer never detaches. */
+  readonly wasm: WebAssembly.Memory;
+  readonly frames: FrameAllocator;
+  /** Offset of frame 0 in linear memory. */
+  readonly ramBase: number;
+  readonly codeBytes: number;
+  readonly #data: DataView;
+  readonly #all: Uint8Array;
+  readonly #tlb: Int32Array;
+  readonly #table = new PageTable();
+  readonly #regions = new RegionList();
+  readonly #directMap: Address | undefined;
+  /** Frames that hold translated code: writes to them go the slow way. */
+  readonly #codeFrames: Uint8Array;
+  readonly #listeners: CodeChange[] = [];
+  #observer: SimulatedTlb | undefined;
+  #userMode = false;
+  // The last page read and the last page written: most accesses in a row fall into one page.
+  #readBase = Number.NaN;
+  #readHost = 0;
+  #writeBase = Number.NaN;
+  #writeHost = 0;
+
+  /** @throws RangeError for sizes outside the limits above */
+  constructor(spec: MemorySpec) {
+    const { ramBytes, codeCacheBytes = L.DEFAULT_CODE_BYTES } = spec;
+    if (!Number.isInteger(ramBytes / PAGE_SIZE) || ramBytes < PAGE_SIZE || ramBytes > L.MAX_RAM_BYTES) {
+      throw new RangeError(`RAM of ${ramBytes} bytes: a multiple of 4096, at most 2 GiB, is needed`);
+    }
+    this.codeBytes = Math.max(L.MIN_CODE_BYTES, Math.ceil(codeCacheBytes / L.WASM_PAGE) * L.WASM_PAGE);
+    this.ramBase = L.CODE_BASE + this.codeBytes;
+    const units = Math.ceil((this.ramBase + ramBytes) / L.WASM_PAGE);
+    this.wasm = new WebAssembly.Memory({ initial: units, maximum: units });
+    this.#data = new DataView(this.wasm.buffer);
+    this.#all = new Uint8Array(this.wasm.buffer);
+    this.#tlb = new Int32Array(this.wasm.buffer, L.TLB_BASE, (L.TLB_ENTRIES << L.TLB_ENTRY_SHIFT) >> 2);
+    this.frames = new FrameAllocator(ramBytes / PAGE_SIZE);
+    this.#codeFrames = new Uint8Array(this.frames.total);
+    this.#directMap = spec.directMap;
+    this.flushTlb();
+    if (spec.directMap !== undefined) {
+      this.map(spec.directMap, 0, this.frames.total, Perm.R | Perm.W, 'direct map', true);
+    }
+  }
+
+  // ---- mapping ----
+
+  /**
+   * Maps `pages` frames from `pfn` on.
+   * @param large these belong to a 2 MiB mapping (only the TLB figures ask)
+   * @throws MappingError when the range is misaligned, not canonical, outside RAM or overlaps another
+   */
+  map(va: Address, pfn: number, pages: number, perm: number, what: string, large = false): void {
+    if (pfn < 0 || pfn + pages > this.frames.total) {
+      throw new MappingError(
+        `${what}: frames ${pfn} to ${pfn + pages} are not in RAM (${this.frames.total} frames)`,
+      );
+    }
+    this.#claim({ base: va, pages, perm, what });
+    const flags = PTE.PRESENT | (perm & PTE.PERM) | (large ? PTE.LARGE : 0);
+    for (let i = 0; i < pages; i++)
+      this.#table.set(va + i * PAGE_SIZE, ((pfn + i) << PTE_FRAME_SHIFT) | flags);
+  }
+
+  /** Maps pages whose frames are taken, zeroed and filled at the first touch, and freed by {@link unmap}. */
+  mapLazy(va: Address, pages: number, perm: number, what: string, fill: FillPage = () => {}): void {
+    this.#claim({ base: va, pages, perm, what, fill });
+    for (let i = 0; i < pages; i++) this.#table.set(va + i * PAGE_SIZE, PTE.LAZY | (perm & PTE.PERM));
+  }
+
+  /** Pages in the range that are not mapped are passed over. */
+  unmap(va: Address, pages: number): void {
+    this.#checkRange(va, pages, 'unmap');
+    for (let page = va, i = 0; i < pages; i++, page += PAGE_SIZE) {
+      const entry = this.#table.get(page);
+      if (entry === 0) continue;
+      if ((entry & PTE.PRESENT) !== 0) {
+        const pfn = entry >>> PTE_FRAME_SHIFT;
+        this.#codeChanged(pfn, 0, PAGE_SIZE);
+        if ((entry & PTE.OWNED) !== 0) this.frames.free(pfn, 0);
+      }
+      this.#table.set(page, 0);
+      this.#forget(page);
+    }
+    this.#regions.remove(va, va + pages * PAGE_SIZE);
+  }
+
+  /** @throws MappingError when a page in the range is not mapped; nothing has changed then */
+  protect(va: Address, pages: number, perm: number): void {
+    this.#checkRange(va, pages, 'protect');
+    for (let i = 0; i < pages; i++) {
+      if (this.#table.get(va + i * PAGE_SIZE) === 0) {
+        throw new MappingError(`protect: nothing is mapped at ${hexAddress(va + i * PAGE_SIZE)}`);
+      }
+    }
+    for (let page = va, i = 0; i < pages; i++, page += PAGE_SIZE) {
+      const entry = this.#table.get(page);
+      const losesExecute = (entry & PTE.PRESENT) !== 0 && (entry & Perm.X) !== 0 && (perm & Perm.X) === 0;
+      if (losesExecute) this.#codeChanged(entry >>> PTE_FRAME_SHIFT, 0, PAGE_SIZE);
+      this.#table.set(page, (entry & ~PTE.PERM) | (perm & PTE.PERM));
+      this.#forget(page);
+    }
+    this.#regions.protect(va, va + pages * PAGE_SIZE, perm);
+  }
+
+  /** Address of a frame in the direct map. @throws MappingError when this kernel has none */
+  directMap(pfn: number): Address {
+    if (this.#directMap === undefined) throw new MappingError('this memory has no direct map');
+    return this.#directMap + pfn * PAGE_SIZE;
+  }
+
+  /** The frame behind any mapped address; a lazy page that was never touched has none. */
+  pfnOf(va: Address): number | undefined {
+    const entry = this.#entry(va);
+    return (entry & PTE.PRESENT) !== 0 ? entry >>> PTE_FRAME_SHIFT : undefined;
+  }
+
+  /** Permissions of the page that holds `va`, undefined when unmapped. */
+  permOf(va: Address): number | undefined {
+    const entry = this.#entry(va);
+    return entry === 0 ? undefined : entry & PTE.PERM;
+  }
+
+  /** What is mapped at `va`. */
+  regionAt(va: Address): Region | undefined {
+    return this.#regions.find(va);
+  }
+
+  /** The memory map, by address. */
+  areas(): Iterable<{ base: Address; pages: number; perm: number; what: string }> {
+    return this.#regions.list();
+  }
+
+  // ---- access ----
+
+  u8(va: Address): number {
+    const off = va - this.#readBase;
+    if (off >= 0 && off < PAGE_SIZE) return this.#all[this.#readHost + off];
+    return this.#all[this.#reach(va, 1, 'read')];
+  }
+
+  u16(va: Address): number {
+    const off = va - this.#readBase;
+    if (off >= 0 && off <= PAGE_SIZE - 2) return this.#data.getUint16(this.#readHost + off, true);
+    return this.#data.getUint16(this.#reach(va, 2, 'read'), true);
+  }
+
+  u32(va: Address): number {
+    const off = va - this.#readBase;
+    if (off >= 0 && off <= PAGE_SIZE - 4) return this.#data.getUint32(this.#readHost + off, true);
+    return this.#data.getUint32(this.#reach(va, 4, 'read'), true);
+  }
+
+  i32(va: Address): number {
+    return this.u32(va) | 0;
+  }
+
+  /** A signed 64-bit value; rounded when it needs more than 53 bits (addresses never do). */
+  ptr(va: Address): number {
+    const off = va - this.#readBase;
+    const host = off >= 0 && off <= PAGE_SIZE - 8 ? this.#readHost + off : this.#reach(va, 8, 'read');
+    return this.#data.getInt32(host + 4, true) * HIGH + this.#data.getUint32(host, true);
+  }
+
+  u64(va: Address): bigint {
+    return this.#data.getBigUint64(this.#reach(va, 8, 'read'), true);
+  }
+
+  set8(va: Address, value: number): void {
+    const off = va - this.#writeBase;
+    if (off >= 0 && off < PAGE_SIZE) this.#all[this.#writeHost + off] = value;
+    else this.#all[this.#reach(va, 1, 'write')] = value;
+  }
+
+  set16(va: Address, value: number): void {
+    const off = va - this.#writeBase;
+    if (off >= 0 && off <= PAGE_SIZE - 2) {
+      this.#data.setUint16(this.#writeHost + off, value, true);
+      return;
+    }
+    const host = this.#reach(va, 2, 'write');
+    this.#data.setUint16(host, value, true);
+    if (host === L.BOUNCE) this.#commit(va, 2);
+  }
+
+  set32(va: Address, value: number): void {
+    const off = va - this.#writeBase;
+    if (off >= 0 && off <= PAGE_SIZE - 4) {
+      this.#data.setInt32(this.#writeHost + off, value, true);
+      return;
+    }
+    const host = this.#reach(va, 4, 'write');
+    this.#data.setInt32(host, value, true);
+    if (host === L.BOUNCE) this.#commit(va, 4);
+  }
+
+  /** Any integer of up to 53 bits, signed or not; stored modulo 2^64. */
+  setPtr(va: Address, value: number): void {
+    const off = va - this.#writeBase;
+    const host = off >= 0 && off <= PAGE_SIZE - 8 ? this.#writeHost + off : this.#reach(va, 8, 'write');
+    this.#data.setInt32(host, value, true);
+    this.#data.setInt32(host + 4, Math.floor(value / HIGH), true);
+    if (host === L.BOUNCE) this.#commit(va, 8);
+  }
+
+  setU64(va: Address, value: bigint): void {
+    const host = this.#reach(va, 8, 'write');
+    this.#data.setBigUint64(host, BigInt.asUintN(64, value), true);
+    if (host === L.BOUNCE) this.#commit(va, 8);
+  }
+
+  /** A copy. @throws GuestFault at the first page that cannot be read */
+  bytes(va: Address, length: number): Uint8Array {
+    this.#checkReadable(va, length);
+    const out = new Uint8Array(length);
+    this.#pieces(va, length, 'read', (host, n, done) => out.set(this.#all.subarray(host, host + n), done));
+    return out;
+  }
+
+  write(va: Address, bytes: Uint8Array): void {
+    this.#pieces(va, bytes.length, 'write', (host, n, done) =>
+      this.#all.set(bytes.subarray(done, done + n), host),
+    );
+  }
+
+  fill(va: Address, length: number, byte: number): void {
+    this.#pieces(va, length, 'write', (host, n) => this.#all.fill(byte, host, host + n));
+  }
+
+  /** As memmove: the ranges may overlap. */
+  copy(dst: Address, src: Address, length: number): void {
+    if (length <= PAGE_SIZE || (dst > src && dst < src + length)) this.write(dst, this.bytes(src, length));
+    else {
+      this.#pieces(dst, length, 'write', (host, n, done) =>
+        this.#pieces(src + done, n, 'read', (from, m, part) =>
+          this.#all.copyWithin(host + part, from, from + m),
+        ),
+      );
+    }
+  }
+
+  /** Bytes up to a 0 or `max`, as Latin-1 where they are not UTF-8. */
+  cstring(va: Address, max = 65536): string {
+    const parts: number[] = [];
+    for (let at = va; parts.length < max; ) {
+      const host = this.#reach(at, 1, 'read');
+      const room = Math.min(PAGE_SIZE - (at & 4095), max - parts.length);
+      let n = 0;
+      while (n < room && this.#all[host + n] !== 0) parts.push(this.#all[host + n++]);
+      if (n < room) break;
+      at += n;
+    }
+    return decodeText(Uint8Array.from(parts));
+  }
+
+  /** Offset of that byte in `wasm.buffer`; good for the rest of its page. @throws GuestFault */
+  hostOffset(va: Address, access: Access): number {
+    return this.#reach(va, 1, access);
+  }
+
+  /**
+   * Writes whatever the page permits, as a loader or a patcher does, and drops code translated from there.
+   * @throws GuestFault where nothing is mapped
+   */
+  poke(va: Address, bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.length; ) {
+      const at = va + done;
+      const n = Math.min(PAGE_SIZE - (at & 4095), bytes.length - done);
+      const pfn = this.#present(at, n, 'write') >>> PTE_FRAME_SHIFT;
+      this.#codeChanged(pfn, at & 4095, n);
+      this.#all.set(bytes.subarray(done, done + n), this.frameOffset(pfn) + (at & 4095));
+      done += n;
+    }
+  }
+
+  /** Offset of a frame in `wasm.buffer`. */
+  frameOffset(pfn: number): number {
+    return this.ramBase + pfn * PAGE_SIZE;
+  }
+
+  // ---- for the CPU ----
+
+  /** Called when code that was marked with {@link markCode} changes or its mapping goes. */
+  onCodeChange(listener: CodeChange): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Code was translated from this frame: from now on writes to it are reported. */
+  markCode(pfn: number): void {
+    if (this.#codeFrames[pfn] !== 0) return;
+    this.#codeFrames[pfn] = 1;
+    // Any alias may be cached as writable.
+    for (let i = L.TLB_WRITE >> 2; i < this.#tlb.length; i += 1 << (L.TLB_ENTRY_SHIFT - 2))
+      this.#tlb[i] = L.TLB_EMPTY;
+    this.#writeBase = Number.NaN;
+  }
+
+  /** No translated code is left from this frame. */
+  unmarkCode(pfn: number): void {
+    this.#codeFrames[pfn] = 0;
+  }
+
+  /** Code runs at user privilege: pages without U fault for the CPU (never for these accessors). */
+  set userMode(on: boolean) {
+    if (on === this.#userMode) return;
+    this.#userMode = on;
+    this.flushTlb();
+  }
+
+  get userMode(): boolean {
+    return this.#userMode;
+  }
+
+  /** Counts every data access in a simulated TLB until called with undefined; slow while on. */
+  observe(tlb: SimulatedTlb | undefined): void {
+    this.#observer = tlb;
+    this.flushTlb();
+  }
+
+  flushTlb(): void {
+    this.#tlb.fill(L.TLB_EMPTY);
+    this.#readBase = this.#writeBase = Number.NaN;
+  }
+
+  /**
+   * What the CPU calls after a TLB miss: checks, fills the TLB, returns the linear offset. An access that
+   * crosses a page gets the bounce buffer, filled with the present bytes; {@link commit} writes it back.
+   * @throws GuestFault
+   */
+  cpuAccess(va: Address, size: number, access: Access): number {
+    if (this.#userMode) this.#checkUser(va, size, access);
+    return this.#reach(va, size, access);
+  }
+
+  /** Writes the bounce buffer back after a write that crossed a page. */
+  commit(va: Address, size: number): void {
+    this.#commit(va, size);
+  }
+
+  // ---- inside ----
+
+  #claim(region: Region): void {
+    const { base, pages, what } = region;
+    this.#checkRange(base, pages, what);
+    if (this.#regions.overlaps(base, base + pages * PAGE_SIZE)) {
+      throw new MappingError(`${what}: ${pages} pages at ${hexAddress(base)} overlap a mapping that exists`);
+    }
+    this.#regions.insert(region);
+  }
+
+  #checkRange(va: Address, pages: number, what: string): void {
+    const aligned = Number.isInteger(va / PAGE_SIZE) && Number.isInteger(pages) && pages > 0;
+    if (!aligned || !isCanonical(va) || !isCanonical(va + pages * PAGE_SIZE - 1)) {
+      throw new MappingError(`${what}: ${pages} pages at ${va} is not a range of whole, canonical pages`);
+    }
+  }
+
+  #entry(va: Address): number {
+    return isCanonical(va) ? this.#table.get(va) : 0;
+  }
+
+  /** The entry of the page, with a frame behind it. */
+  #present(va: Address, size: number, access: Access): number {
+    const entry = this.#entry(va);
+    if (entry === 0) throw new GuestFault(va, access, size, 'unmapped');
+    return (entry & PTE.PRESENT) !== 0 ? entry : this.#populate(va, entry);
+  }
+
+  #populate(va: Address, entry: number): number {
+    const region = this.#regions.find(va);
+    const pfn = this.frames.allocate(0, region?.what ?? 'lazy');
+    const host = this.frameOffset(pfn);
+    const bytes = this.#all.subarray(host, host + PAGE_SIZE).fill(0);
+    const present = (pfn << PTE_FRAME_SHIFT) | (entry & PTE.PERM) | PTE.PRESENT | PTE.OWNED;
+    const page = pageBase(va);
+    this.#table.set(page, present);
+    region?.fill?.(page, bytes);
+    return present;
+  }
+
+  /** Linear offset of an access, by way of the TLB. */
+  #reach(va: Address, size: number, access: Access): number {
+    const page = va - (va & 4095);
+    if (va + size - page > PAGE_SIZE) return this.#cross(va, size, access);
+    const entry = (va >>> TLB_INDEX_SHIFT) & TLB_INDEX_MASK;
+    const tag = (entry + TAG[access]) >> 2;
+    const low = page | 0;
+    if (this.#tlb[tag] === low && this.#tlb[tag + 1] === Math.floor(va / HIGH)) {
+      const host = ((va | 0) + this.#tlb[(entry + L.TLB_ADDEND) >> 2]) >>> 0;
+      this.#remember(page, host - (va & 4095), access);
+      return host;
+    }
+    return this.#walk(va, size, access);
+  }
+
+  #walk(va: Address, size: number, access: Access): number {
+    if (!Number.isInteger(va)) throw new GuestFault(va, access, size, 'unmapped');
+    const entry = this.#present(va, size, access);
+    if ((entry & NEEDS[access]) === 0) throw new GuestFault(va, access, size, 'protection');
+    const pfn = entry >>> PTE_FRAME_SHIFT;
+    const within = va & 4095;
+    if (access === 'write') this.#codeChanged(pfn, within, size);
+    const host = this.frameOffset(pfn) + within;
+    if (this.#observer !== undefined) this.#observer.access(va, (entry & PTE.LARGE) !== 0);
+    else if (!this.#userMode || (entry & Perm.U) !== 0)
+      this.#cache(va - within, entry, host - within, access);
+    return host;
+  }
+
+  /** Puts a page into the TLB with all it permits. */
+  #cache(page: Address, entry: number, host: number, access: Access): void {
+    const at = ((page >>> TLB_INDEX_SHIFT) & TLB_INDEX_MASK) >> 2;
+    const tlb = this.#tlb;
+    const low = page | 0;
+    const high = Math.floor(page / HIGH);
+    const writable = (entry & Perm.W) !== 0 && this.#codeFrames[entry >>> PTE_FRAME_SHIFT] === 0;
+    tlb[at] = (entry & Perm.R) !== 0 ? low : L.TLB_EMPTY;
+    tlb[at + 1] = high;
+    tlb[at + 2] = writable ? low : L.TLB_EMPTY;
+    tlb[at + 3] = high;
+    tlb[at + 4] = (entry & Perm.X) !== 0 ? low : L.TLB_EMPTY;
+    tlb[at + 5] = high;
+    tlb[at + (L.TLB_ADDEND >> 2)] = (host - low) | 0;
+    if (access !== 'write' || writable) this.#remember(page, host, access);
+  }
+
+  #remember(page: Address, host: number, access: Access): void {
+    if (access === 'read') {
+      this.#readBase = page;
+      this.#readHost = host;
+    } else if (access === 'write') {
+      this.#writeBase = page;
+      this.#writeHost = host;
+    }
+  }
+
+  #forget(page: Address): void {
+    const at = ((page >>> TLB_INDEX_SHIFT) & TLB_INDEX_MASK) >> 2;
+    this.#tlb[at] = this.#tlb[at + 2] = this.#tlb[at + 4] = L.TLB_EMPTY;
+    if (this.#readBase === page) this.#readBase = Number.NaN;
+    if (this.#writeBase === page) this.#writeBase = Number.NaN;
+  }
+
+  /** An access over a page boundary: both pages are checked before a byte is touched. */
+  #cross(va: Address, size: number, access: Access): number {
+    if (!(size <= 64)) throw new RangeError(`an access of ${size} bytes`);
+    const first = PAGE_SIZE - (va & 4095);
+    const low = this.#walk(va, first, access);
+    const high = this.#walk(va + first, size - first, access);
+    this.#all.copyWithin(L.BOUNCE, low, low + first);
+    this.#all.copyWithin(L.BOUNCE + first, high, high + size - first);
+    return L.BOUNCE;
+  }
+
+  #commit(va: Address, size: number): void {
+    const first = PAGE_SIZE - (va & 4095);
+    this.#all.copyWithin(this.#walk(va, first, 'write'), L.BOUNCE, L.BOUNCE + first);
+    this.#all.copyWithin(this.#walk(va + first, size - first, 'write'), L.BOUNCE + first, L.BOUNCE + size);
+  }
+
+  #pieces(
+    va: Address,
+    length: number,
+    access: Access,
+    each: (host: number, n: number, done: number) => void,
+  ): void {
+    for (let done = 0; done < length; ) {
+      const n = Math.min(PAGE_SIZE - ((va + done) & 4095), length - done);
+      each(this.#reach(va + done, n, access), n, done);
+      done += n;
+    }
+  }
+
+  /** Before a copy is made: an absurd length must fault, not take that much memory first. */
+  #checkReadable(va: Address, length: number): void {
+    if (length > this.#all.length) throw new GuestFault(va + this.#all.length, 'read', length, 'unmapped');
+  }
+
+  #checkUser(va: Address, size: number, access: Access): void {
+    for (const at of [va, va + size - 1]) {
+      const entry = this.#entry(at);
+      if (entry !== 0 && (entry & Perm.U) === 0) throw new GuestFault(at, access, size, 'protection');
+    }
+  }
+
+  #codeChanged(pfn: number, offset: number, length: number): void {
+    if (this.#codeFrames[pfn] === 0) return;
+    for (const listener of this.#listeners) listener(pfn, offset, length);
+  }
+}
+
+function decodeText(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
+  }
+}
