@@ -571,7 +571,11 @@ export class Decoder {
     }
     if (this.#ended) return Decode.Truncated;
     if (map > 3) return this.#named(xopMnemonic(map, opcode), RowFlag.Vex | RowFlag.Simd, out);
-    return this.#named(vexMnemonic(map, opcode, prefix, out.modrm), RowFlag.Vex | RowFlag.Simd, out);
+    return this.#named(
+      vexMnemonic(map, opcode, prefix, out.modrm, this.#rexW),
+      RowFlag.Vex | RowFlag.Simd,
+      out,
+    );
   }
 
   /** AMD XOP (8F with map 8, 9 or 10): measured and named only. */

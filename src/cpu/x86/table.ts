@@ -295,15 +295,24 @@ function vexNames(): Map<number, number> {
 
 const VEX_ONLY = vexNames();
 
-/** Mnemonic id of a VEX or EVEX SIMD instruction: its own name, or the legacy one with `v` before it. */
-export function vexMnemonic(map: number, opcode: number, prefix: number, modrm: number): number {
+/**
+ * Mnemonic id of a VEX or EVEX SIMD instruction: the legacy name with `v` before it, or its own. Names that depend on
+ * EVEX.W beyond that are not told apart: the id only names the instruction in a report.
+ */
+export function vexMnemonic(
+  map: number,
+  opcode: number,
+  prefix: number,
+  modrm: number,
+  wide: boolean,
+): number {
   const key = (map << 12) | (opcode << 4);
-  const own = VEX_ONLY.get(key | prefix) ?? VEX_ONLY.get(key | 15);
-  if (own !== undefined) return own;
+  const exact = VEX_ONLY.get(key | prefix);
+  if (exact !== undefined) return exact;
   const legacy = [TABLES_64.map0F, TABLES_64.map0F38, TABLES_64.map0F3A][map - 1]?.[opcode];
   const row = legacy && selectRow(legacy, prefix, modrm);
-  const name = row && (row.flags & RowFlag.Simd) !== 0 ? mnemonicNames[row.names[0]] : undefined;
-  return intern(name === undefined ? `vex.${map}.${hexByte(opcode)}` : `v${name}`);
+  if (row && (row.flags & RowFlag.Simd) !== 0) return intern(`v${mnemonicNames[row.names[wide ? 2 : 1]]}`);
+  return VEX_ONLY.get(key | 15) ?? intern(`vex.${map}.${hexByte(opcode)}`);
 }
 
 /** Id for an instruction of AMD's XOP maps, which are only measured and named. */

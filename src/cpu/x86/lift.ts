@@ -1,0 +1,118 @@
+/**
+ * The x86-64 translator: fetches and decodes guest instructions and describes each to the block builder.
+ *
+ * What an instruction means lives in the lift-*.ts tables by mnemonic. Instructions that no table knows end the
+ * block with `unsupported`; `describeInstruction` gives their name to the fault report.
+ */
+import type { Address } from '../../memory/address.ts';
+import type { BlockBuilder, Translator } from '../ir.ts';
+import { Decode, Decoder, Instruction, MAX_INSTRUCTION } from './decode.ts';
+import { conditional, integerLifters, type Lifter } from './lift-integer.ts';
+import { systemLifters } from './lift-system.ts';
+import { vectorLifter } from './lift-vector.ts';
+import { printInstruction } from './print.ts';
+import { CONDITIONS, mnemonicName, mnemonics, RowFlag } from './table.ts';
+
+const refuse: Lifter = (b) => b.undefined('unsupported');
+
+/** Lifters of the general instructions by mnemonic. */
+const general: Record<string, Lifter> = { ...integerLifters, ...systemLifters };
+for (const condition of CONDITIONS) {
+  general[`j${condition}`] = conditional.j;
+  general[`set${condition}`] = conditional.set;
+  general[`cmov${condition}`] = conditional.cmov;
+}
+
+/** True when the lifter gives the (non-SIMD) mnemonic a meaning, #UD included. */
+export function isLifted(mnemonic: string): boolean {
+  return Object.hasOwn(general, mnemonic);
+}
+
+/** The lifter of a decoded instruction. `movsd` and `cmpsd` exist twice; the row's flags tell which is meant. */
+function lifterFor(id: number, flags: number): Lifter {
+  const name = mnemonicName(id);
+  if ((flags & RowFlag.X87) !== 0) return name === 'fninit' ? general.fninit : refuse;
+  if ((flags & RowFlag.Simd) !== 0) return (flags & RowFlag.Vex) !== 0 ? refuse : vectorLifter(name);
+  return general[name] ?? refuse;
+}
+
+/** Bytes fetched ahead at a time. */
+const WINDOW = 64;
+
+/** Translates long-mode code. One object serves one CPU; it keeps only scratch state. */
+export class X86Translator implements Translator {
+  readonly #decoder = new Decoder(64);
+  readonly #insn = new Instruction();
+  readonly #window = new Uint8Array(WINDOW);
+  /** By mnemonic id, twice: general, then SIMD. */
+  readonly #lifters: (Lifter | undefined)[] = [];
+  #windowStart: Address = 0;
+  #windowLength = 0;
+
+  translate(fetch: (va: Address) => number, pc: Address, builder: BlockBuilder): void {
+    this.#windowLength = 0;
+    for (;;) {
+      const status = this.#decodeAt(fetch, pc);
+      const insn = this.#insn;
+      if (!builder.begin(pc, Math.max(insn.length, 1))) return;
+      // Over-long instructions raise #GP on hardware; both are the end of that code, and #UD names it.
+      if (status === Decode.Ok) this.#lift(builder);
+      else {
+        builder.undefined('undefined-opcode');
+        return;
+      }
+      if (builder.ended) return;
+      pc += insn.length;
+    }
+  }
+
+  #lift(builder: BlockBuilder): void {
+    const insn = this.#insn;
+    const simd = insn.flags & (RowFlag.Simd | RowFlag.X87 | RowFlag.Vex);
+    const key = insn.mnemonic * 2 + (simd ? 1 : 0);
+    let lifter = this.#lifters[key];
+    if (lifter === undefined) {
+      lifter = lifterFor(insn.mnemonic, insn.flags);
+      this.#lifters[key] = lifter;
+    }
+    lifter(builder, insn);
+  }
+
+  /** Decodes the instruction at `pc`; lets the fetch fault through when the instruction reaches into it. */
+  #decodeAt(fetch: (va: Address) => number, pc: Address): number {
+    let offset = pc - this.#windowStart;
+    if (offset < 0 || offset >= this.#windowLength) {
+      this.#windowStart = pc;
+      this.#windowLength = 0;
+      offset = 0;
+    }
+    let status = this.#decoder.decode(this.#window.subarray(0, this.#windowLength), offset, pc, this.#insn);
+    while (status === Decode.Truncated) {
+      if (offset + MAX_INSTRUCTION > WINDOW) {
+        this.#window.copyWithin(0, offset, this.#windowLength);
+        this.#windowLength -= offset;
+        this.#windowStart = pc;
+        offset = 0;
+      }
+      // One byte at a time: only bytes that belong to the instruction may fault.
+      this.#window[this.#windowLength] = fetch(this.#windowStart + this.#windowLength);
+      this.#windowLength++;
+      status = this.#decoder.decode(this.#window.subarray(0, this.#windowLength), offset, pc, this.#insn);
+    }
+    return status;
+  }
+}
+
+/** Text of the instruction at the start of `bytes`, for traces and fault reports; `(bad)` when it is none. */
+export function describeInstruction(bytes: Uint8Array, address: Address): { text: string; length: number } {
+  const insn = new Instruction();
+  const status = new Decoder(64).decode(bytes, 0, address, insn);
+  if (status !== Decode.Ok) return { text: '(bad)', length: Math.max(1, insn.length) };
+  return { text: printInstruction(insn), length: insn.length };
+}
+
+/** The mnemonics of the tables that the lifter gives a meaning, and those it refuses by name. */
+export function coverage(): { lifted: string[]; refused: string[] } {
+  const all = mnemonics().filter((name) => !/^(vex|xop)\./.test(name));
+  return { lifted: all.filter(isLifted), refused: all.filter((name) => !isLifted(name)) };
+}
