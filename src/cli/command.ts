@@ -76,7 +76,7 @@ export interface CommandContext {
   readonly options: Values;
   readonly output: Output;
   /** Writes to standard output as it is: results only. */
-  out(text: string): void;
+  out(text: string | Uint8Array): void;
   /** Writes to standard error as it is: everything that is not the result. */
   err(text: string): void;
   /** One JSON object on one line of standard output. `schema` is `lkm.COMMAND/VERSION`; bigint becomes a hex string. */
@@ -106,6 +106,8 @@ export interface Input {
   readonly isTTY: boolean;
   /** Everything up to its end. */
   bytes(): Uint8Array;
-  /** For readline; the text of a script is better read with bytes(). */
+  /** Line by line as they arrive, without line feeds: a script. */
+  lines(): Iterable<string>;
+  /** For a prompt on a terminal. */
   stream(): NodeJS.ReadStream;
 }

@@ -3,6 +3,8 @@ import { readSync } from 'node:fs';
 /** Standard input is read whole up to this size: more is no module, and no script, but a mistake. */
 const MOST_BYTES = 1 << 30;
 const CHUNK = 1 << 16;
+/** A line this long is no script either. */
+const LONGEST_LINE = 1 << 20;
 /** Milliseconds between two attempts on a non-blocking descriptor. */
 const RETRY_MS = 2;
 
@@ -31,4 +33,20 @@ function readChunk(into: Uint8Array): number {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
     }
   }
+}
+
+/** Lines of standard input as they arrive, without their line feeds. */
+export function* standardInputLines(): Generator<string> {
+  const decoder = new TextDecoder();
+  const chunk = new Uint8Array(CHUNK);
+  let rest = '';
+  for (let count = readChunk(chunk); count > 0; count = readChunk(chunk)) {
+    const lines = (rest + decoder.decode(chunk.subarray(0, count), { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > LONGEST_LINE)
+      throw Object.assign(new Error('a line of standard input'), { code: 'ERR_FS_FILE_TOO_LARGE' });
+    yield* lines;
+  }
+  rest += decoder.decode();
+  if (rest !== '') yield rest;
 }

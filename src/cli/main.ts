@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import type { Surroundings } from './context.ts';
 import { dispatch } from './dispatch.ts';
-import { readStandardInput } from './input.ts';
+import { readStandardInput, standardInputLines } from './input.ts';
 import { DescriptorOutput } from './output.ts';
 
 // Terminals are asked for only when a command wants to know: loading node:tty is not free.
@@ -15,6 +15,7 @@ const surroundings: Surroundings = {
       return tty().isatty(0);
     },
     bytes: readStandardInput,
+    lines: standardInputLines,
     stream: () => process.stdin,
   },
   isTTY: (descriptor) => tty().isatty(descriptor),

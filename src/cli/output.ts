@@ -2,8 +2,8 @@ import { writeSync } from 'node:fs';
 
 /** Where a command's text goes. Tests collect it; the program writes file descriptors. */
 export interface Output {
-  /** File descriptor 1: results. */
-  out(text: string): void;
+  /** File descriptor 1: results. Bytes are written as they are. */
+  out(text: string | Uint8Array): void;
   /** File descriptor 2: everything else. */
   err(text: string): void;
   /** The reader of standard output went away (`lkm ... | head`): long listings stop here. */
@@ -21,7 +21,7 @@ export class DescriptorOutput implements Output {
     return this.#closed;
   }
 
-  out(text: string): void {
+  out(text: string | Uint8Array): void {
     if (!this.#closed && !writeAll(1, text)) this.#closed = true;
   }
 
@@ -35,8 +35,8 @@ export class DescriptorOutput implements Output {
 const RETRY_MS = 2;
 
 /** Writes it all, waiting for a slow reader; false when the reader has gone away (EPIPE). */
-function writeAll(descriptor: number, text: string): boolean {
-  const bytes = Buffer.from(text, 'utf8');
+function writeAll(descriptor: number, text: string | Uint8Array): boolean {
+  const bytes = typeof text === 'string' ? Buffer.from(text, 'utf8') : text;
   let at = 0;
   while (at < bytes.length) {
     try {

@@ -29,7 +29,7 @@ export async function runLine(
   const around: Surroundings = {
     output: {
       out: (text) => {
-        out += text;
+        out += typeof text === 'string' ? text : new TextDecoder().decode(text);
       },
       err: (text) => {
         err += text;
@@ -40,6 +40,7 @@ export async function runLine(
     input: {
       isTTY: tty,
       bytes: () => new TextEncoder().encode(stdin),
+      lines: () => stdin.split('\n'),
       stream: () => {
         throw new Error('this test gives no stream');
       },
