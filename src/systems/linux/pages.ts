@@ -1,0 +1,159 @@
+/**
+ * Whole pages: the buddy allocator behind `struct page`. The descriptors live at vmemmap in the guest, one for
+ * each frame, because inline code of modules counts references and looks for compound heads there.
+ */
+
+import { OutOfMemory } from '../../memory/frames.ts';
+import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
+import type { AllocationIndex } from './allocations.ts';
+import type { Linux } from './linux.ts';
+import { MAP } from './map.ts';
+
+/** gfp_t bits of Linux 6.1 (include/linux/gfp_types.h) that change what happens here. */
+export const GFP = {
+  ZERO: 0x100,
+  NOWARN: 0x2000,
+  COMP: 0x40000,
+  KERNEL: 0xcc0,
+  ATOMIC: 0xa20,
+} as const;
+
+/** sizeof(struct page): vmemmap is an array that inline code indexes by shifting. */
+const PAGE_STRUCT = 64;
+/** ZONE_DMA32 in page->flags: zone bits lie under the ten node bits (include/linux/page-flags-layout.h). */
+const ZONE_DMA32_FLAGS = 1n << 51n;
+/** COMPOUND_PAGE_DTOR (enum compound_dtor_id). */
+const COMPOUND_DTOR = 1;
+
+export class Pages {
+  private readonly k: Linux;
+  private readonly index: AllocationIndex;
+  private readonly head: bigint;
+  private readonly size: number;
+
+  constructor(k: Linux, index: AllocationIndex) {
+    this.k = k;
+    this.index = index;
+    this.size = k.types.has('page.flags') ? k.sizeof('page') : PAGE_STRUCT;
+    this.head = 1n << BigInt(k.types.enumerator('PG_head'));
+    const pages = Math.ceil((k.memory.frames.total * this.size) / PAGE_SIZE);
+    k.memory.mapLazy(MAP.vmemmap, pages, Perm.R | Perm.W, 'struct page array');
+  }
+
+  /** Address of the `struct page` of a frame. */
+  descriptor(pfn: number): Address {
+    return MAP.vmemmap + pfn * this.size;
+  }
+
+  /** Frame number of a `struct page`. */
+  frameOf(page: Address): number {
+    return Math.floor((page - MAP.vmemmap) / this.size);
+  }
+
+  /** Kernel virtual address of a `struct page`'s frame. */
+  addressOf(page: Address): Address {
+    return this.k.memory.directMap(this.frameOf(page));
+  }
+
+  /** The `struct page` behind any mapped kernel address; 0 when there is none. */
+  ofAddress(va: Address): Address {
+    const pfn = this.k.memory.pfnOf(va);
+    return pfn === undefined ? 0 : this.descriptor(pfn);
+  }
+
+  /** Takes 2^order pages; gives their `struct page`, or 0 when memory has run out. */
+  allocate(order: number, gfp: number, caller: Address): Address {
+    let pfn: number;
+    try {
+      pfn = this.k.memory.frames.allocate(order, 'pages');
+    } catch (error) {
+      if (error instanceof OutOfMemory) return 0;
+      throw error;
+    }
+    const page = this.prepare(pfn, order, (gfp & GFP.COMP) !== 0);
+    // Debian builds with INIT_ON_ALLOC_DEFAULT_ON: fresh memory is zero with or without __GFP_ZERO.
+    this.k.memory.fill(this.k.memory.directMap(pfn), PAGE_SIZE << order, 0);
+    this.index.add('pages', this.addressOf(page), PAGE_SIZE << order, caller);
+    return page;
+  }
+
+  /** Gives back 2^order pages whatever their reference count says. */
+  release(page: Address, order: number): void {
+    const pfn = this.frameOf(page);
+    const taken = this.k.memory.frames.orderOf(pfn);
+    if (taken === undefined) throw new PageMisuse(page, pfn, order);
+    this.index.remove(this.addressOf(page));
+    this.clearDescriptors(pfn, taken);
+    this.k.memory.frames.free(pfn, taken);
+  }
+
+  /** `__free_pages`: drops one reference, frees when it was the last. */
+  free(page: Address, order: number): void {
+    const count = this.k.read('page._refcount.counter', page) - 1;
+    this.k.write('page._refcount.counter', page, count);
+    if (count === 0) this.release(page, order);
+    else if (count < 0) throw new PageMisuse(page, this.frameOf(page), order);
+  }
+
+  /** Makes one block of 2^order pages into pages that are freed one by one. */
+  split(page: Address, order: number): void {
+    const pfn = this.frameOf(page);
+    this.k.memory.frames.split(pfn, order);
+    for (let i = 0; i < 1 << order; i++) this.prepare(pfn + i, 0, false);
+  }
+
+  /** Marks frames as a block of the slab allocator, as a compound page. */
+  setSlab(pfn: number, order: number, cache: Address): void {
+    this.prepare(pfn, order, true);
+    const bit = 1n << BigInt(this.k.types.enumerator('PG_slab'));
+    const flags = this.k.offset('page.flags');
+    const page = this.descriptor(pfn);
+    this.k.memory.setU64(page + flags, this.k.memory.u64(page + flags) | bit);
+    if (this.k.types.has('slab.slab_cache')) this.k.write('slab.slab_cache', page, cache);
+  }
+
+  private prepare(pfn: number, order: number, compound: boolean): Address {
+    const { k } = this;
+    const page = this.descriptor(pfn);
+    for (let i = 0; i < 1 << order; i++) {
+      const each = page + i * this.size;
+      k.memory.fill(each, this.size, 0);
+      k.memory.setU64(each + k.offset('page.flags'), ZONE_DMA32_FLAGS);
+      k.write('page._mapcount.counter', each, -1);
+      if (compound && i > 0) k.write('page.compound_head', each, page + 1);
+    }
+    k.write('page._refcount.counter', page, 1);
+    if (compound && order > 0) this.makeHead(page, order);
+    return page;
+  }
+
+  private makeHead(page: Address, order: number): void {
+    const { k } = this;
+    const flags = page + k.offset('page.flags');
+    k.memory.setU64(flags, k.memory.u64(flags) | this.head);
+    const second = page + this.size;
+    if (!k.types.has('page.compound_order')) return;
+    k.write('page.compound_order', second, order);
+    k.write('page.compound_dtor', second, COMPOUND_DTOR);
+    k.write('page.compound_mapcount.counter', second, -1);
+    if (k.types.has('page.compound_nr')) k.write('page.compound_nr', second, 1 << order);
+  }
+
+  /** Zeroes the descriptors of frames that go back to the allocator. */
+  clearDescriptors(pfn: number, order: number): void {
+    this.k.memory.fill(this.descriptor(pfn), this.size << order, 0);
+  }
+}
+
+/** A page was freed that is not in use, or with a wrong order. */
+export class PageMisuse extends Error {
+  readonly page: Address;
+  readonly pfn: number;
+
+  constructor(page: Address, pfn: number, order: number) {
+    super(`page of frame ${pfn} (order ${order}) is freed but not in use: freed twice, or never allocated`);
+    this.name = 'PageMisuse';
+    this.page = page;
+    this.pfn = pfn;
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Per-CPU memory: one area for the one CPU, in the direct map: the kernel's static variables first, then what
+ * `alloc_percpu` and modules take. A per-CPU pointer is an offset into the area (x86-64 links its per-CPU section at 0);
+ * `%gs` and `__per_cpu_offset[0]` hold the area's base.
+ */
+import { type Address, PAGE_SIZE } from '../../memory/space.ts';
+import type { Linux } from './linux.ts';
+
+/** Room for modules and alloc_percpu beyond the static variables; the kernel starts with 28 kB and 8 kB for modules. */
+const DYNAMIC_BYTES = 256 * 1024;
+/** A per-CPU allocation larger than this is refused (PCPU_MIN_UNIT_SIZE, include/linux/percpu.h). */
+const MAX_ALLOCATION = 32 * 1024;
+
+interface Piece {
+  offset: number;
+  bytes: number;
+}
+
+export class Percpu {
+  /** Base of CPU 0's area: what `%gs` holds in the kernel. */
+  readonly base: Address;
+  /** Bytes of the kernel's own variables, from offset 0 on. */
+  readonly staticBytes: number;
+  private readonly memory: Linux['memory'];
+  private readonly end: number;
+  /** Pieces in use, by offset. */
+  private readonly used: Piece[] = [];
+
+  constructor(k: Linux) {
+    this.memory = k.memory;
+    const sizes = k.file.percpu.map((variable) => variable.offset + variable.size);
+    const section = k.file.sections.find((s) => s.role === 'percpu');
+    this.staticBytes = roundUp(Math.max(section?.size ?? 0, ...sizes, PAGE_SIZE), PAGE_SIZE);
+    const pages = (this.staticBytes + DYNAMIC_BYTES) / PAGE_SIZE;
+    const order = Math.ceil(Math.log2(pages));
+    this.base = k.memory.directMap(k.memory.frames.allocate(order, 'per-CPU area'));
+    this.end = PAGE_SIZE << order;
+    k.memory.fill(this.base, this.end, 0);
+    k.cpu.gsBase = this.base;
+  }
+
+  /** Offset of a static per-CPU variable of the kernel, if the kernel file knows it. */
+  static offsetOf(k: Linux, name: string): number | undefined {
+    return k.file.percpu.find((variable) => variable.name === name)?.offset;
+  }
+
+  /**
+   * A zeroed per-CPU object: its per-CPU pointer, never 0; 0 when there is no room.
+   * @param align a power of two, at most a page
+   */
+  allocate(size: number, align = 8): Address {
+    if (!(size > 0) || size > MAX_ALLOCATION || align > PAGE_SIZE || !isPowerOfTwo(align)) return 0;
+    let at = roundUp(this.staticBytes, align);
+    let index = 0;
+    for (; index < this.used.length && at + size > this.used[index].offset; index++) {
+      at = roundUp(Math.max(at, this.used[index].offset + this.used[index].bytes), align);
+    }
+    if (at + size > this.end) return 0;
+    this.used.splice(index, 0, { offset: at, bytes: size });
+    this.memory.fill(this.base + at, size, 0);
+    return at;
+  }
+
+  /** Frees what `allocate` gave; false when nothing was allocated there. */
+  free(pointer: Address): boolean {
+    const index = this.used.findIndex((piece) => piece.offset === pointer);
+    if (index >= 0) this.used.splice(index, 1);
+    return index >= 0;
+  }
+
+  /** Bytes of the allocation at a per-CPU pointer, undefined when there is none. */
+  sizeOf(pointer: Address): number | undefined {
+    return this.used.find((piece) => piece.offset === pointer)?.bytes;
+  }
+
+  /** Where CPU 0's copy of a per-CPU object lies. */
+  addressOf(pointer: Address): Address {
+    return this.base + pointer;
+  }
+
+  /** Is this address inside a per-CPU area? */
+  holds(address: Address): boolean {
+    return address >= this.base && address < this.base + this.end;
+  }
+
+  get usedBytes(): number {
+    return this.used.reduce((sum, piece) => sum + piece.bytes, 0);
+  }
+}
+
+function roundUp(value: number, align: number): number {
+  return Math.ceil(value / align) * align;
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return value > 0 && (value & (value - 1)) === 0;
+}
