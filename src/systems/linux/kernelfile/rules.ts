@@ -1,0 +1,157 @@
+/**
+ * Which loader rules a kernel has, judged by what its own image contains. Vendors carry rules backwards and take
+ * others out, so a release number proves nothing; a message string that only one rule prints does.
+ */
+export interface RuleEvidence {
+  readonly rule: LoaderRule;
+  readonly present: boolean;
+  /** The text that was found, or looked for in vain, in our words where it is a configuration. */
+  readonly because: string;
+}
+
+/** Rule ids, in the order in which a load meets them. */
+export const LOADER_RULES = [
+  /** Modules carry signatures that are looked at (CONFIG_MODULE_SIG). */
+  'module-signatures',
+  /** An unsigned module is refused, not just noted (CONFIG_MODULE_SIG_FORCE). */
+  'signature-required',
+  /** The kernel decompresses modules itself (CONFIG_MODULE_DECOMPRESS). */
+  'decompress',
+  /** `.gnu.linkonce.this_module` must have the kernel's own size. */
+  'this-module-size',
+  /** Exactly one `.modinfo` section. */
+  'single-modinfo',
+  /** `module_blacklist=` on the command line. */
+  'blacklist',
+  /** Symbol versions are compared (CONFIG_MODVERSIONS). */
+  'symbol-versions',
+  /** An import without a version entry is refused; elsewhere it is said once and let pass. */
+  'version-entry-required',
+  /** A module without vermagic, or without versions, can be forced (CONFIG_MODULE_FORCE_LOAD). */
+  'force-load',
+  /** `rmmod -f` works (CONFIG_MODULE_FORCE_UNLOAD). */
+  'force-unload',
+  /** `rmmod` works at all (CONFIG_MODULE_UNLOAD). */
+  'unload',
+  /** A module not built with return trampolines taints (CONFIG_RETPOLINE). */
+  'retpoline-check',
+  /** A section both writable and executable is refused (CONFIG_STRICT_MODULE_RWX). */
+  'write-xor-execute',
+  /** Symbol namespaces: an import from one must be declared. */
+  'namespaces',
+  /** A namespace that is not declared is only warned about (CONFIG_MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS). */
+  'namespaces-lenient',
+  /** Importing from a proprietary module makes the importer proprietary. */
+  'inherit-taint',
+  /** `.ctors` run (CONFIG_CONSTRUCTORS). */
+  'constructors',
+  /** `Loading test modules taints` (6.0 and later). */
+  'test-taint',
+  /** Livepatch modules are known (CONFIG_LIVEPATCH). */
+  'livepatch',
+  /** The duplicate check comes before allocation (`early_mod_check`, 6.4 and later). */
+  'early-duplicate-check',
+  /** Loads of the same file at the same time share a result (6.5 and later). */
+  'idempotent-load',
+  /** Versions of long names, in two sections of their own. */
+  'extended-versions',
+  /** Exports for named modules only. */
+  'module-namespaces',
+  /** Lockdown can refuse unsigned modules. */
+  'lockdown',
+] as const;
+
+export type LoaderRule = (typeof LOADER_RULES)[number];
+
+/** Message fragments that only the named rule prints. */
+const MESSAGES: readonly (readonly [LoaderRule, string])[] = [
+  ['module-signatures', '~Module signature appended~'],
+  ['this-module-size', "section size must match the kernel's built struct module size at run time"],
+  ['single-modinfo', 'Only one .modinfo section must exist'],
+  ['blacklist', 'Module %s is blacklisted'],
+  ['symbol-versions', 'disagrees about version of symbol'],
+  ['retpoline-check', 'loading module not compiled with retpoline compiler'],
+  ['write-xor-execute', 'has invalid WRITE|EXEC flags'],
+  ['namespaces', 'from namespace %s, but does not import it'],
+  ['inherit-taint', 'inheriting taint'],
+  ['constructors', 'has both .ctors and .init_array'],
+  ['test-taint', 'loading test module taints kernel'],
+  ['livepatch', 'tainting kernel with TAINT_LIVEPATCH'],
+  ['extended-versions', '__version_ext_crcs'],
+  ['lockdown', 'unsigned module loading'],
+];
+
+/** Configuration options that decide a rule when the configuration is known. */
+const OPTIONS: readonly (readonly [LoaderRule, string])[] = [
+  ['module-signatures', 'CONFIG_MODULE_SIG'],
+  ['signature-required', 'CONFIG_MODULE_SIG_FORCE'],
+  ['decompress', 'CONFIG_MODULE_DECOMPRESS'],
+  ['force-load', 'CONFIG_MODULE_FORCE_LOAD'],
+  ['force-unload', 'CONFIG_MODULE_FORCE_UNLOAD'],
+  ['unload', 'CONFIG_MODULE_UNLOAD'],
+  ['namespaces-lenient', 'CONFIG_MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS'],
+  ['constructors', 'CONFIG_CONSTRUCTORS'],
+];
+
+export interface RuleMaterial {
+  /** Does the image contain these characters? */
+  contains(text: string): boolean;
+  readonly banner: string;
+  readonly vermagic: string;
+  readonly config: ReadonlyMap<string, string> | undefined;
+}
+
+/** Judges every rule; a rule about which nothing is known counts as absent and says so. */
+export function readRules(material: RuleMaterial): RuleEvidence[] {
+  return LOADER_RULES.map((rule) => judge(rule, material));
+}
+
+function judge(rule: LoaderRule, material: RuleMaterial): RuleEvidence {
+  const option = OPTIONS.find(([id]) => id === rule)?.[1];
+  if (option !== undefined && material.config !== undefined) {
+    const value = material.config.get(option);
+    return { rule, present: value === 'y', because: `${option}=${value ?? 'n'} in the configuration` };
+  }
+  const message = MESSAGES.find(([id]) => id === rule)?.[1];
+  if (message !== undefined) {
+    const present = material.contains(message);
+    return { rule, present, because: `the image ${present ? 'contains' : 'does not contain'} "${message}"` };
+  }
+  return special(rule, material);
+}
+
+/** Rules that no message of their own betrays. */
+function special(rule: LoaderRule, { contains, banner, vermagic }: RuleMaterial): RuleEvidence {
+  const found = (present: boolean, because: string): RuleEvidence => ({ rule, present, because });
+  const by = (text: string) =>
+    found(contains(text), `"${text}" in the image: ${contains(text) ? 'yes' : 'no'}`);
+  switch (rule) {
+    case 'version-entry-required': {
+      // Same words as in mainline, which prints them once and goes on; Debian's kernel team made it an error.
+      const debian = /\bDebian\b.*\bDebian\b|SMP.*Debian/.test(banner);
+      return found(
+        debian && contains('no symbol version for'),
+        `built by Debian, by its banner: ${debian ? 'yes' : 'no'}`,
+      );
+    }
+    case 'unload':
+      return found(/\bmod_unload\b/.test(vermagic), `mod_unload in vermagic '${vermagic}'`);
+    case 'signature-required':
+      return found(
+        false,
+        'no configuration given: the image alone does not tell; module.sig_enforce=1 switches it on',
+      );
+    case 'force-load':
+      return by('bad vermagic');
+    case 'decompress':
+      return by('decompressed size too large');
+    case 'early-duplicate-check':
+    case 'idempotent-load':
+      // Both came with the load statistics in debugfs, whose file names they are listed under.
+      return by('total_mod_size');
+    case 'module-namespaces':
+      return found(contains('\0module:\0'), 'the prefix "module:" in the image');
+    default:
+      return found(false, 'no configuration given, and no message of the image tells');
+  }
+}
