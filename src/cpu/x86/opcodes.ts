@@ -303,15 +303,15 @@ a2 cpuid
 a3 bt Ev,Gv
 a4 shld Ev,Gv,Ib
 a5 shld Ev,Gv,CL
-a6 f3 reg /0 rm0 montmul
-a6 f3 reg /1 rm0 xsha1
-a6 f3 reg /2 rm0 xsha256
+a6 f3 reg /0 rm0 montmul rep
+a6 f3 reg /1 rm0 xsha1 rep
+a6 f3 reg /2 rm0 xsha256 rep
 a7 reg /0 rm0 xstore-rng
-a7 f3 reg /1 rm0 xcrypt-ecb
-a7 f3 reg /2 rm0 xcrypt-cbc
-a7 f3 reg /3 rm0 xcrypt-ctr
-a7 f3 reg /4 rm0 xcrypt-cfb
-a7 f3 reg /5 rm0 xcrypt-ofb
+a7 f3 reg /1 rm0 xcrypt-ecb rep
+a7 f3 reg /2 rm0 xcrypt-cbc rep
+a7 f3 reg /3 rm0 xcrypt-ctr rep
+a7 f3 reg /4 rm0 xcrypt-cfb rep
+a7 f3 reg /5 rm0 xcrypt-ofb rep
 a8 push GS d64
 a9 pop GS d64
 aa rsm

@@ -61,7 +61,7 @@ function hasRegisterOperand(insn: Instruction): boolean {
 }
 
 /** The mnemonic as objdump spells it, without prefixes. */
-export function attMnemonic(insn: Instruction): string {
+export function attMnemonic(insn: Instruction, mode: Mode = 64): string {
   const name = mnemonicName(insn.mnemonic);
   const fixed = CONVERSIONS[name];
   if (fixed) return fixed;
@@ -71,7 +71,7 @@ export function attMnemonic(insn: Instruction): string {
     const from = SUFFIX[insn.size[1]];
     return `${name === 'movzx' ? 'movz' : 'movs'}${from}${SUFFIX[insn.size[0]]}`;
   }
-  if (name === 'mov' && isMovabs(insn)) return 'movabs';
+  if (mode === 64 && name === 'mov' && isMovabs(insn)) return 'movabs';
   if (name === 'crc32') return `crc32${SUFFIX[insn.size[1]]}`;
   if (name === 'iret' || name === 'sysret')
     return `${name}${insn.operandSize === 8 ? 'q' : name === 'sysret' ? 'l' : ''}`;
@@ -82,7 +82,21 @@ export function attMnemonic(insn: Instruction): string {
   return name;
 }
 
+/** Predicates of cmpps and its kin, which objdump makes part of the name. */
+const PREDICATES = ['eq', 'lt', 'le', 'unord', 'neq', 'nlt', 'nle', 'ord'];
+const COMPARE = /^cmp([ps][sd])$/;
+
+/** True when objdump shows the immediate in the mnemonic: compare predicates and carry-less multiply halves. */
+function immediateInName(name: string, insn: Instruction): boolean {
+  if (name === 'pclmulqdq') return (insn.imm & ~0x11) === 0;
+  return COMPARE.test(name) && insn.count === 3 && insn.imm < 8;
+}
+
 function simdMnemonic(name: string, insn: Instruction): string {
+  if (immediateInName(name, insn)) {
+    if (name === 'pclmulqdq') return `pclmul${insn.imm & 1 ? 'h' : 'l'}q${insn.imm & 16 ? 'h' : 'l'}qdq`;
+    return name.replace(COMPARE, (_, kind) => `cmp${PREDICATES[insn.imm]}${kind}`);
+  }
   if (/^cvtsi2s[sd]$/.test(name) && insn.kind[1] === Operand.Mem) return name + SUFFIX[insn.size[1]];
   return name;
 }
@@ -150,6 +164,8 @@ function operandText(insn: Instruction, n: number, mode: Mode): string {
       ) {
         return '(%dx)';
       }
+      // Only 16 bits of the register go into a segment register; objdump shows its 32-bit name all the same.
+      if (insn.kind[0] === Operand.Segment && n === 1) return `%${registerName(reg, 4)}`;
       return `${star}%${registerName(reg, insn.size[n])}`;
     case Operand.High:
       return `%${HIGH_NAMES[reg]}`;
@@ -182,6 +198,9 @@ function operandText(insn: Instruction, n: number, mode: Mode): string {
   }
 }
 
+/** SSE instructions whose third operand is always the first register. */
+const IMPLICIT_XMM0 = /^(pblendvb|blendvp[sd]|sha256rnds2)$/;
+
 /** Instructions that objdump prints with operands in Intel's order. */
 const INTEL_ORDER = /^(enter|bound|invlpga)$/;
 
@@ -189,8 +208,10 @@ const INTEL_ORDER = /^(enter|bound|invlpga)$/;
 function prefixText(insn: Instruction): string {
   if (insn.lock) return 'lock ';
   if (!(insn.flags & RowFlag.Rep) || insn.rep === 0) return '';
-  const compares = /^(cmps|scas)$/.test(mnemonicName(insn.mnemonic));
+  const name = mnemonicName(insn.mnemonic);
+  const compares = name === 'cmps' || name === 'scas';
   if (insn.rep === 0xf2) return 'repnz ';
+  if (name.startsWith('x')) return 'repz ';
   return compares ? 'repz ' : 'rep ';
 }
 
@@ -198,10 +219,12 @@ function prefixText(insn: Instruction): string {
 export function printInstruction(insn: Instruction, mode: Mode = 64): string {
   const operands: string[] = [];
   for (let n = 0; n < insn.count; n++) operands.push(operandText(insn, n, mode));
-  const name = attMnemonic(insn);
+  const name = attMnemonic(insn, mode);
   if (name === 'xchg' && insn.count === 0) operands.push('%ax', '%ax');
   // A shift by one has no count in objdump's text.
   if (insn.count === 2 && insn.kind[1] === Operand.Imm && insn.reg[1] === 1) operands.pop();
+  if (insn.count === 3 && immediateInName(mnemonicName(insn.mnemonic), insn)) operands.pop();
+  if (IMPLICIT_XMM0.test(name)) operands.push('%xmm0');
   if (!INTEL_ORDER.test(name)) operands.reverse();
   const text = operands.length > 0 ? `${name} ${operands.join(',')}` : name;
   return prefixText(insn) + text;

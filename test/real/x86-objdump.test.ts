@@ -1,0 +1,107 @@
+/**
+ * The decoder and printer against GNU objdump on real Debian modules: every instruction's length and text. A sample
+ * by seed; the whole tree with LKM_FULL=1.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { describe, expect, it } from 'vitest';
+import { Decode, Decoder, Instruction } from '../../src/cpu/x86/decode.ts';
+import { printInstruction } from '../../src/cpu/x86/print.ts';
+import { RowFlag } from '../../src/cpu/x86/table.ts';
+import { Random, seedOfRun } from '../cpu/x86/random.ts';
+
+const SAMPLE = 25;
+/** Prefixes that objdump prints though they change nothing. */
+const IDLE_PREFIXES = /^((data16|cs|ds|es|ss|rex[.WRXB]*|notrack|bnd|addr32) )+(?=.)/;
+/** Operands objdump invents for instructions that have none. */
+const IMPLICIT_OPERANDS = /^(monitor|mwait|invlpga|vmrun|vmload|vmsave|skinit)\b/;
+
+function moduleFiles(): string[] {
+  const cache = join(homedir(), '.cache/lkm/debian');
+  try {
+    const trees = readdirSync(cache).filter((name) => /^linux-image-.*-amd64$/.test(name));
+    if (trees.length === 0) return [];
+    const root = join(cache, trees[0]);
+    return readdirSync(root, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ko'))
+      .sort()
+      .map((name) => join(root, name));
+  } catch {
+    return [];
+  }
+}
+
+const files = moduleFiles();
+const hasObjdump = spawnSync('objdump', ['--version']).status === 0;
+const possible = files.length > 0 && hasObjdump;
+
+/** Lines of `objdump -d` as bytes and text. */
+async function* disassembly(
+  file: string,
+): AsyncGenerator<{ address: number; bytes: Uint8Array; text: string }> {
+  const child: ChildProcess = spawn('objdump', ['-d', '-w', file]);
+  for await (const line of createInterface({ input: child.stdout! })) {
+    const match = /^\s*([0-9a-f]+):\t([0-9a-f ]+?)\s*\t(.*)$/.exec(line);
+    if (!match) continue;
+    const text = match[3]
+      .replace(/\s*#.*$/, '')
+      .replace(/\s*<[^>]*>.*/, '')
+      .replace(/,p[nt]\b/, '')
+      .replace(/\s+/g, ' ')
+      .trim()
+      .replace(IDLE_PREFIXES, '');
+    const bytes = Uint8Array.from(match[2].split(' '), (hex) => parseInt(hex, 16));
+    yield { address: parseInt(match[1], 16), bytes, text };
+  }
+}
+
+async function disagreements(file: string): Promise<{ count: number; wrong: string[] }> {
+  const decoder = new Decoder(64);
+  const insn = new Instruction();
+  const wrong: string[] = [];
+  let count = 0;
+  for await (const { address, bytes, text } of disassembly(file)) {
+    if (text === '(bad)') continue;
+    count++;
+    const status = decoder.decode(bytes, 0, address, insn);
+    const good = status === Decode.Ok && insn.length === bytes.length;
+    // AVX and AVX-512 are measured and named only, and the names are not all told apart.
+    if (good && (insn.flags & RowFlag.Vex) !== 0 && (insn.flags & RowFlag.Simd) !== 0) continue;
+    const mine = status === Decode.Ok ? printInstruction(insn) : '(bad)';
+    if (good && (mine === text || IMPLICIT_OPERANDS.test(text))) continue;
+    wrong.push(
+      `${file.split('/').pop()} ${address.toString(16)}: ${Buffer.from(bytes).toString('hex')} objdump: ${text} ours: ${mine} (${insn.length} bytes)`,
+    );
+  }
+  return { count, wrong };
+}
+
+describe('x86 decoder and objdump', () => {
+  if (process.env.LKM_NO_SKIP === '1') {
+    it('has objdump and a Debian amd64 module tree', () => expect(possible).toBe(true));
+  }
+
+  it.skipIf(!possible)(
+    'agree on boundaries and text of real modules',
+    async () => {
+      const full = process.env.LKM_FULL === '1';
+      const seed = seedOfRun();
+      const random = new Random(seed);
+      const chosen = full ? files : Array.from({ length: SAMPLE }, () => random.pick(files));
+      let count = 0;
+      const wrong: string[] = [];
+      for (const file of chosen) {
+        const result = await disagreements(file);
+        count += result.count;
+        wrong.push(...result.wrong);
+      }
+      console.log(`${count} instructions of ${chosen.length} modules, seed ${seed}`);
+      expect(wrong.slice(0, 20), `seed ${seed}`).toEqual([]);
+      expect(count).toBeGreaterThan(0);
+    },
+    process.env.LKM_FULL === '1' ? 3_600_000 : 60_000,
+  );
+});
