@@ -1,0 +1,21 @@
+/** `npm run bench`: installs and builds what is missing, bundles bench/ and runs it. See bench/run.ts for the options. */
+import { join } from 'node:path';
+import { checkNode, ensureBuilt, ensureDependencies, root, runNode } from './setup.mjs';
+
+checkNode();
+ensureDependencies();
+await ensureBuilt();
+const { build } = await import('esbuild');
+const outfile = join(root, 'dist', 'bench', 'run.js');
+await build({
+  entryPoints: [join(root, 'bench', 'run.ts')],
+  outfile,
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  packages: 'external',
+  sourcemap: 'linked',
+  logLevel: 'warning',
+});
+process.exitCode = runNode(['--enable-source-maps', outfile, ...process.argv.slice(2)]);
