@@ -56,6 +56,14 @@ const derived = {
     from: 'importer_gpl',
     edit: (b, s) => replace(b, s['.modinfo'], 'license=GPL v2', 'license=Closed'),
   },
+  // A built-in part of the kernel already has /sys/module/block.
+  block: {
+    from: 'hello',
+    edit: (b, s) => {
+      replace(b, s['.modinfo'], 'name=hello', 'name=block');
+      return replace(b, s['.gnu.linkonce.this_module'], 'hello', 'block');
+    },
+  },
   truncated: { from: 'hello', edit: (b) => b.subarray(0, b.length >> 1) },
   tiny: { from: 'hello', edit: (b) => b.subarray(0, 40) },
   bad_magic: { from: 'hello', edit: (b) => poke(b, 0, [0x7e]) },
