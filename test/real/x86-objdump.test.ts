@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
 import { Decode, Decoder, Instruction } from '../../src/cpu/x86/decode.ts';
 import { printInstruction } from '../../src/cpu/x86/print.ts';
-import { RowFlag } from '../../src/cpu/x86/table.ts';
+import { type Mode, RowFlag } from '../../src/cpu/x86/table.ts';
 import { Random, seedOfRun } from '../cpu/x86/random.ts';
 
 const SAMPLE = 25;
@@ -19,10 +19,10 @@ const IDLE_PREFIXES = /^((data16|cs|ds|es|ss|rex[.WRXB]*|notrack|bnd|addr32) )+(
 /** Operands objdump invents for instructions that have none. */
 const IMPLICIT_OPERANDS = /^(monitor|mwait|invlpga|vmrun|vmload|vmsave|skinit)\b/;
 
-function moduleFiles(): string[] {
+function moduleFiles(flavour: RegExp): string[] {
   const cache = join(homedir(), '.cache/lkm/debian');
   try {
-    const trees = readdirSync(cache).filter((name) => /^linux-image-.*-amd64$/.test(name));
+    const trees = readdirSync(cache).filter((name) => flavour.test(name));
     if (trees.length === 0) return [];
     const root = join(cache, trees[0]);
     return readdirSync(root, { recursive: true, encoding: 'utf8' })
@@ -34,9 +34,11 @@ function moduleFiles(): string[] {
   }
 }
 
-const files = moduleFiles();
+const TREES = [
+  { mode: 64 as const, files: moduleFiles(/^linux-image-.*-amd64$/) },
+  { mode: 32 as const, files: moduleFiles(/^linux-image-.*-686(-pae)?$/) },
+];
 const hasObjdump = spawnSync('objdump', ['--version']).status === 0;
-const possible = files.length > 0 && hasObjdump;
 
 /** Lines of `objdump -d` as bytes and text. */
 async function* disassembly(
@@ -58,8 +60,8 @@ async function* disassembly(
   }
 }
 
-async function disagreements(file: string): Promise<{ count: number; wrong: string[] }> {
-  const decoder = new Decoder(64);
+async function disagreements(file: string, mode: Mode): Promise<{ count: number; wrong: string[] }> {
+  const decoder = new Decoder(mode);
   const insn = new Instruction();
   const wrong: string[] = [];
   let count = 0;
@@ -70,7 +72,7 @@ async function disagreements(file: string): Promise<{ count: number; wrong: stri
     const good = status === Decode.Ok && insn.length === bytes.length;
     // AVX and AVX-512 are measured and named only, and the names are not all told apart.
     if (good && (insn.flags & RowFlag.Vex) !== 0 && (insn.flags & RowFlag.Simd) !== 0) continue;
-    const mine = status === Decode.Ok ? printInstruction(insn) : '(bad)';
+    const mine = status === Decode.Ok ? printInstruction(insn, mode) : '(bad)';
     if (good && (mine === text || IMPLICIT_OPERANDS.test(text))) continue;
     wrong.push(
       `${file.split('/').pop()} ${address.toString(16)}: ${Buffer.from(bytes).toString('hex')} objdump: ${text} ours: ${mine} (${insn.length} bytes)`,
@@ -79,9 +81,10 @@ async function disagreements(file: string): Promise<{ count: number; wrong: stri
   return { count, wrong };
 }
 
-describe('x86 decoder and objdump', () => {
+describe.each(TREES)('x86 decoder and objdump, $mode-bit mode', ({ mode, files }) => {
+  const possible = files.length > 0 && hasObjdump;
   if (process.env.LKM_NO_SKIP === '1') {
-    it('has objdump and a Debian amd64 module tree', () => expect(possible).toBe(true));
+    it('has objdump and a Debian module tree', () => expect(possible).toBe(true));
   }
 
   it.skipIf(!possible)(
@@ -94,7 +97,7 @@ describe('x86 decoder and objdump', () => {
       let count = 0;
       const wrong: string[] = [];
       for (const file of chosen) {
-        const result = await disagreements(file);
+        const result = await disagreements(file, mode);
         count += result.count;
         wrong.push(...result.wrong);
       }

@@ -130,7 +130,9 @@ function memoryText(insn: Instruction, n: number, mode: Mode): string {
         ? ''
         : `%${registerName(insn.base, size)}`;
   if (insn.index < 0) {
-    // A SIB byte without an index is shown only with a scale other than 1 by objdump's %riz; modules have none.
+    // objdump shows a SIB byte that names no index unless its base cannot be written without one (rsp, r12).
+    const idle = (insn.modrm & 7) === 4 && (insn.base & 7) !== 4 && size > 2;
+    if (idle) return `${prefix}${disp}(${base},%${size === 8 ? 'riz' : 'eiz'},${1 << insn.scale})`;
     return `${prefix}${disp}(${base})`;
   }
   return `${prefix}${disp}(${base},%${registerName(insn.index, size)},${1 << insn.scale})`;
