@@ -1,0 +1,118 @@
+/**
+ * The WebAssembly side of decompression: one instance a call, its memory laid out as
+ *   0        decoder state        (offsets in codec.as)
+ *   1 KiB    CRC tables           (16 KiB)
+ *   17 KiB   LZMA probabilities   (size by the literal coder's properties)
+ *   input    a copy of the input, and 64 zero bytes
+ *   output   grows to the end of the memory as the decoder goes on
+ */
+import { CODEC_WASM } from './codec.gen.ts';
+import { Unsupported } from './errors.ts';
+
+export interface CodecExports {
+  setProperties(lc: number, lp: number, pb: number, probabilities: number): void;
+  resetState(): void;
+  setOutput(output: number, dictionary: number): void;
+  setDictionary(dictionary: number): void;
+  startRange(input: number): void;
+  copyChunk(input: number, size: number): void;
+  output(): number;
+  input(): number;
+  pending(): number;
+  finishRange(): number;
+  decode(limit: number, inputEnd: number): number;
+  undoX86(start: number, size: number, address: number): void;
+  makeTables(): void;
+  crc32(start: number, size: number): number;
+  crc64(start: number, size: number): bigint;
+  xxh64(start: number, size: number): bigint;
+}
+
+/** What `decode` returns, see codec.as. */
+export const Decoded = { Full: 0, End: 1, BadDistance: 2, NoInput: 3 } as const;
+
+const PAGE = 65536;
+const PROBABILITIES = 17 * 1024;
+/** Probabilities besides the literal coders, in bytes, and the bytes of one literal coder. */
+const FIXED_PROBABILITIES = 3720;
+const LITERAL_CODER = 0x600;
+const PADDING = 64;
+/** WebAssembly memory ends at 4 GiB; an output address must stay a positive 32-bit number on the way. */
+const ADDRESS_LIMIT = 2 ** 31;
+
+/** Compiled once: engines tie optimised code to the module, so later instances start fast. */
+let compiled: WebAssembly.Module | undefined;
+
+function codecModule(): WebAssembly.Module {
+  compiled ??= new WebAssembly.Module(Uint8Array.from(atob(CODEC_WASM), (char) => char.charCodeAt(0)));
+  return compiled;
+}
+
+export class Codec {
+  readonly wasm: CodecExports;
+  readonly probabilities = PROBABILITIES;
+  /** Address of the copy of the input. */
+  readonly input: number;
+  /** Address of the first byte of output. */
+  readonly base: number;
+  readonly #memory: WebAssembly.Memory;
+  readonly #maxOutput: number;
+  readonly #what: string;
+
+  /**
+   * @param literalBits the largest lc + lp that will come (4 in LZMA2)
+   * @param maxOutput bytes; room() refuses more
+   */
+  constructor(what: string, input: Uint8Array, literalBits: number, maxOutput: number) {
+    this.#what = what;
+    this.#maxOutput = maxOutput;
+    this.input = align(PROBABILITIES + FIXED_PROBABILITIES + LITERAL_CODER * 2 ** literalBits);
+    this.base = align(this.input + input.length + PADDING);
+    if (this.base >= ADDRESS_LIMIT)
+      throw new Unsupported(what, `input of ${input.length} bytes is too large`);
+    this.#memory = new WebAssembly.Memory({ initial: Math.ceil(this.base / PAGE) });
+    const instance = new WebAssembly.Instance(codecModule(), { env: { memory: this.#memory } });
+    this.wasm = instance.exports as unknown as CodecExports;
+    new Uint8Array(this.#memory.buffer).set(input, this.input);
+    this.wasm.makeTables();
+    this.wasm.setOutput(this.base, this.base);
+  }
+
+  /** Bytes of output so far. */
+  get produced(): number {
+    return this.wasm.output() - this.base;
+  }
+
+  /** Makes room for output up to `size` bytes in all. @throws Unsupported beyond the limit the caller set */
+  room(size: number): void {
+    if (size > this.#maxOutput || this.base + size + PADDING > ADDRESS_LIMIT) {
+      throw new Unsupported(this.#what, `unpacks to more than the limit of ${this.#maxOutput} bytes`);
+    }
+    const missing = this.base + size + PADDING - this.#memory.buffer.byteLength;
+    if (missing <= 0) return;
+    try {
+      this.#memory.grow(Math.ceil(Math.max(missing, Math.min(size / 4, 2 ** 24)) / PAGE));
+    } catch {
+      throw new Unsupported(this.#what, `no memory for ${size} bytes of output`);
+    }
+  }
+
+  /** Output bytes from `start` to `end`, a view that the next room() may detach. */
+  view(start: number, end: number): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, this.base + start, end - start);
+  }
+
+  /** CRC-32 of the output from `start` to `end`. */
+  crc32(start: number, end: number): number {
+    return this.wasm.crc32(this.base + start, end - start) >>> 0;
+  }
+
+  /** CRC-64 of the output from `start` to `end`. */
+  crc64(start: number, end: number): bigint {
+    return BigInt.asUintN(64, this.wasm.crc64(this.base + start, end - start));
+  }
+}
+
+function align(address: number): number {
+  return Math.ceil(address / 64) * 64;
+}

@@ -1,0 +1,55 @@
+/** Compressed module files and kernel payloads -> their bytes, whatever the compression. */
+import { BadMagic } from './errors.ts';
+import { isGz, unpackGz } from './gz.ts';
+import { isXz, unpackXz } from './xz.ts';
+import { isZst, unpackZst } from './zst.ts';
+
+export type Compression = 'gz' | 'xz' | 'zst';
+
+export interface DecompressOptions {
+  /**
+   * Most bytes of output. The default is 512 MiB: the largest kernel image seen has 66 MB, with all its debug information
+   * under 500; a small file that unpacks to more is a bomb.
+   */
+  readonly maxOutput?: number;
+  /** What follows the compressed data: 'refuse' (default) or 'ignore' (a kernel payload ends with its own size). */
+  readonly trailing?: 'refuse' | 'ignore';
+}
+
+export const DEFAULT_MAX_OUTPUT = 2 ** 29;
+
+/** How the bytes are compressed, by their magic (never by a name); undefined when they are not. */
+export function compressionOf(bytes: Uint8Array): Compression | undefined {
+  if (isGz(bytes)) return 'gz';
+  if (isXz(bytes)) return 'xz';
+  return isZst(bytes) ? 'zst' : undefined;
+}
+
+/**
+ * The decompressed bytes; bytes that are not compressed come back as they are. Every checksum in the file is verified.
+ * @throws Truncated, Invalid, Unsupported
+ */
+export function decompress(bytes: Uint8Array, options: DecompressOptions = {}): Uint8Array {
+  const kind = compressionOf(bytes);
+  return kind === undefined ? bytes : decompressAs(kind, bytes, options);
+}
+
+/** Decompresses data that must be of one kind. @throws BadMagic, Truncated, Invalid, Unsupported */
+export function decompressAs(
+  kind: Compression,
+  bytes: Uint8Array,
+  options: DecompressOptions = {},
+): Uint8Array {
+  const maxOutput = options.maxOutput ?? DEFAULT_MAX_OUTPUT;
+  const trailing = options.trailing ?? 'refuse';
+  switch (kind) {
+    case 'gz':
+      return unpackGz(bytes, maxOutput);
+    case 'xz':
+      return unpackXz(bytes, { maxOutput, trailing });
+    case 'zst':
+      return unpackZst(bytes, { maxOutput, trailing });
+    default:
+      throw new BadMagic('compression', 'is not known', { value: kind });
+  }
+}
