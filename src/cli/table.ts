@@ -227,11 +227,11 @@ const completion: CommandSpec = {
 const help: CommandSpec = {
   name: 'help',
   summary: 'show help for a command',
-  usage: ['[OPTION]... [COMMAND]'],
+  usage: ['[OPTION]... [COMMAND]...'],
   description: [
     'Without a command: the list of commands. With --json: the whole command table, for other tools.',
   ],
-  arguments: [{ name: 'COMMAND', summary: 'the command', complete: 'none' }],
+  arguments: [{ name: 'COMMAND', summary: 'the command', repeat: true, complete: 'none' }],
   options: [],
   shared: ['json'],
   examples: [{ command: 'lkm help run', explanation: 'the same as lkm run --help' }],

@@ -9,7 +9,7 @@ export const command: Command = {
     if (options.flag('json')) {
       json('lkm.help/1', { commands: (wanted.length > 0 ? wanted : commands).map(describe) });
     } else {
-      out(wanted.length > 0 ? commandHelp(wanted[0]) : overview(commands));
+      out(wanted.length > 0 ? wanted.map(commandHelp).join('\n') : overview(commands));
     }
     return 0;
   },
