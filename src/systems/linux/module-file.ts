@@ -1,0 +1,122 @@
+/** A module file as the loader sees it once the ELF checks have passed: which sections are special, and .modinfo. */
+import { cstrings } from '../../bytes/cstring.ts';
+import type { ElfSection } from '../../formats/elf/headers.ts';
+import { SHF, SHT } from '../../formats/elf/layout.ts';
+import { elfObject } from '../../formats/elf/object.ts';
+import type { ElfFile } from '../../formats/elf/read.ts';
+import type { ObjectFile } from '../../formats/object.ts';
+
+/** The strings of `.modinfo`: `tag=value`, and what stands between them. */
+export class ModInfo {
+  readonly entries: readonly { readonly tag: string; readonly value: string }[];
+  /** Strings without a known form: no '=' in them. The compiler never writes one; an embedded NUL leaves one. */
+  readonly strays: readonly string[];
+
+  constructor(bytes: Uint8Array) {
+    const entries: { tag: string; value: string }[] = [];
+    const strays: string[] = [];
+    for (const { text } of cstrings(bytes)) {
+      const equals = text.indexOf('=');
+      if (equals < 0) strays.push(text);
+      else entries.push({ tag: text.slice(0, equals), value: text.slice(equals + 1) });
+    }
+    this.entries = entries;
+    this.strays = strays;
+  }
+
+  /** The first value of a tag (get_modinfo). */
+  get(tag: string): string | undefined {
+    return this.entries.find((entry) => entry.tag === tag)?.value;
+  }
+
+  all(tag: string): string[] {
+    return this.entries.filter((entry) => entry.tag === tag).map((entry) => entry.value);
+  }
+
+  /** Comma-separated names of all `depends=` entries. */
+  get depends(): string[] {
+    return this.all('depends')
+      .flatMap((value) => value.split(','))
+      .filter((name) => name !== '');
+  }
+}
+
+/** Symbol versions of a module's imports (`struct modversion_info`: u64 crc, char name[56]). */
+const VERSION_BYTES = 64;
+const VERSION_NAME = 8;
+
+export class ModuleFile {
+  readonly elf: ElfFile;
+  readonly object: ObjectFile;
+  /** As given, with the signature if there was one. */
+  readonly whole: Uint8Array;
+  readonly modinfo: ModInfo;
+  /** The `name=` of .modinfo, else the name in `struct module`. */
+  readonly name: string;
+  /** `.gnu.linkonce.this_module` */
+  readonly thisModule: ElfSection;
+  readonly symbolTable: ElfSection;
+  readonly perCpu: ElfSection | undefined;
+  #versions: ReadonlyMap<string, number> | undefined;
+
+  constructor(
+    elf: ElfFile,
+    parts: {
+      whole: Uint8Array;
+      name: string;
+      thisModule: ElfSection;
+      symbolTable: ElfSection;
+      modinfo: ModInfo;
+    },
+  ) {
+    this.elf = elf;
+    this.object = elfObject(elf);
+    this.whole = parts.whole;
+    this.modinfo = parts.modinfo;
+    this.name = parts.name;
+    this.thisModule = parts.thisModule;
+    this.symbolTable = parts.symbolTable;
+    this.perCpu = findSection(elf, '.data..percpu');
+  }
+
+  /** find_sec: only sections that occupy memory count, and the first of that name wins. */
+  section(name: string): ElfSection | undefined {
+    return findSection(this.elf, name);
+  }
+
+  data(name: string): Uint8Array {
+    const section = this.section(name);
+    return section === undefined ? new Uint8Array(0) : this.elf.data(section);
+  }
+
+  /** CRC by imported name; undefined when the module has no `__versions` section. */
+  get versions(): ReadonlyMap<string, number> | undefined {
+    const section = this.section('__versions');
+    if (section === undefined) return undefined;
+    this.#versions ??= readVersions(this.elf.data(section));
+    return this.#versions;
+  }
+}
+
+export function findSection(elf: ElfFile, name: string): ElfSection | undefined {
+  const first = elf.section(name);
+  if (first === undefined || (first.flags & SHF.ALLOC) !== 0) return first;
+  return elf.sections.find((section) => section.name === name && (section.flags & SHF.ALLOC) !== 0);
+}
+
+export function findSymbolTable(elf: ElfFile): ElfSection | undefined {
+  return elf.sections.find((section, index) => index > 0 && section.type === SHT.SYMTAB);
+}
+
+function readVersions(bytes: Uint8Array): Map<string, number> {
+  const versions = new Map<string, number>();
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 0; at + VERSION_BYTES <= bytes.length; at += VERSION_BYTES) {
+    let name = '';
+    for (let i = at + VERSION_NAME; i < at + VERSION_BYTES && bytes[i] !== 0; i++)
+      name += String.fromCharCode(bytes[i]);
+    // The first entry of a name is the one the kernel compares.
+    if (!versions.has(name)) versions.set(name, view.getUint32(at, true));
+  }
+  return versions;
+}

@@ -1,0 +1,243 @@
+/**
+ * elf_validity_check and setup_load_info (kernel/module/main.c), in their order and with their words. They look at raw
+ * fields: the kernel reads them all as its own class and byte order, whatever e_ident says.
+ */
+import { cstring } from '../../../bytes/cstring.ts';
+import { FormatError } from '../../../bytes/errors.ts';
+import { ByteView } from '../../../bytes/view.ts';
+import { readSectionHeader, type SectionHeader } from '../../../formats/elf/headers.ts';
+import { EHDR, EM, ET, SHDR, SHF, SHN, SHT } from '../../../formats/elf/layout.ts';
+import { type ElfFile, readElf } from '../../../formats/elf/read.ts';
+import { Errno } from '../errno.ts';
+import { findSection, findSymbolTable, ModInfo, ModuleFile } from '../module-file.ts';
+import { type Judge, Level } from './judge.ts';
+
+const at = EHDR[64];
+const HINT_FILE = 'Compare the file with its package; it may have been cut short or changed on the way.';
+const HINT_KERNEL = 'Build or fetch the module for this kernel and this machine.';
+
+/** The checks before anything of the file is used. Returns the file, read and validated. */
+export function checkElf(judge: Judge, bytes: Uint8Array): ElfFile {
+  checkHeader(judge, bytes);
+  const view = new ByteView(bytes, true);
+  const sections = checkSectionTable(judge, view);
+  checkNames(judge, view, sections);
+  checkSections(judge, view, sections);
+  try {
+    return readElf(bytes);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    const why = `The kernel's own checks pass, but the file contradicts itself: ${error.message}.`;
+    return judge.refuse('elf-damaged', Errno.ENOEXEC, why, HINT_FILE);
+  }
+}
+
+function checkHeader(judge: Judge, bytes: Uint8Array): void {
+  if (bytes.length < at.size) {
+    const why = `The file has ${bytes.length} bytes, an ELF header alone needs ${at.size}.`;
+    judge.reject('elf-size', Errno.ENOEXEC, `Invalid ELF header len ${bytes.length}`, why, HINT_FILE);
+  }
+  if (bytes[0] !== 0x7f || bytes[1] !== 0x45 || bytes[2] !== 0x4c || bytes[3] !== 0x46) {
+    const why = 'The file does not begin with 7f 45 4c 46: it is no ELF file at all.';
+    const message = 'Invalid ELF header magic: != \x7fELF';
+    judge.reject(
+      'elf-magic',
+      Errno.ENOEXEC,
+      message,
+      why,
+      'If it is compressed, unpack it first (modprobe and insmod do that).',
+    );
+  }
+  const view = new ByteView(bytes, true);
+  const type = view.u16(16);
+  if (type !== ET.REL) {
+    const kinds: Record<number, string> = {
+      2: 'a program',
+      3: 'a shared library or program',
+      4: 'a core dump',
+    };
+    const why = `The file is ${kinds[type] ?? `of ELF type ${type}`}; a Linux module is a relocatable object (type 1).`;
+    judge.reject(
+      'elf-type',
+      Errno.ENOEXEC,
+      `Invalid ELF header type: ${type} != 1`,
+      why,
+      'Give the .ko file that the build made.',
+    );
+  }
+  const machine = view.u16(18);
+  if (machine !== EM.X86_64) {
+    const why = `The module is for another processor (e_machine ${machine}), this kernel runs on x86-64 (62).`;
+    judge.reject(
+      'elf-machine',
+      Errno.ENOEXEC,
+      `Invalid architecture in ELF header: ${machine}`,
+      why,
+      HINT_KERNEL,
+    );
+  }
+}
+
+function checkSectionTable(judge: Judge, view: ByteView): SectionHeader[] {
+  const size = SHDR[64].size;
+  if (view.u16(at.shentsize) !== size) {
+    const why = `Section headers of ${view.u16(at.shentsize)} bytes: a 64-bit file has ${size}.`;
+    judge.reject('elf-shentsize', Errno.ENOEXEC, 'Invalid ELF section header size', why, HINT_FILE);
+  }
+  const offset = view.n64(at.shoff);
+  const count = view.u16(at.shnum);
+  if (offset >= view.length || count * size > view.length - offset) {
+    const why = `The section table (${count} entries at ${offset}) ends beyond the file of ${view.length} bytes.`;
+    judge.reject('elf-section-table', Errno.ENOEXEC, 'Invalid ELF section header overflow', why, HINT_FILE);
+  }
+  return Array.from({ length: count }, (_, i) => readSectionHeader(view, offset + i * size, 64));
+}
+
+function inside(view: ByteView, section: SectionHeader): boolean {
+  const { offset, size } = section;
+  return offset + size <= view.length && offset + size < 2 ** 64;
+}
+
+function checkNames(judge: Judge, view: ByteView, sections: readonly SectionHeader[]): void {
+  const index = view.u16(at.shstrndx);
+  if (index === SHN.UNDEF || index >= sections.length) {
+    const message = `Invalid ELF section name index: ${index} || e_shstrndx (${index}) >= e_shnum (${sections.length})`;
+    judge.reject(
+      'elf-names',
+      Errno.ENOEXEC,
+      message,
+      'The header names no section that holds the section names.',
+      HINT_FILE,
+    );
+  }
+  const names = sections[index];
+  if (!inside(view, names)) {
+    const message = `Invalid ELF section hdr(type ${names.type})`;
+    judge.reject(
+      'elf-names',
+      Errno.ENOEXEC,
+      message,
+      'The section names lie beyond the end of the file.',
+      HINT_FILE,
+    );
+  }
+  if (names.size === 0) {
+    judge.reject(
+      'elf-names',
+      Errno.ENOEXEC,
+      'empty section name table',
+      'There are no section names.',
+      HINT_FILE,
+    );
+  }
+  if (view.u8(names.offset + names.size - 1) !== 0) {
+    const message = "ELF Spec violation: section name table isn't null terminated";
+    judge.reject('elf-names', Errno.ENOEXEC, message, 'The last section name has no end.', HINT_FILE);
+  }
+  const first = sections[0];
+  if (first.type !== SHT.NULL || first.size !== 0 || first.address !== 0) {
+    const message = `ELF Spec violation: section 0 type(${first.type})!=SH_NULL or non-zero len or addr`;
+    judge.reject('elf-first-section', Errno.ENOEXEC, message, 'Section 0 must be empty.', HINT_FILE);
+  }
+}
+
+function checkSections(judge: Judge, view: ByteView, sections: readonly SectionHeader[]): void {
+  const names = sections[view.u16(at.shstrndx)];
+  for (let i = 1; i < sections.length; i++) {
+    const { type, link, flags, nameOffset } = sections[i];
+    if (type === SHT.NULL || type === SHT.NOBITS) continue;
+    if (type === SHT.SYMTAB && (link === SHN.UNDEF || link >= sections.length)) {
+      const message = `Invalid ELF sh_link!=SHN_UNDEF(${link}) or (sh_link(${link}) >= hdr->e_shnum(${sections.length})`;
+      judge.reject(
+        'elf-section',
+        Errno.ENOEXEC,
+        message,
+        `The symbol table (section ${i}) names no string table.`,
+        HINT_FILE,
+      );
+    }
+    if (!inside(view, sections[i])) {
+      const message = `Invalid ELF section in module (section ${i} type ${type})`;
+      const why = `Section ${i} lies beyond the end of the file of ${view.length} bytes.`;
+      judge.reject('elf-section', Errno.ENOEXEC, message, why, HINT_FILE);
+    }
+    if ((flags & SHF.ALLOC) !== 0 && nameOffset >= names.size) {
+      const message = `Invalid ELF section name in module (section ${i} type ${type})`;
+      judge.reject('elf-section', Errno.ENOEXEC, message, `Section ${i} has no name.`, HINT_FILE);
+    }
+  }
+}
+
+/** setup_load_info: finds the special sections and the module's name. */
+export function checkModuleSections(judge: Judge, elf: ElfFile, whole: Uint8Array): ModuleFile {
+  const info = findSection(elf, '.modinfo');
+  const modinfo = new ModInfo(info === undefined ? new Uint8Array(0) : elf.data(info));
+  if (judge.has('single-modinfo')) checkSingle(judge, elf);
+  const known = modinfo.get('name');
+  const shown = known ?? '(missing .modinfo section or name field)';
+  const symbolTable = findSymbolTable(elf);
+  if (symbolTable === undefined) {
+    judge.say(Level.WARNING, `${shown}: module has no symbols (stripped?)`);
+    const why = 'The symbol table is gone: without it nothing can be linked. `strip` removed it.';
+    judge.refuse(
+      'no-symbols',
+      Errno.ENOEXEC,
+      why,
+      'Use `strip --strip-debug`, which keeps what the kernel needs.',
+    );
+  }
+  const thisModule = findSection(elf, '.gnu.linkonce.this_module');
+  if (thisModule === undefined) {
+    judge.say(Level.WARNING, `${shown}: No module found in object`);
+    const why =
+      'There is no .gnu.linkonce.this_module section: this is an object file, but not a finished module.';
+    judge.refuse(
+      'no-module',
+      Errno.ENOEXEC,
+      why,
+      'Let kbuild finish it: modpost writes that section into the .ko file.',
+    );
+  }
+  checkThisModule(judge, elf, shown);
+  const name = known ?? structName(judge, elf.data(thisModule));
+  return new ModuleFile(elf, { whole, name, thisModule, symbolTable, modinfo });
+}
+
+function structName(judge: Judge, bytes: Uint8Array): string {
+  const { offset, size } = judge.kernel.types.field('module.name');
+  return cstring(bytes, Math.min(offset, bytes.length), Math.min(offset + size, bytes.length));
+}
+
+function checkSingle(judge: Judge, elf: ElfFile): void {
+  const count = elf.sections.filter((s) => s.name === '.modinfo').length;
+  if (count === 1) return;
+  const why = `The module has ${count} .modinfo sections; this kernel wants exactly one.`;
+  judge.reject('single-modinfo', Errno.ENOEXEC, 'Only one .modinfo section must exist.', why, HINT_FILE);
+}
+
+/** The size rule of newer kernels (6.5 and what took it over). */
+function checkThisModule(judge: Judge, elf: ElfFile, name: string): void {
+  if (!judge.has('this-module-size')) return;
+  const found = elf.sections.filter((s) => s.name === '.gnu.linkonce.this_module');
+  const reject = (what: string, why: string) =>
+    judge.reject('this-module-size', Errno.ENOEXEC, `module ${name}: ${what}`, why, HINT_KERNEL);
+  if (found.length !== 1) {
+    reject(
+      'Exactly one .gnu.linkonce.this_module section must exist.',
+      `The file has ${found.length} of them.`,
+    );
+  }
+  if (found[0].type === SHT.NOBITS) {
+    reject('.gnu.linkonce.this_module section must have a size set', 'The section has no bytes in the file.');
+  }
+  if ((found[0].flags & SHF.ALLOC) === 0) {
+    const words = '.gnu.linkonce.this_module must occupy memory during process execution';
+    reject(words, 'The section is not marked as loaded.');
+  }
+  const { moduleBytes } = judge.kernel;
+  if (moduleBytes !== undefined && found[0].size !== moduleBytes) {
+    const words =
+      ".gnu.linkonce.this_module section size must match the kernel's built struct module size at run time";
+    reject(words, `The module's struct module has ${found[0].size} bytes, the kernel's ${moduleBytes}.`);
+  }
+}

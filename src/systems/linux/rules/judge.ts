@@ -1,0 +1,63 @@
+/**
+ * What a loader rule speaks to. A live load prints into the kernel's log and taints the kernel; a check of a file
+ * against a kernel file only notes what would be said. The rules are the same.
+ */
+import type { KernelFile } from '../kernelfile/kernelfile.ts';
+import { Refusal } from '../verdict.ts';
+
+/** syslog levels as pr_err, pr_warn, pr_notice and pr_info use them. */
+export const Level = { ALERT: 1, ERR: 3, WARNING: 4, NOTICE: 5, INFO: 6 } as const;
+
+export abstract class Judge {
+  /** Bit mask of the taints of the module itself. */
+  taints = 0;
+  /** Every line the kernel said about this module, in order. */
+  readonly said: string[] = [];
+  abstract readonly kernel: KernelFile;
+  abstract readonly commandLine: string;
+
+  protected abstract print(level: number, text: string): void;
+  protected abstract taintKernel(bit: number, lockdepUnreliable: boolean): void;
+  abstract tainted(bit: number): boolean;
+  /** True the first time it is asked with that id since boot: messages that are printed once. */
+  abstract firstTime(id: string): boolean;
+
+  say(level: number, text: string): void {
+    this.said.push(text);
+    this.print(level, text);
+  }
+
+  /** add_taint_module: on the kernel and on the module. */
+  taint(bit: number, lockdepUnreliable = false): void {
+    this.taintKernel(bit, lockdepUnreliable);
+    this.taints |= 1 << bit;
+  }
+
+  has(rule: string): boolean {
+    return this.kernel.rules.has(rule);
+  }
+
+  /** Ends the load. `errno` is positive; `why` and `hint` are our words. */
+  refuse(rule: string, errno: number, why: string, hint: string): never {
+    throw new Refusal({ rule, errno, why, hint, said: [...this.said] });
+  }
+
+  /** pr_err and refuse in one. */
+  reject(rule: string, errno: number, message: string, why: string, hint: string): never {
+    this.say(Level.ERR, message);
+    this.refuse(rule, errno, why, hint);
+  }
+}
+
+/** The words of a kernel command line; quoted values keep their blanks (lib/cmdline.c, next_arg). */
+export function commandLineOption(commandLine: string, name: string): string | undefined {
+  let found: string | undefined;
+  for (const [word] of commandLine.matchAll(/(?:[^\s"]|"[^"]*"?)+/g)) {
+    const equals = word.indexOf('=');
+    const key = equals < 0 ? word : word.slice(0, equals);
+    if (key.replaceAll('-', '_') === name.replaceAll('-', '_')) {
+      found = equals < 0 ? '' : word.slice(equals + 1).replace(/^"|"$/g, '');
+    }
+  }
+  return found;
+}

@@ -1,0 +1,22 @@
+/** Taint flags by bit number (include/linux/panic.h). */
+export const TAINT = {
+  PROPRIETARY: 0,
+  FORCED_MODULE: 1,
+  CPU_OUT_OF_SPEC: 2,
+  FORCED_RMMOD: 3,
+  MACHINE_CHECK: 4,
+  BAD_PAGE: 5,
+  USER: 6,
+  DIE: 7,
+  OVERRIDDEN_ACPI_TABLE: 8,
+  WARN: 9,
+  CRAP: 10,
+  FIRMWARE_WORKAROUND: 11,
+  OOT_MODULE: 12,
+  UNSIGNED_MODULE: 13,
+  SOFTLOCKUP: 14,
+  LIVEPATCH: 15,
+  AUX: 16,
+  RANDSTRUCT: 17,
+  TEST: 18,
+} as const;
