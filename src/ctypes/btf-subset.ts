@@ -222,8 +222,8 @@ class SubsetWriter {
     view.setUint16(0, BTF_MAGIC, true);
     view.setUint8(2, BTF_VERSION);
     const header = [BTF_HEADER_BYTES, 0, typeBytes, typeBytes, this.#stringBytes];
-    header.forEach((value, i) => view.setUint32(4 + i * 4, value, true));
-    words.forEach((word, i) => view.setUint32(BTF_HEADER_BYTES + i * 4, word, true));
+    for (const [i, value] of header.entries()) view.setUint32(4 + i * 4, value, true);
+    for (let i = 0; i < words.length; i++) view.setUint32(BTF_HEADER_BYTES + i * 4, words[i]!, true);
     let at = BTF_HEADER_BYTES + typeBytes + 1;
     for (const text of this.#strings.keys()) {
       for (let i = 0; i < text.length; i++) bytes[at++] = text.charCodeAt(i);

@@ -14,9 +14,10 @@ import {
   TYPE_WORDS,
 } from './btf-layout.ts';
 import { BtfNameIndex } from './btf-names.ts';
+import { alignOf } from './layout.ts';
 import { type DataModel, LP64, LP64_BE } from './model.ts';
-import { type NamedKind, scalarAlign, type TypeSource } from './table.ts';
-import { type CType, type EnumType, type Field, type RecordType, resolve } from './type.ts';
+import type { NamedKind, TypeSource } from './table.ts';
+import type { CType, EnumType, Field, RecordType } from './type.ts';
 
 /** A variable of a BTF data section: where the linker put it inside that section. */
 export interface BtfVariable {
@@ -300,20 +301,12 @@ export class Btf implements TypeSource {
     let align = 1;
     let places = size;
     for (const field of fields) {
-      align = Math.max(align, this.#alignOf(field.type));
+      align = Math.max(align, alignOf(field.type, this.model));
       if (field.bitSize === undefined) places |= field.bitOffset >> 3;
     }
     this.#nesting--;
     // The lowest set bit over size and offsets bounds every alignment that the layout can have had.
     return places === 0 ? align : Math.min(align, places & -places);
-  }
-
-  #alignOf(type: CType): number {
-    let real = resolve(type);
-    for (let depth = 0; real.kind === 'array' && depth < 64; depth++) real = resolve(real.element);
-    if (real.kind === 'void' || real.kind === 'function' || real.kind === 'array') return 1;
-    if (real.kind === 'struct' || real.kind === 'union') return real.align;
-    return scalarAlign(real.size, this.model);
   }
 
   /** btf.rst section 2.2.4: with the kind flag, an offset word is bit size (8 bits) and bit offset (24 bits). */

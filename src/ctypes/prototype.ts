@@ -1,5 +1,5 @@
 import type { DataModel } from './model.ts';
-import { type CType, resolve } from './type.ts';
+import { type CType, type FunctionType, resolve } from './type.ts';
 
 /**
  * How a value crosses between TypeScript and the guest. `long`, `ulong` and `pointer` are the target's word, a
@@ -102,4 +102,15 @@ function crossesAsWord(alias: string, name: string): boolean {
 function integerClass(size: number, signed: boolean): ValueClass {
   const bits = size * 8;
   return `${signed ? 'i' : 'u'}${bits}` as ValueClass;
+}
+
+/** A function type with every value classified. */
+export function prototypeOf(name: string, type: FunctionType, model: DataModel): Prototype {
+  return {
+    name,
+    returns: type.returns,
+    returnClass: classify(type.returns, model),
+    parameters: type.parameters.map((p) => ({ name: p.name, type: p.type, class: classify(p.type, model) })),
+    variadic: type.variadic,
+  };
 }

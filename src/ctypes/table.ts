@@ -1,6 +1,7 @@
 import { CTypeError } from './error.ts';
+import { alignOf } from './layout.ts';
 import type { DataModel } from './model.ts';
-import { classify, type Prototype, type PrototypeParameter } from './prototype.ts';
+import { type Prototype, prototypeOf } from './prototype.ts';
 import { type CType, type Field, type RecordType, resolve, sizeOf, spell } from './type.ts';
 
 /** Where named types come from: BTF, a set of declarations, or several of these one behind the other. */
@@ -80,7 +81,7 @@ export class TypeTable {
       const type = this.#require(name);
       const real = resolve(type);
       const fields = isRecord(real) ? real.fields.map((f) => this.#reference(f, 0)) : [];
-      layout = { name, type, size: sizeOf(type), align: this.alignOf(type), fields };
+      layout = { name, type, size: sizeOf(type), align: alignOf(type, this.model), fields };
       this.#layouts.set(name, layout);
     }
     return layout;
@@ -134,35 +135,29 @@ export class TypeTable {
   /** The prototype of a function that the source knows (BTF FUNC, or a declaration), classified for calls. */
   prototype(name: string): Prototype | undefined {
     const type = this.#find('function', name);
-    if (type === undefined) return undefined;
-    const real = resolve(type);
-    if (real.kind !== 'function') return undefined;
-    const parameters: PrototypeParameter[] = real.parameters.map((p) => ({
-      name: p.name,
-      type: p.type,
-      class: classify(p.type, this.model),
-    }));
+    const real = type === undefined ? undefined : resolve(type);
+    return real?.kind === 'function' ? prototypeOf(name, real, this.model) : undefined;
+  }
+
+  /** All sources as one, to stand behind declarations. */
+  asSource(): TypeSource {
     return {
-      name,
-      returns: real.returns,
-      returnClass: classify(real.returns, this.model),
-      parameters,
-      variadic: real.variadic,
+      model: this.model,
+      find: (kind, name) => this.#find(kind, name),
+      names: (kind) => this.names(kind),
+      enumerator: (name) => {
+        for (const source of this.#sources) {
+          const value = source.enumerator(name);
+          if (value !== undefined) return value;
+        }
+        return undefined;
+      },
     };
   }
 
   /** Every name of a kind over all sources; a name may come twice. */
   *names(kind: NamedKind): Iterable<string> {
     for (const source of this.#sources) yield* source.names(kind);
-  }
-
-  /** Natural alignment in bytes. */
-  alignOf(type: CType): number {
-    let real = resolve(type);
-    for (let depth = 0; real.kind === 'array' && depth < 64; depth++) real = resolve(real.element);
-    if (real.kind === 'void' || real.kind === 'function' || real.kind === 'array') return 1;
-    if (real.kind === 'struct' || real.kind === 'union') return real.align;
-    return scalarAlign(real.size, this.model);
   }
 
   #find(kind: NamedKind, name: string): CType | undefined {
@@ -228,14 +223,6 @@ export class TypeTable {
     const bitOffset = this.model.littleEndian ? first : size * 8 - first - bitSize;
     return { offset, size, bitOffset };
   }
-}
-
-/** Alignment of a scalar inside a record under a data model. */
-export function scalarAlign(size: number, model: DataModel): number {
-  if (size === 8) return model.align8;
-  if (size > 8) return model.pointer === 4 ? model.align8 : 16;
-  // long double of i386 is 12 bytes; everything else is its own power of two.
-  return Math.max(1, size);
 }
 
 function isRecord(type: CType): type is RecordType {

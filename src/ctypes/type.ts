@@ -93,6 +93,8 @@ export interface TypedefType {
   readonly kind: 'typedef';
   readonly name: string;
   readonly target: CType;
+  /** `aligned(n)` on the typedef itself, which replaces the alignment of its target. */
+  readonly align?: number;
 }
 
 /** The type behind any chain of typedefs. */

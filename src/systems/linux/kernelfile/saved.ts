@@ -323,7 +323,7 @@ function toPlanes<T extends number>(
 function littleEndianWords(words: Uint32Array): Uint8Array {
   const out = new Uint8Array(words.length * 4);
   const view = new DataView(out.buffer);
-  words.forEach((word, i) => view.setUint32(i * 4, word, true));
+  for (let i = 0; i < words.length; i++) view.setUint32(i * 4, words[i]!, true);
   return out;
 }
 
