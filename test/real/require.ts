@@ -1,0 +1,100 @@
+/**
+ * What a test of test/real needs from the machine. A test whose need is missing is skipped, with a plain word of what to
+ * fetch; with LKM_NO_SKIP=1 (continuous integration) it fails instead, so that nothing goes untested unseen.
+ *
+ *   describeWith(needs('debian-amd64'), 'the loader', (debian) => { ... debian.modules ... });
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { describe } from 'vitest';
+
+export type Need = `debian-${keyof typeof FLAVOUR}`;
+
+/** One unpacked Debian kernel package. */
+export interface DebianKernel {
+  readonly directory: string;
+  /** `6.1.0-56-amd64` */
+  readonly release: string;
+  /** The folder lib/modules/RELEASE. */
+  readonly modules: string;
+  readonly vmlinuz: string;
+  readonly config: string;
+  readonly systemMap: string;
+}
+
+/** The end of the package's name by Debian architecture, as scripts/fetch-debian.mjs gets it by default. */
+const FLAVOUR = {
+  amd64: /^linux-image-(\d[\d.]*-\d+-amd64)$/,
+  arm64: /^linux-image-(\d[\d.]*-\d+-arm64)$/,
+  i386: /^linux-image-(\d[\d.]*-\d+-686(-pae)?)$/,
+  armhf: /^linux-image-(\d[\d.]*-\d+-armmp)$/,
+  ppc64el: /^linux-image-(\d[\d.]*-\d+-powerpc64le)$/,
+  s390x: /^linux-image-(\d[\d.]*-\d+-s390x)$/,
+  mips64el: /^linux-image-(\d[\d.]*-\d+-5kc-malta)$/,
+} as const;
+
+export const ARCHITECTURES = Object.keys(FLAVOUR) as (keyof typeof FLAVOUR)[];
+
+/** Where downloads are kept. */
+export function cacheDirectory(): string {
+  return process.env.LKM_CACHE ?? join(homedir(), '.cache', 'lkm');
+}
+
+/** The newest unpacked kernel of that architecture, or undefined (after saying so) when there is none. */
+export function needs(need: Need): DebianKernel | undefined {
+  const architecture = need.slice('debian-'.length) as keyof typeof FLAVOUR;
+  const parent = join(cacheDirectory(), 'debian');
+  const found = (existsSync(parent) ? readdirSync(parent) : [])
+    .map((name) => FLAVOUR[architecture].exec(name))
+    .filter((match) => match !== null)
+    .sort((a, b) => a[1].localeCompare(b[1], 'en', { numeric: true }))
+    .at(-1);
+  if (found === undefined)
+    return missing(`a Debian ${architecture} kernel`, `node scripts/fetch-debian.mjs ${architecture}`);
+  const directory = join(parent, found[0]);
+  const release = found[1];
+  // Some architectures install their image under another name (vmlinux-, or no file at all on a build without boot/).
+  const boot = join(directory, 'boot');
+  const images = existsSync(boot) ? readdirSync(boot).filter((name) => /^vmlinu[xz]-/.test(name)) : [];
+  return {
+    directory,
+    release,
+    modules: join(directory, 'lib', 'modules', release),
+    vmlinuz: join(boot, images[0] ?? `vmlinuz-${release}`),
+    config: join(boot, `config-${release}`),
+    systemMap: join(boot, `System.map-${release}`),
+  };
+}
+
+/** The name of a program that must be on the PATH, or undefined (after saying so) when it is not. */
+export function needsTool(name: string): string | undefined {
+  try {
+    execFileSync('sh', ['-c', `command -v ${name}`], { stdio: 'ignore' });
+    return name;
+  } catch {
+    return missing(`the program ${name}`, `apt-get install the package that has it`);
+  }
+}
+
+/** All paths of module files below a directory, sorted. */
+export function moduleFiles(directory: string): string[] {
+  return (readdirSync(directory, { recursive: true, encoding: 'utf8' }) as string[])
+    .filter((name) => /\.ko(\.(gz|xz|zst))?$/.test(name))
+    .map((name) => join(directory, name))
+    .sort();
+}
+
+/** A describe block that gets what it needs, or is skipped. */
+export function describeWith<T>(needed: T | undefined, name: string, body: (needed: T) => void): void {
+  if (needed === undefined) describe.skip(name, () => {});
+  else describe(name, () => body(needed));
+}
+
+function missing(what: string, remedy: string): undefined {
+  const message = `this test needs ${what} (${remedy})`;
+  if (process.env.LKM_NO_SKIP === '1') throw new Error(message);
+  console.warn(`skipped: ${message}`);
+  return undefined;
+}
