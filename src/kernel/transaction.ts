@@ -4,7 +4,6 @@
  */
 import { isSteps, type Steps } from './steps.ts';
 
-// biome-ignore lint/suspicious/noConfusingVoidType: an undo step either is done at once or has steps of its own
 export type UndoStep = () => Steps<void> | void;
 
 export interface Undo {

@@ -9,6 +9,7 @@ import { Kernel, type MissingPolicy } from '../../kernel/kernel.ts';
 import { ModuleTable } from '../../kernel/modules.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
+import type { NearestSymbol } from '../../kernel/symbols.ts';
 import type { Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { AreaAllocator } from '../../memory/areas.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
@@ -16,7 +17,8 @@ import { bootImage } from './boot.ts';
 import { definePrototypes } from './data.ts';
 import { judgeFault } from './faults.ts';
 import { Heap } from './heap.ts';
-import type { KernelExport, KernelFile } from './kernelfile/kernelfile.ts';
+import type { KernelExport } from './kernelfile/exports.ts';
+import type { KernelFile } from './kernelfile/kernelfile.ts';
 import { linuxMachine } from './machine.ts';
 import { MAP } from './map.ts';
 import type { LinuxModule } from './module.ts';
@@ -106,7 +108,7 @@ export class Linux extends Kernel {
     const fn = this.functions.get(found.name);
     if (fn !== undefined) this.bind(found.name, found.address, fn as KernelFunction<never>);
     else if (this.importData.has(found.name)) this.fillData(found.name, found.address);
-    else if (found.isFunction && !this.hasCode(found.address)) this.linkMissing(found);
+    else if (found.kind === 'function' && !this.hasCode(found.address)) this.linkMissing(found);
     return found.address;
   }
 
@@ -138,11 +140,20 @@ export class Linux extends Kernel {
 
   /** `name+0xoffset/0xsize [module]` as %pS prints it; the bare hexadecimal address when nothing is there. */
   describe(address: Address): string {
-    const near = this.symbols.nearest(address) ?? this.file.nearest?.(address);
-    const hex = (n: number) => '0x' + n.toString(16);
+    const near = this.nearest(address);
     if (near === undefined) return '0x' + BigInt.asUintN(64, BigInt(address)).toString(16);
     const module = near.module === undefined ? '' : ` [${near.module}]`;
-    return `${near.name}+${hex(address - near.address)}/${hex(near.size)}${module}`;
+    return `${near.name}+0x${(address - near.address).toString(16)}/0x${near.size.toString(16)}${module}`;
+  }
+
+  /** The symbol an address lies in: modules first, then the kernel's exports, the only names a stripped image has. */
+  nearest(address: Address): NearestSymbol | undefined {
+    const near = this.symbols.nearest(address);
+    if (near !== undefined) return near;
+    const found = this.file.exports.nearest(address);
+    // Past the last page of the image nothing is "inside" the last export any more.
+    if (found === undefined || found.kind === 'percpu' || address - found.address > 0x10000) return undefined;
+    return { name: found.name, address: found.address, size: address - found.address + 1, module: undefined };
   }
 
   parsePrototype(text: string): Prototype {

@@ -1,0 +1,68 @@
+/** Error numbers as positive integers, x86 values (include/uapi/asm-generic/errno-base.h, errno.h). */
+export const Errno = {
+  EPERM: 1,
+  ENOENT: 2,
+  ESRCH: 3,
+  EINTR: 4,
+  EIO: 5,
+  ENXIO: 6,
+  E2BIG: 7,
+  ENOEXEC: 8,
+  EBADF: 9,
+  ECHILD: 10,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EFAULT: 14,
+  ENOTBLK: 15,
+  EBUSY: 16,
+  EEXIST: 17,
+  EXDEV: 18,
+  ENODEV: 19,
+  ENOTDIR: 20,
+  EISDIR: 21,
+  EINVAL: 22,
+  ENFILE: 23,
+  EMFILE: 24,
+  ENOTTY: 25,
+  ETXTBSY: 26,
+  EFBIG: 27,
+  ENOSPC: 28,
+  ESPIPE: 29,
+  EROFS: 30,
+  EMLINK: 31,
+  EPIPE: 32,
+  EDOM: 33,
+  ERANGE: 34,
+  EDEADLK: 35,
+  ENAMETOOLONG: 36,
+  ENOSYS: 38,
+  ENOTEMPTY: 39,
+  ELOOP: 40,
+  ENODATA: 61,
+  ETIME: 62,
+  EPROTO: 71,
+  EBADMSG: 74,
+  EOVERFLOW: 75,
+  EILSEQ: 84,
+  EOPNOTSUPP: 95,
+  EADDRINUSE: 98,
+  ENOBUFS: 105,
+  ETIMEDOUT: 110,
+  EALREADY: 114,
+  EINPROGRESS: 115,
+  EKEYREJECTED: 129,
+  /** In-kernel codes that never reach a system call's caller (include/linux/errno.h). */
+  ERESTARTSYS: 512,
+  ENOIOCTLCMD: 515,
+  EPROBE_DEFER: 517,
+  ENOTSUPP: 524,
+} as const;
+
+/** Largest errno that a pointer can carry (include/linux/err.h, MAX_ERRNO). */
+const MAX_ERRNO = 4095;
+
+/** IS_ERR: a "pointer" that is really a negative errno. */
+export function isError(pointer: number): boolean {
+  return pointer < 0 && pointer >= -MAX_ERRNO;
+}

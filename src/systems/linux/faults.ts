@@ -1,0 +1,118 @@
+/**
+ * What Linux does when a thread's machine code stops: look for an exception table entry, a WARN or BUG entry,
+ * and otherwise write an oops and kill the task (arch/x86/kernel/traps.c, arch/x86/mm/fault.c, lib/bug.c).
+ */
+import type { Fault } from '../../kernel/scheduler.ts';
+import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
+import { findBug, searchExceptionTable } from './extable.ts';
+import type { Linux } from './linux.ts';
+import { oops, registersAndTrace, reportHead } from './oops.ts';
+import { TAINT, taintKernel } from './taint.ts';
+
+const VECTOR_DIVIDE = 0;
+const VECTOR_INVALID_OPCODE = 6;
+const VECTOR_DOUBLE_FAULT = 8;
+const VECTOR_GENERAL_PROTECTION = 13;
+const VECTOR_PAGE_FAULT = 14;
+
+/** Signals the kernel ends an oopsed task with: SIGKILL, SIGSEGV. */
+const SIGKILL = 9;
+const SIGSEGV = 11;
+
+export type Verdict = 'resume' | { kill: ThreadKilled };
+
+export function judgeFault(k: Linux, thread: Thread, fault: Fault): Verdict {
+  if (fault.source === 'budget') return softLockup(k, thread, fault);
+  if (fault.source === 'cpu' && searchExceptionTable(k, fault.at, fault)) return 'resume';
+  if (fault.vector === VECTOR_INVALID_OPCODE) {
+    const bug = findBug(k, fault.at);
+    if (bug !== undefined) return bug.warning ? warn(k, fault, bug) : bugOops(k, thread, fault, bug);
+  }
+  return dieWithOops(k, thread, fault);
+}
+
+interface Bug {
+  readonly file: string | undefined;
+  readonly line: number;
+  readonly warning: boolean;
+  /** BUGFLAG_NO_CUT_HERE: the text and the cut line were printed already, by __warn_printk. */
+  readonly noCutHere: boolean;
+  readonly taint: number;
+  /** Bytes of the trapping instruction. */
+  readonly length: number;
+}
+
+/** __warn (kernel/panic.c): a report, and execution goes on after the ud2. */
+function warn(k: Linux, fault: Fault, bug: Bug): Verdict {
+  if (!bug.noCutHere) k.printk(4, '------------[ cut here ]------------');
+  const where = bug.file === undefined ? '' : ` at ${bug.file}:${bug.line}`;
+  k.printk(4, `WARNING: CPU: 0 PID: ${k.tasks.pid(k.current)}${where} ${k.describe(fault.at)}`);
+  registersAndTrace(k, fault, 4, true);
+  k.printk(4, '---[ end trace 0000000000000000 ]---');
+  taintKernel(k, bug.taint);
+  k.cpu.rip = fault.at + bug.length;
+  return 'resume';
+}
+
+function bugOops(k: Linux, thread: Thread, fault: Fault, bug: Bug): Verdict {
+  k.printk(4, '------------[ cut here ]------------');
+  if (bug.file !== undefined) k.printk(2, `kernel BUG at ${bug.file}:${bug.line}!`);
+  return die(k, thread, fault, 'invalid opcode', SIGSEGV);
+}
+
+function dieWithOops(k: Linux, thread: Thread, fault: Fault): Verdict {
+  switch (fault.vector) {
+    case VECTOR_DIVIDE:
+      return die(k, thread, fault, 'divide error', SIGSEGV);
+    case VECTOR_INVALID_OPCODE:
+      return die(k, thread, fault, 'invalid opcode', SIGSEGV);
+    case VECTOR_PAGE_FAULT:
+      if (isStackGuard(thread, fault)) return stackOverflow(k, thread, fault);
+      reportHead(k, fault);
+      return die(k, thread, fault, 'Oops', SIGKILL);
+    case VECTOR_GENERAL_PROTECTION:
+      return die(k, thread, fault, generalProtection(fault), SIGSEGV);
+    case VECTOR_DOUBLE_FAULT:
+      return die(k, thread, fault, 'double fault', SIGSEGV);
+    default:
+      return die(k, thread, fault, `trap ${fault.vector}`, SIGSEGV);
+  }
+}
+
+/** get_kernel_gp_address (traps.c) names the address when the instruction has one. */
+function generalProtection(fault: Fault): string {
+  if (fault.address === 0n) return 'general protection fault';
+  const address = fault.address.toString(16).padStart(16, '0');
+  return `general protection fault, probably for non-canonical address 0x${address}`;
+}
+
+function isStackGuard(thread: Thread, fault: Fault): boolean {
+  const address = Number(BigInt.asIntN(64, fault.address));
+  return address < thread.stackBase && address >= thread.stackBase - 4096;
+}
+
+/** handle_stack_overflow (arch/x86/kernel/traps.c); on the real machine it arrives as a double fault. */
+function stackOverflow(k: Linux, thread: Thread, fault: Fault): Verdict {
+  const hex = (n: number) => BigInt.asUintN(64, BigInt(n)).toString(16).padStart(16, '0');
+  const at = hex(Number(BigInt.asIntN(64, fault.address)));
+  const end = hex(thread.stackBase + thread.stackSize - 1);
+  k.printk(0, `BUG: TASK stack guard page was hit at ${at} (stack is ${hex(thread.stackBase)}..${end})`);
+  return die(k, thread, { ...fault, errorCode: 0 }, 'stack guard page', SIGSEGV);
+}
+
+function die(k: Linux, thread: Thread, fault: Fault, what: string, signal: number): Verdict {
+  oops(k, fault, what);
+  taintKernel(k, TAINT.DIE);
+  const why = `${what} at ${k.describe(fault.at)}`;
+  return { kill: new ThreadKilled(thread.name, signal, fault.detail ? `${why}: ${fault.detail}` : why) };
+}
+
+/** The watchdog's words (kernel/watchdog.c); the sandbox then ends the task, which the real kernel does not. */
+function softLockup(k: Linux, thread: Thread, fault: Fault): Verdict {
+  const pid = k.tasks.pid(k.current);
+  k.printk(0, `watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [${k.tasks.comm(k.current)}:${pid}]`);
+  registersAndTrace(k, fault, 4, true);
+  taintKernel(k, TAINT.SOFTLOCKUP);
+  const why = `endless loop at ${k.describe(fault.at)}: stopped by the instruction budget`;
+  return { kill: new ThreadKilled(thread.name, SIGKILL, why) };
+}

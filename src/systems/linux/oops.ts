@@ -1,0 +1,130 @@
+/**
+ * The text of an oops or warning, line for line as arch/x86/kernel/dumpstack.c, process_64.c and mm/fault.c
+ * print it on a kernel with Debian's configuration. Lines that describe hardware the base kernel does not
+ * have (CR3, page table walk) carry its own values.
+ */
+import type { Fault } from '../../kernel/scheduler.ts';
+import type { Address } from '../../memory/space.ts';
+import type { Linux } from './linux.ts';
+import { modulesLinkedIn, taintText } from './taint.ts';
+
+/** pr_alert, pr_warn and pr_default levels. */
+const ALERT = 1;
+const WARNING = 4;
+
+const hex16 = (value: bigint | number): string => BigInt.asUintN(64, BigInt(value)).toString(16).padStart(16, '0');
+
+/** The lines a bad page access begins with (show_fault_oops). */
+export function reportHead(k: Linux, fault: Fault): void {
+  const at = hex16(fault.address);
+  if (fault.address < 4096n) k.printk(ALERT, `BUG: kernel NULL pointer dereference, address: ${at}`);
+  else k.printk(ALERT, `BUG: unable to handle page fault for address: ${at}`);
+  const access = { read: 'read access', write: 'write access', execute: 'instruction fetch' }[fault.access];
+  k.printk(ALERT, `#PF: supervisor ${access} in kernel mode`);
+  const fetch = fault.access === 'execute' ? 0x10 : 0;
+  const code = (fault.errorCode | fetch).toString(16).padStart(4, '0');
+  const why = (fault.errorCode & 1) === 1 ? 'permissions violation' : 'not-present page';
+  k.printk(ALERT, `#PF: error_code(0x${code}) - ${why}`);
+  k.printk(6, 'PGD 0 P4D 0 ');
+}
+
+/** The oops proper: `what` is "Oops", "divide error", "invalid opcode"... */
+export function oops(k: Linux, fault: Fault, what: string): void {
+  const counter = k.state(oopsCounter);
+  counter.count++;
+  const code = (fault.errorCode & 0xffff).toString(16).padStart(4, '0');
+  k.printk(WARNING, `${what}: ${code} [#${counter.count}] PREEMPT SMP NOPTI`);
+  registersAndTrace(k, fault, WARNING, false);
+  if (fault.vector === 14) k.printk(WARNING, `CR2: ${hex16(fault.address)}`);
+  k.printk(WARNING, '---[ end trace 0000000000000000 ]---');
+}
+
+const oopsCounter = { id: Symbol('oops'), make: () => ({ count: 0 }) };
+
+/** CPU line, RIP, code bytes, registers, call trace and module list. */
+export function registersAndTrace(k: Linux, fault: Fault, level: number, warning: boolean): void {
+  const task = k.current;
+  if (warning) k.printk(level, `Modules linked in:${modulesLinkedIn(k)}`);
+  const version = k.file.banner.match(/#\d+.*$/)?.[0] ?? '';
+  k.printk(
+    level,
+    `CPU: 0 PID: ${k.tasks.pid(task)} Comm: ${k.tasks.comm(task)} ${taintText(k)} ${k.file.release} ${version}`.trimEnd(),
+  );
+  k.printk(level, 'Hardware name: lkm base kernel');
+  k.printk(level, `RIP: 0010:${k.describe(fault.at)}`);
+  k.printk(level, `Code: ${codeBytes(k, fault.at)}`);
+  registers(k, level, fault);
+  k.printk(level, 'Call Trace:');
+  k.printk(level, ' <TASK>');
+  for (const line of callTrace(k)) k.printk(level, ` ${line}`);
+  k.printk(level, ' </TASK>');
+  if (!warning) k.printk(level, `Modules linked in:${modulesLinkedIn(k)}`);
+}
+
+/** 42 bytes before the instruction, the instruction's first byte in angle brackets, 21 after (show_opcodes). */
+function codeBytes(k: Linux, at: Address): string {
+  const bytes: string[] = [];
+  for (let i = -42; i < 22; i++) {
+    try {
+      const byte = k.memory.u8(at + i).toString(16).padStart(2, '0');
+      bytes.push(i === 0 ? `<${byte}>` : byte);
+    } catch {
+      return 'Unable to access opcode bytes at RIP 0x' + BigInt.asUintN(64, BigInt(at - 42)).toString(16) + '.';
+    }
+  }
+  return bytes.join(' ');
+}
+
+const ROWS: readonly (readonly [string, number][])[] = [
+  [['RAX', 0], ['RBX', 3], ['RCX', 1]],
+  [['RDX', 2], ['RSI', 6], ['RDI', 7]],
+  [['RBP', 5], ['R08', 8], ['R09', 9]],
+  [['R10', 10], ['R11', 11], ['R12', 12]],
+  [['R13', 13], ['R14', 14], ['R15', 15]],
+];
+
+function registers(k: Linux, level: number, fault: Fault): void {
+  const { cpu } = k;
+  const flags = cpu.rflags.toString(16).padStart(8, '0');
+  k.printk(level, `RSP: 0018:${hex16(cpu.gprBig(4))} EFLAGS: ${flags}`);
+  for (const row of ROWS) {
+    k.printk(level, row.map(([name, n]) => `${name}: ${hex16(cpu.gprBig(n))}`).join(' '));
+  }
+  k.printk(level, `FS:  ${hex16(cpu.fsBase)}(0000) GS:${hex16(cpu.gsBase)}(0000) knlGS:0000000000000000`);
+  k.printk(level, 'CS:  0010 DS: 0000 ES: 0000 CR0: 0000000080050033');
+  k.printk(level, `CR2: ${hex16(fault.address)} CR3: 0000000000000000 CR4: 00000000000006f0`);
+}
+
+/** More return addresses than any real trace shows. */
+const MAX_TRACE = 32;
+
+/**
+ * Return addresses found on the stack: words that point behind a call instruction in a module. The real
+ * unwinder reads ORC tables and marks guesses with a question mark; this one has only guesses in modules, and
+ * knows the kernel's own functions from the steps that are in progress.
+ */
+export function callTrace(k: Linux): string[] {
+  const thread = k.scheduler.current;
+  if (thread === undefined) return [];
+  const lines: string[] = [];
+  const top = thread.stackBase + thread.stackSize;
+  const start = k.cpu.gpr(4);
+  for (let at = start; at >= thread.stackBase && at < top && lines.length < MAX_TRACE; at += 8) {
+    const word = k.memory.ptr(at);
+    if (k.modules.at(word) !== undefined && followsCall(k, word)) lines.push(k.describe(word));
+  }
+  for (const frame of [...thread.frames].reverse()) {
+    if (frame.kind === 'host') lines.push(frame.name);
+  }
+  return lines;
+}
+
+function followsCall(k: Linux, at: Address): boolean {
+  try {
+    if (k.memory.u8(at - 5) === 0xe8) return true;
+    // call r/m: ff /2, in two to seven bytes.
+    return [2, 3, 4, 6, 7].some((n) => k.memory.u8(at - n) === 0xff && ((k.memory.u8(at - n + 1) >> 3) & 7) === 2);
+  } catch {
+    return false;
+  }
+}

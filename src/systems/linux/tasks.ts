@@ -1,0 +1,131 @@
+/**
+ * Tasks: a task_struct in guest memory for every thread, and the per-CPU variables that machine code reads to
+ * find the current one (arch/x86/include/asm/current.h, stackprotector.h).
+ */
+import type { Steps } from '../../kernel/steps.ts';
+import type { Thread } from '../../kernel/thread.ts';
+import type { Address } from '../../memory/space.ts';
+import type { Linux } from './linux.ts';
+
+/** Who a task acts for: user and group id; 0 has every capability, others none (the default of Linux). */
+export interface Credential {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export const ROOT: Credential = { uid: 0, gid: 0 };
+
+/** PF_KTHREAD (include/linux/sched.h). */
+const PF_KTHREAD = 0x00200000;
+/** Offset of the stack canary in the fixed per-CPU block that gcc expects (%gs:0x28). */
+const CANARY_OFFSET = 0x28;
+/** TASK_COMM_LEN, with its terminating NUL. */
+const COMM_BYTES = 16;
+
+export class Tasks {
+  /** The boot task, current when no thread runs. */
+  readonly init: Address;
+  private readonly k: Linux;
+  private readonly byTask = new Map<Address, Thread>();
+  private readonly credentials = new Map<Address, Credential>();
+  private readonly currentOffset: number;
+  private readonly stackTopOffset: number | undefined;
+  private lastPid = 0;
+
+  constructor(k: Linux) {
+    this.k = k;
+    const offsetOf = (name: string) => k.file.percpu.find((variable) => variable.name === name)?.offset;
+    // From 6.2 on the current task is the first member of pcpu_hot (arch/x86/include/asm/current.h).
+    this.currentOffset = offsetOf('current_task') ?? offsetOf('pcpu_hot') ?? 0;
+    this.stackTopOffset = offsetOf('cpu_current_top_of_stack');
+    this.init = k.file.exports.find('init_task')?.address ?? k.heap.allocate(k.sizeof('task_struct'));
+    this.fill(this.init, 'swapper/0', 0, ROOT);
+    k.write('task_struct.flags', this.init, PF_KTHREAD);
+    this.setCurrent(this.init, 0);
+  }
+
+  /** Gives a thread its task_struct; freed when the thread ends. */
+  adopt(thread: Thread, name: string, credential: Credential = ROOT, kernelThread = false): Address {
+    const task = this.k.heap.allocateZeroed(this.k.sizeof('task_struct'));
+    this.fill(task, name, ++this.lastPid + 100, credential);
+    this.k.write('task_struct.stack', task, thread.stackBase);
+    if (kernelThread) this.k.write('task_struct.flags', task, PF_KTHREAD);
+    thread.control = task;
+    this.byTask.set(task, thread);
+    thread.onExit(() => this.release(task));
+    return task;
+  }
+
+  /** A kernel thread of its own; ready to run unless `start` is false. */
+  spawn(name: string, steps: Steps<unknown>, start = true): Thread {
+    const thread = this.k.scheduler.spawn(name, steps, start);
+    this.adopt(thread, name, ROOT, true);
+    return thread;
+  }
+
+  threadOf(task: Address): Thread | undefined {
+    return this.byTask.get(task);
+  }
+
+  credentialOf(task: Address): Credential {
+    return this.credentials.get(task) ?? ROOT;
+  }
+
+  get currentCredential(): Credential {
+    return this.credentialOf(this.k.current);
+  }
+
+  pid(task: Address): number {
+    return this.k.read('task_struct.pid', task);
+  }
+
+  comm(task: Address): string {
+    return this.k.readString('task_struct.comm', task);
+  }
+
+  setComm(task: Address, name: string): void {
+    const bytes = new Uint8Array(COMM_BYTES);
+    bytes.set(new TextEncoder().encode(name).subarray(0, COMM_BYTES - 1));
+    this.k.memory.write(task + this.k.offset('task_struct.comm'), bytes);
+  }
+
+  /** Called by the scheduler when a thread's registers go live. */
+  makeCurrent(thread: Thread): void {
+    this.setCurrent(thread.control || this.init, thread.stackBase + thread.stackSize);
+  }
+
+  private setCurrent(task: Address, stackTop: Address): void {
+    const { memory, percpu, cpu } = this.k;
+    memory.setPtr(percpu.base + this.currentOffset, task);
+    if (this.stackTopOffset !== undefined) memory.setPtr(percpu.base + this.stackTopOffset, stackTop);
+    memory.setPtr(percpu.base + CANARY_OFFSET, this.k.read('task_struct.stack_canary', task));
+    cpu.gsBase = percpu.base;
+  }
+
+  private fill(task: Address, name: string, pid: number, credential: Credential): void {
+    const { k } = this;
+    this.setComm(task, name);
+    k.write('task_struct.pid', task, pid);
+    k.write('task_struct.tgid', task, pid);
+    k.write('task_struct.group_leader', task, task);
+    k.write('task_struct.real_parent', task, this.init || task);
+    k.write('task_struct.parent', task, this.init || task);
+    k.write('task_struct.nr_cpus_allowed', task, 1);
+    // The lowest byte is zero so that string functions cannot leak the canary (include/linux/stackprotector.h).
+    k.write('task_struct.stack_canary', task, k.random32() * 256);
+    const cred = k.heap.allocateZeroed(k.sizeof('cred'));
+    for (const id of ['cred.uid', 'cred.euid', 'cred.suid', 'cred.fsuid']) k.write(`${id}.val`, cred, credential.uid);
+    for (const id of ['cred.gid', 'cred.egid', 'cred.sgid', 'cred.fsgid']) k.write(`${id}.val`, cred, credential.gid);
+    k.write('cred.usage.counter', cred, 2);
+    k.write('task_struct.cred', task, cred);
+    k.write('task_struct.real_cred', task, cred);
+    this.credentials.set(task, credential);
+  }
+
+  private release(task: Address): void {
+    this.byTask.delete(task);
+    this.credentials.delete(task);
+    this.k.heap.free(this.k.read('task_struct.cred', task));
+    this.k.heap.free(task);
+  }
+}
