@@ -53,7 +53,8 @@ type DropLast<S extends string> = S extends `${infer R})` ? R : never;
 /** The handler's parameters as the prototype text gives them. */
 export type ParametersOf<S extends string> = Mapped<Split<Inner<S>>>;
 
-export type Result = GuestValue | undefined | undefined;
+// biome-ignore lint/suspicious/noConfusingVoidType: handlers of void functions end in a call as often as not
+export type Result = GuestValue | undefined | void;
 export type Handler<K, S extends string> = (k: K, ...args: ParametersOf<S>) => Result | Steps<Result>;
 
 /** One entry as the dispatcher sees it: the types were checked where it was written. */

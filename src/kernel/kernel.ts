@@ -60,6 +60,8 @@ export abstract class Kernel implements SchedulerOwner {
   readonly missing = new Map<string, MissingFunction>();
   readonly missingPolicy: MissingPolicy;
   readonly seed: number;
+  /** Run each time machine code is about to run: for guest memory that shows the time. Cheap, please. */
+  readonly clocks: (() => void)[] = [];
   private readonly entries: HostEntry[] = [];
   private readonly entryAt = new Map<Address, number>();
   private readonly gatesEnd: Address;
@@ -95,6 +97,10 @@ export abstract class Kernel implements SchedulerOwner {
   abstract freeStack(base: Address): void;
   /** The system's parser of its own prototypes. */
   abstract parsePrototype(text: string): Prototype;
+
+  beforeGuest(): void {
+    for (const clock of this.clocks) clock();
+  }
 
   // -- per-subsystem state ----------------------------------------------------------------------------------
 

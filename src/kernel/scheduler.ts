@@ -38,6 +38,8 @@ export interface SchedulerOwner {
   switched(thread: Thread): void;
   /** May an interrupt be taken now? */
   interruptible(): boolean;
+  /** Called each time machine code is about to run: what it reads of the time must be right. */
+  beforeGuest(): void;
   /** A software interrupt or system call instruction. */
   trap(thread: Thread, vector: number): void;
   allocateStack(name: string): { base: Address; size: number };
@@ -251,6 +253,7 @@ export class Scheduler {
 
   private runGuest(thread: Thread): void {
     const { cpu, time } = this.owner;
+    this.owner.beforeGuest();
     const exit = cpu.run(Math.max(1, Math.min(SLICE, time.next() - time.now())));
     if (exit === Exit.Host) this.hostCall(thread, cpu.exitHostId);
     else if (exit === Exit.Budget) this.checkBudget(thread);
