@@ -8,6 +8,7 @@ import type { Address, GuestMemory } from '../memory/space.ts';
 import type { Argument, CallMark, Convention, Signature, VarArgs } from './convention.ts';
 
 const RAX = 0;
+const RDX = 2;
 const RSP = 4;
 /** rdi, rsi, rdx, rcx, r8, r9 by hardware number. */
 const ARGUMENTS = [7, 6, 2, 1, 8, 9];
@@ -98,7 +99,11 @@ function setRegister(cpu: Cpu, register: number, value: number | bigint | boolea
 
 /** Narrow results are extended as gcc's callees do; callers rely only on the low bits (section 3.2.3). */
 function setResult(cpu: Cpu, returns: ValueClass, value: unknown): void {
-  if (typeof value === 'bigint') cpu.setGprBig(RAX, BigInt.asUintN(64, value));
+  if (Array.isArray(value)) {
+    // A structure of two INTEGER eightbytes comes back in rax and rdx (section 3.2.3).
+    cpu.setGprBig(RAX, BigInt.asUintN(64, BigInt(value[0])));
+    cpu.setGprBig(RDX, BigInt.asUintN(64, BigInt(value[1])));
+  } else if (typeof value === 'bigint') cpu.setGprBig(RAX, BigInt.asUintN(64, value));
   else if (typeof value === 'boolean') cpu.setGpr(RAX, value ? 1 : 0);
   else if (typeof value === 'number') cpu.setGpr(RAX, narrowResult(returns, value));
   else throw new TypeError(`a kernel function that returns ${returns} gave ${String(value)}`);

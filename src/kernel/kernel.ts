@@ -158,8 +158,14 @@ export abstract class Kernel implements SchedulerOwner {
   }
 
   dispatch(thread: Thread, id: number): void {
-    this.entries[id].run(thread);
+    const entry = this.entries[id];
+    const intercept = this.intercepts.size === 0 ? undefined : this.intercepts.get(entry.address);
+    if (intercept === undefined) entry.run(thread);
+    else intercept(thread, () => entry.run(thread));
   }
+
+  /** Called instead of the kernel function at an address (probes); it may let the function run. */
+  readonly intercepts = new Map<Address, (thread: Thread, run: () => void) => void>();
 
   /** Steps that call a guest function and give its result register as a signed number. */
   call(address: Address, ...args: GuestValue[]): Steps<number> {
@@ -211,6 +217,14 @@ export abstract class Kernel implements SchedulerOwner {
     const old = BigInt.asUintN(64, BigInt(this.load(base + field.offset, field.size, false)));
     const bits = (old & ~mask) | ((BigInt(value) << shift) & mask);
     this.store(base + field.offset, field.size, Number(BigInt.asIntN(64, bits)));
+  }
+
+  /** As `write`, for memory the guest itself may only read: tables that the kernel fills in at boot. */
+  poke(path: string, base: Address, value: number): void {
+    const field = this.field(path);
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setBigInt64(0, BigInt(value), true);
+    this.memory.poke(base + field.offset, bytes.subarray(0, field.size));
   }
 
   /** The string in a char array field or behind a `char *` field. */

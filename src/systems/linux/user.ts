@@ -3,7 +3,7 @@
  * buffers of read, write, ioctl and mount lie. Pages come into being at first touch.
  */
 import { perKernel } from '../../kernel/kernel.ts';
-import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
+import { type Address, GuestFault, PAGE_SIZE, Perm } from '../../memory/space.ts';
 import type { Linux } from './linux.ts';
 
 /** Near the top of the lower half, where a real process has its stack. */
@@ -51,3 +51,43 @@ export class UserSpace {
 }
 
 export const userSpace = perKernel<UserSpace, Linux>((k) => new UserSpace(k));
+
+/** TASK_SIZE_MAX with four-level paging (arch/x86/include/asm/page_64_types.h). */
+const TASK_SIZE = 0x7ffffffff000;
+
+/** access_ok: the range lies in the user half. */
+export function accessOk(at: Address, bytes: number): boolean {
+  return at >= 0 && bytes >= 0 && at + bytes <= TASK_SIZE;
+}
+
+/** copy_to_user: returns the bytes that could not be copied. Faults on the kernel's side are real faults. */
+export function copyToUser(k: Linux, to: Address, from: Address, bytes: number): number {
+  if (!accessOk(to, bytes)) return bytes;
+  return copyPages(to, bytes, (at, size) => k.memory.write(to + at, k.memory.bytes(from + at, size)), to);
+}
+
+/** copy_from_user: returns the bytes that could not be copied; the rest of the target is zeroed, as the kernel does. */
+export function copyFromUser(k: Linux, to: Address, from: Address, bytes: number): number {
+  const left = accessOk(from, bytes)
+    ? copyPages(from, bytes, (at, size) => k.memory.write(to + at, k.memory.bytes(from + at, size)), from)
+    : bytes;
+  if (left > 0) k.memory.fill(to + bytes - left, left, 0);
+  return left;
+}
+
+/** Copies page by page of the user side, so that a fault in the middle counts what was done before it. */
+function copyPages(user: Address, bytes: number, copy: (at: number, size: number) => void, base: Address): number {
+  let done = 0;
+  while (done < bytes) {
+    const size = Math.min(bytes - done, PAGE_SIZE - ((user + done) % PAGE_SIZE));
+    try {
+      copy(done, size);
+    } catch (error) {
+      const ours = error instanceof GuestFault && error.va >= base && error.va < base + bytes;
+      if (ours) return bytes - done;
+      throw error;
+    }
+    done += size;
+  }
+  return 0;
+}
