@@ -54,7 +54,7 @@ type DropLast<S extends string> = S extends `${infer R})` ? R : never;
 export type ParametersOf<S extends string> = Mapped<Split<Inner<S>>>;
 
 // biome-ignore lint/suspicious/noConfusingVoidType: handlers of void functions end in a call as often as not
-export type Result = GuestValue | undefined | void;
+export type Result = GuestValue | readonly bigint[] | undefined | void;
 export type Handler<K, S extends string> = (k: K, ...args: ParametersOf<S>) => Result | Steps<Result>;
 
 /** One entry as the dispatcher sees it: the types were checked where it was written. */

@@ -244,14 +244,15 @@ export class Linux extends Kernel {
     let mapped = 0;
     try {
       for (; mapped < pages; mapped++) {
-        this.memory.map(base + mapped * PAGE_SIZE, this.memory.frames.allocate(0), 1, perm, what);
+        const pfn = this.memory.frames.allocate(0);
+        new Uint8Array(this.memory.wasm.buffer, this.memory.frameOffset(pfn), PAGE_SIZE).fill(0);
+        this.memory.map(base + mapped * PAGE_SIZE, pfn, 1, perm, what);
       }
     } catch (error) {
       this.releaseFrames(base, mapped);
       area.free(base);
       throw error;
     }
-    for (let page = 0; page < pages; page++) this.memory.zeroPage(base + page * PAGE_SIZE);
     return base;
   }
 

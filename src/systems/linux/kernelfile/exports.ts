@@ -107,6 +107,20 @@ export class ExportTable {
     return row === undefined ? undefined : this.columns.addresses[row]!;
   }
 
+  /** The symbols with `from` <= address < `to`, by address. */
+  *between(from: number, to: number): Generator<KernelExport> {
+    const order = (this.#byAddress ??= this.#sortByAddress());
+    const { addresses } = this.columns;
+    let low = 0;
+    let high = order.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (addresses[order[middle]!]! < from) low = middle + 1;
+      else high = middle;
+    }
+    for (; low < order.length && addresses[order[low]!]! < to; low++) yield this.at(order[low]!);
+  }
+
   *[Symbol.iterator](): Iterator<KernelExport> {
     for (let row = 0; row < this.size; row++) yield this.at(row);
   }
