@@ -436,6 +436,29 @@ describe('smaller structures', () => {
     expect(performance.now() - start).toBeLessThan(2000);
   });
 
+  it('tables that lie on the same bytes are refused', () => {
+    const elf = sample(64, true);
+    const file = readElf(elf.build());
+    const table = file.section('.rela.text')!;
+    const many = Array.from({ length: 200 }, (_, index) => ({ ...table, index: 100 + index }));
+    expect(failure(() => many.map((section) => file.relocations(section))).message).toMatch(
+      /overlaps other tables/,
+    );
+  });
+
+  it('names that repeat the same bytes are refused', () => {
+    const elf = new ElfBuilder(64, true);
+    const link = elf.add({
+      name: '.strtab',
+      type: SHT.STRTAB,
+      data: new Uint8Array(8000).fill(0x78, 1, 7999),
+    });
+    const symbol = concat([elf.word(1, 4), new Uint8Array(20)]);
+    const data = concat(Array.from({ length: 1000 }, () => symbol));
+    elf.add({ name: '.symtab', type: SHT.SYMTAB, link, entrySize: 24, data });
+    expect(failure(() => readElf(elf.build()).symbols()!.all()).kind).toBe('Unsupported');
+  });
+
   it('linked files sort their relocations into sections by address', () => {
     const elf = new ElfBuilder(64, true);
     elf.type = ET.DYN;

@@ -13,3 +13,11 @@ export function boundedName(table: Uint8Array, offset: number, what: string): st
   }
   return cstring(table, offset, limit);
 }
+
+/**
+ * Most characters of all names of one table, for a file of that many bytes. Names may share their bytes, so a damaged file
+ * can make each of its entries repeat the longest one; honest files stay below their own size.
+ */
+export function nameBudget(fileSize: number): number {
+  return 65536 + fileSize * 8;
+}

@@ -161,8 +161,8 @@ function objectSymbols(elf: ElfFile): ObjectSymbol[] {
   const table = symbolTable(elf);
   if (table === undefined) return [];
   const commons = OWN_COMMON.get(elf.header.machine) ?? [];
-  return Array.from({ length: table.count }, (_, index) => {
-    const symbol = table.get(index);
+  return table.all().map((symbol) => {
+    const { index } = symbol;
     return {
       index,
       name: symbol.name,

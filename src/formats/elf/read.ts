@@ -17,7 +17,7 @@ import {
   type SectionHeader,
 } from './headers.ts';
 import { EHDR, ET, EV_CURRENT, PHDR, PN_XNUM, SHDR, SHN, SHT } from './layout.ts';
-import { boundedName } from './names.ts';
+import { boundedName, nameBudget } from './names.ts';
 import { ElfRelocations } from './relocations.ts';
 import { ElfSymbols } from './symbols.ts';
 
@@ -35,6 +35,8 @@ export class ElfFile {
   readonly nameSection: number;
   readonly #symbols = new Map<number, ElfSymbols>();
   readonly #relocations = new Map<number, ElfRelocations>();
+  /** Bytes of symbol and relocation tables still to be parsed: honest tables do not overlap. */
+  #tableBudget: number;
   #byName: Map<string, ElfSection> | undefined;
 
   constructor(
@@ -45,6 +47,7 @@ export class ElfFile {
     nameSection: number,
   ) {
     this.bytes = view.bytes;
+    this.#tableBudget = view.length;
     this.view = view;
     this.header = header;
     this.sections = sections;
@@ -126,7 +129,16 @@ export class ElfFile {
     return relocations;
   }
 
+  /** Keeps a file whose many tables all lie on the same bytes from taking more memory than its size warrants. */
+  #spend(section: ElfSection): void {
+    this.#tableBudget -= section.size;
+    if (this.#tableBudget < 0) {
+      throw new Invalid(`section ${section.name}`, 'overlaps other tables', { offset: section.offset });
+    }
+  }
+
   #readSymbols(table: ElfSection): ElfSymbols {
+    this.#spend(table);
     const strings = this.sections[table.link];
     if (strings === undefined || strings.type !== SHT.STRTAB) {
       throw new Invalid(`symbol table ${table.name}`, 'sh_link names no string table', { value: table.link });
@@ -145,6 +157,7 @@ export class ElfFile {
   }
 
   #readRelocations(section: ElfSection): ElfRelocations {
+    this.#spend(section);
     const symbolTable = section.link === 0 ? undefined : this.sections[section.link];
     if (symbolTable !== undefined && symbolTable.type !== SHT.SYMTAB && symbolTable.type !== SHT.DYNSYM) {
       throw new Invalid(`relocations ${section.name}`, 'sh_link names no symbol table', {
@@ -245,12 +258,16 @@ function nameSections(
     throw new Invalid('e_shstrndx', `section ${nameSection} is no string table`, { value: table.type });
   }
   const names = hasBytes(table) ? bytes.subarray(table.offset, table.offset + table.size) : EMPTY;
+  let budget = nameBudget(bytes.length);
   return headers.map((header, index) => {
     if (header.nameOffset >= names.length && header.nameOffset !== 0) {
       const problem = `name is outside the section name table of ${names.length} bytes`;
       throw new Invalid(`section ${index}`, problem, { value: header.nameOffset });
     }
-    return { index, name: boundedName(names, header.nameOffset, `section ${index}`), ...header };
+    const name = boundedName(names, header.nameOffset, `section ${index}`);
+    budget -= name.length;
+    if (budget < 0) throw new Unsupported('section names', 'repeat more bytes than any honest file does');
+    return { index, name, ...header };
   });
 }
 

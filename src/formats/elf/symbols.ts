@@ -1,9 +1,9 @@
 /** One symbol table (SHT_SYMTAB or SHT_DYNSYM), gABI "Symbol Table". */
-import { Invalid, Truncated } from '../../bytes/errors.ts';
+import { Invalid, Truncated, Unsupported } from '../../bytes/errors.ts';
 import type { ByteView } from '../../bytes/view.ts';
 import type { ElfSection } from './headers.ts';
 import { SHN, SYM } from './layout.ts';
-import { boundedName } from './names.ts';
+import { boundedName, nameBudget } from './names.ts';
 
 /** Where a symbol is; 'reserved' is a processor's or system's own st_shndx, such as SHN_MIPS_SCOMMON. */
 export type SymbolIn = 'undefined' | 'absolute' | 'common' | 'section' | 'reserved';
@@ -141,10 +141,19 @@ export class ElfSymbols {
     };
   }
 
-  /** All symbols as objects, made once. */
+  /** All symbols as objects, made once. @throws Unsupported when their names are too long or repeat too much */
   all(): readonly ElfSymbol[] {
-    this.#all ??= Array.from({ length: this.count }, (_, index) => this.get(index));
-    return this.#all;
+    if (this.#all !== undefined) return this.#all;
+    const all: ElfSymbol[] = [];
+    let budget = nameBudget(this.#source.view.length);
+    for (let index = 0; index < this.count; index++) {
+      const symbol = this.get(index);
+      budget -= symbol.name.length;
+      if (budget < 0) throw new Unsupported(`symbol table ${this.table.name}`, 'names repeat too many bytes');
+      all.push(symbol);
+    }
+    this.#all = all;
+    return all;
   }
 
   #at(index: number): number {
