@@ -387,9 +387,11 @@ export const MAP_0F38 = `
 80 66 mem invept Gn,Mx
 81 66 mem invvpid Gn,Mx
 82 66 mem invpcid Gn,Mx
-f0 mem movbe Gv,Mv
+f0 np mem movbe Gv,Mv
+f0 66 mem movbe Gv,Mv
 f0 f2 crc32 Gy,Eb
-f1 mem movbe Mv,Gv
+f1 np mem movbe Mv,Gv
+f1 66 mem movbe Mv,Gv
 f1 f2 crc32 Gy,Ev
 f5 66 mem wruss My,Gy
 f6 np mem wrss My,Gy

@@ -1,0 +1,337 @@
+/**
+ * Cases for differential tests: machine code with the state it starts from. Single instructions with every operand
+ * form, and sequences in which flags flow from one instruction to the next.
+ */
+import { Decode, Decoder, Instruction, Operand, RIP_BASE } from '../../../src/cpu/x86/decode.ts';
+import { printInstruction } from '../../../src/cpu/x86/print.ts';
+import { RowFlag } from '../../../src/cpu/x86/table.ts';
+import { type Encoded, encode, type Template, templates, type Wish } from './encode.ts';
+import { DF, definedFlags, readsFlags, STATUS, undefinedFlags } from './flags.ts';
+import { Random } from './random.ts';
+
+/** Where code and the memory window lie, on the host and in the guest alike (fixtures/native/harness.c). */
+export const CODE_BASE = 0x20000000;
+export const WINDOW_BASE = 0x30000000;
+export const WINDOW_SIZE = 8192;
+
+export interface Case {
+  readonly seed: number;
+  readonly code: Uint8Array;
+  readonly gpr: BigUint64Array;
+  readonly flags: number;
+  readonly xmm: Uint8Array;
+  /** Mnemonics in the code, as keys of `templates()`. */
+  readonly names: readonly string[];
+  readonly text: readonly string[];
+  /** Status flags the code leaves undefined when it runs to its end. */
+  readonly undefinedFlags: number;
+  /** Register whose value is undefined when ZF is set at the end (bsf, bsr of zero), or -1. */
+  readonly looseRegister: number;
+}
+
+/** Left out: what user mode may not run, what depends on the machine, and control flow, which sequences do. */
+const EXCLUDED = new Set(
+  (
+    'int int1 int3 into iret lret lcall ljmp syscall sysret sysenter sysexit hlt in out ins outs cli sti rdmsr wrmsr ' +
+    'rdpmc rdtsc rdtscp cpuid clts invd wbinvd wbnoinvd invlpg invpcid movcr movdr lgdt lidt sgdt sidt lldt ltr sldt str ' +
+    'lmsw smsw verr verw lar lsl swapgs rdfsbase rdgsbase wrfsbase wrgsbase xgetbv xsetbv xsave xsave64 xrstor xrstor64 ' +
+    'xsaveopt xsaveopt64 xsavec xsavec64 xsaves xsaves64 xrstors xrstors64 fxsave fxsave64 fxrstor fxrstor64 ldmxcsr ' +
+    'stmxcsr rdrand rdseed rdpid clac stac popf pushf rsm getsec ret call jmp jrcxz loop loope loopne lss lfs lgs fwait ' +
+    'vmcall vmmcall vmlaunch vmresume vmxoff vmxon vmread vmwrite vmptrld vmptrst vmclear vmfunc invept invvpid vmrun ' +
+    'vmload vmsave stgi clgi skinit invlpga monitor mwait monitorx mwaitx umonitor umwait tpause encls enclu enclv ' +
+    'pconfig rdpkru wrpkru enqcmd enqcmds movdir64b movdiri xend xtest xbegin xabort montmul xsha1 xsha256 xstore-rng ' +
+    'xcrypt-ecb xcrypt-cbc xcrypt-ctr xcrypt-cfb xcrypt-ofb rdpru clzero ptwrite setssbsy saveprevssp rstorssp clrssbsy ' +
+    'incssp rdssp wrss wruss serialize clwb clflush clflushopt 3dnow femms ud0 enter prefetchwt1'
+  ).split(' '),
+);
+
+const ALL = templates();
+
+/** True when the template can be run: general registers, memory and XMM only. */
+function runnable(template: Template): boolean {
+  if (template.row.flags & RowFlag.X87) return false;
+  // prefetch with a register is a nop on some processors and #UD on others.
+  if (template.map === '0f' && template.opcode === 0x0d && template.mod === 1) return false;
+  return template.row.operands.every((spec) => {
+    if (spec >= 512) return !(spec >= 518 && spec <= 524);
+    return 'EGMRZBIJXYVWU'.includes('EGMRZBIJOSCDXYVWUPQNA'[spec >> 4]);
+  });
+}
+
+/** Mnemonics the generator can make; SSE ones end in `.sse`. */
+export const GENERATED: readonly string[] = [...ALL.keys()]
+  .filter((name) => !EXCLUDED.has(name.replace('.sse', '')) && !/^j/.test(name))
+  .filter((name) => ALL.get(name)!.some(runnable));
+
+const EVERY_REGISTER = Array.from({ length: 16 }, (_, n) => n);
+/** In sequences r15 stays a pointer into the window, rsp a stack pointer. */
+const SEQUENCE_REGISTERS = EVERY_REGISTER.filter((reg) => reg !== 4 && reg !== 15);
+
+const SINGLE: Wish = {
+  registers: EVERY_REGISTER,
+  bases: EVERY_REGISTER,
+  indexes: EVERY_REGISTER,
+  memory: true,
+  shortAddress: true,
+};
+const IN_SEQUENCE: Wish = {
+  registers: SEQUENCE_REGISTERS,
+  bases: [15],
+  indexes: [],
+  memory: true,
+  shortAddress: false,
+};
+
+const decoder = new Decoder(64);
+
+function decodeOne(bytes: Uint8Array, at: number): Instruction | undefined {
+  const insn = new Instruction();
+  return decoder.decode(bytes, at, CODE_BASE + at, insn) === Decode.Ok ? insn : undefined;
+}
+
+function randomState(random: Random): { gpr: BigUint64Array; xmm: Uint8Array; flags: number } {
+  const gpr = new BigUint64Array(16);
+  for (let n = 0; n < 16; n++) gpr[n] = random.word64();
+  const xmm = new Uint8Array(256);
+  const words = new BigUint64Array(xmm.buffer);
+  for (let n = 0; n < 32; n++) words[n] = random.word64();
+  return { gpr, xmm, flags: (random.bits() & STATUS) | 0x202 };
+}
+
+/** An address for an operand of that size: mostly inside the window, sometimes across its page or its end. */
+function targetAddress(random: Random, size: number, alignment: number): number {
+  const kind = random.below(40);
+  if (kind === 0) return WINDOW_BASE + WINDOW_SIZE - random.below(Math.max(2, size));
+  if (kind < 4) return WINDOW_BASE + 4096 - random.below(Math.max(2, size));
+  if (kind === 4) return WINDOW_BASE - 1 - random.below(64);
+  const at = WINDOW_BASE + 64 + random.below(WINDOW_SIZE - 256);
+  return random.oneIn(16) ? at : at - (at % alignment);
+}
+
+/** Points the memory operand of `insn` at `address` by the displacement and, where it has one, the base register. */
+function aim(
+  random: Random,
+  bytes: number[],
+  encoded: Encoded,
+  insn: Instruction,
+  address: number,
+  gpr: BigUint64Array,
+): void {
+  let disp: number;
+  if (insn.base === RIP_BASE) disp = address - (CODE_BASE + bytes.length);
+  else if (insn.base < 0 && insn.index < 0) disp = address;
+  else if (insn.base < 0) {
+    gpr[insn.index] = BigInt(address & 0xff);
+    disp = address - ((address & 0xff) << insn.scale);
+  } else {
+    // A random displacement; the base makes up for it, and for the index.
+    disp = random.oneIn(2) ? random.bits() >> random.below(32) : 0;
+    const index = insn.index < 0 ? 0n : gpr[insn.index] << BigInt(insn.scale);
+    let base = BigInt.asUintN(64, BigInt(address) - BigInt(disp) - index);
+    if (insn.addressSize === 4) base = (base & 0xffffffffn) | (gpr[insn.base] & ~0xffffffffn);
+    gpr[insn.base] = base;
+  }
+  const at = encoded.dispAt;
+  for (let n = 0; n < 4; n++) bytes[at + n] = (disp >> (8 * n)) & 255;
+}
+
+function memoryOf(insn: Instruction): number {
+  for (let n = 0; n < insn.count; n++) if (insn.kind[n] === Operand.Mem) return insn.size[n];
+  return -1;
+}
+
+/** Registers that implicit operands need. */
+function implicitRegisters(random: Random, name: string, insn: Instruction, gpr: BigUint64Array): void {
+  const somewhere = () => BigInt(targetAddress(random, 8, 8));
+  if (/^(push|pop|pushf)$/.test(name) && !usesRegister(insn, 4)) gpr[4] = somewhere();
+  if (name === 'leave') gpr[5] = somewhere();
+  if (name === 'xlat') gpr[3] = BigInt(WINDOW_BASE + random.below(WINDOW_SIZE - 300));
+  if (insn.flags & RowFlag.Rep) {
+    gpr[6] = somewhere();
+    gpr[7] = random.oneIn(4) ? gpr[6] + BigInt(random.below(17) - 8) : somewhere();
+    gpr[1] = BigInt(random.below(24));
+  }
+  if (/^(div|idiv)$/.test(name) && !random.oneIn(3)) easeDivision(random, insn, gpr);
+  if (/^cmpxchg/.test(name) && random.oneIn(2) && insn.kind[0] === Operand.Reg) gpr[0] = gpr[insn.reg[0]];
+}
+
+/** Makes most quotients fit. */
+function easeDivision(random: Random, insn: Instruction, gpr: BigUint64Array): void {
+  if (insn.kind[0] === Operand.Reg && insn.reg[0] === 2) return;
+  gpr[2] = random.oneIn(2) ? 0n : BigInt.asUintN(64, BigInt.asIntN(64, gpr[0]) >> 63n);
+  if (insn.size[0] < 8) gpr[2] = BigInt(random.below(4));
+}
+
+function usesRegister(insn: Instruction, reg: number): boolean {
+  for (let n = 0; n < insn.count; n++) if (insn.kind[n] === Operand.Reg && insn.reg[n] === reg) return true;
+  return insn.base === reg || insn.index === reg;
+}
+
+/** Encodings whose result the architecture does not define. */
+function undefinedResult(name: string, insn: Instruction, gpr?: BigUint64Array): boolean {
+  if (name === 'bswap') return insn.size[0] === 2;
+  if ((name === 'shld' || name === 'shrd') && insn.size[0] === 2) {
+    return insn.kind[2] === Operand.Imm ? (insn.imm & 31) > 16 : gpr === undefined || (gpr[1] & 31n) > 16n;
+  }
+  if ((name === 'bsf' || name === 'bsr') && insn.size[0] === 4) return gpr === undefined;
+  return false;
+}
+
+function makeInstruction(random: Random, name: string, wish: Wish): Encoded | undefined {
+  const choices = ALL.get(name)!.filter(runnable);
+  return encode(random, random.pick(choices), wish);
+}
+
+/** One instruction, in any operand form. Undefined when the random encoding had to be given up. */
+export function singleCase(seed: number, name: string): Case | undefined {
+  const random = new Random(seed);
+  const encoded = makeInstruction(random, name, SINGLE);
+  if (encoded === undefined) return undefined;
+  const bytes = encoded.bytes;
+  const lockable = encoded.dispAt >= 0 && random.oneIn(4);
+  const first = decodeOne(Uint8Array.from(bytes), 0);
+  if (first === undefined) return undefined;
+  const { gpr, xmm, flags } = randomState(random);
+  implicitRegisters(random, name, first, gpr);
+  let dispAt = encoded.dispAt;
+  if (lockable && first.flags & RowFlag.Lock && first.kind[0] === Operand.Mem) {
+    bytes.unshift(0xf0);
+    dispAt++;
+  }
+  if (first.flags & RowFlag.Rep && random.oneIn(2)) bytes.unshift(random.oneIn(2) ? 0xf3 : 0xf2);
+  const insn = decodeOne(Uint8Array.from(bytes), 0)!;
+  const size = memoryOf(insn);
+  if (dispAt >= 0) {
+    if (insn.base >= 0 && insn.base === insn.index) return undefined;
+    aim(
+      random,
+      bytes,
+      { bytes, dispAt },
+      insn,
+      targetAddress(random, size, size === 16 || name === 'cmpxchg8b' ? 16 : 1),
+      gpr,
+    );
+  }
+  if (undefinedResult(name, insn, gpr)) return undefined;
+  const code = Uint8Array.from(bytes);
+  const final = decodeOne(code, 0)!;
+  return {
+    seed,
+    code,
+    gpr,
+    xmm,
+    flags: flags | (random.oneIn(3) ? DF : 0),
+    names: [name],
+    text: [printInstruction(final)],
+    undefinedFlags: undefinedFlags(final, gpr[1]),
+    looseRegister: /^bs[fr]$/.test(name) ? final.reg[0] : -1,
+  };
+}
+
+/** Names that fit in sequences: no stack pointer changes by hand, no implicit pointers. */
+const SEQUENCE_NAMES = GENERATED.filter(
+  (name) =>
+    !/^(leave|xlat|movs|cmps|stos|lods|scas|cld|std|cmpxchg8b|div|idiv|ud\d|bs[fr]|.*\.sse)$/.test(name),
+);
+
+interface Draft {
+  bytes: number[];
+  names: string[];
+  text: string[];
+  undefinedFlags: number;
+}
+
+/** Appends one random instruction, after a `cmp` when it would read undefined flags. */
+function append(random: Random, draft: Draft): void {
+  const name = random.pick(SEQUENCE_NAMES);
+  const encoded = makeInstruction(random, name, IN_SEQUENCE);
+  if (encoded === undefined) return;
+  const probe = decodeOne(Uint8Array.from(encoded.bytes), 0);
+  if (probe === undefined || undefinedResult(name, probe)) return;
+  if (readsFlags(probe) && draft.undefinedFlags !== 0) appendCompare(random, draft);
+  aimInSequence(random, draft, encoded, probe);
+  push(draft, name, encoded.bytes);
+  draft.undefinedFlags = (draft.undefinedFlags & ~definedFlags(probe)) | undefinedFlags(probe);
+}
+
+function aimInSequence(random: Random, draft: Draft, encoded: Encoded, probe: Instruction): void {
+  if (encoded.dispAt < 0) return;
+  const address = WINDOW_BASE + 1024 + random.below(2048);
+  let disp = address;
+  if (probe.base === RIP_BASE) disp = address - (CODE_BASE + draft.bytes.length + encoded.bytes.length);
+  else if (probe.base === 15) disp = random.below(1024) - 512;
+  for (let n = 0; n < 4; n++) encoded.bytes[encoded.dispAt + n] = (disp >> (8 * n)) & 255;
+}
+
+function push(draft: Draft, name: string, bytes: readonly number[]): void {
+  const at = draft.bytes.length;
+  draft.bytes.push(...bytes);
+  draft.names.push(name);
+  draft.text.push(printInstruction(decodeOne(Uint8Array.from(draft.bytes), at)!));
+}
+
+/** `cmp reg,reg`, which defines every status flag. */
+function appendCompare(random: Random, draft: Draft): void {
+  const [a, b] = [random.below(4), random.below(4)];
+  push(draft, 'cmp', [0x48, 0x39, 0xc0 | (a << 3) | b]);
+  draft.undefinedFlags = 0;
+}
+
+/** A forward branch over the instructions that `body` appends: jcc, jmp, call with dropped return, loop, jrcxz. */
+function appendBranch(random: Random, draft: Draft, body: () => void): void {
+  const kind = random.below(8);
+  if (kind < 5 && draft.undefinedFlags !== 0) appendCompare(random, draft);
+  const opcode = kind < 5 ? 0x70 | random.below(16) : kind === 5 ? 0xe3 : kind === 6 ? 0xe2 : 0xeb;
+  const at = draft.bytes.length;
+  draft.bytes.push(opcode, 0);
+  draft.names.push('branch');
+  const textAt = draft.text.length;
+  draft.text.push('');
+  const before = draft.undefinedFlags;
+  body();
+  draft.undefinedFlags |= before;
+  draft.bytes[at + 1] = draft.bytes.length - at - 2;
+  draft.text[textAt] = printInstruction(decodeOne(Uint8Array.from(draft.bytes), at)!);
+}
+
+/** Several instructions with forward branches; flags live on from one to the next. */
+export function sequenceCase(seed: number, length: number): Case {
+  const random = new Random(seed);
+  const { gpr, xmm, flags } = randomState(random);
+  gpr[15] = BigInt(WINDOW_BASE + 4096 - random.below(64));
+  gpr[4] = BigInt(WINDOW_BASE + 6144 - random.below(8) * 8);
+  const draft: Draft = { bytes: [], names: [], text: [], undefinedFlags: 0 };
+  for (let n = 0; n < length; n++) {
+    if (!random.oneIn(4)) append(random, draft);
+    else {
+      appendBranch(random, draft, () => {
+        for (let k = random.below(3); k >= 0; k--) append(random, draft);
+      });
+    }
+  }
+  return {
+    seed,
+    code: Uint8Array.from(draft.bytes),
+    gpr,
+    xmm,
+    flags,
+    names: draft.names,
+    text: draft.text,
+    undefinedFlags: draft.undefinedFlags,
+    looseRegister: -1,
+  };
+}
+
+/** The window's contents before a case; the harness fills it the same way. */
+export function windowOf(seed: number): Uint8Array {
+  const words = new Uint32Array(WINDOW_SIZE / 4);
+  let s = seed >>> 0;
+  for (let n = 0; n < words.length; n++) {
+    s = (Math.imul(s, 1664525) + 1013904223) >>> 0;
+    words[n] = s ^ (s >>> 15);
+  }
+  return new Uint8Array(words.buffer);
+}
+
+/** Flags that differential tests compare. */
+export const COMPARED_FLAGS = STATUS | DF;
