@@ -5,7 +5,6 @@
 // Without --image: the newest linux-image-6.1.*-amd64 that scripts/fetch-debian.mjs unpacked into the cache.
 // Kept are the types of profiles/types.txt and every type whose name stands in a string of src/systems/linux:
 // run this again after writing kernel functions that use new fields.
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
@@ -46,9 +45,8 @@ async function library() {
   const folder = mkdtempSync(path.join(tmpdir(), 'lkm-profile-'));
   const outfile = path.join(folder, 'library.mjs');
   const contents = `
-    export { readImage } from './src/systems/linux/kernelfile/image.ts';
-    export { decode, encode } from './src/systems/linux/kernelfile/saved.ts';
-    export { findPayload } from './src/systems/linux/kernelfile/vmlinuz.ts';`;
+    export { readKernel } from './src/systems/linux/kernelfile/open.ts';
+    export { decode, encode } from './src/systems/linux/kernelfile/saved.ts';`;
   try {
     await build({
       stdin: { contents, resolveDir: root, loader: 'ts' },
@@ -96,18 +94,9 @@ const KEPT_OPTIONS =
   /^CONFIG_(MODULE\w*|MODVERSIONS|HZ\w*|SMP|NR_CPUS|PREEMPT\w*|X86_64|64BIT|DEBUG_\w+|RETPOLINE|RETHUNK|CPU_\w+|PARAVIRT\w*|JUMP_LABEL|HAVE_STATIC_CALL\w*|KALLSYMS\w*|RANDOMIZE\w*|STRICT_\w*RWX|STACKPROTECTOR\w*|THREAD_INFO_IN_TASK|VMAP_STACK|SLUB\w*|SLAB\w*|HARDENED_USERCOPY|FORTIFY_SOURCE|CONSTRUCTORS|LIVEPATCH|FTRACE\w*|FUNCTION_TRACER|DYNAMIC_\w+|PRINTK\w*|LOG_\w+|SYSFS|PROC_FS|SECURITY\w*|NUMA|PAGE_\w+|SPARSEMEM\w*|TRIM_UNUSED_KSYMS|LOCKDEP|PROVE_LOCKING|KASAN|LTO\w*|CFI\w*|X86_KERNEL_IBT|SLS|CALL_THUNKS|IKCONFIG|DEBUG_INFO_BTF\w*|GCC_VERSION|CC_VERSION_TEXT|LOCALVERSION|VERSION_SIGNATURE|CRYPTO_FIPS)$/;
 
 const source = values.image === undefined ? newestImage() : { image: values.image, config: values.config };
-const { decode, encode, findPayload, readImage } = await library();
+const { decode, encode, readKernel } = await library();
 
-function unpacked(file) {
-  const bytes = readFileSync(file);
-  if (bytes[0] === 0x7f) return bytes;
-  const payload = findPayload(bytes);
-  const tool = { xz: 'xz', gzip: 'gzip', zstd: 'zstd', bzip2: 'bzip2', lz4: 'lz4' }[payload.format];
-  if (tool === undefined) throw new Error(`${payload.format} payload: unpack it first and give the ELF file`);
-  return execFileSync(tool, ['-dc'], { input: payload.data, maxBuffer: 1 << 30 });
-}
-
-const kernel = readImage(unpacked(source.image), {
+const kernel = readKernel(readFileSync(source.image), {
   config: source.config === undefined ? undefined : readFileSync(source.config, 'utf8'),
   origin: path.basename(source.image),
 });

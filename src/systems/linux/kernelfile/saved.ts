@@ -103,8 +103,13 @@ export function encode(kernel: Savable, request: SaveRequest): Saved {
   return { bytes: pack(json, parts), types: types.types, missing: types.missing };
 }
 
+/** Does it begin as a saved kernel does? */
+export function isSaved(bytes: Uint8Array): boolean {
+  return MAGIC.every((byte, i) => bytes[i] === byte);
+}
+
 /** Opens a saved kernel. Throws BadMagic, Truncated, Invalid or Unsupported. */
-export function decode(bytes: Uint8Array): KernelFile {
+export function decode(bytes: Uint8Array): KernelFile & Savable {
   const rest = unpack(bytes);
   const view = new DataView(rest.buffer, rest.byteOffset, rest.byteLength);
   const jsonLength = rest.length < 4 ? Number.NaN : view.getUint32(0, true);
@@ -229,7 +234,7 @@ function pack(json: Uint8Array, parts: readonly Uint8Array[]): Uint8Array {
 }
 
 function unpack(bytes: Uint8Array): Uint8Array {
-  if (!MAGIC.every((byte, i) => bytes[i] === byte)) {
+  if (!isSaved(bytes)) {
     throw new BadMagic('kernel file', 'does not begin with "LKMK": not a saved kernel');
   }
   if (bytes.length < HEADER_BYTES) throw new Truncated('kernel file', `has ${bytes.length} bytes`);

@@ -1,0 +1,56 @@
+import { decompressAs } from '../../../bytes/decompress.ts';
+import { BadMagic, Unsupported } from '../../../bytes/errors.ts';
+import { type ImageOptions, readImage } from './image.ts';
+import type { KernelFile } from './kernelfile.ts';
+import { unpackLz4 } from './lz4.ts';
+import { decode, isSaved, type Savable } from './saved.ts';
+import { findPayload, isBootImage, type KernelPayload, payloadFormat } from './vmlinuz.ts';
+
+/**
+ * Most bytes that a kernel may unpack to: an amd64 kernel with debugging built in has 70 MB, sections of the
+ * largest distribution kernels 120. Bounds what a hostile image can make us allocate.
+ */
+const MAX_IMAGE = 256 << 20;
+
+/**
+ * Reads a kernel of any form: a saved `.kernel`, a boot image (`vmlinuz`), an unpacked `vmlinux`, or one packed as a
+ * whole. Seconds of work for a packed one: cache the result of `encode`. Throws the errors of bytes/errors.ts.
+ */
+export function readKernel(bytes: Uint8Array, options: ImageOptions = {}): KernelFile & Savable {
+  if (isSaved(bytes)) return decode(bytes);
+  return readImage(unpackKernel(bytes), options);
+}
+
+/** The ELF image inside a boot image or a packed kernel. Throws the errors of bytes/errors.ts. */
+export function unpackKernel(bytes: Uint8Array): Uint8Array {
+  if (isBootImage(bytes)) return unpackPayload(findPayload(bytes));
+  const format = payloadFormat(bytes);
+  if (format === undefined) {
+    throw new BadMagic(
+      'kernel',
+      'neither a saved kernel, nor an ELF image, nor a boot image, nor a packed one',
+    );
+  }
+  return unpackPayload({ format, offset: 0, data: bytes, size: undefined });
+}
+
+function unpackPayload({ format, data, size }: KernelPayload): Uint8Array {
+  const maxOutput = Math.min(MAX_IMAGE, size ?? MAX_IMAGE);
+  switch (format) {
+    case 'elf':
+      return data;
+    case 'gzip':
+      return decompressAs('gz', data, { maxOutput });
+    case 'xz':
+      return decompressAs('xz', data, { maxOutput });
+    case 'zstd':
+      return decompressAs('zst', data, { maxOutput });
+    case 'lz4':
+      return unpackLz4(data, maxOutput);
+    default:
+      throw new Unsupported(
+        'kernel payload',
+        `is packed with ${format}, which has no reader here: unpack it first and give the ELF image (vmlinux)`,
+      );
+  }
+}
