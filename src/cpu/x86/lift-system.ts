@@ -98,6 +98,8 @@ const descriptors: Lifters = {
   ltr: readsWord(Helper.LTR),
   sldt: writesWord(Helper.SLDT),
   str: writesWord(Helper.STR),
+  verr: readsWord(Helper.VERIFY, { imm: 0 }),
+  verw: readsWord(Helper.VERIFY, { imm: 1 }),
   lmsw: readsWord(Helper.LMSW),
   smsw: writesWord(Helper.SMSW),
   clts: plain(Helper.CLTS),

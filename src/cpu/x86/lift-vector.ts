@@ -3,7 +3,7 @@ import type { BlockBuilder } from '../ir.ts';
 import { xmm } from '../ir.ts';
 import { type Instruction, Operand } from './decode.ts';
 import type { Lifter, Lifters } from './lift-integer.ts';
-import { memoryOperand, mixedPlace, vectorPlace } from './operands.ts';
+import { memoryOperand, mixedPlace, TEMP0, vectorPlace } from './operands.ts';
 
 /** Whole-register moves; the aligned ones fault on a misaligned address. */
 function whole(aligned: boolean): Lifter {
@@ -97,10 +97,19 @@ function liftMixed(name: string, b: BlockBuilder, i: Instruction): boolean {
   return b.vector.mixed(name, generalSize(i), mixedPlace(i, 0), mixedPlace(i, 1), immediateOf(i));
 }
 
+/** Scratch vector register of decoders (the builder's numbering). */
+const SCRATCH = xmm(16);
+
 function liftBinary(name: string, b: BlockBuilder, i: Instruction): boolean {
   const dst = xmm(i.reg[0]);
+  const immediate = immediateOf(i);
   if (i.kind[1] === Operand.Imm) return b.vector.binary(name, dst, dst, i.imm);
-  if (i.kind[1] !== Operand.Mem) return b.vector.binary(name, dst, xmm(i.reg[1]), immediateOf(i));
-  // The builder reads 16 bytes; narrower memory sources go through its scratch register where it has one.
-  return i.size[1] === 16 && b.vector.binary(name, dst, memoryOperand(i), immediateOf(i));
+  if (i.kind[1] !== Operand.Mem) return b.vector.binary(name, dst, xmm(i.reg[1]), immediate);
+  if (i.size[1] === 16) return b.vector.binary(name, dst, memoryOperand(i), immediate);
+  // A memory source reads only as many bytes as the instruction uses.
+  if (i.size[1] === 2) {
+    b.movzx(8, 2, TEMP0, memoryOperand(i));
+    b.vector.moveLow(4, SCRATCH, TEMP0);
+  } else b.vector.moveLow(i.size[1] === 4 ? 4 : 8, SCRATCH, memoryOperand(i));
+  return b.vector.binary(name, dst, SCRATCH, immediate);
 }

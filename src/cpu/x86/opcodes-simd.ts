@@ -188,10 +188,17 @@ const SSE41 =
   '3f pmaxud,40 pmulld,41 phminposuw,cf gf2p8mulb,db aesimc,dc aesenc,dd aesenclast,de aesdec,df aesdeclast';
 const SHA = 'c8 sha1nexte,c9 sha1msg1,ca sha1msg2,cb sha256rnds2,cc sha256msg1,cd sha256msg2';
 
+/** Memory source of pmovsx and pmovzx by their last two letters: as many elements as fill the destination. */
+const EXTENSION_WIDTH: Record<string, string> = { bw: 'q', bd: 'd', bq: 'w', wd: 'q', wq: 'd', dq: 'q' };
+
+function extensionWidth(name: string): string {
+  return /^pmov[sz]x/.test(name) ? EXTENSION_WIDTH[name.slice(-2)] : 'x';
+}
+
 /** 0F 38 xx, SIMD rows. */
 export const SIMD_0F38 = [
   rows(SSSE3, (op, name) => [`${op} np ${name} Pq,Qq`, `${op} 66 ${name} Vx,Wx`]),
-  rows(SSE41, (op, name) => [`${op} 66 ${name} Vx,Wx`]),
+  rows(SSE41, (op, name) => [`${op} 66 ${name} Vx,W${extensionWidth(name)}`]),
   rows(SHA, (op, name) => [`${op} np ${name} Vx,Wx`]),
 ].join('\n');
 
