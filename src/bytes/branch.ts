@@ -92,7 +92,7 @@ function undoArm64(bytes: Uint8Array, address: number): void {
 
 /** Which of a bundle's three slots may hold a branch, by the bundle's template (Itanium manual, volume 3, table 4-1). */
 const IA64_BRANCH_SLOTS = [
-  0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 6, 6, 0, 0, 7, 7, 4, 4, 0, 0, 4, 4, 0, 0, 4, 4, 6, 6, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 6, 6, 0, 0, 7, 7, 4, 4, 0, 0, 4, 4, 0, 0,
 ];
 
 /** `br.call` and IP-relative `br` in 16-byte bundles of a 5-bit template and three 41-bit slots. */

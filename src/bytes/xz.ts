@@ -222,7 +222,9 @@ function readPackedChunk(cursor: Cursor, codec: Codec, control: number): void {
   if (control >= 0xa0) wasm.resetState();
   const offset = cursor.at;
   cursor.skip(packedSize, 'LZMA2 chunk');
-  if (packedSize < 5) throw new Invalid('LZMA2 chunk', 'is shorter than the range coder needs', { offset });
+  if (packedSize < 5 || cursor.view.u8(offset) !== 0) {
+    throw new Invalid('LZMA2 chunk', 'must begin with a zero and four bytes more', { offset });
+  }
   codec.room(codec.produced + size);
   const start = codec.input + offset;
   const end = start + packedSize;
