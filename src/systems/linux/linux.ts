@@ -14,7 +14,6 @@ import type { Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { AreaAllocator } from '../../memory/areas.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
 import { bootImage } from './boot.ts';
-import { definePrototypes } from './data.ts';
 import { judgeFault } from './faults.ts';
 import { Heap } from './heap.ts';
 import type { KernelExport } from './kernelfile/exports.ts';
@@ -23,6 +22,7 @@ import { linuxMachine } from './machine.ts';
 import { MAP } from './map.ts';
 import type { LinuxModule } from './module.ts';
 import { Percpu } from './percpu.ts';
+import { definePrototypes } from './prototypes.ts';
 import { Tasks } from './tasks.ts';
 import { interruptibleNow, trapInstruction } from './trap.ts';
 

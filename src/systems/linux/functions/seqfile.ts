@@ -2,12 +2,14 @@
  * seq_file: files whose content a module writes record by record (fs/seq_file.c). The structure is the guest's;
  * the buffer is guest memory too, since records are printed into it by inline code.
  */
+import type { VarArgs } from '../../../abi/convention.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno, isError } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { kernelFunctions } from './define.ts';
-import { formatText } from './printf.ts';
+import { format } from './format/printf.ts';
+import { bytesOf } from './format/sink.ts';
 
 const PAGE = 4096;
 /** A buffer beyond this is a record that never fits: the kernel's own limit is its allocator's. */
@@ -116,7 +118,13 @@ function drain(k: Linux, seq: Address, buffer: Address, count: number): number {
 }
 
 /** seq_read. */
-export function* seqRead(k: Linux, file: Address, buffer: Address, count: number, position: Address): Steps<number> {
+export function* seqRead(
+  k: Linux,
+  file: Address,
+  buffer: Address,
+  count: number,
+  position: Address,
+): Steps<number> {
   const seq = k.read('file.private_data', file);
   if (count === 0) return 0;
   const at = k.memory.ptr(position);
@@ -216,12 +224,8 @@ export const seqFileFunctions = kernelFunctions({
   'int seq_release(struct inode *inode, struct file *file)': (k, _inode, file) => release(k, file),
   'int seq_write(struct seq_file *seq, const void *data, size_t len)': (k, seq, data, length) =>
     seqWrite(k, seq, k.memory.bytes(data, length)),
-  'void seq_printf(struct seq_file *m, const char *f, ...)': (k, seq, format, args) => {
-    seqWrite(k, seq, formatText(k, format, args));
-  },
-  'void seq_vprintf(struct seq_file *m, const char *f, va_list args)': (k, seq, format, args) => {
-    seqWrite(k, seq, formatText(k, format, args));
-  },
+  'void seq_printf(struct seq_file *m, const char *f, ...)': print,
+  'void seq_vprintf(struct seq_file *m, const char *f, va_list args)': print,
   'void seq_puts(struct seq_file *m, const char *s)': (k, seq, string) => {
     text(k, seq, k.memory.cstring(string));
   },
@@ -244,30 +248,35 @@ export const seqFileFunctions = kernelFunctions({
   },
   'void single_stop(struct seq_file *p, void *v)': () => undefined,
   'int single_open(struct file *file, int (*show)(struct seq_file *, void *), void *data)': openSingle,
-  'int single_open_size(struct file *file, int (*show)(struct seq_file *, void *), void *data, size_t size)': (
-    k,
-    file,
-    showAt,
-    data,
-    size,
-  ) => {
-    openSingle(k, file, showAt, data);
-    ensureBuffer(k, k.read('file.private_data', file), Math.max(PAGE, size));
-    return 0;
-  },
+  'int single_open_size(struct file *file, int (*show)(struct seq_file *, void *), void *data, size_t size)':
+    (k, file, showAt, data, size) => {
+      openSingle(k, file, showAt, data);
+      ensureBuffer(k, k.read('file.private_data', file), Math.max(PAGE, size));
+      return 0;
+    },
   'int single_release(struct inode *inode, struct file *file)': (k, _inode, file) => {
     const table = k.read('seq_file.op', k.read('file.private_data', file));
     release(k, file);
     k.heap.free(table);
     return 0;
   },
-  'void *__seq_open_private(struct file *f, const struct seq_operations *ops, int psize)': (k, file, table, size) => {
+  'void *__seq_open_private(struct file *f, const struct seq_operations *ops, int psize)': (
+    k,
+    file,
+    table,
+    size,
+  ) => {
     const data = k.heap.allocateZeroed(Math.max(size, 8));
     open(k, file, table);
     k.write('seq_file.private', k.read('file.private_data', file), data);
     return data;
   },
-  'int seq_open_private(struct file *filp, const struct seq_operations *ops, int psize)': (k, file, table, size) => {
+  'int seq_open_private(struct file *filp, const struct seq_operations *ops, int psize)': (
+    k,
+    file,
+    table,
+    size,
+  ) => {
     const data = k.heap.allocateZeroed(Math.max(size, 8));
     open(k, file, table);
     k.write('seq_file.private', k.read('file.private_data', file), data);
@@ -281,12 +290,21 @@ export const seqFileFunctions = kernelFunctions({
     listStart(k, head, position),
   'struct list_head *seq_list_start_head(struct list_head *head, loff_t pos)': (k, head, position) =>
     position === 0 ? head : listStart(k, head, position - 1),
-  'struct list_head *seq_list_next(void *v, struct list_head *head, loff_t *ppos)': (k, entry, head, position) => {
+  'struct list_head *seq_list_next(void *v, struct list_head *head, loff_t *ppos)': (
+    k,
+    entry,
+    head,
+    position,
+  ) => {
     k.memory.setPtr(position, k.memory.ptr(position) + 1);
     const next = k.memory.ptr(entry);
     return next === head ? 0 : next;
   },
 });
+
+function print(k: Linux, seq: Address, text: Address, args: VarArgs): void {
+  seqWrite(k, seq, bytesOf(format(k, text, args, MAX_BUFFER).text));
+}
 
 function listStart(k: Linux, head: Address, position: number): Address {
   let left = position;
