@@ -18,7 +18,7 @@ export interface SubsetRequest {
 }
 
 export interface Subset {
-  /** A BTF blob of its own, little-endian. */
+  /** A BTF blob of its own, in the byte order of the one it comes from. */
   readonly bytes: Uint8Array;
   readonly types: number;
   /** Names that the BTF does not have. */
@@ -219,11 +219,12 @@ class SubsetWriter {
     const typeBytes = words.length * 4;
     const bytes = new Uint8Array(BTF_HEADER_BYTES + typeBytes + this.#stringBytes);
     const view = new DataView(bytes.buffer);
-    view.setUint16(0, BTF_MAGIC, true);
+    const { littleEndian } = this.#btf.model;
+    view.setUint16(0, BTF_MAGIC, littleEndian);
     view.setUint8(2, BTF_VERSION);
     const header = [BTF_HEADER_BYTES, 0, typeBytes, typeBytes, this.#stringBytes];
-    for (const [i, value] of header.entries()) view.setUint32(4 + i * 4, value, true);
-    for (let i = 0; i < words.length; i++) view.setUint32(BTF_HEADER_BYTES + i * 4, words[i]!, true);
+    for (const [i, value] of header.entries()) view.setUint32(4 + i * 4, value, littleEndian);
+    for (let i = 0; i < words.length; i++) view.setUint32(BTF_HEADER_BYTES + i * 4, words[i]!, littleEndian);
     let at = BTF_HEADER_BYTES + typeBytes + 1;
     for (const text of this.#strings.keys()) {
       for (let i = 0; i < text.length; i++) bytes[at++] = text.charCodeAt(i);

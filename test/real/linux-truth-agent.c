@@ -3,7 +3,7 @@
  * them out one by one and reports after each, on the second serial port: what was printed, how it ended, what the
  * kernel logged, /proc/modules and the taint. Lines of the report begin with '@' and a word:
  *
- *   @step TEXT   @out TEXT   @rc N   @errno N   @log LEVEL TEXT   @module LINE   @taint N   @lost   @done
+ *   @step TEXT   @out TEXT   @rc N   @errno N   @log LEVEL TEXT   @module LINE   @taint N   @stuck   @done
  *
  * Steps run in a child, because a kernel oops kills the process that met it, and a dead first process is a panic.
  */
@@ -26,12 +26,14 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_STEPS 2000
 #define MAX_WORDS 16
 #define MAX_FILES 32
 #define MAX_JOBS 8
+#define PATIENCE 45 /* seconds for one step */
 #define BACKGROUND "/tmp/background"
 
 static char *steps[MAX_STEPS];
@@ -40,6 +42,7 @@ static int report_fd, kmsg_fd;
 
 static volatile struct {
 	int next;
+	time_t began;
 } *shared;
 
 static int files[MAX_FILES];
@@ -198,6 +201,70 @@ static int handle(const char *text)
 	int n = atoi(text) - 3;
 
 	return n >= 0 && n < MAX_FILES ? files[n] : -1;
+}
+
+/*
+ * Open files live in a process of their own: when the kernel kills it, the steps go on, and programs that other
+ * steps start do not inherit a file whose driver is gone.
+ */
+static pid_t holder;
+static int holder_in, holder_out;
+static void run_held(char *line);
+
+static void hold(void)
+{
+	char line[1024];
+
+	memset(files, -1, sizeof(files));
+	for (;;) {
+		ssize_t n = read(holder_in, line, sizeof(line) - 1);
+
+		if (n <= 0)
+			_exit(0);
+		line[n] = 0;
+		run_held(line);
+		if (write(holder_out, "k", 1) != 1)
+			_exit(0);
+	}
+}
+
+static void start_holder(void)
+{
+	int down[2], up[2];
+
+	if (pipe2(down, O_CLOEXEC) || pipe2(up, O_CLOEXEC))
+		return;
+	holder_in = down[0];
+	holder_out = up[1];
+	holder = fork();
+	if (!holder) {
+		close(down[1]);
+		close(up[0]);
+		hold();
+	}
+	close(down[0]);
+	close(up[1]);
+	holder_in = down[1];
+	holder_out = up[0];
+}
+
+/* Hands a step to the process that holds the files. One that does not answer has died in the kernel, or hangs there. */
+static void ask_holder(const char *line)
+{
+	struct pollfd p = { .events = POLLIN };
+	int status = SIGKILL;
+	char answer;
+
+	if (!holder)
+		start_holder();
+	p.fd = holder_out;
+	if (write(holder_in, line, strlen(line)) > 0 && poll(&p, 1, 5000) == 1 && read(holder_out, &answer, 1) == 1)
+		return;
+	waitpid(holder, &status, WNOHANG);
+	report("@rc %d", 128 + (WIFSIGNALED(status) ? WTERMSIG(status) : SIGKILL));
+	close(holder_in);
+	close(holder_out);
+	holder = 0;
 }
 
 static void do_open(int n, char words[][512])
@@ -423,15 +490,13 @@ static void run_wait(void)
 	report("@rc %d", worst);
 }
 
-static void run_step(char *line)
+static void run_held(char *line)
 {
 	static char words[MAX_WORDS][512];
 	int n = split(line, words);
 	const char *first = words[0];
 
-	if (line[strlen(line) - 1] == '&')
-		run_background(line);
-	else if (!strcmp(first, "open"))
+	if (!strcmp(first, "open"))
 		do_open(n, words);
 	else if (!strcmp(first, "read"))
 		do_read(n, words);
@@ -445,6 +510,28 @@ static void run_step(char *line)
 		do_close(words);
 	else if (!strcmp(first, "ioctl"))
 		do_ioctl(n, words);
+}
+
+static int is_held(const char *first)
+{
+	static const char *const held[] = { "open", "read", "write", "seek", "poll", "close", "ioctl" };
+
+	for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++)
+		if (!strcmp(first, held[i]))
+			return 1;
+	return 0;
+}
+
+static void run_step(char *line)
+{
+	static char words[MAX_WORDS][512];
+	int n = split(line, words);
+	const char *first = words[0];
+
+	if (line[strlen(line) - 1] == '&')
+		run_background(line);
+	else if (is_held(first))
+		ask_holder(line);
 	else if (!strcmp(first, "syscall"))
 		do_syscall(n, words);
 	else if (!strcmp(first, "finit_module"))
@@ -459,12 +546,12 @@ static void run_step(char *line)
 
 static void work(void)
 {
-	memset(files, -1, sizeof(files));
 	while (shared->next < step_count) {
 		char line[1024];
 
 		snprintf(line, sizeof(line), "%s", steps[shared->next]);
 		report("@step %s", line);
+		shared->began = time(NULL);
 		run_step(line);
 		report_state();
 		shared->next++;
@@ -518,8 +605,15 @@ int main(void)
 
 		if (!pid)
 			work();
-		while (waitpid(pid, &status, 0) != pid)
-			;
+		shared->began = time(NULL);
+		while (waitpid(pid, &status, WNOHANG) != pid) {
+			usleep(20000);
+			if (time(NULL) > shared->began + PATIENCE) {
+				report("@stuck");
+				drain_log(0);
+				reboot(RB_POWER_OFF);
+			}
+		}
 		if (shared->next < step_count) {
 			report("@rc %d", exit_code(status));
 			report_state();

@@ -74,7 +74,7 @@ function registers(text) {
   if (text.startsWith('CS:')) return text.replace(/CR0: [0-9a-f]+/, 'CR0: <value>');
   if (text.startsWith('CR2:')) return text.replace(/CR([34]): [0-9a-f]+/g, 'CR$1: <value>');
   return text.replace(
-    /\b(R[A-Z0-9]{2}|DR\d|EFLAGS|FS|GS|knlGS|ORIG_RAX): ?[0-9a-f]+(\([0-9a-f]+\))?/g,
+    /\b(R[A-Z0-9]{2}|DR\d|EFLAGS|FS|GS|knlGS|ORIG_RAX): *[0-9a-f]+(\([0-9a-f]+\))?/g,
     '$1: <value>',
   );
 }
@@ -93,5 +93,7 @@ export function normalise(line) {
     .replace(/\[([a-z_]+):\d+\]/g, '[$1:<pid>]')
     .replace(/^(Hardware name:) .*/, '$1 <machine>')
     .replace(/^(Code:) .*/, '$1 <bytes>')
+    .replace(/^PGD .*/, (line) => line.replace(/ [1-9a-f][0-9a-f]*\b/g, ' <value>'))
+    .replace(/\b0{8}(?!0000)[0-9a-f]{8}\b/g, '<hashed>')
     .replace(/\bUID: (\d+)/, 'UID: $1');
 }
