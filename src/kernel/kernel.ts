@@ -5,6 +5,7 @@
 import { type Convention, type Signature, signatureOf } from '../abi/convention.ts';
 import type { CpuMachine } from '../cpu/cpu.ts';
 import { Cpu } from '../cpu/cpu.ts';
+import type { Translator } from '../cpu/ir.ts';
 import type { Prototype } from '../ctypes/prototype.ts';
 import type { FieldRef, TypeTable } from '../ctypes/table.ts';
 import { type Address, GuestMemory, type MemorySpec } from '../memory/space.ts';
@@ -35,7 +36,9 @@ interface HostEntry {
 
 export interface KernelOptions {
   readonly memory: MemorySpec;
-  readonly machine: CpuMachine;
+  /** Called with the kernel under construction: the clock and the seed are there when the machine is used. */
+  readonly machine: (k: Kernel) => CpuMachine;
+  readonly translator: Translator;
   readonly convention: (memory: GuestMemory) => Convention;
   readonly types: TypeTable;
   /** Where the base kernel may put gates for functions that have no address of their own. */
@@ -72,7 +75,7 @@ export abstract class Kernel implements SchedulerOwner {
 
   constructor(options: KernelOptions) {
     this.memory = new GuestMemory(options.memory);
-    this.cpu = new Cpu(this.memory, options.machine);
+    this.cpu = new Cpu(this.memory, options.machine(this), options.translator);
     this.convention = options.convention(this.memory);
     this.types = options.types;
     this.time = new VirtualTime(() => this.cpu.retired);
@@ -93,6 +96,7 @@ export abstract class Kernel implements SchedulerOwner {
   abstract switched(thread: Thread): void;
   abstract interruptible(): boolean;
   abstract trap(thread: Thread, vector: number): void;
+  abstract systemCall(thread: Thread): void;
   abstract allocateStack(name: string): { base: Address; size: number };
   abstract freeStack(base: Address): void;
   /** The system's parser of its own prototypes. */

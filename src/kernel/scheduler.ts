@@ -40,8 +40,10 @@ export interface SchedulerOwner {
   interruptible(): boolean;
   /** Called each time machine code is about to run: what it reads of the time must be right. */
   beforeGuest(): void;
-  /** A software interrupt or system call instruction. */
+  /** A software interrupt instruction. */
   trap(thread: Thread, vector: number): void;
+  /** The machine's own system call instruction. */
+  systemCall(thread: Thread): void;
   allocateStack(name: string): { base: Address; size: number };
   freeStack(base: Address): void;
 }
@@ -258,7 +260,8 @@ export class Scheduler {
     if (exit === Exit.Host) this.hostCall(thread, cpu.exitHostId);
     else if (exit === Exit.Budget) this.checkBudget(thread);
     else if (exit === Exit.Fault) this.judge(thread, cpuFault(cpu));
-    else if (exit === Exit.Interrupt) this.owner.trap(thread, cpu.faultVector);
+    else if (exit === Exit.Interrupt) this.owner.trap(thread, cpu.vector);
+    else if (exit === Exit.Syscall) this.owner.systemCall(thread);
     else this.halt();
   }
 
@@ -382,13 +385,14 @@ function hostFault(error: GuestFault, at: Address): Fault {
 }
 
 function cpuFault(cpu: Cpu): Fault {
+  const { reason } = cpu;
   return {
     source: 'cpu',
-    vector: cpu.faultVector,
-    errorCode: cpu.faultErrorCode,
-    address: cpu.faultAddress,
-    access: cpu.faultAccess,
+    vector: cpu.vector,
+    errorCode: cpu.errorCode,
+    address: BigInt.asUintN(64, cpu.exactAddress),
+    access: cpu.access ?? 'execute',
     at: cpu.rip,
-    detail: cpu.faultDetail,
+    detail: typeof reason === 'string' ? reason : undefined,
   };
 }

@@ -3,6 +3,7 @@
  * What a subsystem needs to remember lives in that subsystem's file (kernel/kernel.ts, `perKernel`).
  */
 import { SystemV } from '../../abi/sysv.ts';
+import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
 import type { FunctionTable, KernelFunction } from '../../kernel/functions.ts';
 import { Kernel, type MissingPolicy } from '../../kernel/kernel.ts';
@@ -23,6 +24,7 @@ import { MAP } from './map.ts';
 import type { LinuxModule } from './module.ts';
 import { Percpu } from './percpu.ts';
 import { definePrototypes } from './prototypes.ts';
+import { enterSystemCall } from './syscall.ts';
 import { Tasks } from './tasks.ts';
 import { interruptibleNow, trapInstruction } from './trap.ts';
 
@@ -70,7 +72,8 @@ export class Linux extends Kernel {
   constructor(options: LinuxOptions) {
     super({
       memory: { ramBytes: (options.ramMiB ?? 48) * 2 ** 20, directMap: MAP.directMap },
-      machine: linuxMachine(options.kernel),
+      machine: linuxMachine,
+      translator: new X86Translator(),
       convention: (memory) => new SystemV(memory),
       types: options.kernel.types,
       gates: MAP.gates,
@@ -221,6 +224,10 @@ export class Linux extends Kernel {
 
   trap(thread: Thread, vector: number): void {
     trapInstruction(this, thread, vector);
+  }
+
+  systemCall(thread: Thread): void {
+    enterSystemCall(this, thread);
   }
 
   /** A kernel stack with a guard page below it, as VMAP_STACK has. */

@@ -7,17 +7,15 @@ import { enterSystemCall } from './syscall.ts';
 const INTERRUPT_FLAG = 0x200;
 const VECTOR_BREAKPOINT = 3;
 const VECTOR_SYSCALL_INT80 = 0x80;
-/** What the CPU reports for the SYSCALL instruction, which has no vector. */
-export const TRAP_SYSCALL = 256;
 
 /** Interrupts are taken when the flag is set and the code did not disable preemption or bottom halves. */
 export function interruptibleNow(k: Linux): boolean {
   return (Number(k.cpu.rflags) & INTERRUPT_FLAG) !== 0;
 }
 
-/** int n, int3 and syscall executed by guest code. */
+/** int n and int3 executed by guest code. */
 export function trapInstruction(k: Linux, thread: Thread, vector: number): void {
-  if (vector === TRAP_SYSCALL || vector === VECTOR_SYSCALL_INT80) {
+  if (vector === VECTOR_SYSCALL_INT80) {
     enterSystemCall(k, thread);
     return;
   }
