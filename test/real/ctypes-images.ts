@@ -58,12 +58,11 @@ function unpackAnywhere(bytes: Uint8Array): Uint8Array | undefined {
 }
 
 function findBtf(raw: Uint8Array): Uint8Array | undefined {
-  const magic = [0xeb, 0x9f, 1, 0, 0, 0, 0, 24];
-  for (let at = indexOf(raw, magic, 0); at >= 0; at = indexOf(raw, magic, at + 1)) {
-    const view = new DataView(raw.buffer, raw.byteOffset + at);
-    return raw.slice(at, at + 24 + view.getUint32(16) + view.getUint32(20));
-  }
-  return undefined;
+  // Magic number, version 1, no flags, 24 bytes of header: eight bytes that stand nowhere else.
+  const at = indexOf(raw, [0xeb, 0x9f, 1, 0, 0, 0, 0, 24], 0);
+  if (at < 0) return undefined;
+  const view = new DataView(raw.buffer, raw.byteOffset + at);
+  return raw.slice(at, at + 24 + view.getUint32(16) + view.getUint32(20));
 }
 
 function indexOf(bytes: Uint8Array, magic: readonly number[], from: number): number {
@@ -88,8 +87,14 @@ export function paholeRecords(btf: Uint8Array): Map<string, PaholeRecord[]> {
   try {
     const file = join(folder, 'types.btf');
     writeFileSync(file, btf);
-    const options = { encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'ignore'] } as const;
-    return parsePahole(execFileSync('pahole', ['-F', 'btf', file], options));
+    // It warns of every type tag of newer kernels on stderr.
+    return parsePahole(
+      execFileSync('pahole', ['-F', 'btf', file], {
+        encoding: 'utf8',
+        maxBuffer: 1 << 28,
+        stdio: ['ignore', 'pipe', 'ignore'],
+      }),
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

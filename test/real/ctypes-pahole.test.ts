@@ -60,7 +60,7 @@ const amd64 = needs('debian-amd64');
 const bigEndian = pahole === undefined ? undefined : s390xBtf();
 if (bigEndian === undefined) console.warn('skipped: this test needs an s390x kernel of trixie or later');
 
-describeWith(pahole && amd64, 'layouts agree with pahole on amd64', (debian) => {
+describeWith(pahole === undefined ? undefined : amd64, 'layouts agree with pahole on amd64', (debian) => {
   it('every struct and union', { timeout: 120_000 }, () => {
     const { compared, differing } = compareAll(imageOf(debian).btf!.bytes);
     expect(differing.slice(0, 20)).toEqual([]);
