@@ -1,5 +1,6 @@
 /** A Linux module as the base kernel indexes it. Its fields live in `struct module` in guest memory (`control`). */
 import type { KernelModule } from '../../kernel/modules.ts';
+import type { Undo } from '../../kernel/transaction.ts';
 import type { Address } from '../../memory/space.ts';
 import type { ModuleFile } from './module-file.ts';
 import type { Finding, SignatureFacts } from './verdict.ts';
@@ -49,6 +50,8 @@ export interface LinuxModule extends KernelModule {
   /** Things worth telling that the kernel itself does not say. */
   readonly findings: readonly Finding[];
   readonly signature: SignatureFacts;
+  /** What an unload does, in order; empty until the module has started. */
+  release: readonly Undo[];
   /** Imports by owner: undefined for the base kernel. */
   imports: readonly { readonly name: string; readonly from: string | undefined }[];
 }

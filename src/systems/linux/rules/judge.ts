@@ -2,6 +2,7 @@
  * What a loader rule speaks to. A live load prints into the kernel's log and taints the kernel; a check of a file
  * against a kernel file only notes what would be said. The rules are the same.
  */
+import { Errno } from '../errno.ts';
 import type { KernelFile } from '../kernelfile/kernelfile.ts';
 import { Refusal } from '../verdict.ts';
 
@@ -40,6 +41,19 @@ export abstract class Judge {
   /** Ends the load. `errno` is positive; `why` and `hint` are our words. */
   refuse(rule: string, errno: number, why: string, hint: string): never {
     throw new Refusal({ rule, errno, why, hint, said: [...this.said] });
+  }
+
+  /** Ends the load because the base kernel lacks functions; the real kernel would go on. */
+  refuseMissing(missing: readonly string[], why: string): never {
+    const hint = 'Load it with stand-ins for missing functions, or let it stop where one is called.';
+    throw new Refusal({
+      rule: 'missing-functions',
+      errno: Errno.ENOENT,
+      why,
+      hint,
+      said: [...this.said],
+      missing,
+    });
   }
 
   /** pr_err and refuse in one. */

@@ -53,9 +53,16 @@ export function sameMagic(module: string, kernel: string, hasVersions: boolean):
   return tail(module) === tail(kernel);
 }
 
+/** What can refuse the module; newer kernels do the tainting only once the module has its name. */
 export function checkModinfo(judge: Judge, file: ModuleFile, flags: LoadFlags): void {
-  const { name, modinfo } = file;
   checkVermagic(judge, file, flags);
+  if (judge.has('early-duplicate-check')) checkLivepatch(judge, file);
+  else taintByModinfo(judge, file);
+}
+
+/** The taints that .modinfo gives rise to (module_augment_kernel_taints from 6.4 on). */
+export function taintByModinfo(judge: Judge, file: ModuleFile): void {
+  const { name, modinfo } = file;
   if (modinfo.get('intree') === undefined) {
     if (!judge.tainted(TAINT.OOT_MODULE)) {
       judge.say(Level.WARNING, `${name}: loading out-of-tree module taints kernel.`);
@@ -69,6 +76,7 @@ export function checkModinfo(judge: Judge, file: ModuleFile, flags: LoadFlags): 
     judge.say(Level.WARNING, `${name}: ${text}`);
   }
   checkLivepatch(judge, file);
+  taintByLivepatch(judge, file);
   checkLicence(judge, name, modinfo.get('license') ?? 'unspecified');
   if (judge.has('test-taint') && modinfo.get('test') !== undefined) {
     if (!judge.tainted(TAINT.TEST)) judge.say(Level.WARNING, `${name}: loading test module taints kernel.`);
@@ -119,15 +127,16 @@ function checkRetpoline(judge: Judge, { name, modinfo }: ModuleFile): void {
 }
 
 function checkLivepatch(judge: Judge, { name, modinfo }: ModuleFile): void {
-  if (modinfo.get('livepatch') === undefined) return;
-  if (judge.has('livepatch')) {
-    judge.taint(TAINT.LIVEPATCH);
-    judge.say(Level.NOTICE, `${name}: tainting kernel with TAINT_LIVEPATCH`);
-    return;
-  }
+  if (modinfo.get('livepatch') === undefined || judge.has('livepatch')) return;
   const message = `${name}: module is marked as livepatch module, but livepatch support is disabled`;
   const why = 'This kernel was built without live patching.';
   judge.reject('livepatch', Errno.ENOEXEC, message, why, 'Use a kernel with CONFIG_LIVEPATCH.');
+}
+
+function taintByLivepatch(judge: Judge, { name, modinfo }: ModuleFile): void {
+  if (modinfo.get('livepatch') === undefined) return;
+  judge.taint(TAINT.LIVEPATCH);
+  judge.say(Level.NOTICE, `${name}: tainting kernel with TAINT_LIVEPATCH`);
 }
 
 function checkLicence(judge: Judge, name: string, licence: string): void {

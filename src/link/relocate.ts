@@ -1,0 +1,78 @@
+/**
+ * Relocation: one frame, one file per machine, one policy per system. A machine says what each type computes and how
+ * wide it is; the policy says which types the system knows, what it checks, and what it says when a check fails.
+ */
+import type { ObjectRelocation } from '../formats/object.ts';
+import type { Address } from '../memory/address.ts';
+import { type RelocationMachine, store } from './relocation.ts';
+
+/** The bytes that are changed: a section while it is put together. */
+export interface RelocationTarget {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Where the bytes will lie. */
+  readonly address: Address;
+}
+
+export type RelocationProblem =
+  /** The machine or the policy knows no such type. */
+  | { readonly kind: 'unknown-type'; readonly type: number }
+  /** The addend is in the place itself, which this system does not take. */
+  | { readonly kind: 'no-addend'; readonly type: number }
+  /** The place lies outside of its section. */
+  | { readonly kind: 'outside'; readonly type: number; readonly offset: number; readonly size: number }
+  /** The place holds something already. */
+  | { readonly kind: 'not-empty'; readonly type: number; readonly at: Address; readonly value: number }
+  /** The value does not fit the place. */
+  | { readonly kind: 'overflow'; readonly type: number; readonly at: Address; readonly value: number };
+
+/** What a system checks. */
+export interface RelocationPolicy {
+  /** Types that this system's loader knows; undefined = all of the machine's. */
+  readonly known?: ReadonlySet<number>;
+  /** Types whose result is truncated without a look. */
+  readonly unchecked?: ReadonlySet<number>;
+  /** A place must hold zeros before (for formats with addends of their own). */
+  readonly emptyPlace: boolean;
+  /** Must throw. */
+  fail(problem: RelocationProblem, relocation: ObjectRelocation): never;
+}
+
+export function relocationTarget(bytes: Uint8Array, address: Address): RelocationTarget {
+  return { bytes, address, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
+}
+
+/** Applies relocations in order. `values` by symbol index. Throws what the policy throws. */
+export function applyRelocations(
+  machine: RelocationMachine,
+  target: RelocationTarget,
+  relocations: readonly ObjectRelocation[],
+  values: Float64Array,
+  policy: RelocationPolicy,
+): void {
+  const { known, unchecked, emptyPlace } = policy;
+  for (const relocation of relocations) {
+    const { type, offset, addend } = relocation;
+    const form = known === undefined || known.has(type) ? machine.forms.get(type) : undefined;
+    if (form === undefined) policy.fail({ kind: 'unknown-type', type }, relocation);
+    if (addend === undefined) policy.fail({ kind: 'no-addend', type }, relocation);
+    if (form === null) continue;
+    const size = target.bytes.length;
+    if (!(offset >= 0 && offset + form.bytes <= size)) {
+      policy.fail({ kind: 'outside', type, offset, size }, relocation);
+    }
+    const at = target.address + offset;
+    const sum = values[relocation.symbol] + addend;
+    const value = form.relative ? sum - at : sum;
+    if (emptyPlace && !isEmpty(target.view, offset, form.bytes)) {
+      policy.fail({ kind: 'not-empty', type, at, value }, relocation);
+    }
+    const fits = store(target.view, offset, form, value);
+    if (!fits && !unchecked?.has(type)) policy.fail({ kind: 'overflow', type, at, value }, relocation);
+  }
+}
+
+function isEmpty(view: DataView, offset: number, bytes: 4 | 8): boolean {
+  if (view.getInt32(offset, true) !== 0) return false;
+  return bytes === 4 || view.getInt32(offset + 4, true) === 0;
+}

@@ -1,0 +1,25 @@
+/** x86-64 relocation types (psABI 1.0, table 4.9), those that occur in relocatable kernel code. */
+import type { RelocationForm, RelocationMachine } from '../relocation.ts';
+
+export const R_X86_64 = {
+  NONE: 0,
+  64: 1,
+  PC32: 2,
+  PLT32: 4,
+  32: 10,
+  '32S': 11,
+  PC64: 24,
+} as const;
+
+const forms = new Map<number, RelocationForm | null>([
+  [R_X86_64.NONE, null],
+  [R_X86_64[64], { bytes: 8, range: 'any', relative: false }],
+  [R_X86_64[32], { bytes: 4, range: 'unsigned', relative: false }],
+  [R_X86_64['32S'], { bytes: 4, range: 'signed', relative: false }],
+  [R_X86_64.PC32, { bytes: 4, range: 'signed', relative: true }],
+  // A branch through a linkage table; without one it goes straight to the symbol.
+  [R_X86_64.PLT32, { bytes: 4, range: 'signed', relative: true }],
+  [R_X86_64.PC64, { bytes: 8, range: 'any', relative: true }],
+]);
+
+export const X86_64: RelocationMachine = { machine: 'x86-64', forms };

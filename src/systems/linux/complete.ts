@@ -1,0 +1,56 @@
+/** complete_formation and prepare_coming_module (kernel/module/main.c): the module becomes visible to others. */
+import type { Steps } from '../../kernel/steps.ts';
+import { Errno } from './errno.ts';
+import { addJumpLabels, removeJumpLabels } from './jump-labels.ts';
+import type { Loading } from './loading.ts';
+import { ModuleState } from './module.ts';
+import { notifyModule, notifyRobust } from './notifiers.ts';
+import { findSymbol } from './resolve.ts';
+
+export function* completeFormation(load: Loading): Steps<void> {
+  const { k, module, mod, t } = load;
+  verifyExports(load);
+  protectSegments(load);
+  t.step('state coming');
+  k.write('module.state', mod, ModuleState.COMING);
+  t.undo('state coming', () => k.write('module.state', mod, ModuleState.UNFORMED));
+  t.step('notifiers');
+  const errno = yield* notifyRobust(k, module, ModuleState.COMING, ModuleState.GOING);
+  if (errno !== 0) refuseVeto(load, errno);
+  t.undo('notifiers', function* (): Steps<void> {
+    k.write('module.state', mod, ModuleState.GOING);
+    yield* notifyModule(k, module, ModuleState.GOING);
+  });
+  t.step('jump labels');
+  addJumpLabels(k, module);
+  t.undo('jump labels', () => removeJumpLabels(k, module));
+}
+
+/** verify_exported_symbols: no name twice. */
+function verifyExports(load: Loading): void {
+  const { k, judge, module, file } = load;
+  for (const name of module.exports.keys()) {
+    const other = findSymbol(k, name);
+    if (other === undefined) continue;
+    const owner = other.owner?.name ?? 'kernel';
+    const message = `${file.name}: exports duplicate symbol ${name} (owned by ${owner})`;
+    const why = `It exports ${name}, which ${owner === 'kernel' ? 'the kernel itself' : `the module ${owner}`} exports.`;
+    judge.reject(
+      'duplicate-symbol',
+      Errno.ENOEXEC,
+      message,
+      why,
+      `Unload ${owner} first, or rename the symbol.`,
+    );
+  }
+}
+
+/** module_enable_ro, _nx and _x: code and constants become read-only, data not executable. */
+function protectSegments({ k, module }: Loading): void {
+  for (const { base, pages, perm } of module.image.segments) k.memory.protect(base, pages, perm);
+}
+
+function refuseVeto({ judge, module }: Loading, errno: number): never {
+  const why = `A module notifier objected to ${module.name} with error ${errno}.`;
+  return judge.refuse('notifier', errno, why, 'Unload the module that watches others being loaded.');
+}

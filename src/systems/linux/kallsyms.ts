@@ -1,0 +1,110 @@
+/**
+ * The symbol table of a module in its own memory (add_kallsyms, kernel/module/kallsyms.c), and its entry in the base
+ * kernel's index of names.
+ */
+import { SHF, SHN, SHT, STB, STT } from '../../formats/elf/layout.ts';
+import type { ElfSymbols } from '../../formats/elf/symbols.ts';
+import type { StagedArea } from '../../link/place.ts';
+import type { Address } from '../../memory/space.ts';
+import { type KallsymsPlan, SYMBOL_BYTES } from './layout.ts';
+import type { ModuleFile } from './module-file.ts';
+
+export interface NamedAddress {
+  readonly name: string;
+  readonly address: Address;
+  readonly size: number;
+}
+
+export interface KallsymsImage {
+  readonly file: ModuleFile;
+  readonly plan: KallsymsPlan;
+  readonly core: StagedArea;
+  readonly init: StagedArea;
+  /** By symbol index, resolved. */
+  readonly values: Float64Array;
+}
+
+/** Writes both tables into the staged areas. */
+export function stageKallsyms(image: KallsymsImage): void {
+  const { file, plan, init, values } = image;
+  const { elf, symbolTable } = file;
+  const symbols = elf.symbols(symbolTable);
+  if (symbols === undefined) return;
+  const strings = elf.data(elf.sections[symbolTable.link]);
+  const source = elf.data(symbolTable);
+  init.bytes.set(source, plan.init.symbols);
+  init.bytes.set(strings, plan.init.strings);
+  const view = new DataView(init.bytes.buffer, init.bytes.byteOffset + plan.init.symbols, source.length);
+  for (let index = 1; index < symbols.count; index++) setValue(view, index, values[index]);
+  for (let index = 0; index < symbols.count; index++) {
+    init.bytes[plan.init.types + index] = symbolLetter(file, symbols, index).charCodeAt(0);
+  }
+  stageKept(image, strings);
+  // struct mod_kallsyms: symtab, num_symtab, strtab, typetab.
+  const struct = new DataView(init.bytes.buffer, init.bytes.byteOffset + plan.init.struct, 32);
+  const at = [
+    init.base + plan.init.symbols,
+    symbols.count,
+    init.base + plan.init.strings,
+    init.base + plan.init.types,
+  ];
+  for (const [i, value] of at.entries()) struct.setBigInt64(i * 8, BigInt(value), true);
+}
+
+function setValue(view: DataView, index: number, value: number): void {
+  view.setInt32(index * SYMBOL_BYTES + 8, value | 0, true);
+  view.setInt32(index * SYMBOL_BYTES + 12, Math.floor(value / 4294967296) | 0, true);
+}
+
+/** The cut-down table that stays when init memory is given back. */
+function stageKept({ plan, core, init }: KallsymsImage, strings: Uint8Array): void {
+  const view = new DataView(core.bytes.buffer, core.bytes.byteOffset);
+  let text = plan.core.strings;
+  plan.kept.forEach((index, position) => {
+    const from = plan.init.symbols + index * SYMBOL_BYTES;
+    const entry = init.bytes.subarray(from, from + SYMBOL_BYTES);
+    const to = plan.core.symbols + position * SYMBOL_BYTES;
+    core.bytes.set(entry, to);
+    const start = new DataView(entry.buffer, entry.byteOffset).getUint32(0, true);
+    const nul = strings.indexOf(0, start);
+    const end = nul < 0 ? strings.length : nul;
+    view.setUint32(to, text - plan.core.strings, true);
+    core.bytes.set(strings.subarray(start, end), text);
+    text += end - start + 1;
+    core.bytes[plan.core.types + position] = init.bytes[plan.init.types + index];
+  });
+}
+
+/** elf_type: the letter that nm and /proc/kallsyms show. */
+function symbolLetter(file: ModuleFile, symbols: ElfSymbols, index: number): string {
+  const info = symbols.info(index);
+  const shndx = symbols.rawSection(index);
+  if (info >> 4 === STB.WEAK) return (info & 15) === STT.OBJECT ? 'v' : 'w';
+  if (shndx === SHN.UNDEF) return 'U';
+  if (shndx === SHN.ABS || shndx === file.perCpu?.index) return 'a';
+  const section = file.elf.sections[shndx];
+  if (shndx >= SHN.LORESERVE || section === undefined) return '?';
+  if ((section.flags & SHF.EXECINSTR) !== 0) return 't';
+  if ((section.flags & SHF.ALLOC) !== 0) {
+    if (section.type === SHT.NOBITS) return 'b';
+    return (section.flags & SHF.WRITE) !== 0 ? 'd' : 'r';
+  }
+  return section.name.startsWith('.debug') ? 'n' : '?';
+}
+
+/** Symbols of the module's own sections for reports and backtraces. Mapping and section symbols have no names. */
+export function namedAddresses(
+  file: ModuleFile,
+  values: Float64Array,
+  loaded: (section: number) => boolean,
+): NamedAddress[] {
+  const named: NamedAddress[] = [];
+  for (const symbol of file.object.symbols) {
+    if (symbol.place !== 'section' || symbol.name === '' || symbol.type === 'section') continue;
+    if (!loaded(symbol.section)) continue;
+    // A name for a place that nothing was put at would only hide a better one (the marks of __kcrctab and the like).
+    if (symbol.name.startsWith('__crc_') || symbol.name.startsWith('$')) continue;
+    named.push({ name: symbol.name, address: values[symbol.index], size: symbol.size });
+  }
+  return named;
+}

@@ -1,0 +1,100 @@
+/**
+ * init_module and finit_module: the steps of load_module (kernel/module/main.c) in the order of the kernel that is
+ * running. Each step is one function; its file says what it does.
+ */
+import type { Steps } from '../../kernel/steps.ts';
+import type { Transaction } from '../../kernel/transaction.ts';
+import { completeFormation } from './complete.ts';
+import { Errno } from './errno.ts';
+import type { Linux } from './linux.ts';
+import { Loading, type LoadRequest } from './loading.ts';
+import type { LinuxModule } from './module.ts';
+import { modulesDisabled } from './module-sysctl.ts';
+import { copyArguments, parseArguments } from './params.ts';
+import { patchModule } from './patch.ts';
+import { addUnformed, placeModule, writeImage } from './place-module.ts';
+import { relocateModule } from './relocate-module.ts';
+import { refuseMissing, resolveImports } from './resolve.ts';
+import { checkElf, checkModuleSections } from './rules/elf.ts';
+import { Level } from './rules/judge.ts';
+import { checkBlacklist, checkModinfo, checkStrictLicence, taintByModinfo } from './rules/modinfo.ts';
+import { checkWriteExecute } from './rules/sections.ts';
+import { checkSignature } from './rules/signature.ts';
+import { checkModuleLayout } from './rules/symbols.ts';
+import { allocatePerCpu, checkExportVersions, checkLicenceNames, findSections } from './sections.ts';
+import { startModule } from './start.ts';
+import { TAINT } from './taint-bits.ts';
+
+export type { LoadRequest } from './loading.ts';
+
+/**
+ * Loads a module and runs its init function. Throws a Refusal where the kernel returns an error, or where the base kernel
+ * lacks something; the caller then unwinds the transaction.
+ */
+export function* loadModule(k: Linux, t: Transaction, request: LoadRequest): Steps<LinuxModule> {
+  const load = new Loading(k, t, request);
+  checkCaller(load);
+  readFile(load);
+  yield* form(load);
+  yield* completeFormation(load);
+  yield* parseArguments(load);
+  yield* startModule(load);
+  return load.module;
+}
+
+/** may_init_module and the flags of finit_module. */
+function checkCaller({ k, judge, request }: Loading): void {
+  if ((request.credential?.uid ?? 0) !== 0) {
+    const why = 'Loading a module needs the capability CAP_SYS_MODULE, which the caller does not have.';
+    judge.refuse('privilege', Errno.EPERM, why, 'Do it as root.');
+  }
+  if (modulesDisabled(k)) {
+    const why = 'kernel.modules_disabled is 1: nothing can be loaded or unloaded until the next boot.';
+    judge.refuse('modules-disabled', Errno.EPERM, why, 'Restart the kernel; the switch only goes one way.');
+  }
+  if (request.flags.compressed && !judge.has('decompress')) {
+    const why = 'This kernel does not unpack modules itself (CONFIG_MODULE_DECOMPRESS).';
+    judge.refuse('decompress', Errno.EOPNOTSUPP, why, 'Unpack the file before, as kmod does.');
+  }
+}
+
+/** Everything that is decided from the file alone, before memory is taken. */
+function readFile(load: Loading): void {
+  const { judge, request } = load;
+  const { flags } = request;
+  const { bytes, facts } = checkSignature(judge, request.bytes, flags);
+  load.signature = facts;
+  load.file = checkModuleSections(judge, checkElf(judge, bytes), request.bytes);
+  checkBlacklist(judge, load.file.name);
+  checkModuleLayout(judge, load.file, flags);
+  if (request.strictLicence) checkStrictLicence(judge, load.file);
+}
+
+/** From the first allocation to a module that is linked but not yet known to anybody. */
+function* form(load: Loading): Steps<void> {
+  const { judge, file, request } = load;
+  checkModinfo(judge, file, request.flags);
+  checkWriteExecute(judge, file);
+  placeModule(load);
+  yield* addUnformed(load);
+  if (judge.has('early-duplicate-check')) taintByModinfo(judge, file);
+  if (load.signature.verdict !== 'trusted-key' && judge.has('module-signatures')) reportUnsigned(load);
+  allocatePerCpu(load);
+  findSections(load);
+  checkLicenceNames(load);
+  checkExportVersions(load);
+  yield* resolveImports(load);
+  refuseMissing(load);
+  relocateModule(load);
+  patchModule(load);
+  writeImage(load);
+  copyArguments(load);
+}
+
+function reportUnsigned({ judge, file }: Loading): void {
+  if (judge.firstTime('module verification failed')) {
+    const text = 'module verification failed: signature and/or required key missing - tainting kernel';
+    judge.say(Level.NOTICE, `${file.name}: ${text}`);
+  }
+  judge.taint(TAINT.UNSIGNED_MODULE);
+}

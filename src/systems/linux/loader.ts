@@ -1,0 +1,84 @@
+/** insmod and rmmod on a running kernel: a task is made for the load, and what comes of it is told as a value. */
+import type { Steps } from '../../kernel/steps.ts';
+import { ThreadKilled } from '../../kernel/thread.ts';
+import { Transaction } from '../../kernel/transaction.ts';
+import { type Linux, MissingFunctionReached } from './linux.ts';
+import { loadModule } from './load.ts';
+import type { LoadRequest } from './loading.ts';
+import type { LinuxModule } from './module.ts';
+import { taintSnapshot } from './taint.ts';
+import { type UnloadRequest, unloadModule } from './unload.ts';
+import { Refusal } from './verdict.ts';
+
+export type LoadOptions = Partial<Omit<LoadRequest, 'bytes' | 'args'>> & {
+  /** Called with the name of each step before it runs; may throw to make it fail (tests). */
+  readonly inject?: (step: string) => void;
+};
+
+export type LoadResult =
+  | { readonly outcome: 'loaded'; readonly module: LinuxModule }
+  /** The kernel, or the base kernel for lack of something, returned an error. */
+  | { readonly outcome: 'refused'; readonly refusal: Refusal }
+  /** Its init function was stopped: an oops or the instruction budget. The module stays, half loaded, as on a real kernel. */
+  | { readonly outcome: 'killed'; readonly killed: ThreadKilled }
+  /** Its init function called something that nobody wrote; everything was taken back. */
+  | { readonly outcome: 'missing'; readonly missing: MissingFunctionReached };
+
+/** Loads a module as insmod does. Errors of ours are thrown; everything the module can cause is a result. */
+export function insmod(k: Linux, bytes: Uint8Array, args = '', options: LoadOptions = {}): LoadResult {
+  const { inject, ...rest } = options;
+  const request: LoadRequest = { path: '', flags: {}, ...rest, bytes, args };
+  const t = new Transaction(inject);
+  try {
+    return { outcome: 'loaded', module: k.runTask('insmod', attempt(k, t, request)) };
+  } catch (error) {
+    if (error instanceof Refusal) return { outcome: 'refused', refusal: error };
+    if (error instanceof ThreadKilled) return { outcome: 'killed', killed: error };
+    if (!(error instanceof MissingFunctionReached)) throw error;
+    abandonCurrent(k, error.message);
+    k.runTask('insmod', t.unwind());
+    return { outcome: 'missing', missing: error };
+  }
+}
+
+/** A refused load is taken back; one that failed for another reason leaves not even a line in the log. */
+function* attempt(k: Linux, t: Transaction, request: LoadRequest): Steps<LinuxModule> {
+  const taints = taintSnapshot(k);
+  const lines = k.log.records.length;
+  try {
+    return yield* loadModule(k, t, request);
+  } catch (error) {
+    yield* t.unwind();
+    if (!(error instanceof Refusal)) {
+      taints();
+      k.log.records.length = Math.min(k.log.records.length, lines);
+    }
+    throw error;
+  }
+}
+
+/** The thread that reached a missing function goes no further. */
+function abandonCurrent(k: Linux, why: string): void {
+  const thread = k.scheduler.current;
+  if (thread !== undefined) k.scheduler.kill(thread, new ThreadKilled(thread.name, 0, why));
+}
+
+export type UnloadResult =
+  | { readonly outcome: 'unloaded' }
+  | { readonly outcome: 'refused'; readonly refusal: Refusal }
+  | { readonly outcome: 'killed'; readonly killed: ThreadKilled }
+  | { readonly outcome: 'missing'; readonly missing: MissingFunctionReached };
+
+/** Unloads a module as rmmod does. */
+export function rmmod(k: Linux, name: string, options: Omit<UnloadRequest, 'name'> = {}): UnloadResult {
+  try {
+    k.runTask('rmmod', unloadModule(k, { ...options, name }));
+    return { outcome: 'unloaded' };
+  } catch (error) {
+    if (error instanceof Refusal) return { outcome: 'refused', refusal: error };
+    if (error instanceof ThreadKilled) return { outcome: 'killed', killed: error };
+    if (!(error instanceof MissingFunctionReached)) throw error;
+    abandonCurrent(k, error.message);
+    return { outcome: 'missing', missing: error };
+  }
+}

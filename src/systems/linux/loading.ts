@@ -1,0 +1,132 @@
+/** What the steps of a load share: the request, the transaction, and what has become of the module so far. */
+import { FormatError } from '../../bytes/errors.ts';
+import { perKernel } from '../../kernel/kernel.ts';
+import type { Transaction } from '../../kernel/transaction.ts';
+import type { StagedArea, StagedSection } from '../../link/place.ts';
+import type { Address } from '../../memory/space.ts';
+import { Errno } from './errno.ts';
+import type { ModuleLayout } from './layout.ts';
+import type { Linux } from './linux.ts';
+import type { LinuxModule } from './module.ts';
+import type { ModuleFile } from './module-file.ts';
+import { Judge } from './rules/judge.ts';
+import type { LoadFlags } from './rules/modinfo.ts';
+import { tainted, taintKernel } from './taint.ts';
+import type { Credential } from './tasks.ts';
+import type { SignatureFacts } from './verdict.ts';
+
+export interface LoadRequest {
+  readonly bytes: Uint8Array;
+  /** Where the file came from, for people. */
+  readonly path: string;
+  /** Parameters as insmod joins them: `a=1 b="x y"`. */
+  readonly args: string;
+  readonly flags: LoadFlags;
+  /** Who asks; the superuser when left out. */
+  readonly credential?: Credential;
+  /** Refuse a module whose licence hides text behind a NUL, which the kernel does not. */
+  readonly strictLicence?: boolean;
+}
+
+/** What is printed once per boot. */
+const printedOnce = perKernel(() => new Set<string>());
+
+export class LiveJudge extends Judge {
+  readonly kernel;
+  readonly commandLine;
+  private readonly k: Linux;
+
+  constructor(k: Linux) {
+    super();
+    this.k = k;
+    this.kernel = k.file;
+    this.commandLine = k.commandLine;
+  }
+
+  protected print(level: number, text: string): void {
+    this.k.printk(level, text);
+  }
+
+  protected taintKernel(bit: number, lockdepUnreliable: boolean): void {
+    taintKernel(this.k, bit, lockdepUnreliable);
+  }
+
+  tainted(bit: number): boolean {
+    return tainted(this.k, bit);
+  }
+
+  firstTime(id: string): boolean {
+    const printed = this.k.state(printedOnce);
+    if (printed.has(id)) return false;
+    printed.add(id);
+    return true;
+  }
+}
+
+export class Loading {
+  readonly k: Linux;
+  readonly t: Transaction;
+  readonly request: LoadRequest;
+  readonly judge: LiveJudge;
+  file!: ModuleFile;
+  signature!: SignatureFacts;
+  layout!: ModuleLayout;
+  areas: StagedArea[] = [];
+  sections = new Map<number, StagedSection>();
+  /** struct module in guest memory. */
+  mod: Address = 0;
+  module!: LinuxModule;
+  /** By symbol index. */
+  values: Float64Array = new Float64Array(0);
+
+  constructor(k: Linux, t: Transaction, request: LoadRequest) {
+    this.k = k;
+    this.t = t;
+    this.request = request;
+    this.judge = new LiveJudge(k);
+  }
+
+  /** Names in the kernel's symbol index, by area, so that init's can go with its memory. */
+  readonly forget: { base: Address; remove: () => void }[] = [];
+
+  /** Parts of the file that are read late may turn out damaged: a refusal, not an error. */
+  guardFormat<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      const why = `The kernel's own checks pass, but the file contradicts itself: ${error.message}.`;
+      return this.judge.refuse('elf-damaged', Errno.ENOEXEC, why, 'Compare the file with its package.');
+    }
+  }
+
+  /** Writes the module's own taints through to struct module. */
+  storeTaints(): void {
+    this.k.write('module.taints', this.mod, this.judge.taints);
+  }
+
+  /** The staged bytes at an address in one of the module's areas. */
+  staged(address: Address, length: number): Uint8Array | undefined {
+    for (const { base, bytes } of this.areas) {
+      const offset = address - base;
+      if (offset >= 0 && offset + length <= bytes.length) return bytes.subarray(offset, offset + length);
+    }
+    return undefined;
+  }
+
+  /** The staged section of that name, as find_sec finds it. */
+  section(name: string): StagedSection | undefined {
+    const section = this.file.section(name);
+    return section === undefined ? undefined : this.sections.get(section.index);
+  }
+
+  outOfMemory(what: string): never {
+    const why = `There is no memory left for ${what}.`;
+    return this.judge.refuse(
+      'out-of-memory',
+      Errno.ENOMEM,
+      why,
+      'Unload something, or give the kernel more RAM.',
+    );
+  }
+}

@@ -1,0 +1,16 @@
+/** kernel.modules_disabled: a switch that can only be turned on (kernel/module/main.c). */
+import { perKernel } from '../../kernel/kernel.ts';
+import type { Linux } from './linux.ts';
+
+const state = perKernel(() => ({ disabled: false }));
+
+export function modulesDisabled(k: Linux): boolean {
+  return k.state(state).disabled;
+}
+
+/** False when the value is refused: proc_dointvec_minmax takes 1 only. */
+export function setModulesDisabled(k: Linux, value: number): boolean {
+  if (value !== 1) return false;
+  k.state(state).disabled = true;
+  return true;
+}

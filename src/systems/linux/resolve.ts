@@ -1,0 +1,219 @@
+/** simplify_symbols, resolve_symbol_wait and ref_module (kernel/module/main.c): every import gets its address. */
+import type { ObjectSymbol } from '../../formats/object.ts';
+import { block, type Request, type Steps } from '../../kernel/steps.ts';
+import { type Lookup, resolveSymbols } from '../../link/resolve.ts';
+import type { Address } from '../../memory/space.ts';
+import { Errno } from './errno.ts';
+import type { KernelExport } from './kernelfile/exports.ts';
+import type { Linux } from './linux.ts';
+import type { Loading } from './loading.ts';
+import { type LinuxModule, ModuleState } from './module.ts';
+import { listAdd, listNodes, listRemove } from './module-list.ts';
+import { Level } from './rules/judge.ts';
+import { checkSymbol, type FoundSymbol, type Importer } from './rules/symbols.ts';
+import { TAINT } from './taint-bits.ts';
+
+/** Symbols that compilers refer to and nobody defines. */
+const IGNORED = new Set(['_GLOBAL_OFFSET_TABLE_']);
+
+/** Looks in the kernel, then in the modules, newest first; `gplOk` lets GPL-only symbols be found. */
+export function findSymbol(k: Linux, name: string, gplOk = true): FoundSymbol<LinuxModule> | undefined {
+  const own = k.file.exports.find(name);
+  if (own !== undefined && (gplOk || !own.gplOnly)) {
+    const { address, crc, gplOnly, namespace } = own;
+    return { name, address, crc, gplOnly, namespace, owner: undefined };
+  }
+  for (const module of [...k.modules].reverse()) {
+    if (k.read('module.state', module.control) === ModuleState.UNFORMED) continue;
+    const found = module.exports.get(name);
+    if (found !== undefined && (gplOk || !found.gplOnly)) return { ...found, owner: module };
+  }
+  return undefined;
+}
+
+interface Import {
+  readonly symbol: ObjectSymbol;
+  readonly found: FoundSymbol<LinuxModule>;
+}
+
+/** Gives every symbol its value; names every one that cannot be had, then refuses. */
+export function* resolveImports(load: Loading): Steps<void> {
+  const { k, file, judge } = load;
+  load.t.step('resolve symbols');
+  const importer: Importer = { file, flags: load.request.flags, usesGplOnly: false };
+  const failures: { name: string; errno: number; why: string }[] = [];
+  const imports: Import[] = [];
+  const rules = {
+    *undefined(symbol: ObjectSymbol): Lookup<Request> {
+      const result = yield* resolveWaiting(load, importer, symbol.name);
+      if ('found' in result) {
+        imports.push({ symbol, found: result.found });
+        return result.found.owner === undefined ? linkExport(k, result.found) : result.found.address;
+      }
+      const weak = symbol.binding === 'weak' || IGNORED.has(symbol.name);
+      if (result.errno === 0 && weak) return 0;
+      const errno = result.errno || Errno.ENOENT;
+      judge.say(Level.WARNING, `${file.name}: Unknown symbol ${symbol.name} (err -${errno})`);
+      failures.push({ name: symbol.name, errno, why: result.why });
+      return 0;
+    },
+    common(symbol: ObjectSymbol): Address | undefined {
+      if (symbol.name.startsWith('__gnu_lto')) return undefined;
+      judge.say(Level.WARNING, `${file.name}: please compile with -fno-common`);
+      failures.push({
+        name: symbol.name,
+        errno: Errno.ENOEXEC,
+        why: 'it is a common symbol, which has no place',
+      });
+      return undefined;
+    },
+    sectionAddress: (index: number): Address | undefined =>
+      index === file.perCpu?.index ? k.read('module.percpu', load.mod) : load.sections.get(index)?.address,
+  };
+  load.values = yield* resolveSymbols<Request>(file.object, rules);
+  load.module.imports = imports.map(({ symbol, found }) => ({ name: symbol.name, from: found.owner?.name }));
+  if (importer.usesGplOnly && k.types.has('module.using_gplonly_symbols')) {
+    k.write('module.using_gplonly_symbols', load.mod, 1);
+  }
+  load.storeTaints();
+  const last = failures.at(-1);
+  if (last !== undefined) refuseUnresolved(load, failures, last.errno);
+}
+
+function linkExport(k: Linux, found: FoundSymbol<LinuxModule>): Address {
+  const own = k.file.exports.find(found.name);
+  return own === undefined ? found.address : k.link(own);
+}
+
+function refuseUnresolved(
+  { judge }: Loading,
+  failures: readonly { name: string; why: string }[],
+  errno: number,
+): never {
+  const list = failures.map(({ name, why }) => `${name} (${why})`).join('; ');
+  const why = `${failures.length} of the symbols it needs cannot be had: ${list}.`;
+  const hint =
+    'Load the modules that export them first (modprobe does), or build the module for this kernel.';
+  return judge.refuse('symbols', errno, why, hint);
+}
+
+type Resolution =
+  | { readonly found: FoundSymbol<LinuxModule> }
+  | { readonly errno: number; readonly why: string };
+
+/** How long a load waits for the init function of a module it depends on (ns). */
+const PATIENCE = 30_000_000_000;
+const POLL = 10_000_000;
+
+/** resolve_symbol_wait: the owner may still be in its init function. */
+function* resolveWaiting(load: Loading, importer: Importer, name: string): Steps<Resolution> {
+  const { k, judge, file } = load;
+  const deadline = k.time.now() + PATIENCE;
+  for (;;) {
+    const result = resolveOnce(load, importer, name);
+    if ('found' in result || result.errno !== Errno.EBUSY) return result;
+    if (k.time.now() >= deadline) {
+      const owner = findSymbol(k, name)?.owner?.name ?? '';
+      judge.say(Level.WARNING, `${file.name}: gave up waiting for init of module ${owner}.`);
+      return result;
+    }
+    yield* block(`init of the module that exports ${name}`, k.time.now() + POLL);
+  }
+}
+
+function resolveOnce(load: Loading, importer: Importer, name: string): Resolution {
+  const { k, judge } = load;
+  const gplOk = (judge.taints & (1 << TAINT.PROPRIETARY)) === 0;
+  const found = findSymbol(k, name, gplOk);
+  if (found === undefined) {
+    const hidden = !gplOk && findSymbol(k, name) !== undefined;
+    const why = hidden
+      ? 'it is for GPL-compatible modules only, and this one is not'
+      : 'neither the kernel nor a loaded module exports it';
+    return { errno: 0, why };
+  }
+  const { owner } = found;
+  const taints = owner === undefined ? 0 : k.read('module.taints', owner.control);
+  const view = { ...found, owner: owner === undefined ? undefined : { name: owner.name, taints } };
+  const permission = checkSymbol(judge, importer, view);
+  if (!permission.ok) {
+    // A symbol withheld for its owner's taint counts as not found, so that a weak reference lets it pass.
+    return { errno: permission.errno === Errno.ENOENT ? 0 : permission.errno, why: permission.why };
+  }
+  const errno = owner === undefined ? 0 : refModule(load, owner);
+  return errno === 0 ? { found } : { errno, why: `the module ${owner?.name} is not ready` };
+}
+
+/** ref_module: `load` uses `owner`; a positive errno when the owner is not to be had. */
+function refModule(load: Loading, owner: LinuxModule): number {
+  const { k, mod, t } = load;
+  if (uses(k, mod, owner.control)) return 0;
+  const state = k.read('module.state', owner.control);
+  if (state === ModuleState.COMING) return Errno.EBUSY;
+  if (state === ModuleState.GOING) return Errno.ENOENT;
+  t.step(`use of ${owner.name}`);
+  k.write('module.refcnt.counter', owner.control, k.read('module.refcnt.counter', owner.control) + 1);
+  const use = k.heap.allocate(k.sizeof('module_use'));
+  k.write('module_use.source', use, mod);
+  k.write('module_use.target', use, owner.control);
+  listAdd(k, use + k.offset('module_use.source_list'), owner.control + k.offset('module.source_list'));
+  listAdd(k, use + k.offset('module_use.target_list'), mod + k.offset('module.target_list'));
+  t.undo(`use of ${owner.name}`, () => dropUse(k, use));
+  return 0;
+}
+
+function uses(k: Linux, user: Address, owner: Address): boolean {
+  for (const node of listNodes(k, owner + k.offset('module.source_list'))) {
+    if (k.read('module_use.source', node - k.offset('module_use.source_list')) === user) return true;
+  }
+  return false;
+}
+
+function dropUse(k: Linux, use: Address): void {
+  const owner = k.read('module_use.target', use);
+  k.write('module.refcnt.counter', owner, k.read('module.refcnt.counter', owner) - 1);
+  listRemove(k, use + k.offset('module_use.source_list'));
+  listRemove(k, use + k.offset('module_use.target_list'));
+  k.heap.free(use);
+}
+
+/** module_unload_free: the module uses nobody any more. */
+export function dropUses(k: Linux, module: Address): void {
+  for (const node of listNodes(k, module + k.offset('module.target_list'))) {
+    dropUse(k, node - k.offset('module_use.target_list'));
+  }
+}
+
+/** `struct module` of every module that uses this one, in the order of the list (newest first). */
+export function holdersOf(k: Linux, module: Address): Address[] {
+  const link = k.offset('module_use.source_list');
+  return [...listNodes(k, module + k.offset('module.source_list'))].map((node) =>
+    k.read('module_use.source', node - link),
+  );
+}
+
+/** Kernel functions the module imports that the base kernel does not have. */
+export function missingImports(k: Linux, names: Iterable<string>): string[] {
+  const missing: string[] = [];
+  for (const name of names) {
+    const found = k.file.exports.find(name);
+    if (found !== undefined && isMissing(k, found)) missing.push(name);
+  }
+  return missing;
+}
+
+function isMissing(k: Linux, found: KernelExport): boolean {
+  return found.kind === 'function' && !k.implements(found.name) && !k.hasCode(found.address);
+}
+
+/** By the caller's choice a module that imports what nobody wrote is not loaded at all. The words are ours. */
+export function refuseMissing({ k, judge, module, file }: Loading): void {
+  if (k.missingPolicy !== 'refuse') return;
+  const own = module.imports.filter((entry) => entry.from === undefined).map((entry) => entry.name);
+  const missing = missingImports(k, own);
+  if (missing.length === 0) return;
+  judge.refuseMissing(
+    missing,
+    `The base kernel does not have ${missing.length} of the functions that ${file.name} imports: ${missing.join(', ')}.`,
+  );
+}

@@ -1,0 +1,122 @@
+/** find_module_sections, percpu_modalloc and check_module_license_and_versions (kernel/module/main.c). */
+import type { Address } from '../../memory/space.ts';
+import { Errno } from './errno.ts';
+import type { Loading } from './loading.ts';
+import { REF_BASE } from './module.ts';
+import { listInit } from './module-list.ts';
+import { Level } from './rules/judge.ts';
+import { forceLoad } from './rules/modinfo.ts';
+import { TAINT } from './taint-bits.ts';
+
+/** Per-CPU memory for the module's own variables, and the counts and lists every module has. */
+export function allocatePerCpu(load: Loading): void {
+  const { k, t, mod, file, judge } = load;
+  load.storeTaints();
+  const section = file.perCpu;
+  if (section !== undefined && section.size > 0) {
+    const align = Math.min(Math.max(section.alignment, 1), 4096);
+    if (section.alignment > align) {
+      judge.say(Level.WARNING, `${file.name}: per-cpu alignment ${section.alignment} > ${align}`);
+    }
+    t.step('per-CPU memory');
+    const at = k.percpu.allocate(section.size, align);
+    if (at === 0) {
+      judge.say(Level.WARNING, `${file.name}: Could not allocate ${section.size} bytes percpu data`);
+      load.outOfMemory(`${section.size} bytes of per-CPU data`);
+    }
+    t.undo('per-CPU memory', () => void k.percpu.free(at));
+    k.write('module.percpu', mod, at);
+    k.write('module.percpu_size', mod, section.size);
+  }
+  listInit(k, mod + k.offset('module.source_list'));
+  listInit(k, mod + k.offset('module.target_list'));
+  // One reference is the load's own; it goes when the module has started.
+  k.write('module.refcnt.counter', mod, REF_BASE + 1);
+}
+
+/** Fields of struct module that hold a table of the module, the table's section and the size of one entry. */
+const TABLES: readonly (readonly [
+  field: string,
+  count: string | undefined,
+  section: string,
+  entry: string | number,
+])[] = [
+  ['kp', 'num_kp', '__param', 'kernel_param'],
+  ['syms', 'num_syms', '__ksymtab', 'kernel_symbol'],
+  ['crcs', undefined, '__kcrctab', 4],
+  ['gpl_syms', 'num_gpl_syms', '__ksymtab_gpl', 'kernel_symbol'],
+  ['gpl_crcs', undefined, '__kcrctab_gpl', 4],
+  ['noinstr_text_start', 'noinstr_text_size', '.noinstr.text', 1],
+  ['tracepoints_ptrs', 'num_tracepoints', '__tracepoints_ptrs', 4],
+  ['srcu_struct_ptrs', 'num_srcu_structs', '___srcu_struct_ptrs', 8],
+  ['bpf_raw_events', 'num_bpf_raw_events', '__bpf_raw_tp_map', 32],
+  ['jump_entries', 'num_jump_entries', '__jump_table', 16],
+  ['trace_events', 'num_trace_events', '_ftrace_events', 8],
+  ['trace_evals', 'num_trace_evals', '_ftrace_eval_map', 8],
+  ['trace_bprintk_fmt_start', 'num_trace_bprintk_fmt', '__trace_printk_fmt', 8],
+  ['ftrace_callsites', 'num_ftrace_callsites', '__mcount_loc', 8],
+  ['ei_funcs', 'num_ei_funcs', '_error_injection_whitelist', 16],
+  ['kprobe_blacklist', 'num_kprobe_blacklist', '_kprobe_blacklist', 8],
+  ['kprobes_text_start', 'kprobes_text_size', '.kprobes.text', 1],
+  ['static_call_sites', 'num_static_call_sites', '.static_call_sites', 8],
+  ['extable', 'num_exentries', '__ex_table', 12],
+  ['bug_table', 'num_bugs', '__bug_table', 'bug_entry'],
+];
+
+export function findSections(load: Loading): void {
+  const { k, mod, file, judge } = load;
+  for (const [field, count, section, entry] of TABLES) {
+    if (!k.types.has(`module.${field}`)) continue;
+    const staged = load.section(section);
+    const size = typeof entry === 'number' ? entry : entrySize(load, entry);
+    k.write(`module.${field}`, mod, staged?.address ?? 0);
+    if (count !== undefined) k.write(`module.${count}`, mod, Math.floor((staged?.bytes.length ?? 0) / size));
+  }
+  if (k.types.has('module.bug_list')) listInit(k, mod + k.offset('module.bug_list'));
+  if (file.section('__obsparm') !== undefined) {
+    judge.say(Level.WARNING, `${file.name}: Ignoring obsolete parameters`);
+  }
+  describeSections(load);
+}
+
+/** struct kernel_symbol is three relative references on x86-64, whether the type information shows them or not. */
+function entrySize({ k }: Loading, type: string): number {
+  return type === 'kernel_symbol' && !k.types.has('kernel_symbol.value_offset') ? 12 : k.sizeof(type);
+}
+
+/** What /sys/module/NAME/sections lists: every loaded section that is not empty. */
+function describeSections({ module, sections }: Loading): void {
+  const listed: { name: string; address: Address; size: number }[] = [];
+  for (const { section, address } of sections.values()) {
+    if (section.size > 0) listed.push({ name: section.name, address, size: section.size });
+  }
+  module.sections = listed.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Names that are tainted whatever they say of themselves. */
+export function checkLicenceNames(load: Loading): void {
+  const { judge, k, file } = load;
+  const before = judge.tainted(TAINT.PROPRIETARY);
+  if (file.name === 'ndiswrapper') k.taint |= 1 << TAINT.PROPRIETARY;
+  if (file.name === 'driverloader' || file.name === 'lve') judge.taint(TAINT.PROPRIETARY, true);
+  if (!before && judge.tainted(TAINT.PROPRIETARY)) {
+    judge.say(Level.WARNING, `${file.name}: module license taints kernel.`);
+  }
+}
+
+/** Exports without versions, in a kernel that compares them. */
+export function checkExportVersions(load: Loading): void {
+  const { judge, file } = load;
+  if (!judge.has('symbol-versions')) return;
+  const lacks = (table: string, crcs: string) =>
+    (file.section(table)?.size ?? 0) > 0 && file.section(crcs) === undefined;
+  if (!lacks('__ksymtab', '__kcrctab') && !lacks('__ksymtab_gpl', '__kcrctab_gpl')) return;
+  if (forceLoad(judge, file.name, 'no versions for exported symbols')) return;
+  const why = 'The module exports symbols without versions, and this kernel compares versions.';
+  judge.refuse(
+    'export-versions',
+    Errno.ENOEXEC,
+    why,
+    'Build it against headers of this kernel (Module.symvers).',
+  );
+}

@@ -1,0 +1,99 @@
+/** do_init_module and do_one_initcall (kernel/module/main.c, init/main.c): the module starts. */
+import type { Steps } from '../../kernel/steps.ts';
+import { Perm } from '../../memory/space.ts';
+import { Errno } from './errno.ts';
+import { removeJumpLabels } from './jump-labels.ts';
+import { Segments } from './layout.ts';
+import type { Loading } from './loading.ts';
+import { ModuleState } from './module.ts';
+import { notifyModule } from './notifiers.ts';
+import { callTrace } from './oops.ts';
+import { commandLineOption, Level } from './rules/judge.ts';
+
+export function* startModule(load: Loading): Steps<void> {
+  const { k, mod, module, t } = load;
+  t.step('init');
+  const init = k.read('module.init', mod);
+  const result = init === 0 ? 0 : yield* callInit(load, init);
+  if (result < 0) refuseInit(load, -result);
+  if (result > 0) reportPositive(load, result);
+  // From here on nothing fails any more: the load is done.
+  module.release = t.commit();
+  k.write('module.state', mod, ModuleState.LIVE);
+  yield* notifyModule(k, module, ModuleState.LIVE);
+  k.write('module.refcnt.counter', mod, k.read('module.refcnt.counter', mod) - 1);
+  freeInit(load);
+}
+
+function* callInit({ k, judge }: Loading, init: number): Steps<number> {
+  const name = k.describe(init).split('+')[0];
+  const blocked = commandLineOption(judge.commandLine, 'initcall_blacklist')?.split(',') ?? [];
+  if (blocked.includes(name)) return -Errno.EPERM;
+  return yield* k.callInt(init);
+}
+
+function refuseInit({ judge, module }: Loading, errno: number): never {
+  const known = Object.entries(Errno).find(([, value]) => value === errno)?.[0];
+  const why = `The init function of ${module.name} returned ${known ? `-${known}` : -errno}: it did not want to start.`;
+  judge.refuse(
+    'init',
+    errno,
+    why,
+    'Its own messages in the log may say why; a device it needs may be missing.',
+  );
+}
+
+function reportPositive({ k, judge, module }: Loading, result: number): void {
+  const what = `'${module.name}'->init suspiciously returned ${result}, it should follow 0/-E convention`;
+  judge.say(Level.WARNING, `do_init_module: ${what}\ndo_init_module: loading module anyway...`);
+  k.printk(
+    Level.WARNING,
+    ['Call Trace:', ' <TASK>', ...callTrace(k).map((line) => ` ${line}`), ' </TASK>'].join('\n'),
+  );
+}
+
+/** What is only needed while starting goes: init code and data, their exception entries, the full symbol table. */
+function freeInit(load: Loading): void {
+  const { k, mod, module, layout } = load;
+  for (const segment of module.image.segments) {
+    if (!segment.name.endsWith(Segments.RO_AFTER_INIT)) continue;
+    segment.perm = Perm.R;
+    k.memory.protect(segment.base, segment.pages, Perm.R);
+  }
+  trimExceptionTable(load);
+  if (k.types.has('module.core_kallsyms'))
+    k.write('module.kallsyms', mod, mod + k.offset('module.core_kallsyms'));
+  for (const area of module.areas.filter(({ init }) => init)) {
+    if (area.pages === 0) continue;
+    removeJumpLabels(k, module, area);
+    for (const { base, remove } of load.forget) if (base === area.base) remove();
+    k.unmapPages(k.moduleArea, area.base, area.pages);
+  }
+  module.areas = module.areas.filter(({ init }) => !init);
+  const { segments, sections } = module.image;
+  segments.splice(0, segments.length, ...segments.filter((segment) => !segment.name.startsWith('init')));
+  for (const [index, section] of sections)
+    if (section.segment.name.startsWith('init')) sections.delete(index);
+  if (!layout.classic) return;
+  for (const field of ['base', 'size', 'text_size', 'ro_size', 'ro_after_init_size']) {
+    if (k.types.has(`module.init_layout.${field}`)) k.write(`module.init_layout.${field}`, mod, 0);
+  }
+}
+
+/** trim_init_extable: entries of init code stand at one end of the sorted table. */
+function trimExceptionTable({ k, mod, module }: Loading): void {
+  let table = k.read('module.extable', mod);
+  let count = k.read('module.num_exentries', mod);
+  const init = module.areas.filter((area) => area.init);
+  const inInit = (entry: number) => {
+    const at = entry + k.memory.i32(entry);
+    return init.some(({ base, bytes }) => at >= base && at < base + bytes);
+  };
+  while (count > 0 && inInit(table)) {
+    table += 12;
+    count--;
+  }
+  while (count > 0 && inInit(table + (count - 1) * 12)) count--;
+  k.write('module.extable', mod, table);
+  k.write('module.num_exentries', mod, count);
+}
