@@ -36,6 +36,8 @@ export const Reg = {
   /** Reserved for the builder. */
   S0: 20,
   S1: 21,
+  S2: 22,
+  S3: 23,
   /** Temporaries a decoder may use inside one instruction. */
   T0: 24,
   T1: 25,
@@ -215,6 +217,8 @@ export const Helper = {
   CRC32: 64,
   FNINIT: 65,
   SERIALIZE: 66,
+  /** imm 0 verr, 1 verw; a = register with the selector. Only ZF changes. */
+  VERIFY: 67,
 } as const;
 export type HelperId = (typeof Helper)[keyof typeof Helper];
 

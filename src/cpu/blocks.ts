@@ -1,0 +1,300 @@
+/** The cache of translated blocks: where they are, how they are linked, when they go. */
+import { type Address, PAGE_SIZE } from '../memory/address.ts';
+import { GuestFault } from '../memory/fault.ts';
+import { CODE_BASE, LOOKUP_BASE, LOOKUP_ENTRIES, LOOKUP_ENTRY_SHIFT } from '../memory/layout.ts';
+import type { GuestMemory } from '../memory/space.ts';
+import { IrBuilder } from './builder.ts';
+import { setInt64 } from './emit.ts';
+import type { Translator } from './ir.ts';
+import { opcode } from './ops/table.ts';
+import { OP, OP_BYTES } from './state.ts';
+
+export interface Block {
+  readonly pc: Address;
+  /** Offset of the first operation, and of the first byte after the block's operations and stubs. */
+  readonly start: number;
+  readonly end: number;
+  /** Guest bytes; 0 for a host entry. */
+  readonly length: number;
+}
+
+/** A block goes on past branches that are not taken; longer ones would be copied too often. */
+const MAX_INSTRUCTIONS = 48;
+/** Room for the longest block and its stubs. */
+const BLOCK_ROOM = MAX_INSTRUCTIONS * 16 * OP_BYTES;
+const STEP_ROOM = 256 * OP_BYTES;
+/** No block begins there in practice; if one does, the stub that empty entries name finds it. */
+const EMPTY_PC = 1;
+
+const STUB = opcode('stub');
+const FORWARD = opcode('forward');
+const HOST = opcode('host');
+
+export class BlockCache {
+  /** Rises whenever everything is dropped: offsets from before mean nothing then. */
+  generation = 0;
+  /** Blocks translated since the start. */
+  translated = 0;
+  readonly #memory: GuestMemory;
+  readonly #translator: Translator;
+  readonly #builder: IrBuilder;
+  readonly #data: DataView;
+  readonly #end: number;
+  readonly #hosts = new Map<Address, number>();
+  readonly #blocks = new Map<Address, Block>();
+  readonly #byFrame = new Map<number, Set<Block>>();
+  /** In the order of their offsets. */
+  readonly #ordered: Block[] = [];
+  #step: Block | undefined;
+  #at = 0;
+  #fetchPage = Number.NaN;
+  #fetchHost = 0;
+  readonly #bytes: Uint8Array;
+
+  constructor(memory: GuestMemory, translator: Translator) {
+    this.#memory = memory;
+    this.#translator = translator;
+    this.#builder = new IrBuilder(memory.wasm.buffer);
+    this.#data = new DataView(memory.wasm.buffer);
+    this.#bytes = new Uint8Array(memory.wasm.buffer);
+    this.#end = CODE_BASE + memory.codeBytes - STEP_ROOM;
+    this.flush();
+  }
+
+  /** The block at `pc`, translated now if need be. @throws GuestFault when its first bytes cannot be fetched */
+  get(pc: Address): Block {
+    return this.#blocks.get(pc) ?? this.#translate(pc);
+  }
+
+  /** A block of one instruction that links to nothing; good until the next call. */
+  single(pc: Address): Block {
+    const limits = { instructions: 1, end: this.#end + STEP_ROOM, stopsAt: () => false };
+    this.#step = this.#build(pc, this.#end, limits, false);
+    return this.#step;
+  }
+
+  /** The block whose operations hold `op`. */
+  find(op: number): Block {
+    if (op >= this.#end && this.#step !== undefined) return this.#step;
+    let low = 0;
+    let high = this.#ordered.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.#ordered[middle].start <= op) low = middle;
+      else high = middle - 1;
+    }
+    return this.#ordered[low];
+  }
+
+  /** Guest address that execution has reached when the next operation is `op`, the first of a block or a stub. */
+  pcOf(op: number): Address {
+    for (;;) {
+      const code = this.#data.getUint16(op, true);
+      if (code === STUB) return this.#imm(op);
+      if (code !== FORWARD) return this.find(op).pc;
+      op = this.#data.getUint32(op + OP.TARGET, true);
+    }
+  }
+
+  /** Resolves the stub at `op`. @returns offset of the operation to go on with */
+  link(op: number): number {
+    const pc = this.#imm(op);
+    const from = this.#data.getUint32(op + OP.TARGET, true);
+    const { generation } = this;
+    const { start } = this.get(pc);
+    if (generation === this.generation && op < this.#end) {
+      if (from !== 0) this.#data.setUint32(from + OP.TARGET, start, true);
+      else {
+        this.#data.setUint16(op, FORWARD, true);
+        this.#data.setUint16(op + OP.COUNT, 0, true);
+        this.#data.setUint32(op + OP.TARGET, start, true);
+      }
+    }
+    return start;
+  }
+
+  /** Enters a block into the lookup cache. */
+  remember(block: Block): void {
+    const at = this.#lookup(block.pc);
+    setInt64(this.#data, at, block.pc);
+    this.#data.setUint32(at + 8, block.start, true);
+  }
+
+  hostAt(pc: Address): number | undefined {
+    return this.#hosts.get(pc);
+  }
+
+  addHost(pc: Address, id: number): void {
+    this.#hosts.set(pc, id);
+    this.#dropAround(pc);
+  }
+
+  removeHost(pc: Address): void {
+    if (this.#hosts.delete(pc)) this.#dropAround(pc);
+  }
+
+  /** Drops everything. Not while operations run. */
+  flush(): void {
+    for (const pfn of this.#byFrame.keys()) this.#memory.unmarkCode(pfn);
+    this.#blocks.clear();
+    this.#byFrame.clear();
+    this.#ordered.length = 0;
+    this.generation++;
+    this.#fetchPage = Number.NaN;
+    this.#at = CODE_BASE + OP_BYTES;
+    this.#writeStub(CODE_BASE, EMPTY_PC, 0);
+    for (let i = 0; i < LOOKUP_ENTRIES; i++) {
+      const at = LOOKUP_BASE + (i << LOOKUP_ENTRY_SHIFT);
+      setInt64(this.#data, at, EMPTY_PC);
+      this.#data.setUint32(at + 8, CODE_BASE, true);
+    }
+  }
+
+  /**
+   * Bytes of a frame change: drops the blocks made from them. `running` is the operation that is being
+   * executed, or 0: when its own block goes, execution leaves it after the current instruction.
+   */
+  changed(pfn: number, offset: number, length: number, running: number): void {
+    this.#fetchPage = Number.NaN;
+    const blocks = this.#byFrame.get(pfn);
+    if (blocks === undefined) return;
+    for (const block of [...blocks]) {
+      // The part of the block in this frame: from its start, or from the top of the page it runs into.
+      const first = this.#memory.pfnOf(block.pc) === pfn ? block.pc & 4095 : 0;
+      const runsOver = (block.pc & 4095) + block.length > PAGE_SIZE;
+      const last = runsOver ? PAGE_SIZE : first + block.length;
+      if (offset < last && offset + length > first) {
+        if (running >= block.start && running < block.end) this.#leaveAfter(running, block);
+        this.#drop(block);
+      }
+    }
+    if (blocks.size === 0) {
+      this.#byFrame.delete(pfn);
+      this.#memory.unmarkCode(pfn);
+    }
+  }
+
+  #translate(pc: Address): Block {
+    if (this.#at + BLOCK_ROOM > this.#end) this.flush();
+    const host = this.#hosts.get(pc);
+    const block = host === undefined ? this.#guestBlock(pc) : this.#hostBlock(pc, host);
+    this.#at = block.end;
+    this.#blocks.set(pc, block);
+    this.#ordered.push(block);
+    this.translated++;
+    return block;
+  }
+
+  #hostBlock(pc: Address, id: number): Block {
+    const at = this.#at;
+    this.#writeStub(at, id, 0);
+    this.#data.setUint16(at, HOST, true);
+    return { pc, start: at, end: at + OP_BYTES, length: 0 };
+  }
+
+  #guestBlock(pc: Address): Block {
+    const limits = {
+      instructions: MAX_INSTRUCTIONS,
+      end: this.#at + BLOCK_ROOM,
+      stopsAt: (at: Address) => this.#hosts.has(at),
+    };
+    const block = this.#build(pc, this.#at, limits, true);
+    for (const at of [pc, pc + Math.max(block.length - 1, 0)]) {
+      const pfn = this.#memory.pfnOf(at);
+      if (pfn === undefined) continue;
+      let blocks = this.#byFrame.get(pfn);
+      if (blocks === undefined) {
+        blocks = new Set();
+        this.#byFrame.set(pfn, blocks);
+        this.#memory.markCode(pfn);
+      }
+      blocks.add(block);
+    }
+    return block;
+  }
+
+  #build(
+    pc: Address,
+    at: number,
+    limits: { instructions: number; end: number; stopsAt: (pc: Address) => boolean },
+    linked: boolean,
+  ): Block {
+    const builder = this.#builder;
+    builder.start(pc, at, limits);
+    try {
+      this.#translator.translate(this.#fetch, pc, builder);
+      if (!builder.ended) builder.fallThrough();
+    } catch (error) {
+      // What could not be fetched faults when execution gets there.
+      if (!(error instanceof GuestFault) || builder.instructions === 0) throw error;
+      builder.fallThrough();
+    }
+    let end = builder.emit.at;
+    for (const exit of builder.emit.exits) {
+      const target = linked ? (exit.pc === pc ? at : this.#blocks.get(exit.pc)?.start) : undefined;
+      if (target === undefined) this.#writeStub(end, exit.pc, exit.op);
+      builder.emit.setTarget(exit.op, target ?? end);
+      if (target === undefined) end += OP_BYTES;
+    }
+    return { pc, start: at, end, length: builder.next - pc };
+  }
+
+  readonly #fetch = (va: Address): number => {
+    const off = va - this.#fetchPage;
+    if (off >= 0 && off < PAGE_SIZE) return this.#bytes[this.#fetchHost + off];
+    const host = this.#memory.cpuAccess(va, 1, 'execute');
+    this.#fetchPage = va - (va & 4095);
+    this.#fetchHost = host - (va & 4095);
+    return this.#bytes[host];
+  };
+
+  #writeStub(at: number, pc: number, from: number): void {
+    const data = this.#data;
+    this.#bytes.fill(0, at, at + OP_BYTES);
+    data.setUint16(at, STUB, true);
+    setInt64(data, at + OP.IMM, pc);
+    data.setUint32(at + OP.TARGET, from, true);
+  }
+
+  #imm(op: number): number {
+    return this.#data.getInt32(op + OP.IMM + 4, true) * 4294967296 + this.#data.getUint32(op + OP.IMM, true);
+  }
+
+  #lookup(pc: Address): number {
+    const hash = (pc ^ ((pc | 0) >>> 12)) & (LOOKUP_ENTRIES - 1);
+    return LOOKUP_BASE + (hash << LOOKUP_ENTRY_SHIFT);
+  }
+
+  /** Whatever leads to the block finds a stub at its start, and from there the new translation. */
+  #drop(block: Block): void {
+    this.#blocks.delete(block.pc);
+    this.#writeStub(block.start, block.pc, 0);
+    const at = this.#lookup(block.pc);
+    if (this.#data.getUint32(at + 8, true) === block.start) {
+      setInt64(this.#data, at, EMPTY_PC);
+      this.#data.setUint32(at + 8, CODE_BASE, true);
+    }
+    for (const blocks of this.#byFrame.values()) blocks.delete(block);
+  }
+
+  /** Makes the instruction after that of `op` a way out to a fresh translation. */
+  #leaveAfter(op: number, block: Block): void {
+    const data = this.#data;
+    const offset = data.getUint16(op + OP.PC, true);
+    let next = op + OP_BYTES;
+    while (next < block.end && data.getUint16(next + OP.PC, true) === offset) next += OP_BYTES;
+    if (next >= block.end || data.getUint16(next, true) === STUB) return;
+    if (this.#at + OP_BYTES > this.#end) return;
+    const stub = this.#at;
+    this.#at += OP_BYTES;
+    this.#writeStub(stub, block.pc + data.getUint16(next + OP.PC, true), 0);
+    data.setUint16(next, opcode('goto'), true);
+    data.setUint32(next + OP.TARGET, stub, true);
+  }
+
+  #dropAround(pc: Address): void {
+    for (const block of [...this.#blocks.values()]) {
+      if (block.pc === pc || (pc > block.pc && pc < block.pc + block.length)) this.#drop(block);
+    }
+  }
+}

@@ -1,0 +1,255 @@
+/**
+ * What the meaning of an operation is written with. A subclass says where operands come from (the
+ * interpreter: from the operation word in memory) and how control goes on; the rest is common.
+ */
+import {
+  BOUNCE,
+  TLB_ADDEND,
+  TLB_BASE,
+  TLB_ENTRIES,
+  TLB_ENTRY_SHIFT,
+  TLB_READ,
+  TLB_WRITE,
+} from '../memory/layout.ts';
+import type { Size } from './ir.ts';
+import { CAUSE, FLAG_A, FLAG_B, FLAG_KIND, FlagKind } from './state.ts';
+import { type Code, call, i32, i64, iff, type Local, seq } from './wasm/encoder.ts';
+
+/** The register fields of an operation. */
+export type Field = 'd' | 'a' | 'b' | 'x';
+
+/** How an operation finds its memory operand. */
+export type Form =
+  /** base a + 64-bit displacement */
+  | 'b'
+  /** base a + (index x << scale) + 64-bit displacement */
+  | 'x'
+  /** base a + 32-bit displacement; the other half of the payload is an immediate */
+  | 'i';
+
+/** Functions of the module that operations call. */
+export interface Calls {
+  /** (va: i64, size | write << 8, ip) -> linear offset, or 0 after a fault */
+  readonly miss: number;
+  /** (va: i64, value: i64, size, ip) -> 0, or 1 after a fault */
+  readonly slowStore: number;
+  /** (va: i64, size) writes the bounce buffer back */
+  readonly commit: number;
+  /** (ip) -> 0 to go on, or a Leave code */
+  readonly helper: number;
+  /** () -> arithmetic flags */
+  readonly flags: number;
+  /** () -> CF */
+  readonly carry: number;
+  /** (condition) -> 0 or 1 */
+  readonly cond: number;
+  /** (a, b) -> high half of the unsigned product */
+  readonly mulhu: number;
+}
+
+export interface Scratch {
+  readonly va: Local;
+  readonly x: Local;
+  readonly y: Local;
+  readonly z: Local;
+  readonly entry: Local;
+  readonly host: Local;
+  readonly n: Local;
+  readonly m: Local;
+  readonly k: Local;
+}
+
+export const zero = i32.const(0);
+
+/** The instructions for values of an operand size: i64 for 8 bytes, i32 (zero-extended) for less. */
+export const numeric = (size: Size): typeof i32 | typeof i64 => (size === 8 ? i64 : i32);
+export const bitsOf = (size: Size): number => size * 8;
+export const log2 = (size: Size): number => [1, 2, 4, 8].indexOf(size);
+
+/** To i64, zero-extended. */
+export const widen = (size: Size, value: Code): Code => (size === 8 ? value : i64.extendU(value));
+/** From i64 to the type of the size. */
+export const narrow = (size: Size, value: Code): Code => (size === 8 ? value : i32.wrap(value));
+/** To i64 with the operand's sign in bit 63. */
+export const top = (size: Size, value: Code): Code =>
+  size === 8 ? value : i64.shl(i64.extendU(value), i64.const(64 - bitsOf(size)));
+/** To i64, sign-extended from the size. */
+export function signExtend(size: Size, value: Code): Code {
+  if (size === 8) return value;
+  if (size === 4) return i64.extendS(value);
+  return i64.extendS(size === 2 ? i32.extend16(value) : i32.extend8(value));
+}
+
+export abstract class Gen {
+  constructor(
+    readonly calls: Calls,
+    readonly t: Scratch,
+  ) {}
+
+  /** A register operand: i64 for size 8, else i32, zero-extended. */
+  abstract reg(field: Field, size: Size): Code;
+  /** A write of 4 bytes clears the upper half; one of 1 or 2 leaves the rest. */
+  abstract setReg(field: Field, size: Size, value: Code): Code;
+  /** A fixed register. */
+  abstract fixed(register: number, size: Size): Code;
+  abstract setFixed(register: number, size: Size, value: Code): Code;
+  /** Linear offset of the register file byte named by a field: for vector registers. */
+  abstract fieldByte(field: Field): Code;
+  abstract imm64(): Code;
+  abstract imm32(): Code;
+  abstract scale(): Code;
+  abstract aux(): Code;
+  /** Offset of this operation, for slow paths. */
+  abstract here(): Code;
+  /** Retires and goes to the operation's target; `own`: instructions that this operation itself completes. */
+  abstract jump(own: number): Code;
+  /** Retires and goes to a guest address that is in a local; never falls through. */
+  abstract indirect(target: Local, own: number): Code;
+  /** Reports a fault of this instruction; state must still be that before it. */
+  abstract fault(): Code;
+  abstract faultIf(condition: Code): Code;
+  abstract leave(code: number): Code;
+  /** Stores what a call out needs to know. */
+  abstract syncLeft(): Code;
+  /** Takes what a call out has changed. */
+  abstract reloadLeft(): Code;
+
+  immediate(size: Size): Code {
+    return size === 8 ? i64.extendS(this.imm32()) : this.imm32();
+  }
+
+  /** Two temporaries of the type of a size. */
+  temps(size: Size): readonly [Local, Local, Local] {
+    const { x, y, z, n, m, k } = this.t;
+    return size === 8 ? [x, y, z] : [n, m, k];
+  }
+
+  // ---- memory ----
+
+  address(form: Form): Code {
+    const base = this.reg('a', 8);
+    if (form === 'i') return i64.add(base, i64.load32s(this.here(), 8));
+    const near = i64.add(base, this.imm64());
+    if (form === 'b') return near;
+    return i64.add(near, i64.shl(this.reg('x', 8), i64.extendU(this.scale())));
+  }
+
+  /** Sets `host` to the linear offset of the address in `va`, or faults. */
+  reach(size: number, write: boolean): Code {
+    const { va, entry, host } = this.t;
+    const what = i32.const(size | (write ? 0x100 : 0));
+    return seq(
+      entry.set(this.#entry()),
+      iff(
+        this.#hit(size, write ? TLB_WRITE : TLB_READ),
+        host.set(this.#translated()),
+        seq(host.set(call(this.calls.miss, va.get, what, this.here())), this.faultIf(i32.eqz(host.get))),
+      ),
+    );
+  }
+
+  /** Leaves the value, zero-extended (i64 for size 8, else i32). */
+  load(size: Size, address: Code): Code {
+    return seq(this.t.va.set(address), this.reach(size, false), loadHost(size, this.t.host.get));
+  }
+
+  /** `value` is emitted twice: it must be cheap and free of effects. */
+  store(size: Size, address: Code, value: Code): Code {
+    const { va, entry } = this.t;
+    return seq(
+      va.set(address),
+      entry.set(this.#entry()),
+      iff(
+        this.#hit(size, TLB_WRITE),
+        storeHost(size, this.#translated(), value),
+        this.faultIf(call(this.calls.slowStore, va.get, widen(size, value), i32.const(size), this.here())),
+      ),
+    );
+  }
+
+  /** Reads, changes and writes one operand. `change` gets the old value and must leave the new one. */
+  modify(size: Size, address: Code, change: (old: Code) => Code): Code {
+    const { va, host } = this.t;
+    return seq(
+      va.set(address),
+      this.reach(size, true),
+      storeHost(size, host.get, change(loadHost(size, host.get))),
+      this.committed(size),
+    );
+  }
+
+  /** After a write through `host`. */
+  committed(size: number): Code {
+    const { va, host } = this.t;
+    return iff(i32.eq(host.get, i32.const(BOUNCE)), call(this.calls.commit, va.get, i32.const(size)));
+  }
+
+  #entry(): Code {
+    return i32.and(
+      i32.wrap(i64.shrU(this.t.va.get, i64.const(12 - TLB_ENTRY_SHIFT))),
+      i32.const((TLB_ENTRIES - 1) << TLB_ENTRY_SHIFT),
+    );
+  }
+
+  /** The tag is compared with the page of the last byte: an access that crosses a page misses. */
+  #hit(size: number, tag: number): Code {
+    const { va, entry } = this.t;
+    const last = size === 1 ? va.get : i64.add(va.get, i64.const(size - 1));
+    return i64.eq(i64.load(entry.get, TLB_BASE + tag), i64.and(last, i64.const(-4096)));
+  }
+
+  #translated(): Code {
+    return i32.add(i32.wrap(this.t.va.get), i32.load(this.t.entry.get, TLB_BASE + TLB_ADDEND));
+  }
+
+  // ---- flags ----
+
+  /** a and b as {@link top} makes them; leave out what the kind does not use. */
+  setFlags(kind: number, size: Size, a: Code | undefined, b?: Code): Code {
+    return this.setFlagsKind(i32.const(kind | (log2(size) << 4)), a, b);
+  }
+
+  setFlagsKind(kind: Code, a: Code | undefined, b?: Code): Code {
+    return seq(
+      i32.store(zero, kind, FLAG_KIND),
+      a === undefined ? [] : i64.store(zero, a, FLAG_A),
+      b === undefined ? [] : i64.store(zero, b, FLAG_B),
+    );
+  }
+
+  /** i64 result flags with CF, AF and OF given as an i32 of flag bits. */
+  setResultFlags(size: Size, result: Code, bits: Code): Code {
+    return this.setFlags(FlagKind.RESULT, size, result, i64.extendU(bits));
+  }
+
+  /** All arithmetic flags given as an i32. */
+  setRawFlags(bits: Code): Code {
+    return this.setFlags(FlagKind.RAW, 1, undefined, i64.extendU(bits));
+  }
+
+  flags(): Code {
+    return call(this.calls.flags);
+  }
+
+  carry(): Code {
+    return call(this.calls.carry);
+  }
+
+  // ---- faults ----
+
+  faultFor(cause: number): Code {
+    return seq(i32.store(zero, i32.const(cause), CAUSE), this.fault());
+  }
+}
+
+export function loadHost(size: Size, host: Code): Code {
+  if (size === 8) return i64.load(host);
+  if (size === 4) return i32.load(host);
+  return size === 2 ? i32.load16u(host) : i32.load8u(host);
+}
+
+export function storeHost(size: Size, host: Code, value: Code): Code {
+  if (size === 8) return i64.store(host, value);
+  if (size === 4) return i32.store(host, value);
+  return size === 2 ? i32.store16(host, value) : i32.store8(host, value);
+}

@@ -1,0 +1,51 @@
+import type { Address } from '../memory/address.ts';
+import type { GuestMemory } from '../memory/space.ts';
+import type { CpuMachine } from './machine.ts';
+
+/** What the instructions done in TypeScript see of the processor. */
+export interface HelperHost {
+  readonly memory: GuestMemory;
+  readonly machine: CpuMachine;
+  readonly segments: Uint16Array;
+  readonly retired: number;
+  mxcsr: number;
+  rip: Address;
+  rflags: number;
+  cpl: number;
+  gpr(n: number): number;
+  setGpr(n: number, value: number): void;
+  gprBig(n: number): bigint;
+  setGprBig(n: number, value: bigint): void;
+  xmm(n: number): Uint8Array;
+  condition(condition: number): boolean;
+  /** An exception of the current instruction; returned by the helper. */
+  raise(vector: number, errorCode?: number): number;
+  /** Leaves the interpreter with an exit, or to go on at rip; returned by the helper. */
+  leaveWith(exit: number | undefined, own?: number): number;
+  setVector(vector: number): void;
+  instructionAt(ip: number): Address;
+}
+
+/** The fields of the operation that called, and memory as it sees it. */
+export interface HelperCall {
+  readonly host: HelperHost;
+  /** Offset of the operation. */
+  readonly ip: number;
+  readonly id: number;
+  /** Field d: an operand size for most. */
+  readonly size: number;
+  /** Register numbers. */
+  readonly a: number;
+  readonly b: number;
+  readonly imm: number;
+  readonly scale: number;
+  /** Field d names bits 8..15 of its register. */
+  readonly highByte: boolean;
+  /** Address of the next instruction. */
+  readonly next: Address;
+}
+
+/** Gives what {@link HelperHost.raise} or {@link HelperHost.leaveWith} gave; anything but a number: go on. */
+export type HelperFunction = (call: HelperCall) => unknown;
+
+export const Vector = { DE: 0, UD: 6, GP: 13 } as const;

@@ -1,0 +1,262 @@
+/** One WebAssembly module: a loop around a switch over the flat operations in linear memory. */
+import { LOOKUP_BASE, LOOKUP_ENTRIES, LOOKUP_ENTRY_SHIFT } from '../memory/layout.ts';
+import { flagFunctions, mulhuFunction } from './functions.ts';
+import { type Calls, type Field, Gen, type Scratch, zero } from './gen.ts';
+import type { Size } from './ir.ts';
+import { storeRip } from './ops/branch.ts';
+import { operations } from './ops/table.ts';
+import { EXIT_IP, LEFT, Leave, MISS_VA, MISS_VALUE, OP, OP_BYTES, REGISTERS, XMM } from './state.ts';
+import {
+  block,
+  br,
+  brIf,
+  brTable,
+  type Code,
+  call,
+  i32,
+  i64,
+  iff,
+  type Label,
+  type Local,
+  label,
+  local,
+  loop,
+  ModuleBuilder,
+  seq,
+} from './wasm/encoder.ts';
+
+const FIELD = { d: OP.D, a: OP.A, b: OP.B, x: OP.X } as const;
+
+interface Labels {
+  readonly next: Label;
+  readonly budget: Label;
+  readonly fault: Label;
+  readonly leave: Label;
+}
+
+/** Operands come from the operation that `ip` points at. */
+class InterpreterGen extends Gen {
+  constructor(
+    calls: Calls,
+    t: Scratch,
+    readonly ip: Local,
+    readonly left: Local,
+    readonly code: Local,
+    readonly at: Labels,
+  ) {
+    super(calls, t);
+  }
+
+  reg(field: Field, size: Size): Code {
+    return loadRegister(size, this.#operand(field), REGISTERS);
+  }
+
+  setReg(field: Field, size: Size, value: Code): Code {
+    return storeRegister(size, this.#operand(field), value, REGISTERS);
+  }
+
+  fixed(register: number, size: Size): Code {
+    return loadRegister(size, zero, REGISTERS + register * 8);
+  }
+
+  setFixed(register: number, size: Size, value: Code): Code {
+    return storeRegister(size, zero, value, REGISTERS + register * 8);
+  }
+
+  fieldByte(field: Field): Code {
+    return i32.add(i32.shl(this.#operand(field), i32.const(4)), i32.const(XMM));
+  }
+
+  imm64(): Code {
+    return i64.load(this.ip.get, OP.IMM);
+  }
+
+  imm32(): Code {
+    return i32.load(this.ip.get, OP.IMM32);
+  }
+
+  scale(): Code {
+    return i32.load8u(this.ip.get, OP.SCALE);
+  }
+
+  aux(): Code {
+    return i32.load8u(this.ip.get, OP.AUX);
+  }
+
+  here(): Code {
+    return this.ip.get;
+  }
+
+  jump(own: number): Code {
+    return seq(
+      this.#retire(own),
+      this.ip.set(i32.load(this.ip.get, OP.TARGET)),
+      brIf(this.at.next, i32.gtS(this.left.get, zero)),
+      br(this.at.budget),
+    );
+  }
+
+  indirect(target: Local, own: number): Code {
+    const { entry } = this.t;
+    const low = i32.wrap(target.get);
+    const hash = i32.and(i32.xor(low, i32.shrU(low, i32.const(12))), i32.const(LOOKUP_ENTRIES - 1));
+    return seq(
+      this.#retire(own),
+      entry.set(i32.shl(hash, i32.const(LOOKUP_ENTRY_SHIFT))),
+      iff(
+        i64.eq(i64.load(entry.get, LOOKUP_BASE), target.get),
+        seq(
+          this.ip.set(i32.load(entry.get, LOOKUP_BASE + 8)),
+          brIf(this.at.next, i32.gtS(this.left.get, zero)),
+          br(this.at.budget),
+        ),
+      ),
+      storeRip(target.get),
+      this.leave(Leave.MISS),
+    );
+  }
+
+  fault(): Code {
+    return br(this.at.fault);
+  }
+
+  faultIf(condition: Code): Code {
+    return brIf(this.at.fault, condition);
+  }
+
+  leave(code: number): Code {
+    return seq(this.code.set(i32.const(code)), br(this.at.leave));
+  }
+
+  syncLeft(): Code {
+    return i32.store(zero, this.left.get, LEFT);
+  }
+
+  reloadLeft(): Code {
+    return this.left.set(i32.load(zero, LEFT));
+  }
+
+  #operand(field: Field): Code {
+    return i32.load8u(this.ip.get, FIELD[field]);
+  }
+
+  #retire(own: number): Code {
+    const count = i32.load16u(this.ip.get, OP.COUNT);
+    return this.left.set(i32.sub(this.left.get, own === 0 ? count : i32.add(count, i32.const(own))));
+  }
+}
+
+function loadRegister(size: Size, address: Code, offset: number): Code {
+  if (size === 8) return i64.load(address, offset);
+  if (size === 4) return i32.load(address, offset);
+  return size === 2 ? i32.load16u(address, offset) : i32.load8u(address, offset);
+}
+
+function storeRegister(size: Size, address: Code, value: Code, offset: number): Code {
+  if (size === 8) return i64.store(address, value, offset);
+  if (size === 4) return i64.store(address, i64.extendU(value), offset);
+  return size === 2 ? i32.store16(address, value, offset) : i32.store8(address, value, offset);
+}
+
+/** Everything a run needs from outside. */
+export interface InterpreterImports {
+  /** Address in MISS_VA. @returns the linear offset, 0 after a fault */
+  miss(what: number, ip: number): number;
+  /** Address in MISS_VA, value in MISS_VALUE. @returns 0, or 1 after a fault */
+  store(size: number, ip: number): number;
+  /** Writes the bounce buffer to the address in MISS_VA. */
+  commit(size: number): void;
+  /** @returns 0 to go on, else a Leave code */
+  helper(ip: number): number;
+}
+
+export interface InterpreterExports {
+  /** Runs from the operation at `ip` until about `left` instructions have retired. @returns a Leave code */
+  run(ip: number, left: number): number;
+  /** The arithmetic flags as bits of the flags register. */
+  flags(): number;
+  cond(condition: number): number;
+}
+
+/** The same for every kernel: compile once, instantiate for each. */
+export function interpreterModule(): Uint8Array<ArrayBuffer> {
+  const builder = new ModuleBuilder({ min: 1, max: 65536 });
+  const none = { params: [], results: [] } as const;
+  const missImport = builder.importFunction('miss', { params: ['i32', 'i32'], results: ['i32'] });
+  const storeImport = builder.importFunction('store', { params: ['i32', 'i32'], results: ['i32'] });
+  const commitImport = builder.importFunction('commit', { params: ['i32'], results: [] });
+  const helper = builder.importFunction('helper', { params: ['i32'], results: ['i32'] });
+  const [p0, p1, p2, p3] = [local(0), local(1), local(2), local(3)];
+  const miss = builder.addFunction({
+    params: ['i64', 'i32', 'i32'],
+    results: ['i32'],
+    locals: [],
+    body: seq(i64.store(zero, p0.get, MISS_VA), call(missImport, p1.get, p2.get)),
+  });
+  const slowStore = builder.addFunction({
+    params: ['i64', 'i64', 'i32', 'i32'],
+    results: ['i32'],
+    locals: [],
+    body: seq(
+      i64.store(zero, p0.get, MISS_VA),
+      i64.store(zero, p1.get, MISS_VALUE),
+      call(storeImport, p2.get, p3.get),
+    ),
+  });
+  const commit = builder.addFunction({
+    ...none,
+    params: ['i64', 'i32'],
+    locals: [],
+    body: seq(i64.store(zero, p0.get, MISS_VA), call(commitImport, p1.get)),
+  });
+  const { flags, carry, cond } = flagFunctions(builder);
+  const mulhu = mulhuFunction(builder);
+  const calls: Calls = { miss, slowStore, commit, helper, flags, carry, cond, mulhu };
+  builder.addFunction({
+    params: ['i32', 'i32'],
+    results: ['i32'],
+    locals: ['i64', 'i64', 'i64', 'i64', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
+    body: runBody(calls),
+    exportAs: 'run',
+  });
+  return builder.finish();
+}
+
+function runBody(calls: Calls): Code {
+  const [ip, left, va, x, y, z, entry, host, n, m, k, code] = Array.from({ length: 12 }, (_, i) => local(i));
+  const at: Labels = {
+    next: label('next'),
+    budget: label('budget'),
+    fault: label('fault'),
+    leave: label('leave'),
+  };
+  const g = new InterpreterGen(calls, { va, x, y, z, entry, host, n, m, k }, ip, left, code, at);
+  const advance = seq(ip.set(i32.add(ip.get, i32.const(OP_BYTES))), br(at.next));
+  const labels = operations.map((definition) => label(definition.name));
+  let cases = brTable(labels, at.fault, i32.load16u(ip.get, OP.CODE));
+  const parts: Code[] = [];
+  operations.forEach((definition, index) => {
+    parts.push([0x02, 0x40, { open: labels[operations.length - 1 - index] }]);
+    void definition;
+  });
+  cases = [...parts.flat(), ...cases];
+  const tail: Code[] = operations.map((definition) =>
+    seq([0x0b, { close: true }], definition.emit(g), definition.ends ? [] : advance),
+  );
+  cases = seq(cases, ...tail);
+  return seq(
+    block(
+      at.leave,
+      seq(
+        block(
+          at.budget,
+          seq(block(at.fault, loop(at.next, cases)), code.set(i32.const(Leave.FAULT)), br(at.leave)),
+        ),
+        code.set(i32.const(Leave.BUDGET)),
+      ),
+    ),
+    i32.store(zero, ip.get, EXIT_IP),
+    i32.store(zero, left.get, LEFT),
+    code.get,
+  );
+}

@@ -1,0 +1,198 @@
+/** Conditions and everything that uses them; jumps, calls, returns; the operations that leave. */
+import { type Gen, loadHost, top } from '../gen.ts';
+import { Cond, Reg, type Size } from '../ir.ts';
+import { FaultCause, FLAG_A, FLAG_B, FlagKind, Leave, RIP } from '../state.ts';
+import { type Code, call, i32, i64, iff, select, seq } from '../wasm/encoder.ts';
+import { each, ending, type OpDefinition, op } from './define.ts';
+
+const a = i64.load(i32.const(0), FLAG_A);
+const b = i64.load(i32.const(0), FLAG_B);
+const none = i64.const(0);
+
+/** Conditions after a comparison of x with y, both as `top` makes them. */
+export const COMPARED: readonly (readonly [number, (x: Code, y: Code) => Code])[] = [
+  [Cond.B, i64.ltU],
+  [Cond.AE, i64.geU],
+  [Cond.E, i64.eq],
+  [Cond.NE, i64.ne],
+  [Cond.BE, i64.leU],
+  [Cond.A, i64.gtU],
+  [Cond.S, (x, y) => i64.ltS(i64.sub(x, y), none)],
+  [Cond.NS, (x, y) => i64.geS(i64.sub(x, y), none)],
+  [Cond.L, i64.ltS],
+  [Cond.GE, i64.geS],
+  [Cond.LE, i64.leS],
+  [Cond.G, i64.gtS],
+];
+
+/** Conditions that need only the result; LE and G where OF is known to be 0. */
+export const TESTED: readonly (readonly [number, (result: Code) => Code])[] = [
+  [Cond.E, (r) => i64.eqz(r)],
+  [Cond.NE, (r) => i64.ne(r, none)],
+  [Cond.S, (r) => i64.ltS(r, none)],
+  [Cond.NS, (r) => i64.geS(r, none)],
+  [Cond.LE, (r) => i64.leS(r, none)],
+  [Cond.G, (r) => i64.gtS(r, none)],
+];
+
+/** A condition by how much is known of the last flag writer: name of the operation, and the test. */
+interface Predicate {
+  readonly name: string;
+  readonly test: (g: Gen) => Code;
+}
+
+const predicates: readonly Predicate[] = [
+  ...COMPARED.map(([cc, test]) => ({ name: `sub.${cc}`, test: () => test(a, b) })),
+  ...TESTED.map(([cc, test]) => ({ name: `res.${cc}`, test: () => test(a) })),
+  { name: 'any', test: (g) => call(g.calls.cond, g.aux()) },
+];
+
+const conditional = (p: Predicate): OpDefinition[] => [
+  op(`jcc.${p.name}`, (g) => iff(p.test(g), g.jump(1))),
+  op(`setcc.${p.name}`, (g) => g.setReg('d', 1, p.test(g))),
+  op(`cmov.${p.name}.4`, (g) => g.setReg('d', 4, select(p.test(g), g.reg('a', 4), g.reg('d', 4)))),
+  op(`cmov.${p.name}.8`, (g) => iff(p.test(g), g.setReg('d', 8, g.reg('a', 8)))),
+];
+
+/** Where the two operands of a fused compare-and-branch come from. */
+type Source = 'rr' | 'ri' | 'mr' | 'mi';
+const FUSED_COMPARES: readonly (readonly [Source, Size])[] = [
+  ['rr', 4],
+  ['rr', 8],
+  ['ri', 1],
+  ['ri', 4],
+  ['ri', 8],
+  ['mi', 1],
+  ['mi', 4],
+  ['mi', 8],
+];
+const FUSED_TESTS: readonly (readonly [Source, Size])[] = [
+  ['rr', 1],
+  ['rr', 4],
+  ['rr', 8],
+  ['ri', 1],
+  ['ri', 4],
+  ['mi', 1],
+];
+
+/** Memory access if any, then x and y set to the operands shifted to the top. */
+function operands(g: Gen, source: Source, size: Size): Code {
+  const { x, y, host, va } = g.t;
+  const immediate = source === 'mi' ? g.immediate(size) : size === 8 ? g.imm64() : i32.wrap(g.imm64());
+  const right = source === 'rr' || source === 'mr' ? g.reg('a', size) : immediate;
+  if (source === 'rr' || source === 'ri') {
+    return seq(x.set(top(size, g.reg('d', size))), y.set(top(size, right)));
+  }
+  return seq(
+    va.set(g.address('i')),
+    g.reach(size, false),
+    x.set(top(size, loadHost(size, host.get))),
+    y.set(top(size, right)),
+  );
+}
+
+const fused: readonly OpDefinition[] = [
+  ...FUSED_COMPARES.flatMap(([source, size]) =>
+    COMPARED.map(([cc, test]) =>
+      op(`cmp.${source}.${size}.j${cc}`, (g) =>
+        seq(
+          operands(g, source, size),
+          g.setFlags(FlagKind.SUB, size, g.t.x.get, g.t.y.get),
+          iff(test(g.t.x.get, g.t.y.get), g.jump(2)),
+        ),
+      ),
+    ),
+  ),
+  ...FUSED_TESTS.flatMap(([source, size]) =>
+    TESTED.map(([cc, test]) =>
+      op(`test.${source}.${size}.j${cc}`, (g) =>
+        seq(
+          operands(g, source, size),
+          g.t.x.set(i64.and(g.t.x.get, g.t.y.get)),
+          g.setFlags(FlagKind.LOGIC, size, g.t.x.get),
+          iff(test(g.t.x.get), g.jump(2)),
+        ),
+      ),
+    ),
+  ),
+];
+
+const pushReturn = (g: Gen): Code =>
+  seq(
+    g.store(8, i64.sub(g.fixed(Reg.RSP, 8), i64.const(8)), g.imm64()),
+    g.setFixed(Reg.RSP, 8, i64.sub(g.fixed(Reg.RSP, 8), i64.const(8))),
+  );
+
+/** #GP at the branch itself when the target cannot be an address. */
+const checkCanonical = (g: Gen, target: Code): Code =>
+  iff(
+    i64.ne(i64.shrS(i64.shl(target, i64.const(16)), i64.const(16)), target),
+    g.faultFor(FaultCause.PROTECTION),
+  );
+
+const returning = (g: Gen, release: Code): Code =>
+  seq(
+    g.t.va.set(g.fixed(Reg.RSP, 8)),
+    g.reach(8, false),
+    g.t.x.set(loadHost(8, g.t.host.get)),
+    checkCanonical(g, g.t.x.get),
+    g.setFixed(Reg.RSP, 8, i64.add(g.t.va.get, release)),
+    g.indirect(g.t.x, 1),
+  );
+
+const loopCounter = (g: Gen, size: 4 | 8): Code =>
+  size === 8
+    ? g.setFixed(Reg.RCX, 8, i64.sub(g.fixed(Reg.RCX, 8), i64.const(1)))
+    : g.setFixed(Reg.RCX, 4, i32.sub(g.fixed(Reg.RCX, 4), i32.const(1)));
+const counterZero = (g: Gen, size: 4 | 8): Code =>
+  size === 8 ? i64.eqz(g.fixed(Reg.RCX, 8)) : i32.eqz(g.fixed(Reg.RCX, 4));
+
+export const branchOps: readonly OpDefinition[] = [
+  ...predicates.flatMap(conditional),
+  ...fused,
+  // 8- and 16-bit conditional moves of any condition.
+  ...each([1, 2] as const, (size) => [
+    op(`cmov.any.${size}`, (g) => iff(call(g.calls.cond, g.aux()), g.setReg('d', size, g.reg('a', size)))),
+  ]),
+  ending('jmp', (g) => g.jump(1)),
+  // Goes on in another block without retiring an instruction of its own.
+  ending('goto', (g) => g.jump(0)),
+  // As goto, but its instructions were counted by the branch that led here.
+  ending('forward', (g) => g.jump(0)),
+  ending('jmp.r', (g) => seq(g.t.x.set(g.reg('a', 8)), checkCanonical(g, g.t.x.get), g.indirect(g.t.x, 1))),
+  ending('call', (g) => seq(pushReturn(g), g.jump(1))),
+  ending('call.r', (g) =>
+    seq(g.t.x.set(g.reg('a', 8)), checkCanonical(g, g.t.x.get), pushReturn(g), g.indirect(g.t.x, 1)),
+  ),
+  ending('ret', (g) => returning(g, i64.const(8))),
+  ending('ret.i', (g) => returning(g, g.imm64())),
+  ...each([4, 8] as const, (size) => [
+    op(`jcxz.${size}`, (g) => iff(counterZero(g, size), g.jump(1))),
+    op(`loop.${size}`, (g) => seq(loopCounter(g, size), iff(i32.eqz(counterZero(g, size)), g.jump(1)))),
+    op(`loopcc.${size}`, (g) =>
+      seq(
+        loopCounter(g, size),
+        iff(i32.and(i32.eqz(counterZero(g, size)), call(g.calls.cond, g.aux())), g.jump(1)),
+      ),
+    ),
+  ]),
+  ending('stub', (g) => g.leave(Leave.LINK)),
+  ending('host', (g) => g.leave(Leave.HOST)),
+  ending('undefined', (g) => g.faultFor(FaultCause.UNDEFINED)),
+  // Goes on unless the helper says otherwise.
+  op('helper', (g) => helper(g)),
+  ending('helper.end', (g) => seq(helper(g), g.leave(Leave.HELPER))),
+];
+
+function helper(g: Gen): Code {
+  const { n } = g.t;
+  return seq(
+    g.syncLeft(),
+    n.set(call(g.calls.helper, g.here())),
+    g.reloadLeft(),
+    iff(n.get, seq(g.faultIf(i32.eq(n.get, i32.const(Leave.FAULT))), g.leave(Leave.HELPER))),
+  );
+}
+
+/** Stores a target so that a missed lookup finds it. */
+export const storeRip = (target: Code): Code => i64.store(i32.const(0), target, RIP);

@@ -1,0 +1,365 @@
+/**
+ * A small WebAssembly encoder: instructions are values that nest as expressions do, labels are objects, and
+ * branch depths are worked out when a function is finished.
+ * Opcodes: WebAssembly Core Specification 2.0, section 5.4.
+ */
+
+/** The target of branches. */
+export interface Label {
+  readonly name: string;
+}
+type Marker =
+  | { readonly open: Label }
+  | { readonly close: true }
+  | { readonly branch: Label }
+  | { readonly table: readonly Label[]; readonly otherwise: Label };
+/** A sequence of instructions. */
+export type Code = readonly (number | Marker)[];
+
+export type ValueType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
+const TYPE: Record<ValueType, number> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
+const VOID = 0x40;
+
+export const label = (name: string): Label => ({ name });
+
+/** Unsigned LEB128. */
+export function unsigned(value: number): number[] {
+  const out: number[] = [];
+  do {
+    const low = value & 0x7f;
+    value >>>= 7;
+    out.push(value === 0 ? low : low | 0x80);
+  } while (value !== 0);
+  return out;
+}
+
+/** Signed LEB128. */
+export function signed(value: bigint | number): number[] {
+  let rest = BigInt(value);
+  const out: number[] = [];
+  for (;;) {
+    const low = Number(rest & 0x7fn);
+    rest >>= 7n;
+    const done = (rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0);
+    out.push(done ? low : low | 0x80);
+    if (done) return out;
+  }
+}
+
+const nullary = (opcode: number) => (): Code => [opcode];
+const unary =
+  (...opcode: number[]) =>
+  (a: Code): Code => [...a, ...opcode];
+const binary =
+  (...opcode: number[]) =>
+  (a: Code, b: Code): Code => [...a, ...b, ...opcode];
+const loader =
+  (...opcode: number[]) =>
+  (address: Code, offset = 0): Code => [...address, ...opcode, 0, ...unsigned(offset)];
+const storer =
+  (...opcode: number[]) =>
+  (address: Code, value: Code, offset = 0): Code => [...address, ...value, ...opcode, 0, ...unsigned(offset)];
+
+export const i32 = {
+  const: (value: number): Code => [0x41, ...signed(value | 0)],
+  load: loader(0x28),
+  load8s: loader(0x2c),
+  load8u: loader(0x2d),
+  load16s: loader(0x2e),
+  load16u: loader(0x2f),
+  store: storer(0x36),
+  store8: storer(0x3a),
+  store16: storer(0x3b),
+  eqz: unary(0x45),
+  eq: binary(0x46),
+  ne: binary(0x47),
+  ltS: binary(0x48),
+  ltU: binary(0x49),
+  gtS: binary(0x4a),
+  gtU: binary(0x4b),
+  leS: binary(0x4c),
+  leU: binary(0x4d),
+  geS: binary(0x4e),
+  geU: binary(0x4f),
+  clz: unary(0x67),
+  ctz: unary(0x68),
+  popcnt: unary(0x69),
+  add: binary(0x6a),
+  sub: binary(0x6b),
+  mul: binary(0x6c),
+  divS: binary(0x6d),
+  divU: binary(0x6e),
+  remS: binary(0x6f),
+  remU: binary(0x70),
+  and: binary(0x71),
+  or: binary(0x72),
+  xor: binary(0x73),
+  shl: binary(0x74),
+  shrS: binary(0x75),
+  shrU: binary(0x76),
+  rotl: binary(0x77),
+  rotr: binary(0x78),
+  wrap: unary(0xa7),
+  extend8: unary(0xc0),
+  extend16: unary(0xc1),
+  truncSatF32: unary(0xfc, 0),
+  truncSatF64: unary(0xfc, 2),
+} as const;
+
+export const i64 = {
+  const: (value: bigint | number): Code => [0x42, ...signed(BigInt.asIntN(64, BigInt(value)))],
+  load: loader(0x29),
+  load8s: loader(0x30),
+  load8u: loader(0x31),
+  load16s: loader(0x32),
+  load16u: loader(0x33),
+  load32s: loader(0x34),
+  load32u: loader(0x35),
+  store: storer(0x37),
+  store8: storer(0x3c),
+  store16: storer(0x3d),
+  store32: storer(0x3e),
+  eqz: unary(0x50),
+  eq: binary(0x51),
+  ne: binary(0x52),
+  ltS: binary(0x53),
+  ltU: binary(0x54),
+  gtS: binary(0x55),
+  gtU: binary(0x56),
+  leS: binary(0x57),
+  leU: binary(0x58),
+  geS: binary(0x59),
+  geU: binary(0x5a),
+  clz: unary(0x79),
+  ctz: unary(0x7a),
+  popcnt: unary(0x7b),
+  add: binary(0x7c),
+  sub: binary(0x7d),
+  mul: binary(0x7e),
+  divS: binary(0x7f),
+  divU: binary(0x80),
+  remS: binary(0x81),
+  remU: binary(0x82),
+  and: binary(0x83),
+  or: binary(0x84),
+  xor: binary(0x85),
+  shl: binary(0x86),
+  shrS: binary(0x87),
+  shrU: binary(0x88),
+  rotl: binary(0x89),
+  rotr: binary(0x8a),
+  extendS: unary(0xac),
+  extendU: unary(0xad),
+  extend8: unary(0xc2),
+  extend16: unary(0xc3),
+  extend32: unary(0xc4),
+  truncSatF32: unary(0xfc, 4),
+  truncSatF64: unary(0xfc, 6),
+} as const;
+
+/** Vector instructions carry the prefix 0xfd and a LEB128 number. */
+export const v128 = {
+  load: loader(0xfd, 0),
+  store: storer(0xfd, 11),
+  unary: (opcode: number) => unary(0xfd, ...unsigned(opcode)),
+  binary: (opcode: number) => binary(0xfd, ...unsigned(opcode)),
+  /** Bytes of `a` (0..15) and `b` (16..31). */
+  shuffle: (a: Code, b: Code, lanes: readonly number[]): Code => [...a, ...b, 0xfd, 13, ...lanes],
+  const: (bytes: readonly number[]): Code => [0xfd, 12, ...bytes],
+} as const;
+
+/** Floating point: opcode bytes from the specification, by name where the CPU needs them. */
+export const float = { unary, binary, load: loader, store: storer } as const;
+
+export interface Local {
+  readonly get: Code;
+  set(value: Code): Code;
+  /** Sets and leaves the value. */
+  tee(value: Code): Code;
+}
+
+export function local(index: number): Local {
+  const at = unsigned(index);
+  return {
+    get: [0x20, ...at],
+    set: (value) => [...value, 0x21, ...at],
+    tee: (value) => [...value, 0x22, ...at],
+  };
+}
+
+export const seq = (...parts: readonly Code[]): Code => parts.flat();
+export const drop = (value: Code): Code => [...value, 0x1a];
+export const unreachable = nullary(0x00);
+export const ret = (value: Code): Code => [...value, 0x0f];
+export const call = (index: number, ...args: readonly Code[]): Code => [
+  ...args.flat(),
+  0x10,
+  ...unsigned(index),
+];
+export const select = (condition: Code, yes: Code, no: Code): Code => [...yes, ...no, ...condition, 0x1b];
+
+export const block = (at: Label, body: Code): Code => [
+  0x02,
+  VOID,
+  { open: at },
+  ...body,
+  0x0b,
+  { close: true },
+];
+export const loop = (at: Label, body: Code): Code => [
+  0x03,
+  VOID,
+  { open: at },
+  ...body,
+  0x0b,
+  { close: true },
+];
+const ANONYMOUS: Label = { name: 'if' };
+
+/** With a type, both arms leave a value of it. */
+export function iff(condition: Code, yes: Code, no?: Code, type?: ValueType): Code {
+  const shape = type === undefined ? VOID : TYPE[type];
+  const otherwise = no === undefined ? [] : [0x05, ...no];
+  return [...condition, 0x04, shape, { open: ANONYMOUS }, ...yes, ...otherwise, 0x0b, { close: true }];
+}
+
+export const br = (to: Label): Code => [0x0c, { branch: to }];
+export const brIf = (to: Label, condition: Code): Code => [...condition, 0x0d, { branch: to }];
+export const brTable = (targets: readonly Label[], otherwise: Label, index: Code): Code => [
+  ...index,
+  0x0e,
+  { table: targets, otherwise },
+];
+
+/** memory.copy and memory.fill. */
+export const memoryCopy = (to: Code, from: Code, length: Code): Code => [
+  ...to,
+  ...from,
+  ...length,
+  0xfc,
+  10,
+  0,
+  0,
+];
+export const memoryFill = (to: Code, byte: Code, length: Code): Code => [
+  ...to,
+  ...byte,
+  ...length,
+  0xfc,
+  11,
+  0,
+];
+
+function resolve(code: Code): number[] {
+  const out: number[] = [];
+  const open: Label[] = [];
+  const depth = (to: Label): number[] => {
+    const index = open.lastIndexOf(to);
+    if (index < 0) throw new Error(`branch to ${to.name}, which is not open here`);
+    return unsigned(open.length - 1 - index);
+  };
+  for (const item of code) {
+    if (typeof item === 'number') out.push(item);
+    else if ('open' in item) open.push(item.open);
+    else if ('close' in item) open.pop();
+    else if ('branch' in item) out.push(...depth(item.branch));
+    else {
+      out.push(...unsigned(item.table.length));
+      for (const target of item.table) out.push(...depth(target));
+      out.push(...depth(item.otherwise));
+    }
+  }
+  return out;
+}
+
+export interface Signature {
+  readonly params: readonly ValueType[];
+  readonly results: readonly ValueType[];
+}
+
+export interface FunctionSpec extends Signature {
+  readonly locals: readonly ValueType[];
+  readonly body: Code;
+  readonly exportAs?: string;
+}
+
+/** A module with one imported memory (`env.memory`) and functions numbered imports first. */
+export class ModuleBuilder {
+  readonly #imports: { name: string; signature: Signature }[] = [];
+  readonly #functions: FunctionSpec[] = [];
+
+  constructor(readonly memoryPages: { readonly min: number; readonly max: number }) {}
+
+  /** All imports come before the first function. */
+  importFunction(name: string, signature: Signature): number {
+    if (this.#functions.length > 0) throw new Error('imports come before functions');
+    return this.#imports.push({ name, signature }) - 1;
+  }
+
+  addFunction(spec: FunctionSpec): number {
+    return this.#imports.length + this.#functions.push(spec) - 1;
+  }
+
+  finish(): Uint8Array<ArrayBuffer> {
+    const all: Signature[] = [...this.#imports.map((entry) => entry.signature), ...this.#functions];
+    const types = all.map((s) => [
+      0x60,
+      ...vector(s.params.map((t) => [TYPE[t]])),
+      ...vector(s.results.map((t) => [TYPE[t]])),
+    ]);
+    const memory = [1, ...unsigned(this.memoryPages.min), ...unsigned(this.memoryPages.max)];
+    const imports = [
+      [...text('env'), ...text('memory'), 2, ...memory],
+      ...this.#imports.map((entry, i) => [...text('env'), ...text(entry.name), 0, ...unsigned(i)]),
+    ];
+    const first = this.#imports.length;
+    const exports = this.#functions.flatMap((f, i) =>
+      f.exportAs === undefined ? [] : [[...text(f.exportAs), 0, ...unsigned(first + i)]],
+    );
+    const parts = [
+      Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0),
+      section(1, vector(types)),
+      section(2, vector(imports)),
+      section(3, vector(this.#functions.map((_, i) => unsigned(first + i)))),
+      section(7, vector(exports)),
+      section(10, vector(this.#functions.map(functionBody))),
+    ];
+    return concatenate(parts);
+  }
+}
+
+function functionBody(spec: FunctionSpec): number[] {
+  const locals = vector(spec.locals.map((type) => [1, TYPE[type]]));
+  const body = resolve(spec.body);
+  // Not spread: bodies reach sizes that arguments cannot.
+  const out = unsigned(locals.length + body.length + 1).concat(locals, body);
+  out.push(0x0b);
+  return out;
+}
+
+function vector(items: readonly (readonly number[])[]): number[] {
+  return unsigned(items.length).concat(...items);
+}
+
+function text(value: string): number[] {
+  const bytes = new TextEncoder().encode(value);
+  return [...unsigned(bytes.length), ...bytes];
+}
+
+function section(id: number, content: readonly number[]): Uint8Array {
+  const head = [id, ...unsigned(content.length)];
+  const out = new Uint8Array(head.length + content.length);
+  out.set(head);
+  out.set(content, head.length);
+  return out;
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
