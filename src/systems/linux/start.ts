@@ -35,7 +35,7 @@ function* callInit({ k, judge }: Loading, init: number): Steps<number> {
 function refuseInit({ judge, module }: Loading, errno: number): never {
   const known = Object.entries(Errno).find(([, value]) => value === errno)?.[0];
   const why = `The init function of ${module.name} returned ${known ? `-${known}` : -errno}: it did not want to start.`;
-  judge.refuse(
+  return judge.refuse(
     'init',
     errno,
     why,
