@@ -20,8 +20,8 @@ const LP_MASK: u32 = 44;
 const PB_MASK: u32 = 48;
 const PROBABILITIES: u32 = 52; // address of the probability table
 const DICTIONARY: u32 = 56; // address of the first output byte that a match may refer to
-const CRC32_TABLES: u32 = 1024; // 8 tables of 256 u32
-const CRC64_TABLES: u32 = 1024 + 8192; // 4 tables of 256 u64
+const CRC32_TABLES: u32 = 2048; // 8 tables of 256 u32
+const CRC64_TABLES: u32 = 2048 + 8192; // 4 tables of 256 u64
 
 // Probabilities, u16 each, byte offsets from the table's address. The literal coders stand last: their number varies.
 const IS_MATCH: u32 = 0; // [12 states][16 positions]

@@ -1,8 +1,9 @@
 /**
  * The WebAssembly side of decompression: one instance a call, its memory laid out as
- *   0        decoder state        (offsets in codec.as)
- *   1 KiB    CRC tables           (16 KiB)
- *   17 KiB   LZMA probabilities   (size by the literal coder's properties)
+ *   0        decoder state        (offsets in codec.as and zstd.as)
+ *   1 KiB    constants            (placed by the compiler)
+ *   2 KiB    CRC tables           (16 KiB)
+ *   18 KiB   scratch              (LZMA: probabilities; zstd: tables and literals)
  *   input    a copy of the input, and 64 zero bytes
  *   output   grows to the end of the memory as the decoder goes on
  */
@@ -26,16 +27,21 @@ export interface CodecExports {
   crc32(start: number, size: number): number;
   crc64(start: number, size: number): bigint;
   xxh64(start: number, size: number): bigint;
+  startFrame(): void;
+  fillBlock(byte: number, size: number): void;
+  decodeBlock(start: number, end: number): number;
 }
 
 /** What `decode` returns, see codec.as. */
 export const Decoded = { Full: 0, End: 1, BadDistance: 2, NoInput: 3 } as const;
 
+/** Bytes of probabilities for LZMA with lc + lp up to `literalBits`: fixed ones, and 0x300 for each literal coder. */
+export function lzmaScratch(literalBits: number): number {
+  return 3720 + 0x600 * 2 ** literalBits;
+}
+
 const PAGE = 65536;
-const PROBABILITIES = 17 * 1024;
-/** Probabilities besides the literal coders, in bytes, and the bytes of one literal coder. */
-const FIXED_PROBABILITIES = 3720;
-const LITERAL_CODER = 0x600;
+const SCRATCH = 18 * 1024;
 const PADDING = 64;
 /** WebAssembly memory ends at 4 GiB; an output address must stay a positive 32-bit number on the way. */
 const ADDRESS_LIMIT = 2 ** 31;
@@ -50,7 +56,8 @@ function codecModule(): WebAssembly.Module {
 
 export class Codec {
   readonly wasm: CodecExports;
-  readonly probabilities = PROBABILITIES;
+  /** Address of the scratch area. */
+  readonly scratch = SCRATCH;
   /** Address of the copy of the input. */
   readonly input: number;
   /** Address of the first byte of output. */
@@ -60,13 +67,13 @@ export class Codec {
   readonly #what: string;
 
   /**
-   * @param literalBits the largest lc + lp that will come (4 in LZMA2)
+   * @param scratch bytes that the decoder wants for its tables
    * @param maxOutput bytes; room() refuses more
    */
-  constructor(what: string, input: Uint8Array, literalBits: number, maxOutput: number) {
+  constructor(what: string, input: Uint8Array, scratch: number, maxOutput: number) {
     this.#what = what;
     this.#maxOutput = maxOutput;
-    this.input = align(PROBABILITIES + FIXED_PROBABILITIES + LITERAL_CODER * 2 ** literalBits);
+    this.input = align(SCRATCH + scratch);
     this.base = align(this.input + input.length + PADDING);
     if (this.base >= ADDRESS_LIMIT)
       throw new Unsupported(what, `input of ${input.length} bytes is too large`);
@@ -85,12 +92,18 @@ export class Codec {
 
   /** Makes room for output up to `size` bytes in all. @throws Unsupported beyond the limit the caller set */
   room(size: number): void {
-    if (size > this.#maxOutput || this.base + size + PADDING > ADDRESS_LIMIT) {
+    if (size > this.#maxOutput) {
       throw new Unsupported(this.#what, `unpacks to more than the limit of ${this.#maxOutput} bytes`);
     }
+    this.reserve(size);
+  }
+
+  /** Memory for `size` bytes of output in all, of which less may come. */
+  reserve(size: number): void {
     const missing = this.base + size + PADDING - this.#memory.buffer.byteLength;
     if (missing <= 0) return;
     try {
+      if (this.base + size + PADDING > ADDRESS_LIMIT) throw new RangeError('address limit');
       this.#memory.grow(Math.ceil(Math.max(missing, Math.min(size / 4, 2 ** 24)) / PAGE));
     } catch {
       throw new Unsupported(this.#what, `no memory for ${size} bytes of output`);

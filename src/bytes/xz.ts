@@ -4,7 +4,7 @@
  */
 import { BRANCH_FILTERS, undoDelta } from './branch.ts';
 import { crc32 } from './checksum.ts';
-import { Codec, Decoded } from './codec.ts';
+import { Codec, Decoded, lzmaScratch } from './codec.ts';
 import { BadMagic, Invalid, Truncated, Unsupported } from './errors.ts';
 import { sha256 } from './sha256.ts';
 import { ByteView, Cursor } from './view.ts';
@@ -52,7 +52,7 @@ export function isXz(bytes: Uint8Array): boolean {
  */
 export function unpackXz(bytes: Uint8Array, options: XzOptions): Uint8Array {
   if (!isXz(bytes)) throw new BadMagic('xz', 'must begin with fd 37 7a 58 5a 00', { offset: 0 });
-  const codec = new Codec('xz', bytes, LITERAL_BITS, options.maxOutput);
+  const codec = new Codec('xz', bytes, lzmaScratch(LITERAL_BITS), options.maxOutput);
   const cursor = new Cursor(new ByteView(bytes, true));
   do {
     readStream(cursor, codec);
@@ -243,7 +243,7 @@ function setProperties(codec: Codec, byte: number, offset: number): void {
   const pb = Math.floor(byte / 45);
   if (pb > 4 || lc + lp > LITERAL_BITS)
     throw new Invalid('LZMA2 properties', 'are out of range', { offset, value: byte });
-  codec.wasm.setProperties(lc, lp, pb, codec.probabilities);
+  codec.wasm.setProperties(lc, lp, pb, codec.scratch);
 }
 
 function bigEndian16(cursor: Cursor): number {

@@ -274,6 +274,43 @@ describeWith(needsTool('zstd'), 'zstd', () => {
   });
 });
 
+describe('hostile zstd', () => {
+  /** One frame of one compressed block, without content size and checksum. */
+  const frame = (...block: number[]): Uint8Array => {
+    const header = (block.length << 3) | (2 << 1) | 1;
+    return Uint8Array.of(
+      0x28,
+      0xb5,
+      0x2f,
+      0xfd,
+      0,
+      0x58,
+      header & 255,
+      (header >> 8) & 255,
+      header >> 16,
+      ...block,
+    );
+  };
+
+  it('98,047 matches of 65,539 bytes in one block are refused at once', () => {
+    const start = performance.now();
+    expect(failure(() => decompress(frame(0, 255, 255, 255, 0x54, 0, 1, 52, 1)))).toBe('Invalid');
+    expect(performance.now() - start).toBeLessThan(100);
+  });
+
+  it('blocks of random bytes end in a typed error or a result', () => {
+    const random = seeded(9);
+    const start = performance.now();
+    for (let i = 0; i < 2000; i++) {
+      const block = Array.from({ length: 1 + random.below(60) }, () =>
+        random.below(random.below(2) === 0 ? 8 : 256),
+      );
+      attempt(frame(...block));
+    }
+    expect(performance.now() - start).toBeLessThan(20_000);
+  });
+});
+
 describe('the door', () => {
   it('gives uncompressed bytes back as they are', () => {
     const elf = Uint8Array.of(0x7f, 0x45, 0x4c, 0x46);
