@@ -12,6 +12,7 @@ import {
   type HelperId,
   type ImmOperand,
   type MemOperand,
+  mem,
   type Operand,
   type Place,
   Reg,
@@ -490,10 +491,8 @@ export class IrBuilder implements BlockBuilder {
       this.emit.flags(code(`cmpxchg.m.${size}`), { d, ...this.based(dst) }, 'sub', true);
       return;
     }
-    this.mov(size, S1, dst);
-    this.alu('cmp', size, RAX, S1);
-    this.cmov(Cond.E, size, dst, src);
-    this.cmov(Cond.NE, size, RAX, S1);
+    const fields = { d: byteOf(dst.reg, dst.high), a: d };
+    this.emit.flags(code(`cmpxchg.r.${size}`), fields, 'sub');
   }
 
   cmpxchgPair(size: 4 | 8, dst: MemOperand): void {
@@ -504,11 +503,12 @@ export class IrBuilder implements BlockBuilder {
 
   bitTest(op: BitOp, size: Size, dst: Place, offset: RegOperand | ImmOperand): void {
     if (dst.kind === 'mem' && offset.kind === 'reg') {
-      const located = this.based(dst);
-      this.emit.plain(code('lea.b.8'), { d: byteOf(Reg.S0), ...located });
-      const fields = { d: byteOf(Reg.S0), a: byteOf(Reg.S0), b: byteOf(offset.reg) };
-      this.emit.plain(code(`bitaddr.${size}`), fields);
-      this.#bitTestPlace(op, size, { ...stack(0), base: Reg.S0 }, offset);
+      // The segment base comes on top of the sum with the offset, which an address size of 4 cuts.
+      const unit = { d: byteOf(Reg.S0), a: byteOf(Reg.S0), b: byteOf(offset.reg) };
+      this.lea(8, S0, dst);
+      this.emit.plain(code(`bitaddr.${size}`), unit);
+      if (dst.addressSize === 4) this.lea(4, S0, mem(Reg.S0));
+      this.#bitTestPlace(op, size, mem(Reg.S0, 0, Reg.ZERO, 0, dst.segment), offset);
     } else this.#bitTestPlace(op, size, dst, offset);
   }
 
@@ -688,15 +688,7 @@ export class IrBuilder implements BlockBuilder {
   }
 }
 
-const stack = (disp: number): MemOperand => ({
-  kind: 'mem',
-  base: Reg.RSP,
-  index: Reg.ZERO,
-  scale: 0,
-  disp,
-  segment: Reg.ZERO,
-  addressSize: 8,
-});
+const stack = (disp: number): MemOperand => mem(Reg.RSP, disp);
 
 let fusedCache: Map<number, number> | undefined;
 

@@ -210,10 +210,11 @@ export abstract class Gen {
   }
 
   setFlagsKind(kind: Code, a: Code | undefined, b?: Code): Code {
+    // The kind comes last: a and b may be worked out from the flags as they were.
     return seq(
-      i32.store(zero, kind, FLAG_KIND),
-      a === undefined ? [] : i64.store(zero, a, FLAG_A),
       b === undefined ? [] : i64.store(zero, b, FLAG_B),
+      a === undefined ? [] : i64.store(zero, a, FLAG_A),
+      i32.store(zero, kind, FLAG_KIND),
     );
   }
 

@@ -250,6 +250,20 @@ export const aluOps: readonly OpDefinition[] = [
     ),
     op(`xadd.m.${size}`, (g) => exchangeAdd(g, size)),
     op(`cmpxchg.m.${size}`, (g) => compareExchange(g, size)),
+    // Between registers the destination of a failed exchange is not written at all.
+    op(`cmpxchg.r.${size}`, (g) => {
+      const [t0, t1] = g.temps(size);
+      return seq(
+        t0.set(g.fixed(Reg.RAX, size)),
+        t1.set(g.reg('d', size)),
+        iff(
+          numeric(size).eq(t0.get, t1.get),
+          g.setReg('d', size, g.reg('a', size)),
+          g.setFixed(Reg.RAX, size, t1.get),
+        ),
+        g.setFlags(FlagKind.SUB, size, top(size, t0.get), top(size, t1.get)),
+      );
+    }),
   ]),
   // Carry alone: clc stc cmc (imm32 0, 1, 2).
   op('carry', (g) =>

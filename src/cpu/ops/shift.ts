@@ -121,6 +121,8 @@ function doubleShift(g: Gen, name: 'shld' | 'shrd', size: Size): Code {
           i32.or(n.get, bit(i32.xor(i32.and(m.get, i32.const(1)), sign(x.get)), OF)),
         ),
       ),
+      // The destination is written, and so zero-extended, even by a count of 0.
+      size === 4 ? g.setReg('d', 4, g.reg('d', 4)) : [],
     ),
   );
 }
