@@ -82,6 +82,11 @@ const IN_SEQUENCE: Wish = {
   shortAddress: false,
 };
 
+/** A bit test whose register offset may lead anywhere. */
+function farBit(name: string, insn: Instruction): boolean {
+  return /^bt[src]?$/.test(name) && insn.kind[0] === Operand.Mem && insn.kind[1] === Operand.Reg;
+}
+
 const decoder = new Decoder(64);
 
 function decodeOne(bytes: Uint8Array, at: number): Instruction | undefined {
@@ -151,6 +156,11 @@ function implicitRegisters(random: Random, name: string, insn: Instruction, gpr:
     gpr[7] = random.oneIn(4) ? gpr[6] + BigInt(random.below(17) - 8) : somewhere();
     gpr[1] = BigInt(random.below(24));
   }
+  // A register offset moves the addressed unit: keep it near the window.
+  if (farBit(name, insn)) {
+    const offset = BigInt.asUintN(insn.size[0] * 8, BigInt(random.below(2048) - 1024));
+    gpr[insn.reg[1]] = offset | (gpr[insn.reg[1]] << BigInt(insn.size[0] * 8));
+  }
   if (/^(div|idiv)$/.test(name) && !random.oneIn(3)) easeDivision(random, insn, gpr);
   if (/^cmpxchg/.test(name) && random.oneIn(2) && insn.kind[0] === Operand.Reg) gpr[0] = gpr[insn.reg[0]];
 }
@@ -203,6 +213,8 @@ export function singleCase(seed: number, name: string): Case | undefined {
   const size = memoryOf(insn);
   if (dispAt >= 0) {
     if (insn.base >= 0 && insn.base === insn.index) return undefined;
+    // The bit offset and the address are aimed apart.
+    if (farBit(name, insn) && (insn.reg[1] === insn.base || insn.reg[1] === insn.index)) return undefined;
     aim(
       random,
       bytes,
@@ -247,7 +259,7 @@ function append(random: Random, draft: Draft): void {
   const encoded = makeInstruction(random, name, IN_SEQUENCE);
   if (encoded === undefined) return;
   const probe = decodeOne(Uint8Array.from(encoded.bytes), 0);
-  if (probe === undefined || undefinedResult(name, probe)) return;
+  if (probe === undefined || undefinedResult(name, probe) || farBit(name, probe)) return;
   if (readsFlags(probe) && draft.undefinedFlags !== 0) appendCompare(random, draft);
   aimInSequence(random, draft, encoded, probe);
   push(draft, name, encoded.bytes);

@@ -67,7 +67,8 @@ export function undefinedFlags(insn: Instruction, rcx?: bigint): number {
     case 'bts':
     case 'btr':
     case 'btc':
-      return OF | SF | AF | PF;
+      // Intel leaves ZF alone, AMD calls it undefined (APM vol. 3, BT).
+      return OF | SF | ZF | AF | PF;
     case 'bsf':
     case 'bsr':
       return CF | OF | SF | AF | PF;
