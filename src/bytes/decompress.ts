@@ -1,10 +1,11 @@
 /** Compressed module files and kernel payloads -> their bytes, whatever the compression. */
 import { BadMagic } from './errors.ts';
 import { isGz, unpackGz } from './gz.ts';
+import { isLzma, unpackLzma } from './lzma.ts';
 import { isXz, unpackXz } from './xz.ts';
 import { isZst, unpackZst } from './zst.ts';
 
-export type Compression = 'gz' | 'xz' | 'zst';
+export type Compression = 'gz' | 'xz' | 'zst' | 'lzma';
 
 export interface DecompressOptions {
   /**
@@ -12,7 +13,10 @@ export interface DecompressOptions {
    * under 500; a small file that unpacks to more is a bomb.
    */
   readonly maxOutput?: number;
-  /** What follows the compressed data: 'refuse' (default) or 'ignore' (a kernel payload ends with its own size). */
+  /**
+   * What follows the compressed data: 'refuse' (default) or 'ignore' (a kernel payload ends with its own size; all but
+   * gzip, where the size is part of the format). With 'ignore' only the first stream or frame is read.
+   */
   readonly trailing?: 'refuse' | 'ignore';
 }
 
@@ -22,7 +26,8 @@ export const DEFAULT_MAX_OUTPUT = 2 ** 29;
 export function compressionOf(bytes: Uint8Array): Compression | undefined {
   if (isGz(bytes)) return 'gz';
   if (isXz(bytes)) return 'xz';
-  return isZst(bytes) ? 'zst' : undefined;
+  if (isZst(bytes)) return 'zst';
+  return isLzma(bytes) ? 'lzma' : undefined;
 }
 
 /**
@@ -49,6 +54,8 @@ export function decompressAs(
       return unpackXz(bytes, { maxOutput, trailing });
     case 'zst':
       return unpackZst(bytes, { maxOutput, trailing });
+    case 'lzma':
+      return unpackLzma(bytes, { maxOutput, trailing });
     default:
       throw new BadMagic('compression', 'is not known', { value: kind });
   }

@@ -190,6 +190,51 @@ describeWith(needsTool('xz'), 'xz', () => {
   });
 });
 
+describeWith(needsTool('xz'), 'lzma', () => {
+  const pack = (input: Uint8Array, ...options: string[]): Uint8Array =>
+    pipe('xz', ['-c', '--format=lzma', ...options], input);
+
+  it.each([
+    ['defaults', []],
+    ['other literal bits', ['--lzma1=lc=0,lp=4,pb=0']],
+    ['the most literal bits', ['--lzma1=lc=4,lp=0,pb=4']],
+  ])('unpacks %s', (_, options) => {
+    expect(Buffer.compare(decompressAs('lzma', pack(plain, ...options)), plain)).toBe(0);
+  });
+
+  it('unpacks streams that say their size, with and without the marker', () => {
+    const packed = pack(plain);
+    new DataView(packed.buffer).setBigUint64(5, BigInt(plain.length), true);
+    expect(compressionOf(packed)).toBe('lzma');
+    expect(Buffer.compare(decompress(packed), plain)).toBe(0);
+    for (const wrong of [plain.length - 1, plain.length + 1, 0]) {
+      new DataView(packed.buffer).setBigUint64(5, BigInt(wrong), true);
+      expect(failure(() => decompress(packed))).toBe('Invalid');
+    }
+  });
+
+  it('unpacks nothing, and more than one step', () => {
+    expect(decompress(pack(new Uint8Array(0)))).toHaveLength(0);
+    const large = material(3_000_000, 3);
+    expect(Buffer.compare(decompress(pack(large, '-1')), large)).toBe(0);
+  });
+
+  it('refuses what follows the stream, or leaves it alone when told to', () => {
+    const payload = concat(pack(plain), Uint8Array.of(1, 2, 3, 4));
+    expect(failure(() => decompress(payload))).toBe('Invalid');
+    expect(decompress(payload, { trailing: 'ignore' })).toHaveLength(plain.length);
+  });
+
+  it('stops at the limit, and at every cut', () => {
+    const bomb = pack(new Uint8Array(50_000_000));
+    expect(failure(() => decompress(bomb, { maxOutput: 1_000_000 }))).toBe('Unsupported');
+    const packed = pack(plain.subarray(0, 2000));
+    for (let length = 18; length < packed.length; length++) {
+      expect(() => decompress(packed.slice(0, length)), `cut at ${length}`).toThrow(FormatError);
+    }
+  });
+});
+
 describe('gzip', () => {
   it('unpacks one and several members', () => {
     const packed = new Uint8Array(gzipSync(plain, { level: 9 }));
