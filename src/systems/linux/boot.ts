@@ -17,11 +17,17 @@ const FILL = 0xcc;
 const GATE = [0x0f, 0x1f, 0x44, 0x00, 0x00, 0x0f, 0x0b];
 
 export function bootImage(k: Linux): void {
-  for (const section of k.file.sections) {
-    if (section.role === 'percpu' || section.role === 'other' || section.size === 0) continue;
-    const base = pageBase(section.base);
+  const mapped = k.file.sections.filter(
+    ({ role, size }) => role !== 'percpu' && role !== 'other' && role !== 'init' && size > 0,
+  );
+  let end = Number.NEGATIVE_INFINITY;
+  for (const section of [...mapped].sort((a, b) => a.base - b.base)) {
+    // Neighbours of one kind may share a page; it belongs to the first.
+    const base = Math.max(pageBase(section.base), end);
     const pages = Math.ceil((section.base + section.size - base) / PAGE_SIZE);
+    if (pages <= 0) continue;
     k.memory.mapLazy(base, pages, permissions(section), `kernel ${section.name}`, filler(k, section));
+    end = base + pages * PAGE_SIZE;
   }
   k.memory.mapLazy(MAP.gates.base, MAP.gates.bytes / PAGE_SIZE, Perm.R | Perm.X, 'kernel gates', fillGates);
 }

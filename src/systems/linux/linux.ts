@@ -25,7 +25,7 @@ import type { LinuxModule } from './module.ts';
 import { Percpu } from './percpu.ts';
 import { definePrototypes } from './prototypes.ts';
 import { enterSystemCall } from './syscall.ts';
-import { Tasks } from './tasks.ts';
+import { type Credential, Tasks } from './tasks.ts';
 import { interruptibleNow, trapInstruction } from './trap.ts';
 
 export interface LinuxOptions {
@@ -206,8 +206,8 @@ export class Linux extends Kernel {
   }
 
   /** Runs steps as a task of its own (a process as far as modules can tell), to the end. */
-  runTask<T>(name: string, steps: Steps<T>): T {
-    return this.scheduler.perform(name, steps, (thread) => this.tasks.adopt(thread, name));
+  runTask<T>(name: string, steps: Steps<T>, credential?: Credential): T {
+    return this.scheduler.perform(name, steps, (thread) => this.tasks.adopt(thread, name, credential));
   }
 
   switched(thread: Thread): void {
