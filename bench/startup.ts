@@ -16,6 +16,7 @@ export const startup: Bench = {
       'node -e 0': ['-e', '0'],
       'lkm --help': [lkm, '--help'],
       'lkm version': [lkm, 'version'],
+      'lkm inspect hello.ko': [lkm, join(root, 'fixtures', 'linux', 'built', 'hello.ko')],
     };
     const times = measure(cases, quick ? 2 : 30);
     const best = (name: string) => Math.min(...times[name]);

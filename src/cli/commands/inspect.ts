@@ -1,2 +1,86 @@
-import { notYet } from './not-yet.ts';
-export const { command } = await notYet('inspect')();
+import { FormatError } from '../../bytes/errors.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { Failure } from '../failure.ts';
+import { type ModuleFacts, moduleFacts } from '../module-facts.ts';
+import { moduleScreen } from '../module-screen.ts';
+
+export const command: Command = {
+  async run(context) {
+    let code = 0;
+    for (const [i, path] of context.args.entries()) {
+      if (context.output.closed) break;
+      try {
+        show(path, read(path, context), context, i > 0);
+      } catch (error) {
+        // The other files are still worth looking at; the last one's error is reported as any error is.
+        if (!(error instanceof Failure) || i === context.args.length - 1) throw error;
+        context.err(`lkm: ${error.subject}: ${error.message}\n${error.hint ? `  ${error.hint}\n` : ''}`);
+        code = error.exitCode;
+      }
+    }
+    return code;
+  },
+};
+
+function read(path: string, { readFile }: CommandContext): ModuleFacts {
+  const bytes = readFile(path);
+  try {
+    return moduleFacts(bytes);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new Failure(error.message, { subject: path, hint: guess(bytes, error), cause: error });
+  }
+}
+
+function show(path: string, facts: ModuleFacts, context: CommandContext, again: boolean): void {
+  const { options, style, columns, json, out } = context;
+  if (options.flag('json')) {
+    json('lkm.inspect/1', jsonOf(path, facts));
+    return;
+  }
+  const wanted = {
+    imports: options.flag('imports'),
+    exports: options.flag('exports'),
+    sections: options.flag('sections'),
+  };
+  out((again ? '\n' : '') + moduleScreen(path, facts, { ...wanted, columns, style }));
+}
+
+/** Numbers stay numbers; only checksums are written as everybody writes them, in hexadecimal. */
+function jsonOf(path: string, facts: ModuleFacts): Record<string, unknown> {
+  const hex = (crc: number | undefined) =>
+    crc === undefined ? null : `0x${crc.toString(16).padStart(8, '0')}`;
+  const withHex = <T extends { crc: number | undefined }>(one: T) => ({ ...one, crc: hex(one.crc) });
+  const { modinfo, imports, exports, ...rest } = facts;
+  return {
+    file: path,
+    ...rest,
+    compression: facts.compression ?? null,
+    modinfo: modinfo?.entries ?? null,
+    hidden: modinfo?.strays ?? [],
+    imports: imports.map(withHex),
+    exports: exports.map(withHex),
+  };
+}
+
+/** What a file that is no ELF file probably is, by its first bytes. */
+const KINDS: readonly (readonly [at: number, magic: string, hint: string])[] = [
+  [0x202, 'HdrS', 'this is a kernel image (bzImage), not a module: lkm kernel FILE reads it'],
+  [0, 'MZ', 'this is a PE file, as Windows drivers and EFI programs are: they are not read yet'],
+  [0, '\xcf\xfa\xed\xfe', 'this is a Mach-O file, as macOS extensions are: they are not read yet'],
+  [0, '!<arch>\n', 'this is an archive (a .deb or a .a): unpack it first'],
+  [0, 'PK\x03\x04', 'this is a zip archive: unpack it first'],
+  [0, '#!', 'this is a script'],
+];
+
+function guess(bytes: Uint8Array, error: FormatError): string | undefined {
+  if (bytes.length === 0) return 'the file is empty';
+  if (error.kind === 'Truncated') return 'the file ends too early: was it copied or downloaded whole?';
+  if (error.kind !== 'BadMagic') return undefined;
+  const at = (offset: number, length: number) =>
+    String.fromCharCode(...bytes.subarray(offset, offset + length));
+  const known = KINDS.find(([offset, magic]) => at(offset, magic.length) === magic);
+  if (known) return known[2];
+  const first = Array.from(bytes.subarray(0, 4), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+  return `it begins with ${first}; modules are ELF files (.ko), also packed with gzip, xz or zstd`;
+}
