@@ -23,6 +23,7 @@ import { checkSignature } from './rules/signature.ts';
 import { checkModuleLayout } from './rules/symbols.ts';
 import { allocatePerCpu, checkExportVersions, checkLicenceNames, findSections } from './sections.ts';
 import { startModule } from './start.ts';
+import { setUpSysfs } from './sysfs-modules.ts';
 import { TAINT } from './taint-bits.ts';
 
 export type { LoadRequest } from './loading.ts';
@@ -38,6 +39,7 @@ export function* loadModule(k: Linux, t: Transaction, request: LoadRequest): Ste
   yield* form(load);
   yield* completeFormation(load);
   yield* parseArguments(load);
+  setUpSysfs(load);
   yield* startModule(load);
   return load.module;
 }

@@ -1,8 +1,11 @@
-/** kernel.modules_disabled: a switch that can only be turned on (kernel/module/main.c). */
+/** kernel.modules_disabled: a switch that can only be turned on (kernel/module/main.c); `nomodule` starts with it on. */
 import { perKernel } from '../../kernel/kernel.ts';
 import type { Linux } from './linux.ts';
+import { commandLineOption } from './rules/judge.ts';
 
-const state = perKernel(() => ({ disabled: false }));
+const state = perKernel((k: Linux) => ({
+  disabled: commandLineOption(k.commandLine, 'nomodule') !== undefined,
+}));
 
 export function modulesDisabled(k: Linux): boolean {
   return k.state(state).disabled;
