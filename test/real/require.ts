@@ -5,7 +5,7 @@
  *   describeWith(needs('debian-amd64'), 'the loader', (debian) => { ... debian.modules ... });
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { describe } from 'vitest';
@@ -95,6 +95,14 @@ export function describeWith<T>(needed: T | undefined, name: string, body: (need
 function missing(what: string, remedy: string): undefined {
   const message = `this test needs ${what} (${remedy})`;
   if (process.env.LKM_NO_SKIP === '1') throw new Error(message);
-  console.warn(`skipped: ${message}`);
+  // `npm test` collects these and says at its end what was left out.
+  const log = process.env.LKM_SKIP_LOG;
+  if (log) appendFileSync(log, `${JSON.stringify({ test: testFile(), reason: message })}\n`);
+  else console.warn(`skipped: ${message}`);
   return undefined;
+}
+
+/** The test that is being collected: the first test file on the stack. */
+function testFile(): string {
+  return /test\/[\w/.-]+\.test\.ts/.exec(new Error().stack ?? '')?.[0] ?? 'test/real';
 }
