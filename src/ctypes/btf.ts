@@ -45,7 +45,8 @@ export class Btf implements TypeSource {
   readonly words: Uint32Array;
   /** Word index of each type of this blob. */
   readonly starts: Uint32Array;
-  readonly #strings: Uint8Array;
+  /** The string section. */
+  readonly strings: Uint8Array;
   /** String offsets below this belong to the base. */
   readonly #firstString: number;
   readonly #types = new Map<number, CType>();
@@ -64,7 +65,7 @@ export class Btf implements TypeSource {
     }
     this.firstId = options.base?.endId ?? 1;
     this.#firstString = options.base?.endString ?? 0;
-    this.#strings = header.strings;
+    this.strings = header.strings;
     this.words = toWords(header.types, header.littleEndian);
     this.starts = indexTypes(this.words);
     this.endId = this.firstId + this.starts.length;
@@ -72,18 +73,18 @@ export class Btf implements TypeSource {
 
   /** One past the last string offset that belongs to this blob or its base. */
   get endString(): number {
-    return this.#firstString + this.#strings.length;
+    return this.#firstString + this.strings.length;
   }
 
   /** Bytes of the NUL-terminated string at an offset of the combined string section. */
   stringBytes(offset: number): Uint8Array {
     if (offset < this.#firstString) return this.base!.stringBytes(offset);
     const from = offset - this.#firstString;
-    if (from > this.#strings.length) {
+    if (from > this.strings.length) {
       throw new Invalid('BTF', `string offset ${offset} lies past the end ${this.endString}`);
     }
-    const end = this.#strings.indexOf(0, from);
-    return this.#strings.subarray(from, end < 0 ? this.#strings.length : end);
+    const end = this.strings.indexOf(0, from);
+    return this.strings.subarray(from, end < 0 ? this.strings.length : end);
   }
 
   string(offset: number): string {

@@ -55,6 +55,7 @@ export class TypeTable {
   readonly model: DataModel;
   readonly #sources: readonly TypeSource[];
   readonly #fields = new Map<string, FieldRef>();
+  readonly #absent = new Set<string>();
   readonly #layouts = new Map<string, Layout>();
 
   /** Earlier sources win. All must share the first one's data model. */
@@ -92,8 +93,14 @@ export class TypeTable {
     return this.layout(name).size;
   }
 
+  /** Does this kernel have that type and field? Answered fast, since code for several kernels asks it often. */
   has(path: string): boolean {
-    return this.#lookUp(path) instanceof Error === false;
+    if (this.#fields.has(path)) return true;
+    if (this.#absent.has(path)) return false;
+    const found = this.#lookUp(path);
+    if (found instanceof CTypeError) this.#absent.add(path);
+    else this.#fields.set(path, found);
+    return !(found instanceof CTypeError);
   }
 
   /**
@@ -104,7 +111,7 @@ export class TypeTable {
     const known = this.#fields.get(path);
     if (known !== undefined) return known;
     const found = this.#lookUp(path);
-    if (found instanceof Error) throw found;
+    if (found instanceof CTypeError) throw found;
     this.#fields.set(path, found);
     return found;
   }

@@ -1,3 +1,5 @@
+import { SortedNames } from './names.ts';
+
 /** What an exported address is: by the section it lies in. */
 export type ExportKind = 'function' | 'data' | 'percpu' | 'absolute';
 
@@ -19,8 +21,8 @@ export interface KernelExport {
 
 /** The columns of a table, row by row in name order. */
 export interface ExportColumns {
-  /** Sorted by bytes (as the kernel sorts its own tables). */
-  readonly names: readonly string[];
+  /** Sorted by bytes, as the kernel sorts its own tables. */
+  readonly names: SortedNames;
   /** Signed addresses. */
   readonly addresses: Float64Array;
   readonly crcs: Uint32Array | undefined;
@@ -44,7 +46,7 @@ export class ExportTable {
     const namespaces = ['', ...new Set(rows.map((row) => row.namespace).filter((name) => name !== ''))];
     const versioned = rows.some((row) => row.crc !== undefined);
     return new ExportTable({
-      names: rows.map((row) => row.name),
+      names: SortedNames.from(rows.map((row) => row.name)),
       addresses: Float64Array.from(rows, (row) => row.address),
       crcs: versioned ? Uint32Array.from(rows, (row) => row.crc ?? 0) : undefined,
       flags: Uint16Array.from(rows, (row) => {
@@ -64,7 +66,7 @@ export class ExportTable {
     const { names, addresses, crcs, flags, namespaces } = this.columns;
     const flag = flags[row]!;
     return {
-      name: names[row]!,
+      name: names.at(row),
       address: addresses[row]!,
       crc: crcs?.[row],
       gplOnly: (flag & 4) !== 0,
@@ -75,12 +77,12 @@ export class ExportTable {
   }
 
   find(name: string): KernelExport | undefined {
-    const row = this.#rowOf(name);
+    const row = this.columns.names.indexOf(name);
     return row < 0 ? undefined : this.at(row);
   }
 
   has(name: string): boolean {
-    return this.#rowOf(name) >= 0;
+    return this.columns.names.indexOf(name) >= 0;
   }
 
   /** The symbol at exactly that address; the first by name when several share it. */
@@ -123,20 +125,6 @@ export class ExportTable {
 
   *[Symbol.iterator](): Iterator<KernelExport> {
     for (let row = 0; row < this.size; row++) yield this.at(row);
-  }
-
-  #rowOf(name: string): number {
-    const { names } = this.columns;
-    let low = 0;
-    let high = names.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >>> 1;
-      const there = names[middle]!;
-      if (there === name) return middle;
-      if (there < name) low = middle + 1;
-      else high = middle - 1;
-    }
-    return -1;
   }
 
   /** How many symbols lie at or below an address. */

@@ -1,12 +1,14 @@
 import { gunzipSync, gzipSync } from 'fflate';
 import { BadMagic, Invalid, Truncated, Unsupported } from '../../../bytes/errors.ts';
 import { Btf } from '../../../ctypes/btf.ts';
+import { packBtf, unpackBtf } from '../../../ctypes/btf-pack.ts';
 import { subsetOf } from '../../../ctypes/btf-subset.ts';
 import { TypeTable } from '../../../ctypes/table.ts';
 import type { Machine } from '../../../formats/object.ts';
 import { ExportTable } from './exports.ts';
 import { nearestExport } from './image.ts';
 import type { KernelFile, KernelSection, NearestExport, PerCpuVariable } from './kernelfile.ts';
+import { SortedNames } from './names.ts';
 import { noTypes } from './no-types.ts';
 import type { RuleEvidence } from './rules.ts';
 
@@ -19,7 +21,8 @@ import type { RuleEvidence } from './rules.ts';
  *   6  2  zero
  *   8  4  bytes of the unpacked rest, little-endian
  *  12     the rest: u32 length of a JSON text, the text, then five tables whose lengths stand in the JSON, each
- *         from a multiple of 4: BTF, export names (NUL-separated, sorted), addresses (five planes of one byte:
+ *         from a multiple of 4: types (ctypes/btf-pack.ts), export names (names.ts),
+ *         addresses (five planes of one byte:
  *         signed 40-bit distance from the lowest text address), flags (two planes), CRCs (u32 each).
  *
  * Planes instead of rows, because bytes of the same significance look alike and pack well; gzip, because a browser
@@ -80,7 +83,7 @@ export function encode(kernel: Savable, request: SaveRequest): Saved {
   const { names, addresses, crcs, flags, namespaces } = kernel.exports.columns;
   if (namespaces.length >= 1 << 13)
     throw new Invalid('kernel file', `${namespaces.length} symbol namespaces`);
-  const text = new TextEncoder().encode(names.join('\0'));
+  const text = names.pack();
   const base = Math.min(...kernel.sections.filter((s) => s.role === 'text').map((s) => s.base));
   const header: Header = {
     ...pick(kernel),
@@ -108,9 +111,16 @@ export function isSaved(bytes: Uint8Array): boolean {
   return MAGIC.every((byte, i) => bytes[i] === byte);
 }
 
-/** Opens a saved kernel. Throws BadMagic, Truncated, Invalid or Unsupported. */
-export function decode(bytes: Uint8Array): KernelFile & Savable {
-  const rest = unpack(bytes);
+/** Unpacks gzip data to a size that is known. */
+export type Gunzip = (packed: Uint8Array, size: number) => Uint8Array;
+
+const portableGunzip: Gunzip = (packed, size) => gunzipSync(packed, { out: new Uint8Array(size) });
+
+/**
+ * Opens a saved kernel. Types are unpacked when first asked for. `gunzip` may be the machine's own (node:zlib), which
+ * is ten times faster than the portable one in a process that has just begun. Throws BadMagic, Truncated, Invalid or Unsupported. */
+export function decode(bytes: Uint8Array, gunzip: Gunzip = portableGunzip): KernelFile & Savable {
+  const rest = unpack(bytes, gunzip);
   const view = new DataView(rest.buffer, rest.byteOffset, rest.byteLength);
   const jsonLength = rest.length < 4 ? Number.NaN : view.getUint32(0, true);
   if (!(4 + jsonLength <= rest.length)) throw new Truncated('kernel file', 'ends inside its header');
@@ -147,10 +157,11 @@ class SavedKernel implements KernelFile {
   readonly config: ReadonlyMap<string, string> | undefined;
   readonly moduleBytes: number | undefined;
   readonly origin: string;
-  readonly #btfBytes: Uint8Array;
+  readonly #packedTypes: Uint8Array;
+  #btf: Btf | undefined;
   #types: TypeTable | undefined;
 
-  constructor(header: Header, btf: Uint8Array, exports: ExportTable) {
+  constructor(header: Header, types: Uint8Array, exports: ExportTable) {
     this.release = header.release;
     this.vermagic = header.vermagic;
     this.banner = header.banner;
@@ -165,11 +176,13 @@ class SavedKernel implements KernelFile {
     this.config = header.config === null ? undefined : new Map(Object.entries(header.config));
     this.moduleBytes = header.moduleBytes ?? undefined;
     this.origin = header.origin;
-    this.#btfBytes = btf;
+    this.#packedTypes = types;
   }
 
+  /** Unpacked and opened at first use. */
   get btf(): Btf | undefined {
-    return this.#btfBytes.length === 0 ? undefined : new Btf(this.#btfBytes);
+    if (this.#packedTypes.length === 0) return undefined;
+    return (this.#btf ??= new Btf(unpackBtf(this.#packedTypes)));
   }
 
   get types(): TypeTable {
@@ -203,8 +216,9 @@ function pick(kernel: KernelFile) {
 function savedTypes(kernel: Savable, { types, functionPointers = false }: SaveRequest) {
   const { btf } = kernel;
   if (btf === undefined) return { bytes: new Uint8Array(0), types: 0, missing: types === 'all' ? [] : types };
-  if (types === 'all') return { bytes: btf.bytes, types: btf.starts.length, missing: [] };
-  return subsetOf(btf, { names: types, functionPointers });
+  if (types === 'all') return { bytes: packBtf(btf), types: btf.starts.length, missing: [] };
+  const subset = subsetOf(btf, { names: types, functionPointers });
+  return { ...subset, bytes: packBtf(new Btf(subset.bytes)) };
 }
 
 function keptConfig(kernel: KernelFile, { config }: SaveRequest): Record<string, string> | null {
@@ -233,7 +247,7 @@ function pack(json: Uint8Array, parts: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-function unpack(bytes: Uint8Array): Uint8Array {
+function unpack(bytes: Uint8Array, gunzip: Gunzip): Uint8Array {
   if (!isSaved(bytes)) {
     throw new BadMagic('kernel file', 'does not begin with "LKMK": not a saved kernel');
   }
@@ -250,7 +264,7 @@ function unpack(bytes: Uint8Array): Uint8Array {
   if (bytes[5] === 0) return rest.slice();
   if (bytes[5] !== 1) throw new Unsupported('kernel file', `packing ${bytes[5]} is not known`, { offset: 5 });
   try {
-    return gunzipSync(rest, { out: new Uint8Array(size) });
+    return gunzip(rest, size);
   } catch (error) {
     throw new Invalid(
       'kernel file',
@@ -295,9 +309,7 @@ interface Tables {
 
 function readTable(header: Header, tables: Tables): ExportTable {
   const count = header.exports;
-  const names = count === 0 ? [] : new TextDecoder('latin1').decode(tables.names).split('\0');
-  if (names.length !== count)
-    throw new Invalid('kernel file', `${names.length} export names for ${count} exports`);
+  const names = SortedNames.unpack(tables.names, count);
   const addresses = new Float64Array(count);
   const flags = new Uint16Array(count);
   const { addresses: a, flags: f } = tables;
@@ -306,7 +318,7 @@ function readTable(header: Header, tables: Tables): ExportTable {
     addresses[i] = header.base + low + ((a[4 * count + i]! << 24) >> 24) * 0x100000000;
     flags[i] = f[i]! | (f[count + i]! << 8);
     if (flags[i]! >> 3 >= header.namespaces.length)
-      throw new Invalid('kernel file', `export ${names[i]}: no such namespace`);
+      throw new Invalid('kernel file', `export ${names.at(i)}: no such namespace`);
   }
   const crcs = tables.crcs === undefined ? undefined : fromLittleEndian(tables.crcs);
   return new ExportTable({ names, addresses, crcs, flags, namespaces: header.namespaces });
@@ -333,8 +345,11 @@ function littleEndianWords(words: Uint32Array): Uint8Array {
 }
 
 function fromLittleEndian(bytes: Uint8Array): Uint32Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Uint32Array.from({ length: bytes.length / 4 }, (_, i) => view.getUint32(i * 4, true));
+  const words = new Uint32Array(bytes.length >> 2);
+  for (let i = 0, at = 0; i < words.length; i++, at += 4) {
+    words[i] = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
+  }
+  return words;
 }
 
 function align4(offset: number): number {
