@@ -42,6 +42,10 @@ export function failed(errno: number, subject: string): CommandResult {
   return { code: 1, errno, output: subject === '' ? text : `${subject}: ${text}` };
 }
 
+export function bytesOfOutput(result: CommandResult): Uint8Array {
+  return new TextEncoder().encode(result.output);
+}
+
 export class LinuxConsole {
   readonly k: Linux;
   readonly moduleFile: (path: string) => Uint8Array | undefined;

@@ -49,7 +49,7 @@ export function* writeOut(k: Linux, path: string, content: Uint8Array, append: b
   return error === 0 ? done() : failed(error, 'sh: write error');
 }
 
-function* head(k: Linux, path: string, count: number): Steps<CommandResult> {
+export function* head(k: Linux, path: string, count: number): Steps<CommandResult> {
   const opened = yield* calls.open(k, path, 0);
   if (typeof opened === 'number') return failed(-opened, `head: ${path}`);
   let output = '';
@@ -247,6 +247,7 @@ function simple(name: string, words: string, act: (k: Linux, args: readonly stri
 const deviceTypes: Readonly<Record<string, number>> = { c: S_IFCHR, b: S_IFBLK };
 
 export const fileCommands: ReadonlyMap<string, ConsoleCommand> = new Map<string, ConsoleCommand>([
+  ['echo', (_console, args) => done(args[0] === '-n' ? args.slice(1).join(' ') : `${args.join(' ')}\n`)],
   ['cat', (console, args) => console.process('cat', cat(console.k, args))],
   ['ls', (console, args) => console.process('ls', ls(console.k, args))],
   ['grep', (console, args) => console.process('grep', grep(console.k, args))],

@@ -1,0 +1,13 @@
+/** Boots a Linux base kernel with every subsystem there is. */
+import type { KernelFile } from './kernelfile/kernelfile.ts';
+import { Linux, type LinuxOptions } from './linux.ts';
+import { populateProc } from './proc.ts';
+import { linuxData, linuxFunctions } from './registry.ts';
+
+export type BootOptions = Omit<LinuxOptions, 'kernel' | 'functions' | 'data'>;
+
+export function bootLinux(kernel: KernelFile, options: BootOptions = {}): Linux {
+  const k = new Linux({ ...options, kernel, functions: linuxFunctions, data: linuxData });
+  populateProc(k);
+  return k;
+}

@@ -1,0 +1,243 @@
+/** insmod, rmmod, lsmod, modprobe and the kernel's own view of its modules. */
+import { FormatError } from '../../bytes/errors.ts';
+import { readElf } from '../../formats/elf/read.ts';
+import type { Steps } from '../../kernel/steps.ts';
+import { Errno } from '../../systems/linux/errno.ts';
+import type { Linux } from '../../systems/linux/linux.ts';
+import { insmod, type LoadOptions, type LoadResult, rmmod, type UnloadResult } from '../../systems/linux/loader.ts';
+import { ModInfo } from '../../systems/linux/module-file.ts';
+import { procModules } from '../../systems/linux/proc-modules.ts';
+import * as calls from '../../systems/linux/vfs/calls.ts';
+import { type CommandResult, type ConsoleCommand, done, failed, type LinuxConsole } from './console.ts';
+import { errorText } from './errors.ts';
+
+/** MODULE_INIT_IGNORE_MODVERSIONS, MODULE_INIT_IGNORE_VERMAGIC (include/uapi/linux/module.h). */
+const IGNORE_MODVERSIONS = 1;
+const IGNORE_VERMAGIC = 2;
+const KNOWN_FLAGS = 7;
+/** O_TRUNC: what delete_module takes as "force". */
+const O_TRUNC = 0o1000;
+
+/** kmod's words for the errors that have words of their own (tools/insmod.c, tools/rmmod.c). */
+function insmodError(path: string, errno: number): string {
+  const words = errno === Errno.ENOENT ? 'Unknown symbol in module' : errno === Errno.ESRCH ? 'Unknown symbol in module' : errorText(errno);
+  const special: Readonly<Record<number, string>> = { [Errno.ENOEXEC]: 'Invalid module format' };
+  return `insmod: ERROR: could not insert module ${path}: ${special[errno] ?? words}`;
+}
+
+function loadOutcome(result: LoadResult, describe: (errno: number) => string): CommandResult {
+  switch (result.outcome) {
+    case 'loaded':
+      return done();
+    case 'refused': {
+      const { errno, why, hint } = result.refusal;
+      return { code: 1, errno, output: describe(errno), note: hint === '' ? why : `${why} ${hint}` };
+    }
+    case 'killed':
+      return killed(result.killed.code, result.killed.message);
+    case 'missing':
+      return { code: 1, errno: null, output: '', note: result.missing.message };
+  }
+}
+
+function killed(signal: number, why: string): CommandResult {
+  return { code: 128 + signal, errno: null, output: signal === 9 ? 'Killed' : 'Segmentation fault', note: why };
+}
+
+/** Loads a file by path with the words that follow as parameters. */
+export function loadFile(console: LinuxConsole, path: string, args: string, options: LoadOptions): LoadResult | undefined {
+  const bytes = console.moduleFile(path);
+  if (bytes === undefined) return undefined;
+  return insmod(console.k, bytes, args, { path, credential: console.credential, ...options });
+}
+
+function insmodCommand(console: LinuxConsole, args: readonly string[]): CommandResult {
+  const force = args[0] === '-f';
+  const [path, ...parameters] = force ? args.slice(1) : args;
+  if (path === undefined) return { code: 1, errno: null, output: 'insmod: ERROR: missing filename.' };
+  const flags = { ignoreModversions: force, ignoreVermagic: force };
+  const result = loadFile(console, path, parameters.map(quoteParameter).join(' '), { flags });
+  if (result === undefined) {
+    const output = `insmod: ERROR: could not load module ${path}: No such file or directory`;
+    return { code: 1, errno: null, output };
+  }
+  return loadOutcome(result, (errno) => insmodError(path, errno));
+}
+
+/** insmod passes its words on, putting quotes around a value with blanks. */
+function quoteParameter(word: string): string {
+  const [name, ...rest] = word.split('=');
+  const value = rest.join('=');
+  return rest.length > 0 && value.includes(' ') && !value.includes('"') ? `${name}="${value}"` : word;
+}
+
+function finitModule(console: LinuxConsole, args: readonly string[]): CommandResult {
+  const [path, flagText = '0', parameters = ''] = args;
+  const flags = Number(flagText);
+  if (console.credential.uid === 0 && (flags & ~KNOWN_FLAGS) !== 0) return failed(Errno.EINVAL, '');
+  const result = loadFile(console, path, parameters, {
+    flags: {
+      ignoreModversions: (flags & IGNORE_MODVERSIONS) !== 0,
+      ignoreVermagic: (flags & IGNORE_VERMAGIC) !== 0,
+      compressed: (flags & 4) !== 0,
+    },
+  });
+  if (result === undefined) return failed(Errno.ENOENT, path);
+  return loadOutcome(result, (errno) => errorText(errno));
+}
+
+function unloadOutcome(result: UnloadResult, describe: (errno: number) => string): CommandResult {
+  if (result.outcome === 'unloaded') return done();
+  if (result.outcome === 'killed') return killed(result.killed.code, result.killed.message);
+  if (result.outcome === 'missing') return { code: 1, errno: null, output: '', note: result.missing.message };
+  const { errno, why, hint } = result.refusal;
+  return { code: 1, errno, output: describe(errno), note: `${why} ${hint}` };
+}
+
+/** rmmod looks at /proc/modules itself before it asks the kernel (tools/rmmod.c). */
+function rmmodCommand(console: LinuxConsole, args: readonly string[]): CommandResult {
+  const force = args[0] === '-f';
+  const name = moduleName(force ? args[1] : args[0]);
+  if (name === undefined) return { code: 1, errno: null, output: 'rmmod: ERROR: missing module name.' };
+  const line = procModules(console.k)
+    .split('\n')
+    .map((row) => row.split(' '))
+    .find(([loaded]) => loaded === name);
+  if (line === undefined) {
+    return { code: 1, errno: null, output: `rmmod: ERROR: Module ${name} is not currently loaded` };
+  }
+  const [, , count, users] = line;
+  if (!force && users !== '-') {
+    const output = `rmmod: ERROR: Module ${name} is in use by: ${users.replace(/,$/, '').replaceAll(',', ' ')}`;
+    return { code: 1, errno: null, output };
+  }
+  if (!force && count !== '0') return { code: 1, errno: null, output: `rmmod: ERROR: Module ${name} is in use` };
+  const result = rmmod(console.k, name, { force, credential: console.credential });
+  return unloadOutcome(
+    result,
+    (errno) => `rmmod: ERROR: could not remove '${name}': ${errorText(errno)}\nrmmod: ERROR: could not remove module ${name}: ${errorText(errno)}`,
+  );
+}
+
+function moduleName(word: string | undefined): string | undefined {
+  return word
+    ?.replace(/^.*\//, '')
+    .replace(/\.ko(\.\w+)?$/, '')
+    .replaceAll('-', '_');
+}
+
+function deleteModule(console: LinuxConsole, [name, flags = '0']: readonly string[]): CommandResult {
+  const force = (Number(flags) & O_TRUNC) !== 0;
+  return unloadOutcome(rmmod(console.k, name, { force, credential: console.credential }), (errno) => errorText(errno));
+}
+
+/** lsmod's columns (tools/lsmod.c). */
+export function lsmodText(k: Linux): string {
+  let text = 'Module                  Size  Used by\n';
+  for (const row of procModules(k).split('\n')) {
+    const [name, size, count, users] = row.split(' ');
+    if (name === '') continue;
+    const holders = users === '-' ? '' : users.replace(/,$/, '');
+    text += `${name.padEnd(19)} ${size.padStart(8)}  ${count}${holders === '' ? '' : ` ${holders}`}\n`;
+  }
+  return text;
+}
+
+/** modprobe with what `depends` names, from the same place as the file; -r removes in reverse. */
+function modprobe(console: LinuxConsole, args: readonly string[]): CommandResult {
+  const remove = args[0] === '-r';
+  const [name, ...parameters] = remove ? args.slice(1) : args;
+  const wanted = moduleName(name);
+  if (wanted === undefined) return { code: 1, errno: null, output: 'modprobe: ERROR: missing parameters.' };
+  return remove ? removeWithUnused(console, wanted) : probe(console, wanted, parameters, new Set());
+}
+
+function probe(console: LinuxConsole, name: string, parameters: readonly string[], seen: Set<string>): CommandResult {
+  if (console.k.modules.find(name) !== undefined || seen.has(name)) return done();
+  seen.add(name);
+  const path = `${name}.ko`;
+  const bytes = console.moduleFile(path) ?? console.moduleFile(`${name.replaceAll('_', '-')}.ko`);
+  if (bytes === undefined) {
+    const output = `modprobe: FATAL: Module ${name} not found in directory /lib/modules/${console.k.file.release}`;
+    return { code: 1, errno: null, output };
+  }
+  for (const needed of dependenciesOf(bytes)) {
+    const result = probe(console, needed.replaceAll('-', '_'), [], seen);
+    if (result.code !== 0) return result;
+  }
+  const options = { path, credential: console.credential };
+  const result = insmod(console.k, bytes, parameters.map(quoteParameter).join(' '), options);
+  return loadOutcome(result, (errno) => `modprobe: ERROR: could not insert '${name}': ${errorText(errno)}`);
+}
+
+/** The names in `depends=`; a file that is no module has none, and its load says why. */
+function dependenciesOf(bytes: Uint8Array): readonly string[] {
+  try {
+    const elf = readElf(bytes);
+    const section = elf.section('.modinfo');
+    return section === undefined ? [] : new ModInfo(elf.data(section)).depends;
+  } catch (error) {
+    if (error instanceof FormatError) return [];
+    throw error;
+  }
+}
+
+function removeWithUnused(console: LinuxConsole, name: string): CommandResult {
+  const file = console.k.modules.find(name)?.file;
+  const result = rmmod(console.k, name, { credential: console.credential });
+  if (result.outcome !== 'unloaded') {
+    return unloadOutcome(result, (errno) =>
+      errno === Errno.EAGAIN ? `modprobe: FATAL: Module ${name} is in use.` : `modprobe: ERROR: could not remove '${name}': ${errorText(errno)}`,
+    );
+  }
+  for (const needed of file?.modinfo.depends ?? []) {
+    const row = procModules(console.k)
+      .split('\n')
+      .find((line) => line.startsWith(`${needed} `));
+    if (row?.split(' ')[2] === '0') rmmod(console.k, needed, { credential: console.credential });
+  }
+  return done();
+}
+
+function* sysctl(k: Linux, args: readonly string[]): Steps<CommandResult> {
+  const write = args[0] === '-w';
+  const [name, value] = (write ? args[1] : (args[0] ?? '')).split('=');
+  const path = `/proc/sys/${name.replaceAll('.', '/')}`;
+  if (!write) {
+    const got = yield* calls.readAll(k, path);
+    if (typeof got === 'number') return failed(-got, `sysctl: error: '${name}'`);
+    return done(`${name} = ${new TextDecoder().decode(got)}`);
+  }
+  const opened = yield* calls.open(k, path, 1);
+  if (typeof opened === 'number') return failed(-opened, `sysctl: error: '${name}'`);
+  const result = yield* calls.write(k, opened, new TextEncoder().encode(`${value}\n`));
+  yield* calls.close(k, opened);
+  return result < 0 ? failed(-result, `sysctl: error setting key '${name}'`) : done(`${name} = ${value}`);
+}
+
+export const moduleCommands: ReadonlyMap<string, ConsoleCommand> = new Map<string, ConsoleCommand>([
+  ['insmod', insmodCommand],
+  ['rmmod', rmmodCommand],
+  ['lsmod', (console) => done(lsmodText(console.k))],
+  ['modprobe', modprobe],
+  ['finit_module', finitModule],
+  ['delete_module', deleteModule],
+  ['sysctl', (console, args) => console.process('sysctl', sysctl(console.k, args))],
+  [
+    'sleep',
+    (console, [seconds]) => {
+      console.k.scheduler.runFor(console.k.time.now() + Number(seconds) * 1e9);
+      return done();
+    },
+  ],
+  [
+    'dmesg',
+    (console) =>
+      done(
+        console.k.log.records
+          .map(({ time, text }) => `[${(time / 1e9).toFixed(6).padStart(12)}] ${text}\n`)
+          .join(''),
+      ),
+  ],
+  ['uname', (console) => done(`${console.k.file.release}\n`)],
+]);
