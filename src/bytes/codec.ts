@@ -43,6 +43,8 @@ export function lzmaScratch(literalBits: number): number {
 const PAGE = 65536;
 const SCRATCH = 18 * 1024;
 const PADDING = 64;
+/** A kept memory above this is replaced: one kernel image must not hold 80 MB for good. */
+const KEPT_LIMIT = 2 ** 25;
 /** WebAssembly memory ends at 4 GiB; an output address must stay a positive 32-bit number on the way. */
 const ADDRESS_LIMIT = 2 ** 31;
 
@@ -52,6 +54,33 @@ let compiled: WebAssembly.Module | undefined;
 function codecModule(): WebAssembly.Module {
   compiled ??= new WebAssembly.Module(Uint8Array.from(atob(CODEC_WASM), (char) => char.charCodeAt(0)));
   return compiled;
+}
+
+/**
+ * Memory for the decoders that is kept between calls: making one costs about 0.2 ms, more than a small module takes.
+ * Whoever unpacks many files holds one and gives it along; it is let go of after a file that made it large.
+ */
+export class CodecMemory {
+  #kept: { memory: WebAssembly.Memory; wasm: CodecExports } | undefined;
+
+  /** @internal An instance whose memory has at least that many bytes, all of them zero from `clean` on for 64 bytes. */
+  take(bytes: number, clean: number): { memory: WebAssembly.Memory; wasm: CodecExports } {
+    if (this.#kept === undefined || this.#kept.memory.buffer.byteLength > KEPT_LIMIT)
+      this.#kept = instantiate(bytes);
+    const { memory } = this.#kept;
+    const missing = bytes - memory.buffer.byteLength;
+    if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
+    new Uint8Array(memory.buffer, clean, PADDING).fill(0);
+    return this.#kept;
+  }
+}
+
+function instantiate(bytes: number): { memory: WebAssembly.Memory; wasm: CodecExports } {
+  const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE) });
+  const instance = new WebAssembly.Instance(codecModule(), { env: { memory } });
+  const wasm = instance.exports as unknown as CodecExports;
+  wasm.makeTables();
+  return { memory, wasm };
 }
 
 export class Codec {
@@ -69,19 +98,19 @@ export class Codec {
   /**
    * @param scratch bytes that the decoder wants for its tables
    * @param maxOutput bytes; room() refuses more
+   * @param kept memory to use again
    */
-  constructor(what: string, input: Uint8Array, scratch: number, maxOutput: number) {
+  constructor(what: string, input: Uint8Array, scratch: number, maxOutput: number, kept = new CodecMemory()) {
     this.#what = what;
     this.#maxOutput = maxOutput;
     this.input = align(SCRATCH + scratch);
     this.base = align(this.input + input.length + PADDING);
     if (this.base >= ADDRESS_LIMIT)
       throw new Unsupported(what, `input of ${input.length} bytes is too large`);
-    this.#memory = new WebAssembly.Memory({ initial: Math.ceil(this.base / PAGE) });
-    const instance = new WebAssembly.Instance(codecModule(), { env: { memory: this.#memory } });
-    this.wasm = instance.exports as unknown as CodecExports;
-    new Uint8Array(this.#memory.buffer).set(input, this.input);
-    this.wasm.makeTables();
+    const { memory, wasm } = kept.take(this.base, this.input + input.length);
+    this.#memory = memory;
+    this.wasm = wasm;
+    new Uint8Array(memory.buffer).set(input, this.input);
     this.wasm.setOutput(this.base, this.base);
   }
 

@@ -1,4 +1,5 @@
 /** Compressed module files and kernel payloads -> their bytes, whatever the compression. */
+import type { CodecMemory } from './codec.ts';
 import { BadMagic } from './errors.ts';
 import { isGz, unpackGz } from './gz.ts';
 import { isLzma, unpackLzma } from './lzma.ts';
@@ -18,6 +19,8 @@ export interface DecompressOptions {
    * gzip, where the size is part of the format). With 'ignore' only the first stream or frame is read.
    */
   readonly trailing?: 'refuse' | 'ignore';
+  /** Memory to use again, for a caller that unpacks many files. */
+  readonly memory?: CodecMemory;
 }
 
 export const DEFAULT_MAX_OUTPUT = 2 ** 29;
@@ -46,16 +49,16 @@ export function decompressAs(
   options: DecompressOptions = {},
 ): Uint8Array {
   const maxOutput = options.maxOutput ?? DEFAULT_MAX_OUTPUT;
-  const trailing = options.trailing ?? 'refuse';
+  const { trailing = 'refuse', memory } = options;
   switch (kind) {
     case 'gz':
       return unpackGz(bytes, maxOutput);
     case 'xz':
-      return unpackXz(bytes, { maxOutput, trailing });
+      return unpackXz(bytes, { maxOutput, trailing, memory });
     case 'zst':
-      return unpackZst(bytes, { maxOutput, trailing });
+      return unpackZst(bytes, { maxOutput, trailing, memory });
     case 'lzma':
-      return unpackLzma(bytes, { maxOutput, trailing });
+      return unpackLzma(bytes, { maxOutput, trailing, memory });
     default:
       throw new BadMagic('compression', 'is not known', { value: kind });
   }

@@ -1,5 +1,5 @@
 /** The .lzma format of LZMA Utils (also "LZMA alone"): one header and one stream, in older kernel images. No checksum. */
-import { Codec, Decoded, lzmaScratch } from './codec.ts';
+import { Codec, type CodecMemory, Decoded, lzmaScratch } from './codec.ts';
 import { BadMagic, Invalid, Truncated, Unsupported } from './errors.ts';
 import { ByteView } from './view.ts';
 
@@ -7,6 +7,8 @@ export interface LzmaOptions {
   readonly maxOutput: number;
   /** 'ignore' leaves alone what follows the stream: a kernel image has its size there. */
   readonly trailing: 'refuse' | 'ignore';
+  /** Memory kept between calls. */
+  readonly memory?: CodecMemory;
 }
 
 const HEADER_SIZE = 13;
@@ -41,7 +43,7 @@ export function unpackLzma(bytes: Uint8Array, options: LzmaOptions): Uint8Array 
     const problem = `unpacks to more than the limit of ${options.maxOutput} bytes`;
     throw new Unsupported('lzma', problem, { offset: 5, value: promised });
   }
-  const codec = new Codec('lzma', bytes, lzmaScratch(lc + lp), options.maxOutput);
+  const codec = new Codec('lzma', bytes, lzmaScratch(lc + lp), options.maxOutput, options.memory);
   codec.wasm.setProperties(lc, lp, pb, codec.scratch);
   codec.wasm.resetState();
   codec.wasm.startRange(codec.input + HEADER_SIZE);

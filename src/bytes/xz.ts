@@ -4,7 +4,7 @@
  */
 import { BRANCH_FILTERS, undoDelta } from './branch.ts';
 import { crc32 } from './checksum.ts';
-import { Codec, Decoded, lzmaScratch } from './codec.ts';
+import { Codec, type CodecMemory, Decoded, lzmaScratch } from './codec.ts';
 import { BadMagic, Invalid, Truncated, Unsupported } from './errors.ts';
 import { sha256 } from './sha256.ts';
 import { ByteView, Cursor } from './view.ts';
@@ -14,6 +14,8 @@ export interface XzOptions {
   readonly maxOutput: number;
   /** 'ignore' stops behind the first stream: a kernel image has its size there. */
   readonly trailing: 'refuse' | 'ignore';
+  /** Memory kept between calls. */
+  readonly memory?: CodecMemory;
 }
 
 const HEADER_SIZE = 12;
@@ -52,7 +54,7 @@ export function isXz(bytes: Uint8Array): boolean {
  */
 export function unpackXz(bytes: Uint8Array, options: XzOptions): Uint8Array {
   if (!isXz(bytes)) throw new BadMagic('xz', 'must begin with fd 37 7a 58 5a 00', { offset: 0 });
-  const codec = new Codec('xz', bytes, lzmaScratch(LITERAL_BITS), options.maxOutput);
+  const codec = new Codec('xz', bytes, lzmaScratch(LITERAL_BITS), options.maxOutput, options.memory);
   const cursor = new Cursor(new ByteView(bytes, true));
   do {
     readStream(cursor, codec);

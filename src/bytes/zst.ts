@@ -3,7 +3,7 @@
  * blocks are decoded by zstd.as. Not by fzstd: eighteen bytes made for it (see the test) keep it busy for over a minute,
  * because it does not notice matches that run past the end of their block.
  */
-import { Codec } from './codec.ts';
+import { Codec, type CodecMemory } from './codec.ts';
 import { BadMagic, Invalid, Unsupported } from './errors.ts';
 import { ByteView, Cursor } from './view.ts';
 
@@ -11,6 +11,8 @@ export interface ZstOptions {
   readonly maxOutput: number;
   /** 'ignore' stops behind the first frame: a kernel image has its size there. */
   readonly trailing: 'refuse' | 'ignore';
+  /** Memory kept between calls. */
+  readonly memory?: CodecMemory;
 }
 
 const MAGIC = 0xfd2fb528;
@@ -42,7 +44,7 @@ function isSkippable(magic: number): boolean {
  */
 export function unpackZst(bytes: Uint8Array, options: ZstOptions): Uint8Array {
   if (!isZst(bytes)) throw new BadMagic('zstd', 'must begin with 28 b5 2f fd', { offset: 0 });
-  const codec = new Codec('zstd', bytes, SCRATCH_SIZE, options.maxOutput);
+  const codec = new Codec('zstd', bytes, SCRATCH_SIZE, options.maxOutput, options.memory);
   const cursor = new Cursor(new ByteView(bytes, true));
   while (cursor.left > 0) {
     const offset = cursor.at;

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { Codec } from '../../src/bytes/codec.ts';
+import { Codec, CodecMemory } from '../../src/bytes/codec.ts';
 import { compressionOf, decompress, decompressAs } from '../../src/bytes/decompress.ts';
 import { FormatError, type FormatErrorKind } from '../../src/bytes/errors.ts';
 import { seeded } from '../real/random.ts';
@@ -367,6 +367,31 @@ describe('the door', () => {
   it('refuses data of another kind than asked for', () => {
     for (const kind of ['gz', 'xz', 'zst'] as const) {
       expect(failure(() => decompressAs(kind, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8)))).toBe('BadMagic');
+    }
+  });
+});
+
+describeWith(needsTool('xz') && needsTool('zstd'), 'kept memory', () => {
+  it('gives what fresh memory gives, whatever was unpacked before', () => {
+    const memory = new CodecMemory();
+    const inputs = [
+      plain,
+      plain.subarray(0, 10),
+      material(200_000, 8),
+      new Uint8Array(0),
+      plain.subarray(7, 90_000),
+    ];
+    for (const input of [...inputs, ...inputs]) {
+      for (const packer of [
+        ['xz', '-c'],
+        ['zstd', '-qc'],
+        ['xz', '-c', '--format=lzma'],
+      ]) {
+        const packed = pipe(packer[0], packer.slice(1), input);
+        const result = decompress(packed, { memory });
+        expect(Buffer.compare(result, input), packer.join(' ')).toBe(0);
+        expect(() => decompress(packed.slice(0, -1), { memory })).toThrow(FormatError);
+      }
     }
   });
 });
