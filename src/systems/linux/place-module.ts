@@ -14,7 +14,7 @@ import { layoutModule } from './layout.ts';
 import type { Loading } from './loading.ts';
 import { type LinuxModule, type ModuleArea, ModuleState } from './module.ts';
 import { listAdd, listRemove, moduleListHead } from './module-list.ts';
-import { licenceFindings } from './rules/modinfo.ts';
+import { nulFindings } from './rules/modinfo.ts';
 
 /** layout_and_allocate without the checks: after it, load.mod is a live struct module of state UNFORMED. */
 export function placeModule(load: Loading): void {
@@ -132,7 +132,7 @@ function describeModule(load: Loading, areas: ModuleArea[]): LinuxModule {
     areas,
     parameters: [],
     sections: [],
-    findings: licenceFindings(file),
+    findings: nulFindings(file.modinfo),
     signature: load.signature,
     release: [],
     imports: [],

@@ -1,6 +1,6 @@
 /** check_modinfo (kernel/module/main.c): vermagic, where the module comes from, and its licence. */
 import { Errno } from '../errno.ts';
-import type { ModuleFile } from '../module-file.ts';
+import type { ModInfo, ModuleFile } from '../module-file.ts';
 import { TAINT } from '../taint-bits.ts';
 import type { Finding } from '../verdict.ts';
 import { commandLineOption, type Judge, Level } from './judge.ts';
@@ -151,10 +151,10 @@ function checkLicence(judge: Judge, name: string, licence: string): void {
  * A string of .modinfo without a tag, right behind the licence, is how modules have passed as GPL: the kernel stops reading
  * at the NUL (`MODULE_LICENSE("GPL\0for nothing but the header")`).
  */
-export function licenceFindings(file: ModuleFile): Finding[] {
-  const { strays } = file.modinfo;
+export function nulFindings(modinfo: ModInfo): Finding[] {
+  const { strays } = modinfo;
   if (strays.length === 0) return [];
-  const licence = file.modinfo.get('license') ?? '';
+  const licence = modinfo.get('license') ?? '';
   const quoted = strays.map((text) => JSON.stringify(text)).join(', ');
   const text =
     `.modinfo holds text that no tag introduces: ${quoted}. The kernel reads the licence as '${licence}' because it stops ` +
@@ -164,7 +164,7 @@ export function licenceFindings(file: ModuleFile): Finding[] {
 
 /** For callers that want what the kernel does not do: a licence with a NUL in it is refused. */
 export function checkStrictLicence(judge: Judge, file: ModuleFile): void {
-  const [finding] = licenceFindings(file);
+  const [finding] = nulFindings(file.modinfo);
   if (finding === undefined) return;
   judge.refuse(
     'embedded-nul',
