@@ -65,6 +65,8 @@ export class Scheduler {
   /** The thread whose registers are live. */
   current: Thread | undefined;
   readonly threads = new Set<Thread>();
+  /** Threads that nobody waited for and that ended with an error: a missing function, or a mistake of ours. */
+  readonly failures = new Map<Thread, unknown>();
   /** Instructions one thread may retire without blocking before it counts as an endless loop. */
   instructionBudget = 400_000_000;
   /** The host entry that guest functions called from TypeScript return to. */
@@ -95,6 +97,7 @@ export class Scheduler {
     this.threads.add(thread);
     thread.onExit(() => {
       this.threads.delete(thread);
+      if (thread.outcome !== undefined && 'error' in thread.outcome) this.failures.set(thread, thread.outcome.error);
       this.owner.freeStack(thread.stackBase);
     });
     if (start) this.ready.push(thread);
@@ -140,6 +143,7 @@ export class Scheduler {
     const thread = this.spawn(name, steps);
     prepare?.(thread);
     this.runUntil(() => thread.state === 'dead');
+    this.failures.delete(thread);
     const outcome = thread.outcome;
     if (outcome === undefined) throw new Error(`thread ${name} ended without an outcome`);
     if ('killed' in outcome) throw outcome.killed;
@@ -202,7 +206,7 @@ export class Scheduler {
       if (top === undefined) throw new Error(`thread ${thread.name} has no frame to run`);
       if (top.kind === 'host') this.stepHost(thread, top);
       else this.runGuest(thread);
-      if (!this.inInterrupt && this.owner.time.next() <= this.owner.time.now()) this.deliver();
+      if (!this.inInterrupt && this.hasDue()) this.deliver();
     }
     if (thread.state === 'dead' && this.current === thread) this.current = undefined;
   }
@@ -212,7 +216,7 @@ export class Scheduler {
     try {
       step = frame.steps.next(frame.answer);
     } catch (error) {
-      this.hostError(thread, frame, error);
+      this.hostError(thread, error);
       return;
     }
     if (step.done) {
@@ -221,11 +225,10 @@ export class Scheduler {
     } else this.request(thread, frame, step.value);
   }
 
-  private hostError(thread: Thread, frame: HostFrame, error: unknown): void {
+  private hostError(thread: Thread, error: unknown): void {
     if (error instanceof GuestFault) this.judge(thread, hostFault(error, this.owner.cpu.rip));
     else if (error instanceof ThreadKilled) thread.die({ killed: error });
-    else if (thread.frames.length === 1) thread.die({ error });
-    else throw new Error(`kernel function ${frame.name} failed: ${String(error)}`, { cause: error });
+    else thread.die({ error });
   }
 
   private request(thread: Thread, frame: HostFrame, request: Request): void {
@@ -272,7 +275,7 @@ export class Scheduler {
     } catch (error) {
       if (error instanceof GuestFault) this.judge(thread, hostFault(error, this.owner.cpu.rip));
       else if (error instanceof ThreadKilled) thread.die({ killed: error });
-      else throw error;
+      else thread.die({ error });
     }
   }
 
@@ -325,6 +328,10 @@ export class Scheduler {
     if (next === Number.POSITIVE_INFINITY) return false;
     time.skip(next - time.now());
     return true;
+  }
+
+  private hasDue(): boolean {
+    return this.pendingInterrupts.length > 0 || this.owner.time.next() <= this.owner.time.now();
   }
 
   /** Fires what is due and runs the interrupts it raised. */
