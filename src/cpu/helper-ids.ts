@@ -20,6 +20,7 @@ export const BuiltinHelper = {
   RCR: 143,
   ADCX: 144,
   ADOX: 145,
+  VECTOR: 146,
 } as const;
 
 /** These may change where execution goes on: their block ends with them. */

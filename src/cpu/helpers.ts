@@ -4,11 +4,12 @@ import { arithmeticHelpers } from './helpers-arithmetic.ts';
 import { stringHelpers } from './helpers-string.ts';
 import { systemHelpers } from './helpers-system.ts';
 import { OP } from './state.ts';
+import { vectorHelpers } from './vector-helpers.ts';
 
 export type { HelperHost } from './helper-host.ts';
 
 const helpers: HelperFunction[] = [];
-for (const table of [systemHelpers, arithmeticHelpers, stringHelpers]) {
+for (const table of [systemHelpers, arithmeticHelpers, stringHelpers, vectorHelpers]) {
   for (const [id, run] of table) helpers[id] = run;
 }
 

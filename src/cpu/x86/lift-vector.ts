@@ -75,7 +75,8 @@ function generalSize(i: Instruction): 4 | 8 {
   for (let n = 0; n < i.count; n++) {
     if (i.kind[n] === Operand.Reg) return i.size[n] === 8 ? 8 : 4;
   }
-  return i.kind[1] === Operand.Mem && i.size[1] === 8 ? 8 : 4;
+  for (let n = 0; n < 2; n++) if (i.kind[n] === Operand.Mem) return i.size[n] === 8 ? 8 : 4;
+  return 4;
 }
 
 /** The lifter of any other SSE instruction: asks the builder, refuses by name when it does not know. */

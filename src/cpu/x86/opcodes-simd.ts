@@ -183,7 +183,7 @@ const SSSE3 =
   '0a psignd,0b pmulhrsw,1c pabsb,1d pabsw,1e pabsd';
 const SSE41 =
   '10 pblendvb,14 blendvps,15 blendvpd,17 ptest,20 pmovsxbw,21 pmovsxbd,22 pmovsxbq,23 pmovsxwd,24 pmovsxwq,' +
-  '25 pmovsxdq,28 pmuldq,29 pcmpeqq,2a movntdqa,2b packusdw,30 pmovzxbw,31 pmovzxbd,32 pmovzxbq,33 pmovzxwd,' +
+  '25 pmovsxdq,28 pmuldq,29 pcmpeqq,2b packusdw,30 pmovzxbw,31 pmovzxbd,32 pmovzxbq,33 pmovzxwd,' +
   '34 pmovzxwq,35 pmovzxdq,37 pcmpgtq,38 pminsb,39 pminsd,3a pminuw,3b pminud,3c pmaxsb,3d pmaxsd,3e pmaxuw,' +
   '3f pmaxud,40 pmulld,41 phminposuw,cf gf2p8mulb,db aesimc,dc aesenc,dd aesenclast,de aesdec,df aesdeclast';
 const SHA = 'c8 sha1nexte,c9 sha1msg1,ca sha1msg2,cb sha256rnds2,cc sha256msg1,cd sha256msg2';
@@ -199,6 +199,7 @@ function extensionWidth(name: string): string {
 export const SIMD_0F38 = [
   rows(SSSE3, (op, name) => [`${op} np ${name} Pq,Qq`, `${op} 66 ${name} Vx,Wx`]),
   rows(SSE41, (op, name) => [`${op} 66 ${name} Vx,W${extensionWidth(name)}`]),
+  '2a 66 mem movntdqa Vx,Mx',
   rows(SHA, (op, name) => [`${op} np ${name} Vx,Wx`]),
 ].join('\n');
 

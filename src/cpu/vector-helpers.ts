@@ -1,0 +1,273 @@
+/**
+ * SSE instructions beyond moves and logic, one function each, run by the vector helper. What is not in these tables
+ * (AES, SHA, string compares, reciprocal estimates, MMX) is refused by name.
+ */
+import type { HelperCall, HelperFunction } from './helper-host.ts';
+import { BuiltinHelper } from './helper-ids.ts';
+import { ARITHMETIC, FLAG } from './state.ts';
+import * as F from './vector-float.ts';
+import * as L from './vector-lanes.ts';
+
+/** What a mixed operation sees besides its vectors. */
+interface General {
+  /** Value of the general register, zero-extended to its width. */
+  value: bigint;
+  readonly size: 4 | 8;
+  /** Set to write the general register back. */
+  result?: bigint;
+  /** Set to change the status flags. */
+  flags?: number;
+}
+
+type MixedOperation = (d: DataView, s: DataView, imm: number, general: General) => void;
+
+const integer: Record<string, L.LaneOperation> = {};
+for (const [suffix, size] of [
+  ['b', 1],
+  ['w', 2],
+  ['d', 4],
+] as const) {
+  integer[`padd${suffix}`] = L.each(size, true, (a, b) => a + b);
+  integer[`psub${suffix}`] = L.each(size, true, (a, b) => a - b);
+  integer[`pcmpeq${suffix}`] = L.each(size, true, (a, b) => (a === b ? -1 : 0));
+  integer[`pcmpgt${suffix}`] = L.each(size, true, (a, b) => (a > b ? -1 : 0));
+  integer[`pabs${suffix}`] = L.each(size, true, (_, b) => Math.abs(b));
+  integer[`psign${suffix}`] = L.each(size, true, (a, b) => (b === 0 ? 0 : b < 0 ? -a : a));
+  integer[`pmins${suffix}`] = L.each(size, true, Math.min);
+  integer[`pmaxs${suffix}`] = L.each(size, true, Math.max);
+  integer[`pminu${suffix}`] = L.each(size, false, Math.min);
+  integer[`pmaxu${suffix}`] = L.each(size, false, Math.max);
+}
+
+const saturating: Record<string, L.LaneOperation> = {
+  paddsb: L.each(1, true, (a, b) => L.signed8(a + b)),
+  paddsw: L.each(2, true, (a, b) => L.signed16(a + b)),
+  paddusb: L.each(1, false, (a, b) => L.unsigned8(a + b)),
+  paddusw: L.each(2, false, (a, b) => L.unsigned16(a + b)),
+  psubsb: L.each(1, true, (a, b) => L.signed8(a - b)),
+  psubsw: L.each(2, true, (a, b) => L.signed16(a - b)),
+  psubusb: L.each(1, false, (a, b) => L.unsigned8(a - b)),
+  psubusw: L.each(2, false, (a, b) => L.unsigned16(a - b)),
+  packsswb: L.pack(2, L.signed8),
+  packssdw: L.pack(4, L.signed16),
+  packuswb: L.pack(2, L.unsigned8),
+  packusdw: L.pack(4, L.unsigned16),
+};
+
+const products: Record<string, L.LaneOperation> = {
+  pavgb: L.each(1, false, (a, b) => (a + b + 1) >> 1),
+  pavgw: L.each(2, false, (a, b) => (a + b + 1) >> 1),
+  pmullw: L.each(2, true, (a, b) => a * b),
+  pmulhw: L.each(2, true, (a, b) => (a * b) >> 16),
+  pmulhuw: L.each(2, false, (a, b) => (a * b) >>> 16),
+  pmulhrsw: L.each(2, true, (a, b) => (((a * b) >> 14) + 1) >> 1),
+  pmulld: L.each(4, true, Math.imul),
+  pmuludq: L.evenProducts(false),
+  pmuldq: L.evenProducts(true),
+  pmaddwd: L.multiplyAdd,
+  psadbw: L.sumOfDifferences,
+  paddq: L.each64((a, b) => a + b),
+  psubq: L.each64((a, b) => a - b),
+  pcmpeqq: L.each64((a, b) => (a === b ? -1n : 0n)),
+  pcmpgtq: L.each64((a, b) => (a > b ? -1n : 0n)),
+};
+
+const pairs = (imm: number): number[] => [0, 1, 2, 3].map((n) => L.bitPair(imm, n));
+
+const moves: Record<string, L.LaneOperation> = {
+  punpcklbw: L.unpack(1, false),
+  punpcklwd: L.unpack(2, false),
+  punpckldq: L.unpack(4, false),
+  punpcklqdq: L.unpack(8, false),
+  punpckhbw: L.unpack(1, true),
+  punpckhwd: L.unpack(2, true),
+  punpckhdq: L.unpack(4, true),
+  punpckhqdq: L.unpack(8, true),
+  unpcklps: L.unpack(4, false),
+  unpcklpd: L.unpack(8, false),
+  unpckhps: L.unpack(4, true),
+  unpckhpd: L.unpack(8, true),
+  // Lanes of s are numbered after those of d.
+  pshufd: L.select(4, (imm) => pairs(imm).map((lane) => 4 + lane)),
+  pshuflw: L.select(2, (imm) => [...pairs(imm).map((lane) => 8 + lane), 12, 13, 14, 15]),
+  pshufhw: L.select(2, (imm) => [8, 9, 10, 11, ...pairs(imm).map((lane) => 12 + lane)]),
+  shufps: L.select(4, (imm) => pairs(imm).map((lane, n) => (n < 2 ? lane : 4 + lane))),
+  shufpd: L.select(8, (imm) => [imm & 1, 2 + ((imm >> 1) & 1)]),
+  movsldup: L.select(4, () => [4, 4, 6, 6]),
+  movshdup: L.select(4, () => [5, 5, 7, 7]),
+  movddup: L.select(8, () => [2, 2]),
+  pslldq: L.shuffle((imm) => Array.from({ length: 16 }, (_, n) => (n >= imm ? n - imm : -1))),
+  psrldq: L.shuffle((imm) => Array.from({ length: 16 }, (_, n) => (n + imm < 16 ? n + imm : -1))),
+  // s is the low half of the 32 bytes that are shifted.
+  palignr: L.shuffle((imm) =>
+    Array.from({ length: 16 }, (_, n) => (n + imm > 31 ? -1 : n + imm < 16 ? 16 + n + imm : n + imm - 16)),
+  ),
+  pblendw: L.select(2, (imm) => Array.from({ length: 8 }, (_, n) => ((imm >> n) & 1 ? 8 + n : n))),
+  blendps: L.select(4, (imm) => Array.from({ length: 4 }, (_, n) => ((imm >> n) & 1 ? 4 + n : n))),
+  blendpd: L.select(8, (imm) => Array.from({ length: 2 }, (_, n) => ((imm >> n) & 1 ? 2 + n : n))),
+  pshufb: (d, s) => {
+    const from = new Uint8Array(d.buffer.slice(d.byteOffset, d.byteOffset + 16));
+    const control = new Uint8Array(s.buffer.slice(s.byteOffset, s.byteOffset + 16));
+    control.forEach((byte, n) => {
+      d.setUint8(n, byte & 0x80 ? 0 : from[byte & 15]);
+    });
+  },
+  pmovsxbw: L.extend(1, 2, true),
+  pmovsxbd: L.extend(1, 4, true),
+  pmovsxbq: L.extend(1, 8, true),
+  pmovsxwd: L.extend(2, 4, true),
+  pmovsxwq: L.extend(2, 8, true),
+  pmovsxdq: L.extend(4, 8, true),
+  pmovzxbw: L.extend(1, 2, false),
+  pmovzxbd: L.extend(1, 4, false),
+  pmovzxbq: L.extend(1, 8, false),
+  pmovzxwd: L.extend(2, 4, false),
+  pmovzxwq: L.extend(2, 8, false),
+  pmovzxdq: L.extend(4, 8, false),
+};
+
+/** Shifts: by the immediate when the instruction has one (s is d then), else by the low half of s. */
+const shifts: Record<string, (d: DataView, count: bigint) => void> = {
+  psllw: L.shift(2, 'left'),
+  pslld: L.shift(4, 'left'),
+  psllq: L.shift(8, 'left'),
+  psrlw: L.shift(2, 'right'),
+  psrld: L.shift(4, 'right'),
+  psrlq: L.shift(8, 'right'),
+  psraw: L.shift(2, 'arithmetic'),
+  psrad: L.shift(4, 'arithmetic'),
+};
+
+const floating: Record<string, L.LaneOperation> = { ...F.conversions };
+for (const suffix of F.FLOAT_SUFFIXES) {
+  floating[`add${suffix}`] = F.arithmetic(suffix, (a, b) => a + b);
+  floating[`sub${suffix}`] = F.arithmetic(suffix, (a, b) => a - b);
+  floating[`mul${suffix}`] = F.arithmetic(suffix, (a, b) => a * b);
+  floating[`div${suffix}`] = F.arithmetic(suffix, (a, b) => a / b);
+  floating[`min${suffix}`] = F.extreme(suffix, (a, b) => a < b);
+  floating[`max${suffix}`] = F.extreme(suffix, (a, b) => a > b);
+  floating[`sqrt${suffix}`] = F.squareRoot(suffix);
+  floating[`cmp${suffix}`] = F.compare(suffix);
+}
+
+const mixed: Record<string, MixedOperation> = {
+  pmovmskb: (_d, s, _imm, g) => {
+    g.result = BigInt(L.signMask(s, 1));
+  },
+  movmskps: (_d, s, _imm, g) => {
+    g.result = BigInt(L.signMask(s, 4));
+  },
+  movmskpd: (_d, s, _imm, g) => {
+    g.result = BigInt(L.signMask(s, 8));
+  },
+  pextrb: (_d, s, imm, g) => {
+    g.result = BigInt(s.getUint8(imm & 15));
+  },
+  pextrw: (_d, s, imm, g) => {
+    g.result = BigInt(s.getUint16((imm & 7) * 2, true));
+  },
+  pextrd: extractLong,
+  extractps: extractLong,
+  pextrq: (_d, s, imm, g) => {
+    g.result = s.getBigUint64((imm & 1) * 8, true);
+  },
+  pinsrb: (d, _s, imm, g) => d.setUint8(imm & 15, Number(g.value & 0xffn)),
+  pinsrw: (d, _s, imm, g) => d.setUint16((imm & 7) * 2, Number(g.value & 0xffffn), true),
+  pinsrd: (d, _s, imm, g) => d.setUint32((imm & 3) * 4, Number(g.value & 0xffffffffn), true),
+  pinsrq: (d, _s, imm, g) => d.setBigUint64((imm & 1) * 8, g.value, true),
+  ptest: (d, s, _imm, g) => {
+    const both = [0, 8].map((at) => [d.getBigUint64(at, true), s.getBigUint64(at, true)] as const);
+    const zero = both.every(([a, b]) => (a & b) === 0n) ? FLAG.ZF : 0;
+    g.flags = zero | (both.every(([a, b]) => (~a & b) === 0n) ? FLAG.CF : 0);
+  },
+};
+
+function extractLong(_d: DataView, s: DataView, imm: number, g: General): void {
+  g.result = BigInt(s.getUint32((imm & 3) * 4, true));
+}
+
+for (const [suffix, isDouble] of [
+  ['ss', false],
+  ['sd', true],
+] as const) {
+  mixed[`cvtsi2${suffix}`] = (d, _s, _imm, g) => {
+    F.fromInteger(d, BigInt.asIntN(g.size * 8, g.value), isDouble);
+  };
+  for (const [name, truncate] of [
+    [`cvt${suffix}2si`, false],
+    [`cvtt${suffix}2si`, true],
+  ] as const) {
+    mixed[name] = (_d, s, _imm, g) => {
+      g.result = F.toInteger(s, 0, isDouble, truncate, g.size);
+    };
+  }
+  for (const name of [`comi${suffix}`, `ucomi${suffix}`]) {
+    mixed[name] = (d, s, _imm, g) => {
+      g.flags = F.orderFlags(d, s, isDouble);
+    };
+  }
+}
+
+const lanes: Record<string, L.LaneOperation> = {
+  ...integer,
+  ...saturating,
+  ...products,
+  ...moves,
+  ...floating,
+};
+
+/** Every operation by number; the number is part of the translated code of this process only. */
+const NAMES = [...Object.keys(lanes), ...Object.keys(shifts), ...Object.keys(mixed)];
+const NUMBERS = new Map(NAMES.map((name, number) => [name, number]));
+
+/** Number of an operation, undefined when there is none of that name. */
+export function vectorOperation(name: string): number | undefined {
+  return NUMBERS.get(name);
+}
+
+const REGISTER_BITS = 5;
+const NUMBER_SHIFT = 2 * REGISTER_BITS + 8;
+
+/** The payload of a call: operation, registers, immediate. */
+export function packVectorCall(name: string, dst: number, src: number, immediate: number): number {
+  return (
+    (NUMBERS.get(name)! << NUMBER_SHIFT) |
+    ((immediate & 255) << (2 * REGISTER_BITS)) |
+    (src << REGISTER_BITS) |
+    dst
+  );
+}
+
+function viewOf(call: HelperCall, register: number): DataView {
+  const bytes = call.host.xmm(register);
+  return new DataView(bytes.buffer, bytes.byteOffset, 16);
+}
+
+function run(call: HelperCall): void {
+  const dst = call.imm & 31;
+  const src = (call.imm >> REGISTER_BITS) & 31;
+  const imm = (call.imm >> (2 * REGISTER_BITS)) & 255;
+  const name = NAMES[call.imm >> NUMBER_SHIFT];
+  const d = viewOf(call, dst);
+  const s = viewOf(call, src);
+  const lane = lanes[name];
+  if (lane !== undefined) lane(d, src === dst ? copyOf(s) : s, imm);
+  else if (shifts[name] !== undefined)
+    shifts[name](d, call.scale === 1 ? BigInt(imm) : s.getBigUint64(0, true));
+  else runMixed(call, mixed[name], d, s, imm);
+}
+
+function copyOf(view: DataView): DataView {
+  return new DataView(view.buffer.slice(view.byteOffset, view.byteOffset + 16));
+}
+
+function runMixed(call: HelperCall, operation: MixedOperation, d: DataView, s: DataView, imm: number): void {
+  const size = call.size === 8 ? 8 : 4;
+  const general: General = { value: BigInt.asUintN(size * 8, call.host.gprBig(call.a)), size };
+  operation(d, s, imm, general);
+  // A 32-bit result clears the upper half of its register.
+  if (general.result !== undefined) call.host.setGprBig(call.a, BigInt.asUintN(size * 8, general.result));
+  if (general.flags !== undefined) call.host.rflags = (call.host.rflags & ~ARITHMETIC) | general.flags;
+}
+
+export const vectorHelpers: ReadonlyMap<number, HelperFunction> = new Map([[BuiltinHelper.VECTOR, run]]);
