@@ -11,7 +11,7 @@ import {
 } from './btf-layout.ts';
 
 export interface SubsetRequest {
-  /** `struct x`, `union x`, `enum x`, a typedef's or function's name; `enumerator X` for the enum that has X. */
+  /** `struct x`, `union x`, `enum x`, `typedef x`, a typedef's or function's name; `enumerator X` for the enum that has X. */
   readonly names: readonly string[];
   /** Keep parameter lists of function pointers inside the kept records, or let those pointers point to void. */
   readonly functionPointers: boolean;
@@ -43,8 +43,8 @@ export function subsetOf(btf: Btf, request: SubsetRequest): Subset {
 function findNamed(btf: Btf, name: string): number {
   const constant = /^enumerator\s+(\w+)$/.exec(name);
   if (constant !== null) return btf.enumId(constant[1]!);
-  const tagged = /^(struct|union|enum)\s+(\w+)$/.exec(name);
-  if (tagged !== null) return btf.findId(tagged[1] as 'struct' | 'union' | 'enum', tagged[2]!);
+  const tagged = /^(struct|union|enum|typedef)\s+(\w+)$/.exec(name);
+  if (tagged !== null) return btf.findId(tagged[1] as 'struct' | 'union' | 'enum' | 'typedef', tagged[2]!);
   for (const kind of ['struct', 'union', 'typedef', 'enum', 'integer', 'function'] as const) {
     const id = btf.findId(kind, name);
     if (id !== 0) return id;

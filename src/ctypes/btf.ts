@@ -126,6 +126,16 @@ export class Btf implements TypeSource {
     return forward;
   }
 
+  /** Every type of a kind and name: static functions and private records of different files can share theirs. */
+  findAll(kind: NamedKind, name: string): CType[] {
+    this.#names ??= this.#indexNames();
+    const own = this.#names.find(name).filter((id) => {
+      const info = this.words[this.starts[id - this.firstId]! + 1]!;
+      return matchesKind(infoKind(info), infoFlag(info), kind);
+    });
+    return [...own.map((id) => this.type(id)), ...(this.base?.findAll(kind, name) ?? [])];
+  }
+
   *names(kind: NamedKind): Iterable<string> {
     if (this.base !== undefined) yield* this.base.names(kind);
     for (const start of this.starts) {

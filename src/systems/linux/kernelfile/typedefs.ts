@@ -44,10 +44,12 @@ typedef struct wait_queue_head wait_queue_head_t; typedef struct wait_queue_entr
 typedef struct spinlock spinlock_t; typedef struct raw_spinlock raw_spinlock_t;
 typedef struct mempool_s mempool_t; typedef struct cpumask cpumask_t; typedef struct rwlock rwlock_t;
 typedef struct seqlock seqlock_t; typedef struct seqcount seqcount_t; typedef struct poll_table_struct poll_table;
-typedef void *fl_owner_t; typedef struct page *pgtable_t; 
+typedef void *fl_owner_t; typedef struct { char *from; char *to; } substring_t;
+typedef struct match_token match_table_t[]; typedef struct page *pgtable_t; 
 
 typedef int (*notifier_fn_t)(struct notifier_block *, unsigned long, void *);
 typedef irqreturn_t (*irq_handler_t)(int, void *);
+typedef int wait_bit_action_f(struct wait_bit_key *, int);
 typedef void (*work_func_t)(struct work_struct *); typedef void (*kthread_work_func_t)(struct kthread_work *);
 typedef void (*rcu_callback_t)(struct callback_head *); typedef void (*smp_call_func_t)(void *);
 typedef int (*cmp_func_t)(const void *, const void *); typedef void (*swap_func_t)(void *, void *, int);
@@ -64,7 +66,7 @@ typedef _Bool (*filldir_t)(struct dir_context *, const char *, int, loff_t, u64,
 `;
 
 /** The name that a typedef defines: `(*name)(`, `(name)(`, `name(`, `name[n];` or `name;`. */
-const NAME = /\(\*?(\w+)\)\s*\(|^[^(){}]*?\b(\w+)\(|(\w+)(?:\[\d+\])?;\s*$/;
+const NAME = /\(\*?(\w+)\)\s*\(|^[^(){}]*?\b(\w+)\(|(\w+)(?:\[\d*\])?;\s*$/;
 
 /** Each declaration under its name: a boot meets a dozen of them, and reading all would cost it milliseconds. */
 function byName(text: string): Map<string, string> {

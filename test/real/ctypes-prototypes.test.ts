@@ -1,0 +1,71 @@
+/**
+ * Every prototype, field name and constant in our Linux kernel functions against a real kernel's own types. What the
+ * kernel's types do not know (assembly, macros, names of other releases) is counted, not judged.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import {
+  compareNames,
+  comparePrototypes,
+  formatMismatches,
+} from '../../src/systems/linux/kernelfile/prototype-check.ts';
+import { decode } from '../../src/systems/linux/kernelfile/saved.ts';
+import { imageOf } from './ctypes-images.ts';
+import { describeWith, needs } from './require.ts';
+
+const FOLDER = 'src/systems/linux';
+
+function sources(): { file: string; text: string }[] {
+  return (readdirSync(FOLDER, { recursive: true, encoding: 'utf8' }) as string[])
+    .filter((file) => file.endsWith('.ts') && !file.startsWith('kernelfile'))
+    .map((file) => ({ file, text: readFileSync(join(FOLDER, file), 'utf8') }));
+}
+
+/** Keys of kernelFunctions({...}): a string with parentheses that stands before a colon at the start of a line. */
+function prototypes(): string[] {
+  return sources().flatMap(({ text }) =>
+    [...text.matchAll(/^\s*(['"`])([A-Za-z_][^'"`\n]*\([^'"`\n]*\))\1\s*:/gm)].map((match) => match[2]!),
+  );
+}
+
+/** First arguments of the calls that read types; where the code asks `has` first, the name may be another kernel's. */
+function named(call: RegExp): string[] {
+  const names = sources().flatMap(({ text }) => {
+    const optional = new Set(
+      [...text.matchAll(/\bhas(?:Enumerator)?\(\s*'([^']+)'/g)].map((match) => match[1]!),
+    );
+    return [...text.matchAll(call)].map((match) => match[1]!).filter((name) => !optional.has(name));
+  });
+  return [...new Set(names)].sort();
+}
+
+describeWith(needs('debian-amd64'), 'kernel functions agree with a Debian kernel', (debian) => {
+  it('prototypes', () => {
+    const texts = prototypes();
+    const { compared, unknown, mismatches } = comparePrototypes(texts, imageOf(debian));
+    console.log(`${texts.length} prototypes, ${compared} compared; not in its types: ${unknown.join(' ')}`);
+    expect(formatMismatches(mismatches)).toBe('');
+    expect(compared).toBeGreaterThan(300);
+  });
+
+  it('fields, types and constants', () => {
+    const names = {
+      fields: named(
+        /\b(?:k|this|kernel|this\.k|types)\.(?:read|write|offset|readString|big|field)\(\s*'(\w+(?:\.[\w[\]]+)+)'/g,
+      ),
+      types: named(/\b(?:sizeof|layout)\(\s*'((?:\w+ )?\w+)'/g),
+      constants: named(/\benumerator\(\s*'(\w+)'/g),
+    };
+    console.log(
+      `${names.fields.length} fields, ${names.types.length} types, ${names.constants.length} constants`,
+    );
+    expect(compareNames(names, imageOf(debian))).toEqual([]);
+  });
+});
+
+it('every prototype can be read with the built-in kernel alone', () => {
+  const kernel = decode(new Uint8Array(readFileSync('profiles/debian-6.1.kernel')));
+  const unreadable = comparePrototypes(prototypes(), kernel).mismatches.filter((m) => m.kernel === '');
+  expect(formatMismatches(unreadable)).toBe('');
+});
