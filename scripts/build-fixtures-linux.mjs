@@ -44,14 +44,14 @@ const derived = {
     edit: (b, s) => replaceAfter(b, s['.modinfo'], 'vermagic=', 'X'),
   },
   no_vermagic: { from: 'hello', edit: (b, s) => blank(b, s['.modinfo'], 'vermagic=') },
-  no_licence: { from: 'unlicensed', edit: (b, s) => blank(b, s['.modinfo'], 'license=') },
+  no_licence: { from: 'no_licence', edit: (b, s) => blank(b, s['.modinfo'], 'license=') },
   no_crcs: { from: 'hello', edit: (b, s) => renameSection(b, s, '__versions', '__versionz') },
   wrong_crc: { from: 'hello', edit: (b, s) => flipCrc(b, s['__versions'], '_printk') },
   wrong_layout: { from: 'hello', edit: (b, s) => flipCrc(b, s['__versions'], 'module_layout') },
   missing_crc: { from: 'hello', edit: (b, s) => renameVersion(b, s['__versions'], '_printk', '_printj') },
   no_namespace: { from: 'spaced_importer', edit: (b, s) => blank(b, s['.modinfo'], 'import_ns=') },
-  proprietary: { from: 'proprietary_gplish', edit: proprietary },
-  proprietary_export: { from: 'proprietary_export_gplish', edit: proprietary },
+  proprietary: { from: 'proprietary', edit: proprietary },
+  proprietary_export: { from: 'proprietary_export', edit: proprietary },
   proprietary_gplonly: {
     from: 'importer_gpl',
     edit: (b, s) => replace(b, s['.modinfo'], 'license=GPL v2', 'license=Closed'),
@@ -83,9 +83,6 @@ const derived = {
 
 /** Derived by binutils rather than by changing bytes. */
 const stripped = { stripped: { from: 'hello', arguments: ['--strip-all'] } };
-
-/** Only stepping stones; they are not kept. */
-const intermediate = new Set(['unlicensed', 'proprietary_gplish', 'proprietary_export_gplish']);
 
 function sectionsOf(bytes) {
   const table = Number(bytes.readBigUInt64LE(40));
@@ -188,7 +185,7 @@ function signatureTrailer(length) {
 function kbuild(names) {
   const lines = [`obj-m := ${names.map((n) => `${n}.o`).join(' ')}`];
   // The kernel remembers file names in BUG() and WARN(): they must not tell where the build ran.
-  lines.push('ccflags-y := -fmacro-prefix-map=$(src)/= -ffile-prefix-map=$(src)=.');
+  lines.push('ccflags-y := -fmacro-prefix-map=$(src)/=');
   for (const [name, value] of Object.entries(flags)) lines.push(`CFLAGS_${name}.o := ${value}`);
   return `${lines.join('\n')}\n`;
 }
@@ -242,7 +239,7 @@ function main() {
       make(headers, names, dir);
       for (const n of names) made.set(n, readFileSync(join(dir, `${n}.ko`)));
     }
-    for (const [name, bytes] of made) if (!intermediate.has(name)) keep(name, bytes);
+    for (const [name, bytes] of made) keep(name, bytes);
     for (const [name, d] of Object.entries(derived)) {
       const from = made.get(d.from);
       if (from) keep(name, d.edit(Buffer.from(from), sectionsOf(from)));

@@ -91,9 +91,11 @@ export function normalise(line) {
   return addresses(text)
     .replace(/\b(PID|pid): \d+/g, '$1: <pid>')
     .replace(/\[([a-z_]+):\d+\]/g, '[$1:<pid>]')
+    .replace(/^(note: [^[]+)\[\d+\]/, '$1[<pid>]')
+    .replace(/(scheduling while atomic: [^/]+)\/\d+\//, '$1/<pid>/')
     .replace(/^(Hardware name:) .*/, '$1 <machine>')
     .replace(/^(Code:) .*/, '$1 <bytes>')
     .replace(/^PGD .*/, (line) => line.replace(/ [1-9a-f][0-9a-f]*\b/g, ' <value>'))
-    .replace(/\b0{8}(?!0000)[0-9a-f]{8}\b/g, '<hashed>')
+    .replace(/(?<!address: |CR2: )\b0{8}(?!0000)[0-9a-f]{8}\b/g, '<hashed>')
     .replace(/\bUID: (\d+)/, 'UID: $1');
 }
