@@ -1,0 +1,76 @@
+/** Compiled C functions at every optimisation level: the interpreter against the host processor. */
+import { spawnSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { windowOf } from './cases.ts';
+import { buildNative, nativePossible } from './native.ts';
+import { Program } from './program.ts';
+import { seedOfRun } from './random.ts';
+
+const BUFFER = 0x40002000n;
+const LENGTH = 1024;
+const COMMON = ['-w', '-fno-strict-aliasing', '-fwrapv', '-fno-builtin-memcmp'];
+const FLAT = [
+  '-ffreestanding',
+  '-mcmodel=large',
+  '-fno-pic',
+  '-fno-pie',
+  '-no-pie',
+  '-fno-stack-protector',
+  '-nostdlib',
+  '-static',
+  '-Wl,-Ttext=0x20000000',
+  '-Wl,-e,test_fnv',
+  '-Wl,--build-id=none',
+];
+const KINDS: [string, string[]][] = [
+  ['general registers', ['-mgeneral-regs-only', '-mpopcnt']],
+  ['BMI', ['-mgeneral-regs-only', '-mpopcnt', '-mbmi', '-mbmi2', '-mlzcnt', '-mmovbe', '-madx']],
+  ['SSE2', ['-mpopcnt']],
+];
+const LEVELS = ['-O0', '-O1', '-O2', '-O3', '-Os'];
+
+const possible = nativePossible();
+const MASK = (1n << 64n) - 1n;
+
+function fnv(bytes: Uint8Array): bigint {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of bytes) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & MASK;
+  return hash;
+}
+
+/** One line of the native program's output, made by the interpreter. */
+function runGuest(program: Program, name: string, round: number, first: bigint): string {
+  const seed = (first + BigInt(round) * 0x9e3779b97f4a7c15n) & MASK;
+  program.memory.write(Number(BUFFER), windowOf(Number(seed & 0xffffffffn)).subarray(0, LENGTH));
+  const value = program.call(`test_${name}`, [BUFFER, BigInt(LENGTH), seed]);
+  const hash = fnv(program.memory.bytes(Number(BUFFER), LENGTH));
+  const hex = (v: bigint) => v.toString(16).padStart(16, '0');
+  return `${name} ${round} ${hex(value)} ${hex(hash)}`;
+}
+
+describe('compiled C functions', () => {
+  if (process.env.LKM_NO_SKIP === '1') it('has gcc on x86-64 Linux', () => expect(possible).toBe(true));
+
+  for (const [kind, options] of KINDS) {
+    for (const level of LEVELS) {
+      it.skipIf(!possible)(`${kind} ${level}`, () => {
+        const seed = BigInt(seedOfRun());
+        // The native program needs SSE for its own main, so only the flat file is limited to general registers.
+        const native = buildNative('functions.c', [level, ...COMMON, '-DNATIVE_MAIN', '-mpopcnt']);
+        const flat = buildNative('functions.c', [level, ...COMMON, ...FLAT, ...options]);
+        const lines = spawnSync(native, [String(seed), '2'], { encoding: 'utf8' })
+          .stdout.trim()
+          .split('\n');
+        const program = new Program(flat);
+        let compared = 0;
+        for (const line of lines) {
+          const [name, round] = line.split(' ');
+          if (!program.symbols.has(`test_${name}`)) continue;
+          expect(runGuest(program, name, Number(round), seed), `seed ${seed}`).toBe(line);
+          compared++;
+        }
+        expect(compared).toBeGreaterThanOrEqual(kind === 'SSE2' ? 42 : 38);
+      });
+    }
+  }
+});
