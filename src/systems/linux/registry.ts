@@ -1,26 +1,66 @@
 /** Every subsystem's kernel functions and data, in one place: the only list of them. */
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
-import { memoryData, pageFunctions, percpuFunctions, vmallocFunctions } from './functions/page-functions.ts';
-import { devicePrintk, hexDump, printk, printkData } from './functions/printk.ts';
-import { cacheFunctions, printfFunctions, slabData, slabFunctions } from './functions/slab-functions.ts';
-import { paravirtual, thunks } from './functions/thunks.ts';
-import { usercopy } from './functions/usercopy.ts';
+import { checks } from './functions/checks.ts';
 import { chrdevFunctions } from './functions/chrdev.ts';
 import { dcacheFunctions } from './functions/dcache.ts';
 import { deviceFunctions } from './functions/device.ts';
 import { kobjectData, kobjectFunctions } from './functions/kobject.ts';
 import { kprobeFunctions } from './functions/kprobes.ts';
+import { kthreads } from './functions/kthread.ts';
 import { libfsData, libfsFunctions } from './functions/libfs.ts';
+import { mutexes, rwlocks, rwSemaphores, semaphores, spinlocks } from './functions/locks.ts';
+import { kernelChains, notifiers } from './functions/notifiers.ts';
+import { kstrto, parser, simpleNumbers } from './functions/numbers.ts';
+import { memoryData, pageFunctions, percpuFunctions, vmallocFunctions } from './functions/page-functions.ts';
+import { paramData, paramFunctions } from './functions/params.ts';
+import { devicePrintk, hexDump, printk, printkData } from './functions/printk.ts';
 import { procfsFunctions } from './functions/procfs.ts';
+import { rcu, srcu } from './functions/rcu.ts';
+import { schedFunctions } from './functions/sched.ts';
 import { seqFileFunctions } from './functions/seqfile.ts';
+import { cacheFunctions, printfFunctions, slabData, slabFunctions } from './functions/slab-functions.ts';
+import { staticKeyFunctions } from './functions/static-keys.ts';
+import { memoryFunctions, stringData, stringFunctions, stringHelpers } from './functions/string.ts';
+import { paravirtual, thunks } from './functions/thunks.ts';
+import { timeConversions, timeData, timeFunctions } from './functions/time.ts';
+import { hrtimers, tasklets, timers } from './functions/timers.ts';
+import { usercopy } from './functions/usercopy.ts';
+import { bitWaits, completions, simpleWaitQueues, waitQueues } from './functions/wait.ts';
+import { workqueueData, workqueues } from './functions/workqueue.ts';
+import type { DataInitialiser, Linux } from './linux.ts';
 import { syscallFunctions } from './syscall.ts';
 import { readdirFunctions } from './vfs/readdir.ts';
-import { paramData, paramFunctions } from './functions/params.ts';
-import { staticKeyFunctions } from './functions/static-keys.ts';
-import type { DataInitialiser, Linux } from './linux.ts';
 
 export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
+  bitWaits,
   cacheFunctions,
+  checks,
+  completions,
+  hrtimers,
+  kernelChains,
+  kstrto,
+  kthreads,
+  memoryFunctions,
+  mutexes,
+  notifiers,
+  parser,
+  rcu,
+  rwlocks,
+  rwSemaphores,
+  schedFunctions,
+  semaphores,
+  simpleNumbers,
+  simpleWaitQueues,
+  spinlocks,
+  srcu,
+  stringFunctions,
+  stringHelpers,
+  tasklets,
+  timeConversions,
+  timeFunctions,
+  timers,
+  waitQueues,
+  workqueues,
   chrdevFunctions,
   dcacheFunctions,
   deviceFunctions,
@@ -52,5 +92,8 @@ export const linuxData: readonly DataInitialiser[] = [
   ...paravirtual,
   ...printkData,
   ...slabData,
+  ...stringData,
+  ...timeData,
+  ...workqueueData,
   ...thunks,
 ];
