@@ -54,6 +54,9 @@ function checkCaller({ k, judge, request }: Loading): void {
     const why = 'kernel.modules_disabled is 1: nothing can be loaded or unloaded until the next boot.';
     judge.refuse('modules-disabled', Errno.EPERM, why, 'Restart the kernel; the switch only goes one way.');
   }
+  if (request.bytes.length === 0) {
+    judge.refuse('empty', Errno.EINVAL, 'The file is empty.', 'Fetch or build it again.');
+  }
   if (request.flags.compressed && !judge.has('decompress')) {
     const why = 'This kernel does not unpack modules itself (CONFIG_MODULE_DECOMPRESS).';
     judge.refuse('decompress', Errno.EOPNOTSUPP, why, 'Unpack the file before, as kmod does.');

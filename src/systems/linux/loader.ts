@@ -30,7 +30,7 @@ export function insmod(k: Linux, bytes: Uint8Array, args = '', options: LoadOpti
   const request: LoadRequest = { path: '', flags: {}, ...rest, bytes, args };
   const t = new Transaction(inject);
   try {
-    return { outcome: 'loaded', module: k.runTask('insmod', attempt(k, t, request)) };
+    return { outcome: 'loaded', module: k.runTask('insmod', attempt(k, t, request), request.credential) };
   } catch (error) {
     if (error instanceof Refusal) return { outcome: 'refused', refusal: error };
     if (error instanceof ThreadKilled) return { outcome: 'killed', killed: error };
@@ -72,7 +72,7 @@ export type UnloadResult =
 /** Unloads a module as rmmod does. */
 export function rmmod(k: Linux, name: string, options: Omit<UnloadRequest, 'name'> = {}): UnloadResult {
   try {
-    k.runTask('rmmod', unloadModule(k, { ...options, name }));
+    k.runTask('rmmod', unloadModule(k, { ...options, name }), options.credential);
     return { outcome: 'unloaded' };
   } catch (error) {
     if (error instanceof Refusal) return { outcome: 'refused', refusal: error };

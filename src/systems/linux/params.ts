@@ -133,9 +133,10 @@ function* parseOne(load: Loading, { name, value }: Argument): Steps<number> {
   const { k, module } = load;
   const found = module.parameters.find((parameter) => normal(parameter.name) === normal(name));
   if (found !== undefined) return yield* setParameter(k, found.at, value);
-  // async_probe and dyndbg belong to the kernel; others are only mentioned.
-  if (name !== 'async_probe' && name !== 'dyndbg') {
-    load.judge.say(Level.WARNING, `${module.name}: unknown parameter '${name}' ignored`);
+  // async_probe and dyndbg belong to the kernel. Looking for dyndbg cuts a name at its first dot (ddebug_dyndbg_param_cb).
+  const [shown, behind = shown] = name.split(/\.(.*)/s, 2);
+  if (name !== 'async_probe' && behind !== 'dyndbg') {
+    load.judge.say(Level.WARNING, `${module.name}: unknown parameter '${shown}' ignored`);
   }
   return 0;
 }
