@@ -158,8 +158,8 @@ export const vmallocFunctions = kernelFunctions({
   'void vm_unmap_ram(const void *mem, unsigned int count)': (k, at) => freeVirtual(k, at),
   'void vm_unmap_aliases(void)': () => undefined,
   'bool is_vmalloc_addr(const void *x)': (k, at) => k.heap.virtual.holds(at),
-  'bool is_vmalloc_or_module_addr(const void *x)': (k, at) =>
-    k.heap.virtual.holds(at) || (at >= MAP.modules && at < MAP.modulesEnd),
+  'int is_vmalloc_or_module_addr(const void *x)': (k, at) =>
+    k.heap.virtual.holds(at) || (at >= MAP.modules && at < MAP.modulesEnd) ? 1 : 0,
   'void *kvmalloc_node(size_t size, gfp_t flags, int node)': (k, size, gfp) => {
     const at = size > 4 * PAGE_SIZE ? 0 : k.heap.allocate(size, gfp, callerOf(k));
     return at !== 0 || size > 0x7fffffff ? at : virtual(k, size, gfp);
