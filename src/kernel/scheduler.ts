@@ -132,6 +132,7 @@ export class Scheduler {
   runUntil(done: () => boolean): void {
     while (!done()) {
       this.deliver();
+      if (done()) return;
       const thread = this.ready.shift();
       if (thread !== undefined) this.slice(thread);
       else if (!this.idle()) throw new Deadlock([...this.threads]);

@@ -202,7 +202,7 @@ export class Linux extends Kernel {
 
   /** Address of the current task_struct. */
   get current(): Address {
-    return this.scheduler.current?.control ?? this.tasks.init;
+    return this.scheduler.current?.control || this.tasks.init;
   }
 
   /** Runs steps as a task of its own (a process as far as modules can tell), to the end. */
