@@ -1,9 +1,9 @@
 /**
  * The WebAssembly side of decompression: one instance a call, its memory laid out as
- *   0        decoder state        (offsets in codec.as and zstd.as)
+ *   0        decoder state        (offsets in the .as files)
  *   1 KiB    constants            (placed by the compiler)
  *   2 KiB    CRC tables           (16 KiB)
- *   18 KiB   scratch              (LZMA: probabilities; zstd: tables and literals)
+ *   18 KiB   scratch              (tables, a block of literals)
  *   input    a copy of the input, and 64 zero bytes
  *   output   grows to the end of the memory as the decoder goes on
  */
@@ -30,10 +30,12 @@ export interface CodecExports {
   startFrame(): void;
   fillBlock(byte: number, size: number): void;
   decodeBlock(start: number, end: number): number;
+  startInflate(input: number): void;
+  inflate(limit: number, end: number): number;
 }
 
-/** What `decode` returns, see codec.as. */
-export const Decoded = { Full: 0, End: 1, BadDistance: 2, NoInput: 3 } as const;
+/** What `decode` and `inflate` return, see codec.as and inflate.as. */
+export const Decoded = { Full: 0, End: 1, BadDistance: 2, NoInput: 3, BadData: 4 } as const;
 
 /** Bytes of probabilities for LZMA with lc + lp up to `literalBits`: fixed ones, and 0x300 for each literal coder. */
 export function lzmaScratch(literalBits: number): number {

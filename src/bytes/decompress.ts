@@ -15,8 +15,8 @@ export interface DecompressOptions {
    */
   readonly maxOutput?: number;
   /**
-   * What follows the compressed data: 'refuse' (default) or 'ignore' (a kernel payload ends with its own size; all but
-   * gzip, where the size is part of the format). With 'ignore' only the first stream or frame is read.
+   * What follows the compressed data: 'refuse' (default) or 'ignore' (a kernel payload ends with its own
+   * size). With 'ignore' only the first stream or frame is read.
    */
   readonly trailing?: 'refuse' | 'ignore';
   /** Memory to use again, for a caller that unpacks many files. */
@@ -52,7 +52,7 @@ export function decompressAs(
   const { trailing = 'refuse', memory } = options;
   switch (kind) {
     case 'gz':
-      return unpackGz(bytes, maxOutput);
+      return unpackGz(bytes, { maxOutput, trailing, memory });
     case 'xz':
       return unpackXz(bytes, { maxOutput, trailing, memory });
     case 'zst':

@@ -1,7 +1,8 @@
 /** Decompression of files made by xz(1), gzip and zstd(1); the committed samples need no program. */
 import { execFileSync } from 'node:child_process';
-import { gzipSync } from 'node:zlib';
+import { constants, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { crc32 } from '../../src/bytes/checksum.ts';
 import { Codec, CodecMemory } from '../../src/bytes/codec.ts';
 import { compressionOf, decompress, decompressAs } from '../../src/bytes/decompress.ts';
 import { FormatError, type FormatErrorKind } from '../../src/bytes/errors.ts';
@@ -243,6 +244,81 @@ describe('gzip', () => {
     const two = concat(packed, new Uint8Array(gzipSync(plain.subarray(0, 77))));
     expect(Buffer.compare(decompress(two), concat(plain, plain.subarray(0, 77)))).toBe(0);
     expect(decompress(new Uint8Array(gzipSync(new Uint8Array(0))))).toHaveLength(0);
+  });
+
+  it.each([
+    ['stored blocks', { level: 0 }],
+    ['fixed codes', { level: 9, strategy: constants.Z_FIXED }],
+    ['no matches', { level: 9, strategy: constants.Z_HUFFMAN_ONLY }],
+    ['runs only', { level: 9, strategy: constants.Z_RLE }],
+    ['a small window', { level: 9, windowBits: 9, memLevel: 1 }],
+    ['level 1', { level: 1 }],
+  ])('unpacks %s, across output steps', (_, options) => {
+    const large = material(2_500_000, 4);
+    expect(Buffer.compare(decompress(new Uint8Array(gzipSync(large, options))), large)).toBe(0);
+    expect(
+      Buffer.compare(
+        decompress(new Uint8Array(gzipSync(plain.subarray(0, 5), options))),
+        plain.subarray(0, 5),
+      ),
+    ).toBe(0);
+  });
+
+  it('unpacks skewed data, whose codes are as long as they can be', () => {
+    const random = seeded(6);
+    const skewed = Uint8Array.from({ length: 400_000 }, () => {
+      let byte = 0;
+      while (byte < 40 && random.below(2) === 0) byte++;
+      return byte;
+    });
+    expect(Buffer.compare(decompress(new Uint8Array(gzipSync(skewed, { level: 9 }))), skewed)).toBe(0);
+  });
+
+  it('takes all header fields', () => {
+    const body = new Uint8Array(gzipSync(plain.subarray(0, 99))).subarray(10);
+    const fields = Uint8Array.of(
+      0x1f,
+      0x8b,
+      8,
+      4 | 8 | 16 | 2,
+      0,
+      0,
+      0,
+      0,
+      0,
+      3,
+      2,
+      0,
+      7,
+      7,
+      97,
+      0,
+      98,
+      99,
+      0,
+    );
+    const crc = crc32(fields) & 0xffff;
+    const packed = concat(fields, Uint8Array.of(crc & 255, crc >> 8), body);
+    expect(Buffer.compare(decompress(packed), plain.subarray(0, 99))).toBe(0);
+    packed[14] ^= 1;
+    expect(failure(() => decompress(packed))).toBe('Invalid');
+  });
+
+  it('refuses what follows, or leaves it alone when told to', () => {
+    const packed = concat(new Uint8Array(gzipSync(plain)), Uint8Array.of(1, 2, 3, 4));
+    expect(failure(() => decompress(packed))).toBe('Invalid');
+    expect(decompress(packed, { trailing: 'ignore' })).toHaveLength(plain.length);
+  });
+
+  it('of random bits ends in a typed error or a result', () => {
+    const random = seeded(7);
+    const start = performance.now();
+    for (let i = 0; i < 3000; i++) {
+      const body = Array.from({ length: 10 + random.below(200) }, () => random.below(256));
+      body[0] = (body[0] & ~6) | (random.below(2) === 0 ? 4 : 2);
+      attempt(Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, ...body));
+    }
+    expect(performance.now() - start).toBeLessThan(30_000);
   });
 
   it('stops at the limit', () => {
