@@ -116,6 +116,8 @@ export class BlockCache {
   /** Enters a block into the lookup cache. */
   remember(block: Block): void {
     const at = this.#lookup(block.pc);
+    // What was there moves to the second place.
+    this.#bytes.copyWithin(at ^ (1 << LOOKUP_ENTRY_SHIFT), at, at + (1 << LOOKUP_ENTRY_SHIFT));
     setInt64(this.#data, at, block.pc);
     this.#data.setUint32(at + 8, block.start, true);
   }
@@ -269,8 +271,9 @@ export class BlockCache {
   #drop(block: Block): void {
     this.#blocks.delete(block.pc);
     this.#writeStub(block.start, block.pc, 0);
-    const at = this.#lookup(block.pc);
-    if (this.#data.getUint32(at + 8, true) === block.start) {
+    const first = this.#lookup(block.pc);
+    for (const at of [first, first ^ (1 << LOOKUP_ENTRY_SHIFT)]) {
+      if (this.#data.getUint32(at + 8, true) !== block.start) continue;
       setInt64(this.#data, at, EMPTY_PC);
       this.#data.setUint32(at + 8, CODE_BASE, true);
     }

@@ -103,16 +103,23 @@ class InterpreterGen extends Gen {
     return seq(
       this.#retire(own),
       entry.set(i32.shl(hash, i32.const(LOOKUP_ENTRY_SHIFT))),
-      iff(
-        i64.eq(i64.load(entry.get, LOOKUP_BASE), target.get),
-        seq(
-          this.ip.set(i32.load(entry.get, LOOKUP_BASE + 8)),
-          brIf(this.at.next, i32.gtS(this.left.get, zero)),
-          br(this.at.budget),
-        ),
-      ),
+      this.#ifFound(target),
+      entry.set(i32.xor(entry.get, i32.const(1 << LOOKUP_ENTRY_SHIFT))),
+      this.#ifFound(target),
       storeRip(target.get),
       this.leave(Leave.MISS),
+    );
+  }
+
+  #ifFound(target: Local): Code {
+    const { entry } = this.t;
+    return iff(
+      i64.eq(i64.load(entry.get, LOOKUP_BASE), target.get),
+      seq(
+        this.ip.set(i32.load(entry.get, LOOKUP_BASE + 8)),
+        brIf(this.at.next, i32.gtS(this.left.get, zero)),
+        br(this.at.budget),
+      ),
     );
   }
 
@@ -233,17 +240,12 @@ function runBody(calls: Calls): Code {
   const g = new InterpreterGen(calls, { va, x, y, z, entry, host, n, m, k }, ip, left, code, at);
   const advance = seq(ip.set(i32.add(ip.get, i32.const(OP_BYTES))), br(at.next));
   const labels = operations.map((definition) => label(definition.name));
-  let cases = brTable(labels, at.fault, i32.load16u(ip.get, OP.CODE));
-  const parts: Code[] = [];
-  operations.forEach((definition, index) => {
-    parts.push([0x02, 0x40, { open: labels[operations.length - 1 - index] }]);
-    void definition;
-  });
-  cases = [...parts.flat(), ...cases];
-  const tail: Code[] = operations.map((definition) =>
-    seq([0x0b, { close: true }], definition.emit(g), definition.ends ? [] : advance),
+  // Blocks within blocks: the switch leaves the one of its operation, whose code comes right after.
+  const opened = labels.map((each): Code => [0x02, 0x40, { open: each }]).reverse();
+  const bodies = operations.map(
+    (definition): Code => [[0x0b, { close: true }], definition.emit(g), definition.ends ? [] : advance],
   );
-  cases = seq(cases, ...tail);
+  const cases = seq(opened, brTable(labels, at.fault, i32.load16u(ip.get, OP.CODE)), bodies);
   return seq(
     block(
       at.leave,

@@ -13,8 +13,8 @@ type Marker =
   | { readonly close: true }
   | { readonly branch: Label }
   | { readonly table: readonly Label[]; readonly otherwise: Label };
-/** A sequence of instructions. */
-export type Code = readonly (number | Marker)[];
+/** A sequence of instructions; nested, so that putting code together copies nothing. */
+export type Code = readonly (number | Marker | Code)[];
 
 export type ValueType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
 const TYPE: Record<ValueType, number> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
@@ -49,16 +49,16 @@ export function signed(value: bigint | number): number[] {
 const nullary = (opcode: number) => (): Code => [opcode];
 const unary =
   (...opcode: number[]) =>
-  (a: Code): Code => [...a, ...opcode];
+  (a: Code): Code => [a, opcode];
 const binary =
   (...opcode: number[]) =>
-  (a: Code, b: Code): Code => [...a, ...b, ...opcode];
+  (a: Code, b: Code): Code => [a, b, opcode];
 const loader =
   (...opcode: number[]) =>
-  (address: Code, offset = 0): Code => [...address, ...opcode, 0, ...unsigned(offset)];
+  (address: Code, offset = 0): Code => [address, opcode, 0, unsigned(offset)];
 const storer =
   (...opcode: number[]) =>
-  (address: Code, value: Code, offset = 0): Code => [...address, ...value, ...opcode, 0, ...unsigned(offset)];
+  (address: Code, value: Code, offset = 0): Code => [address, value, opcode, 0, unsigned(offset)];
 
 export const i32 = {
   const: (value: number): Code => [0x41, ...signed(value | 0)],
@@ -164,7 +164,7 @@ export const v128 = {
   unary: (opcode: number) => unary(0xfd, ...unsigned(opcode)),
   binary: (opcode: number) => binary(0xfd, ...unsigned(opcode)),
   /** Bytes of `a` (0..15) and `b` (16..31). */
-  shuffle: (a: Code, b: Code, lanes: readonly number[]): Code => [...a, ...b, 0xfd, 13, ...lanes],
+  shuffle: (a: Code, b: Code, lanes: readonly number[]): Code => [a, b, 0xfd, 13, lanes],
   const: (bytes: readonly number[]): Code => [0xfd, 12, ...bytes],
 } as const;
 
@@ -181,22 +181,22 @@ export interface Local {
 export function local(index: number): Local {
   const at = unsigned(index);
   return {
-    get: [0x20, ...at],
-    set: (value) => [...value, 0x21, ...at],
-    tee: (value) => [...value, 0x22, ...at],
+    get: [0x20, at],
+    set: (value) => [value, 0x21, at],
+    tee: (value) => [value, 0x22, at],
   };
 }
 
-export const seq = (...parts: readonly Code[]): Code => parts.flat();
-export const drop = (value: Code): Code => [...value, 0x1a];
+export const seq = (...parts: readonly Code[]): Code => parts;
+export const drop = (value: Code): Code => [value, 0x1a];
 export const unreachable = nullary(0x00);
-export const ret = (value: Code): Code => [...value, 0x0f];
+export const ret = (value: Code): Code => [value, 0x0f];
 export const call = (index: number, ...args: readonly Code[]): Code => [
   ...args.flat(),
   0x10,
   ...unsigned(index),
 ];
-export const select = (condition: Code, yes: Code, no: Code): Code => [...yes, ...no, ...condition, 0x1b];
+export const select = (condition: Code, yes: Code, no: Code): Code => [yes, no, condition, 0x1b];
 
 export const block = (at: Label, body: Code): Code => [
   0x02,
@@ -219,56 +219,48 @@ const ANONYMOUS: Label = { name: 'if' };
 /** With a type, both arms leave a value of it. */
 export function iff(condition: Code, yes: Code, no?: Code, type?: ValueType): Code {
   const shape = type === undefined ? VOID : TYPE[type];
-  const otherwise = no === undefined ? [] : [0x05, ...no];
-  return [...condition, 0x04, shape, { open: ANONYMOUS }, ...yes, ...otherwise, 0x0b, { close: true }];
+  const otherwise = no === undefined ? [] : [0x05, no];
+  return [condition, 0x04, shape, { open: ANONYMOUS }, yes, otherwise, 0x0b, { close: true }];
 }
 
 export const br = (to: Label): Code => [0x0c, { branch: to }];
-export const brIf = (to: Label, condition: Code): Code => [...condition, 0x0d, { branch: to }];
+export const brIf = (to: Label, condition: Code): Code => [condition, 0x0d, { branch: to }];
 export const brTable = (targets: readonly Label[], otherwise: Label, index: Code): Code => [
-  ...index,
+  index,
   0x0e,
   { table: targets, otherwise },
 ];
 
 /** memory.copy and memory.fill. */
-export const memoryCopy = (to: Code, from: Code, length: Code): Code => [
-  ...to,
-  ...from,
-  ...length,
-  0xfc,
-  10,
-  0,
-  0,
-];
-export const memoryFill = (to: Code, byte: Code, length: Code): Code => [
-  ...to,
-  ...byte,
-  ...length,
-  0xfc,
-  11,
-  0,
-];
+export const memoryCopy = (to: Code, from: Code, length: Code): Code => [to, from, length, 0xfc, 10, 0, 0];
+export const memoryFill = (to: Code, byte: Code, length: Code): Code => [to, byte, length, 0xfc, 11, 0];
 
 function resolve(code: Code): number[] {
   const out: number[] = [];
   const open: Label[] = [];
-  const depth = (to: Label): number[] => {
+  const depth = (to: Label): void => {
     const index = open.lastIndexOf(to);
     if (index < 0) throw new Error(`branch to ${to.name}, which is not open here`);
-    return unsigned(open.length - 1 - index);
+    out.push(...unsigned(open.length - 1 - index));
   };
-  for (const item of code) {
-    if (typeof item === 'number') out.push(item);
-    else if ('open' in item) open.push(item.open);
+  const walk = (part: Code): void => {
+    for (const item of part) {
+      if (typeof item === 'number') out.push(item);
+      else if (Array.isArray(item)) walk(item);
+      else mark(item as Marker);
+    }
+  };
+  const mark = (item: Marker): void => {
+    if ('open' in item) open.push(item.open);
     else if ('close' in item) open.pop();
-    else if ('branch' in item) out.push(...depth(item.branch));
+    else if ('branch' in item) depth(item.branch);
     else {
       out.push(...unsigned(item.table.length));
-      for (const target of item.table) out.push(...depth(target));
-      out.push(...depth(item.otherwise));
+      for (const target of item.table) depth(target);
+      depth(item.otherwise);
     }
-  }
+  };
+  walk(code);
   return out;
 }
 
