@@ -1,6 +1,6 @@
 /**
  * The small shell language of `lkm linux` and `--do`: words with the quoting of POSIX sh (XCU 2.2), comments, `;`,
- * `&&`, `||`, `$?`, and output redirection with `>` and `>>`. What a real shell would do beyond that (pipes, variables,
+ * `&`, `&&`, `||`, `$?`, and output redirection with `>` and `>>`. What a real shell would do beyond that (pipes, variables,
  * substitution, patterns, input redirection) is refused by name, never taken for plain text.
  */
 import { Failure } from './failure.ts';
@@ -9,7 +9,14 @@ export interface ShellStep {
   /** When to run it: always, or by the code of the step before. */
   readonly when: 'always' | 'succeeded' | 'failed';
   readonly words: readonly string[];
-  readonly redirect: { readonly path: string; readonly append: boolean } | undefined;
+  readonly redirect: Redirect | undefined;
+  /** Ended by `&`: started, not waited for. */
+  readonly background: boolean;
+}
+
+export interface Redirect {
+  readonly path: string;
+  readonly append: boolean;
 }
 
 /** Longest line, in UTF-16 units: far beyond what a person types, far below what would take noticeable time. */
@@ -37,7 +44,6 @@ function syntax(message: string): Failure {
 
 const REFUSED: Readonly<Record<string, string>> = {
   '|': 'pipes do not exist here',
-  '&': 'commands cannot run in the background here',
   '<': 'input cannot be redirected here',
   '`': 'command substitution does not exist here: quote the ` to mean it',
   '(': 'subshells do not exist here: quote the ( to mean it',
@@ -136,10 +142,12 @@ class LineParser {
     while (this.#at < this.tokens.length) {
       steps.push(this.#step(when));
       const operator = this.#operator();
+      if (operator === '&') steps[steps.length - 1] = { ...steps[steps.length - 1], background: true };
       if (operator === undefined) break;
       when = operator === '&&' ? 'succeeded' : operator === '||' ? 'failed' : 'always';
       const last = this.#at === this.tokens.length;
-      if (last && operator !== ';') throw syntax(`a command is missing behind ${operator}`);
+      if (last && operator !== ';' && operator !== '&')
+        throw syntax(`a command is missing behind ${operator}`);
     }
     return steps;
   }
@@ -147,7 +155,7 @@ class LineParser {
   #operator(): string | undefined {
     const token = this.tokens[this.#at++];
     if (token === undefined || 'word' in token) return undefined;
-    if (token.operator === ';' || token.operator === '&&' || token.operator === '||') return token.operator;
+    if (/^(;|&|&&|\|\|)$/.test(token.operator)) return token.operator;
     throw syntax(REFUSED[token.operator] ?? `'${token.operator}' is not expected here`);
   }
 
@@ -167,6 +175,6 @@ class LineParser {
       }
     }
     if (words.length === 0) throw syntax('a command is missing');
-    return { when, words, redirect };
+    return { when, words, redirect, background: false };
   }
 }

@@ -2,7 +2,7 @@
 import { Failure } from './failure.ts';
 import { nearest } from './nearest.ts';
 import type { Output } from './output.ts';
-import { parseLine, quoteWord, type ShellStep } from './shell-words.ts';
+import { parseLine, quoteWord, type Redirect, type ShellStep } from './shell-words.ts';
 
 /** One command of a shell. */
 export interface ShellCommand {
@@ -30,6 +30,8 @@ export interface ShellHost {
   prompt(): string;
   /** `> path`: everything one command wrote, as one write. Throws a Failure when the file refuses. */
   writeFile(path: string, bytes: Uint8Array, append: boolean): void | Promise<void>;
+  /** `command &`: starts it and returns. Absent: refused. */
+  background?(words: readonly string[], redirect: Redirect | undefined): number | Promise<number>;
   /** Paths that begin with this, folders with a slash at the end. */
   completePath?(prefix: string): readonly string[];
 }
@@ -97,7 +99,8 @@ export class Shell {
     return [fitting.map((one) => (one.endsWith('/') ? one : `${quoteWord(one)} `)), typed];
   }
 
-  async #step({ words: [name, ...args], redirect }: ShellStep): Promise<number> {
+  async #step({ words, redirect, background }: ShellStep): Promise<number> {
+    const [name, ...args] = words;
     const command = this.#commands.get(name);
     if (command === undefined) {
       const guess = nearest(name, this.#commands.keys());
@@ -106,6 +109,7 @@ export class Shell {
       );
       return NOT_FOUND;
     }
+    if (background) return this.#background(words, redirect);
     const written: Uint8Array[] = [];
     const out = (text: string | Uint8Array) => {
       if (redirect) written.push(typeof text === 'string' ? new TextEncoder().encode(text) : text.slice());
@@ -117,6 +121,15 @@ export class Shell {
       return code;
     } catch (error) {
       return this.#failed(name, error);
+    }
+  }
+
+  async #background(words: readonly string[], redirect: Redirect | undefined): Promise<number> {
+    try {
+      if (this.#host.background) return await this.#host.background(words, redirect);
+      throw new Failure('commands cannot run in the background here', { exitCode: 2 });
+    } catch (error) {
+      return this.#failed(words[0], error);
     }
   }
 

@@ -82,7 +82,7 @@ const run: CommandSpec = {
     { command: 'lkm run hello.ko whom=Ada', explanation: 'load with a parameter, show the log, unload' },
     { command: "lkm run greet.ko --do 'cat /dev/greet'", explanation: 'read the device it adds' },
   ],
-  load: notYet('run'),
+  load: () => import('./commands/run.ts'),
 };
 
 const linux: CommandSpec = {
@@ -107,7 +107,7 @@ const linux: CommandSpec = {
     { command: 'lkm linux', explanation: 'a prompt' },
     { command: "lkm linux -c 'insmod hello.ko' -c lsmod", explanation: 'two lines, then the end' },
   ],
-  load: notYet('linux'),
+  load: () => import('./commands/linux.ts'),
 };
 
 const memory: CommandSpec = {
@@ -161,7 +161,7 @@ const kernel: CommandSpec = {
       explanation: 'a small file to commit and to use with --kernel',
     },
   ],
-  load: notYet('kernel'),
+  load: () => import('./commands/kernel.ts'),
 };
 
 const tour: CommandSpec = {

@@ -132,7 +132,12 @@ export class LinuxConsole {
 
   private stopped(name: string, error: unknown): CommandResult {
     if (error instanceof ThreadKilled) {
-      return { code: 128 + error.code, errno: null, output: error.code === 9 ? 'Killed' : 'Segmentation fault', note: error.message };
+      return {
+        code: 128 + error.code,
+        errno: null,
+        output: error.code === 9 ? 'Killed' : 'Segmentation fault',
+        note: error.message,
+      };
     }
     if (error instanceof MissingFunctionReached) {
       this.endCurrent(error.message);

@@ -34,7 +34,12 @@ export function* cat(k: Linux, paths: readonly string[]): Steps<CommandResult> {
 }
 
 /** Writes all bytes with as many calls as it takes, as a shell's redirection does. */
-export function* writeOut(k: Linux, path: string, content: Uint8Array, append: boolean): Steps<CommandResult> {
+export function* writeOut(
+  k: Linux,
+  path: string,
+  content: Uint8Array,
+  append: boolean,
+): Steps<CommandResult> {
   const flags = F.O_WRONLY | F.O_CREAT | (append ? F.O_APPEND : F.O_TRUNC);
   const opened = yield* calls.open(k, path, flags);
   if (typeof opened === 'number') return failed(-opened, `sh: cannot create ${path}`);
@@ -193,7 +198,11 @@ function bareSystemCall(console: LinuxConsole, args: readonly string[]): Command
       const user = k.state(userSpace);
       const mark = user.mark();
       const passed = rest.map((argument) => pass(k, argument, true));
-      const result = yield* systemCall(k, Number(number), passed.map((p) => p.value));
+      const result = yield* systemCall(
+        k,
+        Number(number),
+        passed.map((p) => p.value),
+      );
       const after = result < 0 ? '' : passed.map((p) => p.show(k)).join('');
       user.release(mark);
       return result < 0 && result >= -4095 ? failed(-result, '') : done(`= ${result}${after}`);
@@ -231,7 +240,11 @@ function mount(console: LinuxConsole, args: readonly string[]): CommandResult {
   );
 }
 
-function simple(name: string, words: string, act: (k: Linux, args: readonly string[]) => Steps<number>): ConsoleCommand {
+function simple(
+  name: string,
+  words: string,
+  act: (k: Linux, args: readonly string[]) => Steps<number>,
+): ConsoleCommand {
   return (console, args) =>
     args.length === 0
       ? usage(`${name} ${words}`)
@@ -289,7 +302,11 @@ export const fileCommands: ReadonlyMap<string, ConsoleCommand> = new Map<string,
     (console, [number]) =>
       onFile(console, number, function* (k, file) {
         const mask = yield* F.pollFile(k, file);
-        return done(POLL_NAMES.filter(([bit]) => (mask & bit) !== 0).map(([, name]) => name).join(' '));
+        return done(
+          POLL_NAMES.filter(([bit]) => (mask & bit) !== 0)
+            .map(([, name]) => name)
+            .join(' '),
+        );
       }),
   ],
   [
@@ -311,7 +328,12 @@ export const fileCommands: ReadonlyMap<string, ConsoleCommand> = new Map<string,
   [
     'mknod',
     simple('mknod', 'FILE c|b MAJOR MINOR', (k, [path, type, major, minor]) =>
-      calls.makeNode(k, path, (deviceTypes[type] ?? S_IFCHR) | 0o644, makeDevice(Number(major), Number(minor))),
+      calls.makeNode(
+        k,
+        path,
+        (deviceTypes[type] ?? S_IFCHR) | 0o644,
+        makeDevice(Number(major), Number(minor)),
+      ),
     ),
   ],
   [

@@ -4,7 +4,13 @@ import { readElf } from '../../formats/elf/read.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { Errno } from '../../systems/linux/errno.ts';
 import type { Linux } from '../../systems/linux/linux.ts';
-import { insmod, type LoadOptions, type LoadResult, rmmod, type UnloadResult } from '../../systems/linux/loader.ts';
+import {
+  insmod,
+  type LoadOptions,
+  type LoadResult,
+  rmmod,
+  type UnloadResult,
+} from '../../systems/linux/loader.ts';
 import { ModInfo } from '../../systems/linux/module-file.ts';
 import { procModules } from '../../systems/linux/proc-modules.ts';
 import * as calls from '../../systems/linux/vfs/calls.ts';
@@ -20,7 +26,12 @@ const O_TRUNC = 0o1000;
 
 /** kmod's words for the errors that have words of their own (tools/insmod.c, tools/rmmod.c). */
 function insmodError(path: string, errno: number): string {
-  const words = errno === Errno.ENOENT ? 'Unknown symbol in module' : errno === Errno.ESRCH ? 'Unknown symbol in module' : errorText(errno);
+  const words =
+    errno === Errno.ENOENT
+      ? 'Unknown symbol in module'
+      : errno === Errno.ESRCH
+        ? 'Unknown symbol in module'
+        : errorText(errno);
   const special: Readonly<Record<number, string>> = { [Errno.ENOEXEC]: 'Invalid module format' };
   return `insmod: ERROR: could not insert module ${path}: ${special[errno] ?? words}`;
 }
@@ -41,11 +52,21 @@ function loadOutcome(result: LoadResult, describe: (errno: number) => string): C
 }
 
 function killed(signal: number, why: string): CommandResult {
-  return { code: 128 + signal, errno: null, output: signal === 9 ? 'Killed' : 'Segmentation fault', note: why };
+  return {
+    code: 128 + signal,
+    errno: null,
+    output: signal === 9 ? 'Killed' : 'Segmentation fault',
+    note: why,
+  };
 }
 
 /** Loads a file by path with the words that follow as parameters. */
-export function loadFile(console: LinuxConsole, path: string, args: string, options: LoadOptions): LoadResult | undefined {
+export function loadFile(
+  console: LinuxConsole,
+  path: string,
+  args: string,
+  options: LoadOptions,
+): LoadResult | undefined {
   const bytes = console.moduleFile(path);
   if (bytes === undefined) return undefined;
   return insmod(console.k, bytes, args, { path, credential: console.credential, ...options });
@@ -111,11 +132,13 @@ function rmmodCommand(console: LinuxConsole, args: readonly string[]): CommandRe
     const output = `rmmod: ERROR: Module ${name} is in use by: ${users.replace(/,$/, '').replaceAll(',', ' ')}`;
     return { code: 1, errno: null, output };
   }
-  if (!force && count !== '0') return { code: 1, errno: null, output: `rmmod: ERROR: Module ${name} is in use` };
+  if (!force && count !== '0')
+    return { code: 1, errno: null, output: `rmmod: ERROR: Module ${name} is in use` };
   const result = rmmod(console.k, name, { force, credential: console.credential });
   return unloadOutcome(
     result,
-    (errno) => `rmmod: ERROR: could not remove '${name}': ${errorText(errno)}\nrmmod: ERROR: could not remove module ${name}: ${errorText(errno)}`,
+    (errno) =>
+      `rmmod: ERROR: could not remove '${name}': ${errorText(errno)}\nrmmod: ERROR: could not remove module ${name}: ${errorText(errno)}`,
   );
 }
 
@@ -128,7 +151,9 @@ function moduleName(word: string | undefined): string | undefined {
 
 function deleteModule(console: LinuxConsole, [name, flags = '0']: readonly string[]): CommandResult {
   const force = (Number(flags) & O_TRUNC) !== 0;
-  return unloadOutcome(rmmod(console.k, name, { force, credential: console.credential }), (errno) => errorText(errno));
+  return unloadOutcome(rmmod(console.k, name, { force, credential: console.credential }), (errno) =>
+    errorText(errno),
+  );
 }
 
 /** lsmod's columns (tools/lsmod.c). */
@@ -152,7 +177,12 @@ function modprobe(console: LinuxConsole, args: readonly string[]): CommandResult
   return remove ? removeWithUnused(console, wanted) : probe(console, wanted, parameters, new Set());
 }
 
-function probe(console: LinuxConsole, name: string, parameters: readonly string[], seen: Set<string>): CommandResult {
+function probe(
+  console: LinuxConsole,
+  name: string,
+  parameters: readonly string[],
+  seen: Set<string>,
+): CommandResult {
   if (console.k.modules.find(name) !== undefined || seen.has(name)) return done();
   seen.add(name);
   const path = `${name}.ko`;
@@ -187,7 +217,9 @@ function removeWithUnused(console: LinuxConsole, name: string): CommandResult {
   const result = rmmod(console.k, name, { credential: console.credential });
   if (result.outcome !== 'unloaded') {
     return unloadOutcome(result, (errno) =>
-      errno === Errno.EAGAIN ? `modprobe: FATAL: Module ${name} is in use.` : `modprobe: ERROR: could not remove '${name}': ${errorText(errno)}`,
+      errno === Errno.EAGAIN
+        ? `modprobe: FATAL: Module ${name} is in use.`
+        : `modprobe: ERROR: could not remove '${name}': ${errorText(errno)}`,
     );
   }
   for (const needed of file?.modinfo.depends ?? []) {

@@ -1,7 +1,8 @@
 /** One line for the console: a command, perhaps with its output sent to a file or itself to the background. */
+
+import { backgroundSteps } from './background.ts';
 import { bytesOfOutput, type CommandResult, type LinuxConsole } from './console.ts';
 import { writeOut } from './file-commands.ts';
-import { backgroundSteps } from './background.ts';
 
 /** Words of a line with the quoting of a shell: '...' as it is, "..." and \ likewise without substitution. */
 export function splitWords(line: string): string[] {

@@ -58,14 +58,18 @@ function fixture(path: string): Uint8Array | undefined {
 const OWN_WORDS = /^(as nobody |insmod|rmmod|modprobe|mount|umount|mkdir|mknod|sysctl|echo|grep -A|ls -l)/;
 
 export function replay(golden: Golden): Difference[] {
-  const session = new LinuxSession(decode(kernelBytes), { moduleFile: fixture, commandLine: golden.commandLine });
+  const session = new LinuxSession(decode(kernelBytes), {
+    moduleFile: fixture,
+    commandLine: golden.commandLine,
+  });
   const differences: Difference[] = [];
   for (const step of golden.steps) {
     const { log } = session.k;
     const before = log.records.length;
     const result = session.line(step.do);
     const differ = (what: Difference['what'], real: unknown, ours: unknown) => {
-      if (JSON.stringify(real) !== JSON.stringify(ours)) differences.push({ step: step.do, what, real, ours });
+      if (JSON.stringify(real) !== JSON.stringify(ours))
+        differences.push({ step: step.do, what, real, ours });
     };
     differ('rc', step.rc, result.code);
     if (step.errno !== null) differ('errno', step.errno, result.errno);
@@ -76,9 +80,13 @@ export function replay(golden: Golden): Difference[] {
       step.log.filter(({ text }) => !MACHINE_NOISE.test(text)),
       lines.map(({ level, text }) => ({ level, text: normalise(text) })),
     );
-    const modules = procModules(session.k).split('\n').filter((row) => row !== '').map((row) => normalise(row).trim());
+    const modules = procModules(session.k)
+      .split('\n')
+      .filter((row) => row !== '')
+      .map((row) => normalise(row).trim());
     differ('modules', step.modules, modules);
-    if (step.rc === 0 && !OWN_WORDS.test(step.do)) differ('output', step.output.trim(), result.output.split('\n').map(normalise).join('\n').trim());
+    if (step.rc === 0 && !OWN_WORDS.test(step.do))
+      differ('output', step.output.trim(), result.output.split('\n').map(normalise).join('\n').trim());
   }
   return differences;
 }

@@ -1,0 +1,72 @@
+import { encode, type Savable } from '../../systems/linux/kernelfile/saved.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { chosenKernel } from '../linux-session.ts';
+
+export const command: Command = {
+  async run(context) {
+    const [name] = context.args;
+    const kernel = chosenKernel(context, name);
+    const output = context.options.text('output');
+    if (output !== undefined) save(context, kernel, output);
+    else if (context.options.flag('json')) context.json('lkm.kernel/1', facts(kernel));
+    else context.out(screen(kernel));
+    return 0;
+  },
+};
+
+function save(context: CommandContext, kernel: Savable, path: string): void {
+  const saved = encode(kernel, { types: 'all', functionPointers: true, config: 'all' });
+  context.writeFile(path, saved.bytes);
+  context.err(`${path}: ${saved.bytes.length} bytes, ${kernel.exports.size} exports, ${saved.types} types\n`);
+}
+
+function facts(kernel: Savable): Record<string, unknown> {
+  const all = [...kernel.exports];
+  return {
+    release: kernel.release,
+    vermagic: kernel.vermagic,
+    banner: kernel.banner,
+    machine: kernel.machine,
+    exports: all.length,
+    gplOnly: all.filter((found) => found.gplOnly).length,
+    namespaces: [...new Set(all.map((found) => found.namespace).filter((name) => name !== ''))].sort(),
+    versioned: all.some((found) => found.crc !== undefined),
+    moduleBytes: kernel.moduleBytes ?? null,
+    config: kernel.config?.size ?? null,
+    rules: kernel.evidence,
+    sections: kernel.sections.map((section) => ({
+      ...section,
+      base: BigInt.asUintN(64, BigInt(section.base)),
+    })),
+  };
+}
+
+function screen(kernel: Savable): string {
+  const { exports, gplOnly, namespaces, versioned } = facts(kernel) as {
+    exports: number;
+    gplOnly: number;
+    namespaces: string[];
+    versioned: boolean;
+  };
+  const row = (label: string, value: string) => `${label.padEnd(12)} ${value}\n`;
+  const rules = kernel.evidence.map(
+    ({ rule, present, because }) => `  ${present ? 'yes' : 'no '}  ${rule}: ${because}\n`,
+  );
+  return (
+    row('release', kernel.release) +
+    row('banner', kernel.banner) +
+    row('vermagic', `'${kernel.vermagic}'`) +
+    row('machine', `${kernel.machine}, ${kernel.bits} bits`) +
+    row(
+      'exports',
+      `${exports}, of them ${gplOnly} GPL-only; ${versioned ? 'with' : 'without'} symbol versions`,
+    ) +
+    row(
+      'namespaces',
+      namespaces.length === 0 ? 'none' : `${namespaces.length}: ${namespaces.slice(0, 8).join(' ')} ...`,
+    ) +
+    row('struct module', kernel.moduleBytes === undefined ? 'unknown' : `${kernel.moduleBytes} bytes`) +
+    row('config', kernel.config === undefined ? 'not known' : `${kernel.config.size} options`) +
+    `loader rules\n${rules.join('')}`
+  );
+}

@@ -1,0 +1,78 @@
+/**
+ * Where `--kernel` finds kernels: built-in descriptions, saved ones, and images, whose reading costs a second and
+ * is therefore kept in a cache by the hash of the file.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
+import { readKernel } from '../systems/linux/kernelfile/open.ts';
+import { decode, encode, isSaved, type Savable } from '../systems/linux/kernelfile/saved.ts';
+
+export const BUILT_IN = 'builtin:debian-6.1';
+
+/** The names after `builtin:`, each a file in profiles/. */
+const BUILT_INS = ['debian-6.1'];
+
+const PREFIX = 'builtin:';
+
+export class UnknownKernel extends Error {
+  override readonly name = 'UnknownKernel';
+}
+
+/** node:zlib unpacks ten times faster than portable code in a process that has just begun (measured). */
+const nativeGunzip = (packed: Uint8Array): Uint8Array => gunzipSync(packed);
+
+export interface KernelStoreOptions {
+  /** Absolute path of a file that comes with lkm. */
+  readonly packaged: (path: string) => string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Opens what `--kernel` names. Throws the reader's errors, UnknownKernel, or the file system's. */
+export function openKernel(name: string, options: KernelStoreOptions): KernelFile & Savable {
+  if (name.startsWith(PREFIX)) return builtIn(name.slice(PREFIX.length), options);
+  const bytes = readFileSync(name);
+  if (isSaved(bytes)) return decode(bytes, nativeGunzip);
+  return cached(bytes, name, options);
+}
+
+function builtIn(name: string, { packaged }: KernelStoreOptions): KernelFile & Savable {
+  if (!BUILT_INS.includes(name)) {
+    throw new UnknownKernel(`there is no built-in kernel ${name}; there is: ${BUILT_INS.join(', ')}`);
+  }
+  return decode(readFileSync(packaged(`profiles/${name}.kernel`)), nativeGunzip);
+}
+
+/** Reads an image, or the description that an earlier run made of the same bytes. */
+function cached(bytes: Uint8Array, path: string, { environment }: KernelStoreOptions): KernelFile & Savable {
+  const hash = createHash('sha256').update(bytes).digest('hex');
+  const file = join(cacheDirectory(environment), 'kernels', `${hash}.kernel`);
+  if (existsSync(file)) return decode(readFileSync(file), nativeGunzip);
+  const kernel = readKernel(bytes, { origin: `sha256:${hash}`, config: configBeside(path) });
+  try {
+    store(file, encode(kernel, { types: 'all', functionPointers: true, config: 'all' }).bytes);
+  } catch {
+    // A cache that cannot be written costs the next run a second; this run is not the worse for it.
+  }
+  return kernel;
+}
+
+/** Debian puts config-RELEASE beside vmlinuz-RELEASE; the image itself does not carry it. */
+function configBeside(path: string): string | undefined {
+  const config = join(dirname(path), basename(path).replace(/^vmlinu[xz]/, 'config'));
+  return config !== path && existsSync(config) ? readFileSync(config, 'utf8') : undefined;
+}
+
+function cacheDirectory(environment: KernelStoreOptions['environment']): string {
+  return environment['LKM_CACHE'] ?? join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'lkm');
+}
+
+function store(file: string, bytes: Uint8Array): void {
+  mkdirSync(dirname(file), { recursive: true });
+  const temporary = `${file}.${process.pid}.tmp`;
+  writeFileSync(temporary, bytes);
+  renameSync(temporary, file);
+}
