@@ -2,16 +2,14 @@
  * The decoder and printer against GNU objdump on real Debian modules: every instruction's length and text. A sample
  * by seed; the whole tree with LKM_FULL=1.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Decode, Decoder, Instruction } from '../../src/cpu/x86/decode.ts';
 import { printInstruction } from '../../src/cpu/x86/print.ts';
 import { type Mode, RowFlag } from '../../src/cpu/x86/table.ts';
 import { Random, seedOfRun } from '../cpu/x86/random.ts';
+import { describeWith, moduleFiles, needs, needsTool } from './require.ts';
 
 const SAMPLE = 25;
 /** Prefixes that objdump prints though they change nothing. */
@@ -19,26 +17,11 @@ const IDLE_PREFIXES = /^((data16|cs|ds|es|ss|rex[.WRXB]*|notrack|bnd|addr32) )+(
 /** Operands objdump invents for instructions that have none. */
 const IMPLICIT_OPERANDS = /^(monitor|mwait|invlpga|vmrun|vmload|vmsave|skinit)\b/;
 
-function moduleFiles(flavour: RegExp): string[] {
-  const cache = join(homedir(), '.cache/lkm/debian');
-  try {
-    const trees = readdirSync(cache).filter((name) => flavour.test(name));
-    if (trees.length === 0) return [];
-    const root = join(cache, trees[0]);
-    return readdirSync(root, { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.ko'))
-      .sort()
-      .map((name) => join(root, name));
-  } catch {
-    return [];
-  }
-}
-
+const objdump = needsTool('objdump');
 const TREES = [
-  { mode: 64 as const, files: moduleFiles(/^linux-image-.*-amd64$/) },
-  { mode: 32 as const, files: moduleFiles(/^linux-image-.*-686(-pae)?$/) },
+  { mode: 64 as const, kernel: needs('debian-amd64') },
+  { mode: 32 as const, kernel: needs('debian-i386') },
 ];
-const hasObjdump = spawnSync('objdump', ['--version']).status === 0;
 
 /** Lines of `objdump -d` as bytes and text. */
 async function* disassembly(
@@ -83,30 +66,32 @@ async function disagreements(file: string, mode: Mode): Promise<{ count: number;
   return { count, wrong };
 }
 
-describe.each(TREES)('x86 decoder and objdump, $mode-bit mode', ({ mode, files }) => {
-  const possible = files.length > 0 && hasObjdump;
-  if (process.env.LKM_NO_SKIP === '1') {
-    it('has objdump and a Debian module tree', () => expect(possible).toBe(true));
-  }
-
-  it.skipIf(!possible)(
-    'agree on boundaries and text of real modules',
-    async () => {
-      const full = process.env.LKM_FULL === '1';
-      const seed = seedOfRun();
-      const random = new Random(seed);
-      const chosen = full ? files : Array.from({ length: SAMPLE }, () => random.pick(files));
-      let count = 0;
-      const wrong: string[] = [];
-      for (const file of chosen) {
-        const result = await disagreements(file, mode);
-        count += result.count;
-        wrong.push(...result.wrong);
-      }
-      console.log(`${count} instructions of ${chosen.length} modules, seed ${seed}`);
-      expect(wrong.slice(0, 20), `seed ${seed}`).toEqual([]);
-      expect(count).toBeGreaterThan(0);
+for (const { mode, kernel } of TREES) {
+  describeWith(
+    objdump === undefined ? undefined : kernel,
+    `x86 decoder and objdump, ${mode}-bit mode`,
+    ({ modules }) => {
+      it(
+        'agree on boundaries and text of real modules',
+        async () => {
+          const files = moduleFiles(modules);
+          const full = process.env.LKM_FULL === '1';
+          const seed = seedOfRun();
+          const random = new Random(seed);
+          const chosen = full ? files : Array.from({ length: SAMPLE }, () => random.pick(files));
+          let count = 0;
+          const wrong: string[] = [];
+          for (const file of chosen) {
+            const result = await disagreements(file, mode);
+            count += result.count;
+            wrong.push(...result.wrong);
+          }
+          console.log(`${count} instructions of ${chosen.length} modules, seed ${seed}`);
+          expect(wrong.slice(0, 20), `seed ${seed}`).toEqual([]);
+          expect(count).toBeGreaterThan(0);
+        },
+        process.env.LKM_FULL === '1' ? 3_600_000 : 60_000,
+      );
     },
-    process.env.LKM_FULL === '1' ? 3_600_000 : 60_000,
   );
-});
+}

@@ -1,8 +1,9 @@
 /** Compiled C functions at every optimisation level: the interpreter against the host processor. */
 import { spawnSync } from 'node:child_process';
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { describeWith } from '../../real/require.ts';
 import { windowOf } from './cases.ts';
-import { buildNative, nativePossible } from './native.ts';
+import { buildNative, nativeCompiler } from './native.ts';
 import { Program } from './program.ts';
 import { seedOfRun } from './random.ts';
 
@@ -29,7 +30,6 @@ const KINDS: [string, string[]][] = [
 ];
 const LEVELS = ['-O0', '-O1', '-O2', '-O3', '-Os'];
 
-const possible = nativePossible();
 const MASK = (1n << 64n) - 1n;
 
 function fnv(bytes: Uint8Array): bigint {
@@ -48,12 +48,10 @@ function runGuest(program: Program, name: string, round: number, first: bigint):
   return `${name} ${round} ${hex(value)} ${hex(hash)}`;
 }
 
-describe('compiled C functions', () => {
-  if (process.env.LKM_NO_SKIP === '1') it('has gcc on x86-64 Linux', () => expect(possible).toBe(true));
-
+describeWith(nativeCompiler(), 'compiled C functions', () => {
   for (const [kind, options] of KINDS) {
     for (const level of LEVELS) {
-      it.skipIf(!possible)(`${kind} ${level}`, () => {
+      it(`${kind} ${level}`, () => {
         const seed = BigInt(seedOfRun());
         // The native program needs SSE for its own main, so only the flat file is limited to general registers.
         const native = buildNative('functions.c', [level, ...COMMON, '-DNATIVE_MAIN', '-mpopcnt']);

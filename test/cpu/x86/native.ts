@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { arch, homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { needsTool } from '../../real/require.ts';
 import type { Case } from './cases.ts';
 
 /** How a run ended: 0 at the end of the code, else the x86 exception. */
@@ -33,9 +34,9 @@ export interface Outcome {
 const FIXTURES = fileURLToPath(new URL('../../../fixtures/native/', import.meta.url));
 const CACHE = join(homedir(), '.cache/lkm/native');
 
-/** True when this machine can run the native side. */
-export function nativePossible(): boolean {
-  return arch() === 'x64' && process.platform === 'linux' && spawnSync('gcc', ['--version']).status === 0;
+/** The compiler, when this machine can run what it makes. */
+export function nativeCompiler(): string | undefined {
+  return arch() === 'x64' && process.platform === 'linux' ? needsTool('gcc') : undefined;
 }
 
 /** Compiles a C file of fixtures/native into the cache, once for each content and set of options. */
