@@ -150,7 +150,7 @@ export class Parser {
   #pragma(token: Token): void {
     const define = /^#\s*define\s+(\w+)\s+(.*)$/.exec(token.text);
     if (define !== null) {
-      const value = foldConstant(define[2]!, (name) => this.#scope.constant(name));
+      const value = this.#fold(define[2]!);
       // Only numbers matter here: other macros stand for code.
       if (value !== undefined) this.#scope.defineConstant(define[1]!, value);
       return;
@@ -433,19 +433,23 @@ export class Parser {
     let depth = 0;
     while (this.#peek().kind !== 'end') {
       const { text } = this.#peek();
-      if (depth === 0 && /^[,;:)\]}]$/.test(text)) break;
+      if (depth === 0 && /^[,;)\]}]$/.test(text)) break;
       if (text === '(' || text === '[') depth++;
       if (text === ')' || text === ']') depth--;
       this.#next();
     }
     const text = this.#source.slice(from, this.#peek().at);
-    const value = foldConstant(
+    const value = this.#fold(text);
+    if (value === undefined) this.#fail(`'${text.trim()}' is no constant that is known here`);
+    return value;
+  }
+
+  #fold(text: string): bigint | undefined {
+    return foldConstant(
       text,
       (name) => this.#scope.constant(name),
       (name) => this.#sizeOfName(name),
     );
-    if (value === undefined) this.#fail(`'${text.trim()}' is no constant that is known here`);
-    return value;
   }
 
   #sizeOfName(text: string): bigint | undefined {
