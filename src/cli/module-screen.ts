@@ -1,5 +1,8 @@
 /** The one screen of `lkm inspect`. */
 
+import type { Machine } from '../formats/object.ts';
+import type { ImportsBySource } from '../systems/linux/describe.ts';
+import type { ModInfo } from '../systems/linux/module-file.ts';
 import { wrap } from './help.ts';
 import type { ModuleFacts } from './module-facts.ts';
 import { printable } from './printable.ts';
@@ -55,41 +58,47 @@ function fileRows({
   ];
 }
 
-function infoRows({ modinfo, parameters }: ModuleFacts): Row[] {
+function infoRows({ modinfo, description, machine }: ModuleFacts): Row[] {
   if (modinfo === undefined) return [];
   const rows: Row[] = [];
-  const add = (label: string, text: string | undefined) => {
-    if (text !== undefined && text !== '') rows.push([label, text]);
+  const add = (label: string, text: string) => {
+    if (text !== '') rows.push([label, text]);
   };
-  add('name', modinfo.get('name'));
-  add('description', modinfo.all('description').join('; '));
-  add('author', modinfo.all('author').join('; '));
-  add('version', modinfo.get('version'));
-  rows.push(['licence', licenceText(modinfo.get('license'), modinfo.strays)]);
-  rows.push(['built for', modinfo.get('vermagic')?.trim() ?? 'it does not say (no vermagic)']);
-  rows.push(['origin', originText(modinfo)]);
-  rows.push(['depends on', modinfo.depends.join(', ') || 'no other module']);
-  add('softdep', modinfo.all('softdep').join('; '));
-  add('namespaces', modinfo.all('import_ns').join(', '));
-  add('firmware', few(modinfo.all('firmware'), 'files'));
-  add('matches', few(modinfo.all('alias'), 'device patterns'));
-  parameters.forEach(({ name, type, description }, i) => {
-    const about = description ? `: ${description}` : '';
-    rows.push([i === 0 ? 'parameters' : '', `${name}${type ? ` (${type})` : ''}${about}`]);
+  add('name', description.name);
+  add('description', description.descriptions.join('; '));
+  add('author', description.authors.join('; '));
+  add('version', description.version);
+  rows.push(['licence', licenceText(description)]);
+  for (const { text } of description.findings) rows.push(['BEWARE', text]);
+  rows.push(['built for', description.vermagic.trim() || 'it does not say (no vermagic)']);
+  rows.push(['origin', originText(description, modinfo, machine)]);
+  rows.push(['depends on', description.depends.join(', ') || 'no other module']);
+  add('softdep', description.softDepends.join('; '));
+  add('namespaces', description.importNamespaces.join(', '));
+  add('firmware', few(description.firmware, 'files'));
+  add('matches', few(description.aliases, 'device patterns'));
+  description.parameters.forEach(({ name, type, description: about }, i) => {
+    const text = `${name}${type ? ` (${type})` : ''}${about ? `: ${about}` : ''}`;
+    rows.push([i === 0 ? 'parameters' : '', text]);
   });
   return rows;
 }
 
-function licenceText(licence: string | undefined, strays: readonly string[]): string {
-  const hidden = strays.length > 0 ? `  BEWARE: text hidden behind a NUL byte: "${strays[0]}"` : '';
-  return `${licence ?? 'it does not say, which counts as proprietary'}${hidden}`;
+function licenceText({ licence, gplCompatible }: ModuleFacts['description']): string {
+  if (licence === '') return 'it does not say, which counts as proprietary';
+  return gplCompatible ? licence : `${licence} (proprietary to the kernel: it will be tainted)`;
 }
 
-function originText(modinfo: NonNullable<ModuleFacts['modinfo']>): string {
-  const parts = [modinfo.get('intree') === 'Y' ? "the kernel's own source tree" : 'out of tree'];
-  if (modinfo.get('staging') === 'Y') parts.push('staging: of unknown quality');
-  if (modinfo.get('livepatch') === 'Y') parts.push('a live patch');
-  if (modinfo.get('retpoline') === undefined) parts.push('built without retpolines');
+function originText(
+  { inTree, staging }: ModuleFacts['description'],
+  modinfo: ModInfo,
+  machine: Machine,
+): string {
+  const parts = [inTree ? "the kernel's own source tree" : 'out of tree'];
+  if (staging) parts.push('staging: of unknown quality');
+  if (modinfo.get('livepatch') !== undefined) parts.push('a live patch');
+  const x86 = machine === 'x86-64' || machine === 'i386';
+  if (x86 && modinfo.get('retpoline') === undefined) parts.push('built without retpolines');
   return parts.join(', ');
 }
 
@@ -98,58 +107,86 @@ function few(values: readonly string[], what: string): string {
   return values.length <= FEW ? values.join(', ') : `${values.length} ${what}, such as ${values[0]}`;
 }
 
-function linkRows({ imports, exports, stripped, modinfo }: ModuleFacts, options: ScreenOptions): Row[] {
+function linkRows({ description, stripped, modinfo }: ModuleFacts, options: ScreenOptions): Row[] {
   if (stripped)
     return [['symbols', modinfo === undefined ? 'none' : 'none: it was stripped, no kernel can link it']];
-  const rows: Row[] = [];
+  const { imports, exports, importsBySource } = description;
   const versioned = imports.filter(({ crc }) => crc !== undefined).length;
   const without = imports.length - versioned;
   const versions =
     versioned === 0 ? ', without versions' : without > 0 ? `, ${without} of them without version` : '';
-  const names = imports.map(({ name }) => name);
   const listed = imports.length <= FEW || options.imports ? '' : '  (--imports lists them)';
-  rows.push(['needs', imports.length === 0 ? 'nothing' : `${count(names)}${versions}${listed}`]);
+  const rows: Row[] = [['needs', imports.length === 0 ? 'nothing' : `${count(imports)}${versions}${listed}`]];
+  if (importsBySource !== undefined && imports.length > 0)
+    rows.push(['of these', sourceText(importsBySource)]);
   if (modinfo === undefined && exports.length === 0) return rows;
   const gpl = exports.filter(({ gplOnly }) => gplOnly).length;
   const more = exports.length <= FEW || options.exports ? '' : '  (--exports lists them)';
-  const offered = exports.map(({ name }) => name);
   rows.push([
     'offers',
-    exports.length === 0 ? 'nothing' : `${count(offered)}, ${gpl} for GPL modules only${more}`,
+    exports.length === 0 ? 'nothing' : `${count(exports)}; ${gpl} for GPL modules only${more}`,
   ]);
   return rows;
 }
 
-function count(names: readonly string[]): string {
+/** What a run in the sandbox would find. */
+function sourceText({ ours, standIns, missing, fromModules }: ImportsBySource): string {
+  const part = (names: readonly string[], what: string) => {
+    if (names.length === 0) return [];
+    const list = names.length <= FEW ? ` (${names.join(', ')})` : '';
+    return [`${names.length} ${what}${list}`];
+  };
+  return [
+    `${ours.length} are written in lkm's base kernel`,
+    ...part(standIns, 'could be stood in for'),
+    ...part(missing, 'are missing in it'),
+    ...part(fromModules, 'must come from other modules'),
+  ].join(', ');
+}
+
+function count(symbols: readonly { readonly name: string }[]): string {
+  const names = symbols.map(({ name }) => name).sort();
   const list = names.length <= FEW ? `: ${names.join(', ')}` : '';
   return `${names.length} ${names.length === 1 ? 'symbol' : 'symbols'}${list}`;
 }
 
-function sizeRows({ sizes, signatureBytes, modinfo, sections }: ModuleFacts): Row[] {
+function sizeRows({ description, modinfo, sections }: ModuleFacts): Row[] {
   if (modinfo === undefined) return [];
-  const { code, readOnly, data, init } = sizes;
-  const total = code + readOnly + data + init;
-  const back = init > 0 ? `, ${init} given back once it has started` : '';
+  const { text, rodata, data, init } = description.memory;
+  const back = init > 0 ? `, and ${init} given back once it has started` : '';
   const debug = ['.BTF', '.debug_info'].filter((name) => sections.some((section) => section.name === name));
   return [
-    ['memory', `${total} bytes: code ${code}, read-only ${readOnly}, data ${data}${back}`],
+    [
+      'memory',
+      `${text + rodata + data + init} bytes: code ${text}, read-only ${rodata}, data ${data}${back}`,
+    ],
     ['debug data', debug.join(', ') || 'none'],
-    ['signature', signatureBytes === 0 ? 'none' : `${signatureBytes} bytes, appended (not checked here)`],
+    ['signature', signatureText(description.signature)],
   ];
 }
+
+function signatureText({ present, signer, key, hash }: ModuleFacts['description']['signature']): string {
+  if (!present) return 'none';
+  return signer === ''
+    ? 'there is one, which cannot be read'
+    : `by ${signer} (key ${key}, ${hash}); not checked here`;
+}
+
+const byName = <T extends { readonly name: string }>(list: readonly T[]): T[] =>
+  [...list].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 
 const hexCrc = (crc: number | undefined) =>
   crc === undefined ? '-'.padEnd(10) : `0x${crc.toString(16).padStart(8, '0')}`;
 
-function importLines({ imports }: ModuleFacts): string[] {
-  const lines = imports.map(
+function importLines({ description: { imports } }: ModuleFacts): string[] {
+  const lines = byName(imports).map(
     ({ name, crc, weak }) => `  ${hexCrc(crc)}  ${printable(name)}${weak ? '  (weak)' : ''}`,
   );
   return [`Needs (version, name): ${imports.length}`, ...lines];
 }
 
-function exportLines({ exports }: ModuleFacts): string[] {
-  const lines = exports.map(({ name, crc, gplOnly, namespace }) => {
+function exportLines({ description: { exports } }: ModuleFacts): string[] {
+  const lines = byName(exports).map(({ name, crc, gplOnly, namespace }) => {
     const notes = [gplOnly ? 'GPL only' : '', namespace ? `namespace ${namespace}` : ''].filter(
       (one) => one !== '',
     );

@@ -26,10 +26,17 @@ describe('shell lines', () => {
     expect(parseLine('echo 1 >> "a b"', 0)[0].redirect).toEqual({ path: 'a b', append: true });
   });
 
+  it('start steps in the background', () => {
+    expect(parseLine('a & b; c &', 0).map(({ words: [name], background }) => [name, background])).toEqual([
+      ['a', true],
+      ['b', false],
+      ['c', true],
+    ]);
+  });
+
   it('refuse by name what they do not do', () => {
     const cases = [
       'a | b',
-      'a & b',
       'a < b',
       'a `b`',
       'a $(b)',

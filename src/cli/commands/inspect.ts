@@ -51,15 +51,17 @@ function jsonOf(path: string, facts: ModuleFacts): Record<string, unknown> {
   const hex = (crc: number | undefined) =>
     crc === undefined ? null : `0x${crc.toString(16).padStart(8, '0')}`;
   const withHex = <T extends { crc: number | undefined }>(one: T) => ({ ...one, crc: hex(one.crc) });
-  const { modinfo, imports, exports, ...rest } = facts;
+  const { modinfo, description, ...rest } = facts;
   return {
     file: path,
     ...rest,
     compression: facts.compression ?? null,
     modinfo: modinfo?.entries ?? null,
-    hidden: modinfo?.strays ?? [],
-    imports: imports.map(withHex),
-    exports: exports.map(withHex),
+    module: modinfo && {
+      ...description,
+      imports: description.imports.map(withHex),
+      exports: description.exports.map(withHex),
+    },
   };
 }
 

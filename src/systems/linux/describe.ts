@@ -133,14 +133,17 @@ function parametersOf(modinfo: ModInfo): ParameterDescription[] {
   return [...parameters.values()];
 }
 
+/** `struct modversion_info`: an unsigned long and a name, 64 bytes together (include/linux/module.h). */
 const VERSION_ENTRY = 64;
 
 function importsOf(file: ObjectFile): ImportDescription[] {
   const table = sectionNamed(file, '__versions')?.data ?? new Uint8Array(0);
   const view = new DataView(table.buffer, table.byteOffset, table.length);
+  const long = file.bits / 8;
   const versions = new Map<string, number>();
   for (let at = 0; at + VERSION_ENTRY <= table.length; at += VERSION_ENTRY) {
-    versions.set(cstring(table, at + 8, at + VERSION_ENTRY), view.getUint32(at, file.littleEndian));
+    const low = file.littleEndian ? at : at + long - 4;
+    versions.set(cstring(table, at + long, at + VERSION_ENTRY), view.getUint32(low, file.littleEndian));
   }
   return file.symbols
     .filter(
@@ -174,9 +177,10 @@ function exportsOf(file: ObjectFile): ExportDescription[] {
 
 function stringOf(file: ObjectFile, symbol: ObjectSymbol | undefined): string {
   const data = symbol?.place === 'section' ? file.sections[symbol.section]?.data : undefined;
-  return symbol === undefined || data === undefined || symbol.value >= data.length
-    ? ''
-    : cstring(data, symbol.value);
+  // A damaged value can be far below zero, from where counting up never ends.
+  if (symbol === undefined || data === undefined || !(symbol.value >= 0 && symbol.value < data.length))
+    return '';
+  return cstring(data, symbol.value);
 }
 
 /** Up to 5.18 the CRC is the value of an absolute symbol, later it stands in __kcrctab. */
