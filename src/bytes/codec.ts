@@ -60,7 +60,7 @@ function codecModule(): WebAssembly.Module {
 
 /**
  * Memory for the decoders that is kept between calls: making one costs about 0.2 ms, more than a small module takes.
- * Whoever unpacks many files holds one and gives it along; it is let go of after a file that made it large.
+ * Whoever unpacks many files holds one and gives it along. One that a file has made large is replaced at its next use.
  */
 export class CodecMemory {
   #kept: { memory: WebAssembly.Memory; wasm: CodecExports } | undefined;
@@ -109,11 +109,21 @@ export class Codec {
     this.base = align(this.input + input.length + PADDING);
     if (this.base >= ADDRESS_LIMIT)
       throw new Unsupported(what, `input of ${input.length} bytes is too large`);
-    const { memory, wasm } = kept.take(this.base, this.input + input.length);
+    const { memory, wasm } = this.#take(kept, input.length);
     this.#memory = memory;
     this.wasm = wasm;
     new Uint8Array(memory.buffer).set(input, this.input);
     this.wasm.setOutput(this.base, this.base);
+  }
+
+  /** Engines throw RangeError where the address space or the memory is exhausted. */
+  #take(kept: CodecMemory, inputSize: number): { memory: WebAssembly.Memory; wasm: CodecExports } {
+    try {
+      return kept.take(this.base, this.input + inputSize);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new Unsupported(this.#what, `no memory for ${inputSize} bytes of input`);
+    }
   }
 
   /** Bytes of output so far. */

@@ -6,6 +6,7 @@ import { crc32 } from '../../src/bytes/checksum.ts';
 import { Codec, CodecMemory } from '../../src/bytes/codec.ts';
 import { compressionOf, decompress, decompressAs } from '../../src/bytes/decompress.ts';
 import { FormatError, type FormatErrorKind } from '../../src/bytes/errors.ts';
+import { mutations } from '../real/mutate.ts';
 import { seeded } from '../real/random.ts';
 import { describeWith, needsTool } from '../real/require.ts';
 
@@ -429,6 +430,25 @@ describe('hostile zstd', () => {
       attempt(frame(...block));
     }
     expect(performance.now() - start).toBeLessThan(20_000);
+  });
+});
+
+describeWith(needsTool('xz') && needsTool('zstd'), 'damage without a checksum to notice it', () => {
+  it.each([
+    ['xz', ['xz', '-c', '--check=none', '--x86', '--lzma2']],
+    ['lzma', ['xz', '-c', '--format=lzma']],
+    ['gz', ['gzip', '-9c']],
+    ['zst', ['zstd', '-qc', '--no-check', '-19']],
+  ] as const)('of %s ends in a typed error or a result', (kind, packer) => {
+    const memory = new CodecMemory();
+    const packed = pipe(packer[0], packer.slice(1), plain.subarray(0, 6000));
+    for (const mutant of mutations(packed, 42, { count: 3000, hot: [{ offset: 0, length: 120 }] })) {
+      try {
+        decompressAs(kind, mutant.bytes, { maxOutput: 2 ** 22, memory });
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw new Error(mutant.what, { cause: error });
+      }
+    }
   });
 });
 

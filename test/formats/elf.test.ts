@@ -472,6 +472,28 @@ describe('smaller structures', () => {
     expect(object.relocations(2)).toEqual([{ section: 2, offset: 0x2008, type: 8, symbol: 0, addend: 0x10 }]);
   });
 
+  it('entries of SHT_RELR become relative relocations without addend, and empty entries are passed over', () => {
+    const elf = new ElfBuilder(64, true);
+    elf.type = ET.DYN;
+    elf.add({ name: '.data', type: SHT.PROGBITS, flags: 3, address: 0x2000, data: new Uint8Array(64) });
+    elf.add({
+      name: '.rela.dyn',
+      type: SHT.RELA,
+      flags: SHF.ALLOC,
+      address: 0x3000,
+      data: new Uint8Array(24),
+    });
+    const data = concat([elf.long(0x2000), elf.long(0b11)]);
+    elf.add({ name: '.relr.dyn', type: SHT.RELR, flags: SHF.ALLOC, address: 0x3100, data });
+    const relative = { section: 1, type: 8, symbol: 0, addend: undefined };
+    expect(readElfObject(elf.build()).relocations(1)).toEqual([
+      { ...relative, offset: 0x2000 },
+      { ...relative, offset: 0x2008 },
+    ]);
+    elf.machine = EM.PARISC;
+    expect(failure(() => readElfObject(elf.build()).relocations(1)).kind).toBe('Unsupported');
+  });
+
   it('the class decides between machines of one number', () => {
     expect([elfMachine(EM.S390, 32), elfMachine(EM.S390, 64), elfMachine(EM.MIPS, 64)]).toEqual([
       's390',

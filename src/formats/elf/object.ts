@@ -13,7 +13,7 @@ import type { ElfSection } from './headers.ts';
 import { EM, ET, SHF, SHN, SHT, STB, STT } from './layout.ts';
 import type { ElfFile } from './read.ts';
 import { readElf } from './read.ts';
-import type { ElfRelocations } from './relocations.ts';
+import { type ElfRelocations, relativeRelocations } from './relocations.ts';
 import type { ElfSymbols } from './symbols.ts';
 
 /** Machines whose name depends on the class come as [32 bit, 64 bit]. */
@@ -208,9 +208,22 @@ function objectRelocations(from: ElfRelocations, section: number): ObjectRelocat
   }));
 }
 
+/** R_*_RELATIVE, which is what an entry of SHT_RELR means. */
+const RELATIVE: ReadonlyMap<number, number> = new Map([
+  [EM[386], 8],
+  [EM.X86_64, 8],
+  [EM.AARCH64, 1027],
+  [EM.ARM, 23],
+  [EM.PPC, 22],
+  [EM.PPC64, 22],
+  [EM.S390, 12],
+  [EM.RISCV, 3],
+  [EM.LOONGARCH, 3],
+]);
+
 /**
  * A linked file has one list for all: its offsets are addresses, sorted here into the sections that hold them. Only
- * sections that are loaded count (--emit-relocs leaves others), and only entries that name the dynamic symbols.
+ * relocation sections that are loaded count (--emit-relocs leaves others).
  */
 function linkedRelocations(
   elf: ElfFile,
@@ -220,20 +233,43 @@ function linkedRelocations(
   const loaded = sections.filter((section) => section.allocated && section.size > 0);
   loaded.sort((a, b) => a.address - b.address);
   for (const section of elf.sections) {
-    if ((section.type !== SHT.RELA && section.type !== SHT.REL) || (section.flags & SHF.ALLOC) === 0)
-      continue;
-    for (const relocation of objectRelocations(elf.relocations(section), 0)) {
+    if ((section.flags & SHF.ALLOC) === 0) continue;
+    for (const relocation of entriesOf(elf, section)) {
       const target = sectionAt(loaded, relocation.offset);
+      // Type 0 is R_*_NONE on every machine; linkers leave such entries, at address 0, where they needed fewer.
+      if (target === undefined && relocation.type === 0) continue;
       if (target === undefined) {
         const what = `relocation of ${section.name}`;
         throw new Invalid(what, 'address is in no loaded section', { value: relocation.offset });
       }
-      const list = byTarget.get(target.index) ?? [];
-      list.push({ ...relocation, section: target.index });
-      byTarget.set(target.index, list);
+      const list = byTarget.get(target.index);
+      const placed = { ...relocation, section: target.index };
+      if (list === undefined) byTarget.set(target.index, [placed]);
+      else list.push(placed);
     }
   }
   return byTarget;
+}
+
+/** The entries of a relocation section of any form; none of any other section. */
+function entriesOf(elf: ElfFile, section: ElfSection): ObjectRelocation[] {
+  if (section.type === SHT.RELA || section.type === SHT.REL)
+    return objectRelocations(elf.relocations(section), 0);
+  if (section.type !== SHT.RELR) return [];
+  const type = RELATIVE.get(elf.header.machine);
+  if (type === undefined) {
+    const problem = 'SHT_RELR is not known on this machine';
+    throw new Unsupported(`section ${section.name}`, problem, { value: elf.header.machine });
+  }
+  const entries: ObjectRelocation[] = [];
+  // Each word of the file is relocated once at most; a bitmap of damaged bytes could ask for 63 times its size.
+  const most = (elf.bytes.length * 8) / elf.bits;
+  for (const offset of relativeRelocations(elf.view, section, elf.bits)) {
+    entries.push({ section: 0, offset, type, symbol: 0, addend: undefined });
+    if (entries.length > most)
+      throw new Invalid(`section ${section.name}`, 'has more entries than the file has words');
+  }
+  return entries;
 }
 
 function sectionAt(sorted: readonly ObjectSection[], address: number): ObjectSection | undefined {
