@@ -4,7 +4,7 @@
  * What an instruction means lives in the lift-*.ts tables by mnemonic. Instructions that no table knows end the
  * block with `unsupported`; `describeInstruction` gives their name to the fault report.
  */
-import type { Address } from '../../memory/address.ts';
+import { type Address, PAGE_SIZE } from '../../memory/address.ts';
 import type { BlockBuilder, Translator } from '../ir.ts';
 import { Decode, Decoder, Instruction, MAX_INSTRUCTION } from './decode.ts';
 import { conditional, integerLifters, type Lifter } from './lift-integer.ts';
@@ -36,8 +36,10 @@ function lifterFor(id: number, flags: number): Lifter {
   return general[name] ?? refuse;
 }
 
-/** Bytes fetched ahead at a time. */
-const WINDOW = 64;
+/** Bytes fetched ahead at a time: about one basic block. */
+const FILL = 48;
+/** Room for them and for one instruction that goes on in the next page. */
+const WINDOW = FILL + MAX_INSTRUCTION;
 
 /** Translates long-mode code. One object serves one CPU; it keeps only scratch state. */
 export class X86Translator implements Translator {
@@ -46,6 +48,7 @@ export class X86Translator implements Translator {
   readonly #window = new Uint8Array(WINDOW);
   /** By mnemonic id, twice: general, then SIMD. */
   readonly #lifters: (Lifter | undefined)[] = [];
+  #seen: Uint8Array = this.#window;
   #windowStart: Address = 0;
   #windowLength = 0;
 
@@ -81,25 +84,37 @@ export class X86Translator implements Translator {
   /** Decodes the instruction at `pc`; lets the fetch fault through when the instruction reaches into it. */
   #decodeAt(fetch: (va: Address) => number, pc: Address): number {
     let offset = pc - this.#windowStart;
-    if (offset < 0 || offset >= this.#windowLength) {
-      this.#windowStart = pc;
-      this.#windowLength = 0;
-      offset = 0;
+    if (offset < 0 || offset >= this.#windowLength) offset = this.#refill(fetch, pc, 0);
+    let status = this.#decoder.decode(this.#seen, offset, pc, this.#insn);
+    if (status === Decode.Truncated) {
+      offset = this.#refill(fetch, pc, offset);
+      status = this.#decoder.decode(this.#seen, offset, pc, this.#insn);
     }
-    let status = this.#decoder.decode(this.#window.subarray(0, this.#windowLength), offset, pc, this.#insn);
     while (status === Decode.Truncated) {
-      if (offset + MAX_INSTRUCTION > WINDOW) {
-        this.#window.copyWithin(0, offset, this.#windowLength);
-        this.#windowLength -= offset;
-        this.#windowStart = pc;
-        offset = 0;
-      }
-      // One byte at a time: only bytes that belong to the instruction may fault.
+      // At the end of a page: one byte at a time, because only bytes of the instruction may fault.
       this.#window[this.#windowLength] = fetch(this.#windowStart + this.#windowLength);
-      this.#windowLength++;
-      status = this.#decoder.decode(this.#window.subarray(0, this.#windowLength), offset, pc, this.#insn);
+      this.#show(this.#windowLength + 1);
+      status = this.#decoder.decode(this.#seen, offset, pc, this.#insn);
     }
     return status;
+  }
+
+  /** Moves the window to `pc`, keeping the bytes from `offset` on, and fills it as far as the page of `pc` goes. */
+  #refill(fetch: (va: Address) => number, pc: Address, offset: number): number {
+    const kept = offset > 0 ? this.#windowLength - offset : 0;
+    if (kept > 0) this.#window.copyWithin(0, offset, this.#windowLength);
+    this.#windowStart = pc;
+    const pageLeft = PAGE_SIZE - (((pc % PAGE_SIZE) + PAGE_SIZE) % PAGE_SIZE);
+    // What is already there may reach into the next page.
+    const length = Math.max(kept, Math.min(FILL, pageLeft));
+    for (let n = kept; n < length; n++) this.#window[n] = fetch(pc + n);
+    this.#show(length);
+    return 0;
+  }
+
+  #show(length: number): void {
+    this.#windowLength = length;
+    this.#seen = this.#window.subarray(0, length);
   }
 }
 
