@@ -53,5 +53,5 @@ export const ILP32: DataModel = unix32;
 export const ILP32_I386: DataModel = { ...unix32, longDouble: 12, align8: 4 };
 /** i386 Windows: 8-byte values are aligned to 8, bit-fields as Microsoft lays them out. */
 export const ILP32_WINDOWS: DataModel = { ...unix32, wchar: 2, bitFields: 'microsoft' };
-/** 32-bit big-endian: PowerPC, PA-RISC, m68k in its gcc form, sparc. */
+/** 32-bit big-endian: PowerPC, PA-RISC, sparc. */
 export const ILP32_BE: DataModel = { ...unix32, littleEndian: false, charSigned: false };

@@ -1,11 +1,13 @@
 /** The kernel file against what Debian's own build recorded about the same kernel, and the built-in profile against it. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import type { KernelFile } from '../../src/systems/linux/kernelfile/kernelfile.ts';
 import { readKernel } from '../../src/systems/linux/kernelfile/open.ts';
 import { decode, encode } from '../../src/systems/linux/kernelfile/saved.ts';
 import { linuxDeclarations } from '../../src/systems/linux/kernelfile/typedefs.ts';
 import { imageOf } from './ctypes-images.ts';
-import { type DebianKernel, describeWith, needs } from './require.ts';
+import { cacheDirectory, type DebianKernel, describeWith, needs } from './require.ts';
 
 const amd64 = needs('debian-amd64');
 
@@ -17,6 +19,16 @@ function symvers(debian: DebianKernel): string | undefined {
   if (process.env.LKM_NO_SKIP === '1') throw new Error(message);
   console.warn(`skipped: ${message}`);
   return undefined;
+}
+
+/** A 6.12 or later kernel of any amd64 flavour, when one was fetched. */
+function laterKernel(): KernelFile | undefined {
+  const parent = join(cacheDirectory(), 'debian');
+  const found = readdirSync(parent).find((name) => /^linux-image-(6\.[1-9]\d|[7-9]).*amd64$/.test(name));
+  if (found === undefined) return undefined;
+  const boot = join(parent, found, 'boot');
+  const vmlinuz = readdirSync(boot).find((name) => name.startsWith('vmlinuz-'));
+  return vmlinuz === undefined ? undefined : readKernel(new Uint8Array(readFileSync(join(boot, vmlinuz))));
 }
 
 const truth = amd64 === undefined ? undefined : symvers(amd64);
@@ -90,6 +102,23 @@ describeWith(amd64, 'the kernel file of a Debian kernel', (debian) => {
     ];
     expect(has.filter((rule) => !rules.has(rule))).toEqual([]);
     expect(lacks.filter((rule) => rules.has(rule))).toEqual([]);
+  });
+
+  it('finds rules of later kernels where they are', () => {
+    const later = laterKernel();
+    if (later === undefined) return;
+    const has = [
+      'this-module-size',
+      'single-modinfo',
+      'early-duplicate-check',
+      'idempotent-load',
+      'decompress',
+    ];
+    const { rules, release } = later;
+    expect(
+      has.filter((rule) => !rules.has(rule)),
+      release,
+    ).toEqual([]);
   });
 
   it('has the size of struct module and the per-CPU variables', () => {

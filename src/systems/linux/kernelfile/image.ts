@@ -51,13 +51,14 @@ export class ImageKernel implements KernelFile {
   readonly bits: 32 | 64;
   readonly littleEndian: boolean;
   readonly exports: ExportTable;
-  readonly rules: ReadonlySet<string>;
-  readonly evidence: readonly RuleEvidence[];
   readonly sections: readonly KernelSection[];
   readonly config: ReadonlyMap<string, string> | undefined;
   readonly origin: string;
   readonly #elf: ElfFile;
   readonly #placed: readonly ElfSection[];
+  readonly #texts: readonly SectionText[];
+  #evidence: readonly RuleEvidence[] | undefined;
+  #rules: ReadonlySet<string> | undefined;
   #types: TypeTable | undefined;
   #btf: Btf | undefined;
   #percpu: readonly PerCpuVariable[] | undefined;
@@ -70,20 +71,27 @@ export class ImageKernel implements KernelFile {
     this.bits = elf.bits;
     this.littleEndian = elf.littleEndian;
     this.sections = this.#placed.map(describeSection);
-    const texts = this.#texts();
+    const texts = this.#readTexts();
     this.banner = findBanner(texts);
     this.release = this.banner.split(' ')[2]!;
     this.vermagic = findVermagic(texts, this.release);
     this.config = this.#config(options.config);
     this.exports = readExports(elf, (address) => this.#kindOf(address));
-    const contains = (text: string) => texts.some(({ text: there }) => there.includes(text));
-    this.evidence = readRules({
-      contains,
+    this.#texts = texts;
+  }
+
+  get evidence(): readonly RuleEvidence[] {
+    return (this.#evidence ??= readRules({
+      contains: (text) => this.#texts.some(({ text: there }) => there.includes(text)),
+      hasFunction: (name) => this.btf?.find('function', name) !== undefined,
       banner: this.banner,
       vermagic: this.vermagic,
       config: this.config,
-    });
-    this.rules = new Set(this.evidence.filter((e) => e.present).map((e) => e.rule));
+    }));
+  }
+
+  get rules(): ReadonlySet<string> {
+    return (this.#rules ??= new Set(this.evidence.filter((e) => e.present).map((e) => e.rule)));
   }
 
   get types(): TypeTable {
@@ -129,7 +137,7 @@ export class ImageKernel implements KernelFile {
   }
 
   /** Everything that can hold strings, as text whose character indices are byte indices. */
-  #texts(): SectionText[] {
+  #readTexts(): SectionText[] {
     const decoder = new TextDecoder('latin1');
     const holds = (s: ElfSection) =>
       s.type !== SHT_NOBITS && (s.flags & SHF_EXECINSTR) === 0 && /^\.(rodata|init\.data|data)$/.test(s.name);
@@ -213,10 +221,12 @@ function roleOf({ name, flags }: ElfSection): SectionRole {
     return 'init';
   if (
     name === '.rodata' ||
-    /^(__k(sym|crc)tab|__param|__modver|__ex_table|\.BTF|\.notes|\.pci_fixup)/.test(name)
+    /^(__k(sym|crc)tab|__param|__modver|__ex_table|\.BTF|\.notes|\.pci_fixup|\.orc_(header|unwind)|__init_rodata)/.test(
+      name,
+    )
   ) {
     return 'rodata';
   }
-  if (/^(\.data|__bug_table|\.vvar)/.test(name)) return 'data';
+  if (/^(\.data|__bug_table|\.vvar|\.orc_lookup)/.test(name)) return 'data';
   return (flags & SHF_EXECINSTR) !== 0 ? 'text' : 'other';
 }

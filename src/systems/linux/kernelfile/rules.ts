@@ -96,6 +96,8 @@ const OPTIONS: readonly (readonly [LoaderRule, string])[] = [
 export interface RuleMaterial {
   /** Does the image contain these characters? */
   contains(text: string): boolean;
+  /** Does the kernel's type information name this function? False where there is none. */
+  hasFunction(name: string): boolean;
   readonly banner: string;
   readonly vermagic: string;
   readonly config: ReadonlyMap<string, string> | undefined;
@@ -121,8 +123,10 @@ function judge(rule: LoaderRule, material: RuleMaterial): RuleEvidence {
 }
 
 /** Rules that no message of their own betrays. */
-function special(rule: LoaderRule, { contains, banner, vermagic }: RuleMaterial): RuleEvidence {
+function special(rule: LoaderRule, { contains, hasFunction, banner, vermagic }: RuleMaterial): RuleEvidence {
   const found = (present: boolean, because: string): RuleEvidence => ({ rule, present, because });
+  const byFunction = (name: string) =>
+    found(hasFunction(name), `a function ${name} in its types: ${hasFunction(name) ? 'yes' : 'no'}`);
   const by = (text: string) =>
     found(contains(text), `"${text}" in the image: ${contains(text) ? 'yes' : 'no'}`);
   switch (rule) {
@@ -144,11 +148,12 @@ function special(rule: LoaderRule, { contains, banner, vermagic }: RuleMaterial)
     case 'force-load':
       return by('bad vermagic');
     case 'decompress':
-      return by('decompressed size too large');
+      return byFunction('module_decompress');
     case 'early-duplicate-check':
+      // The check was made a function of its own when it came to be called from two places.
+      return byFunction('module_patient_check_exists');
     case 'idempotent-load':
-      // Both came with the load statistics in debugfs, whose file names they are listed under.
-      return by('total_mod_size');
+      return byFunction('idempotent_init_module');
     case 'module-namespaces':
       return found(contains('\0module:\0'), 'the prefix "module:" in the image');
     default:
