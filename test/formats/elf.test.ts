@@ -275,6 +275,17 @@ describe('refusals', () => {
     expect(failure(() => badSymbol.relocations(rela))).toMatchObject({ what: 'relocation 0 of .rela.text' });
   });
 
+  it('of an alignment that is no power of two', () => {
+    for (const alignment of [3, 24, 2 ** 52 + 1]) {
+      const elf = new ElfBuilder(64, true);
+      elf.add({ name: '.text', type: SHT.PROGBITS, flags: 6, alignment });
+      expect(
+        failure(() => readElfObject(elf.build())),
+        `${alignment}`,
+      ).toMatchObject({ what: 'section 1 .text' });
+    }
+  });
+
   it('of a name as long as the file', () => {
     const elf = new ElfBuilder(64, true);
     elf.addSymbols([{ name: 'x'.repeat(9000) }]);

@@ -134,7 +134,7 @@ function kindOf(type: number): ObjectFile['kind'] {
 function objectSection(elf: ElfFile, section: ElfSection): ObjectSection {
   const { index, name, flags, address, size, type } = section;
   const alignment = Math.max(1, section.alignment);
-  if (!Number.isInteger(Math.log2(alignment)) && type !== SHT.NULL) {
+  if (2 ** Math.round(Math.log2(alignment)) !== alignment && type !== SHT.NULL) {
     throw new Invalid(`section ${index} ${name}`, 'alignment is no power of two', { value: alignment });
   }
   return {
