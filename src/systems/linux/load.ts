@@ -2,8 +2,10 @@
  * init_module and finit_module: the steps of load_module (kernel/module/main.c) in the order of the kernel that is
  * running. Each step is one function; its file says what it does.
  */
+import { FormatError } from '../../bytes/errors.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Transaction } from '../../kernel/transaction.ts';
+import { GuestFault } from '../../memory/space.ts';
 import { completeFormation } from './complete.ts';
 import { Errno } from './errno.ts';
 import type { Linux } from './linux.ts';
@@ -15,7 +17,7 @@ import { patchModule } from './patch.ts';
 import { addUnformed, placeModule, writeImage } from './place-module.ts';
 import { relocateModule } from './relocate-module.ts';
 import { refuseMissing, resolveImports } from './resolve.ts';
-import { checkElf, checkModuleSections } from './rules/elf.ts';
+import { checkElf, checkModuleSections, refuseDamaged } from './rules/elf.ts';
 import { Level } from './rules/judge.ts';
 import { checkBlacklist, checkModinfo, checkStrictLicence, taintByModinfo } from './rules/modinfo.ts';
 import { checkWriteExecute } from './rules/sections.ts';
@@ -34,14 +36,28 @@ export type { LoadRequest } from './loading.ts';
  */
 export function* loadModule(k: Linux, t: Transaction, request: LoadRequest): Steps<LinuxModule> {
   const load = new Loading(k, t, request);
-  checkCaller(load);
-  readFile(load);
-  yield* form(load);
-  yield* completeFormation(load);
-  yield* parseArguments(load);
-  setUpSysfs(load);
-  yield* startModule(load);
-  return load.module;
+  try {
+    checkCaller(load);
+    readFile(load);
+    yield* form(load);
+    yield* completeFormation(load);
+    yield* parseArguments(load);
+    setUpSysfs(load);
+    yield* startModule(load);
+    return load.module;
+  } catch (error) {
+    // The tables of a file are read when first asked for: one that is damaged may show at any step before the start.
+    if (error instanceof FormatError) refuseDamaged(load.judge, error);
+    // Before the start only the loader's own reads can fault here: a table of the module leads astray.
+    if (error instanceof GuestFault && !load.started) refuseWild(load, error);
+    throw error;
+  }
+}
+
+/** Where the real kernel would oops in the middle of a load. */
+function refuseWild({ judge }: Loading, fault: GuestFault): never {
+  const why = `A table of the module leads outside of its memory: ${fault.message}.`;
+  return judge.refuse('wild-table', Errno.ENOEXEC, why, 'Compare the file with its package; it is damaged.');
 }
 
 /** may_init_module and the flags of finit_module. */

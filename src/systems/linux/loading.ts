@@ -1,5 +1,4 @@
 /** What the steps of a load share: the request, the transaction, and what has become of the module so far. */
-import { FormatError } from '../../bytes/errors.ts';
 import { perKernel } from '../../kernel/kernel.ts';
 import type { Transaction } from '../../kernel/transaction.ts';
 import type { StagedArea, StagedSection } from '../../link/place.ts';
@@ -76,6 +75,8 @@ export class Loading {
   /** struct module in guest memory. */
   mod: Address = 0;
   module!: LinuxModule;
+  /** The init function has been called. */
+  started = false;
   /** By symbol index. */
   values: Float64Array = new Float64Array(0);
 
@@ -88,17 +89,6 @@ export class Loading {
 
   /** Names in the kernel's symbol index, by area, so that init's can go with its memory. */
   readonly forget: { base: Address; remove: () => void }[] = [];
-
-  /** Parts of the file that are read late may turn out damaged: a refusal, not an error. */
-  guardFormat<T>(read: () => T): T {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      const why = `The kernel's own checks pass, but the file contradicts itself: ${error.message}.`;
-      return this.judge.refuse('elf-damaged', Errno.ENOEXEC, why, 'Compare the file with its package.');
-    }
-  }
 
   /** Writes the module's own taints through to struct module. */
   storeTaints(): void {

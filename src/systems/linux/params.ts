@@ -1,6 +1,6 @@
 /** parse_args (kernel/params.c) on the argument string in guest memory, which it cuts up in place as the kernel does. */
 import type { Steps } from '../../kernel/steps.ts';
-import type { Address } from '../../memory/space.ts';
+import { type Address, GuestFault } from '../../memory/space.ts';
 import { Errno } from './errno.ts';
 import type { Linux } from './linux.ts';
 import type { Loading } from './loading.ts';
@@ -88,7 +88,6 @@ function nextArgument(k: Linux, start: Address): Argument {
 /** parse_args for a module: every argument is tried; the last error counts. */
 export function* parseArguments(load: Loading): Steps<void> {
   const { k, judge, module, mod, t } = load;
-  // destroy_params: types that own memory (charp) give it back.
   t.undo('parameters', () => destroyParameters(k, module.parameters));
   let at = skipSpaces(k, k.read('module.args', mod));
   let failed = 0;
@@ -157,9 +156,19 @@ export function* setParameter(k: Linux, at: Address, value: Address | undefined)
   return result < 0 ? -result : 0;
 }
 
+/** destroy_params: types that own memory give it back. A table that leads astray has nothing to give. */
 export function* destroyParameters(k: Linux, parameters: readonly ModuleParameter[]): Steps<void> {
   for (const { at } of parameters) {
-    const free = k.read('kernel_param_ops.free', k.read('kernel_param.ops', at));
+    const free = freeFunction(k, at);
     if (free !== 0) yield* k.call(free, k.read('kernel_param.arg', at));
+  }
+}
+
+function freeFunction(k: Linux, at: Address): Address {
+  try {
+    return k.read('kernel_param_ops.free', k.read('kernel_param.ops', at));
+  } catch (error) {
+    if (error instanceof GuestFault) return 0;
+    throw error;
   }
 }

@@ -26,7 +26,7 @@ export function relocateModule(load: Loading): void {
   if (machine === undefined) throw new Error(`no relocations written for ${file.object.machine}`);
   const policy = policyOf(load);
   for (const { section, address, bytes } of sections.values()) {
-    const relocations = relocationsOf(load, section.index);
+    const relocations = file.object.relocations(section.index);
     if (relocations.length === 0) continue;
     if (section.index === file.thisModule.index) {
       // struct module is live: what is there now is relocated, not the file's bytes.
@@ -37,11 +37,6 @@ export function relocateModule(load: Loading): void {
   }
   load.module.exports = readExports(load);
   addKallsyms(load);
-}
-
-/** Entries are read when first asked for; a damaged table shows here. */
-function relocationsOf(load: Loading, section: number): readonly ObjectRelocation[] {
-  return load.guardFormat(() => load.file.object.relocations(section));
 }
 
 function policyOf(load: Loading): RelocationPolicy {

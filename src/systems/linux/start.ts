@@ -13,6 +13,7 @@ import { commandLineOption, Level } from './rules/judge.ts';
 export function* startModule(load: Loading): Steps<void> {
   const { k, mod, module, t } = load;
   t.step('init');
+  load.started = true;
   const init = k.read('module.init', mod);
   const result = init === 0 ? 0 : yield* callInit(load, init);
   if (result < 0) refuseInit(load, -result);

@@ -3,7 +3,7 @@
  * oopses, warnings and /proc/modules.
  */
 import { perKernel } from '../../kernel/kernel.ts';
-import type { Address } from '../../memory/space.ts';
+import { type Address, GuestFault } from '../../memory/space.ts';
 import type { Linux } from './linux.ts';
 import { ModuleState } from './module.ts';
 import { moduleList } from './module-list.ts';
@@ -72,9 +72,14 @@ export function moduleFlags(k: Linux, module: Address): string {
 /** The text behind `Modules linked in:` (print_modules), newest module first. */
 export function modulesLinkedIn(k: Linux): string {
   let text = '';
-  for (const module of moduleList(k)) {
-    if (k.read('module.state', module) === ModuleState.UNFORMED) continue;
-    text += ` ${k.readString('module.name', module)}${moduleFlags(k, module)}`;
+  try {
+    for (const module of moduleList(k)) {
+      if (k.read('module.state', module) === ModuleState.UNFORMED) continue;
+      text += ` ${k.readString('module.name', module)}${moduleFlags(k, module)}`;
+    }
+  } catch (error) {
+    // A module may have written over the list; a report about it must not fail because of that.
+    if (!(error instanceof GuestFault)) throw error;
   }
   const { lastUnloaded } = k.state(state);
   return lastUnloaded === '' ? text : `${text} [last unloaded: ${lastUnloaded}]`;

@@ -3,7 +3,7 @@
  * fields: the kernel reads them all as its own class and byte order, whatever e_ident says.
  */
 import { cstring } from '../../../bytes/cstring.ts';
-import { FormatError } from '../../../bytes/errors.ts';
+import type { FormatError } from '../../../bytes/errors.ts';
 import { ByteView } from '../../../bytes/view.ts';
 import { readSectionHeader, type SectionHeader } from '../../../formats/elf/headers.ts';
 import { EHDR, EM, ET, SHDR, SHF, SHN, SHT } from '../../../formats/elf/layout.ts';
@@ -16,20 +16,20 @@ const at = EHDR[64];
 const HINT_FILE = 'Compare the file with its package; it may have been cut short or changed on the way.';
 const HINT_KERNEL = 'Build or fetch the module for this kernel and this machine.';
 
-/** The checks before anything of the file is used. Returns the file, read and validated. */
+/** The checks before anything of the file is used. @throws FormatError where the kernel would not have noticed */
 export function checkElf(judge: Judge, bytes: Uint8Array): ElfFile {
   checkHeader(judge, bytes);
   const view = new ByteView(bytes, true);
   const sections = checkSectionTable(judge, view);
   checkNames(judge, view, sections);
   checkSections(judge, view, sections);
-  try {
-    return readElf(bytes);
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    const why = `The kernel's own checks pass, but the file contradicts itself: ${error.message}.`;
-    return judge.refuse('elf-damaged', Errno.ENOEXEC, why, HINT_FILE);
-  }
+  return readElf(bytes);
+}
+
+/** The file passed the kernel's checks, but a table that is read later contradicts itself. */
+export function refuseDamaged(judge: Judge, error: FormatError): never {
+  const why = `The kernel's own checks pass, but the file contradicts itself: ${error.message}.`;
+  return judge.refuse('elf-damaged', Errno.ENOEXEC, why, HINT_FILE);
 }
 
 function checkHeader(judge: Judge, bytes: Uint8Array): void {
