@@ -1,5 +1,6 @@
 /** The files of /proc that the base kernel itself has. */
 import type { Linux } from './linux.ts';
+import { procCrypto } from './crypto/registry.ts';
 import { modulesDisabled, setModulesDisabled } from './module-sysctl.ts';
 import { procModules } from './proc-modules.ts';
 import { procDevices } from './functions/device.ts';
@@ -15,6 +16,7 @@ export function populateProc(k: Linux): void {
   proc.add(textFile('devices', 0o444, procDevices));
   proc.add(textFile('version', 0o444, (kernel) => `${kernel.file.banner}\n`));
   proc.add(textFile('cmdline', 0o444, (kernel) => `${kernel.commandLine}\n`));
+  proc.add(textFile('crypto', 0o444, procCrypto));
   proc.add(textFile('uptime', 0o444, (kernel) => `${(kernel.time.now() / 1e9).toFixed(2)} 0.00\n`));
   proc.add(textFile('meminfo', 0o444, meminfo));
   makePath(proc, 'self').add(textFile('mounts', 0o444, mounts));

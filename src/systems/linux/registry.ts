@@ -2,6 +2,8 @@
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
 import { checks } from './functions/checks.ts';
 import { chrdevFunctions } from './functions/chrdev.ts';
+import { builtInHashes } from './crypto/builtin.ts';
+import { cryptoFunctions } from './functions/crypto.ts';
 import { dcacheFunctions } from './functions/dcache.ts';
 import { deviceFunctions } from './functions/device.ts';
 import { kobjectData, kobjectFunctions } from './functions/kobject.ts';
@@ -14,6 +16,7 @@ import { kstrto, parser, simpleNumbers } from './functions/numbers.ts';
 import { memoryData, pageFunctions, percpuFunctions, vmallocFunctions } from './functions/page-functions.ts';
 import { paramData, paramFunctions } from './functions/params.ts';
 import { devicePrintk, hexDump, printk, printkData } from './functions/printk.ts';
+import { nlsFunctions } from './functions/nls.ts';
 import { procfsFunctions } from './functions/procfs.ts';
 import { rcu, srcu } from './functions/rcu.ts';
 import { schedFunctions } from './functions/sched.ts';
@@ -33,7 +36,10 @@ import { readdirFunctions } from './vfs/readdir.ts';
 
 export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
   bitWaits,
+  builtInHashes,
   cacheFunctions,
+  cryptoFunctions,
+  nlsFunctions,
   checks,
   completions,
   hrtimers,
