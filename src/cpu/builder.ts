@@ -9,6 +9,7 @@ import {
   type Bmi2Op,
   type BmiOp,
   Cond,
+  Helper,
   type HelperId,
   type ImmOperand,
   type MemOperand,
@@ -28,6 +29,7 @@ import {
 } from './ir.ts';
 import { COMPARED, TESTED } from './ops/branch.ts';
 import { hasOpcode, opcode } from './ops/table.ts';
+import { FLAG } from './state.ts';
 import { IrVectorBuilder } from './vector-builder.ts';
 
 /** Where a memory operand is after odd addressing has been taken apart. */
@@ -59,6 +61,18 @@ function code(name: string): number {
   }
   return number;
 }
+
+/** Helpers that are an operation where nothing special is asked; `flag`: the control flag it is about. */
+const FAST_HELPERS = new Map<number, { name: string; flag: number }>([
+  [Helper.CLI, { name: 'flag.clear.0', flag: FLAG.IF }],
+  [Helper.STI, { name: 'flag.set.0', flag: FLAG.IF }],
+  [Helper.CLAC, { name: 'flag.clear.0', flag: FLAG.AC }],
+  [Helper.STAC, { name: 'flag.set.0', flag: FLAG.AC }],
+  [Helper.CLD, { name: 'flag.clear', flag: FLAG.DF }],
+  [Helper.STD, { name: 'flag.set', flag: FLAG.DF }],
+  [Helper.PUSHF, { name: 'pushf', flag: 0 }],
+  [Helper.POPF, { name: 'popf', flag: 0 }],
+]);
 
 const S0 = reg(Reg.S0);
 const S1 = reg(Reg.S1);
@@ -666,6 +680,12 @@ export class IrBuilder implements BlockBuilder {
   helper(id: HelperId, operands: { size?: Size; a?: number; b?: number; imm?: number } = {}): void {
     const { size = 8, a = Reg.ZERO, b = Reg.ZERO, imm: value = 0 } = operands;
     const fields = { d: size, a: byteOf(a), b: byteOf(b), imm: value, x: this.next - this.#pc, aux: id };
+    const fast = FAST_HELPERS.get(id);
+    if (fast !== undefined && (size === 8 || fast.flag !== 0)) {
+      this.emit.visible(code(fast.name), { ...fields, imm: undefined, imm32: fast.flag });
+      if (fast.flag === 0) this.emit.known = 'unknown';
+      return;
+    }
     this.emit.known = 'unknown';
     if (!ENDING_HELPERS.has(id)) this.emit.visible(code('helper'), fields);
     else {

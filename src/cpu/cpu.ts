@@ -86,6 +86,9 @@ export class Cpu implements HelperHost {
   /** Bytes of a saved context. */
   readonly contextBytes = S.CONTEXT_BYTES;
   readonly #wasm: InterpreterExports;
+  /** All of linear memory. */
+  readonly view: DataView;
+  readonly bytes: Uint8Array;
   readonly #data: DataView;
   readonly #bytes: Uint8Array;
   readonly #blocks: BlockCache;
@@ -106,8 +109,8 @@ export class Cpu implements HelperHost {
   constructor(memory: GuestMemory, machine: CpuMachine, translator: Translator) {
     this.memory = memory;
     this.machine = machine;
-    this.#data = new DataView(memory.wasm.buffer);
-    this.#bytes = new Uint8Array(memory.wasm.buffer);
+    this.#data = this.view = new DataView(memory.wasm.buffer);
+    this.#bytes = this.bytes = new Uint8Array(memory.wasm.buffer);
     this.#blocks = new BlockCache(memory, translator);
     const env: InterpreterImports = {
       miss: (what, ip) => this.#miss(what, ip),
@@ -544,19 +547,25 @@ export class Cpu implements HelperHost {
   }
 
   #record(fault: GuestFault): void {
+    const exactAddress = Number.isFinite(fault.va) ? BigInt.asUintN(64, BigInt(Math.floor(fault.va))) : 0n;
+    const { va: address, access } = fault;
+    if (!isCanonical(address)) {
+      this.#fault = {
+        vector: Vector.GP,
+        errorCode: 0,
+        address,
+        exactAddress,
+        access,
+        reason: 'non-canonical',
+      };
+      return;
+    }
     const errorCode =
       (fault.reason === 'protection' ? PF.PRESENT : 0) |
       (fault.access === 'write' ? PF.WRITE : 0) |
       (fault.access === 'execute' ? PF.FETCH : 0) |
       (this.cpl === 3 ? PF.USER : 0);
-    this.#fault = {
-      vector: Vector.PF,
-      errorCode,
-      address: fault.va,
-      exactAddress: BigInt.asUintN(64, BigInt(fault.va)),
-      access: fault.access,
-      reason: fault.reason,
-    };
+    this.#fault = { vector: Vector.PF, errorCode, address, exactAddress, access, reason: fault.reason };
   }
 
   #setPrivilege(level: number): void {

@@ -1,10 +1,14 @@
 import type { Address } from '../memory/address.ts';
 import type { GuestMemory } from '../memory/space.ts';
 import type { CpuMachine } from './machine.ts';
+import { OP } from './state.ts';
 
 /** What the instructions done in TypeScript see of the processor. */
 export interface HelperHost {
   readonly memory: GuestMemory;
+  /** All of linear memory. */
+  readonly view: DataView;
+  readonly bytes: Uint8Array;
   readonly machine: CpuMachine;
   readonly segments: Uint16Array;
   readonly retired: number;
@@ -19,7 +23,7 @@ export interface HelperHost {
   xmm(n: number): Uint8Array;
   condition(condition: number): boolean;
   /** An exception of the current instruction; returned by the helper. */
-  raise(vector: number, errorCode?: number): number;
+  raise(vector: number, errorCode?: number, reason?: 'unsupported'): number;
   /** Leaves the interpreter with an exit, or to go on at rip; returned by the helper. */
   leaveWith(exit: number | undefined, own?: number): number;
   setVector(vector: number): void;
@@ -41,11 +45,14 @@ export interface HelperCall {
   readonly scale: number;
   /** Field d names bits 8..15 of its register. */
   readonly highByte: boolean;
-  /** Address of the next instruction. */
-  readonly next: Address;
 }
 
 /** Gives what {@link HelperHost.raise} or {@link HelperHost.leaveWith} gave; anything but a number: go on. */
 export type HelperFunction = (call: HelperCall) => unknown;
 
 export const Vector = { DE: 0, UD: 6, GP: 13 } as const;
+
+/** Address of the instruction after that of the call. */
+export function nextOf({ host, ip }: HelperCall): Address {
+  return host.instructionAt(ip) + host.view.getUint8(ip + OP.X);
+}

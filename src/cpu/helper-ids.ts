@@ -33,7 +33,5 @@ export const ENDING_HELPERS: ReadonlySet<number> = new Set([
   Helper.SYSEXIT,
   Helper.IRET,
   Helper.WRITE_CR,
-  Helper.STI,
-  Helper.POPF,
   Helper.RETF,
 ]);

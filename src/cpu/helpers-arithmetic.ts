@@ -98,9 +98,8 @@ function compareExchangePair(call: HelperCall): number | undefined {
   const { memory } = host;
   const va = host.gpr(call.a) + call.imm;
   if (size === 8 && (va & 15) !== 0) return host.raise(Vector.GP);
-  // Both halves are checked for writing before either changes.
-  memory.cpuAccess(va, 1, 'write');
-  memory.cpuAccess(va + size * 2 - 1, 1, 'write');
+  // All of it is checked for writing before either half changes.
+  memory.cpuAccess(va, size * 2, 'write');
   const read = (at: number): bigint => (size === 8 ? memory.u64(at) : BigInt(memory.u32(at)));
   const low = read(va);
   const high = read(va + size);

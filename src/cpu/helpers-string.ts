@@ -6,7 +6,7 @@ import { type HelperCall, type HelperFunction, type HelperHost, Vector } from '.
 import { BuiltinHelper } from './helper-ids.ts';
 
 import { Reg } from './ir.ts';
-import { FLAG, LEFT, OP } from './state.ts';
+import { FLAG, LEFT, OP, REGISTERS } from './state.ts';
 
 const BUDGET_EXIT = 2;
 
@@ -24,11 +24,12 @@ interface Run {
 type Step = (run: Run, limit: number) => { done: number; stop: boolean };
 
 const address = (run: Run, register: number): number =>
-  run.narrow ? Number(BigInt.asUintN(32, run.host.gprBig(register))) : run.host.gpr(register);
+  run.narrow ? run.host.gpr(register) >>> 0 : run.host.gpr(register);
 
+/** Addresses that were accessed are canonical: a number holds them and those next to them. */
 function advance(run: Run, register: number, elements: number): void {
-  const moved = BigInt.asIntN(64, run.host.gprBig(register)) + BigInt(elements * run.step);
-  run.host.setGprBig(register, run.narrow ? BigInt.asUintN(32, moved) : moved);
+  const moved = address(run, register) + elements * run.step;
+  run.host.setGpr(register, run.narrow ? moved >>> 0 : moved);
 }
 
 /** Whole elements from `va` to the end of its page in the direction of travel; 0 when the first one crosses. */
@@ -40,15 +41,17 @@ function inPage(run: Run, va: Address): number {
 
 function read(run: Run, va: Address): bigint {
   const host = run.host.memory.cpuAccess(va, run.size, 'read');
-  let value = 0n;
-  for (let i = run.size - 1; i >= 0; i--) value = (value << 8n) | BigInt(run.bytes[host + i]);
-  return value;
+  return BigInt.asUintN(run.size * 8, run.host.view.getBigUint64(host, true));
 }
 
 function write(run: Run, va: Address, value: bigint): void {
-  const host = run.host.memory.cpuAccess(va, run.size, 'write');
-  for (let i = 0; i < run.size; i++, value >>= 8n) run.bytes[host + i] = Number(value & 0xffn);
-  if (host === BOUNCE) run.host.memory.commit(va, run.size);
+  const { memory, view } = run.host;
+  const host = memory.cpuAccess(va, run.size, 'write');
+  if (run.size === 8) view.setBigUint64(host, value, true);
+  else if (run.size === 4) view.setUint32(host, Number(value), true);
+  else if (run.size === 2) view.setUint16(host, Number(value), true);
+  else view.setUint8(host, Number(value));
+  if (host === BOUNCE) memory.commit(va, run.size);
 }
 
 const accumulator = (run: Run): bigint => BigInt.asUintN(run.size * 8, run.host.gprBig(Reg.RAX));
@@ -82,12 +85,11 @@ const storeStep: Step = (run, limit) => {
   const { host, bytes, size } = run;
   const to = address(run, Reg.RDI);
   const elements = Math.min(limit, inPage(run, to));
-  const value = accumulator(run);
-  if (elements < 2) write(run, to, value);
+  if (elements < 2) write(run, to, accumulator(run));
   else {
     const target = host.memory.cpuAccess(to, elements * size, 'write');
-    for (let i = 0, rest = value; i < size; i++, rest >>= 8n) bytes[target + i] = Number(rest & 0xffn);
-    // Doubling copies fill the rest.
+    // The element comes from the register file; doubling copies fill the rest.
+    bytes.copyWithin(target, REGISTERS, REGISTERS + size);
     for (let filled = size; filled < elements * size; filled *= 2) {
       bytes.copyWithin(target + filled, target, target + Math.min(filled, elements * size - filled));
     }
@@ -128,8 +130,9 @@ function compare(run: Run, left: bigint, right: bigint): boolean {
 const compareStep =
   (scan: boolean, whileEqual: boolean | undefined): Step =>
   (run) => {
-    const right = read(run, address(run, Reg.RDI));
+    // The source comes first: it is the one that faults when neither can be read.
     const left = scan ? accumulator(run) : read(run, run.sourceBase + address(run, Reg.RSI));
+    const right = read(run, address(run, Reg.RDI));
     const equal = compare(run, left, right);
     if (!scan) advance(run, Reg.RSI, 1);
     advance(run, Reg.RDI, 1);
@@ -159,7 +162,7 @@ function prepare(call: HelperCall): Run {
   const down = (host.rflags & FLAG.DF) !== 0;
   return {
     host,
-    bytes: new Uint8Array(host.memory.wasm.buffer),
+    bytes: host.bytes,
     size,
     narrow: call.imm === 4,
     sourceBase: a === Reg.ZERO ? 0 : host.gpr(a),
@@ -167,15 +170,18 @@ function prepare(call: HelperCall): Run {
   };
 }
 
-/** Elements still to do, from rcx or ecx. */
+/** Elements still to do, from rcx or ecx; rounded far beyond what any run could do. */
 function remaining(run: Run): number {
-  const count = run.host.gprBig(Reg.RCX);
-  return Number(run.narrow ? BigInt.asUintN(32, count) : count);
+  const count = run.host.gpr(Reg.RCX);
+  if (run.narrow) return count >>> 0;
+  return count < 0 ? count + 2 ** 64 : count;
 }
 
 function countDown(run: Run, by: number): void {
-  const rest = run.host.gprBig(Reg.RCX) - BigInt(by);
-  run.host.setGprBig(Reg.RCX, run.narrow ? BigInt.asUintN(32, rest) : rest);
+  const count = run.host.gpr(Reg.RCX);
+  if (run.narrow) run.host.setGpr(Reg.RCX, (count - by) >>> 0);
+  else if (Number.isSafeInteger(count)) run.host.setGpr(Reg.RCX, count - by);
+  else run.host.setGprBig(Reg.RCX, run.host.gprBig(Reg.RCX) - BigInt(by));
 }
 
 /** Each iteration counts as one instruction; when the budget ends, the instruction is left to be resumed. */
@@ -185,7 +191,7 @@ function repeat(call: HelperCall, step: Step): number | undefined {
     step(run, 1);
     return;
   }
-  const data = new DataView(call.host.memory.wasm.buffer);
+  const data = call.host.view;
   const allowed = Math.max(1, data.getInt32(LEFT, true) - data.getUint16(call.ip + OP.COUNT, true));
   let total = 0;
   for (let left = remaining(run); left > 0; left = remaining(run)) {

@@ -1,5 +1,5 @@
 /** Instructions about the machine: identification, clocks, model-specific registers, privilege, flags. */
-import { type HelperCall, type HelperFunction, type HelperHost, Vector } from './helper-host.ts';
+import { type HelperCall, type HelperFunction, type HelperHost, nextOf, Vector } from './helper-host.ts';
 
 import { Helper, Reg } from './ir.ts';
 import { ARITHMETIC, FLAG } from './state.ts';
@@ -85,14 +85,17 @@ function portOut(call: HelperCall): void {
   host.machine.out(portOf(call), size, value);
 }
 
-function interrupt({ host, imm, next }: HelperCall): number {
-  host.rip = next;
+function interrupt(call: HelperCall): number {
+  const { host, imm } = call;
+  host.rip = nextOf(call);
   host.setVector(imm & 0xff);
   return host.leaveWith(EXIT.INTERRUPT);
 }
 
 /** rcx = return address, r11 = flags (SDM volume 2, SYSCALL). */
-function syscall({ host, next }: HelperCall): number {
+function syscall(call: HelperCall): number {
+  const { host } = call;
+  const next = nextOf(call);
   host.setGpr(Reg.RCX, next);
   host.setGpr(Reg.R11, host.rflags >>> 0);
   host.rip = next;
@@ -147,14 +150,12 @@ function pushFlags({ host, size }: HelperCall): void {
   host.setGpr(Reg.RSP, at);
 }
 
-function popFlags({ host, size, next }: HelperCall): number {
+function popFlags({ host, size }: HelperCall): void {
   const at = host.gpr(Reg.RSP);
   const value =
     size === 8 ? Number(low(host.memory.u64(at))) : host.memory.u16(at) | (host.rflags & 0xffff0000);
   setFlags(host, value);
   host.setGpr(Reg.RSP, at + size);
-  host.rip = next;
-  return host.leaveWith(undefined);
 }
 
 function changeFlag(flag: number, on: boolean): HelperFunction {
@@ -165,12 +166,9 @@ function changeFlag(flag: number, on: boolean): HelperFunction {
 
 /** cli and sti: allowed where the privilege is at least IOPL. */
 function interruptFlag(on: boolean): HelperFunction {
-  return ({ host, next }) => {
+  return ({ host }) => {
     if (host.cpl > (host.rflags & FLAG.IOPL) >> 12) return host.raise(Vector.GP);
     host.rflags = on ? host.rflags | FLAG.IF : host.rflags & ~FLAG.IF;
-    if (!on) return;
-    host.rip = next;
-    return host.leaveWith(undefined);
   };
 }
 
@@ -234,11 +232,12 @@ function readControl({ host, a, imm }: HelperCall): number | undefined {
   host.setGprBig(a, value);
 }
 
-function writeControl({ host, a, imm, next }: HelperCall): number {
+function writeControl(call: HelperCall): number {
+  const { host, a, imm } = call;
   if (host.machine.writeControl === undefined) return host.raise(Vector.GP);
   host.machine.writeControl(imm, host.gprBig(a));
   if (imm === 3) host.memory.flushTlb();
-  host.rip = next;
+  host.rip = nextOf(call);
   return host.leaveWith(undefined);
 }
 
@@ -261,9 +260,9 @@ export const systemHelpers: readonly (readonly [number, HelperFunction])[] = [
   [Helper.OUT, privileged(portOut)],
   [
     Helper.HLT,
-    privileged(({ host, next }) => {
-      host.rip = next;
-      return host.leaveWith(EXIT.HALT);
+    privileged((call) => {
+      call.host.rip = nextOf(call);
+      return call.host.leaveWith(EXIT.HALT);
     }),
   ],
   [Helper.INT, interrupt],

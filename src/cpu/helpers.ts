@@ -1,5 +1,5 @@
 /** Rare instructions, in TypeScript. Register and memory state is final when a helper returns. */
-import type { HelperFunction, HelperHost } from './helper-host.ts';
+import { type HelperFunction, type HelperHost, Vector } from './helper-host.ts';
 import { arithmeticHelpers } from './helpers-arithmetic.ts';
 import { stringHelpers } from './helpers-string.ts';
 import { systemHelpers } from './helpers-system.ts';
@@ -14,21 +14,21 @@ for (const table of [systemHelpers, arithmeticHelpers, stringHelpers, vectorHelp
 }
 
 export function runHelper(host: HelperHost, ip: number): number {
-  const data = new DataView(host.memory.wasm.buffer, ip, 24);
-  const id = data.getUint8(OP.AUX);
+  const { view } = host;
+  const id = view.getUint8(ip + OP.AUX);
   const run = helpers[id];
-  if (run === undefined) return host.raise(6);
+  if (run === undefined) return host.raise(Vector.UD, 0, 'unsupported');
+  const a = view.getUint8(ip + OP.A);
   const outcome = run({
     host,
     ip,
     id,
-    size: data.getUint8(OP.D),
-    a: data.getUint8(OP.A) >> 3,
-    b: data.getUint8(OP.B) >> 3,
-    imm: data.getInt32(OP.IMM + 4, true) * 4294967296 + data.getUint32(OP.IMM, true),
-    scale: data.getUint8(OP.SCALE),
-    highByte: (data.getUint8(OP.A) & 1) !== 0,
-    next: host.instructionAt(ip) + data.getUint8(OP.X),
+    size: view.getUint8(ip + OP.D),
+    a: a >> 3,
+    b: view.getUint8(ip + OP.B) >> 3,
+    imm: view.getInt32(ip + OP.IMM + 4, true) * 4294967296 + view.getUint32(ip + OP.IMM, true),
+    scale: view.getUint8(ip + OP.SCALE),
+    highByte: (a & 1) !== 0,
   });
   return typeof outcome === 'number' ? outcome : 0;
 }

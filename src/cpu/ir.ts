@@ -187,7 +187,6 @@ export const Helper = {
   /** imm: 0 rdfsbase, 1 rdgsbase, 2 wrfsbase, 3 wrgsbase; a = register, size 4 or 8. */
   FSGSBASE: 41,
   CLI: 42,
-  /** (ends) */
   STI: 43,
   CLD: 44,
   STD: 45,
@@ -198,7 +197,7 @@ export const Helper = {
   CLC: 50,
   STC: 51,
   CMC: 52,
-  /** size. Pushes the flags register / (ends) pops it. */
+  /** size. Pushes and pops the flags register. */
   PUSHF: 53,
   POPF: 54,
   /** imm: low 16 bits frame size, bits 16..20 nesting level. */

@@ -68,7 +68,8 @@ export class GuestMemory {
     }
     this.codeBytes = Math.max(L.MIN_CODE_BYTES, Math.ceil(codeCacheBytes / L.WASM_PAGE) * L.WASM_PAGE);
     this.ramBase = L.CODE_BASE + this.codeBytes;
-    const units = Math.ceil((this.ramBase + ramBytes) / L.WASM_PAGE);
+    // One unit more, so that reading 8 bytes of a smaller operand at the end of RAM stays inside.
+    const units = Math.ceil((this.ramBase + ramBytes) / L.WASM_PAGE) + 1;
     this.wasm = new WebAssembly.Memory({ initial: units, maximum: units });
     this.#data = new DataView(this.wasm.buffer);
     this.#all = new Uint8Array(this.wasm.buffer);

@@ -6,6 +6,7 @@ import type { OpDefinition } from './define.ts';
 import { moveOps } from './move.ts';
 import { multiplyOps } from './multiply.ts';
 import { shiftOps } from './shift.ts';
+import { systemOps } from './system.ts';
 import { vectorOps } from './vector.ts';
 
 export const operations: readonly OpDefinition[] = [
@@ -15,6 +16,7 @@ export const operations: readonly OpDefinition[] = [
   ...shiftOps,
   ...bitOps,
   ...multiplyOps,
+  ...systemOps,
   ...vectorOps,
 ];
 

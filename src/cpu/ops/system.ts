@@ -1,0 +1,51 @@
+/** The flags register on the stack, and its control bits: what lock and unlock paths of kernels do all the time. */
+import { type Gen, zero } from '../gen.ts';
+import { Reg } from '../ir.ts';
+import { ARITHMETIC, CPL, FLAG, FLAGS_OTHER, Leave } from '../state.ts';
+import { type Code, call, i32, i64, iff, seq } from '../wasm/encoder.ts';
+import { type OpDefinition, op } from './define.ts';
+
+/** Control flags that popf changes at privilege 0. */
+const POPPED = FLAG.TF | FLAG.IF | FLAG.DF | FLAG.IOPL | FLAG.NT | FLAG.AC | FLAG.ID;
+
+const other: Code = i32.load(zero, FLAGS_OTHER);
+const setOther = (value: Code): Code => i32.store(zero, value, FLAGS_OTHER);
+
+/** At privilege 0 `then`; elsewhere the helper knows the rules. */
+function atZero(g: Gen, then: Code): Code {
+  const { n } = g.t;
+  const slow = seq(
+    g.syncLeft(),
+    n.set(call(g.calls.helper, g.here())),
+    g.reloadLeft(),
+    iff(n.get, seq(g.faultIf(i32.eq(n.get, i32.const(Leave.FAULT))), g.leave(Leave.HELPER))),
+  );
+  return iff(i32.load(zero, CPL), slow, then);
+}
+
+export const systemOps: readonly OpDefinition[] = [
+  // imm32: the bits.
+  op('flag.set', (g) => setOther(i32.or(other, g.imm32()))),
+  op('flag.clear', (g) => setOther(i32.and(other, i32.xor(g.imm32(), i32.const(-1))))),
+  op('flag.set.0', (g) => atZero(g, setOther(i32.or(other, g.imm32())))),
+  op('flag.clear.0', (g) => atZero(g, setOther(i32.and(other, i32.xor(g.imm32(), i32.const(-1)))))),
+  op('pushf', (g) => {
+    const { x } = g.t;
+    const down = i64.sub(g.fixed(Reg.RSP, 8), i64.const(8));
+    // RF reads as 0, bit 1 as 1.
+    const value = i32.or(i32.or(g.flags(), i32.and(other, i32.const(~FLAG.RF))), i32.const(2));
+    return seq(x.set(i64.extendU(value)), g.store(8, down, x.get), g.setFixed(Reg.RSP, 8, down));
+  }),
+  op('popf', (g) => {
+    const { m } = g.t;
+    return atZero(
+      g,
+      seq(
+        m.set(i32.wrap(g.load(8, g.fixed(Reg.RSP, 8)))),
+        g.setFixed(Reg.RSP, 8, i64.add(g.t.va.get, i64.const(8))),
+        setOther(i32.or(i32.and(other, i32.const(~POPPED)), i32.and(m.get, i32.const(POPPED)))),
+        g.setRawFlags(i32.and(m.get, i32.const(ARITHMETIC))),
+      ),
+    );
+  }),
+];
