@@ -306,7 +306,7 @@ df reg /6 fcomip
  */
 export const VEX_NAMES: Record<number, string> = {
   1:
-    '41 kandw,42 kandnw,44 knotw,45 korw,46 kxnorw,47 kxorw,4a kaddw,4b kunpckbw,77 vzeroupper,90 kmovw,91 kmovw,' +
+    '41 kandw,42 kandnw,44 knotw,45 korw,46 kxnorw,47 kxorw,4a kaddw,4b kunpckbw,77.0 vzeroupper,6f.3 vmovdqu8,7f.3 vmovdqu8,90 kmovw,91 kmovw,' +
     '92 kmovw,93 kmovw,98 kortestw,99 ktestw,72 vprold,6f.2 vmovdqu,7f.2 vmovdqu',
   2:
     '0c vpermilps,0d vpermilpd,0e vtestps,0f vtestpd,13 vcvtph2ps,16 vpermps,18 vbroadcastss,19 vbroadcastsd,' +
