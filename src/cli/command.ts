@@ -60,7 +60,7 @@ export interface CommandSpec {
   readonly load: () => Promise<{ readonly command: Command }>;
 }
 
-export type SharedName = 'kernel' | 'as' | 'json' | 'seed' | 'trace' | 'target' | 'engine';
+export type SharedName = 'kernel' | 'as' | 'json' | 'seed' | 'target' | 'engine';
 
 /** A body: `export const command: Command = { async run(context) { ... return 0; } }`. */
 export interface Command {

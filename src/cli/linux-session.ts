@@ -10,6 +10,7 @@ import { NOBODY } from '../tools/linux/console.ts';
 import { LinuxSession, type SessionOptions } from '../tools/linux/session.ts';
 import type { CommandContext } from './command.ts';
 import { Failure, fileFailure, usageError } from './failure.ts';
+import { printable } from './printable.ts';
 
 /** The kernel that --kernel names, or the built-in one. */
 export function chosenKernel(
@@ -79,5 +80,5 @@ export function startSession(
 
 /** A log line as dmesg shows it. */
 export function logLine({ time, text }: { time: number; text: string }): string {
-  return `[${(time / 1e9).toFixed(6).padStart(12)}] ${text}\n`;
+  return `[${(time / 1e9).toFixed(6).padStart(12)}] ${printable(text)}\n`;
 }

@@ -24,7 +24,6 @@ export const SHARED: Readonly<Record<SharedName, OptionSpec>> = {
     summary: 'seed of everything random: addresses, canaries, timing (default 1)',
     details: 'The same module, kernel and seed give the same log, to the byte.',
   },
-  trace: { name: 'trace', summary: 'write each call between module and kernel to standard error' },
   target: {
     name: 'target',
     value: 'WHERE',
@@ -55,12 +54,4 @@ export const COMMON: readonly OptionSpec[] = [
 export const VERSION: OptionSpec = { name: 'version', short: 'V', summary: 'show the version' };
 
 /** All shared options, in the order help shows them. */
-export const SHARED_ORDER: readonly SharedName[] = [
-  'kernel',
-  'as',
-  'json',
-  'seed',
-  'trace',
-  'target',
-  'engine',
-];
+export const SHARED_ORDER: readonly SharedName[] = ['kernel', 'as', 'json', 'seed', 'target', 'engine'];

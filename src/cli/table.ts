@@ -6,7 +6,7 @@
 import type { CommandSpec } from './command.ts';
 import { notYet } from './commands/not-yet.ts';
 
-const RUNNING = ['kernel', 'as', 'json', 'seed', 'trace', 'target', 'engine'] as const;
+const RUNNING = ['kernel', 'as', 'seed', 'target', 'engine'] as const;
 
 const inspect: CommandSpec = {
   name: 'inspect',
@@ -77,7 +77,7 @@ const run: CommandSpec = {
     },
     { name: 'strict', summary: 'refuse a licence string that hides text behind a NUL byte' },
   ],
-  shared: RUNNING,
+  shared: [...RUNNING, 'json'],
   examples: [
     { command: 'lkm run hello.ko whom=Ada', explanation: 'load with a parameter, show the log, unload' },
     { command: "lkm run greet.ko --do 'cat /dev/greet'", explanation: 'read the device it adds' },
