@@ -12,7 +12,8 @@ import { modulesLinkedIn, taintText } from './taint.ts';
 const ALERT = 1;
 const WARNING = 4;
 
-const hex16 = (value: bigint | number): string => BigInt.asUintN(64, BigInt(value)).toString(16).padStart(16, '0');
+const hex16 = (value: bigint | number): string =>
+  BigInt.asUintN(64, BigInt(value)).toString(16).padStart(16, '0');
 
 /** The lines a bad page access begins with (show_fault_oops). */
 export function reportHead(k: Linux, fault: Fault): void {
@@ -45,10 +46,9 @@ const oopsCounter = { id: Symbol('oops'), make: () => ({ count: 0 }) };
 export function registersAndTrace(k: Linux, fault: Fault, level: number, warning: boolean): void {
   const task = k.current;
   if (warning) k.printk(level, `Modules linked in:${modulesLinkedIn(k)}`);
-  const version = k.file.banner.match(/#\d+.*$/)?.[0] ?? '';
   k.printk(
     level,
-    `CPU: 0 PID: ${k.tasks.pid(task)} Comm: ${k.tasks.comm(task)} ${taintText(k)} ${k.file.release} ${version}`.trimEnd(),
+    `CPU: 0 PID: ${k.tasks.pid(task)} Comm: ${k.tasks.comm(task)} ${taintText(k)} ${k.file.release} ${versionText(k)}`,
   );
   k.printk(level, 'Hardware name: lkm base kernel');
   k.printk(level, `RIP: 0010:${k.describe(fault.at)}`);
@@ -61,26 +61,58 @@ export function registersAndTrace(k: Linux, fault: Fault, level: number, warning
   if (!warning) k.printk(level, `Modules linked in:${modulesLinkedIn(k)}`);
 }
 
+/** The build's number, and what Debian adds to it, out of the version banner (dump_stack_print_info). */
+function versionText(k: Linux): string {
+  const number = k.file.banner.match(/#\d+/)?.[0] ?? '#1';
+  const debian = k.file.banner.match(/Debian \S+$|Debian \d\S+(?= \()/)?.[0];
+  return debian === undefined ? number : `${number}  ${debian}`;
+}
+
 /** 42 bytes before the instruction, the instruction's first byte in angle brackets, 21 after (show_opcodes). */
 function codeBytes(k: Linux, at: Address): string {
   const bytes: string[] = [];
   for (let i = -42; i < 22; i++) {
     try {
-      const byte = k.memory.u8(at + i).toString(16).padStart(2, '0');
+      const byte = k.memory
+        .u8(at + i)
+        .toString(16)
+        .padStart(2, '0');
       bytes.push(i === 0 ? `<${byte}>` : byte);
     } catch {
-      return 'Unable to access opcode bytes at RIP 0x' + BigInt.asUintN(64, BigInt(at - 42)).toString(16) + '.';
+      return (
+        'Unable to access opcode bytes at RIP 0x' + BigInt.asUintN(64, BigInt(at - 42)).toString(16) + '.'
+      );
     }
   }
   return bytes.join(' ');
 }
 
 const ROWS: readonly (readonly [string, number][])[] = [
-  [['RAX', 0], ['RBX', 3], ['RCX', 1]],
-  [['RDX', 2], ['RSI', 6], ['RDI', 7]],
-  [['RBP', 5], ['R08', 8], ['R09', 9]],
-  [['R10', 10], ['R11', 11], ['R12', 12]],
-  [['R13', 13], ['R14', 14], ['R15', 15]],
+  [
+    ['RAX', 0],
+    ['RBX', 3],
+    ['RCX', 1],
+  ],
+  [
+    ['RDX', 2],
+    ['RSI', 6],
+    ['RDI', 7],
+  ],
+  [
+    ['RBP', 5],
+    ['R08', 8],
+    ['R09', 9],
+  ],
+  [
+    ['R10', 10],
+    ['R11', 11],
+    ['R12', 12],
+  ],
+  [
+    ['R13', 13],
+    ['R14', 14],
+    ['R15', 15],
+  ],
 ];
 
 function registers(k: Linux, level: number, fault: Fault): void {
@@ -123,7 +155,9 @@ function followsCall(k: Linux, at: Address): boolean {
   try {
     if (k.memory.u8(at - 5) === 0xe8) return true;
     // call r/m: ff /2, in two to seven bytes.
-    return [2, 3, 4, 6, 7].some((n) => k.memory.u8(at - n) === 0xff && ((k.memory.u8(at - n + 1) >> 3) & 7) === 2);
+    return [2, 3, 4, 6, 7].some(
+      (n) => k.memory.u8(at - n) === 0xff && ((k.memory.u8(at - n + 1) >> 3) & 7) === 2,
+    );
   } catch {
     return false;
   }

@@ -45,6 +45,8 @@ export interface Difference {
   readonly what: 'rc' | 'errno' | 'taint' | 'log' | 'modules' | 'output';
   readonly real: unknown;
   readonly ours: unknown;
+  /** What the console said about it. */
+  readonly note: string | undefined;
 }
 
 const kernelBytes = readFileSync(join(root, 'profiles/debian-6.1.kernel'));
@@ -69,7 +71,7 @@ export function replay(golden: Golden): Difference[] {
     const result = session.line(step.do);
     const differ = (what: Difference['what'], real: unknown, ours: unknown) => {
       if (JSON.stringify(real) !== JSON.stringify(ours))
-        differences.push({ step: step.do, what, real, ours });
+        differences.push({ step: step.do, what, real, ours, note: result.note });
     };
     differ('rc', step.rc, result.code);
     if (step.errno !== null) differ('errno', step.errno, result.errno);
