@@ -2,7 +2,7 @@
 import { type Address, isCanonical } from '../memory/address.ts';
 import { type Access, GuestFault } from '../memory/fault.ts';
 import { BOUNCE, CPU_STATE } from '../memory/layout.ts';
-import type { GuestMemory } from '../memory/space.ts';
+import { type GuestMemory, Perm } from '../memory/space.ts';
 import { BlockCache } from './blocks.ts';
 import { UNDEFINED_REASONS } from './builder.ts';
 import { type HelperHost, runHelper } from './helpers.ts';
@@ -99,6 +99,7 @@ export class Cpu implements HelperHost {
   #slice = 0;
   /** The operation that called out, 0 outside. */
   #inside = 0;
+  #flushLater = false;
   /** A helper runs: LEFT is up to date. */
   #helping = false;
   /** Set by a helper that leaves: the exit, or undefined to go on at rip. */
@@ -264,9 +265,10 @@ export class Cpu implements HelperHost {
     this.#blocks.removeHost(va);
   }
 
-  /** Drops all translated code. */
+  /** Drops all translated code; from inside a machine callback, before the next block is entered. */
   flushCode(): void {
-    this.#blocks.flush();
+    if (this.#inside === 0) this.#blocks.flush();
+    else this.#flushLater = true;
   }
 
   /** Blocks translated since the start. */
@@ -332,13 +334,25 @@ export class Cpu implements HelperHost {
 
   /** Offset of the first operation at rip, or -1 after a fault of the fetch. */
   #enter(): number {
+    if (this.#flushLater) {
+      this.#flushLater = false;
+      this.#blocks.flush();
+    }
     if (!this.#canonicalRip()) return -1;
     try {
+      this.#checkUser(this.rip);
       return this.#blocks.get(this.rip).start;
     } catch (error) {
       this.#fetchFault(error);
       return -1;
     }
+  }
+
+  /** Translated code has no privilege of its own: user code must not be linked to kernel code. */
+  #checkUser(pc: Address): void {
+    if (!this.memory.userMode) return;
+    const perm = this.memory.permOf(pc);
+    if (perm !== undefined && (perm & Perm.U) === 0) throw new GuestFault(pc, 'execute', 1, 'protection');
   }
 
   #canonicalRip(): boolean {
@@ -392,6 +406,7 @@ export class Cpu implements HelperHost {
 
   #link(ip: number): number {
     try {
+      this.#checkUser(this.rip);
       return this.#blocks.link(ip);
     } catch (error) {
       this.#fetchFault(error);
