@@ -1,12 +1,12 @@
 /**
  * Cases for differential tests: machine code with the state it starts from. Single instructions with every operand
- * form, and sequences in which flags flow from one instruction to the next.
+ * form; sequences are in sequences.ts.
  */
 import { Decode, Decoder, Instruction, Operand, RIP_BASE } from '../../../src/cpu/x86/decode.ts';
 import { printInstruction } from '../../../src/cpu/x86/print.ts';
 import { RowFlag } from '../../../src/cpu/x86/table.ts';
 import { type Encoded, encode, type Template, templates, type Wish } from './encode.ts';
-import { DF, definedFlags, readsFlags, STATUS, undefinedFlags } from './flags.ts';
+import { DF, STATUS, undefinedFlags } from './flags.ts';
 import { Random } from './random.ts';
 
 /** Where code and the memory window lie, on the host and in the guest alike (fixtures/native/harness.c). */
@@ -63,10 +63,7 @@ export const GENERATED: readonly string[] = [...ALL.keys()]
   .filter((name) => !EXCLUDED.has(name.replace('.sse', '')) && !/^j/.test(name))
   .filter((name) => ALL.get(name)!.some(runnable));
 
-const EVERY_REGISTER = Array.from({ length: 16 }, (_, n) => n);
-/** In sequences r15 stays a pointer into the window, rsp a stack pointer. */
-const SEQUENCE_REGISTERS = EVERY_REGISTER.filter((reg) => reg !== 4 && reg !== 15);
-
+export const EVERY_REGISTER = Array.from({ length: 16 }, (_, n) => n);
 const SINGLE: Wish = {
   registers: EVERY_REGISTER,
   bases: EVERY_REGISTER,
@@ -74,27 +71,19 @@ const SINGLE: Wish = {
   memory: true,
   shortAddress: true,
 };
-const IN_SEQUENCE: Wish = {
-  registers: SEQUENCE_REGISTERS,
-  bases: [15],
-  indexes: [],
-  memory: true,
-  shortAddress: false,
-};
-
 /** A bit test whose register offset may lead anywhere. */
-function farBit(name: string, insn: Instruction): boolean {
+export function farBit(name: string, insn: Instruction): boolean {
   return /^bt[src]?$/.test(name) && insn.kind[0] === Operand.Mem && insn.kind[1] === Operand.Reg;
 }
 
 const decoder = new Decoder(64);
 
-function decodeOne(bytes: Uint8Array, at: number): Instruction | undefined {
+export function decodeOne(bytes: Uint8Array, at: number): Instruction | undefined {
   const insn = new Instruction();
   return decoder.decode(bytes, at, CODE_BASE + at, insn) === Decode.Ok ? insn : undefined;
 }
 
-function randomState(random: Random): { gpr: BigUint64Array; xmm: Uint8Array; flags: number } {
+export function randomState(random: Random): { gpr: BigUint64Array; xmm: Uint8Array; flags: number } {
   const gpr = new BigUint64Array(16);
   for (let n = 0; n < 16; n++) gpr[n] = random.word64();
   const xmm = new Uint8Array(256);
@@ -140,7 +129,7 @@ function aim(
   for (let n = 0; n < 4; n++) bytes[at + n] = (disp >> (8 * n)) & 255;
 }
 
-function memoryOf(insn: Instruction): number {
+export function memoryOf(insn: Instruction): number {
   for (let n = 0; n < insn.count; n++) if (insn.kind[n] === Operand.Mem) return insn.size[n];
   return -1;
 }
@@ -178,7 +167,7 @@ function usesRegister(insn: Instruction, reg: number): boolean {
 }
 
 /** Encodings whose result the architecture does not define. */
-function undefinedResult(name: string, insn: Instruction, gpr?: BigUint64Array): boolean {
+export function undefinedResult(name: string, insn: Instruction, gpr?: BigUint64Array): boolean {
   if (name === 'bswap') return insn.size[0] === 2;
   if ((name === 'shld' || name === 'shrd') && insn.size[0] === 2) {
     return insn.kind[2] === Operand.Imm ? (insn.imm & 31) > 16 : gpr === undefined || (gpr[1] & 31n) > 16n;
@@ -187,7 +176,7 @@ function undefinedResult(name: string, insn: Instruction, gpr?: BigUint64Array):
   return false;
 }
 
-function makeInstruction(random: Random, name: string, wish: Wish): Encoded | undefined {
+export function makeInstruction(random: Random, name: string, wish: Wish): Encoded | undefined {
   const choices = ALL.get(name)!.filter(runnable);
   return encode(random, random.pick(choices), wish);
 }
@@ -237,100 +226,6 @@ export function singleCase(seed: number, name: string): Case | undefined {
     text: [printInstruction(final)],
     undefinedFlags: undefinedFlags(final, gpr[1]),
     looseRegister: /^bs[fr]$/.test(name) ? final.reg[0] : -1,
-  };
-}
-
-/** Names that fit in sequences: no stack pointer changes by hand, no implicit pointers. */
-const SEQUENCE_NAMES = GENERATED.filter(
-  (name) =>
-    !/^(leave|xlat|movs|cmps|stos|lods|scas|cld|std|cmpxchg8b|div|idiv|ud\d|bs[fr]|.*\.sse)$/.test(name),
-);
-
-interface Draft {
-  bytes: number[];
-  names: string[];
-  text: string[];
-  undefinedFlags: number;
-}
-
-/** Appends one random instruction, after a `cmp` when it would read undefined flags. */
-function append(random: Random, draft: Draft): void {
-  const name = random.pick(SEQUENCE_NAMES);
-  const encoded = makeInstruction(random, name, IN_SEQUENCE);
-  if (encoded === undefined) return;
-  const probe = decodeOne(Uint8Array.from(encoded.bytes), 0);
-  if (probe === undefined || undefinedResult(name, probe) || farBit(name, probe)) return;
-  if (readsFlags(probe) && draft.undefinedFlags !== 0) appendCompare(random, draft);
-  aimInSequence(random, draft, encoded, probe);
-  push(draft, name, encoded.bytes);
-  draft.undefinedFlags = (draft.undefinedFlags & ~definedFlags(probe)) | undefinedFlags(probe);
-}
-
-function aimInSequence(random: Random, draft: Draft, encoded: Encoded, probe: Instruction): void {
-  if (encoded.dispAt < 0) return;
-  const address = WINDOW_BASE + 1024 + random.below(2048);
-  let disp = address;
-  if (probe.base === RIP_BASE) disp = address - (CODE_BASE + draft.bytes.length + encoded.bytes.length);
-  else if (probe.base === 15) disp = random.below(1024) - 512;
-  for (let n = 0; n < 4; n++) encoded.bytes[encoded.dispAt + n] = (disp >> (8 * n)) & 255;
-}
-
-function push(draft: Draft, name: string, bytes: readonly number[]): void {
-  const at = draft.bytes.length;
-  draft.bytes.push(...bytes);
-  draft.names.push(name);
-  draft.text.push(printInstruction(decodeOne(Uint8Array.from(draft.bytes), at)!));
-}
-
-/** `cmp reg,reg`, which defines every status flag. */
-function appendCompare(random: Random, draft: Draft): void {
-  const [a, b] = [random.below(4), random.below(4)];
-  push(draft, 'cmp', [0x48, 0x39, 0xc0 | (a << 3) | b]);
-  draft.undefinedFlags = 0;
-}
-
-/** A forward branch over the instructions that `body` appends: jcc, jmp, call with dropped return, loop, jrcxz. */
-function appendBranch(random: Random, draft: Draft, body: () => void): void {
-  const kind = random.below(8);
-  if (kind < 5 && draft.undefinedFlags !== 0) appendCompare(random, draft);
-  const opcode = kind < 5 ? 0x70 | random.below(16) : kind === 5 ? 0xe3 : kind === 6 ? 0xe2 : 0xeb;
-  const at = draft.bytes.length;
-  draft.bytes.push(opcode, 0);
-  draft.names.push('branch');
-  const textAt = draft.text.length;
-  draft.text.push('');
-  const before = draft.undefinedFlags;
-  body();
-  draft.undefinedFlags |= before;
-  draft.bytes[at + 1] = draft.bytes.length - at - 2;
-  draft.text[textAt] = printInstruction(decodeOne(Uint8Array.from(draft.bytes), at)!);
-}
-
-/** Several instructions with forward branches; flags live on from one to the next. */
-export function sequenceCase(seed: number, length: number): Case {
-  const random = new Random(seed);
-  const { gpr, xmm, flags } = randomState(random);
-  gpr[15] = BigInt(WINDOW_BASE + 4096 - random.below(64));
-  gpr[4] = BigInt(WINDOW_BASE + 6144 - random.below(8) * 8);
-  const draft: Draft = { bytes: [], names: [], text: [], undefinedFlags: 0 };
-  for (let n = 0; n < length; n++) {
-    if (!random.oneIn(4)) append(random, draft);
-    else {
-      appendBranch(random, draft, () => {
-        for (let k = random.below(3); k >= 0; k--) append(random, draft);
-      });
-    }
-  }
-  return {
-    seed,
-    code: Uint8Array.from(draft.bytes),
-    gpr,
-    xmm,
-    flags,
-    names: draft.names,
-    text: draft.text,
-    undefinedFlags: draft.undefinedFlags,
-    looseRegister: -1,
   };
 }
 

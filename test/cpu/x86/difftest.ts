@@ -1,9 +1,10 @@
 /** Runs generated cases on the host processor and on the simulated one, and reports where they disagree. */
-import { type Case, GENERATED, sequenceCase, singleCase } from './cases.ts';
+import { type Case, GENERATED, singleCase } from './cases.ts';
 import { describeCase, differences } from './compare.ts';
 import { GuestRunner } from './guest.ts';
 import { runNative } from './native.ts';
 import { Random } from './random.ts';
+import { sequenceCase } from './sequences.ts';
 
 export interface DifftestOptions {
   readonly seed: number;

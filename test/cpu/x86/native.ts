@@ -73,20 +73,23 @@ function packCases(cases: readonly Case[]): Uint8Array {
   return out;
 }
 
-/** Linux signals to endings. Linux reports #GP as SIGSEGV without an address. */
-function endingOf(signal: number, faultAddress: bigint): number {
-  switch (signal) {
-    case 0:
+/** Exception vectors (plus one; 0 is none) to endings. #SS is what a non-canonical stack address raises. */
+function endingOf(trap: number): number {
+  switch (trap - 1) {
+    case -1:
       return Ending.End;
-    case 4:
-      return Ending.Undefined;
-    case 5:
-      return Ending.Trap;
-    case 8:
+    case 0:
       return Ending.DivideError;
-    case 7:
-    case 11:
-      return faultAddress === 0n ? Ending.Protection : Ending.PageFault;
+    case 1:
+    case 3:
+      return Ending.Trap;
+    case 6:
+      return Ending.Undefined;
+    case 12:
+    case 13:
+      return Ending.Protection;
+    case 14:
+      return Ending.PageFault;
     default:
       return Ending.Other;
   }
@@ -95,16 +98,15 @@ function endingOf(signal: number, faultAddress: bigint): number {
 function unpack(view: DataView, start: number): { outcome: Outcome; next: number } {
   const gpr = new BigUint64Array(16);
   for (let n = 0; n < 16; n++) gpr[n] = view.getBigUint64(start + 8 * n, true);
-  const faultAddress = view.getBigUint64(start + 144, true);
-  const signal = view.getUint32(start + 408, true);
+  const trap = view.getUint32(start + 408, true);
   const count = view.getUint32(start + 412, true);
   const changes: [number, number][] = [];
   let at = start + OUTPUT_SIZE;
   for (let n = 0; n < count; n++, at += 4) changes.push([view.getUint16(at, true), view.getUint8(at + 2)]);
   const outcome = {
-    ending: endingOf(signal, faultAddress),
+    ending: endingOf(trap),
     rip: Number(view.getBigInt64(start + 136, true)),
-    faultAddress,
+    faultAddress: view.getBigUint64(start + 144, true),
     gpr,
     flags: Number(view.getBigUint64(start + 128, true)),
     xmm: new Uint8Array(view.buffer.slice(view.byteOffset + start + 152, view.byteOffset + start + 408)),
