@@ -1,5 +1,5 @@
 /** Vector instructions to flat operations: moves and bitwise logic as operations, the rest by the vector helper. */
-import type { IrBuilder } from './builder.ts';
+import type { MoveBuilder } from './builder-moves.ts';
 import { byteOf } from './emit.ts';
 import { BuiltinHelper } from './helper-ids.ts';
 import { type MemOperand, type Place, Reg, reg, type VectorBuilder, type XmmOperand, xmm } from './ir.ts';
@@ -46,7 +46,7 @@ const MEMORY_WIDTH: Readonly<Record<string, number>> = {
 const EXTRACT_WIDTH: Readonly<Record<string, 1 | 2 | 4>> = { pextrb: 1, pextrw: 2, extractps: 4 };
 
 export class IrVectorBuilder implements VectorBuilder {
-  constructor(readonly owner: IrBuilder) {}
+  constructor(readonly owner: MoveBuilder) {}
 
   #plain(name: string, d: number, a: number): void {
     this.owner.emit.plain(opcode(name), { d, a });
