@@ -15,6 +15,7 @@ const inspect: CommandSpec = {
   description: [
     'Reads a kernel module (.ko, also compressed with gzip, xz or zstd) and shows its format and machine, what it ' +
       'says about itself (name, version, licence, vermagic, dependencies, parameters), what it needs and offers, ' +
+      'how much of that the base kernel here brings, ' +
       'the sizes of its parts, and whether it is signed. The file is not run.',
     '`lkm FILE` is short for `lkm inspect FILE`.',
   ],
@@ -32,7 +33,7 @@ const inspect: CommandSpec = {
     { name: 'exports', summary: 'also list every symbol the module offers' },
     { name: 'sections', summary: 'also list every section with its size and flags' },
   ],
-  shared: ['json'],
+  shared: ['kernel', 'json'],
   examples: [
     { command: 'lkm hello.ko', explanation: 'one screen about hello.ko' },
     { command: 'lkm inspect --imports e1000.ko.xz', explanation: 'and the symbols it needs' },

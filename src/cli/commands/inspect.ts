@@ -1,16 +1,17 @@
 import { FormatError } from '../../bytes/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { Failure } from '../failure.ts';
-import { type ModuleFacts, moduleFacts } from '../module-facts.ts';
+import { type ImportSource, type ModuleFacts, moduleFacts } from '../module-facts.ts';
 import { moduleScreen } from '../module-screen.ts';
 
 export const command: Command = {
   async run(context) {
     let code = 0;
+    const source = await importSource(context);
     for (const [i, path] of context.args.entries()) {
       if (context.output.closed) break;
       try {
-        show(path, read(path, context), context, i > 0);
+        show(path, read(path, context, source), context, i > 0);
       } catch (error) {
         // The other files are still worth looking at; the last one's error is reported as any error is.
         if (!(error instanceof Failure) || i === context.args.length - 1) throw error;
@@ -22,10 +23,18 @@ export const command: Command = {
   },
 };
 
-function read(path: string, { readFile }: CommandContext): ModuleFacts {
+/** The kernel and what the base kernel brings to it: for the split of imports into ours, stand-ins and missing. */
+async function importSource(context: CommandContext): Promise<ImportSource> {
+  const { chosenKernel } = await import('../linux-session.ts');
+  const { linuxData, linuxFunctions } = await import('../../systems/linux/registry.ts');
+  const data = new Set(linuxData.map(({ symbol }) => symbol));
+  return { kernel: chosenKernel(context), offers: { functions: linuxFunctions, data } };
+}
+
+function read(path: string, { readFile }: CommandContext, source: ImportSource): ModuleFacts {
   const bytes = readFile(path);
   try {
-    return moduleFacts(bytes);
+    return moduleFacts(bytes, source);
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     throw new Failure(error.message, { subject: path, hint: guess(bytes, error), cause: error });
