@@ -43,7 +43,8 @@ export class GuestRunner {
     this.cpu = new Cpu(this.#memory, EMPTY_MACHINE, new X86Translator());
   }
 
-  run(item: Case): GuestOutcome {
+  /** Runs a case; `stepped` one instruction at a time, which must make no difference. */
+  run(item: Case, stepped = false): GuestOutcome {
     const { cpu } = this;
     const before = windowOf(item.seed);
     this.#memory.write(WINDOW_BASE, before);
@@ -56,7 +57,8 @@ export class GuestRunner {
     cpu.mxcsr = 0x1f80;
     cpu.rip = CODE_BASE;
     const start = cpu.retired;
-    const exit = cpu.run(BUDGET);
+    let exit = stepped ? cpu.step() : cpu.run(BUDGET);
+    while (stepped && exit === Exit.Budget) exit = cpu.step();
     const outcome = this.#outcome(exit, before, cpu.retired - start);
     cpu.removeHostEntry(end);
     return outcome;
