@@ -45,6 +45,23 @@ const derived = {
   },
   no_vermagic: { from: 'hello', edit: (b, s) => blank(b, s['.modinfo'], 'vermagic=') },
   no_licence: { from: 'no_licence', edit: (b, s) => blank(b, s['.modinfo'], 'license=') },
+  no_retpoline: { from: 'hello', edit: (b, s) => blank(b, s['.modinfo'], 'retpoline=') },
+  no_this_module: {
+    from: 'hello',
+    edit: (b, s) => renameSection(b, s, '.gnu.linkonce.this_module', '.gnu.linkonce.that_module'),
+  },
+  // SHF_WRITE beside SHF_ALLOC and SHF_EXECINSTR.
+  bad_flags: { from: 'hello', edit: (b, s) => poke(b, s['.init.text'].header + 8, [7]) },
+  bad_link: { from: 'hello', edit: (b, s) => poke(b, s['.symtab'].header + 40, [0xff, 0xff, 0, 0]) },
+  bad_section: {
+    from: 'hello',
+    edit: (b, s) => poke(b, s['.modinfo'].header + 24, [0xff, 0xff, 0xff, 0x7f]),
+  },
+  // R_X86_64_32 cannot hold an address of the kernel.
+  overflow_relocation: {
+    from: 'hello',
+    edit: (b, s) => poke(b, s['.rela.init.text'].offset + 8, [10, 0, 0, 0]),
+  },
   no_crcs: { from: 'hello', edit: (b, s) => renameSection(b, s, '__versions', '__versionz') },
   wrong_crc: { from: 'hello', edit: (b, s) => flipCrc(b, s['__versions'], '_printk') },
   wrong_layout: { from: 'hello', edit: (b, s) => flipCrc(b, s['__versions'], 'module_layout') },
@@ -184,8 +201,6 @@ function signatureTrailer(length) {
 
 function kbuild(names) {
   const lines = [`obj-m := ${names.map((n) => `${n}.o`).join(' ')}`];
-  // The kernel remembers file names in BUG() and WARN(): they must not tell where the build ran.
-  lines.push('ccflags-y := -fmacro-prefix-map=$(src)/=');
   for (const [name, value] of Object.entries(flags)) lines.push(`CFLAGS_${name}.o := ${value}`);
   return `${lines.join('\n')}\n`;
 }
@@ -193,11 +208,17 @@ function kbuild(names) {
 function make(headers, names, work) {
   for (const f of readdirSync(sources)) if (/\.[ch]$/.test(f)) copyFileSync(join(sources, f), join(work, f));
   writeFileSync(join(work, 'Kbuild'), kbuild(names));
+  // BUG(), WARN() and the build id remember file names: they must not depend on where the build ran.
+  const prefix = `KCFLAGS=-ffile-prefix-map=${work}/=`;
   // Unresolved symbols are the point of some fixtures: modpost shall warn, not stop.
-  const text = execFileSync('make', ['-C', headers, `M=${work}`, 'KBUILD_MODPOST_WARN=1', '-j2', 'modules'], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const text = execFileSync(
+    'make',
+    ['-C', headers, `M=${work}`, 'KBUILD_MODPOST_WARN=1', prefix, '-j2', 'modules'],
+    {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   if (process.env.VERBOSE) process.stdout.write(text);
   for (const name of names) execFileSync('strip', ['--strip-debug', join(work, `${name}.ko`)]);
 }

@@ -91,6 +91,8 @@ export function normalise(line) {
   return addresses(text)
     .replace(/\b(PID|pid): \d+/g, '$1: <pid>')
     .replace(/\[([a-z_]+):\d+\]/g, '[$1:<pid>]')
+    .replace(/\bCPU: \d+ /, 'CPU: <n> ')
+    .replace(/CPU#\d+ stuck for \d+s/, 'CPU#<n> stuck for <n>s')
     .replace(/^(note: [^[]+)\[\d+\]/, '$1[<pid>]')
     .replace(/(scheduling while atomic: [^/]+)\/\d+\//, '$1/<pid>/')
     .replace(/^(Hardware name:) .*/, '$1 <machine>')
