@@ -1,27 +1,36 @@
 /** Every subsystem's kernel functions and data, in one place: the only list of them. */
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
+import { builtInHashes } from './crypto/builtin.ts';
+import { bitmaps, cpumasks, findBits } from './functions/bitmaps.ts';
 import { checks } from './functions/checks.ts';
 import { chrdevFunctions } from './functions/chrdev.ts';
-import { builtInHashes } from './crypto/builtin.ts';
+import { kfifos, klists, llists, mempools } from './functions/containers.ts';
+import { cpuData } from './functions/cpu-data.ts';
 import { cryptoFunctions } from './functions/crypto.ts';
 import { dcacheFunctions } from './functions/dcache.ts';
 import { deviceFunctions } from './functions/device.ts';
 import { kobjectData, kobjectFunctions } from './functions/kobject.ts';
 import { kprobeFunctions } from './functions/kprobes.ts';
 import { kthreads } from './functions/kthread.ts';
+import { arithmetic, checksums, hexFunctions, libraryData, sorting } from './functions/lib-sort.ts';
 import { libfsData, libfsFunctions } from './functions/libfs.ts';
 import { mutexes, rwlocks, rwSemaphores, semaphores, spinlocks } from './functions/locks.ts';
+import { moduleFunctions } from './functions/module-functions.ts';
+import { nlsFunctions } from './functions/nls.ts';
 import { kernelChains, notifiers } from './functions/notifiers.ts';
 import { kstrto, parser, simpleNumbers } from './functions/numbers.ts';
 import { memoryData, pageFunctions, percpuFunctions, vmallocFunctions } from './functions/page-functions.ts';
 import { paramData, paramFunctions } from './functions/params.ts';
 import { devicePrintk, hexDump, printk, printkData } from './functions/printk.ts';
-import { nlsFunctions } from './functions/nls.ts';
+import { credentials, crossCpu, moduleFunctions, processData } from './functions/process.ts';
 import { procfsFunctions } from './functions/procfs.ts';
+import { random, randomData } from './functions/random.ts';
+import { rbtrees } from './functions/rbtree.ts';
 import { rcu, srcu } from './functions/rcu.ts';
 import { schedFunctions } from './functions/sched.ts';
 import { seqFileFunctions } from './functions/seqfile.ts';
 import { cacheFunctions, printfFunctions, slabData, slabFunctions } from './functions/slab-functions.ts';
+import { staticCallFunctions } from './functions/static-calls.ts';
 import { staticKeyFunctions } from './functions/static-keys.ts';
 import { memoryFunctions, stringData, stringFunctions, stringHelpers } from './functions/string.ts';
 import { paravirtual, thunks } from './functions/thunks.ts';
@@ -30,12 +39,33 @@ import { hrtimers, tasklets, timers } from './functions/timers.ts';
 import { usercopy } from './functions/usercopy.ts';
 import { bitWaits, completions, simpleWaitQueues, waitQueues } from './functions/wait.ts';
 import { workqueueData, workqueues } from './functions/workqueue.ts';
+import { idas, idrs, radixTrees, xarrays } from './functions/xarray.ts';
 import type { DataInitialiser, Linux } from './linux.ts';
 import { syscallFunctions } from './syscall.ts';
 import { readdirFunctions } from './vfs/readdir.ts';
 
 export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
+  arithmetic,
+  bitmaps,
   bitWaits,
+  checksums,
+  cpumasks,
+  credentials,
+  crossCpu,
+  findBits,
+  hexFunctions,
+  idas,
+  idrs,
+  kfifos,
+  klists,
+  llists,
+  mempools,
+  moduleFunctions,
+  radixTrees,
+  random,
+  rbtrees,
+  sorting,
+  xarrays,
   builtInHashes,
   cacheFunctions,
   cryptoFunctions,
@@ -47,6 +77,7 @@ export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
   kstrto,
   kthreads,
   memoryFunctions,
+  moduleFunctions,
   mutexes,
   notifiers,
   parser,
@@ -59,6 +90,7 @@ export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
   simpleWaitQueues,
   spinlocks,
   srcu,
+  staticCallFunctions,
   stringFunctions,
   stringHelpers,
   tasklets,
@@ -93,7 +125,11 @@ export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
 export const linuxData: readonly DataInitialiser[] = [
   ...kobjectData,
   ...libfsData,
+  ...cpuData,
+  ...libraryData,
   ...memoryData,
+  ...processData,
+  ...randomData,
   ...paramData,
   ...paravirtual,
   ...printkData,

@@ -32,7 +32,8 @@ export function finishRecord(k: Linux): void {
   const { level, text } = open;
   open.level = -1;
   open.text = '';
-  k.printk(level, readable(text));
+  // One record, whatever newlines are inside: readers put the prefix in front of each line.
+  k.log.write(level, readable(text));
 }
 
 /** printk of a finished text (a string of bytes) with its KERN_ prefixes; gives the bytes stored. */

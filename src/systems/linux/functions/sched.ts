@@ -9,9 +9,10 @@ import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { Percpu } from '../percpu.ts';
+import { modulesLinkedIn, TAINT, taintKernel } from '../taint.ts';
 import { jiffies, NS_PER_JIFFY, timeOfJiffies } from './clock.ts';
 import { kernelFunctions } from './define.ts';
-import { dumpStack } from './printk.ts';
+import { dumpStack, finishRecord } from './printk.ts';
 
 /** task_struct.__state (include/linux/sched.h of 6.1). */
 export const TASK = {
@@ -188,13 +189,27 @@ export function* schedule(k: Linux, until = Number.POSITIVE_INFINITY, why = 'sch
   return woken;
 }
 
-/** __schedule_bug; the switch happens all the same. */
+/** __schedule_bug; the switch happens all the same, and the count starts anew, which shows again when the task ends. */
 function schedulingWhileAtomic(k: Linux): void {
-  const count = preemptCount(k).toString(16).padStart(8, '0');
+  reportAtomic(k);
+  k.scheduler.current?.onExit(() => {
+    if (preemptCount(k) !== 0) reportAtomic(k);
+  });
+}
+
+function reportAtomic(k: Linux): void {
+  // schedule() itself counts one.
+  const count = ((k.memory.i32(k.state(countAt)) & 0x7fffffff) + 1) & 0x7fffffff;
   const task = k.current;
-  k.printk(3, `BUG: scheduling while atomic: ${k.tasks.comm(task)}/${k.tasks.pid(task)}/0x${count}`);
+  finishRecord(k);
+  k.printk(
+    3,
+    `BUG: scheduling while atomic: ${k.tasks.comm(task)}/${k.tasks.pid(task)}/0x${count.toString(16).padStart(8, '0')}`,
+  );
+  k.printk(4, `Modules linked in:${modulesLinkedIn(k)}`);
   dumpStack(k);
-  k.taint |= 1 << 9;
+  taintKernel(k, TAINT.WARN);
+  k.memory.set32(k.state(countAt), 0x80000000 | 0);
 }
 
 /** An interrupt has no task to put to sleep: time passes where there is a deadline, otherwise nothing ever ends it. */

@@ -19,6 +19,8 @@ import { deleteTimer, initTimer, modifyTimer } from './timers.ts';
 const PENDING = 1;
 /** WORK_STRUCT_NO_POOL: the data word of an item that never ran. */
 const NO_POOL = 0xfffffffe0;
+/** include/linux/sched.h */
+const PF_WQ_WORKER = 0x20;
 /** An idle worker goes away after this long (IDLE_WORKER_TIMEOUT, 300 s, is no use to a short run). */
 const IDLE_NS = 1_000_000_000;
 
@@ -81,9 +83,13 @@ function insert(k: Linux, queueAddress: Address, work: Address): void {
   const queue = queueAt(k, queueAddress);
   queue.items.push(work);
   k.state(state).at.set(work, queue);
-  if (queue.worker === undefined)
-    queue.worker = k.tasks.spawn(`kworker/${queue.name}`.slice(0, 15), serve(k, queue));
-  else k.scheduler.wake(queue.worker);
+  if (queue.worker !== undefined) {
+    k.scheduler.wake(queue.worker);
+    return;
+  }
+  queue.worker = k.tasks.spawn(`kworker/${queue.name}`.slice(0, 15), serve(k, queue));
+  const task = queue.worker.control;
+  k.write('task_struct.flags', task, k.read('task_struct.flags', task) | PF_WQ_WORKER);
 }
 
 function* serve(k: Linux, queue: Queue): Steps<void> {

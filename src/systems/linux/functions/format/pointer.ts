@@ -73,7 +73,14 @@ const FOLLOWED: Record<string, ((t: Target) => void) | undefined> = {
   E: putEscaped,
   V: putVaFormat,
   a: (t) => putSpecialHex(t.out, t.k.memory.u64(t.at), 8),
-  N: (t) => putSpecialHex(t.out, t.k.memory.u64(t.at), 8),
+  N: (t) => {
+    if (t.letters[1] === 'F') putSpecialHex(t.out, t.k.memory.u64(t.at), 8);
+    else putBad(t.out, '(%pN?)', t.spec);
+  },
+  // Firmware nodes, device tree nodes and clocks: this kernel has none to name.
+  f: (t) => putBad(t.out, t.letters[1] === 'w' ? '(%pfw?)' : '(%pf?)', t.spec),
+  O: (t) => putBad(t.out, t.letters[1] === 'F' ? '(%pOF?)' : '(%pO?)', t.spec),
+  C: (t) => putBad(t.out, '(%pC?)', t.spec),
   4: putFourcc,
   R: putResource,
   r: putResource,
