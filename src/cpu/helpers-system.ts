@@ -189,6 +189,8 @@ function enter({ host, imm }: HelperCall): number | undefined {
   const level = (imm >> 16) & 31;
   if (level !== 0) return host.raise(Vector.UD);
   const at = host.gpr(Reg.RSP) - 8;
+  // The far end of the frame must be writable too (SDM, ENTER: #PF).
+  host.memory.hostOffset(at - frame, 'write');
   host.memory.setU64(at, host.gprBig(Reg.RBP));
   host.setGpr(Reg.RBP, at);
   host.setGpr(Reg.RSP, at - frame);

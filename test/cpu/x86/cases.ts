@@ -41,7 +41,7 @@ const EXCLUDED = new Set(
     'vmload vmsave stgi clgi skinit invlpga monitor mwait monitorx mwaitx umonitor umwait tpause encls enclu enclv ' +
     'pconfig rdpkru wrpkru enqcmd enqcmds movdir64b movdiri xend xtest xbegin xabort montmul xsha1 xsha256 xstore-rng ' +
     'xcrypt-ecb xcrypt-cbc xcrypt-ctr xcrypt-cfb xcrypt-ofb rdpru clzero ptwrite setssbsy saveprevssp rstorssp clrssbsy ' +
-    'incssp rdssp wrss wruss serialize clwb clflush clflushopt 3dnow femms ud0 enter prefetchwt1'
+    'incssp rdssp wrss wruss serialize clwb clflush clflushopt 3dnow femms ud0 prefetchwt1'
   ).split(' '),
 );
 
@@ -137,8 +137,8 @@ export function memoryOf(insn: Instruction): number {
 /** Registers that implicit operands need. */
 function implicitRegisters(random: Random, name: string, insn: Instruction, gpr: BigUint64Array): void {
   const somewhere = () => BigInt(targetAddress(random, 8, 8));
-  if (/^(push|pop|pushf)$/.test(name) && !usesRegister(insn, 4)) gpr[4] = somewhere();
-  if (name === 'leave') gpr[5] = somewhere();
+  if (/^(push|pop|pushf|enter)$/.test(name) && !usesRegister(insn, 4)) gpr[4] = somewhere();
+  if (name === 'leave' || name === 'enter') gpr[5] = somewhere();
   if (name === 'xlat') gpr[3] = BigInt(WINDOW_BASE + random.below(WINDOW_SIZE - 300));
   if (insn.flags & RowFlag.Rep) {
     gpr[6] = somewhere();
@@ -187,6 +187,8 @@ export function singleCase(seed: number, name: string): Case | undefined {
   const encoded = makeInstruction(random, name, SINGLE);
   if (encoded === undefined) return undefined;
   const bytes = encoded.bytes;
+  // Nested frames are refused: no compiler makes them.
+  if (name === 'enter') bytes[bytes.length - 1] = 0;
   const lockable = encoded.dispAt >= 0 && random.oneIn(4);
   const first = decodeOne(Uint8Array.from(bytes), 0);
   if (first === undefined) return undefined;

@@ -29,7 +29,7 @@ const IN_SEQUENCE: Wish = {
 };
 
 /** Left out: stack pointer changes by hand, implicit pointers, what faults or is undefined too often. */
-const UNFIT = /^(leave|xlat|movs|cmps|stos|lods|scas|cld|std|cmpxchg8b|div|idiv|ud\d|bs[fr])$/;
+const UNFIT = /^(leave|enter|xlat|movs|cmps|stos|lods|scas|cld|std|cmpxchg8b|div|idiv|ud\d|bs[fr])$/;
 const VECTOR_MOVE = /^(mov[a-z]*|lddqu|p?(and|or|xor)|p?andn|(and|or|xor|andn)p[sd])$/;
 
 function fits(name: string): boolean {
