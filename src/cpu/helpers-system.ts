@@ -189,9 +189,9 @@ function enter({ host, imm }: HelperCall): number | undefined {
   const level = (imm >> 16) & 31;
   if (level !== 0) return host.raise(Vector.UD);
   const at = host.gpr(Reg.RSP) - 8;
-  // The far end of the frame must be writable too (SDM, ENTER: #PF).
-  host.memory.hostOffset(at - frame, 'write');
   host.memory.setU64(at, host.gprBig(Reg.RBP));
+  // The far end of the frame must be writable too (SDM, ENTER: #PF); hardware has pushed rbp by then.
+  host.memory.hostOffset(at - frame, 'write');
   host.setGpr(Reg.RBP, at);
   host.setGpr(Reg.RSP, at - frame);
 }
