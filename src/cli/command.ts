@@ -2,32 +2,10 @@
  * What a command is, in two halves: a specification, which is data and from which help, man pages, completion and
  * parsing all come, and a body, which is loaded only when the command runs.
  */
+import type { Completion, OptionSpec } from './option.ts';
 import type { Output } from './output.ts';
 import type { Values } from './parse.ts';
 import type { Style } from './style.ts';
-
-/** What a value looks like, for shell completion: a file, a folder, or one of a few words. */
-export type Completion = 'file' | 'module' | 'directory' | 'none' | readonly string[];
-
-export interface OptionSpec {
-  /** Without the dashes: `kernel` is given as `--kernel`. */
-  readonly name: string;
-  /** One letter: `o` is given as `-o`. */
-  readonly short?: string;
-  /** How help names the value, in capitals. Absent: the option takes none. */
-  readonly value?: string;
-  /** `integer` values are checked and arrive as numbers (0 to 2^53-1). Default `text`. */
-  readonly type?: 'text' | 'integer';
-  /** May be given several times; the values arrive in order. */
-  readonly repeat?: boolean;
-  /** The only values there are. */
-  readonly choices?: readonly string[];
-  readonly complete?: Completion;
-  /** One line, lower case, no full stop. */
-  readonly summary: string;
-  /** More, for the man page. */
-  readonly details?: string;
-}
 
 export interface ArgumentSpec {
   /** As in the usage line: `FILE`, `PARAMETER=VALUE`. */

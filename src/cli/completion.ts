@@ -1,6 +1,7 @@
 /** Completion scripts for three shells, made from the command table. They are static: TAB starts no process. */
-import type { CommandSpec, Completion, OptionSpec } from './command.ts';
+import type { CommandSpec } from './command.ts';
 import { optionsOf } from './help.ts';
+import type { Completion, OptionSpec } from './option.ts';
 
 export type ShellName = 'bash' | 'zsh' | 'fish';
 

@@ -1,10 +1,11 @@
 /** From a command line to an exit code. Nothing here touches `process`: the surroundings are given. */
 import { existsSync } from 'node:fs';
-import type { CommandSpec, OptionSpec } from './command.ts';
+import type { CommandSpec } from './command.ts';
 import { makeContext, type Surroundings } from './context.ts';
 import { EXIT_DEFECT, EXIT_USAGE, Failure, usageError } from './failure.ts';
 import { commandHelp, optionsOf, overview } from './help.ts';
 import { nearest } from './nearest.ts';
+import type { OptionSpec } from './option.ts';
 import { type Parsed, parseArguments } from './parse.ts';
 import { COMMON, SHARED, SHARED_ORDER, VERSION } from './shared-options.ts';
 import { COMMANDS } from './table.ts';

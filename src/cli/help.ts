@@ -1,5 +1,6 @@
 /** Help text, made from the command table. */
-import type { CommandSpec, OptionSpec } from './command.ts';
+import type { CommandSpec } from './command.ts';
+import type { OptionSpec } from './option.ts';
 import { COMMON, SHARED, SHARED_ORDER, VERSION } from './shared-options.ts';
 
 /** Every option a command takes: its own, the shared ones it names, the common ones. */

@@ -3,9 +3,10 @@
  * `-nVALUE`, `-abc` for three options without a value; options and arguments may be mixed; `--` ends the options;
  * `-` alone is an argument. Nothing is guessed: an unknown or abbreviated option is refused with the nearest name.
  */
-import type { OptionSpec } from './command.ts';
+
 import { usageError } from './failure.ts';
 import { nearest } from './nearest.ts';
+import type { OptionSpec } from './option.ts';
 
 type Value = true | string | number | readonly (string | number)[];
 

@@ -1,6 +1,7 @@
 /** Manual pages (man(7) macros), made from the command table. */
-import type { CommandSpec, OptionSpec } from './command.ts';
+import type { CommandSpec } from './command.ts';
 import { exitCodes, optionsOf } from './help.ts';
+import type { OptionSpec } from './option.ts';
 import { COMMON, SHARED, SHARED_ORDER, VERSION } from './shared-options.ts';
 
 /** lkm(1): the list of commands, the shared options, the environment. */

@@ -1,4 +1,5 @@
-import type { OptionSpec, SharedName } from './command.ts';
+import type { SharedName } from './command.ts';
+import type { OptionSpec } from './option.ts';
 
 /** Options that mean the same in every command that takes them; a command names those it takes. */
 export const SHARED: Readonly<Record<SharedName, OptionSpec>> = {

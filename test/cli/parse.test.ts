@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { OptionSpec } from '../../src/cli/command.ts';
 import { Failure } from '../../src/cli/failure.ts';
+import type { OptionSpec } from '../../src/cli/option.ts';
 import { parseArguments } from '../../src/cli/parse.ts';
 
 const specs: readonly OptionSpec[] = [
