@@ -12,7 +12,6 @@ import type { ModuleFile } from './module-file.ts';
 export interface NamedAddress {
   readonly name: string;
   readonly address: Address;
-  readonly size: number;
 }
 
 export interface KallsymsImage {
@@ -92,7 +91,11 @@ function symbolLetter(file: ModuleFile, symbols: ElfSymbols, index: number): str
   return section.name.startsWith('.debug') ? 'n' : '?';
 }
 
-/** Symbols of the module's own sections for reports and backtraces. Mapping and section symbols have no names. */
+/**
+ * Symbols of the module's own sections for reports and backtraces. Of several at one address the kernel names the first in
+ * the table, and an index by address finds the last: hence the reversed order. Sizes are left out because the kernel takes
+ * the next symbol for the end (find_kallsyms_symbol).
+ */
 export function namedAddresses(
   file: ModuleFile,
   values: Float64Array,
@@ -101,10 +104,8 @@ export function namedAddresses(
   const named: NamedAddress[] = [];
   for (const symbol of file.object.symbols) {
     if (symbol.place !== 'section' || symbol.name === '' || symbol.type === 'section') continue;
-    if (!loaded(symbol.section)) continue;
-    // A name for a place that nothing was put at would only hide a better one (the marks of __kcrctab and the like).
-    if (symbol.name.startsWith('__crc_') || symbol.name.startsWith('$')) continue;
-    named.push({ name: symbol.name, address: values[symbol.index], size: symbol.size });
+    if (!loaded(symbol.section) || symbol.name.startsWith('$')) continue;
+    named.push({ name: symbol.name, address: values[symbol.index] });
   }
-  return named;
+  return named.reverse();
 }

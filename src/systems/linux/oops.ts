@@ -3,6 +3,7 @@
  * print it on a kernel with Debian's configuration. Lines that describe hardware the base kernel does not
  * have (CR3, page table walk) carry its own values.
  */
+import { perKernel } from '../../kernel/kernel.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
 import type { Address } from '../../memory/space.ts';
 import type { Linux } from './linux.ts';
@@ -11,6 +12,7 @@ import { modulesLinkedIn, taintText } from './taint.ts';
 /** pr_alert, pr_warn and pr_default levels. */
 const ALERT = 1;
 const WARNING = 4;
+const PAGE_FAULT = 14;
 
 const hex16 = (value: bigint | number): string =>
   BigInt.asUintN(64, BigInt(value)).toString(16).padStart(16, '0');
@@ -18,6 +20,12 @@ const hex16 = (value: bigint | number): string =>
 /** The lines a bad page access begins with (show_fault_oops). */
 export function reportHead(k: Linux, fault: Fault): void {
   const at = hex16(fault.address);
+  if (fault.access === 'execute' && (fault.errorCode & 1) === 1) {
+    k.printk(
+      2,
+      `kernel tried to execute NX-protected page - exploit attempt? (uid: ${k.tasks.currentCredential.uid})`,
+    );
+  }
   if (fault.address < 4096n) k.printk(ALERT, `BUG: kernel NULL pointer dereference, address: ${at}`);
   else k.printk(ALERT, `BUG: unable to handle page fault for address: ${at}`);
   const access = { read: 'read access', write: 'write access', execute: 'instruction fetch' }[fault.access];
@@ -36,11 +44,18 @@ export function oops(k: Linux, fault: Fault, what: string): void {
   const code = (fault.errorCode & 0xffff).toString(16).padStart(4, '0');
   k.printk(WARNING, `${what}: ${code} [#${counter.count}] PREEMPT SMP NOPTI`);
   registersAndTrace(k, fault, WARNING, false);
-  if (fault.vector === 14) k.printk(WARNING, `CR2: ${hex16(fault.address)}`);
+  if (fault.vector === PAGE_FAULT) k.printk(WARNING, `CR2: ${hex16(fault.address)}`);
   k.printk(WARNING, '---[ end trace 0000000000000000 ]---');
+  // The registers of the first oops may have scrolled away: they are shown again (oops_end, exec_summary_regs).
+  counter.first ??= registerLines(k, fault);
+  for (const line of counter.first) k.printk(WARNING, line);
+  // A page fault comes with interrupts off; other traps turn them on again before they report.
+  if (fault.vector === PAGE_FAULT) {
+    k.printk(6, `note: ${k.tasks.comm(k.current)}[${k.tasks.pid(k.current)}] exited with irqs disabled`);
+  }
 }
 
-const oopsCounter = { id: Symbol('oops'), make: () => ({ count: 0 }) };
+const oopsCounter = perKernel<{ count: number; first?: string[] }>(() => ({ count: 0 }));
 
 /** CPU line, RIP, code bytes, registers, call trace and module list. */
 export function registersAndTrace(k: Linux, fault: Fault, level: number, warning: boolean): void {
@@ -51,14 +66,16 @@ export function registersAndTrace(k: Linux, fault: Fault, level: number, warning
     `CPU: 0 PID: ${k.tasks.pid(task)} Comm: ${k.tasks.comm(task)} ${taintText(k)} ${k.file.release} ${versionText(k)}`,
   );
   k.printk(level, 'Hardware name: lkm base kernel');
-  k.printk(level, `RIP: 0010:${k.describe(fault.at)}`);
-  k.printk(level, `Code: ${codeBytes(k, fault.at)}`);
-  registers(k, level, fault);
+  showRegisters(k, fault, level);
   k.printk(level, 'Call Trace:');
   k.printk(level, ' <TASK>');
   for (const line of callTrace(k)) k.printk(level, ` ${line}`);
   k.printk(level, ' </TASK>');
   if (!warning) k.printk(level, `Modules linked in:${modulesLinkedIn(k)}`);
+}
+
+function showRegisters(k: Linux, fault: Fault, level: number): void {
+  for (const line of registerLines(k, fault)) k.printk(level, line);
 }
 
 /** The build's number, and what Debian adds to it, out of the version banner (dump_stack_print_info). */
@@ -84,7 +101,7 @@ function codeBytes(k: Linux, at: Address): string {
       );
     }
   }
-  return bytes.join(' ');
+  return `Code: ${bytes.join(' ')}`;
 }
 
 const ROWS: readonly (readonly [string, number][])[] = [
@@ -115,16 +132,18 @@ const ROWS: readonly (readonly [string, number][])[] = [
   ],
 ];
 
-function registers(k: Linux, level: number, fault: Fault): void {
+function registerLines(k: Linux, fault: Fault): string[] {
   const { cpu } = k;
   const flags = cpu.rflags.toString(16).padStart(8, '0');
-  k.printk(level, `RSP: 0018:${hex16(cpu.gprBig(4))} EFLAGS: ${flags}`);
-  for (const row of ROWS) {
-    k.printk(level, row.map(([name, n]) => `${name}: ${hex16(cpu.gprBig(n))}`).join(' '));
-  }
-  k.printk(level, `FS:  ${hex16(cpu.fsBase)}(0000) GS:${hex16(cpu.gsBase)}(0000) knlGS:0000000000000000`);
-  k.printk(level, 'CS:  0010 DS: 0000 ES: 0000 CR0: 0000000080050033');
-  k.printk(level, `CR2: ${hex16(fault.address)} CR3: 0000000000000000 CR4: 00000000000006f0`);
+  return [
+    `RIP: 0010:${k.describe(fault.at)}`,
+    codeBytes(k, fault.at),
+    `RSP: 0018:${hex16(cpu.gprBig(4))} EFLAGS: ${flags}`,
+    ...ROWS.map((row) => row.map(([name, n]) => `${name}: ${hex16(cpu.gprBig(n))}`).join(' ')),
+    `FS:  ${hex16(cpu.fsBase)}(0000) GS:${hex16(cpu.gsBase)}(0000) knlGS:0000000000000000`,
+    'CS:  0010 DS: 0000 ES: 0000 CR0: 0000000080050033',
+    `CR2: ${hex16(fault.address)} CR3: 0000000000000000 CR4: 00000000000006f0`,
+  ];
 }
 
 /** More return addresses than any real trace shows. */

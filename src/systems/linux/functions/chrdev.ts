@@ -2,7 +2,7 @@
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
-import { characterDevices, majorOf, makeDevice, minorOf } from '../vfs/chrdev.ts';
+import { characterDevices, dropCdev, majorOf, makeDevice, minorOf } from '../vfs/chrdev.ts';
 import { emptyList } from '../vfs/dentry.ts';
 import { kernelFunctions } from './define.ts';
 
@@ -49,39 +49,33 @@ export const chrdevFunctions = kernelFunctions({
       if (typeof region === 'number') return region;
       const cdev = k.heap.allocateZeroed(k.sizeof('cdev'));
       initialise(k, cdev, operations);
+      devices.allocated.add(cdev);
       k.write('cdev.owner', cdev, k.read('file_operations.owner', operations));
       add(k, cdev, makeDevice(region.major, first), count);
       return major === 0 ? region.major : 0;
     },
-  'void __unregister_chrdev(unsigned int major, unsigned int baseminor, unsigned int count, const char *name)': (
-    k,
-    major,
-    first,
-    count,
-  ) => {
-    const devices = k.state(characterDevices);
-    const cdev = devices.find(makeDevice(major, first));
-    if (!devices.release(major, first, count) || cdev === 0) return;
-    devices.remove(cdev);
-    k.heap.free(cdev);
-  },
+  'void __unregister_chrdev(unsigned int major, unsigned int baseminor, unsigned int count, const char *name)':
+    (k, major, first, count) => {
+      const devices = k.state(characterDevices);
+      const cdev = devices.find(makeDevice(major, first));
+      if (!devices.release(major, first, count) || cdev === 0) return;
+      devices.remove(cdev);
+      k.heap.free(cdev);
+    },
   'void cdev_init(struct cdev *cdev, const struct file_operations *fops)': initialise,
   'struct cdev *cdev_alloc(void)': (k) => {
     const cdev = k.heap.allocateZeroed(k.sizeof('cdev'));
     initialise(k, cdev, 0);
-    k.state(allocatedCdevs).add(cdev);
+    k.state(characterDevices).allocated.add(cdev);
     return cdev;
   },
   'int cdev_add(struct cdev *p, dev_t dev, unsigned count)': (k, cdev, device, count) =>
     device === 0 && count === 0 ? -Errno.EBUSY : add(k, cdev, device, count),
   'void cdev_del(struct cdev *p)': (k, cdev) => {
     k.state(characterDevices).remove(cdev);
-    // cdev_alloc gave the structure to the kernel: the last kobject_put frees it.
-    if (k.state(allocatedCdevs).delete(cdev)) k.heap.free(cdev);
+    dropCdev(k, cdev);
   },
   'void cdev_set_parent(struct cdev *p, struct kobject *kobj)': (k, cdev, parent) => {
     k.write('cdev.kobj.parent', cdev, parent);
   },
 });
-
-const allocatedCdevs = { id: Symbol('allocated cdevs'), make: () => new Set<Address>() };

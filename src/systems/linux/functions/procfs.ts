@@ -4,7 +4,7 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
-import { seekWithin } from '../vfs/file.ts';
+import { forgetInode, openFiles, seekWithin } from '../vfs/file.ts';
 import { namespace } from '../vfs/namespace.ts';
 import { type FileMethods, Node, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../vfs/node.ts';
 import { kernelFunctions } from './define.ts';
@@ -42,7 +42,7 @@ class ProcEntries {
     if (at === undefined) return;
     this.byNode.delete(node);
     this.byAddress.delete(at);
-    if (node.inode !== 0) k.heap.free(node.inode);
+    forgetInode(k, node);
     k.heap.free(at);
   }
 }
@@ -63,7 +63,15 @@ function locate(k: Linux, name: string, parent: Address): { directory: Node; las
   return directory === undefined ? undefined : { directory, last };
 }
 
-function register(k: Linux, name: string, parent: Address, mode: number, data: Address, operations: Address, methods: FileMethods): Address {
+function register(
+  k: Linux,
+  name: string,
+  parent: Address,
+  mode: number,
+  data: Address,
+  operations: Address,
+  methods: FileMethods,
+): Address {
   const place = locate(k, name, parent);
   if (place === undefined) {
     k.printk(4, `name '${name}'`);
@@ -130,17 +138,54 @@ function seqMethods(openWith: (k: Linux, file: Address) => Steps<number>, releas
   };
 }
 
-function removeTree(k: Linux, node: Node): void {
+/**
+ * Takes entries away. Files that are still open are released at once, and reading them gives EIO from then on
+ * (proc_entry_rundown): the module that served them may be gone by the time they are closed.
+ */
+function* removeTree(k: Linux, node: Node): Steps<void> {
   for (const gone of [...node.descendants()]) {
     gone.parent?.remove(gone.name);
+    for (const open of k.state(openFiles).values()) {
+      if (open.node !== gone) continue;
+      if (open.methods.release !== undefined) yield* open.methods.release(k, open.file);
+      open.methods = GONE;
+    }
     k.state(entries).forget(k, gone);
   }
 }
 
-const fileMode = (mode: number): number => ((mode & S_IFMT) === 0 ? S_IFREG : 0) | ((mode & 0o777) === 0 ? mode | 0o444 : mode);
+// biome-ignore lint/correctness/useYield: it only answers
+function* inputOutputError(): Steps<number> {
+  return -Errno.EIO;
+}
 
-function makeFile(k: Linux, name: Address, mode: number, parent: Address, operations: Address, data: Address): Address {
-  return register(k, k.memory.cstring(name), parent, fileMode(mode), data, operations, tableMethods(operations));
+// biome-ignore lint/correctness/useYield: it only answers
+function* invalid(): Steps<number> {
+  return -Errno.EINVAL;
+}
+
+const GONE: FileMethods = { read: inputOutputError, write: inputOutputError, seek: invalid };
+
+const fileMode = (mode: number): number =>
+  ((mode & S_IFMT) === 0 ? S_IFREG : 0) | ((mode & 0o777) === 0 ? mode | 0o444 : mode);
+
+function makeFile(
+  k: Linux,
+  name: Address,
+  mode: number,
+  parent: Address,
+  operations: Address,
+  data: Address,
+): Address {
+  return register(
+    k,
+    k.memory.cstring(name),
+    parent,
+    fileMode(mode),
+    data,
+    operations,
+    tableMethods(operations),
+  );
 }
 
 function makeDirectory(k: Linux, name: Address, mode: number, parent: Address, data: Address): Address {
@@ -162,10 +207,13 @@ export const procfsFunctions = kernelFunctions({
         fileMode(mode),
         data,
         operations,
-        seqMethods(function* (kernel, file) {
-          const open = kernel.addressOf(size > 0 ? 'seq_open_private' : 'seq_open');
-          return yield* kernel.callInt(open, file, operations, size);
-        }, size > 0 ? 'seq_release_private' : 'seq_release'),
+        seqMethods(
+          function* (kernel, file) {
+            const open = kernel.addressOf(size > 0 ? 'seq_open_private' : 'seq_open');
+            return yield* kernel.callInt(open, file, operations, size);
+          },
+          size > 0 ? 'seq_release_private' : 'seq_release',
+        ),
       ),
   'struct proc_dir_entry *proc_create_single_data(const char *name, umode_t mode, struct proc_dir_entry *parent, int (*show)(struct seq_file *, void *), void *data)':
     (k, name, mode, parent, show, data) =>
@@ -201,21 +249,21 @@ export const procfsFunctions = kernelFunctions({
     if (node !== undefined) node.target = k.memory.cstring(target);
     return at;
   },
-  'void proc_remove(struct proc_dir_entry *de)': (k, at) => {
+  'void proc_remove(struct proc_dir_entry *de)': function* (k, at) {
     const entry = k.state(entries).find(at);
-    if (entry !== undefined) removeTree(k, entry.node);
+    if (entry !== undefined) yield* removeTree(k, entry.node);
   },
-  'void remove_proc_entry(const char *name, struct proc_dir_entry *parent)': (k, name, parent) => {
+  'void remove_proc_entry(const char *name, struct proc_dir_entry *parent)': function* (k, name, parent) {
     const place = locate(k, k.memory.cstring(name), parent);
     const node = place?.directory.children.get(place.last);
     if (node === undefined) k.printk(4, `name '${k.memory.cstring(name)}'`);
-    else removeTree(k, node);
+    else yield* removeTree(k, node);
   },
-  'int remove_proc_subtree(const char *name, struct proc_dir_entry *parent)': (k, name, parent) => {
+  'int remove_proc_subtree(const char *name, struct proc_dir_entry *parent)': function* (k, name, parent) {
     const place = locate(k, k.memory.cstring(name), parent);
     const node = place?.directory.children.get(place.last);
     if (node === undefined) return -Errno.ENOENT;
-    removeTree(k, node);
+    yield* removeTree(k, node);
     return 0;
   },
   'void *pde_data(const struct inode *inode)': (k, inode) => k.read('inode.i_private', inode),

@@ -3,15 +3,14 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno, isError } from '../errno.ts';
 import type { Linux } from '../linux.ts';
-import { type Credential } from '../tasks.ts';
+import type { Credential } from '../tasks.ts';
 import { userSpace } from '../user.ts';
+import { characterMethods } from './chrdev.ts';
 import { dropDentry, entryFor, putDentry } from './dentry.ts';
 import * as F from './file.ts';
 import { guestMethods, takeOperations } from './guestfile.ts';
 import { leave, namespace, type Place } from './namespace.ts';
-import { type Node, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG } from './node.ts';
-import { Node as TreeNode } from './node.ts';
-import { characterMethods } from './chrdev.ts';
+import { type Node, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, Node as TreeNode } from './node.ts';
 import { listDirectory } from './readdir.ts';
 
 /** Permission bits asked for. */
@@ -82,7 +81,8 @@ function* openDentry(k: Linux, place: Place & { kind: 'dentry' }, flags: number)
   const methods = (mode & S_IFMT) === S_IFCHR ? characterMethods : guestMethods;
   const opened = { file, methods, path: '', node: undefined, dentry, directory: F.isDirectory(mode) };
   k.state(F.openFiles).set(file, opened);
-  if (methods === guestMethods && !takeOperations(k, operations)) return yield* refuse(k, opened, place, -Errno.ENXIO);
+  if (methods === guestMethods && !takeOperations(k, operations))
+    return yield* refuse(k, opened, place, -Errno.ENXIO);
   const error = yield* methods.open?.(k, file) ?? zero();
   if (error !== 0) return yield* refuse(k, opened, place, error);
   if ((flags & F.O_TRUNC) !== 0 && F.isRegular(mode)) yield* truncate(k, dentry, inode);
@@ -121,6 +121,11 @@ export function* close(k: Linux, opened: F.OpenFile): Steps<number> {
   return result;
 }
 
+/** Whoever the call woke runs before its caller goes on, as at the return to user mode (exit_to_user_mode_loop). */
+function* backToUser(): Steps<void> {
+  yield { kind: 'yield' };
+}
+
 /** read(2) into a fresh user buffer; the bytes, or a negative errno. */
 export function* read(k: Linux, opened: F.OpenFile, count: number): Steps<Uint8Array | number> {
   const user = k.state(userSpace);
@@ -129,6 +134,7 @@ export function* read(k: Linux, opened: F.OpenFile, count: number): Steps<Uint8A
   const got = yield* F.readFile(k, opened, buffer, count);
   const bytes = got >= 0 ? k.memory.bytes(buffer, Math.min(got, count)) : got;
   user.release(mark);
+  yield* backToUser();
   return bytes;
 }
 
@@ -138,6 +144,7 @@ export function* write(k: Linux, opened: F.OpenFile, bytes: Uint8Array): Steps<n
   const mark = user.mark();
   const result = yield* F.writeFile(k, opened, user.put(bytes), bytes.length);
   user.release(mark);
+  yield* backToUser();
   return result;
 }
 
@@ -289,7 +296,12 @@ function* inDirectory(
   else {
     const operations = k.read('inode.i_op', dir);
     const method = operations === 0 ? 0 : k.read(`inode_operations.${operation}`, operations);
-    result = method === 0 ? (operation === 'create' ? -Errno.EACCES : -Errno.EPERM) : yield* make(method, dir, dentry);
+    result =
+      method === 0
+        ? operation === 'create'
+          ? -Errno.EACCES
+          : -Errno.EPERM
+        : yield* make(method, dir, dentry);
   }
   yield* putDentry(k, dentry);
   return result;
@@ -314,4 +326,3 @@ export function* makeNode(k: Linux, path: string, mode: number, device: number):
   place.node.add(node);
   return 0;
 }
-

@@ -29,8 +29,28 @@ export interface DeviceRegion {
 
 /** The numbers that are given out and the cdevs behind them: indexes by number. */
 export class CharacterDevices {
-  readonly regions: DeviceRegion[] = TAKEN_AT_BOOT.map((major) => ({ major, first: 0, count: 256, name: '' }));
+  readonly regions: DeviceRegion[] = TAKEN_AT_BOOT.map((major) => ({
+    major,
+    first: 0,
+    count: 256,
+    name: '',
+  }));
   private readonly cdevs: { first: number; count: number; cdev: Address }[] = [];
+
+  /** Inodes whose i_cdev points to a cdev (cdev->list): an index, the pointer is in the inode. */
+  private readonly inodes = new Map<Address, Address>();
+  /** cdevs that the kernel allocated and frees. */
+  readonly allocated = new Set<Address>();
+
+  remember(inode: Address, cdev: Address): void {
+    this.inodes.set(inode, cdev);
+  }
+
+  inodesOf(cdev: Address): Address[] {
+    const found = [...this.inodes].filter(([, of]) => of === cdev).map(([inode]) => inode);
+    for (const inode of found) this.inodes.delete(inode);
+    return found;
+  }
 
   /** Reserves `count` numbers from `first`; 0 as major picks one. Returns the region or a negative errno. */
   reserve(major: number, first: number, count: number, name: string): DeviceRegion | number {
@@ -39,7 +59,8 @@ export class CharacterDevices {
     if (major >= CHRDEV_MAJOR_MAX) return -Errno.EINVAL;
     if (first + count > MINOR_MASK + 1) return -Errno.EINVAL;
     const taken = this.regions.some(
-      (region) => region.major === major && first < region.first + region.count && region.first < first + count,
+      (region) =>
+        region.major === major && first < region.first + region.count && region.first < first + count,
     );
     if (taken) return -Errno.EBUSY;
     const region = { major, first, count, name };
@@ -70,44 +91,73 @@ export class CharacterDevices {
   private dynamicMajor(): number {
     const free = (major: number) => !this.regions.some((region) => region.major === major);
     for (let major = DYNAMIC.first; major >= DYNAMIC.last; major--) if (free(major)) return major;
-    for (let major = DYNAMIC.extendedFirst; major >= DYNAMIC.extendedLast; major--) if (free(major)) return major;
+    for (let major = DYNAMIC.extendedFirst; major >= DYNAMIC.extendedLast; major--)
+      if (free(major)) return major;
     return -Errno.EBUSY;
   }
 }
 
 export const characterDevices = perKernel<CharacterDevices, Linux>(() => new CharacterDevices());
 
-/** chrdev_open: finds the driver by number, takes its module and hands the file over to its operations. */
+const counterOf = (cdev: Address): [path: string, base: Address] => [
+  'cdev.kobj.kref.refcount.refs.counter',
+  cdev,
+];
+
+/** cdev_get: the owner's module and the cdev itself. */
+function holdCdev(k: Linux, cdev: Address): boolean {
+  if (!tryModuleGet(k, k.read('cdev.owner', cdev))) return false;
+  k.write(...counterOf(cdev), k.read(...counterOf(cdev)) + 1);
+  return true;
+}
+
+/** cdev_put. */
+export function putCdev(k: Linux, cdev: Address): void {
+  if (cdev === 0) return;
+  const owner = k.read('cdev.owner', cdev);
+  dropCdev(k, cdev);
+  modulePut(k, owner);
+}
+
+/** The last reference makes the inodes forget the cdev (cdev_purge) and frees one that the kernel allocated. */
+export function dropCdev(k: Linux, cdev: Address): void {
+  const count = k.read(...counterOf(cdev)) - 1;
+  k.write(...counterOf(cdev), count);
+  if (count !== 0) return;
+  const devices = k.state(characterDevices);
+  for (const inode of devices.inodesOf(cdev)) k.write('inode.i_cdev', inode, 0);
+  if (devices.allocated.delete(cdev)) k.heap.free(cdev);
+}
+
+/**
+ * chrdev_open: the inode's cdev, else the driver found by number; takes its module and hands the file over to
+ * its operations. The cdev and the operations are pinned separately, which is why an open device counts twice.
+ */
 export const characterMethods: FileMethods = {
   ...guestMethods,
   *open(k, file) {
+    const devices = k.state(characterDevices);
     const inode = k.read('file.f_inode', file);
-    const cdev = k.state(characterDevices).find(k.read('inode.i_rdev', inode));
-    if (cdev === 0) return -Errno.ENXIO;
-    // cdev_get pins the module that owns the cdev, fops_get the one that owns the operations; chrdev_open keeps
-    // both until release, which is why an open device counts twice.
-    const owner = k.read('cdev.owner', cdev);
-    if (!tryModuleGet(k, owner)) return -Errno.ENXIO;
+    const cdev = k.read('inode.i_cdev', inode) || devices.find(k.read('inode.i_rdev', inode));
+    if (cdev === 0 || !holdCdev(k, cdev)) return -Errno.ENXIO;
+    k.write('inode.i_cdev', inode, cdev);
+    devices.remember(inode, cdev);
     const operations = k.read('cdev.ops', cdev);
     if (!takeOperations(k, operations)) {
-      modulePut(k, owner);
+      putCdev(k, cdev);
       return -Errno.ENXIO;
     }
-    k.write('inode.i_cdev', inode, cdev);
     k.write('file.f_op', file, operations);
     const open = k.read('file_operations.open', operations);
     const error = open === 0 ? 0 : yield* k.callInt(open, inode, file);
-    if (error !== 0) {
-      modulePut(k, k.read('file_operations.owner', k.read('file.f_op', file)));
-      modulePut(k, owner);
-      return error;
-    }
-    return 0;
+    if (error === 0) return 0;
+    modulePut(k, k.read('file_operations.owner', k.read('file.f_op', file)));
+    putCdev(k, cdev);
+    return error;
   },
   *release(k, file) {
     const cdev = k.read('inode.i_cdev', k.read('file.f_inode', file));
-    const owner = cdev === 0 ? 0 : k.read('cdev.owner', cdev);
     yield* releaseGuestFile(k, file);
-    modulePut(k, owner);
+    putCdev(k, cdev);
   },
 };

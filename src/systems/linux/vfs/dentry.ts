@@ -203,7 +203,13 @@ function initialiseInode(k: Linux, sb: Address, inode: Address): void {
   k.write('inode.i_op', inode, k.state(emptyTables).inode(k));
   k.write('inode.i_fop', inode, k.state(emptyTables).file(k));
   k.write('inode.i_nlink', inode, 1);
-  for (const field of ['inode.i_uid.val', 'inode.i_gid.val', 'inode.i_size', 'inode.i_rdev', 'inode.i_private']) {
+  for (const field of [
+    'inode.i_uid.val',
+    'inode.i_gid.val',
+    'inode.i_size',
+    'inode.i_rdev',
+    'inode.i_private',
+  ]) {
     k.write(field, inode, 0);
   }
   k.write('inode.i_mapping', inode, data);
@@ -253,7 +259,9 @@ function* evictInode(k: Linux, inode: Address): Steps<void> {
   const evict = member('evict_inode');
   if (evict !== 0) yield* k.call(evict, inode);
   const mapping = k.read('inode.i_mapping', inode);
-  k.state(pageCaches).get(mapping)?.forEach((page) => k.heap.free(page));
+  k.state(pageCaches)
+    .get(mapping)
+    ?.forEach((page) => k.heap.free(page));
   k.state(pageCaches).delete(mapping);
   const destroy = member('destroy_inode');
   if (destroy !== 0) yield* k.call(destroy, inode);

@@ -130,8 +130,19 @@ export function* openNode(k: Linux, node: Node, flags: number): Steps<OpenFile |
 /** Frees the structures of a file that nobody holds any more. */
 export function discard(k: Linux, open: OpenFile): void {
   k.state(openFiles).delete(open.file);
-  if (open.node !== undefined) k.heap.free(k.read('file.f_path.dentry', open.file));
+  if (open.node !== undefined) {
+    k.heap.free(k.read('file.f_path.dentry', open.file));
+    forgetInode(k, open.node);
+  }
   k.heap.free(open.file);
+}
+
+/** Frees the inode of a node that was removed, once no file is open on it. */
+export function forgetInode(k: Linux, node: Node): void {
+  if (node.parent !== undefined || node.inode === 0) return;
+  for (const other of k.state(openFiles).values()) if (other.node === node) return;
+  k.heap.free(node.inode);
+  node.inode = 0;
 }
 
 export function* closeFile(k: Linux, open: OpenFile): Steps<number> {

@@ -7,7 +7,6 @@ import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { modulePut, tryModuleGet } from '../refcount.ts';
-import { seekWithin } from './file.ts';
 import type { FileMethods } from './node.ts';
 
 /** A member of the file's operations table; 0 when the table or the member is missing. */
@@ -37,8 +36,8 @@ export const guestMethods: FileMethods = {
   },
   *seek(k, file, offset, whence) {
     const seek = operation(k, file, 'llseek');
-    // Since 6.0 a missing llseek means "not seekable" (no_llseek); before, default_llseek; both by table.
-    if (seek === 0) return seekWithin(k, file, offset, whence, k.read('inode.i_size', k.read('file.f_inode', file)));
+    // Since 6.0 a file whose table has no llseek cannot be positioned (vfs_llseek tests FMODE_LSEEK).
+    if (seek === 0) return -Errno.ESPIPE;
     return yield* k.call(seek, file, offset, whence);
   },
   *ioctl(k, file, command, argument) {

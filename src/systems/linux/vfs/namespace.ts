@@ -64,8 +64,7 @@ export class Namespace {
       rest = after;
       const next: Place | number = yield* this.step(k, at, name);
       if (typeof next === 'number') return next;
-      const target: string | undefined =
-        rest.length > 0 || followLast ? linkTarget(k, next) : undefined;
+      const target: string | undefined = rest.length > 0 || followLast ? linkTarget(k, next) : undefined;
       if (target === undefined) {
         yield* leave(k, at);
         at = next;

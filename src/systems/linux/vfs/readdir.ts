@@ -27,13 +27,23 @@ export const readdirFunctions = kernelFunctions({
 /** Entries a single directory may give: bounds a method that never ends. */
 const MAX_ENTRIES = 1_000_000;
 
-export function* listDirectory(k: Linux, place: Place & { kind: 'dentry' }, path: string): Steps<string[] | number> {
+export function* listDirectory(
+  k: Linux,
+  place: Place & { kind: 'dentry' },
+  path: string,
+): Steps<string[] | number> {
   const inode = k.read('dentry.d_inode', place.dentry);
   if (!F.isDirectory(k.read('inode.i_mode', inode))) return [path];
   const operations = k.read('inode.i_fop', inode);
   if (!takeOperations(k, operations)) return -Errno.ENOTDIR;
   const dentry = getDentry(k, place.dentry);
-  const file = F.makeFile(k, { flags: F.O_DIRECTORY, inode, dentry, mount: place.mount.vfsmount, operations });
+  const file = F.makeFile(k, {
+    flags: F.O_DIRECTORY,
+    inode,
+    dentry,
+    mount: place.mount.vfsmount,
+    operations,
+  });
   const opened = { file, methods: guestMethods, path, node: undefined, dentry, directory: true };
   k.state(F.openFiles).set(file, opened);
   const error = yield* guestMethods.open?.(k, file) ?? none();

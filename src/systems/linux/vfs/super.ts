@@ -120,7 +120,8 @@ function* dropTree(k: Linux, dentry: Address): Steps<void> {
   for (const child of [...children(k, dentry)]) yield* dropTree(k, child);
   const parent = k.read('dentry.d_parent', dentry);
   // The parent goes right after its children: a reference dropped on it here must not free it twice.
-  if (parent !== dentry) k.write('dentry.d_lockref.count', parent, k.read('dentry.d_lockref.count', parent) + 1);
+  if (parent !== dentry)
+    k.write('dentry.d_lockref.count', parent, k.read('dentry.d_lockref.count', parent) + 1);
   yield* killDentry(k, dentry);
 }
 
@@ -203,7 +204,8 @@ function* contextTree(k: Linux, type: Address, init: Address, request: MountRequ
   k.write('fs_context.source', context, source);
   let result = yield* k.callInt(init, context);
   const operations = k.read('fs_context.ops', context);
-  const member = (name: string) => (operations === 0 ? 0 : k.read(`fs_context_operations.${name}`, operations));
+  const member = (name: string) =>
+    operations === 0 ? 0 : k.read(`fs_context_operations.${name}`, operations);
   if (result === 0) result = yield* passOptions(k, context, member('parse_param'), request.options);
   if (result === 0) result = yield* k.callInt(member('get_tree'), context);
   const root = result === 0 ? k.read('fs_context.root', context) : result;
@@ -270,4 +272,3 @@ function isBusy(k: Linux, mount: Mount): boolean {
   }
   return false;
 }
-
