@@ -29,31 +29,58 @@ export function insmod(k: Linux, bytes: Uint8Array, args = '', options: LoadOpti
   const { inject, ...rest } = options;
   const request: LoadRequest = { path: '', flags: {}, ...rest, bytes, args };
   const t = new Transaction(inject);
+  const progress = { unwinding: false };
   try {
-    return { outcome: 'loaded', module: k.runTask('insmod', attempt(k, t, request), request.credential) };
+    const module = k.runTask('insmod', attempt(k, t, request, progress), request.credential);
+    return { outcome: 'loaded', module };
   } catch (error) {
     if (error instanceof Refusal) return { outcome: 'refused', refusal: error };
-    if (error instanceof ThreadKilled) return { outcome: 'killed', killed: error };
+    if (error instanceof ThreadKilled) {
+      if (progress.unwinding) finishUnwinding(k, t);
+      return { outcome: 'killed', killed: error };
+    }
     if (!(error instanceof MissingFunctionReached)) throw error;
     abandonCurrent(k, error.message);
-    k.runTask('insmod', t.unwind());
+    finishUnwinding(k, t);
     return { outcome: 'missing', missing: error };
   }
 }
 
 /** A refused load is taken back; one that failed for another reason leaves not even a line in the log. */
-function* attempt(k: Linux, t: Transaction, request: LoadRequest): Steps<LinuxModule> {
+function* attempt(
+  k: Linux,
+  t: Transaction,
+  request: LoadRequest,
+  progress: { unwinding: boolean },
+): Steps<LinuxModule> {
   const taints = taintSnapshot(k);
   const lines = k.log.records.length;
   try {
     return yield* loadModule(k, t, request);
   } catch (error) {
+    progress.unwinding = true;
     yield* t.unwind();
     if (!(error instanceof Refusal)) {
       taints();
       k.log.records.length = Math.min(k.log.records.length, lines);
     }
     throw error;
+  }
+}
+
+/** More steps than a load has. */
+const MAX_ATTEMPTS = 100;
+
+/** Takes back what is left when a step of the unwinding itself was stopped: each step is tried once. */
+function finishUnwinding(k: Linux, t: Transaction): void {
+  for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
+    try {
+      k.runTask('insmod', t.unwind());
+      return;
+    } catch (error) {
+      if (error instanceof MissingFunctionReached) abandonCurrent(k, error.message);
+      else if (!(error instanceof ThreadKilled)) throw error;
+    }
   }
 }
 

@@ -43,7 +43,8 @@ export class LiveJudge extends Judge {
   }
 
   protected print(level: number, text: string): void {
-    this.k.printk(level, text);
+    // One record, even of two lines.
+    this.k.log.write(level, text);
   }
 
   protected taintKernel(bit: number, lockdepUnreliable: boolean): void {

@@ -113,10 +113,9 @@ function addKallsyms(load: Loading): void {
   }
   t.step('symbols');
   const named = namedAddresses(file, values, (section) => load.sections.has(section));
-  for (const { base, bytes } of areas) {
-    if (bytes.length === 0) continue;
-    const inside = named.filter(({ address }) => address >= base && address < base + bytes.length);
-    const remove = k.symbols.add(base, bytes.length, module.name, inside);
+  for (const { base, bytes } of module.image.segments) {
+    const inside = named.filter(({ address }) => address >= base && address < base + bytes);
+    const remove = k.symbols.add(base, bytes, module.name, inside);
     load.forget.push({ base, remove });
     t.undo('symbols', remove);
   }

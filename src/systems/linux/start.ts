@@ -2,12 +2,12 @@
 import type { Steps } from '../../kernel/steps.ts';
 import { Perm } from '../../memory/space.ts';
 import { Errno } from './errno.ts';
+import { dumpStack } from './functions/printk.ts';
 import { removeJumpLabels } from './jump-labels.ts';
 import { Segments } from './layout.ts';
 import type { Loading } from './loading.ts';
 import { ModuleState } from './module.ts';
 import { notifyModule } from './notifiers.ts';
-import { callTrace } from './oops.ts';
 import { commandLineOption, Level } from './rules/judge.ts';
 
 export function* startModule(load: Loading): Steps<void> {
@@ -29,7 +29,10 @@ export function* startModule(load: Loading): Steps<void> {
 function* callInit({ k, judge }: Loading, init: number): Steps<number> {
   const name = k.describe(init).split('+')[0];
   const blocked = commandLineOption(judge.commandLine, 'initcall_blacklist')?.split(',') ?? [];
-  if (blocked.includes(name)) return -Errno.EPERM;
+  if (blocked.includes(name)) {
+    judge.say(Level.DEBUG, `initcall ${name} blacklisted`);
+    return -Errno.EPERM;
+  }
   return yield* k.callInt(init);
 }
 
@@ -47,10 +50,7 @@ function refuseInit({ judge, module }: Loading, errno: number): never {
 function reportPositive({ k, judge, module }: Loading, result: number): void {
   const what = `'${module.name}'->init suspiciously returned ${result}, it should follow 0/-E convention`;
   judge.say(Level.WARNING, `do_init_module: ${what}\ndo_init_module: loading module anyway...`);
-  k.printk(
-    Level.WARNING,
-    ['Call Trace:', ' <TASK>', ...callTrace(k).map((line) => ` ${line}`), ' </TASK>'].join('\n'),
-  );
+  dumpStack(k);
 }
 
 /** What is only needed while starting goes: init code and data, their exception entries, the full symbol table. */
@@ -67,7 +67,9 @@ function freeInit(load: Loading): void {
   for (const area of module.areas.filter(({ init }) => init)) {
     if (area.pages === 0) continue;
     removeJumpLabels(k, module, area);
-    for (const { base, remove } of load.forget) if (base === area.base) remove();
+    for (const { base, remove } of load.forget) {
+      if (base >= area.base && base < area.base + area.bytes) remove();
+    }
     k.unmapPages(k.moduleArea, area.base, area.pages);
   }
   module.areas = module.areas.filter(({ init }) => !init);

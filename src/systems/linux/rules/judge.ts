@@ -7,7 +7,7 @@ import type { KernelFile } from '../kernelfile/kernelfile.ts';
 import { Refusal } from '../verdict.ts';
 
 /** syslog levels as pr_err, pr_warn, pr_notice and pr_info use them. */
-export const Level = { ALERT: 1, ERR: 3, WARNING: 4, NOTICE: 5, INFO: 6 } as const;
+export const Level = { ALERT: 1, ERR: 3, WARNING: 4, NOTICE: 5, INFO: 6, DEBUG: 7 } as const;
 
 export abstract class Judge {
   /** Bit mask of the taints of the module itself. */
