@@ -157,7 +157,8 @@ class CallArguments implements VarArgs {
   take(type: ValueClass): number | bigint {
     if (type === 'u64') return this.u64();
     if (type === 'i64') return this.i64();
-    if (type === 'pointer' || type === 'long' || type === 'ulong') return this.long();
+    // A struct of up to eight bytes of integers travels in one register (section 3.2.3); the handler takes it apart.
+    if (type === 'pointer' || type === 'long' || type === 'ulong' || type === 'struct') return this.long();
     return narrow(type, this.i32());
   }
 

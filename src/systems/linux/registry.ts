@@ -15,7 +15,6 @@ import { kthreads } from './functions/kthread.ts';
 import { arithmetic, checksums, hexFunctions, libraryData, sorting } from './functions/lib-sort.ts';
 import { libfsData, libfsFunctions } from './functions/libfs.ts';
 import { mutexes, rwlocks, rwSemaphores, semaphores, spinlocks } from './functions/locks.ts';
-import { moduleFunctions } from './functions/module-functions.ts';
 import { nlsFunctions } from './functions/nls.ts';
 import { kernelChains, notifiers } from './functions/notifiers.ts';
 import { kstrto, parser, simpleNumbers } from './functions/numbers.ts';
@@ -60,7 +59,6 @@ export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
   klists,
   llists,
   mempools,
-  moduleFunctions,
   radixTrees,
   random,
   rbtrees,

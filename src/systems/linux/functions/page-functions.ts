@@ -60,6 +60,16 @@ function exact(k: Linux, size: number, gfp: number): Address {
   return addressOf(k, page);
 }
 
+/** Changes permissions page by page; -EINVAL where nothing is mapped. */
+function protect(k: Linux, at: Address, pages: number, change: { set?: number; clear?: number }): number {
+  for (let i = 0; i < pages; i++) {
+    const perm = k.memory.permOf(at + i * PAGE_SIZE);
+    if (perm === undefined) return -22;
+    k.memory.protect(at + i * PAGE_SIZE, 1, (perm | (change.set ?? 0)) & ~(change.clear ?? 0));
+  }
+  return 0;
+}
+
 export const pageFunctions = kernelFunctions({
   'struct page *alloc_pages(gfp_t gfp, unsigned int order)': (k, gfp, order) => allocatePages(k, gfp, order),
   'struct page *__alloc_pages(gfp_t gfp, unsigned int order, int preferred_nid, nodemask_t *nodemask)': (
@@ -94,6 +104,19 @@ export const pageFunctions = kernelFunctions({
   'void clear_page_orig(void *page)': (k, page) => k.memory.fill(page, PAGE_SIZE, 0),
   'void clear_page_erms(void *page)': (k, page) => k.memory.fill(page, PAGE_SIZE, 0),
   'void copy_page(void *to, void *from)': (k, to, from) => k.memory.copy(to, from, PAGE_SIZE),
+  'bool __virt_addr_valid(unsigned long x)': (k, address) => {
+    const pfn = (address - MAP.directMap) / PAGE_SIZE;
+    return pfn >= 0 && pfn < k.memory.frames.total;
+  },
+  'unsigned long __phys_addr(unsigned long x)': (_k, address) => address - MAP.directMap,
+  'int set_memory_ro(unsigned long addr, int numpages)': (k, at, pages) =>
+    protect(k, at, pages, { clear: Perm.W }),
+  'int set_memory_rw(unsigned long addr, int numpages)': (k, at, pages) =>
+    protect(k, at, pages, { set: Perm.W }),
+  'int set_memory_x(unsigned long addr, int numpages)': (k, at, pages) =>
+    protect(k, at, pages, { set: Perm.X }),
+  'int set_memory_nx(unsigned long addr, int numpages)': (k, at, pages) =>
+    protect(k, at, pages, { clear: Perm.X }),
   'void *page_address(const struct page *page)': (k, page) => addressOf(k, page),
 });
 

@@ -88,14 +88,14 @@ export const credentials = kernelFunctions({
   'bool current_in_userns(const struct user_namespace *target_ns)': () => 1,
   'int current_umask(void)': () => 0o022,
   // One user namespace, where kernel and user numbers are the same.
-  'kuid_t make_kuid(struct user_namespace *ns, uid_t uid)': (_k, _ns, uid) => uid,
-  'kgid_t make_kgid(struct user_namespace *ns, gid_t gid)': (_k, _ns, gid) => gid,
-  'uid_t from_kuid(struct user_namespace *targ, kuid_t kuid)': (_k, _ns, uid) => uid,
-  'uid_t from_kuid_munged(struct user_namespace *targ, kuid_t kuid)': (_k, _ns, uid) => uid,
-  'gid_t from_kgid(struct user_namespace *targ, kgid_t kgid)': (_k, _ns, gid) => gid,
-  'gid_t from_kgid_munged(struct user_namespace *targ, kgid_t kgid)': (_k, _ns, gid) => gid,
-  'int in_group_p(kgid_t grp)': (k, gid) => (k.tasks.currentCredential.gid === gid ? 1 : 0),
-  'int in_egroup_p(kgid_t grp)': (k, gid) => (k.tasks.currentCredential.gid === gid ? 1 : 0),
+  'kuid_t make_kuid(struct user_namespace *ns, uid_t uid)': (_k, _ns, uid) => uid >>> 0,
+  'kgid_t make_kgid(struct user_namespace *ns, gid_t gid)': (_k, _ns, gid) => gid >>> 0,
+  'uid_t from_kuid(struct user_namespace *targ, kuid_t kuid)': (_k, _ns, uid) => uid >>> 0,
+  'uid_t from_kuid_munged(struct user_namespace *targ, kuid_t kuid)': (_k, _ns, uid) => uid >>> 0,
+  'gid_t from_kgid(struct user_namespace *targ, kgid_t kgid)': (_k, _ns, gid) => gid >>> 0,
+  'gid_t from_kgid_munged(struct user_namespace *targ, kgid_t kgid)': (_k, _ns, gid) => gid >>> 0,
+  'int in_group_p(kgid_t grp)': (k, gid) => (k.tasks.currentCredential.gid === gid >>> 0 ? 1 : 0),
+  'int in_egroup_p(kgid_t grp)': (k, gid) => (k.tasks.currentCredential.gid === gid >>> 0 ? 1 : 0),
 });
 
 // -- other CPUs: there are none, so everything runs here -------------------------------------------------------------

@@ -33,6 +33,8 @@ const LOOPS_PER_JIFFY = (CPU_KHZ * 1000) / HZ;
 
 export const timeFunctions = kernelFunctions({
   'ktime_t ktime_get(void)': (k) => monotonic(k),
+  // Not exported: hrtimer bases of the real-time clock point at it.
+  'ktime_t ktime_get_real(void)': (k) => wallClock(k),
   'ktime_t ktime_get_raw(void)': (k) => monotonic(k),
   'ktime_t ktime_get_with_offset(enum tk_offsets offs)': (k, which) => withOffset(k, which),
   'ktime_t ktime_get_coarse_with_offset(enum tk_offsets offs)': (k, which) => withOffset(k, which),

@@ -118,6 +118,7 @@ export const timers = kernelFunctions({
 // -- hrtimer --------------------------------------------------------------------------------------------------
 
 const CLOCK_REALTIME = 0;
+const CLOCK_TAI = 11;
 /** HRTIMER_MODE_REL, _PINNED and _SOFT. */
 const MODE = { REL: 1, SOFT: 4 } as const;
 const ENQUEUED = 1;
@@ -127,10 +128,27 @@ const RESTART = 1;
 /** The clock each hrtimer runs on: `base` in the real kernel points at per-CPU structures nobody outside reads. */
 const clocks = perKernel(() => new Map<Address, number>());
 
+/** Bases by clock: inline hrtimer_forward_now asks them for the time. */
+const bases = perKernel(() => new Map<number, Address>());
+
+function baseFor(k: Linux, clock: number): Address {
+  const known = k.state(bases);
+  let base = known.get(clock);
+  if (base === undefined) {
+    base = k.heap.allocateZeroed(k.sizeof('hrtimer_clock_base'));
+    const time = clock === CLOCK_REALTIME || clock === CLOCK_TAI ? 'ktime_get_real' : 'ktime_get';
+    k.write('hrtimer_clock_base.get_time', base, k.addressOf(time));
+    k.write('hrtimer_clock_base.clockid', base, clock);
+    known.set(clock, base);
+  }
+  return base;
+}
+
 const expiresAt = (k: Linux, timer: Address): Address => timer + k.offset('hrtimer.node.expires');
 
 function clockOffset(k: Linux, timer: Address): bigint {
-  const real = k.state(clocks).get(timer) === CLOCK_REALTIME;
+  const clock = k.state(clocks).get(timer);
+  const real = clock === CLOCK_REALTIME || clock === CLOCK_TAI;
   return real ? wallClock(k) - BigInt(Math.floor(k.time.now())) : 0n;
 }
 
@@ -212,6 +230,7 @@ export const hrtimers = kernelFunctions({
     k.write('hrtimer.is_soft', timer, (mode & MODE.SOFT) !== 0 ? 1 : 0);
     // RB_CLEAR_NODE: a node outside of any tree is its own parent.
     k.memory.setPtr(timer + k.offset('hrtimer.node'), timer + k.offset('hrtimer.node'));
+    k.write('hrtimer.base', timer, baseFor(k, clock));
     k.state(clocks).set(timer, clock);
   },
   'void hrtimer_start_range_ns(struct hrtimer *timer, ktime_t tim, u64 delta_ns, const enum hrtimer_mode mode)':
@@ -235,6 +254,7 @@ export const hrtimers = kernelFunctions({
     k.memory.fill(sleeper, k.sizeof('hrtimer_sleeper'), 0);
     k.write('hrtimer.function', sleeper, k.addressOf('hrtimer_wakeup'));
     k.write('hrtimer_sleeper.task', sleeper, k.current);
+    k.write('hrtimer.base', sleeper, baseFor(k, clock));
     k.state(clocks).set(sleeper, clock);
   },
   'void hrtimer_sleeper_start_expires(struct hrtimer_sleeper *sl, enum hrtimer_mode mode)': (

@@ -58,7 +58,7 @@ function findNext(
   return found.entry;
 }
 
-/** __xa_alloc: the limits, struct xa_limit { u32 max; u32 min; }, come as one 64-bit value. */
+/** __xa_alloc: the limits, struct xa_limit { u32 max; u32 min; }, come in one register. */
 function allocateIndex(k: Linux, xa: Address, id: Address, entry: number, min: number, max: number): number {
   const t = tree(k, xa);
   const index = t.firstFree(min, max);
@@ -100,28 +100,22 @@ export const xarrays = kernelFunctions({
     max,
     filter,
   ) => findNext(k, xa, index, max, filter, true),
-  'int __xa_alloc(struct xarray *xa, u32 *id, void *entry, u64 limit, gfp_t gfp)': (
+  'int __xa_alloc(struct xarray *xa, u32 *id, void *entry, struct xa_limit limit, gfp_t gfp)': (
     k,
     xa,
     id,
     entry,
     limit,
-  ) => allocateIndex(k, xa, id, entry, Number(limit >> 32n), Number(limit & 0xffffffffn)),
-  'int __xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, u64 limit, u32 *next, gfp_t gfp)': (
-    k,
-    xa,
-    id,
-    entry,
-    limit,
-    next,
-  ) => {
-    const [min, max] = [Number(limit >> 32n), Number(limit & 0xffffffffn)];
-    const result = allocateIndex(k, xa, id, entry, Math.max(min, k.memory.u32(next)), max);
-    const wrapped = result === -Errno.EBUSY && k.memory.u32(next) > min;
-    const final = wrapped ? allocateIndex(k, xa, id, entry, min, max) : result;
-    if (final === 0) k.memory.set32(next, k.memory.u32(id) + 1);
-    return final === 0 && wrapped ? 1 : final;
-  },
+  ) => allocateIndex(k, xa, id, entry, Math.floor(limit / 2 ** 32) >>> 0, limit >>> 0),
+  'int __xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, struct xa_limit limit, u32 *next, gfp_t gfp)':
+    (k, xa, id, entry, limit, next) => {
+      const [min, max] = [Math.floor(limit / 2 ** 32) >>> 0, limit >>> 0];
+      const result = allocateIndex(k, xa, id, entry, Math.max(min, k.memory.u32(next)), max);
+      const wrapped = result === -Errno.EBUSY && k.memory.u32(next) > min;
+      const final = wrapped ? allocateIndex(k, xa, id, entry, min, max) : result;
+      if (final === 0) k.memory.set32(next, k.memory.u32(id) + 1);
+      return final === 0 && wrapped ? 1 : final;
+    },
   'unsigned int xa_extract(struct xarray *xa, void **dst, unsigned long start, unsigned long max, unsigned int n, xa_mark_t filter)':
     (k, xa, dst, start, max, n, filter) =>
       gather(k, tree(k, xa), dst, start, indexOf(max), n, filterOf(filter)),

@@ -31,7 +31,7 @@ typedef unsigned long vm_flags_t; typedef unsigned int vm_fault_t; typedef unsig
 typedef s64 ktime_t; typedef s64 time64_t; typedef long long __kernel_time64_t; typedef u64 timeu64_t;
 typedef int clockid_t; typedef int irqreturn_t; typedef u8 blk_status_t; typedef u32 blk_opf_t; typedef int blk_qc_t;
 typedef u64 async_cookie_t; typedef int netdev_tx_t; typedef u64 netdev_features_t;
-typedef u32 dma_cookie_t; typedef unsigned long kernel_ulong_t; typedef u32 phandle;
+typedef u32 dma_cookie_t; typedef unsigned int xa_mark_t; typedef u32 unicode_t; typedef unsigned long kernel_ulong_t; typedef u32 phandle;
 typedef unsigned int tcflag_t; typedef unsigned char cc_t; typedef unsigned int isolate_mode_t;
 typedef u16 __kernel_sa_family_t; typedef u32 errseq_t; typedef u32 note_buf_t;
 typedef struct { int counter; } atomic_t; typedef struct { s64 counter; } atomic64_t;
@@ -52,6 +52,7 @@ typedef irqreturn_t (*irq_handler_t)(int, void *);
 typedef int wait_bit_action_f(struct wait_bit_key *, int);
 typedef void (*work_func_t)(struct work_struct *); typedef void (*kthread_work_func_t)(struct kthread_work *);
 typedef void (*rcu_callback_t)(struct callback_head *); typedef void (*smp_call_func_t)(void *);
+typedef _Bool (*smp_cond_func_t)(int, void *);
 typedef int (*cmp_func_t)(const void *, const void *); typedef void (*swap_func_t)(void *, void *, int);
 typedef int (*cmp_r_func_t)(const void *, const void *, const void *);
 typedef void (*swap_r_func_t)(void *, void *, int, const void *);
