@@ -145,10 +145,11 @@ export class BlockCache {
     this.#fetchPage = Number.NaN;
     this.#at = CODE_BASE + OP_BYTES;
     this.#writeStub(CODE_BASE, EMPTY_PC, 0);
-    for (let i = 0; i < LOOKUP_ENTRIES; i++) {
-      const at = LOOKUP_BASE + (i << LOOKUP_ENTRY_SHIFT);
-      setInt64(this.#data, at, EMPTY_PC);
-      this.#data.setUint32(at + 8, CODE_BASE, true);
+    setInt64(this.#data, LOOKUP_BASE, EMPTY_PC);
+    this.#data.setUint32(LOOKUP_BASE + 8, CODE_BASE, true);
+    const size = LOOKUP_ENTRIES << LOOKUP_ENTRY_SHIFT;
+    for (let done = 1 << LOOKUP_ENTRY_SHIFT; done < size; done *= 2) {
+      this.#bytes.copyWithin(LOOKUP_BASE + done, LOOKUP_BASE, LOOKUP_BASE + done);
     }
   }
 

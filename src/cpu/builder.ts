@@ -138,12 +138,12 @@ export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
 
   string(op: StringOp, size: Size, rep: RepPrefix, segment: number = Reg.ZERO, addressSize: 4 | 8 = 8): void {
     const repeat = rep === 'none' ? 0 : rep === 'rep' ? 1 : 2;
-    this.builtin(BuiltinHelper[op.toUpperCase() as 'MOVS'], {
-      d: size,
-      a: byteOf(segment),
-      scale: repeat,
-      imm: addressSize,
-    });
+    const id = BuiltinHelper[op.toUpperCase() as 'MOVS'];
+    const fields = { d: size, a: byteOf(segment), scale: repeat, imm: addressSize };
+    const name = repeat === 0 ? `${op}.${size}` : `rep.${op}.${size}`;
+    // repne says the same as rep where nothing is compared.
+    if (segment !== Reg.ZERO || addressSize !== 8 || !hasOpcode(name)) this.builtin(id, fields);
+    else this.emit.visible(code(name), { ...fields, aux: id, x: this.next - this.pc });
   }
 
   helper(id: HelperId, operands: { size?: Size; a?: number; b?: number; imm?: number } = {}): void {

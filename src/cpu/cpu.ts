@@ -400,7 +400,11 @@ export class Cpu implements HelperHost {
         if (next < 0) return Exit.Fault;
         this.#blocks.remember(this.#blocks.get(this.rip));
         ip = next;
-      } else return this.#left(code, ip);
+      } else {
+        const exit = this.#left(code, ip);
+        // A rep that ran into the end of a slice is not at the end of the budget.
+        return exit === Exit.Budget && this.#retired < goal ? undefined : exit;
+      }
     }
   }
 

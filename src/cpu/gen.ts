@@ -12,7 +12,7 @@ import {
   TLB_WRITE,
 } from '../memory/layout.ts';
 import type { Size } from './ir.ts';
-import { CAUSE, FLAG_A, FLAG_B, FLAG_KIND, FlagKind } from './state.ts';
+import { CAUSE, FLAG_A, FLAG_B, FLAG_KIND, FlagKind, Leave } from './state.ts';
 import { type Code, call, i32, i64, iff, type Local, seq } from './wasm/encoder.ts';
 
 /** The register fields of an operation. */
@@ -60,6 +60,7 @@ export interface Scratch {
 }
 
 export const zero = i32.const(0);
+const page = (address: Code): Code => i64.and(address, i64.const(-4096));
 
 /** The instructions for values of an operand size: i64 for 8 bytes, i32 (zero-extended) for less. */
 export const numeric = (size: Size): typeof i32 | typeof i64 => (size === 8 ? i64 : i32);
@@ -113,6 +114,22 @@ export abstract class Gen {
   abstract syncLeft(): Code;
   /** Takes what a call out has changed. */
   abstract reloadLeft(): Code;
+
+  /** True when the budget covers that many more instructions. */
+  abstract affords(instructions: Code): Code;
+  /** Takes instructions off the budget that the operation completes beyond its own. */
+  abstract spend(instructions: Code): Code;
+
+  /** Calls the helper the operation names; goes on here unless that leaves or faults. */
+  callHelper(): Code {
+    const { n } = this.t;
+    return seq(
+      this.syncLeft(),
+      n.set(call(this.calls.helper, this.here())),
+      this.reloadLeft(),
+      iff(n.get, seq(this.faultIf(i32.eq(n.get, i32.const(Leave.FAULT))), this.leave(Leave.HELPER))),
+    );
+  }
 
   immediate(size: Size): Code {
     return size === 8 ? i64.extendS(this.imm32()) : this.imm32();
@@ -175,6 +192,21 @@ export abstract class Gen {
       this.reach(size, true),
       storeHost(size, host.get, change(loadHost(size, host.get))),
       this.committed(size),
+    );
+  }
+
+  /** `then` with the linear offset of `va` if the TLB has its page and `last` is in it too, else `otherwise`. */
+  whenMapped(last: Code, write: boolean, then: (host: Code) => Code, otherwise: Code): Code {
+    const { entry } = this.t;
+    const tag = i64.load(entry.get, TLB_BASE + (write ? TLB_WRITE : TLB_READ));
+    return seq(
+      entry.set(this.#entry()),
+      iff(
+        // The tag must be that of both ends: the entry alone says only where the first would be.
+        i32.and(i64.eq(tag, page(this.t.va.get)), i64.eq(tag, page(last))),
+        then(this.#translated()),
+        otherwise,
+      ),
     );
   }
 

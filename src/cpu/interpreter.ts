@@ -135,6 +135,14 @@ class InterpreterGen extends Gen {
     return seq(this.code.set(i32.const(code)), br(this.at.leave));
   }
 
+  affords(instructions: Code): Code {
+    return i32.gtS(this.left.get, i32.add(instructions, i32.load16u(this.ip.get, OP.COUNT)));
+  }
+
+  spend(instructions: Code): Code {
+    return this.left.set(i32.sub(this.left.get, instructions));
+  }
+
   syncLeft(): Code {
     return i32.store(zero, this.left.get, LEFT);
   }

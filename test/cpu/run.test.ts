@@ -190,4 +190,18 @@ describe('running', () => {
     expect(cpu.run(10000)).toBe(Exit.Halt);
     expect(cpu.retired).toBe(600 + 1 + 1);
   });
+
+  it('finishes a rep that is longer than a turn of the engine', () => {
+    const { cpu } = setup([
+      (b) => b.mov(4, reg(Reg.RCX), imm(2000)),
+      (b) => b.mov(8, reg(Reg.RDI), imm(DATA)),
+      (b) => b.string('stos', 8, 'rep'),
+      (b) => b.alu('sub', 4, reg(Reg.RBX), imm(1)),
+      (b) => b.jcc(Cond.NE, CODE),
+      hlt,
+    ]);
+    cpu.setGpr(Reg.RBX, 100);
+    expect(cpu.run(1e9)).toBe(Exit.Halt);
+    expect(cpu.retired).toBe(100 * 2004 + 1);
+  });
 });

@@ -180,19 +180,9 @@ export const branchOps: readonly OpDefinition[] = [
   ending('host', (g) => g.leave(Leave.HOST)),
   ending('undefined', (g) => g.faultFor(FaultCause.UNDEFINED)),
   // Goes on unless the helper says otherwise.
-  op('helper', (g) => helper(g)),
-  ending('helper.end', (g) => seq(helper(g), g.leave(Leave.HELPER))),
+  op('helper', (g) => g.callHelper()),
+  ending('helper.end', (g) => seq(g.callHelper(), g.leave(Leave.HELPER))),
 ];
-
-function helper(g: Gen): Code {
-  const { n } = g.t;
-  return seq(
-    g.syncLeft(),
-    n.set(call(g.calls.helper, g.here())),
-    g.reloadLeft(),
-    iff(n.get, seq(g.faultIf(i32.eq(n.get, i32.const(Leave.FAULT))), g.leave(Leave.HELPER))),
-  );
-}
 
 /** Stores a target so that a missed lookup finds it. */
 export const storeRip = (target: Code): Code => i64.store(i32.const(0), target, RIP);

@@ -1,8 +1,8 @@
 /** The flags register on the stack, and its control bits: what lock and unlock paths of kernels do all the time. */
 import { type Gen, zero } from '../gen.ts';
 import { Reg } from '../ir.ts';
-import { ARITHMETIC, CPL, FLAG, FLAGS_OTHER, Leave } from '../state.ts';
-import { type Code, call, i32, i64, iff, seq } from '../wasm/encoder.ts';
+import { ARITHMETIC, CPL, FLAG, FLAGS_OTHER } from '../state.ts';
+import { type Code, i32, i64, iff, seq } from '../wasm/encoder.ts';
 import { type OpDefinition, op } from './define.ts';
 
 /** Control flags that popf changes at privilege 0. */
@@ -12,16 +12,7 @@ const other: Code = i32.load(zero, FLAGS_OTHER);
 const setOther = (value: Code): Code => i32.store(zero, value, FLAGS_OTHER);
 
 /** At privilege 0 `then`; elsewhere the helper knows the rules. */
-function atZero(g: Gen, then: Code): Code {
-  const { n } = g.t;
-  const slow = seq(
-    g.syncLeft(),
-    n.set(call(g.calls.helper, g.here())),
-    g.reloadLeft(),
-    iff(n.get, seq(g.faultIf(i32.eq(n.get, i32.const(Leave.FAULT))), g.leave(Leave.HELPER))),
-  );
-  return iff(i32.load(zero, CPL), slow, then);
-}
+const atZero = (g: Gen, then: Code): Code => iff(i32.load(zero, CPL), g.callHelper(), then);
 
 export const systemOps: readonly OpDefinition[] = [
   // imm32: the bits.

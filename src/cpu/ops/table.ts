@@ -6,6 +6,7 @@ import type { OpDefinition } from './define.ts';
 import { moveOps } from './move.ts';
 import { multiplyOps } from './multiply.ts';
 import { shiftOps } from './shift.ts';
+import { stringOps } from './string.ts';
 import { systemOps } from './system.ts';
 import { vectorOps } from './vector.ts';
 
@@ -16,6 +17,7 @@ export const operations: readonly OpDefinition[] = [
   ...shiftOps,
   ...bitOps,
   ...multiplyOps,
+  ...stringOps,
   ...systemOps,
   ...vectorOps,
 ];

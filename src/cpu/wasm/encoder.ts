@@ -35,12 +35,24 @@ export function unsigned(value: number): number[] {
 
 /** Signed LEB128. */
 export function signed(value: bigint | number): number[] {
+  if (typeof value === 'number' && value === (value | 0)) return signed32(value);
   let rest = BigInt(value);
   const out: number[] = [];
   for (;;) {
     const low = Number(rest & 0x7fn);
     rest >>= 7n;
     const done = (rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0);
+    out.push(done ? low : low | 0x80);
+    if (done) return out;
+  }
+}
+
+function signed32(value: number): number[] {
+  const out: number[] = [];
+  for (;;) {
+    const low = value & 0x7f;
+    value >>= 7;
+    const done = value === ((low & 0x40) === 0 ? 0 : -1);
     out.push(done ? low : low | 0x80);
     if (done) return out;
   }
@@ -107,7 +119,10 @@ export const i32 = {
 } as const;
 
 export const i64 = {
-  const: (value: bigint | number): Code => [0x42, ...signed(BigInt.asIntN(64, BigInt(value)))],
+  const: (value: bigint | number): Code => [
+    0x42,
+    ...signed(typeof value === 'bigint' ? BigInt.asIntN(64, value) : value),
+  ],
   load: loader(0x29),
   load8s: loader(0x30),
   load8u: loader(0x31),
