@@ -13,6 +13,9 @@ import { Random } from './random.ts';
 export const CODE_BASE = 0x20000000;
 export const WINDOW_BASE = 0x30000000;
 export const WINDOW_SIZE = 8192;
+/** Base of the GS segment; low enough that 32-bit addresses reach the window from it. */
+export const GS_BASE = 0x2ffff000;
+const GS_PREFIX = 0x65;
 
 export interface Case {
   readonly seed: number;
@@ -137,7 +140,7 @@ export function memoryOf(insn: Instruction): number {
 /** Registers that implicit operands need. */
 function implicitRegisters(random: Random, name: string, insn: Instruction, gpr: BigUint64Array): void {
   const somewhere = () => BigInt(targetAddress(random, 8, 8));
-  if (/^(push|pop|pushf|enter)$/.test(name) && !usesRegister(insn, 4)) gpr[4] = somewhere();
+  if (/^(push|pop|pushf|enter)$/.test(name) && insn.base !== 4 && insn.index !== 4) gpr[4] = somewhere();
   if (name === 'leave' || name === 'enter') gpr[5] = somewhere();
   if (name === 'xlat') gpr[3] = BigInt(WINDOW_BASE + random.below(WINDOW_SIZE - 300));
   if (insn.flags & RowFlag.Rep) {
@@ -159,11 +162,6 @@ function easeDivision(random: Random, insn: Instruction, gpr: BigUint64Array): v
   if (insn.kind[0] === Operand.Reg && insn.reg[0] === 2) return;
   gpr[2] = random.oneIn(2) ? 0n : BigInt.asUintN(64, BigInt.asIntN(64, gpr[0]) >> 63n);
   if (insn.size[0] < 8) gpr[2] = BigInt(random.below(4));
-}
-
-function usesRegister(insn: Instruction, reg: number): boolean {
-  for (let n = 0; n < insn.count; n++) if (insn.kind[n] === Operand.Reg && insn.reg[n] === reg) return true;
-  return insn.base === reg || insn.index === reg;
 }
 
 /** Encodings whose result the architecture does not define. */
@@ -200,20 +198,20 @@ export function singleCase(seed: number, name: string): Case | undefined {
     dispAt++;
   }
   if (first.flags & RowFlag.Rep && random.oneIn(2)) bytes.unshift(random.oneIn(2) ? 0xf3 : 0xf2);
+  const gs = (dispAt >= 0 || /^(movs|cmps|lods)$/.test(name)) && random.oneIn(5);
+  if (gs) {
+    bytes.unshift(GS_PREFIX);
+    if (dispAt >= 0) dispAt++;
+    else gpr[6] = BigInt.asUintN(64, gpr[6] - BigInt(GS_BASE));
+  }
   const insn = decodeOne(Uint8Array.from(bytes), 0)!;
   const size = memoryOf(insn);
   if (dispAt >= 0) {
     if (insn.base >= 0 && insn.base === insn.index) return undefined;
     // The bit offset and the address are aimed apart.
     if (farBit(name, insn) && (insn.reg[1] === insn.base || insn.reg[1] === insn.index)) return undefined;
-    aim(
-      random,
-      bytes,
-      { bytes, dispAt },
-      insn,
-      targetAddress(random, size, size === 16 || name === 'cmpxchg8b' ? 16 : 1),
-      gpr,
-    );
+    const target = targetAddress(random, size, size === 16 || name === 'cmpxchg8b' ? 16 : 1);
+    aim(random, bytes, { bytes, dispAt }, insn, gs ? target - GS_BASE : target, gpr);
   }
   if (undefinedResult(name, insn, gpr)) return undefined;
   const code = Uint8Array.from(bytes);

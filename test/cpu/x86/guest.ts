@@ -2,7 +2,7 @@
 import { Cpu, type CpuMachine, Exit, Vector } from '../../../src/cpu/cpu.ts';
 import { X86Translator } from '../../../src/cpu/x86/lift.ts';
 import { GuestMemory, Perm } from '../../../src/memory/space.ts';
-import { type Case, CODE_BASE, WINDOW_BASE, WINDOW_SIZE, windowOf } from './cases.ts';
+import { type Case, CODE_BASE, GS_BASE, WINDOW_BASE, WINDOW_SIZE, windowOf } from './cases.ts';
 import { Ending, type Outcome } from './native.ts';
 
 /** A machine with nothing around the processor. */
@@ -54,6 +54,7 @@ export class GuestRunner {
     for (let n = 0; n < 16; n++) cpu.setGprBig(n, item.gpr[n]);
     for (let n = 0; n < 16; n++) cpu.xmm(n).set(item.xmm.subarray(n * 16, n * 16 + 16));
     cpu.rflags = item.flags;
+    cpu.gsBase = GS_BASE;
     cpu.mxcsr = 0x1f80;
     cpu.rip = CODE_BASE;
     const start = cpu.retired;

@@ -9,6 +9,7 @@ import {
   EVERY_REGISTER,
   farBit,
   GENERATED,
+  GS_BASE,
   makeInstruction,
   memoryOf,
   randomState,
@@ -57,19 +58,21 @@ function append(random: Random, draft: Draft, stack = true): void {
   const probe = decodeOne(Uint8Array.from(encoded.bytes), 0);
   if (probe === undefined || undefinedResult(name, probe) || farBit(name, probe)) return;
   if (readsFlags(probe) && draft.undefinedFlags !== 0) appendCompare(random, draft);
-  aimInSequence(random, draft, encoded, probe);
-  push(draft, name, encoded.bytes);
+  push(draft, name, aimInSequence(random, draft, encoded, probe).bytes);
   draft.undefinedFlags = (draft.undefinedFlags & ~definedFlags(probe)) | undefinedFlags(probe);
 }
 
-function aimInSequence(random: Random, draft: Draft, encoded: Encoded, probe: Instruction): void {
-  if (encoded.dispAt < 0) return;
+function aimInSequence(random: Random, draft: Draft, encoded: Encoded, probe: Instruction): Encoded {
+  if (encoded.dispAt < 0) return encoded;
   const unit = memoryOf(probe) === 16 ? 16 : 1;
-  const address = WINDOW_BASE + 1024 + random.below(2048 / unit) * unit;
-  let disp = address;
-  if (probe.base === RIP_BASE) disp = address - (CODE_BASE + draft.bytes.length + encoded.bytes.length);
+  const gs = probe.base !== 15 && random.oneIn(4);
+  const bytes = gs ? [0x65, ...encoded.bytes] : encoded.bytes;
+  const dispAt = encoded.dispAt + (gs ? 1 : 0);
+  let disp = WINDOW_BASE + 1024 + random.below(2048 / unit) * unit - (gs ? GS_BASE : 0);
+  if (probe.base === RIP_BASE) disp -= CODE_BASE + draft.bytes.length + bytes.length;
   else if (probe.base === 15) disp = (random.below(1024 / unit) - 512 / unit) * unit;
-  for (let n = 0; n < 4; n++) encoded.bytes[encoded.dispAt + n] = (disp >> (8 * n)) & 255;
+  for (let n = 0; n < 4; n++) bytes[dispAt + n] = (disp >> (8 * n)) & 255;
+  return { bytes, dispAt };
 }
 
 function push(draft: Draft, name: string, bytes: readonly number[]): void {
