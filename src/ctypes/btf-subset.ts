@@ -1,14 +1,6 @@
 import type { Btf } from './btf.ts';
-import {
-  BTF_HEADER_BYTES,
-  BTF_MAGIC,
-  BTF_VERSION,
-  EXTRA_WORDS,
-  infoKind,
-  infoLength,
-  Kind,
-  TYPE_WORDS,
-} from './btf-layout.ts';
+import type { BtfParts } from './btf-blob.ts';
+import { EXTRA_WORDS, infoKind, infoLength, Kind, TYPE_WORDS } from './btf-layout.ts';
 
 export interface SubsetRequest {
   /** `struct x`, `union x`, `enum x`, `typedef x`, a typedef's or function's name; `enumerator X` for the enum that has X. */
@@ -18,8 +10,8 @@ export interface SubsetRequest {
 }
 
 export interface Subset {
-  /** A BTF blob of its own, in the byte order of the one it comes from. */
-  readonly bytes: Uint8Array;
+  /** A BTF of its own, for the byte order of the one it comes from. */
+  readonly parts: BtfParts;
   readonly types: number;
   /** Names that the BTF does not have. */
   readonly missing: readonly string[];
@@ -76,13 +68,15 @@ class SubsetWriter {
     if (this.#kind(id) === Kind.Function) this.#roots.add(this.#word(id, 2));
   }
 
-  finish(): { bytes: Uint8Array; types: number } {
+  finish(): { parts: BtfParts; types: number } {
     for (const id of this.#embedded()) this.#wholeId(id);
     // Ids are given in the order of first use; words of a type are written only when all ids are known.
     while (this.#queue.length > 0) this.#visit(this.#queue.shift()!);
     const words: number[] = [];
     for (const { id, forward } of this.#order) this.#emit(id, forward, words);
-    return { bytes: this.#blob(words), types: this.#order.length };
+    const { littleEndian } = this.#btf;
+    const parts = { words: Uint32Array.from(words), strings: this.#stringSection(), littleEndian };
+    return { parts, types: this.#order.length };
   }
 
   /** The roots and, transitively, every record that one of them holds by value: those are kept whole. */
@@ -215,17 +209,9 @@ class SubsetWriter {
     return at;
   }
 
-  #blob(words: readonly number[]): Uint8Array {
-    const typeBytes = words.length * 4;
-    const bytes = new Uint8Array(BTF_HEADER_BYTES + typeBytes + this.#stringBytes);
-    const view = new DataView(bytes.buffer);
-    const { littleEndian } = this.#btf.model;
-    view.setUint16(0, BTF_MAGIC, littleEndian);
-    view.setUint8(2, BTF_VERSION);
-    const header = [BTF_HEADER_BYTES, 0, typeBytes, typeBytes, this.#stringBytes];
-    for (const [i, value] of header.entries()) view.setUint32(4 + i * 4, value, littleEndian);
-    for (let i = 0; i < words.length; i++) view.setUint32(BTF_HEADER_BYTES + i * 4, words[i]!, littleEndian);
-    let at = BTF_HEADER_BYTES + typeBytes + 1;
+  #stringSection(): Uint8Array {
+    const bytes = new Uint8Array(this.#stringBytes);
+    let at = 1;
     for (const text of this.#strings.keys()) {
       for (let i = 0; i < text.length; i++) bytes[at++] = text.charCodeAt(i);
       at++;

@@ -1,8 +1,6 @@
-import { BadMagic, Invalid, Truncated, Unsupported } from '../bytes/errors.ts';
+import { Invalid, Truncated, Unsupported } from '../bytes/errors.ts';
+import { type BtfParts, readBtf } from './btf-blob.ts';
 import {
-  BTF_HEADER_BYTES,
-  BTF_MAGIC,
-  BTF_VERSION,
   EXTRA_WORDS,
   INT_BOOL,
   INT_CHAR,
@@ -33,11 +31,10 @@ const VOID: CType = { kind: 'void' };
  * A BTF blob, read lazily: opening it walks the type records once (a few milliseconds for a whole kernel's
  * hundred thousand), and a type is built when it is asked for. Either byte order; split BTF takes its base.
  */
-export class Btf implements TypeSource {
+export class Btf implements TypeSource, BtfParts {
   readonly model: DataModel;
+  readonly littleEndian: boolean;
   readonly base: Btf | undefined;
-  /** The whole blob as it was given. */
-  readonly bytes: Uint8Array;
   /** First type id of this blob, and one past the last. */
   readonly firstId: number;
   readonly endId: number;
@@ -54,19 +51,22 @@ export class Btf implements TypeSource {
   #enumerators: BtfNameIndex | undefined;
   #nesting = 0;
 
-  /** Throws BadMagic, Truncated, Invalid or Unsupported. `model` defaults to LP64 in the blob's byte order. */
-  constructor(bytes: Uint8Array, options: { base?: Btf; model?: DataModel } = {}) {
-    const header = readHeader(bytes);
-    this.bytes = bytes;
+  /**
+   * `source` is a blob, or its parts when they are at hand. `model` defaults to LP64 in the blob's byte order.
+   * Throws BadMagic, Truncated, Invalid or Unsupported.
+   */
+  constructor(source: Uint8Array | BtfParts, options: { base?: Btf; model?: DataModel } = {}) {
+    const parts = source instanceof Uint8Array ? readBtf(source) : source;
     this.base = options.base;
-    this.model = options.model ?? options.base?.model ?? (header.littleEndian ? LP64 : LP64_BE);
-    if (this.model.littleEndian !== header.littleEndian) {
+    this.model = options.model ?? options.base?.model ?? (parts.littleEndian ? LP64 : LP64_BE);
+    if (this.model.littleEndian !== parts.littleEndian) {
       throw new Invalid('BTF', 'byte order differs from the data model or the base BTF');
     }
+    this.littleEndian = parts.littleEndian;
     this.firstId = options.base?.endId ?? 1;
     this.#firstString = options.base?.endString ?? 0;
-    this.strings = header.strings;
-    this.words = toWords(header.types, header.littleEndian);
+    this.strings = parts.strings;
+    this.words = parts.words;
     this.starts = indexTypes(this.words);
     this.endId = this.firstId + this.starts.length;
   }
@@ -448,54 +448,6 @@ function matchesKind(kind: number, flag: boolean, wanted: NamedKind): boolean {
     case 'integer':
       return kind === Kind.Int || kind === Kind.Float;
   }
-}
-
-interface Header {
-  littleEndian: boolean;
-  types: Uint8Array;
-  strings: Uint8Array;
-}
-
-/** btf.rst section 2: the magic number tells the byte order. */
-function readHeader(bytes: Uint8Array): Header {
-  if (bytes.length < BTF_HEADER_BYTES) {
-    throw new Truncated('BTF', `${bytes.length} bytes, the header alone has ${BTF_HEADER_BYTES}`);
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const littleEndian = view.getUint16(0, true) === BTF_MAGIC;
-  if (!littleEndian && view.getUint16(0, false) !== BTF_MAGIC) {
-    throw new BadMagic('BTF', `magic 0x${view.getUint16(0, true).toString(16)}, expected 0xeb9f`);
-  }
-  if (view.getUint8(2) !== BTF_VERSION) {
-    throw new Unsupported('BTF', `version ${view.getUint8(2)}, this reader knows 1`);
-  }
-  const headerLength = view.getUint32(4, littleEndian);
-  const section = (what: string, at: number): Uint8Array => {
-    const from = headerLength + view.getUint32(at, littleEndian);
-    const length = view.getUint32(at + 4, littleEndian);
-    if (headerLength < BTF_HEADER_BYTES || from + length > bytes.length) {
-      throw new Truncated('BTF', `${what} end at ${from + length}, the data at ${bytes.length}`);
-    }
-    return bytes.subarray(from, from + length);
-  };
-  const types = section('types', 8);
-  if (types.length % 4 !== 0) throw new Invalid('BTF', `${types.length} bytes of types, not whole words`);
-  return { littleEndian, types, strings: section('strings', 16) };
-}
-
-const HOST_LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
-
-/** The type section as words: a view when it is aligned and in the host's order, else a converted copy. */
-function toWords(types: Uint8Array, littleEndian: boolean): Uint32Array {
-  const count = types.length / 4;
-  if (littleEndian === HOST_LITTLE_ENDIAN) {
-    if (types.byteOffset % 4 === 0) return new Uint32Array(types.buffer, types.byteOffset, count);
-    return new Uint32Array(types.slice().buffer, 0, count);
-  }
-  const words = new Uint32Array(count);
-  const view = new DataView(types.buffer, types.byteOffset, types.byteLength);
-  for (let i = 0; i < count; i++) words[i] = view.getUint32(i * 4, littleEndian);
-  return words;
 }
 
 /** Word index of every type record. Throws Truncated or Unsupported (a kind without known length ends the walk). */

@@ -1,6 +1,7 @@
 /** Layouts read from BTF against pahole's, on a little-endian and a big-endian kernel, for every record there is. */
 import { expect, it } from 'vitest';
 import { Btf } from '../../src/ctypes/btf.ts';
+import { writeBtf } from '../../src/ctypes/btf-blob.ts';
 import { TypeTable } from '../../src/ctypes/table.ts';
 import { type Field, type RecordType, resolve, sizeOf } from '../../src/ctypes/type.ts';
 import { imageOf, paholeRecords, s390xBtf } from './ctypes-images.ts';
@@ -62,7 +63,7 @@ if (bigEndian === undefined) console.warn('skipped: this test needs an s390x ker
 
 describeWith(pahole === undefined ? undefined : amd64, 'layouts agree with pahole on amd64', (debian) => {
   it('every struct and union', { timeout: 120_000 }, () => {
-    const { compared, differing } = compareAll(imageOf(debian).btf!.bytes);
+    const { compared, differing } = compareAll(writeBtf(imageOf(debian).btf!));
     expect(differing.slice(0, 20)).toEqual([]);
     expect(compared).toBeGreaterThan(7000);
   });

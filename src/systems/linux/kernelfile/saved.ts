@@ -218,7 +218,7 @@ function savedTypes(kernel: Savable, { types, functionPointers = false }: SaveRe
   if (btf === undefined) return { bytes: new Uint8Array(0), types: 0, missing: types === 'all' ? [] : types };
   if (types === 'all') return { bytes: packBtf(btf), types: btf.starts.length, missing: [] };
   const subset = subsetOf(btf, { names: types, functionPointers });
-  return { ...subset, bytes: packBtf(new Btf(subset.bytes)) };
+  return { ...subset, bytes: packBtf(new Btf(subset.parts)) };
 }
 
 function keptConfig(kernel: KernelFile, { config }: SaveRequest): Record<string, string> | null {
