@@ -22,6 +22,7 @@ import { memoryData, pageFunctions, percpuFunctions, vmallocFunctions } from './
 import { paramData, paramFunctions } from './functions/params.ts';
 import { devicePrintk, hexDump, printk, printkData } from './functions/printk.ts';
 import { credentials, crossCpu, moduleFunctions, processData } from './functions/process.ts';
+import { pageCacheFunctions } from './functions/pagecache.ts';
 import { procfsFunctions } from './functions/procfs.ts';
 import { random, randomData } from './functions/random.ts';
 import { rbtrees } from './functions/rbtree.ts';
@@ -40,6 +41,7 @@ import { bitWaits, completions, simpleWaitQueues, waitQueues } from './functions
 import { workqueueData, workqueues } from './functions/workqueue.ts';
 import { idas, idrs, radixTrees, xarrays } from './functions/xarray.ts';
 import type { DataInitialiser, Linux } from './linux.ts';
+import { sysctlFunctions } from './functions/sysctl.ts';
 import { syscallFunctions } from './syscall.ts';
 import { readdirFunctions } from './vfs/readdir.ts';
 
@@ -65,6 +67,8 @@ export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
   sorting,
   xarrays,
   builtInHashes,
+  pageCacheFunctions,
+  sysctlFunctions,
   cacheFunctions,
   cryptoFunctions,
   nlsFunctions,

@@ -17,7 +17,14 @@ import {
   putInode,
 } from '../vfs/dentry.ts';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT } from '../vfs/node.ts';
-import { activate, allocateSuper, deactivate, existingSuper, filesystemTypes, shutdownSuper } from '../vfs/super.ts';
+import {
+  activate,
+  allocateSuper,
+  deactivate,
+  existingSuper,
+  filesystemTypes,
+  shutdownSuper,
+} from '../vfs/super.ts';
 import { kernelFunctions } from './define.ts';
 
 /** An error pointer or the value. */
@@ -57,7 +64,14 @@ function* contextTree(k: Linux, context: Address, fillSuper: Address, single: bo
   return 0;
 }
 
-function* legacyMount(k: Linux, type: Address, flags: number, data: Address, fillSuper: Address, single: boolean): Steps<Address> {
+function* legacyMount(
+  k: Linux,
+  type: Address,
+  flags: number,
+  data: Address,
+  fillSuper: Address,
+  single: boolean,
+): Steps<Address> {
   let sb = single ? existingSuper(k, type) : 0;
   if (sb === 0) {
     sb = allocateSuper(k, type, flags);
@@ -133,8 +147,12 @@ export const dcacheFunctions = kernelFunctions({
     const found = root === 0 ? 0 : findAlias(k, root, inode);
     return found === 0 ? 0 : getDentry(k, found);
   },
+  'void lockref_get(struct lockref *lockref)': (k, lockref) => {
+    k.write('lockref.count', lockref, k.read('lockref.count', lockref) + 1);
+  },
   'void dput(struct dentry *dentry)': putDentry,
-  'struct dentry *dget_parent(struct dentry *dentry)': (k, dentry) => getDentry(k, k.read('dentry.d_parent', dentry)),
+  'struct dentry *dget_parent(struct dentry *dentry)': (k, dentry) =>
+    getDentry(k, k.read('dentry.d_parent', dentry)),
   'struct inode *new_inode(struct super_block *sb)': newInode,
   'void inode_init_once(struct inode *inode)': (k, inode) => {
     k.memory.fill(inode, k.sizeof('inode'), 0);
@@ -189,17 +207,12 @@ export const dcacheFunctions = kernelFunctions({
   },
   'bool is_bad_inode(struct inode *inode)': () => false,
   'int register_filesystem(struct file_system_type *fs)': (k, type) => k.state(filesystemTypes).add(k, type),
-  'int unregister_filesystem(struct file_system_type *fs)': (k, type) => k.state(filesystemTypes).remove(k, type),
-  'int get_tree_nodev(struct fs_context *fc, int (*fill_super)(struct super_block *sb, struct fs_context *fc))': (
-    k,
-    context,
-    fillSuper,
-  ) => contextTree(k, context, fillSuper, false),
-  'int get_tree_single(struct fs_context *fc, int (*fill_super)(struct super_block *sb, struct fs_context *fc))': (
-    k,
-    context,
-    fillSuper,
-  ) => contextTree(k, context, fillSuper, true),
+  'int unregister_filesystem(struct file_system_type *fs)': (k, type) =>
+    k.state(filesystemTypes).remove(k, type),
+  'int get_tree_nodev(struct fs_context *fc, int (*fill_super)(struct super_block *sb, struct fs_context *fc))':
+    (k, context, fillSuper) => contextTree(k, context, fillSuper, false),
+  'int get_tree_single(struct fs_context *fc, int (*fill_super)(struct super_block *sb, struct fs_context *fc))':
+    (k, context, fillSuper) => contextTree(k, context, fillSuper, true),
   'struct dentry *mount_nodev(struct file_system_type *fs_type, int flags, void *data, int (*fill_super)(struct super_block *, void *, int))':
     (k, type, flags, data, fillSuper) => legacyMount(k, type, flags, data, fillSuper, false),
   'struct dentry *mount_single(struct file_system_type *fs_type, int flags, void *data, int (*fill_super)(struct super_block *, void *, int))':

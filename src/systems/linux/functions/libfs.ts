@@ -3,11 +3,11 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
+import { copyFromUser, copyToUser } from '../user.ts';
 import {
   allocateDentry,
   children,
   dentryName,
-  dropDentry,
   getDentry,
   getInode,
   instantiate,
@@ -16,7 +16,6 @@ import {
 } from '../vfs/dentry.ts';
 import { seekWithin } from '../vfs/file.ts';
 import { S_IFDIR, S_IFMT } from '../vfs/node.ts';
-import { copyFromUser, copyToUser } from '../user.ts';
 import { kernelFunctions } from './define.ts';
 
 /** NAME_MAX */
@@ -72,6 +71,33 @@ function* unlink(k: Linux, _directory: Address, dentry: Address): Steps<number> 
   return 0;
 }
 
+/** RENAME_NOREPLACE, RENAME_EXCHANGE: the second is not for simple filesystems' callers here. */
+const RENAME_NOREPLACE = 1;
+
+/** simple_rename: a replaced file goes; the entry itself is moved by the caller. */
+function* rename(
+  k: Linux,
+  _namespace: Address,
+  oldDirectory: Address,
+  old: Address,
+  newDirectory: Address,
+  target: Address,
+  flags: number,
+): Steps<number> {
+  if ((flags & ~RENAME_NOREPLACE) !== 0) return -Errno.EINVAL;
+  if (!isEmpty(k, target)) return -Errno.ENOTEMPTY;
+  const isDirectory = (k.read('inode.i_mode', inodeOf(k, old)) & S_IFMT) === S_IFDIR;
+  const links = (inode: Address, by: number) => k.write('inode.__i_nlink', inode, k.read('inode.__i_nlink', inode) + by);
+  if (positive(k, target)) {
+    yield* unlink(k, newDirectory, target);
+    if (isDirectory) links(oldDirectory, -1);
+  } else if (isDirectory) {
+    links(oldDirectory, -1);
+    links(newDirectory, 1);
+  }
+  return 0;
+}
+
 function* fillSuper(k: Linux, sb: Address, magic: number, files: Address): Steps<number> {
   k.write('super_block.s_blocksize', sb, 4096);
   k.write('super_block.s_blocksize_bits', sb, 12);
@@ -87,7 +113,11 @@ function* fillSuper(k: Linux, sb: Address, magic: number, files: Address): Steps
   const dentry = allocateDentry(k, 0, '/', sb);
   instantiate(k, dentry, root);
   const size = k.sizeof('tree_descr');
-  for (let i = 0, at = files; k.memory.ptr(at) === 0 || k.memory.u8(k.memory.ptr(at)) !== 0; i++, at += size) {
+  for (
+    let i = 0, at = files;
+    k.memory.ptr(at) === 0 || k.memory.u8(k.memory.ptr(at)) !== 0;
+    i++, at += size
+  ) {
     if (k.memory.ptr(at) === 0) continue;
     const child = allocateDentry(k, dentry, k.readString('tree_descr.name', at), sb);
     const inode = yield* newInode(k, sb);
@@ -118,7 +148,14 @@ const superTable = {
 };
 
 /** simple_read_from_buffer: copies what fits to user space and advances the position. */
-function readFromBuffer(k: Linux, to: Address, count: number, position: Address, from: Address, available: number): number {
+function readFromBuffer(
+  k: Linux,
+  to: Address,
+  count: number,
+  position: Address,
+  from: Address,
+  available: number,
+): number {
   const at = k.memory.ptr(position);
   if (at < 0) return -Errno.EINVAL;
   if (at >= available || count === 0) return 0;
@@ -129,7 +166,14 @@ function readFromBuffer(k: Linux, to: Address, count: number, position: Address,
   return wanted - left;
 }
 
-function writeToBuffer(k: Linux, to: Address, available: number, position: Address, from: Address, count: number): number {
+function writeToBuffer(
+  k: Linux,
+  to: Address,
+  available: number,
+  position: Address,
+  from: Address,
+  count: number,
+): number {
   const at = k.memory.ptr(position);
   if (at < 0) return -Errno.EINVAL;
   if (at >= available || count === 0) return 0;
@@ -147,7 +191,11 @@ export const libfsFunctions = kernelFunctions({
     k.write('kstatfs.f_namelen', buffer, NAME_MAX);
     return 0;
   },
-  'struct dentry *simple_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)': (k, _dir, dentry) => {
+  'struct dentry *simple_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)': (
+    k,
+    _dir,
+    dentry,
+  ) => {
     if (k.read('dentry.d_name.len', dentry) > NAME_MAX) return -Errno.ENAMETOOLONG;
     instantiate(k, dentry, 0);
     return 0;
@@ -165,7 +213,12 @@ export const libfsFunctions = kernelFunctions({
   'ssize_t generic_read_dir(struct file *filp, char *buf, size_t siz, loff_t *ppos)': () => -Errno.EISDIR,
   'int noop_fsync(struct file *file, loff_t start, loff_t end, int datasync)': () => 0,
   'int simple_empty(struct dentry *dentry)': (k, dentry) => isEmpty(k, dentry),
-  'int simple_link(struct dentry *old_dentry, struct inode *dir, struct dentry *dentry)': (k, old, _dir, dentry) => {
+  'int simple_link(struct dentry *old_dentry, struct inode *dir, struct dentry *dentry)': (
+    k,
+    old,
+    _dir,
+    dentry,
+  ) => {
     const inode = inodeOf(k, old);
     k.write('inode.__i_nlink', inode, k.read('inode.__i_nlink', inode) + 1);
     getInode(k, inode);
@@ -173,6 +226,8 @@ export const libfsFunctions = kernelFunctions({
     instantiate(k, dentry, inode);
     return 0;
   },
+  'int simple_rename(struct user_namespace *mnt_userns, struct inode *old_dir, struct dentry *old_dentry, struct inode *new_dir, struct dentry *new_dentry, unsigned int flags)':
+    rename,
   'int simple_unlink(struct inode *dir, struct dentry *dentry)': unlink,
   'int simple_rmdir(struct inode *dir, struct dentry *dentry)': function* (k, directory, dentry) {
     if (!isEmpty(k, dentry)) return -Errno.ENOTEMPTY;
@@ -203,27 +258,22 @@ export const libfsFunctions = kernelFunctions({
     if ((valid & 8) !== 0) k.write('inode.i_size', inode, k.read('iattr.ia_size', attributes));
     return 0;
   },
-  'int simple_fill_super(struct super_block *s, unsigned long magic, const struct tree_descr *files)': fillSuper,
+  'int simple_fill_super(struct super_block *s, unsigned long magic, const struct tree_descr *files)':
+    fillSuper,
   'ssize_t simple_read_from_buffer(void *to, size_t count, loff_t *ppos, const void *from, size_t available)':
     readFromBuffer,
   'ssize_t simple_write_to_buffer(void *to, size_t available, loff_t *ppos, const void *from, size_t count)':
     writeToBuffer,
-  'ssize_t memory_read_from_buffer(void *to, size_t count, loff_t *ppos, const void *from, size_t available)': (
-    k,
-    to,
-    count,
-    position,
-    from,
-    available,
-  ) => {
-    const at = k.memory.ptr(position);
-    if (at < 0) return -Errno.EINVAL;
-    if (at >= available) return 0;
-    const wanted = Math.min(count, available - at);
-    k.memory.copy(to, from + at, wanted);
-    k.memory.setPtr(position, at + wanted);
-    return wanted;
-  },
+  'ssize_t memory_read_from_buffer(void *to, size_t count, loff_t *ppos, const void *from, size_t available)':
+    (k, to, count, position, from, available) => {
+      const at = k.memory.ptr(position);
+      if (at < 0) return -Errno.EINVAL;
+      if (at >= available) return 0;
+      const wanted = Math.min(count, available - at);
+      k.memory.copy(to, from + at, wanted);
+      k.memory.setPtr(position, at + wanted);
+      return wanted;
+    },
   'loff_t default_llseek(struct file *file, loff_t offset, int whence)': (k, file, offset, whence) =>
     seekWithin(k, file, offset, whence, k.read('inode.i_size', k.read('file.f_inode', file))),
   'loff_t generic_file_llseek(struct file *file, loff_t offset, int whence)': (k, file, offset, whence) =>
@@ -279,4 +329,7 @@ export const libfsData: readonly DataInitialiser[] = [
     fsync: 'noop_fsync',
   }),
   table('simple_dir_inode_operations', 'inode_operations', { lookup: 'simple_lookup' }),
+  table('page_symlink_inode_operations', 'inode_operations', { get_link: 'page_get_link' }),
+  // Its members are reached only through the page cache, which knows this table by its address.
+  table('ram_aops', 'address_space_operations', {}),
 ];
