@@ -23,7 +23,6 @@ const BUDGET = 100_000;
 export interface GuestOutcome extends Outcome {
   /** The translator refused an instruction by name. */
   readonly unsupported: boolean;
-  readonly retired: number;
 }
 
 /** One processor with the code page and the memory window of the native harness. */

@@ -28,6 +28,8 @@ export interface Outcome {
   readonly flags: number;
   readonly xmm: Uint8Array;
   /** Changed bytes of the window: offset to new value, in ascending order. */
+  /** Instructions retired, iterations of a repeated one included; natively counted only when stepped. */
+  readonly retired: number;
   readonly changes: readonly (readonly [offset: number, value: number])[];
 }
 
@@ -53,10 +55,10 @@ export function buildNative(file: string, options: readonly string[]): string {
   return output;
 }
 
-const INPUT_SIZE = 8 + 17 * 8 + 256;
-const OUTPUT_SIZE = 19 * 8 + 256 + 8;
+const INPUT_SIZE = 16 + 17 * 8 + 256;
+const OUTPUT_SIZE = 20 * 8 + 256 + 8;
 
-function packCases(cases: readonly Case[]): Uint8Array {
+function packCases(cases: readonly Case[], stepped: boolean): Uint8Array {
   const total = cases.reduce((sum, item) => sum + INPUT_SIZE + item.code.length, 0);
   const out = new Uint8Array(total);
   const view = new DataView(out.buffer);
@@ -64,9 +66,10 @@ function packCases(cases: readonly Case[]): Uint8Array {
   for (const item of cases) {
     view.setUint32(at, item.code.length, true);
     view.setUint32(at + 4, item.seed, true);
-    for (let n = 0; n < 16; n++) view.setBigUint64(at + 8 + 8 * n, item.gpr[n], true);
-    view.setBigUint64(at + 136, BigInt(item.flags), true);
-    out.set(item.xmm, at + 144);
+    view.setUint32(at + 8, stepped ? 1 : 0, true);
+    for (let n = 0; n < 16; n++) view.setBigUint64(at + 16 + 8 * n, item.gpr[n], true);
+    view.setBigUint64(at + 144, BigInt(item.flags), true);
+    out.set(item.xmm, at + 152);
     out.set(item.code, at + INPUT_SIZE);
     at += INPUT_SIZE + item.code.length;
   }
@@ -98,8 +101,8 @@ function endingOf(trap: number): number {
 function unpack(view: DataView, start: number): { outcome: Outcome; next: number } {
   const gpr = new BigUint64Array(16);
   for (let n = 0; n < 16; n++) gpr[n] = view.getBigUint64(start + 8 * n, true);
-  const trap = view.getUint32(start + 408, true);
-  const count = view.getUint32(start + 412, true);
+  const trap = view.getUint32(start + 416, true);
+  const count = view.getUint32(start + 420, true);
   const changes: [number, number][] = [];
   let at = start + OUTPUT_SIZE;
   for (let n = 0; n < count; n++, at += 4) changes.push([view.getUint16(at, true), view.getUint8(at + 2)]);
@@ -109,16 +112,17 @@ function unpack(view: DataView, start: number): { outcome: Outcome; next: number
     faultAddress: view.getBigUint64(start + 144, true),
     gpr,
     flags: Number(view.getBigUint64(start + 128, true)),
-    xmm: new Uint8Array(view.buffer.slice(view.byteOffset + start + 152, view.byteOffset + start + 408)),
+    retired: Number(view.getBigUint64(start + 152, true)),
+    xmm: new Uint8Array(view.buffer.slice(view.byteOffset + start + 160, view.byteOffset + start + 416)),
     changes,
   };
   return { outcome, next: at };
 }
 
-/** Runs the cases on the host processor, in order. */
-export function runNative(cases: readonly Case[]): Outcome[] {
+/** Runs the cases on the host processor, in order; `stepped` with the trap flag set, to count instructions. */
+export function runNative(cases: readonly Case[], stepped = false): Outcome[] {
   const harness = buildNative('harness.c', ['-O1', '-fPIE', '-pie']);
-  const run = spawnSync(harness, [], { input: packCases(cases), maxBuffer: 1 << 30 });
+  const run = spawnSync(harness, [], { input: packCases(cases, stepped), maxBuffer: 1 << 30 });
   if (run.status !== 0)
     throw new Error(`native harness ended with ${run.status ?? run.signal}: ${run.stderr}`);
   const view = new DataView(run.stdout.buffer, run.stdout.byteOffset, run.stdout.byteLength);
