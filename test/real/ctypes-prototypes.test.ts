@@ -11,6 +11,7 @@ import {
   formatMismatches,
 } from '../../src/systems/linux/kernelfile/prototype-check.ts';
 import { decode } from '../../src/systems/linux/kernelfile/saved.ts';
+import { linuxDeclarations } from '../../src/systems/linux/kernelfile/typedefs.ts';
 import { imageOf } from './ctypes-images.ts';
 import { describeWith, needs } from './require.ts';
 
@@ -68,4 +69,32 @@ it('every prototype can be read with the built-in kernel alone', () => {
   const kernel = decode(new Uint8Array(readFileSync('profiles/debian-6.1.kernel')));
   const unreadable = comparePrototypes(prototypes(), kernel).mismatches.filter((m) => m.kernel === '');
   expect(formatMismatches(unreadable)).toBe('');
+});
+
+/** The types that kernel/functions.ts makes `bigint` in a handler, by the text of the parameter. */
+const BIG = /^(const )?(u64|s64|__u64|__s64|ktime_t|uint64_t|int64_t|unsigned long long|long long)( \w+)?$/;
+
+/** The parameter texts of a prototype, split at the commas outside of parentheses. */
+function parameterTexts(prototype: string): string[] {
+  const inner = prototype.slice(prototype.indexOf('(') + 1, prototype.lastIndexOf(')'));
+  const parts: string[] = [''];
+  let depth = 0;
+  for (const character of inner) {
+    if (character === '(') depth++;
+    if (character === ')') depth--;
+    if (character === ',' && depth === 0) parts.push('');
+    else parts[parts.length - 1] += character;
+  }
+  return parts.map((part) => part.trim()).filter((part) => part !== 'void' && part !== '...' && part !== '');
+}
+
+it('what a handler is given as bigint is what its TypeScript type says', () => {
+  const kernel = decode(new Uint8Array(readFileSync('profiles/debian-6.1.kernel')));
+  const declarations = linuxDeclarations(kernel.types);
+  const wrong = prototypes().filter((text) => {
+    const { parameters } = declarations.prototype(text);
+    const big = parameters.map((p) => p.class === 'i64' || p.class === 'u64');
+    return JSON.stringify(big) !== JSON.stringify(parameterTexts(text).map((p) => BIG.test(p)));
+  });
+  expect(wrong).toEqual([]);
 });
