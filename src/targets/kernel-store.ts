@@ -23,7 +23,8 @@ export class UnknownKernel extends Error {
 }
 
 /** node:zlib unpacks ten times faster than portable code in a process that has just begun (measured). */
-const nativeGunzip = (packed: Uint8Array): Uint8Array => gunzipSync(packed);
+const nativeGunzip = (packed: Uint8Array, size: number): Uint8Array =>
+  gunzipSync(packed, { maxOutputLength: Math.max(size, 1) });
 
 export interface KernelStoreOptions {
   /** Absolute path of a file that comes with lkm. */

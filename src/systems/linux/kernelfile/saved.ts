@@ -111,7 +111,7 @@ export function isSaved(bytes: Uint8Array): boolean {
   return MAGIC.every((byte, i) => bytes[i] === byte);
 }
 
-/** Unpacks gzip data to a size that is known. */
+/** Unpacks gzip data, to no more than a size that is known. */
 export type Gunzip = (packed: Uint8Array, size: number) => Uint8Array;
 
 const portableGunzip: Gunzip = (packed, size) => gunzipSync(packed, { out: new Uint8Array(size) });
@@ -263,14 +263,19 @@ function unpack(bytes: Uint8Array, gunzip: Gunzip): Uint8Array {
   const rest = bytes.subarray(HEADER_BYTES);
   if (bytes[5] === 0) return rest.slice();
   if (bytes[5] !== 1) throw new Unsupported('kernel file', `packing ${bytes[5]} is not known`, { offset: 5 });
+  let unpacked: Uint8Array;
   try {
-    return gunzip(rest, size);
+    unpacked = gunzip(rest, size);
   } catch (error) {
-    throw new Invalid(
-      'kernel file',
-      `gzip data are damaged: ${error instanceof Error ? error.message : error}`,
-    );
+    const reason = error instanceof Error ? error.message : error;
+    throw new Invalid('kernel file', `gzip data are damaged: ${reason}`);
   }
+  if (unpacked.length !== size) {
+    throw new Invalid('kernel file', `unpacks to ${unpacked.length} bytes, its header says ${size}`, {
+      offset: 8,
+    });
+  }
+  return unpacked;
 }
 
 function parseHeader(bytes: Uint8Array): Header {
