@@ -8,9 +8,10 @@ import { cpus } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Bench, Figure } from './bench.ts';
+import { cpu } from './cpu.ts';
 import { startup } from './startup.ts';
 
-const BENCHES: readonly Bench[] = [startup];
+const BENCHES: readonly Bench[] = [startup, cpu];
 
 async function main(argv: readonly string[]): Promise<number> {
   const names = argv.filter((word) => !word.startsWith('--'));

@@ -22,8 +22,11 @@ const VOID = 0x40;
 
 export const label = (name: string): Label => ({ name });
 
+const SMALL: readonly (readonly number[])[] = Array.from({ length: 128 }, (_, value) => [value]);
+
 /** Unsigned LEB128. */
-export function unsigned(value: number): number[] {
+export function unsigned(value: number): readonly number[] {
+  if (value < 128) return SMALL[value];
   const out: number[] = [];
   do {
     const low = value & 0x7f;
@@ -250,33 +253,57 @@ export const brTable = (targets: readonly Label[], otherwise: Label, index: Code
 export const memoryCopy = (to: Code, from: Code, length: Code): Code => [to, from, length, 0xfc, 10, 0, 0];
 export const memoryFill = (to: Code, byte: Code, length: Code): Code => [to, byte, length, 0xfc, 11, 0];
 
-function resolve(code: Code): number[] {
-  const out: number[] = [];
-  const open: Label[] = [];
-  const depth = (to: Label): void => {
-    const index = open.lastIndexOf(to);
-    if (index < 0) throw new Error(`branch to ${to.name}, which is not open here`);
-    out.push(...unsigned(open.length - 1 - index));
-  };
-  const walk = (part: Code): void => {
-    for (const item of part) {
-      if (typeof item === 'number') out.push(item);
-      else if (Array.isArray(item)) walk(item);
-      else mark(item as Marker);
+/** Bytes as they come; grows by doubling. */
+class Output {
+  bytes = new Uint8Array(4096);
+  length = 0;
+
+  push(byte: number): void {
+    if (this.length === this.bytes.length) {
+      const larger = new Uint8Array(this.length * 2);
+      larger.set(this.bytes);
+      this.bytes = larger;
     }
-  };
-  const mark = (item: Marker): void => {
-    if ('open' in item) open.push(item.open);
-    else if ('close' in item) open.pop();
-    else if ('branch' in item) depth(item.branch);
+    this.bytes[this.length++] = byte;
+  }
+
+  unsigned(value: number): void {
+    for (; value > 0x7f; value >>>= 7) this.push((value & 0x7f) | 0x80);
+    this.push(value);
+  }
+}
+
+/** Where the branches of a function lead: how many blocks are open, and at which depth each label is. */
+class Resolver {
+  readonly out = new Output();
+  readonly #at = new Map<Label, number>();
+  readonly #open: Label[] = [];
+
+  walk(part: Code): void {
+    for (let i = 0; i < part.length; i++) {
+      const item = part[i];
+      if (typeof item === 'number') this.out.push(item);
+      else if (Array.isArray(item)) this.walk(item);
+      else this.#mark(item as Marker);
+    }
+  }
+
+  #mark(item: Marker): void {
+    if ('open' in item) this.#at.set(item.open, this.#open.push(item.open));
+    else if ('close' in item) this.#at.delete(this.#open.pop()!);
+    else if ('branch' in item) this.#depth(item.branch);
     else {
-      out.push(...unsigned(item.table.length));
-      for (const target of item.table) depth(target);
-      depth(item.otherwise);
+      this.out.unsigned(item.table.length);
+      for (const target of item.table) this.#depth(target);
+      this.#depth(item.otherwise);
     }
-  };
-  walk(code);
-  return out;
+  }
+
+  #depth(to: Label): void {
+    const at = this.#at.get(to);
+    if (at === undefined) throw new Error(`branch to ${to.name}, which is not open here`);
+    this.out.unsigned(this.#open.length - at);
+  }
 }
 
 export interface Signature {
@@ -329,23 +356,33 @@ export class ModuleBuilder {
       section(2, vector(imports)),
       section(3, vector(this.#functions.map((_, i) => unsigned(first + i)))),
       section(7, vector(exports)),
-      section(10, vector(this.#functions.map(functionBody))),
+      section(
+        10,
+        concatenate([
+          Uint8Array.from(unsigned(this.#functions.length)),
+          ...this.#functions.map(functionBody),
+        ]),
+      ),
     ];
     return concatenate(parts);
   }
 }
 
-function functionBody(spec: FunctionSpec): number[] {
+function functionBody(spec: FunctionSpec): Uint8Array {
+  const resolver = new Resolver();
+  resolver.walk(spec.body);
+  const { bytes, length } = resolver.out;
   const locals = vector(spec.locals.map((type) => [1, TYPE[type]]));
-  const body = resolve(spec.body);
-  // Not spread: bodies reach sizes that arguments cannot.
-  const out = unsigned(locals.length + body.length + 1).concat(locals, body);
-  out.push(0x0b);
+  const head = [...unsigned(locals.length + length + 1), ...locals];
+  const out = new Uint8Array(head.length + length + 1);
+  out.set(head);
+  out.set(bytes.subarray(0, length), head.length);
+  out[out.length - 1] = 0x0b;
   return out;
 }
 
 function vector(items: readonly (readonly number[])[]): number[] {
-  return unsigned(items.length).concat(...items);
+  return [...unsigned(items.length), ...items.flat()];
 }
 
 function text(value: string): number[] {
@@ -353,7 +390,7 @@ function text(value: string): number[] {
   return [...unsigned(bytes.length), ...bytes];
 }
 
-function section(id: number, content: readonly number[]): Uint8Array {
+function section(id: number, content: ArrayLike<number>): Uint8Array {
   const head = [id, ...unsigned(content.length)];
   const out = new Uint8Array(head.length + content.length);
   out.set(head);
