@@ -27,7 +27,9 @@ export function planLoad<T>(catalog: Catalog<T>, name: string): LoadPlan<T> | un
   const cycles: string[][] = [];
   // An explicit stack: chains of made-up modules may be longer than the host's stack.
   const path: { module: T; name: string; rest: string[] }[] = [];
+  const depth = new Map<T, number>();
   const enter = (module: T, as: string): void => {
+    depth.set(module, path.length);
     path.push({ module, name: as, rest: [...catalog.depends(module)] });
   };
   enter(first, name);
@@ -35,6 +37,7 @@ export function planLoad<T>(catalog: Catalog<T>, name: string): LoadPlan<T> | un
     const next = top.rest.shift();
     if (next === undefined) {
       path.pop();
+      depth.delete(top.module);
       done.add(top.module);
       order.push(top.module);
       continue;
@@ -44,8 +47,8 @@ export function planLoad<T>(catalog: Catalog<T>, name: string): LoadPlan<T> | un
       absent.push({ name: next, neededBy: top.name });
       continue;
     }
-    const at = path.findIndex((entry) => entry.module === module);
-    if (at >= 0) cycles.push(path.slice(at).map((entry) => entry.name));
+    const at = depth.get(module);
+    if (at !== undefined) cycles.push(path.slice(at).map((entry) => entry.name));
     else if (!done.has(module)) enter(module, next);
   }
   return { order, absent, cycles };
