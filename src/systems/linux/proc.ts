@@ -1,10 +1,11 @@
 /** The files of /proc that the base kernel itself has. */
-import type { Linux } from './linux.ts';
+
 import { procCrypto } from './crypto/registry.ts';
+import { Errno } from './errno.ts';
+import { procDevices } from './functions/device.ts';
+import type { Linux } from './linux.ts';
 import { modulesDisabled, setModulesDisabled } from './module-sysctl.ts';
 import { procModules } from './proc-modules.ts';
-import { procDevices } from './functions/device.ts';
-import { Errno } from './errno.ts';
 import { namespace } from './vfs/namespace.ts';
 import { type FileMethods, makePath, type Node, regular, textFile } from './vfs/node.ts';
 import { filesystemTypes } from './vfs/super.ts';
@@ -21,7 +22,13 @@ export function populateProc(k: Linux): void {
   proc.add(textFile('meminfo', 0o444, meminfo));
   makePath(proc, 'self').add(textFile('mounts', 0o444, mounts));
   const kernel = makePath(proc, 'sys/kernel');
-  kernel.add(numberFile('tainted', (of) => of.taint, () => false));
+  kernel.add(
+    numberFile(
+      'tainted',
+      (of) => of.taint,
+      () => false,
+    ),
+  );
   kernel.add(numberFile('modules_disabled', (of) => Number(modulesDisabled(of)), setModulesDisabled));
   kernel.add(textFile('osrelease', 0o444, (of) => `${of.file.release}\n`));
 }
@@ -35,16 +42,24 @@ function mounts(k: Linux): string {
 
 function meminfo(k: Linux): string {
   const { frames } = k.memory;
-  const line = (name: string, pages: number) => `${`${name}:`.padEnd(16)}${String(pages * 4).padStart(8)} kB\n`;
-  return line('MemTotal', frames.total) + line('MemFree', frames.freePages) + line('MemAvailable', frames.freePages);
+  const line = (name: string, pages: number) =>
+    `${`${name}:`.padEnd(16)}${String(pages * 4).padStart(8)} kB\n`;
+  return (
+    line('MemTotal', frames.total) +
+    line('MemFree', frames.freePages) +
+    line('MemAvailable', frames.freePages)
+  );
 }
 
 /** A sysctl that is one number; `store` says whether the value is taken (EINVAL otherwise). */
-function numberFile(name: string, value: (k: Linux) => number, store: (k: Linux, value: number) => boolean): Node {
+function numberFile(
+  name: string,
+  value: (k: Linux) => number,
+  store: (k: Linux, value: number) => boolean,
+): Node {
   const text = textFile(name, 0o644, (k) => `${value(k)}\n`);
   const methods: FileMethods = {
     ...text.methods,
-    // biome-ignore lint/correctness/useYield: it never waits
     *write(k, _file, buffer, count) {
       const given = new TextDecoder().decode(k.memory.bytes(buffer, Math.min(count, 64))).trim();
       if (!/^-?\d+$/.test(given) || !store(k, Number(given))) return -Errno.EINVAL;

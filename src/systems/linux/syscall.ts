@@ -70,7 +70,7 @@ export function* systemCall(k: Linux, number: number, args: readonly number[]): 
   k.write('pt_regs.cs', regs, 0x33);
   k.write('pt_regs.ss', regs, 0x2b);
   k.write('pt_regs.flags', regs, 0x246);
-  args.slice(0, 6).forEach((value, i) => k.write(`pt_regs.${ARGUMENT_FIELDS[i]}`, regs, value));
+  for (const [i, value] of args.slice(0, 6).entries()) k.write(`pt_regs.${ARGUMENT_FIELDS[i]}`, regs, value);
   const result = yield* k.call(handlerOf(k, number), regs);
   k.heap.free(regs);
   return result;

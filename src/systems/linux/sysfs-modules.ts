@@ -64,7 +64,6 @@ function moduleDirectory(k: Linux, module: LinuxModule): Node {
       'uevent',
       0o200,
       attributeMethods({
-        // biome-ignore lint/correctness/useYield: it never waits
         *store(_kernel, _page, count) {
           return count;
         },
@@ -89,7 +88,6 @@ function stateName(state: number): string {
 
 function showing(show: () => string) {
   return attributeMethods({
-    // biome-ignore lint/correctness/useYield: an attribute is steps, whether this one waits or not
     *show(k: Linux, page: Address): Steps<number> {
       const text = `${show()}\n`;
       writeText(k, page, text);
@@ -124,7 +122,6 @@ function notesDirectory(module: LinuxModule): Node | undefined {
   const node = directory('notes');
   for (const section of notes) {
     const bytes = elf.data(section);
-    // biome-ignore lint/correctness/useYield: it never waits
     const show: AttributeMethods['show'] = function* (k, page): Steps<number> {
       const part = bytes.subarray(0, PAGE_SIZE);
       k.memory.write(page, part);

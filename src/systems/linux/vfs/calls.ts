@@ -89,7 +89,6 @@ function* openDentry(k: Linux, place: Place & { kind: 'dentry' }, flags: number)
   return opened;
 }
 
-// biome-ignore lint/correctness/useYield: the absent method
 function* zero(): Steps<number> {
   return 0;
 }

@@ -146,7 +146,6 @@ export function textFile(name: string, permissions: number, text: (k: Linux) => 
     return bytes;
   };
   return regular(name, permissions, {
-    // biome-ignore lint/correctness/useYield: it never waits
     *read(k, file, buffer, count, position) {
       const at = k.memory.ptr(position);
       const bytes = bytesOf(k, file, at === 0);
@@ -155,7 +154,6 @@ export function textFile(name: string, permissions: number, text: (k: Linux) => 
       k.memory.setPtr(position, at + part.length);
       return part.length;
     },
-    // biome-ignore lint/correctness/useYield: it never waits
     *release(k, file) {
       contents.get(k)?.delete(file);
     },

@@ -53,7 +53,6 @@ export function* listDirectory(
   return names;
 }
 
-// biome-ignore lint/correctness/useYield: the absent method
 function* none(): Steps<number> {
   return 0;
 }

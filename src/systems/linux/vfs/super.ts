@@ -185,7 +185,6 @@ function* getTree(k: Linux, type: Address, request: MountRequest): Steps<Address
   return root;
 }
 
-// biome-ignore lint/correctness/useYield: allocation may sleep in the kernel's own version
 function* kernelString(k: Linux, text: string): Steps<Address> {
   const bytes = new TextEncoder().encode(text + '\0');
   const at = k.heap.allocate(Math.max(bytes.length, 8));
