@@ -67,6 +67,7 @@ export class Linux extends Kernel {
   taint = 0;
   private readonly functions: FunctionTable<Linux>;
   private readonly importData: Map<string, DataInitialiser[]>;
+  private readonly dataSymbols: ReadonlySet<string>;
   private readonly prototypes: (text: string) => Prototype;
 
   constructor(options: LinuxOptions) {
@@ -85,6 +86,7 @@ export class Linux extends Kernel {
     this.functions = options.functions;
     this.prototypes = definePrototypes(options.kernel.types);
     this.importData = groupBySymbol(options.data.filter((d) => d.when === 'import'));
+    this.dataSymbols = new Set(options.data.map((data) => data.symbol));
     bootImage(this);
     this.percpu = new Percpu(this);
     this.heap = new Heap(this);
@@ -100,7 +102,7 @@ export class Linux extends Kernel {
 
   /** Does the base kernel have this function (as TypeScript or as machine code)? */
   implements(name: string): boolean {
-    return this.functions.has(name);
+    return this.functions.has(name) || this.dataSymbols.has(name);
   }
 
   /**
