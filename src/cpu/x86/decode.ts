@@ -7,10 +7,9 @@ import {
   type Mode,
   type OpcodeMap,
   type OpcodeRow,
+  opcodeTables,
   RowFlag,
   selectRow,
-  TABLES_32,
-  TABLES_64,
   THREE_D_NOW,
   vexMnemonic,
   xopMnemonic,
@@ -125,7 +124,7 @@ export class Decoder {
 
   constructor(mode: Mode) {
     this.mode = mode;
-    this.#tables = mode === 64 ? TABLES_64 : TABLES_32;
+    this.#tables = opcodeTables(mode);
   }
 
   /**

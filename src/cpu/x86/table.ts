@@ -83,13 +83,9 @@ export function mnemonicName(id: number): string {
   return mnemonicNames[id] ?? '(bad)';
 }
 
-/** Id of a mnemonic, or undefined when no row has it. */
-export function mnemonicId(name: string): number | undefined {
-  return mnemonicIds.get(name);
-}
-
 /** Every mnemonic the tables know. */
 export function mnemonics(): readonly string[] {
+  opcodeTables(64);
   return mnemonicNames;
 }
 
@@ -122,13 +118,24 @@ function takeSelector(word: string, into: Selectors): boolean {
   else if (word === 'reg') into.mod = 1;
   else if (word === 'm32') into.mode = 32;
   else if (word === 'm64') into.mode = 64;
-  else if (/^\/[0-7]$/.test(word)) into.reg = Number(word[1]);
-  else if (/^rm[0-7]$/.test(word)) into.rm = Number(word[2]);
+  else if (word[0] === '/') into.reg = Number(word[1]);
+  else if (word.length === 3 && word.startsWith('rm')) into.rm = Number(word[2]);
   else return false;
   return true;
 }
 
+const operandCodes = new Map<string, number>();
+
 function operandCode(text: string): number {
+  let code = operandCodes.get(text);
+  if (code === undefined) {
+    code = specify(text);
+    operandCodes.set(text, code);
+  }
+  return code;
+}
+
+function specify(text: string): number {
   const literal = LITERAL.indexOf(text);
   if (literal >= 0) return LITERAL_BASE + literal;
   const where = WHERE.indexOf(text[0]);
@@ -175,10 +182,13 @@ function parse(text: string, mode: Mode, flags: number, withModrm: boolean): Map
     const selectors: Selectors = { prefix: -1, mod: -1, reg: -1, rm: -1, mode: -1 };
     while (takeSelector(words[0], selectors)) words.shift();
     if (selectors.mode >= 0 && selectors.mode !== mode) continue;
-    for (let op = parseInt(first, 16); op <= parseInt(last ?? first, 16); op++) {
-      const list = result.get(op) ?? [];
-      list.push({ selectors, row: compileRow(words, op, selectors, flags, withModrm) });
-      result.set(op, list);
+    const end = parseInt(last ?? first, 16);
+    let row: OpcodeRow | undefined;
+    for (let op = parseInt(first, 16); op <= end; op++) {
+      if (row === undefined || row.condition >= 0) row = compileRow(words, op, selectors, flags, withModrm);
+      const list = result.get(op);
+      if (list === undefined) result.set(op, [{ selectors, row }]);
+      else list.push({ selectors, row });
     }
   }
   return result;
@@ -187,6 +197,12 @@ function parse(text: string, mode: Mode, flags: number, withModrm: boolean): Map
 function specificity({ selectors }: ParsedRow): number {
   const { prefix, mod, reg, rm } = selectors;
   return Number(prefix >= 0) + Number(mod >= 0) + Number(reg >= 0) + Number(rm >= 0);
+}
+
+/** Offsets that a selector stands for: one place, or every place when the row does not select. */
+function places(selector: number, stride: number, count: number): readonly number[] {
+  if (stride === 0) return [0];
+  return selector >= 0 ? [selector * stride] : Array.from({ length: count }, (_, n) => n * stride);
 }
 
 /** Lays the rows of one opcode out over the selectors they use, general rows first so that specific ones win. */
@@ -201,15 +217,13 @@ function slotOf(parsed: ParsedRow[]): OpcodeSlot {
   const prefixStride = used('prefix') ? size : 0;
   if (prefixStride) size *= 4;
   const rows: (OpcodeRow | undefined)[] = new Array(size).fill(undefined);
-  const pick = (n: number, stride: number, count: number) => (stride ? Math.floor(n / stride) % count : -1);
-  for (const item of parsed.slice().sort((a, b) => specificity(a) - specificity(b))) {
-    for (let n = 0; n < size; n++) {
-      const { prefix, mod, reg, rm } = item.selectors;
-      if (prefix >= 0 && prefix !== pick(n, prefixStride, 4)) continue;
-      if (mod >= 0 && mod !== pick(n, modStride, 2)) continue;
-      if (reg >= 0 && reg !== pick(n, regStride, 8)) continue;
-      if (rm >= 0 && rm !== pick(n, rmStride, 8)) continue;
-      rows[n] = item.row;
+  for (const { selectors, row } of parsed.slice().sort((a, b) => specificity(a) - specificity(b))) {
+    for (const prefix of places(selectors.prefix, prefixStride, 4)) {
+      for (const mod of places(selectors.mod, modStride, 2)) {
+        for (const reg of places(selectors.reg, regStride, 8)) {
+          for (const rm of places(selectors.rm, rmStride, 8)) rows[prefix + mod + reg + rm] = row;
+        }
+      }
     }
   }
   return { modrm: parsed.some((p) => p.row.modrm), prefixStride, modStride, regStride, rmStride, rows };
@@ -267,10 +281,13 @@ function build(mode: Mode): OpcodeTables {
   };
 }
 
-/** Opcode tables of long mode. */
-export const TABLES_64 = build(64);
-/** Opcode tables of 32-bit protected mode. */
-export const TABLES_32 = build(32);
+const built: { [mode in Mode]?: OpcodeTables } = {};
+
+/** Opcode tables of a mode: constant, but compiled at the first use, because most programs never decode. */
+export function opcodeTables(mode: Mode): OpcodeTables {
+  built[mode] ??= build(mode);
+  return built[mode];
+}
 
 /** The row of a slot for this mandatory prefix (0 none, 1 66, 2 F3, 3 F2) and ModRM byte. */
 export function selectRow(slot: OpcodeSlot, prefix: number, modrm: number): OpcodeRow | undefined {
@@ -293,7 +310,7 @@ function vexNames(): Map<number, number> {
   return names;
 }
 
-const VEX_ONLY = vexNames();
+let vexOnly: Map<number, number> | undefined;
 
 /**
  * Mnemonic id of a VEX or EVEX SIMD instruction: the legacy name with `v` before it, or its own. Names that depend on
@@ -307,12 +324,14 @@ export function vexMnemonic(
   wide: boolean,
 ): number {
   const key = (map << 12) | (opcode << 4);
-  const exact = VEX_ONLY.get(key | prefix);
+  vexOnly ??= vexNames();
+  const exact = vexOnly.get(key | prefix);
   if (exact !== undefined) return exact;
-  const legacy = [TABLES_64.map0F, TABLES_64.map0F38, TABLES_64.map0F3A][map - 1]?.[opcode];
+  const tables = opcodeTables(64);
+  const legacy = [tables.map0F, tables.map0F38, tables.map0F3A][map - 1]?.[opcode];
   const row = legacy && selectRow(legacy, prefix, modrm);
   if (row && (row.flags & RowFlag.Simd) !== 0) return intern(`v${mnemonicNames[row.names[wide ? 2 : 1]]}`);
-  return VEX_ONLY.get(key | 15) ?? intern(`vex.${map}.${hexByte(opcode)}`);
+  return vexOnly.get(key | 15) ?? intern(`vex.${map}.${hexByte(opcode)}`);
 }
 
 /** Id for an instruction of AMD's XOP maps, which are only measured and named. */

@@ -7,8 +7,8 @@ import {
   mnemonicName,
   type OpcodeMap,
   type OpcodeRow,
+  opcodeTables,
   RowFlag,
-  TABLES_64,
   WHERE,
   WIDTH,
 } from '../../../src/cpu/x86/table.ts';
@@ -50,12 +50,13 @@ function templatesOf(map: OpcodeMap, kind: Template['map'], into: Template[]): v
 /** Every template of long mode, by mnemonic. `movsd` and `cmpsd` of SSE have a name of their own: `movsd.sse`. */
 export function templates(): Map<string, Template[]> {
   const all: Template[] = [];
-  templatesOf(TABLES_64.oneByte, 'one', all);
-  templatesOf(TABLES_64.map0F, '0f', all);
-  templatesOf(TABLES_64.map0F38, '0f38', all);
-  templatesOf(TABLES_64.map0F3A, '0f3a', all);
-  templatesOf(TABLES_64.vex[2], 'vex2', all);
-  templatesOf(TABLES_64.vex[3], 'vex3', all);
+  const tables = opcodeTables(64);
+  templatesOf(tables.oneByte, 'one', all);
+  templatesOf(tables.map0F, '0f', all);
+  templatesOf(tables.map0F38, '0f38', all);
+  templatesOf(tables.map0F3A, '0f3a', all);
+  templatesOf(tables.vex[2], 'vex2', all);
+  templatesOf(tables.vex[3], 'vex3', all);
   const byName = new Map<string, Template[]>();
   for (const template of all) {
     const key = template.row.flags & RowFlag.Simd ? `${template.name}.sse` : template.name;
