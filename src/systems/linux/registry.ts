@@ -5,13 +5,16 @@ import { bitmaps, cpumasks, findBits } from './functions/bitmaps.ts';
 import { checks } from './functions/checks.ts';
 import { chrdevFunctions } from './functions/chrdev.ts';
 import { kfifos, klists, llists, mempools } from './functions/containers.ts';
+import { counterData, percpuCounters } from './functions/counters.ts';
 import { cpuData } from './functions/cpu-data.ts';
 import { cryptoFunctions } from './functions/crypto.ts';
 import { dcacheFunctions } from './functions/dcache.ts';
 import { deviceFunctions } from './functions/device.ts';
+import { devres, managedMemory } from './functions/devm.ts';
 import { kobjectData, kobjectFunctions } from './functions/kobject.ts';
 import { kprobeFunctions } from './functions/kprobes.ts';
 import { kthreads } from './functions/kthread.ts';
+import { kthreadWorkers } from './functions/kthread-worker.ts';
 import { arithmetic, checksums, hexFunctions, libraryData, sorting } from './functions/lib-sort.ts';
 import { libfsData, libfsFunctions } from './functions/libfs.ts';
 import { mutexes, rwlocks, rwSemaphores, semaphores, spinlocks } from './functions/locks.ts';
@@ -19,20 +22,23 @@ import { nlsFunctions } from './functions/nls.ts';
 import { kernelChains, notifiers } from './functions/notifiers.ts';
 import { kstrto, parser, simpleNumbers } from './functions/numbers.ts';
 import { memoryData, pageFunctions, percpuFunctions, vmallocFunctions } from './functions/page-functions.ts';
+import { pageCacheFunctions } from './functions/pagecache.ts';
 import { paramData, paramFunctions } from './functions/params.ts';
 import { devicePrintk, hexDump, printk, printkData } from './functions/printk.ts';
 import { credentials, crossCpu, moduleFunctions, processData } from './functions/process.ts';
-import { pageCacheFunctions } from './functions/pagecache.ts';
 import { procfsFunctions } from './functions/procfs.ts';
 import { random, randomData } from './functions/random.ts';
 import { rbtrees } from './functions/rbtree.ts';
 import { rcu, srcu } from './functions/rcu.ts';
+import { scanning } from './functions/scanf.ts';
+import { scatterlists } from './functions/scatterlist.ts';
 import { schedFunctions } from './functions/sched.ts';
 import { seqFileFunctions } from './functions/seqfile.ts';
 import { cacheFunctions, printfFunctions, slabData, slabFunctions } from './functions/slab-functions.ts';
 import { staticCallFunctions } from './functions/static-calls.ts';
 import { staticKeyFunctions } from './functions/static-keys.ts';
 import { memoryFunctions, stringData, stringFunctions, stringHelpers } from './functions/string.ts';
+import { sysctlFunctions } from './functions/sysctl.ts';
 import { paravirtual, thunks } from './functions/thunks.ts';
 import { timeConversions, timeData, timeFunctions } from './functions/time.ts';
 import { hrtimers, tasklets, timers } from './functions/timers.ts';
@@ -41,7 +47,6 @@ import { bitWaits, completions, simpleWaitQueues, waitQueues } from './functions
 import { workqueueData, workqueues } from './functions/workqueue.ts';
 import { idas, idrs, radixTrees, xarrays } from './functions/xarray.ts';
 import type { DataInitialiser, Linux } from './linux.ts';
-import { sysctlFunctions } from './functions/sysctl.ts';
 import { syscallFunctions } from './syscall.ts';
 import { readdirFunctions } from './vfs/readdir.ts';
 
@@ -79,7 +84,13 @@ export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
   kstrto,
   kthreads,
   memoryFunctions,
+  managedMemory,
   moduleFunctions,
+  percpuCounters,
+  devres,
+  kthreadWorkers,
+  scanning,
+  scatterlists,
   mutexes,
   notifiers,
   parser,
@@ -128,6 +139,7 @@ export const linuxData: readonly DataInitialiser[] = [
   ...kobjectData,
   ...libfsData,
   ...cpuData,
+  ...counterData,
   ...libraryData,
   ...memoryData,
   ...processData,

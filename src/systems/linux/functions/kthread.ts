@@ -107,6 +107,11 @@ export function* stopThread(k: Linux, task: Address): Steps<number> {
   return body.result;
 }
 
+/** Was the current thread asked to stop? */
+export function shouldStop(k: Linux): boolean {
+  return (flags(k, k.current) & SHOULD_STOP) !== 0;
+}
+
 function unpark(k: Linux, task: Address): void {
   setFlags(k, task, flags(k, task) & ~SHOULD_PARK);
   wakeTask(k, task, TASK.PARKED);
@@ -125,7 +130,7 @@ export const kthreads = kernelFunctions({
       setFlags(k, task, flags(k, task) | PER_CPU);
       return task;
     },
-  'bool kthread_should_stop(void)': (k) => ((flags(k, k.current) & SHOULD_STOP) !== 0 ? 1 : 0),
+  'bool kthread_should_stop(void)': (k) => shouldStop(k),
   'bool kthread_should_park(void)': (k) => ((flags(k, k.current) & SHOULD_PARK) !== 0 ? 1 : 0),
   'bool kthread_freezable_should_stop(bool *was_frozen)': (k, frozen) => {
     if (frozen !== 0) k.memory.set8(frozen, 0);
