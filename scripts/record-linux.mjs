@@ -190,7 +190,15 @@ async function boot(vmlinuz, initrd, commandLine, cpus, work, name) {
     '-append',
     commandLine,
   );
-  args.push('-serial', `file:${consoleFile}`, '-serial', `file:${report}`);
+  // A fixed date, since `ls -l` shows it.
+  args.push(
+    '-rtc',
+    'base=2026-01-01T12:00:00',
+    '-serial',
+    `file:${consoleFile}`,
+    '-serial',
+    `file:${report}`,
+  );
   const child = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'inherit', 'inherit'] });
   const timer = setTimeout(() => child.kill('SIGKILL'), MINUTES * 60_000);
   // A machine with a hanging processor reports, but never powers off.
@@ -289,9 +297,15 @@ async function carryOut(name, text, context) {
   for (const [f, bytes] of addInTree(image, release, text)) {
     tail.file(`lib/modules/${release}/extra/intree/${f}`, bytes);
   }
-  const commandLine = `console=ttyS0 nokaslr panic=-1 reboot=t quiet ${header(text, 'kernel') ?? ''}`.trim();
+  const commandLine =
+    `console=ttyS0 nokaslr no_timer_check randomize_kstack_offset=off panic=-1 reboot=t quiet ${header(text, 'kernel') ?? ''}`.trim();
   const initrd = Buffer.concat([base.bytes, tail.finish()]);
-  const outcome = await boot(vmlinuz, initrd, commandLine, Number(header(text, 'cpus') ?? 1), work, name);
+  const cpus = Number(header(text, 'cpus') ?? 1);
+  let outcome = await boot(vmlinuz, initrd, commandLine, cpus, work, name);
+  // On a busy host the virtual timer can come too late for the kernel's own checks, long before the first step.
+  for (let again = 0; again < 2 && !outcome.report.includes('@step'); again++) {
+    outcome = await boot(vmlinuz, initrd, commandLine, cpus, work, name);
+  }
   mkdirSync(raw, { recursive: true });
   writeFileSync(join(raw, `${name}.report`), outcome.report);
   writeFileSync(join(raw, `${name}.console`), outcome.console);
