@@ -81,20 +81,21 @@ export interface PaholeRecord {
 const OPEN = /^(struct|union) (\w+) \{$/;
 const MEMBER = /^\t+(.*?);?\s*\/\*\s*(\d+)(?::\s*(\d+))?\s+(\d+) \*\/$/;
 
-/** Every record of a BTF blob as pahole prints it; a name can come several times. */
-export function paholeRecords(btf: Uint8Array): Map<string, PaholeRecord[]> {
+/** Every record of a BTF blob as pahole prints it; a name can come several times. For split BTF with its base. */
+export function paholeRecords(btf: Uint8Array, base?: Uint8Array): Map<string, PaholeRecord[]> {
   const folder = mkdtempSync(join(tmpdir(), 'lkm-pahole-'));
   try {
     const file = join(folder, 'types.btf');
+    const baseFile = join(folder, 'base.btf');
     writeFileSync(file, btf);
+    if (base !== undefined) writeFileSync(baseFile, base);
     // It warns of every type tag of newer kernels on stderr.
-    return parsePahole(
-      execFileSync('pahole', ['-F', 'btf', file], {
-        encoding: 'utf8',
-        maxBuffer: 1 << 28,
-        stdio: ['ignore', 'pipe', 'ignore'],
-      }),
-    );
+    const text = execFileSync('pahole', ['-F', 'btf', ...(base ? ['--btf_base', baseFile] : []), file], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    return parsePahole(text);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

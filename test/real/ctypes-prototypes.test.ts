@@ -41,6 +41,17 @@ function named(call: RegExp): string[] {
   return [...new Set(names)].sort();
 }
 
+/** What our functions name of the kernel's types. */
+function names() {
+  return {
+    fields: named(
+      /\b(?:k|this|kernel|this\.k|types)\.(?:read|write|offset|readString|big|field)\(\s*'(\w+(?:\.[\w[\]]+)+)'/g,
+    ),
+    types: named(/\b(?:sizeof|layout)\(\s*'((?:\w+ )?\w+)'/g),
+    constants: named(/\benumerator\(\s*'(\w+)'/g),
+  };
+}
+
 describeWith(needs('debian-amd64'), 'kernel functions agree with a Debian kernel', (debian) => {
   it('prototypes', () => {
     const texts = prototypes();
@@ -51,17 +62,21 @@ describeWith(needs('debian-amd64'), 'kernel functions agree with a Debian kernel
   });
 
   it('fields, types and constants', () => {
-    const names = {
-      fields: named(
-        /\b(?:k|this|kernel|this\.k|types)\.(?:read|write|offset|readString|big|field)\(\s*'(\w+(?:\.[\w[\]]+)+)'/g,
-      ),
-      types: named(/\b(?:sizeof|layout)\(\s*'((?:\w+ )?\w+)'/g),
-      constants: named(/\benumerator\(\s*'(\w+)'/g),
-    };
+    const used = names();
     console.log(
-      `${names.fields.length} fields, ${names.types.length} types, ${names.constants.length} constants`,
+      `${used.fields.length} fields, ${used.types.length} types, ${used.constants.length} constants`,
     );
-    expect(compareNames(names, imageOf(debian))).toEqual([]);
+    expect(compareNames(used, imageOf(debian))).toEqual([]);
+  });
+
+  it('the built-in kernel has every field that is named anywhere and that the kernel has', () => {
+    const builtin = decode(new Uint8Array(readFileSync('profiles/debian-6.1.kernel'))).types;
+    const { types } = imageOf(debian);
+    const paths = sources().flatMap(({ text }) =>
+      [...text.matchAll(/'([a-z_]\w*(?:\.\w+)+)'/g)].map((m) => m[1]!),
+    );
+    const stale = [...new Set(paths)].filter((path) => types.has(path) && !builtin.has(path));
+    expect(stale, 'run scripts/make-profile.mjs').toEqual([]);
   });
 });
 
