@@ -69,8 +69,8 @@ function namesInSources() {
   for (const file of readdirSync(folder, { recursive: true })) {
     if (!file.endsWith('.ts') || file.startsWith('kernelfile')) continue;
     const text = readFileSync(path.join(folder, file), 'utf8');
-    for (const [, name] of text.matchAll(/'(?:(?:struct|union|enum) )?([a-z_]\w*)\.[\w.[\]]+'/g))
-      names.add(name);
+    // Any quoted `a.b` may be a field; one that is not costs nothing (`?` marks it as a guess).
+    for (const [, name] of text.matchAll(/'([a-z_]\w*)\.[\w.[\]]+'/g)) names.add(`?${name}`);
     for (const [, name] of text.matchAll(
       /\b(?:sizeof|layout|structSize|allocateStruct)\(\s*'((?:\w+ )?\w+)'/g,
     )) {
@@ -111,7 +111,7 @@ function save(types) {
 
 const { wanted, ifRoom } = listed();
 const named = namesInSources();
-let names = [...new Set([...named, ...wanted])];
+let names = [...new Set([...named.map((name) => name.replace('?', '')), ...wanted])];
 const limit = Number(values.limit);
 let saved = values['all-types'] ? encode(kernel, { types: 'all', config: 'all' }) : save(names);
 const needed = saved.bytes.length;
