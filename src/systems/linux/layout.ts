@@ -99,8 +99,11 @@ function isLoaded(file: ModuleFile): (section: ObjectSection) => boolean {
   return (section) => section.allocated && !left.has(section.index);
 }
 
+/** What the layout depends on in a kernel: which fields struct module has, and one size. */
+export type LayoutTypes = Pick<TypeTable, 'has' | 'sizeof'>;
+
 /** @throws ImageTooLarge */
-export function layoutModule(types: TypeTable, file: ModuleFile): ModuleLayout {
+export function layoutModule(types: LayoutTypes, file: ModuleFile): ModuleLayout {
   const classic = types.has('module.core_layout');
   const plan = planPlacement(file.object, classic ? CLASSIC : separateRules(), isLoaded(file));
   const find = (name: string) => plan.areas.find((area) => area.name === name) ?? plan.areas[0];
@@ -112,7 +115,7 @@ export function layoutModule(types: TypeTable, file: ModuleFile): ModuleLayout {
 
 /** layout_symtab: the whole table in init memory, the symbols that stay in core memory. */
 function layoutSymbols(
-  types: TypeTable,
+  types: LayoutTypes,
   file: ModuleFile,
   plan: PlacementPlan,
   core: AreaPlan,

@@ -7,7 +7,7 @@ import { loadModule } from './load.ts';
 import type { LoadRequest } from './loading.ts';
 import type { LinuxModule } from './module.ts';
 import { taintSnapshot } from './taint.ts';
-import { type UnloadRequest, unloadModule } from './unload.ts';
+import { releaseModule, type UnloadRequest, unloadModule } from './unload.ts';
 import { Refusal } from './verdict.ts';
 
 export type LoadOptions = Partial<Omit<LoadRequest, 'bytes' | 'args'>> & {
@@ -73,9 +73,13 @@ const MAX_ATTEMPTS = 100;
 
 /** Takes back what is left when a step of the unwinding itself was stopped: each step is tried once. */
 function finishUnwinding(k: Linux, t: Transaction): void {
+  persist(k, () => t.unwind());
+}
+
+function persist(k: Linux, steps: () => Steps<void>): void {
   for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
     try {
-      k.runTask('insmod', t.unwind());
+      k.runTask('cleanup', steps());
       return;
     } catch (error) {
       if (error instanceof MissingFunctionReached) abandonCurrent(k, error.message);
@@ -96,8 +100,12 @@ export type UnloadResult =
   | { readonly outcome: 'killed'; readonly killed: ThreadKilled }
   | { readonly outcome: 'missing'; readonly missing: MissingFunctionReached };
 
-/** Unloads a module as rmmod does. */
+/**
+ * Unloads a module as rmmod does. When its exit function calls something that nobody wrote, the module goes all the same:
+ * what it had taken is given back.
+ */
 export function rmmod(k: Linux, name: string, options: Omit<UnloadRequest, 'name'> = {}): UnloadResult {
+  const module = k.modules.find(name);
   try {
     k.runTask('rmmod', unloadModule(k, { ...options, name }), options.credential);
     return { outcome: 'unloaded' };
@@ -106,6 +114,7 @@ export function rmmod(k: Linux, name: string, options: Omit<UnloadRequest, 'name
     if (error instanceof ThreadKilled) return { outcome: 'killed', killed: error };
     if (!(error instanceof MissingFunctionReached)) throw error;
     abandonCurrent(k, error.message);
+    if (module !== undefined) persist(k, () => releaseModule(module));
     return { outcome: 'missing', missing: error };
   }
 }

@@ -25,8 +25,15 @@ export function* unloadModule(k: Linux, request: UnloadRequest): Steps<void> {
   const exit = k.read('module.exit', control);
   if (exit !== 0) yield* k.call(exit);
   rememberUnloaded(k, control);
-  for (const { step } of module.release) {
-    const result = step();
+  yield* releaseModule(module);
+}
+
+/** Gives back what the load took, each thing once: a release that was stopped can be gone on with. */
+export function* releaseModule(module: LinuxModule): Steps<void> {
+  while (module.release.length > 0) {
+    const [next, ...rest] = module.release;
+    module.release = rest;
+    const result = next.step();
     if (isSteps(result)) yield* result;
   }
 }
