@@ -1,0 +1,68 @@
+/** A folder of module files as a catalogue: names, files, and what each says it depends on. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { decompress } from '../bytes/decompress.ts';
+import { FormatError } from '../bytes/errors.ts';
+import { mapCatalog, planLoad } from '../catalog/closure.ts';
+import { readElf } from '../formats/elf/read.ts';
+import { ModInfo } from '../systems/linux/module-file.ts';
+
+/** One module of a tree. */
+export interface TreeModule {
+  /** The file's name without its endings. */
+  readonly name: string;
+  readonly path: string;
+}
+
+const ENDING = /\.ko(\.(gz|xz|zst))?$/;
+
+/** Every module file below a folder, sorted by path. */
+export function modulesBelow(directory: string): TreeModule[] {
+  return (readdirSync(directory, { recursive: true, encoding: 'utf8' }) as string[])
+    .filter((path) => ENDING.test(path))
+    .sort()
+    .map((path) => ({ name: basename(path).replace(ENDING, ''), path: join(directory, path) }));
+}
+
+/** The module's bytes, unpacked. */
+export function moduleBytes(module: TreeModule): Uint8Array {
+  return decompress(readFileSync(module.path));
+}
+
+/** Plans loads within one tree; what files say of themselves is read once. */
+export class Tree {
+  readonly modules: readonly TreeModule[];
+  private readonly known = new Map<TreeModule, readonly string[]>();
+  private readonly catalog;
+
+  constructor(modules: readonly TreeModule[]) {
+    this.modules = modules;
+    const byName = new Map(modules.map((module) => [module.name, module]));
+    this.catalog = mapCatalog(byName, (module) => this.depends(module));
+  }
+
+  /** The modules to load, dependencies first, the wanted one last. */
+  plan(module: TreeModule): readonly TreeModule[] {
+    return planLoad(this.catalog, module.name)?.order ?? [module];
+  }
+
+  private depends(module: TreeModule): readonly string[] {
+    const known = this.known.get(module);
+    if (known !== undefined) return known;
+    const depends = dependenciesOf(module);
+    this.known.set(module, depends);
+    return depends;
+  }
+}
+
+/** A file that is no module depends on nothing; its load says what is wrong with it. */
+function dependenciesOf(module: TreeModule): readonly string[] {
+  try {
+    const elf = readElf(moduleBytes(module));
+    const section = elf.section('.modinfo');
+    return section === undefined ? [] : new ModInfo(elf.data(section)).depends;
+  } catch (error) {
+    if (error instanceof FormatError) return [];
+    throw error;
+  }
+}

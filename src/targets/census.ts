@@ -1,0 +1,234 @@
+/** What becomes of one module in a fresh kernel: loaded with its dependencies, left alone for a moment, unloaded. */
+import { Deadlock } from '../kernel/scheduler.ts';
+import { ThreadKilled } from '../kernel/thread.ts';
+import { bootLinux } from '../systems/linux/bootkernel.ts';
+import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
+import { type Linux, MissingFunctionReached } from '../systems/linux/linux.ts';
+import { insmod, type LoadResult, rmmod, type UnloadResult } from '../systems/linux/loader.ts';
+import type { LinuxModule } from '../systems/linux/module.ts';
+import { registrations } from '../systems/linux/registered.ts';
+
+export type Outcome = 'loaded' | 'kernel-refused' | 'sandbox-lacks' | 'fault';
+
+/** One line of the census. */
+export interface CensusRow {
+  readonly module: string;
+  readonly outcome: Outcome;
+  /** errno; null where the base kernel lacks something or the load was stopped. */
+  readonly load: number | null;
+  readonly log: readonly { readonly level: number; readonly text: string }[];
+  /** errno; null when it was not unloaded for the same reasons, or never loaded. */
+  readonly unload: number | null;
+  readonly taint: number;
+  /** Kernel functions that the run reached and that nobody wrote. */
+  readonly missing: readonly string[];
+  /** What the module itself registered that nothing can put to use. */
+  readonly registeredOnly: readonly string[];
+  readonly instructions: number;
+  readonly ms: number;
+}
+
+/** A row and what has no place in it. */
+export interface CensusResult {
+  readonly row: CensusRow;
+  /** What the module allocated and did not free, in words. */
+  readonly leaks: readonly string[];
+  /** Frames that a second load and unload took and did not give back. */
+  readonly lostPages: number;
+  /** A defect of the base kernel: the error it ended in. */
+  readonly internal: string | undefined;
+}
+
+export interface CensusModule {
+  readonly name: string;
+  readonly path: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface CensusOptions {
+  readonly seed?: number;
+  /** Instructions that one stretch without blocking, and the whole run, may take. */
+  readonly stretch?: number;
+  readonly total?: number;
+}
+
+/** Long enough for the slowest self-test of a module, short enough for a census of thousands. */
+const STRETCH = 50_000_000;
+const TOTAL = 400_000_000;
+/** Virtual time after which a run is over whatever it waits for (ns): ten minutes. */
+const PATIENCE = 600e9;
+/** Time that timers, work and threads are given between load and unload, and after it (ns). */
+const MOMENT = 100e6;
+
+/** Runs one module through its life; `plan` is its dependencies in order, then itself. */
+export function censusOne(
+  kernel: KernelFile,
+  plan: readonly CensusModule[],
+  options: CensusOptions = {},
+): CensusResult {
+  const started = performance.now();
+  const k = bootLinux(kernel, { seed: options.seed });
+  limit(k, options);
+  const life = new Life(k, plan);
+  let internal: string | undefined;
+  try {
+    life.run();
+  } catch (error) {
+    if (!life.stopped(error))
+      internal = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  }
+  return { ...life.result(performance.now() - started), internal: internal ?? life.internal() };
+}
+
+/** Nothing runs for ever: not a loop, not a loop that sleeps. */
+function limit(k: Linux, { stretch = STRETCH, total = TOTAL }: CensusOptions): void {
+  k.scheduler.instructionBudget = stretch;
+  k.clocks.push(() => {
+    if (k.cpu.retired > total) throw new ThreadKilled('census', 9, `stopped after ${total} instructions`);
+  });
+  k.time.at(PATIENCE, () => {
+    throw new ThreadKilled('census', 9, 'stopped after ten minutes of virtual time');
+  });
+}
+
+class Life {
+  private readonly k: Linux;
+  private readonly plan: readonly CensusModule[];
+  private outcome: Outcome = 'loaded';
+  private load: number | null = null;
+  private unload: number | null = null;
+  private why: string | undefined;
+  private readonly own: string[] = [];
+  private leaks: string[] = [];
+  private lostPages = 0;
+  private instructions = 0;
+  private lines = 0;
+
+  constructor(k: Linux, plan: readonly CensusModule[]) {
+    this.k = k;
+    this.plan = plan;
+  }
+
+  run(): void {
+    const { k } = this;
+    if (!this.cycle()) return;
+    this.instructions = k.cpu.retired;
+    this.lines = k.log.records.length;
+    // The first use of anything takes memory that the kernel keeps; the second must take none.
+    const free = k.memory.frames.freePages;
+    const second = new Life(k, this.plan);
+    if (!second.cycle()) return;
+    this.lostPages = Math.max(0, free - k.memory.frames.freePages);
+  }
+
+  /** Loads all, waits, unloads all; false when it did not come to its end. */
+  private cycle(): boolean {
+    const { k } = this;
+    const loaded: LinuxModule[] = [];
+    for (const module of this.plan) {
+      const before = registrations(k).length;
+      const result = insmod(k, module.bytes, '', { path: module.path });
+      if (result.outcome !== 'loaded') return this.notLoaded(result);
+      loaded.push(result.module);
+      if (module !== this.plan.at(-1)) continue;
+      this.own.push(
+        ...registrations(k)
+          .slice(before)
+          .map(({ what, name }) => `${what} ${name}`),
+      );
+    }
+    this.load = 0;
+    k.scheduler.runFor(k.time.now() + MOMENT);
+    if (!this.unloadAll(loaded)) return false;
+    k.scheduler.runFor(k.time.now() + MOMENT);
+    return !this.threadsFailed();
+  }
+
+  private unloadAll(loaded: readonly LinuxModule[]): boolean {
+    const { k } = this;
+    for (const [i, module] of [...loaded].reverse().entries()) {
+      const result = rmmod(k, module.name);
+      if (i === 0) this.unload = unloadErrno(result);
+      if (result.outcome === 'missing') this.outcome = 'sandbox-lacks';
+      if (result.outcome === 'killed') this.outcome = 'fault';
+      if (result.outcome === 'killed') this.why = result.killed.message;
+      if (result.outcome !== 'unloaded') return false;
+      if (i > 0) continue;
+      this.leaks = k.heap
+        .allocationsOf(module)
+        .map(({ bytes, kind, caller }) => `${bytes} bytes (${kind}) taken in ${k.describe(caller)}`);
+    }
+    return true;
+  }
+
+  private notLoaded(result: Exclude<LoadResult, { outcome: 'loaded' }>): boolean {
+    if (result.outcome === 'refused') {
+      this.outcome = 'kernel-refused';
+      this.load = result.refusal.errno;
+    } else if (result.outcome === 'killed') {
+      this.outcome = 'fault';
+      this.why = result.killed.message;
+    } else this.outcome = 'sandbox-lacks';
+    return false;
+  }
+
+  /** A thread of the module's own reached something missing. */
+  private threadsFailed(): boolean {
+    const lacks = [...this.k.scheduler.failures.values()].some(
+      (error) => error instanceof MissingFunctionReached,
+    );
+    if (lacks) this.outcome = 'sandbox-lacks';
+    return lacks;
+  }
+
+  /** Was the run ended for a reason that lies with the module? */
+  stopped(error: unknown): boolean {
+    if (error instanceof MissingFunctionReached) this.outcome = 'sandbox-lacks';
+    else if (error instanceof ThreadKilled || error instanceof Deadlock) {
+      this.outcome = 'fault';
+      this.why = error.message;
+    } else return false;
+    return true;
+  }
+
+  /** An error of ours that ended a thread nobody waited for. */
+  internal(): string | undefined {
+    for (const [thread, error] of this.k.scheduler.failures) {
+      if (error instanceof MissingFunctionReached) continue;
+      return `in the thread ${thread.name}: ${error instanceof Error ? error.stack : String(error)}`;
+    }
+    return undefined;
+  }
+
+  result(ms: number): Omit<CensusResult, 'internal'> {
+    const { k, plan } = this;
+    const records = this.lines === 0 ? k.log.records : k.log.records.slice(0, this.lines);
+    const log = records.map(({ level, text }) => ({ level, text }));
+    if (this.why !== undefined) log.push({ level: 3, text: `(${this.why})` });
+    const row: CensusRow = {
+      module: plan.at(-1)?.name ?? '',
+      outcome: this.outcome,
+      load: this.load,
+      log,
+      unload: this.unload,
+      taint: k.taint,
+      missing: [...k.missing.keys()],
+      registeredOnly: this.own,
+      instructions: this.instructions || k.cpu.retired,
+      ms: Math.round(ms * 10) / 10,
+    };
+    return { row, leaks: this.leaks, lostPages: this.lostPages };
+  }
+}
+
+function unloadErrno(result: UnloadResult): number | null {
+  if (result.outcome === 'unloaded') return 0;
+  return result.outcome === 'refused' ? result.refusal.errno : null;
+}
+
+/** Loaded, unloaded, nothing missing reached, nothing that is registered only. */
+export function isClean({ outcome, load, unload, missing, registeredOnly }: CensusRow): boolean {
+  return (
+    outcome === 'loaded' && load === 0 && unload === 0 && missing.length === 0 && registeredOnly.length === 0
+  );
+}
