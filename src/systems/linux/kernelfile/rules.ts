@@ -128,7 +128,7 @@ function special(rule: LoaderRule, { contains, hasFunction, banner, vermagic }: 
   const byFunction = (name: string) =>
     found(hasFunction(name), `a function ${name} in its types: ${hasFunction(name) ? 'yes' : 'no'}`);
   const by = (text: string) =>
-    found(contains(text), `"${text}" in the image: ${contains(text) ? 'yes' : 'no'}`);
+    found(contains(text), `"${text.replaceAll('\0', '')}" in the image: ${contains(text) ? 'yes' : 'no'}`);
   switch (rule) {
     case 'version-entry-required': {
       // Same words as in mainline, which prints them once and goes on; Debian's kernel team made it an error.
@@ -155,7 +155,7 @@ function special(rule: LoaderRule, { contains, hasFunction, banner, vermagic }: 
     case 'idempotent-load':
       return byFunction('idempotent_init_module');
     case 'module-namespaces':
-      return found(contains('\0module:\0'), 'the prefix "module:" in the image');
+      return by('\0module:\0');
     default:
       return found(false, 'no configuration given, and no message of the image tells');
   }
