@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { ThreadKilled } from '../../../../src/kernel/thread.ts';
+import { boot, call, text } from './harness.ts';
+
+describe('kmalloc', () => {
+  const k = boot();
+
+  it('rounds to the size classes of SLUB and zeroes', () => {
+    const usable = (size: number) => call(k, 'ksize', call(k, '__kmalloc', size, 0xcc0));
+    expect([1, 9, 65, 97, 129, 193, 1000, 8192, 9000, 100_000].map(usable)).toEqual([
+      8, 16, 96, 128, 192, 256, 1024, 8192, 16384, 131072,
+    ]);
+    expect(call(k, '__kmalloc', 0, 0)).toBe(16);
+    expect(call(k, '__kmalloc', 5 << 20, 0)).toBe(0);
+    const at = Number(call(k, '__kmalloc', 24, 0));
+    k.memory.fill(at, 24, 0xaa);
+    call(k, 'kfree', at);
+    expect(call(k, '__kmalloc', 24, 0)).toBe(at);
+    expect(k.memory.bytes(at, 24).every((byte) => byte === 0)).toBe(true);
+  });
+
+  it('ends a task that frees twice, as the hardened allocator does', () => {
+    const fresh = boot();
+    const at = Number(call(fresh, '__kmalloc', 24, 0));
+    call(fresh, 'kfree', at);
+    expect(() => call(fresh, 'kfree', at)).toThrow(ThreadKilled);
+    expect(fresh.log.records.some((r) => r.text === 'kernel BUG at mm/slub.c:419!')).toBe(true);
+  });
+
+  it('gives every page back', () => {
+    const fresh = boot();
+    const before = fresh.memory.frames.statistics().used;
+    const cache = Number(call(fresh, 'kmem_cache_create', text(fresh, 'things'), 1000, 0, 0, 0));
+    const objects = Array.from({ length: 50 }, () => Number(call(fresh, 'kmem_cache_alloc', cache, 0)));
+    expect(new Set(objects).size).toBe(50);
+    objects.forEach((object) => {
+      call(fresh, 'kmem_cache_free', cache, object);
+    });
+    call(fresh, 'kmem_cache_destroy', cache);
+    const pages = Number(call(fresh, '__get_free_pages', 0, 3));
+    call(fresh, 'free_pages', pages, 3);
+    const area = Number(call(fresh, 'vmalloc', 100_000));
+    fresh.memory.fill(area, 100_000, 1);
+    call(fresh, 'vfree', area);
+    // Tasks of the calls themselves keep a slab or two; the 80 pages taken above are back.
+    expect(fresh.memory.frames.statistics().used - before).toBeLessThan(12);
+  });
+
+  it('keeps struct page as inline code reads it', () => {
+    const page = Number(call(k, 'alloc_pages', 0x40000, 2));
+    expect(k.read('page._refcount.counter', page)).toBe(1);
+    expect(k.read('page.compound_head', page + 64)).toBe(page + 1);
+    const at = k.heap.pages.addressOf(page);
+    expect(k.heap.pages.ofAddress(at)).toBe(page);
+    call(k, '__free_pages', page, 2);
+    expect(k.read('page._refcount.counter', page)).toBe(0);
+  });
+
+  it('per-CPU memory is an offset into the area', () => {
+    const at = Number(call(k, '__alloc_percpu', 64, 64));
+    expect(at).toBeGreaterThan(0);
+    expect(at % 64).toBe(0);
+    expect(k.percpu.holds(k.percpu.addressOf(at))).toBe(true);
+    call(k, 'free_percpu', at);
+    expect(k.percpu.sizeOf(at)).toBeUndefined();
+  });
+});
+
+describe('lists', () => {
+  it('finds corruption before it spreads', () => {
+    const k = boot();
+    const head = k.heap.allocate(48);
+    const [a, b] = [head + 16, head + 32];
+    k.memory.setPtr(head, head);
+    k.memory.setPtr(head + 8, head);
+    expect(call(k, '__list_add_valid', a, head, head)).toBe(1);
+    k.memory.setPtr(head + 8, b);
+    expect(() => call(k, '__list_add_valid', a, head, head)).toThrow(ThreadKilled);
+    const lines = k.log.records.map((r) => r.text);
+    expect(lines.some((line) => /^list_add corruption\. next->prev should be prev/.test(line))).toBe(true);
+    expect(lines).toContain('kernel BUG at lib/list_debug.c:27!');
+  });
+});
