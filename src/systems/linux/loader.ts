@@ -1,4 +1,5 @@
 /** insmod and rmmod on a running kernel: a task is made for the load, and what comes of it is told as a value. */
+import { Deadlock } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { ThreadKilled } from '../../kernel/thread.ts';
 import { Transaction } from '../../kernel/transaction.ts';
@@ -19,7 +20,7 @@ export type LoadResult =
   | { readonly outcome: 'loaded'; readonly module: LinuxModule }
   /** The kernel, or the base kernel for lack of something, returned an error. */
   | { readonly outcome: 'refused'; readonly refusal: Refusal }
-  /** Its init function was stopped: an oops or the instruction budget. The module stays, half loaded, as on a real kernel. */
+  /** Its init function oopsed, never ended or waits for ever. The module stays, half loaded, as on a real kernel. */
   | { readonly outcome: 'killed'; readonly killed: ThreadKilled }
   /** Its init function called something that nobody wrote; everything was taken back. */
   | { readonly outcome: 'missing'; readonly missing: MissingFunctionReached };
@@ -39,6 +40,7 @@ export function insmod(k: Linux, bytes: Uint8Array, args = '', options: LoadOpti
       if (progress.unwinding) finishUnwinding(k, t);
       return { outcome: 'killed', killed: error };
     }
+    if (error instanceof Deadlock) return { outcome: 'killed', killed: endWaiting(k, 'insmod', error) };
     if (!(error instanceof MissingFunctionReached)) throw error;
     abandonCurrent(k, error.message);
     finishUnwinding(k, t);
@@ -88,6 +90,17 @@ function persist(k: Linux, steps: () => Steps<void>): void {
   }
 }
 
+/** SIGKILL: what a person sends to a program that hangs. */
+const SIGKILL = 9;
+
+/** A load or unload that waits for what can never come is ended; on a real kernel it would hang until the next boot. */
+function endWaiting(k: Linux, name: string, deadlock: Deadlock): ThreadKilled {
+  const killed = new ThreadKilled(name, SIGKILL, `${name} hangs: ${deadlock.message}`);
+  const thread = [...k.scheduler.threads].findLast((one) => one.name === name && one.state === 'blocked');
+  if (thread !== undefined) k.scheduler.kill(thread, killed);
+  return killed;
+}
+
 /** The thread that reached a missing function goes no further. */
 function abandonCurrent(k: Linux, why: string): void {
   const thread = k.scheduler.current;
@@ -112,6 +125,7 @@ export function rmmod(k: Linux, name: string, options: Omit<UnloadRequest, 'name
   } catch (error) {
     if (error instanceof Refusal) return { outcome: 'refused', refusal: error };
     if (error instanceof ThreadKilled) return { outcome: 'killed', killed: error };
+    if (error instanceof Deadlock) return { outcome: 'killed', killed: endWaiting(k, 'rmmod', error) };
     if (!(error instanceof MissingFunctionReached)) throw error;
     abandonCurrent(k, error.message);
     if (module !== undefined) persist(k, () => releaseModule(module));
