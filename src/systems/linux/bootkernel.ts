@@ -3,11 +3,13 @@ import type { KernelFile } from './kernelfile/kernelfile.ts';
 import { Linux, type LinuxOptions } from './linux.ts';
 import { populateProc } from './proc.ts';
 import { linuxData, linuxFunctions } from './registry.ts';
+import { populateMemoryDevices } from './vfs/memdev.ts';
 
 export type BootOptions = Omit<LinuxOptions, 'kernel' | 'functions' | 'data'>;
 
 export function bootLinux(kernel: KernelFile, options: BootOptions = {}): Linux {
   const k = new Linux({ ...options, kernel, functions: linuxFunctions, data: linuxData });
   populateProc(k);
+  populateMemoryDevices(k);
   return k;
 }

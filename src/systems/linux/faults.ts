@@ -7,9 +7,11 @@ import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { findBug, searchExceptionTable } from './extable.ts';
 import type { Linux } from './linux.ts';
 import { oops, registersAndTrace, reportHead } from './oops.ts';
+import { panicNow, panicsOnOops } from './panic.ts';
 import { TAINT, taintKernel } from './taint.ts';
 
 const VECTOR_DIVIDE = 0;
+const VECTOR_BREAKPOINT = 3;
 const VECTOR_INVALID_OPCODE = 6;
 const VECTOR_DOUBLE_FAULT = 8;
 const VECTOR_GENERAL_PROTECTION = 13;
@@ -64,6 +66,8 @@ function dieWithOops(k: Linux, thread: Thread, fault: Fault): Verdict {
   switch (fault.vector) {
     case VECTOR_DIVIDE:
       return die(k, thread, fault, 'divide error', SIGSEGV);
+    case VECTOR_BREAKPOINT:
+      return dieInInterrupt(k, thread, fault, 'int3');
     case VECTOR_INVALID_OPCODE:
       return die(k, thread, fault, 'invalid opcode', SIGSEGV);
     case VECTOR_PAGE_FAULT:
@@ -73,7 +77,7 @@ function dieWithOops(k: Linux, thread: Thread, fault: Fault): Verdict {
     case VECTOR_GENERAL_PROTECTION:
       return die(k, thread, fault, generalProtection(fault), SIGSEGV);
     case VECTOR_DOUBLE_FAULT:
-      return die(k, thread, fault, 'double fault', SIGSEGV);
+      return dieInInterrupt(k, thread, fault, 'double fault');
     default:
       return die(k, thread, fault, `trap ${fault.vector}`, SIGSEGV);
   }
@@ -97,12 +101,25 @@ function stackOverflow(k: Linux, thread: Thread, fault: Fault): Verdict {
   const at = hex(Number(BigInt.asIntN(64, fault.address)));
   const end = hex(thread.stackBase + thread.stackSize - 1);
   k.printk(0, `BUG: TASK stack guard page was hit at ${at} (stack is ${hex(thread.stackBase)}..${end})`);
-  return die(k, thread, { ...fault, errorCode: 0 }, 'stack guard page', SIGSEGV);
+  return dieInInterrupt(
+    k,
+    thread,
+    { ...fault, errorCode: 0, vector: VECTOR_DOUBLE_FAULT },
+    'stack guard page',
+  );
+}
+
+/** Traps that count as interrupts leave nobody to kill: the kernel panics (oops_end). */
+function dieInInterrupt(k: Linux, thread: Thread, fault: Fault, what: string): Verdict {
+  const verdict = die(k, thread, fault, what, SIGSEGV);
+  panicNow(k, 'Fatal exception in interrupt');
+  return verdict;
 }
 
 function die(k: Linux, thread: Thread, fault: Fault, what: string, signal: number): Verdict {
   oops(k, fault, what);
   taintKernel(k, TAINT.DIE);
+  if (panicsOnOops(k)) panicNow(k, 'Fatal exception');
   const why = `${what} at ${k.describe(fault.at)}`;
   return { kill: new ThreadKilled(thread.name, signal, fault.detail ? `${why}: ${fault.detail}` : why) };
 }

@@ -9,18 +9,23 @@ import type { ObjectFile } from '../../formats/object.ts';
 /** The strings of `.modinfo`: `tag=value`, and what stands between them. */
 export class ModInfo {
   readonly entries: readonly { readonly tag: string; readonly value: string }[];
+  /** Every string, as it stands and in order. */
+  readonly strings: readonly string[];
   /** Strings without a known form: no '=' in them. The compiler never writes one; an embedded NUL leaves one. */
   readonly strays: readonly string[];
 
   constructor(bytes: Uint8Array) {
     const entries: { tag: string; value: string }[] = [];
     const strays: string[] = [];
+    const strings: string[] = [];
     for (const { text } of cstrings(bytes)) {
+      strings.push(text);
       const equals = text.indexOf('=');
       if (equals < 0) strays.push(text);
       else entries.push({ tag: text.slice(0, equals), value: text.slice(equals + 1) });
     }
     this.entries = entries;
+    this.strings = strings;
     this.strays = strays;
   }
 

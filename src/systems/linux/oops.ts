@@ -7,6 +7,7 @@ import { perKernel } from '../../kernel/kernel.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
 import type { Address } from '../../memory/space.ts';
 import type { Linux } from './linux.ts';
+import { panicsOnOops } from './panic.ts';
 import { modulesLinkedIn, taintText } from './taint.ts';
 
 /** pr_alert, pr_warn and pr_default levels. */
@@ -50,7 +51,7 @@ export function oops(k: Linux, fault: Fault, what: string): void {
   counter.first ??= registerLines(k, fault);
   for (const line of counter.first) k.printk(WARNING, line);
   // A page fault comes with interrupts off; other traps turn them on again before they report.
-  if (fault.vector === PAGE_FAULT) {
+  if (fault.vector === PAGE_FAULT && !panicsOnOops(k)) {
     k.printk(6, `note: ${k.tasks.comm(k.current)}[${k.tasks.pid(k.current)}] exited with irqs disabled`);
   }
 }
@@ -59,12 +60,8 @@ const oopsCounter = perKernel<{ count: number; first?: string[] }>(() => ({ coun
 
 /** CPU line, RIP, code bytes, registers, call trace and module list. */
 export function registersAndTrace(k: Linux, fault: Fault, level: number, warning: boolean): void {
-  const task = k.current;
   if (warning) k.printk(level, `Modules linked in:${modulesLinkedIn(k)}`);
-  k.printk(
-    level,
-    `CPU: 0 PID: ${k.tasks.pid(task)} Comm: ${k.tasks.comm(task)} ${taintText(k)} ${k.file.release} ${versionText(k)}`,
-  );
+  k.printk(level, whoLine(k));
   k.printk(level, 'Hardware name: lkm base kernel');
   showRegisters(k, fault, level);
   k.printk(level, 'Call Trace:');
@@ -76,6 +73,12 @@ export function registersAndTrace(k: Linux, fault: Fault, level: number, warning
 
 function showRegisters(k: Linux, fault: Fault, level: number): void {
   for (const line of registerLines(k, fault)) k.printk(level, line);
+}
+
+/** Which task runs, how the kernel is tainted, and which build it is (dump_stack_print_info). */
+export function whoLine(k: Linux): string {
+  const task = k.current;
+  return `CPU: 0 PID: ${k.tasks.pid(task)} Comm: ${k.tasks.comm(task)} ${taintText(k)} ${k.file.release} ${versionText(k)}`;
 }
 
 /** The build's number, and what Debian adds to it, out of the version banner (dump_stack_print_info). */
@@ -161,6 +164,7 @@ export function callTrace(k: Linux): string[] {
   const top = thread.stackBase + thread.stackSize;
   const start = k.cpu.gpr(4);
   for (let at = start; at >= thread.stackBase && at < top && lines.length < MAX_TRACE; at += 8) {
+    if (k.memory.permOf(at) === undefined) break;
     const word = k.memory.ptr(at);
     if (k.modules.at(word) !== undefined && followsCall(k, word)) lines.push(k.describe(word));
   }

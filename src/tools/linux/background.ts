@@ -15,7 +15,6 @@ export function backgroundSteps(console: LinuxConsole, words: readonly string[])
   return refused(name);
 }
 
-// biome-ignore lint/correctness/useYield: it only answers
 function* refused(name: string): Steps<CommandResult> {
   return { code: 1, errno: null, output: `${name}: cannot run in the background here` };
 }

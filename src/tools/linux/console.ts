@@ -6,6 +6,7 @@ import { Deadlock } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { type Linux, MissingFunctionReached } from '../../systems/linux/linux.ts';
+import { panicReason } from '../../systems/linux/panic.ts';
 import { type Credential, ROOT } from '../../systems/linux/tasks.ts';
 import type { OpenFile } from '../../systems/linux/vfs/file.ts';
 import { errorText } from './errors.ts';
@@ -68,6 +69,16 @@ export class LinuxConsole {
   /** Runs one command given as words. */
   run(words: readonly string[]): CommandResult {
     const [name, ...args] = words;
+    const panic = panicReason(this.k);
+    // dmesg is what a serial console would still show.
+    if (panic !== undefined && name !== 'dmesg') {
+      return {
+        code: 255,
+        errno: null,
+        output: '',
+        note: `the kernel has panicked (${panic}): start a new one`,
+      };
+    }
     if (name === 'as') return this.runAs(args);
     const command = this.commands.get(name);
     if (command === undefined) return { code: 127, errno: null, output: `${name}: not found` };

@@ -79,6 +79,7 @@ function* ls(k: Linux, args: readonly string[]): Steps<CommandResult> {
   for (const path of paths.length === 0 ? ['/'] : paths) {
     const names = yield* calls.list(k, path);
     if (typeof names === 'number') return failed(-names, `ls: ${path}`);
+    if (paths.length > 1) output += `${path}:\n`;
     for (const name of names) output += long ? yield* longLine(k, path, name) : `${name}\n`;
   }
   return done(output);

@@ -12,10 +12,11 @@ import {
   type UnloadResult,
 } from '../../systems/linux/loader.ts';
 import { ModInfo } from '../../systems/linux/module-file.ts';
-import { procModules } from '../../systems/linux/proc-modules.ts';
+import { moduleSizes, procModules } from '../../systems/linux/proc-modules.ts';
 import * as calls from '../../systems/linux/vfs/calls.ts';
 import { type CommandResult, type ConsoleCommand, done, failed, type LinuxConsole } from './console.ts';
 import { errorText } from './errors.ts';
+import { modinfoField, modinfoText } from './modinfo.ts';
 
 /** MODULE_INIT_IGNORE_MODVERSIONS, MODULE_INIT_IGNORE_VERMAGIC (include/uapi/linux/module.h). */
 const IGNORE_MODVERSIONS = 1;
@@ -160,8 +161,11 @@ function deleteModule(console: LinuxConsole, [name, flags = '0']: readonly strin
 export function lsmodText(k: Linux): string {
   let text = 'Module                  Size  Used by\n';
   for (const row of procModules(k).split('\n')) {
-    const [name, size, count, users] = row.split(' ');
-    if (name === '') continue;
+    const [name, , count, users] = row.split(' ');
+    const module = k.modules.find(name);
+    if (module === undefined) continue;
+    // kmod reads the size from /sys/module/NAME/coresize, which leaves the init part out.
+    const size = String(moduleSizes(k, module.control).core);
     const holders = users === '-' ? '' : users.replace(/,$/, '');
     text += `${name.padEnd(19)} ${size.padStart(8)}  ${count}${holders === '' ? '' : ` ${holders}`}\n`;
   }
@@ -231,6 +235,21 @@ function removeWithUnused(console: LinuxConsole, name: string): CommandResult {
   return done();
 }
 
+function modinfo(console: LinuxConsole, args: readonly string[]): CommandResult {
+  const field = args[0] === '-F' ? args[1] : undefined;
+  const path = field === undefined ? args[0] : args[2];
+  const bytes = path === undefined ? undefined : console.moduleFile(path);
+  const text =
+    bytes === undefined
+      ? undefined
+      : field === undefined
+        ? modinfoText(path, bytes)
+        : modinfoField(bytes, field);
+  return text === undefined
+    ? { code: 1, errno: null, output: `modinfo: ERROR: Module ${path ?? ''} not found.` }
+    : done(text);
+}
+
 function* sysctl(k: Linux, args: readonly string[]): Steps<CommandResult> {
   const write = args[0] === '-w';
   const [name, value] = (write ? args[1] : (args[0] ?? '')).split('=');
@@ -252,6 +271,7 @@ export const moduleCommands: ReadonlyMap<string, ConsoleCommand> = new Map<strin
   ['rmmod', rmmodCommand],
   ['lsmod', (console) => done(lsmodText(console.k))],
   ['modprobe', modprobe],
+  ['modinfo', modinfo],
   ['finit_module', finitModule],
   ['delete_module', deleteModule],
   ['sysctl', (console, args) => console.process('sysctl', sysctl(console.k, args))],

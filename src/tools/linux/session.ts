@@ -3,6 +3,7 @@ import { type BootOptions, bootLinux } from '../../systems/linux/bootkernel.ts';
 import type { KernelFile } from '../../systems/linux/kernelfile/kernelfile.ts';
 import { type CommandResult, LinuxConsole } from './console.ts';
 import { fileCommands } from './file-commands.ts';
+import { linkCommands } from './link-commands.ts';
 import { moduleCommands } from './module-commands.ts';
 import { runLine } from './shell-line.ts';
 
@@ -15,7 +16,7 @@ export class LinuxSession {
 
   constructor(kernel: KernelFile, options: SessionOptions) {
     const { moduleFile, ...boot } = options;
-    const commands = new Map([...fileCommands, ...moduleCommands]);
+    const commands = new Map([...fileCommands, ...linkCommands, ...moduleCommands]);
     this.console = new LinuxConsole(bootLinux(kernel, boot), { moduleFile, commands });
   }
 

@@ -2,6 +2,7 @@
 import { ThreadKilled } from '../../../kernel/thread.ts';
 import { type Address, toBig } from '../../../memory/address.ts';
 import type { Linux } from '../linux.ts';
+import { panicNow } from '../panic.ts';
 import { callerOf, kernelBug, kernelWarning } from './caller.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
@@ -125,11 +126,9 @@ function describeReturn(k: Linux, at: Address): string {
   return k.describe(at);
 }
 
-/** The kernel stops. Here the task that caused it ends, and nothing else may be trusted afterwards. */
+/** The kernel stops: the task that caused it ends, and the console takes no further command. */
 export function panic(k: Linux, text: string): never {
   finishRecord(k);
-  k.printk(0, `Kernel panic - not syncing: ${text}`);
-  dumpStack(k, 0);
-  k.printk(0, `---[ end Kernel panic - not syncing: ${text} ]---`);
+  panicNow(k, text, () => dumpStack(k, 0));
   throw new ThreadKilled(k.scheduler.current?.name ?? 'kernel', 9, `kernel panic: ${text}`);
 }

@@ -3,8 +3,7 @@ import type { VarArgs } from '../../../abi/convention.ts';
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
-import { callTrace } from '../oops.ts';
-import { taintText } from '../taint.ts';
+import { callTrace, whoLine } from '../oops.ts';
 import { jiffies } from './clock.ts';
 import { kernelFunctions } from './define.ts';
 import { hashPointer } from './format/pointer.ts';
@@ -185,11 +184,8 @@ function passRateLimit(k: Linux, state: Address, name: string): boolean {
 
 /** dump_stack: who is running, and the call trace. */
 export function dumpStack(k: Linux, level: number = DEFAULT_LEVEL): void {
-  const task = k.current;
-  const version = /#\d+.*$/.exec(k.file.banner)?.[0] ?? '';
-  const who = `CPU: 0 PID: ${k.tasks.pid(task)} Comm: ${k.tasks.comm(task)} ${taintText(k)}`;
   finishRecord(k);
-  k.printk(level, `${who} ${k.file.release} ${version}`.trimEnd());
+  k.printk(level, whoLine(k));
   k.printk(level, 'Hardware name: lkm base kernel');
   k.printk(level, 'Call Trace:');
   k.printk(level, ' <TASK>');

@@ -9,8 +9,9 @@ import { characterMethods } from './chrdev.ts';
 import { dropDentry, entryFor, putDentry } from './dentry.ts';
 import * as F from './file.ts';
 import { guestMethods, takeOperations } from './guestfile.ts';
+import { memoryDevice } from './memdev.ts';
 import { leave, namespace, type Place } from './namespace.ts';
-import { type Node, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, Node as TreeNode } from './node.ts';
+import { type FileMethods, type Node, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, Node as TreeNode } from './node.ts';
 import { listDirectory } from './readdir.ts';
 
 /** Permission bits asked for. */
@@ -67,8 +68,12 @@ export function permitted(k: Linux, place: Place, wanted: number): boolean {
   return (bits & wanted) === wanted;
 }
 
+const deviceMethods = (device: number): FileMethods => memoryDevice(device) ?? characterMethods;
+
 function withDeviceMethods(node: Node): Node {
-  if ((node.mode & S_IFMT) === S_IFCHR && node.methods.open === undefined) node.methods = characterMethods;
+  if ((node.mode & S_IFMT) === S_IFCHR && node.methods.open === undefined) {
+    node.methods = deviceMethods(node.rdev);
+  }
   return node;
 }
 
@@ -78,7 +83,8 @@ function* openDentry(k: Linux, place: Place & { kind: 'dentry' }, flags: number)
   const operations = k.read('inode.i_fop', inode);
   const mode = k.read('inode.i_mode', inode);
   const file = F.makeFile(k, { flags, inode, dentry, mount: mount.vfsmount, operations });
-  const methods = (mode & S_IFMT) === S_IFCHR ? characterMethods : guestMethods;
+  const device = (mode & S_IFMT) === S_IFCHR;
+  const methods = device ? deviceMethods(k.read('inode.i_rdev', inode)) : guestMethods;
   const opened = { file, methods, path: '', node: undefined, dentry, directory: F.isDirectory(mode) };
   k.state(F.openFiles).set(file, opened);
   if (methods === guestMethods && !takeOperations(k, operations))

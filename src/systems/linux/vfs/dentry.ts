@@ -159,6 +159,23 @@ function isUnhashed(k: Linux, dentry: Address): boolean {
   return k.memory.ptr(link) === link;
 }
 
+/** d_move: `dentry` takes the name of `target` below `parent`; the target's own name moves over and is not kept. */
+export function moveDentry(k: Linux, dentry: Address, target: Address, parent: Address): void {
+  const text = new TextEncoder().encode(dentryName(k, target));
+  const inline = k.field('dentry.d_iname');
+  const old = k.read('dentry.d_name.name', dentry);
+  const at = text.length < inline.size ? dentry + inline.offset : k.heap.allocate(text.length + 1);
+  k.memory.write(at, text);
+  k.memory.set8(at + text.length, 0);
+  k.write('dentry.d_name.name', dentry, at);
+  k.write('dentry.d_name.len', dentry, text.length);
+  if (old !== dentry + inline.offset && old !== at) k.heap.free(old);
+  const before = k.read('dentry.d_parent', dentry);
+  listRemove(k, dentry + k.offset('dentry.d_child'));
+  k.write('dentry.d_lockref.count', before, k.read('dentry.d_lockref.count', before) - 1);
+  attach(k, dentry, parent);
+}
+
 /** Takes an entry off its parent's list: it can no longer be found by name. */
 export function dropDentry(k: Linux, dentry: Address): void {
   listRemove(k, dentry + k.offset('dentry.d_child'));

@@ -64,7 +64,8 @@ export class Namespace {
       rest = after;
       const next: Place | number = yield* this.step(k, at, name);
       if (typeof next === 'number') return next;
-      const target: string | undefined = rest.length > 0 || followLast ? linkTarget(k, next) : undefined;
+      const target: string | undefined =
+        rest.length > 0 || followLast ? yield* linkTarget(k, next) : undefined;
       if (target === undefined) {
         yield* leave(k, at);
         at = next;
@@ -133,12 +134,24 @@ function components(path: string): string[] {
   return path.split('/').filter((part) => part !== '' && part !== '.');
 }
 
-function linkTarget(k: Linux, place: Place): string | undefined {
+/** What a symbolic link says; undefined for anything else. */
+export function* linkTarget(k: Linux, place: Place): Steps<string | undefined> {
   if (place.kind === 'node') return place.node.isLink ? place.node.target : undefined;
   const inode = k.read('dentry.d_inode', place.dentry);
   if ((k.read('inode.i_mode', inode) & S_IFMT) !== S_IFLNK) return undefined;
-  const link = k.read('inode.i_link', inode);
-  return link === 0 ? undefined : k.memory.cstring(link);
+  const stored = k.read('inode.i_link', inode);
+  if (stored !== 0) return k.memory.cstring(stored);
+  const operations = k.read('inode.i_op', inode);
+  const getLink = operations === 0 ? 0 : k.read('inode_operations.get_link', operations);
+  if (getLink === 0) return undefined;
+  // struct delayed_call: a function and its argument, to be called when the text is no longer needed.
+  const delayed = k.heap.allocateZeroed(16);
+  const text = yield* k.call(getLink, place.dentry, inode, delayed);
+  const target = isError(text) || text === 0 ? undefined : k.memory.cstring(text);
+  const done = k.memory.ptr(delayed);
+  if (done !== 0) yield* k.call(done, k.memory.ptr(delayed + 8));
+  k.heap.free(delayed);
+  return target;
 }
 
 /** Drops what a walk held. The root of a mount is held by the mount itself. */
