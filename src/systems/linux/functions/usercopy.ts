@@ -117,8 +117,10 @@ export const usercopy = kernelFunctions({
     checkObject(k, at, n, toUser !== 0),
   'void __copy_overflow(int size, unsigned long count)': (k, size, count) =>
     kernelWarning(k, 'mm/maccess.c:228', `Buffer overflow detected (${size} < ${count})!`),
-  'long copy_from_kernel_nofault(void *dst, const void *src, size_t size)': (k, dst, src, size) =>
-    copyEither(k, dst, src, size) === 0 ? 0 : -Errno.EFAULT,
+  'long copy_from_kernel_nofault(void *dst, const void *src, size_t size)': (k, dst, src, size) => {
+    if (!inKernelHalf(src)) return -Errno.ERANGE;
+    return copyEither(k, dst, src, size) === 0 ? 0 : -Errno.EFAULT;
+  },
   'long copy_from_user_nofault(void *dst, const void *src, size_t size)': (k, dst, src, size) =>
     copyFromUser(k, dst, src, size) === 0 ? 0 : -Errno.EFAULT,
   'long copy_to_user_nofault(void *dst, const void *src, size_t size)': (k, dst, src, size) =>
@@ -142,6 +144,11 @@ export const usercopy = kernelFunctions({
     }
   },
 });
+
+/** copy_from_kernel_nofault_allowed (arch/x86/mm/maccess.c): canonical and not of user space. */
+function inKernelHalf(at: Address): boolean {
+  return at < 0 && at >= -0x8000_0000_0000;
+}
 
 function duplicate(k: Linux, from: Address, length: number, terminate: boolean): Address {
   const bytes = length + (terminate ? 1 : 0);
