@@ -296,9 +296,13 @@ export class BlockCache {
     data.setUint32(next + OP.TARGET, stub, true);
   }
 
+  /** Kernels add entries by the thousand: only the blocks of that frame are looked at. */
   #dropAround(pc: Address): void {
-    for (const block of [...this.#blocks.values()]) {
-      if (block.pc === pc || (pc > block.pc && pc < block.pc + block.length)) this.#drop(block);
-    }
+    const exact = this.#blocks.get(pc);
+    if (exact !== undefined) this.#drop(exact);
+    const pfn = this.#memory.pfnOf(pc);
+    const blocks = pfn === undefined ? undefined : this.#byFrame.get(pfn);
+    if (blocks === undefined) return;
+    for (const block of [...blocks]) if (pc > block.pc && pc < block.pc + block.length) this.#drop(block);
   }
 }

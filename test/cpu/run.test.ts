@@ -204,4 +204,18 @@ describe('running', () => {
     expect(cpu.run(1e9)).toBe(Exit.Halt);
     expect(cpu.retired).toBe(100 * 2004 + 1);
   });
+
+  it('leaves at an entry added in the middle of code that is translated, until it is removed', () => {
+    const { cpu } = setup([
+      (b) => b.alu('add', 4, reg(Reg.RAX), imm(1)),
+      (b) => b.alu('add', 4, reg(Reg.RAX), imm(1)),
+      (b) => b.jmp(CODE),
+    ]);
+    expect(cpu.run(300)).toBe(Exit.Budget);
+    cpu.addHostEntry(CODE + 4, 9);
+    expect(cpu.run(300)).toBe(Exit.Host);
+    expect([cpu.rip, cpu.exitHostId, cpu.gpr(Reg.RAX) % 2]).toEqual([CODE + 4, 9, 1]);
+    cpu.removeHostEntry(CODE + 4);
+    expect(cpu.run(300)).toBe(Exit.Budget);
+  });
 });
