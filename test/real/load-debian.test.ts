@@ -4,7 +4,9 @@ import { basename } from 'node:path';
 import { expect, it } from 'vitest';
 import { mapCatalog, planLoad } from '../../src/catalog/closure.ts';
 import { readElfObject } from '../../src/formats/elf/object.ts';
+import { builtinNames, hasCertificate } from '../../src/systems/linux/builtin.ts';
 import { inspectModule } from '../../src/systems/linux/describe.ts';
+import { readKernel } from '../../src/systems/linux/kernelfile/open.ts';
 import type { Linux } from '../../src/systems/linux/linux.ts';
 import { insmod, rmmod } from '../../src/systems/linux/loader.ts';
 import { boot, builtinKernel, linkOnly } from '../systems/linux/kernel.ts';
@@ -48,6 +50,18 @@ describeWith(needs('debian-amd64'), 'the loader on a module tree', (debian) => {
       const result = linkOnly(k, read(last));
       expect(typeof result === 'string' ? result : result.outcome, name).toBe('linked');
     }
+  });
+
+  it('finds the key of its modules, and built-in names, in the kernel image', { timeout: 120_000 }, () => {
+    const kernel = readKernel(read(debian.vmlinuz));
+    const { key, signer } = inspectModule(readElfObject(read(files.get('crc7') ?? ''))).signature;
+    expect(signer).not.toBe('');
+    expect(hasCertificate(kernel, key)).toBe(true);
+    expect(hasCertificate(kernel, `${key.slice(2)}00`)).toBe(false);
+    expect(hasCertificate(builtinKernel(), key)).toBeUndefined();
+    expect([...builtinNames(kernel)]).toEqual(expect.arrayContaining(['block', 'printk', 'workqueue']));
+    if (same)
+      expect([...builtinNames(builtinKernel())].sort()).toEqual([...builtinNames(kernel), 'kernel'].sort());
   });
 
   it.skipIf(!same)('loads crc7 from file to live in milliseconds, signed by a key the kernel knows', () => {

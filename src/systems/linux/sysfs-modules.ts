@@ -2,6 +2,7 @@
 
 import type { Steps } from '../../kernel/steps.ts';
 import { type Address, PAGE_SIZE } from '../../memory/space.ts';
+import { builtinNames } from './builtin.ts';
 import { Errno } from './errno.ts';
 import { writeText } from './functions/format/printf.ts';
 import type { Linux } from './linux.ts';
@@ -18,7 +19,7 @@ export function setUpSysfs(load: Loading): void {
   const { k, module, judge, t } = load;
   const above = sysDirectory(k, 'module');
   t.step('sysfs');
-  if (above.child(module.name) !== undefined) {
+  if (above.child(module.name) !== undefined || builtinNames(k.file).has(module.name)) {
     const message = `${module.name}: module is already loaded`;
     const why = `A part of the kernel has the name ${module.name}: /sys/module/${module.name} is there already.`;
     judge.reject('name-in-sysfs', Errno.EINVAL, message, why, 'Give the module another name.');

@@ -121,6 +121,7 @@ describe('refusals', () => {
     ['dirty_target', 'relocation', Errno.ENOEXEC],
     ['bad_signature', 'signature', Errno.EBADMSG],
     ['importer_plain', 'symbols', Errno.ENOENT],
+    ['block', 'name-in-sysfs', Errno.EINVAL],
   ])('%s: rule %s', (name, rule, errno) => {
     const k = boot();
     const before = k.memory.frames.freePages;

@@ -2,6 +2,7 @@
  * module_sig_check (kernel/module/signing.c): the trailer behind a module, and what its PKCS#7 message says about itself.
  * Whose key it was is decided by name and serial number; the arithmetic of the signature is not done (see `verified`).
  */
+import { hasCertificate } from '../builtin.ts';
 import { Errno } from '../errno.ts';
 import type { SignatureFacts } from '../verdict.ts';
 import { type DerNode, derInteger, derText, readDer } from './der.ts';
@@ -178,21 +179,14 @@ function judgeSigner(judge: Judge, signer: Signer): SignatureFacts {
     hash: signer.hash,
     verified: false,
   };
-  const certificates = kernelCertificates(judge);
-  if (certificates !== undefined) {
-    const known = certificates.has(signer.serial);
-    const because = `the kernel image ${known ? 'contains' : 'does not contain'} a certificate with that serial number`;
-    return { ...common, verdict: known ? 'trusted-key' : 'unknown-key', because };
+  const inImage = hasCertificate(judge.kernel, signer.serial);
+  if (inImage !== undefined) {
+    const because = `the kernel image ${inImage ? 'contains' : 'does not contain'} a certificate with that serial number`;
+    return { ...common, verdict: inImage ? 'trusted-key' : 'unknown-key', because };
   }
   const own = signer.name === BUILD_KEY || /^Debian (Secure Boot|Project)/.test(signer.name);
   const because = own
-    ? 'the signer has the name of the key that such kernels are built with; the kernel file carries no certificates to compare'
-    : 'the signer is none that such kernels are built with; the kernel file carries no certificates to compare';
+    ? 'the signer has the name of the key that such kernels are built with; the kernel file carries no image to look in'
+    : 'the signer is none that such kernels are built with; the kernel file carries no image to look in';
   return { ...common, verdict: own ? 'trusted-key' : 'unknown-key', because };
-}
-
-/** Serial numbers of the certificates in a kernel image; undefined when the kernel file has none of its bytes. */
-function kernelCertificates(judge: Judge): ReadonlySet<string> | undefined {
-  const { kernel } = judge;
-  return 'certificates' in kernel ? (kernel.certificates as ReadonlySet<string> | undefined) : undefined;
 }
