@@ -97,8 +97,11 @@ function difference(written: Prototype, kernel: Prototype): string | undefined {
   if (written.variadic !== kernel.variadic) {
     return `the kernel's ${kernel.variadic ? 'takes variable arguments' : 'takes no variable arguments'}`;
   }
-  if (written.parameters.length !== kernel.parameters.length) {
-    return `${written.parameters.length} parameters, the kernel's has ${kernel.parameters.length}`;
+  // A last record passed by value lies on the stack, in nobody's way: it may be left out.
+  const last = kernel.parameters.findLastIndex((p) => p.class !== 'struct') + 1;
+  const count = written.parameters.length;
+  if (count !== kernel.parameters.length && count !== last) {
+    return `${count} parameters, the kernel's has ${kernel.parameters.length}`;
   }
   const result = classDifference(written.returnClass, kernel.returnClass);
   if (result !== undefined) return `returns ${result}`;
