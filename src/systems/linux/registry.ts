@@ -4,6 +4,7 @@ import { builtInHashes } from './crypto/builtin.ts';
 import { bitmaps, cpumasks, findBits } from './functions/bitmaps.ts';
 import { checks } from './functions/checks.ts';
 import { chrdevFunctions } from './functions/chrdev.ts';
+import { compressionFunctions } from './functions/compression.ts';
 import { kfifos, klists, llists, mempools } from './functions/containers.ts';
 import { counterData, percpuCounters } from './functions/counters.ts';
 import { cpuData } from './functions/cpu-data.ts';
@@ -46,6 +47,7 @@ import { usercopy } from './functions/usercopy.ts';
 import { bitWaits, completions, simpleWaitQueues, waitQueues } from './functions/wait.ts';
 import { workqueueData, workqueues } from './functions/workqueue.ts';
 import { idas, idrs, radixTrees, xarrays } from './functions/xarray.ts';
+import { xxhashFunctions } from './functions/xxhash.ts';
 import type { DataInitialiser, Linux } from './linux.ts';
 import { syscallFunctions } from './syscall.ts';
 import { readdirFunctions } from './vfs/readdir.ts';
@@ -132,6 +134,8 @@ export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
   slabFunctions,
   staticKeyFunctions,
   usercopy,
+  xxhashFunctions,
+  compressionFunctions,
   vmallocFunctions,
 ]);
 
