@@ -145,8 +145,17 @@ export class Linux extends Kernel {
 
   /** `name+0xoffset/0xsize [module]` as %pS prints it; the bare hexadecimal address when nothing is there. */
   describe(address: Address): string {
-    const near = this.nearest(address);
-    if (near === undefined) return '0x' + BigInt.asUintN(64, BigInt(address)).toString(16);
+    return this.describeAs(address, address);
+  }
+
+  /** As %pB prints a return address: the symbol is that of the call before it, which may be a function's last byte. */
+  describeReturn(address: Address): string {
+    return this.describeAs(address, address - 1);
+  }
+
+  private describeAs(address: Address, lookUp: Address): string {
+    const near = this.nearest(lookUp);
+    if (near === undefined) return `0x${BigInt.asUintN(64, BigInt(address)).toString(16)}`;
     const module = near.module === undefined ? '' : ` [${near.module}]`;
     return `${near.name}+0x${(address - near.address).toString(16)}/0x${near.size.toString(16)}${module}`;
   }

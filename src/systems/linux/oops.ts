@@ -166,7 +166,7 @@ export function callTrace(k: Linux): string[] {
   for (let at = start; at >= thread.stackBase && at < top && lines.length < MAX_TRACE; at += 8) {
     if (k.memory.permOf(at) === undefined) break;
     const word = k.memory.ptr(at);
-    if (k.modules.at(word) !== undefined && followsCall(k, word)) lines.push(k.describe(word));
+    if (k.modules.at(word) !== undefined && followsCall(k, word)) lines.push(k.describeReturn(word));
   }
   for (const frame of [...thread.frames].reverse()) {
     if (frame.kind === 'host') lines.push(frame.name);

@@ -128,9 +128,10 @@ function rmmodCommand(console: LinuxConsole, args: readonly string[]): CommandRe
   if (line === undefined) {
     return { code: 1, errno: null, output: `rmmod: ERROR: Module ${name} is not currently loaded` };
   }
-  const [, , count, users] = line;
-  if (!force && users !== '-') {
-    const output = `rmmod: ERROR: Module ${name} is in use by: ${users.replace(/,$/, '').replaceAll(',', ' ')}`;
+  const count = line[2];
+  const users = holderNames(line[3]);
+  if (!force && users.length > 0) {
+    const output = `rmmod: ERROR: Module ${name} is in use by: ${users.join(' ')}`;
     return { code: 1, errno: null, output };
   }
   if (!force && count !== '0')
@@ -141,6 +142,11 @@ function rmmodCommand(console: LinuxConsole, args: readonly string[]): CommandRe
     (errno) =>
       `rmmod: ERROR: could not remove '${name}': ${errorText(errno)}\nrmmod: ERROR: could not remove module ${name}: ${errorText(errno)}`,
   );
+}
+
+/** The modules in the fourth column of /proc/modules; `[permanent]` there is a mark, not a name. */
+function holderNames(column: string): string[] {
+  return column.split(',').filter((name) => name !== '' && name !== '-' && !name.startsWith('['));
 }
 
 function moduleName(word: string | undefined): string | undefined {
@@ -166,7 +172,7 @@ export function lsmodText(k: Linux): string {
     if (module === undefined) continue;
     // kmod reads the size from /sys/module/NAME/coresize, which leaves the init part out.
     const size = String(moduleSizes(k, module.control).core);
-    const holders = users === '-' ? '' : users.replace(/,$/, '');
+    const holders = holderNames(users).join(',');
     text += `${name.padEnd(19)} ${size.padStart(8)}  ${count}${holders === '' ? '' : ` ${holders}`}\n`;
   }
   return text;

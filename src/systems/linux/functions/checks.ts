@@ -117,14 +117,9 @@ export const checks = kernelFunctions({
     kernelBug(k, 'lib/string_helpers.c:1027');
   },
   'void __stack_chk_fail(void)': (k) =>
-    panic(k, `stack-protector: Kernel stack is corrupted in: ${describeReturn(k, callerOf(k))}`),
+    panic(k, `stack-protector: Kernel stack is corrupted in: ${k.describeReturn(callerOf(k))}`),
   'void panic(const char *fmt, ...)': (k, fmt, args) => panic(k, readable(format(k, fmt, args, 1024).text)),
 });
-
-/** %pB: the symbol of the call, not of the instruction behind it. */
-function describeReturn(k: Linux, at: Address): string {
-  return k.describe(at);
-}
 
 /** The kernel stops: the task that caused it ends, and the console takes no further command. */
 export function panic(k: Linux, text: string): never {

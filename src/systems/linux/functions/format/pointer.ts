@@ -121,7 +121,7 @@ function putSymbol(k: Linux, out: Sink, raw: bigint, letters: string, spec: Spec
 /** %pS name+offset/size [module], %ps without the offset, %pB for return addresses: the call's own instruction decides. */
 function symbolText(k: Linux, at: Address, letter: string): string {
   if (letter === 'S') return k.describe(at);
-  const near = k.describe(letter === 'B' ? at - 1 : at);
+  const near = letter === 'B' ? k.describeReturn(at) : k.describe(at);
   const parts = /^(.*)\+0x([0-9a-f]+)\/(0x[0-9a-f]+)( \[.*\])?$/.exec(near);
   if (parts === null) return k.describe(at);
   const [, name, offset, size, module = ''] = parts;
