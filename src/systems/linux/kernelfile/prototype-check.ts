@@ -1,7 +1,7 @@
 import { CTypeError } from '../../../ctypes/error.ts';
 import type { Prototype, ValueClass } from '../../../ctypes/prototype.ts';
 import { prototypeOf } from '../../../ctypes/prototype.ts';
-import { resolve, spell } from '../../../ctypes/type.ts';
+import { resolve, sizeOf, spell } from '../../../ctypes/type.ts';
 import type { Savable } from './saved.ts';
 import { linuxDeclarations } from './typedefs.ts';
 
@@ -97,8 +97,8 @@ function difference(written: Prototype, kernel: Prototype): string | undefined {
   if (written.variadic !== kernel.variadic) {
     return `the kernel's ${kernel.variadic ? 'takes variable arguments' : 'takes no variable arguments'}`;
   }
-  // A last record passed by value lies on the stack, in nobody's way: it may be left out.
-  const last = kernel.parameters.findLastIndex((p) => p.class !== 'struct') + 1;
+  // A last record of more than 16 bytes passed by value lies on the stack, in nobody's way: it may be left out.
+  const last = kernel.parameters.findLastIndex((p) => p.class !== 'struct' || sizeOf(p.type) <= 16) + 1;
   const count = written.parameters.length;
   if (count !== kernel.parameters.length && count !== last) {
     return `${count} parameters, the kernel's has ${kernel.parameters.length}`;
