@@ -177,7 +177,7 @@ const tour: CommandSpec = {
   options: [{ name: 'list', summary: 'list the steps' }],
   shared: ['json', 'seed'],
   examples: [{ command: 'lkm tour --list', explanation: 'what there is to see' }],
-  load: notYet('tour'),
+  load: () => import('./commands/tour.ts'),
 };
 
 const lab: CommandSpec = {
@@ -205,7 +205,7 @@ const lab: CommandSpec = {
   examples: [
     { command: 'lkm lab census /lib/modules/6.1.0-56-amd64 --jsonl', explanation: 'a line for each module' },
   ],
-  load: notYet('lab'),
+  load: () => import('./commands/lab.ts'),
 };
 
 const completion: CommandSpec = {

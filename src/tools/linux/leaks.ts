@@ -29,13 +29,15 @@ export function leaksOf(k: Linux, module: LinuxModule): Leak[] {
  * once they have run, and all of them when the module goes.
  */
 function placeIn(module: LinuxModule, address: Address): string | undefined {
-  const { file, sections } = module.image;
+  const { file } = module.image;
+  // As in /sys/module/NAME/sections: init sections stay listed when they are gone.
+  const sections = new Map(module.sections.map((section) => [section.name, section.address]));
   let best: { name: string; offset: number } | undefined;
   for (const symbol of file.symbols) {
-    if (symbol.place !== 'section' || symbol.name === '' || symbol.kind !== 'function') continue;
-    const section = sections.get(symbol.section);
-    if (section === undefined) continue;
-    const offset = address - (section.address + symbol.value);
+    if (symbol.place !== 'section' || symbol.name === '' || symbol.type !== 'function') continue;
+    const base = sections.get(file.sections[symbol.section]?.name ?? '');
+    if (base === undefined) continue;
+    const offset = address - (base + symbol.value);
     if (offset < 0 || offset >= Math.max(symbol.size, 1)) continue;
     if (best === undefined || offset < best.offset) best = { name: symbol.name, offset };
   }

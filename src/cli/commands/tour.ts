@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs';
+import { BUILT_IN } from '../../targets/kernel-store.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { Failure, usageError } from '../failure.ts';
+import { wrap } from '../help.ts';
+import { chosenKernel } from '../linux-session.ts';
+import { nearest } from '../nearest.ts';
+import { type Played, play, type Supplies, type TourStep } from '../tour/stage.ts';
+import { STEPS } from '../tour/steps.ts';
+import { entryText, headText, isNews, summaryText } from '../tour/text.ts';
+
+export const command: Command = {
+  async run(context) {
+    if (context.options.flag('list')) return list(context);
+    const steps = chosenSteps(context.args);
+    const supplies = suppliesOf(context);
+    const played = context.options.flag('json')
+      ? steps.map((step) => play(step, supplies))
+      : showAll(context, steps, supplies);
+    if (context.options.flag('json')) context.json('lkm.tour/1', jsonOf(played, supplies));
+    return played.every(({ shown }) => shown) ? 0 : 1;
+  },
+};
+
+function list(context: CommandContext): number {
+  if (context.options.flag('json')) {
+    context.json('lkm.tour-list/1', {
+      steps: STEPS.map(({ name, title, statement, by }) => ({ name, title, statement, by })),
+    });
+  } else for (const { name, title } of STEPS) context.out(`${name.padEnd(14)} ${title}\n`);
+  return 0;
+}
+
+function chosenSteps(names: readonly string[]): readonly TourStep[] {
+  if (names.length === 0) return STEPS;
+  return names.map((name) => {
+    const step = STEPS.find((one) => one.name === name);
+    if (step !== undefined) return step;
+    const guess = nearest(
+      name,
+      STEPS.map((one) => one.name),
+    );
+    const hint = guess === undefined ? 'lkm tour --list shows them' : `did you mean ${guess}?`;
+    throw usageError(`there is no step '${name}'`, hint);
+  });
+}
+
+function suppliesOf(context: CommandContext): Supplies {
+  const fixture = (name: string): Uint8Array => {
+    try {
+      return readFileSync(context.packaged(`fixtures/linux/built/${name}`));
+    } catch (cause) {
+      throw new Failure('a module that comes with lkm is not there', { subject: name, cause });
+    }
+  };
+  return { kernel: chosenKernel(context, BUILT_IN), fixture, seed: context.options.integer('seed') ?? 1 };
+}
+
+function showAll(context: CommandContext, steps: readonly TourStep[], supplies: Supplies): Played[] {
+  const { style, out } = context;
+  const greeting =
+    `Each step starts a Linux ${supplies.kernel.release} kernel inside this process and loads real modules ` +
+    "into it. Your machine's own kernel is not touched.";
+  out(`${style.bold('Loadable kernel modules: a tour')}\n${wrap(greeting, 80).join('\n')}\n`);
+  out('# is the root shell of that kernel, + a fact that was checked.\n');
+  const played: Played[] = [];
+  for (const step of steps) {
+    out(headText(step, STEPS.indexOf(step) + 1, style));
+    const one = play(step, supplies);
+    played.push(one);
+    for (const entry of one.entries) if (isNews(entry, step)) out(entryText(entry, style));
+    if (context.output.closed) break;
+  }
+  out(summaryText(played, style));
+  return played;
+}
+
+function jsonOf(played: readonly Played[], { kernel, seed }: Supplies): Record<string, unknown> {
+  return {
+    kernel: kernel.release,
+    seed,
+    shown: played.filter(({ shown }) => shown).length,
+    steps: played.map(({ step: { name, title, statement, by }, shown, entries }) => ({
+      name,
+      title,
+      statement,
+      by,
+      shown,
+      entries,
+    })),
+  };
+}
