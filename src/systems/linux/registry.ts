@@ -25,6 +25,7 @@ import { kstrto, parser, simpleNumbers } from './functions/numbers.ts';
 import { memoryData, pageFunctions, percpuFunctions, vmallocFunctions } from './functions/page-functions.ts';
 import { pageCacheFunctions } from './functions/pagecache.ts';
 import { paramData, paramFunctions } from './functions/params.ts';
+import { machineIdentity, resourceData, resources, schedulingClasses } from './functions/platform.ts';
 import { devicePrintk, hexDump, printk, printkData } from './functions/printk.ts';
 import { credentials, crossCpu, moduleFunctions, processData } from './functions/process.ts';
 import { procfsFunctions } from './functions/procfs.ts';
@@ -48,6 +49,8 @@ import { bitWaits, completions, simpleWaitQueues, waitQueues } from './functions
 import { workqueueData, workqueues } from './functions/workqueue.ts';
 import { idas, idrs, radixTrees, xarrays } from './functions/xarray.ts';
 import { xxhashFunctions } from './functions/xxhash.ts';
+import { moduleCalls } from './functions/module-calls.ts';
+import { aesFunctions } from './functions/aes.ts';
 import type { DataInitialiser, Linux } from './linux.ts';
 import { syscallFunctions } from './syscall.ts';
 import { readdirFunctions } from './vfs/readdir.ts';
@@ -86,7 +89,11 @@ export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
   kstrto,
   kthreads,
   memoryFunctions,
+  machineIdentity,
   managedMemory,
+  resources,
+  schedulingClasses,
+  moduleCalls,
   moduleFunctions,
   percpuCounters,
   devres,
@@ -136,6 +143,7 @@ export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
   usercopy,
   xxhashFunctions,
   compressionFunctions,
+  aesFunctions,
   vmallocFunctions,
 ]);
 
@@ -144,6 +152,7 @@ export const linuxData: readonly DataInitialiser[] = [
   ...libfsData,
   ...cpuData,
   ...counterData,
+  ...resourceData,
   ...libraryData,
   ...memoryData,
   ...processData,
