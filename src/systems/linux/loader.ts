@@ -32,7 +32,7 @@ export function insmod(k: Linux, bytes: Uint8Array, args = '', options: LoadOpti
   const t = new Transaction(inject);
   const progress = { unwinding: false };
   try {
-    const module = k.runTask('insmod', attempt(k, t, request, progress), request.credential);
+    const module = k.runTask('insmod', attemptLoad(k, t, request, progress), request.credential);
     return { outcome: 'loaded', module };
   } catch (error) {
     if (error instanceof Refusal) return { outcome: 'refused', refusal: error };
@@ -49,7 +49,7 @@ export function insmod(k: Linux, bytes: Uint8Array, args = '', options: LoadOpti
 }
 
 /** A refused load is taken back; one that failed for another reason leaves not even a line in the log. */
-function* attempt(
+export function* attemptLoad(
   k: Linux,
   t: Transaction,
   request: LoadRequest,

@@ -20,6 +20,8 @@ const NUMBERS: ReadonlyMap<number, string> = new Map([
   [104, '__x64_sys_getgid'],
   [107, '__x64_sys_geteuid'],
   [108, '__x64_sys_getegid'],
+  [175, '__x64_sys_init_module'],
+  [176, '__x64_sys_delete_module'],
   [186, '__x64_sys_gettid'],
 ]);
 

@@ -1,0 +1,76 @@
+/** init_module and delete_module as system calls (kernel/module/main.c): a program hands the module over in its memory. */
+import type { Steps } from '../../../kernel/steps.ts';
+import { Transaction } from '../../../kernel/transaction.ts';
+import { type Address, GuestFault } from '../../../memory/space.ts';
+import { Errno } from '../errno.ts';
+import type { Linux } from '../linux.ts';
+import { attemptLoad } from '../loader.ts';
+import type { LoadRequest } from '../loading.ts';
+import { modulesDisabled } from '../module-sysctl.ts';
+import { unloadModule } from '../unload.ts';
+import { accessOk } from '../user.ts';
+import { Refusal } from '../verdict.ts';
+import { kernelFunctions } from './define.ts';
+import { byteString } from './format/printf.ts';
+
+/** sizeof(Elf64_Ehdr): less than that is refused before anything is copied. */
+const ELF_HEADER = 64;
+/** Longest argument string taken; the kernel has no limit of its own. */
+const MAX_ARGUMENTS = 65536;
+const MAX_NAME = 56;
+const O_TRUNC = 0o1000;
+
+function userBytes(k: Linux, at: Address, length: number): Uint8Array | undefined {
+  if (!accessOk(at, length)) return undefined;
+  try {
+    return k.memory.bytes(at, length);
+  } catch (error) {
+    if (error instanceof GuestFault) return undefined;
+    throw error;
+  }
+}
+
+function userString(k: Linux, at: Address, max: number): string | undefined {
+  if (!accessOk(at, 1)) return undefined;
+  try {
+    return byteString(k, at, max);
+  } catch (error) {
+    if (error instanceof GuestFault) return undefined;
+    throw error;
+  }
+}
+
+function* initModule(k: Linux, image: Address, length: number, args: Address): Steps<number> {
+  const credential = k.tasks.currentCredential;
+  if (credential.uid !== 0 || modulesDisabled(k)) return -Errno.EPERM;
+  if (length < ELF_HEADER) return -Errno.ENOEXEC;
+  if (length > k.memory.frames.total * 4096) return -Errno.ENOMEM;
+  const bytes = userBytes(k, image, length);
+  const text = userString(k, args, MAX_ARGUMENTS);
+  if (bytes === undefined || text === undefined) return -Errno.EFAULT;
+  const request: LoadRequest = { bytes, args: text, path: '', flags: {}, credential };
+  return yield* errnoOf(attemptLoad(k, new Transaction(), request, { unwinding: false }));
+}
+
+/** 0, or the negative errno of a refusal. */
+function* errnoOf(steps: Steps<unknown>): Steps<number> {
+  try {
+    yield* steps;
+    return 0;
+  } catch (error) {
+    if (error instanceof Refusal) return -error.errno;
+    throw error;
+  }
+}
+
+export const moduleCalls = kernelFunctions({
+  'long __x64_sys_init_module(const struct pt_regs *regs)': (k, regs) =>
+    initModule(k, k.read('pt_regs.di', regs), k.read('pt_regs.si', regs), k.read('pt_regs.dx', regs)),
+  'long __x64_sys_delete_module(const struct pt_regs *regs)': function* (k, regs) {
+    const credential = k.tasks.currentCredential;
+    const name = userString(k, k.read('pt_regs.di', regs), MAX_NAME);
+    if (name === undefined) return -Errno.EFAULT;
+    const force = (k.read('pt_regs.si', regs) & O_TRUNC) !== 0;
+    return yield* errnoOf(unloadModule(k, { name, force, credential }));
+  },
+});
