@@ -167,6 +167,8 @@ function easeDivision(random: Random, insn: Instruction, gpr: BigUint64Array): v
 /** Encodings whose result the architecture does not define. */
 export function undefinedResult(name: string, insn: Instruction, gpr?: BigUint64Array): boolean {
   if (name === 'bswap') return insn.size[0] === 2;
+  // Intel reads two bytes, AMD four.
+  if (name === 'movsxd') return insn.size[0] === 2;
   if ((name === 'shld' || name === 'shrd') && insn.size[0] === 2) {
     return insn.kind[2] === Operand.Imm ? (insn.imm & 31) > 16 : gpr === undefined || (gpr[1] & 31n) > 16n;
   }
