@@ -16,6 +16,7 @@ import { AreaAllocator } from '../../memory/areas.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
 import { bootImage } from './boot.ts';
 import { judgeFault } from './faults.ts';
+import { finishRecord } from './functions/printk.ts';
 import { Heap } from './heap.ts';
 import type { KernelExport } from './kernelfile/exports.ts';
 import type { KernelFile } from './kernelfile/kernelfile.ts';
@@ -206,6 +207,7 @@ export class Linux extends Kernel {
 
   /** printk at a level (0..7), without KERN_ prefix; one record per line. */
   printk(level: number, text: string): void {
+    finishRecord(this);
     for (const line of text.replace(/\n$/, '').split('\n')) this.log.write(level, line);
   }
 

@@ -9,7 +9,6 @@ import { kernelFunctions } from './define.ts';
 import { addHead, addTail, entries, initList, listEmpty, removeInit, unlink } from './lists.ts';
 import {
   MAX_SCHEDULE_TIMEOUT,
-  schedule,
   scheduleTimeout,
   setTaskState,
   signalPending,
@@ -19,7 +18,7 @@ import {
 } from './sched.ts';
 
 /** Flags of a wait queue entry (include/linux/wait.h). */
-const WQ_FLAG = { EXCLUSIVE: 1, WOKEN: 2, CUSTOM: 4, DONE: 16, PRIORITY: 32 } as const;
+export const WQ_FLAG = { EXCLUSIVE: 1, WOKEN: 2, CUSTOM: 4, DONE: 16, PRIORITY: 32 } as const;
 
 interface Offsets {
   readonly head: number;
@@ -29,7 +28,7 @@ interface Offsets {
   readonly func: number;
 }
 
-const offsets = perKernel<Offsets, Linux>((k) => ({
+export const waitOffsets = perKernel<Offsets, Linux>((k) => ({
   head: k.offset('wait_queue_head.head'),
   entry: k.offset('wait_queue_entry.entry'),
   flags: k.offset('wait_queue_entry.flags'),
@@ -39,25 +38,25 @@ const offsets = perKernel<Offsets, Linux>((k) => ({
 
 export function initWaitQueue(k: Linux, head: Address): void {
   k.memory.set32(head, 0);
-  initList(k, head + k.state(offsets).head);
+  initList(k, head + k.state(waitOffsets).head);
 }
 
 function flagsOf(k: Linux, entry: Address): number {
-  return k.memory.u32(entry + k.state(offsets).flags);
+  return k.memory.u32(entry + k.state(waitOffsets).flags);
 }
 
 function setFlags(k: Linux, entry: Address, flags: number): void {
-  k.memory.set32(entry + k.state(offsets).flags, flags);
+  k.memory.set32(entry + k.state(waitOffsets).flags, flags);
 }
 
 /** default_wake_function: wakes the task the entry belongs to. */
 function wakeEntry(k: Linux, entry: Address, mode: number): boolean {
-  return wakeTask(k, k.memory.ptr(entry + k.state(offsets).task), mode);
+  return wakeTask(k, k.memory.ptr(entry + k.state(waitOffsets).task), mode);
 }
 
-function wakeAndRemove(k: Linux, entry: Address, mode: number): number {
+export function wakeAndRemove(k: Linux, entry: Address, mode: number): number {
   if (!wakeEntry(k, entry, mode)) return 0;
-  removeInit(k, entry + k.state(offsets).entry);
+  removeInit(k, entry + k.state(waitOffsets).entry);
   return 1;
 }
 
@@ -82,7 +81,7 @@ export function* wakeUp(
   exclusive: number,
   key: Address = 0,
 ): Steps<number> {
-  const o = k.state(offsets);
+  const o = k.state(waitOffsets);
   let left = exclusive;
   for (const link of [...entries(k, head + o.head)]) {
     const entry = link - o.entry;
@@ -97,15 +96,21 @@ export function* wakeUp(
 }
 
 function enqueue(k: Linux, head: Address, entry: Address, exclusive: boolean): void {
-  const o = k.state(offsets);
+  const o = k.state(waitOffsets);
   const flags = flagsOf(k, entry);
   setFlags(k, entry, exclusive ? flags | WQ_FLAG.EXCLUSIVE : flags & ~WQ_FLAG.EXCLUSIVE);
   if (exclusive) addTail(k, entry + o.entry, head + o.head);
   else addHead(k, entry + o.entry, head + o.head);
 }
 
-function prepare(k: Linux, head: Address, entry: Address, state: number, exclusive: boolean): boolean {
-  const o = k.state(offsets);
+export function prepareToWait(
+  k: Linux,
+  head: Address,
+  entry: Address,
+  state: number,
+  exclusive: boolean,
+): boolean {
+  const o = k.state(waitOffsets);
   const wasEmpty = listEmpty(k, head + o.head);
   if (listEmpty(k, entry + o.entry)) enqueue(k, head, entry, exclusive);
   else {
@@ -117,7 +122,7 @@ function prepare(k: Linux, head: Address, entry: Address, state: number, exclusi
 }
 
 function prepareEvent(k: Linux, head: Address, entry: Address, state: number): number {
-  const o = k.state(offsets);
+  const o = k.state(waitOffsets);
   const interruptible = (state & (TASK.INTERRUPTIBLE | TASK.WAKEKILL)) !== 0;
   if (interruptible && signalPending(k)) {
     removeInit(k, entry + o.entry);
@@ -132,17 +137,17 @@ function prepareEvent(k: Linux, head: Address, entry: Address, state: number): n
   return 0;
 }
 
-function initEntry(k: Linux, entry: Address, flags: number): void {
-  const o = k.state(offsets);
+export function initEntry(k: Linux, entry: Address, flags: number): void {
+  const o = k.state(waitOffsets);
   setFlags(k, entry, flags);
   k.memory.setPtr(entry + o.task, k.current);
   k.memory.setPtr(entry + o.func, k.addressOf('autoremove_wake_function'));
   initList(k, entry + o.entry);
 }
 
-function finish(k: Linux, entry: Address): void {
+export function finishWait(k: Linux, entry: Address): void {
   setTaskState(k, k.current, TASK.RUNNING);
-  const link = entry + k.state(offsets).entry;
+  const link = entry + k.state(waitOffsets).entry;
   if (!listEmpty(k, link)) removeInit(k, link);
 }
 
@@ -172,23 +177,23 @@ export const waitQueues = kernelFunctions({
     k,
     _head,
     entry,
-  ) => unlink(k, entry + k.state(offsets).entry),
+  ) => unlink(k, entry + k.state(waitOffsets).entry),
   'void prepare_to_wait(struct wait_queue_head *wq_head, struct wait_queue_entry *wq_entry, int state)': (
     k,
     head,
     entry,
     state,
   ) => {
-    prepare(k, head, entry, state, false);
+    prepareToWait(k, head, entry, state, false);
   },
   'bool prepare_to_wait_exclusive(struct wait_queue_head *wq_head, struct wait_queue_entry *wq_entry, int state)':
-    (k, head, entry, state) => prepare(k, head, entry, state, true),
+    (k, head, entry, state) => prepareToWait(k, head, entry, state, true),
   'long prepare_to_wait_event(struct wait_queue_head *wq_head, struct wait_queue_entry *wq_entry, int state)':
     (k, head, entry, state) => prepareEvent(k, head, entry, state),
   'void init_wait_entry(struct wait_queue_entry *wq_entry, int flags)': (k, entry, flags) =>
     initEntry(k, entry, flags),
   'void finish_wait(struct wait_queue_head *wq_head, struct wait_queue_entry *wq_entry)': (k, _head, entry) =>
-    finish(k, entry),
+    finishWait(k, entry),
   'int default_wake_function(wait_queue_entry_t *curr, unsigned int mode, int wake_flags, void *key)': (
     k,
     entry,
@@ -404,127 +409,4 @@ export const completions = kernelFunctions({
     return 1;
   },
   'bool completion_done(struct completion *x)': (k, x) => (k.read('completion.done', x) !== 0 ? 1 : 0),
-});
-
-// -- bits and variables -----------------------------------------------------------------------------------------
-
-/** WAIT_TABLE_BITS: 256 shared queues. */
-const TABLE = 256;
-
-/** bit_wait_table: wait queues that words and bits share by hash. */
-const bitTable = perKernel<Address, Linux>((k) => {
-  const size = k.sizeof('wait_queue_head');
-  const at = k.heap.allocate(TABLE * size);
-  for (let i = 0; i < TABLE; i++) initWaitQueue(k, at + i * size);
-  return at;
-});
-
-function sharedQueue(k: Linux, word: Address, bit: number): Address {
-  const mixed = Math.imul(Math.floor(word / 8) | 0, 0x61c88647) ^ bit;
-  return k.state(bitTable) + ((mixed >>> 24) % TABLE) * k.sizeof('wait_queue_head');
-}
-
-const bitIsSet = (k: Linux, word: Address, bit: number): boolean =>
-  ((k.memory.u8(word + (bit >> 3)) >> (bit & 7)) & 1) === 1;
-
-/** Wakes those who wait for that very bit (bit_nr -1: for a variable). */
-function* wakeBit(k: Linux, word: Address, bit: number): Steps<void> {
-  const key = k.heap.allocate(k.sizeof('wait_bit_key'));
-  k.write('wait_bit_key.flags', key, word);
-  k.write('wait_bit_key.bit_nr', key, bit);
-  yield* wakeUp(k, sharedQueue(k, word, bit), TASK.NORMAL, bit < 0 ? 0 : 1, key);
-  k.heap.free(key);
-}
-
-/** Entry of a bit waiter: woken when key and entry name the same bit and it is clear. */
-function wakeBitEntry(k: Linux, entry: Address, mode: number, key: Address): number {
-  const own = entry - k.offset('wait_bit_queue_entry.wq_entry') + k.offset('wait_bit_queue_entry.key');
-  const word = k.read('wait_bit_key.flags', own);
-  const bit = k.read('wait_bit_key.bit_nr', own);
-  if (word !== k.read('wait_bit_key.flags', key) || bit !== k.read('wait_bit_key.bit_nr', key)) return 0;
-  if (bit >= 0 && bitIsSet(k, word, bit)) return 0;
-  return wakeAndRemove(k, entry, mode);
-}
-
-function* waitOnBit(
-  k: Linux,
-  word: Address,
-  bit: number,
-  mode: number,
-  action: Address,
-  take: boolean,
-): Steps<number> {
-  const queue = sharedQueue(k, word, bit);
-  const waiter = k.heap.allocate(k.sizeof('wait_bit_queue_entry'));
-  const entry = waiter + k.offset('wait_bit_queue_entry.wq_entry');
-  const key = waiter + k.offset('wait_bit_queue_entry.key');
-  k.write('wait_bit_key.flags', key, word);
-  k.write('wait_bit_key.bit_nr', key, bit);
-  initEntry(k, entry, take ? WQ_FLAG.EXCLUSIVE : 0);
-  k.memory.setPtr(entry + k.state(offsets).func, k.addressOf('wake_bit_function'));
-  let result = 0;
-  while (result === 0 && bitIsSet(k, word, bit)) {
-    prepare(k, queue, entry, mode, take);
-    if (bitIsSet(k, word, bit)) result = yield* k.callInt(action, key, mode);
-  }
-  if (take && result === 0)
-    k.memory.set8(word + (bit >> 3), k.memory.u8(word + (bit >> 3)) | (1 << (bit & 7)));
-  finish(k, entry);
-  k.heap.free(waiter);
-  return result;
-}
-
-function* bitWait(k: Linux, mode: number): Steps<number> {
-  yield* schedule(k, undefined, 'wait_on_bit');
-  return (mode & (TASK.INTERRUPTIBLE | TASK.WAKEKILL)) !== 0 && signalPending(k) ? -Errno.EINTR : 0;
-}
-
-export const bitWaits = kernelFunctions({
-  'wait_queue_head_t *bit_waitqueue(void *word, int bit)': (k, word, bit) => sharedQueue(k, word, bit),
-  'wait_queue_head_t *__var_waitqueue(void *p)': (k, p) => sharedQueue(k, p, -1),
-  'void wake_up_bit(void *word, int bit)': (k, word, bit) => wakeBit(k, word, bit),
-  'void wake_up_var(void *var)': (k, variable) => wakeBit(k, variable, -1),
-  'int wake_bit_function(struct wait_queue_entry *wq_entry, unsigned int mode, int sync, void *arg)': (
-    k,
-    entry,
-    mode,
-    _sync,
-    key,
-  ) => wakeBitEntry(k, entry, mode, key),
-  'void init_wait_var_entry(struct wait_bit_queue_entry *wbq_entry, void *var, int flags)': (
-    k,
-    waiter,
-    variable,
-    flags,
-  ) => {
-    const key = waiter + k.offset('wait_bit_queue_entry.key');
-    k.write('wait_bit_key.flags', key, variable);
-    k.write('wait_bit_key.bit_nr', key, -1);
-    const entry = waiter + k.offset('wait_bit_queue_entry.wq_entry');
-    initEntry(k, entry, flags);
-    k.memory.setPtr(entry + k.state(offsets).func, k.addressOf('var_wake_function'));
-  },
-  'int var_wake_function(struct wait_queue_entry *wq_entry, unsigned int mode, int sync, void *arg)': (
-    k,
-    entry,
-    mode,
-    _sync,
-    key,
-  ) => wakeBitEntry(k, entry, mode, key),
-  'int out_of_line_wait_on_bit(void *word, int bit, wait_bit_action_f *action, unsigned int mode)': (
-    k,
-    word,
-    bit,
-    action,
-    mode,
-  ) => waitOnBit(k, word, bit, mode, action, false),
-  'int out_of_line_wait_on_bit_lock(void *word, int bit, wait_bit_action_f *action, unsigned int mode)': (
-    k,
-    word,
-    bit,
-    action,
-    mode,
-  ) => waitOnBit(k, word, bit, mode, action, true),
-  'int bit_wait(struct wait_bit_key *word, int mode)': (k, _key, mode) => bitWait(k, mode),
-  'int bit_wait_io(struct wait_bit_key *word, int mode)': (k, _key, mode) => bitWait(k, mode),
 });
