@@ -13,6 +13,7 @@ import { cryptoFunctions } from './functions/crypto.ts';
 import { dcacheFunctions } from './functions/dcache.ts';
 import { deviceFunctions } from './functions/device.ts';
 import { devres, managedMemory } from './functions/devm.ts';
+import { driverFunctions } from './functions/drivers.ts';
 import { kobjectData, kobjectFunctions } from './functions/kobject.ts';
 import { kprobeFunctions } from './functions/kprobes.ts';
 import { kthreads } from './functions/kthread.ts';
@@ -21,6 +22,7 @@ import { arithmetic, checksums, hexFunctions, libraryData, sorting } from './fun
 import { libfsData, libfsFunctions } from './functions/libfs.ts';
 import { mutexes, rwlocks, rwSemaphores, semaphores, spinlocks } from './functions/locks.ts';
 import { moduleCalls } from './functions/module-calls.ts';
+import { netData, netFunctions } from './functions/net-registrations.ts';
 import { nlsFunctions } from './functions/nls.ts';
 import { kernelChains, notifiers } from './functions/notifiers.ts';
 import { kstrto, parser, simpleNumbers } from './functions/numbers.ts';
@@ -42,6 +44,7 @@ import { cacheFunctions, printfFunctions, slabData, slabFunctions } from './func
 import { staticCallFunctions } from './functions/static-calls.ts';
 import { staticKeyFunctions } from './functions/static-keys.ts';
 import { memoryFunctions, stringData, stringFunctions, stringHelpers } from './functions/string.ts';
+import { subsystemFunctions } from './functions/subsystem-registrations.ts';
 import { sysctlFunctions } from './functions/sysctl.ts';
 import { paravirtual, thunks } from './functions/thunks.ts';
 import { timeConversions, timeData, timeFunctions } from './functions/time.ts';
@@ -145,6 +148,9 @@ export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
   xxhashFunctions,
   compressionFunctions,
   aesFunctions,
+  driverFunctions,
+  netFunctions,
+  subsystemFunctions,
   vmallocFunctions,
 ]);
 
@@ -165,5 +171,6 @@ export const linuxData: readonly DataInitialiser[] = [
   ...stringData,
   ...timeData,
   ...workqueueData,
+  ...netData,
   ...thunks,
 ];

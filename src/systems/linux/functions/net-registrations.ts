@@ -1,0 +1,302 @@
+/**
+ * Networking as far as it is a matter of registration: namespaces' operations run for the one namespace there is;
+ * protocols, schedulers, congestion controls and notifiers are kept, since no packet ever comes.
+ */
+import { perKernel } from '../../../kernel/kernel.ts';
+import type { Steps } from '../../../kernel/steps.ts';
+import type { Address } from '../../../memory/space.ts';
+import { Errno } from '../errno.ts';
+import type { DataInitialiser, Linux } from '../linux.ts';
+import { register, registeredOnly, unregister } from '../registered.ts';
+import { kernelFunctions } from './define.ts';
+import { registrationPairs } from './registration.ts';
+
+/** The first index after struct net_generic's own header (net/core/net_namespace.c, MIN_PERNET_OPS_ID). */
+const FIRST_ID = 3;
+const GENERIC_SLOTS = 512;
+
+interface Namespace {
+  readonly net: Address;
+  /** struct net_generic: pointers by index. */
+  readonly generic: Address;
+  readonly taken: Set<number>;
+  readonly operations: Address[];
+}
+
+const initial = perKernel<Namespace, Linux>((k) => {
+  const net = k.file.exports.find('init_net')?.address ?? 0;
+  const generic = k.heap.allocateZeroed(GENERIC_SLOTS * 8);
+  k.write('net.gen', net, generic);
+  for (const list of ['list', 'exit_list', 'dev_base_head']) {
+    if (!k.types.has(`net.${list}`)) continue;
+    const head = net + k.offset(`net.${list}`);
+    k.memory.setPtr(head, head);
+    k.memory.setPtr(head + 8, head);
+  }
+  return { net, generic, taken: new Set(), operations: [] };
+});
+
+function* addOperations(k: Linux, operations: Address): Steps<number> {
+  const space = k.state(initial);
+  const { generic, taken, net } = space;
+  const idAt = k.read('pernet_operations.id', operations);
+  const size = k.read('pernet_operations.size', operations);
+  let id = 0;
+  if (idAt !== 0) {
+    for (id = FIRST_ID; taken.has(id); id++);
+    if (id >= GENERIC_SLOTS) return -Errno.ENOMEM;
+    k.memory.set32(idAt, id);
+    taken.add(id);
+    if (size > 0) {
+      const data = k.heap.allocateZeroed(size);
+      if (data === 0) return -Errno.ENOMEM;
+      k.memory.setPtr(generic + id * 8, data);
+    }
+  }
+  space.operations.push(operations);
+  const init = k.read('pernet_operations.init', operations);
+  const error = init === 0 ? 0 : yield* k.callInt(init, net);
+  if (error !== 0) release(k, operations);
+  return error;
+}
+
+function release(k: Linux, operations: Address): void {
+  const { generic, taken, operations: all } = k.state(initial);
+  const at = all.indexOf(operations);
+  if (at >= 0) all.splice(at, 1);
+  const idAt = k.read('pernet_operations.id', operations);
+  if (idAt === 0) return;
+  const id = k.memory.u32(idAt);
+  taken.delete(id);
+  k.heap.free(k.memory.ptr(generic + id * 8));
+  k.memory.setPtr(generic + id * 8, 0);
+}
+
+function* removeOperations(k: Linux, operations: Address): Steps<void> {
+  const { net, operations: all } = k.state(initial);
+  if (!all.includes(operations)) return;
+  const member = (name: string) => k.read(`pernet_operations.${name}`, operations);
+  if (member('pre_exit') !== 0) yield* k.call(member('pre_exit'), net);
+  if (member('exit') !== 0) yield* k.call(member('exit'), net);
+  if (member('exit_batch') !== 0) yield* exitBatch(k, member('exit_batch'), net);
+  release(k, operations);
+}
+
+/** exit_batch gets a list of namespaces: here of one. */
+function* exitBatch(k: Linux, exit: Address, net: Address): Steps<void> {
+  const entry = net + k.offset('net.exit_list');
+  const head = k.heap.allocateZeroed(16);
+  for (const at of [head, head + 8]) k.memory.setPtr(at, entry);
+  for (const at of [entry, entry + 8]) k.memory.setPtr(at, head);
+  yield* k.call(exit, head);
+  for (const at of [entry, entry + 8]) k.memory.setPtr(at, entry);
+  k.heap.free(head);
+}
+
+/** The routing lock: nothing here is preempted, so it is a flag. */
+const routingLock = perKernel(() => ({ held: false }));
+
+const pernet = kernelFunctions({
+  'int register_pernet_subsys(struct pernet_operations *ops)': addOperations,
+  'void unregister_pernet_subsys(struct pernet_operations *ops)': removeOperations,
+  'int register_pernet_device(struct pernet_operations *ops)': addOperations,
+  'void unregister_pernet_device(struct pernet_operations *ops)': removeOperations,
+  'void rtnl_lock(void)': function* (k) {
+    const lock = k.state(routingLock);
+    while (lock.held) yield { kind: 'yield' };
+    lock.held = true;
+  },
+  'int rtnl_trylock(void)': (k) => {
+    const lock = k.state(routingLock);
+    if (lock.held) return 0;
+    lock.held = true;
+    return 1;
+  },
+  'void rtnl_unlock(void)': (k) => {
+    k.state(routingLock).held = false;
+  },
+  'int rtnl_is_locked(void)': (k) => Number(k.state(routingLock).held),
+  'int proto_register(struct proto *prot, int alloc_slab)': (k, protocol, slab) => {
+    const name = k.readString('proto.name', protocol);
+    if (slab !== 0) {
+      const cache = k.heap.createCache({ name, size: k.read('proto.obj_size', protocol) });
+      if (cache === undefined) return -Errno.ENOBUFS;
+      k.write('proto.slab', protocol, cache.address);
+    }
+    return register(k, 'socket protocol', protocol, name);
+  },
+  'void proto_unregister(struct proto *prot)': (k, protocol) => {
+    unregister(k, 'socket protocol', protocol);
+    const cache = k.heap.cacheAt(k.read('proto.slab', protocol));
+    if (cache !== undefined) k.heap.destroyCache(cache);
+    k.write('proto.slab', protocol, 0);
+  },
+  'int sock_register(const struct net_proto_family *ops)': (k, family) => {
+    // struct net_proto_family begins with the number; NPROTO is 46.
+    const number = k.memory.i32(family);
+    const families = k.state(families_);
+    if (number < 0 || number >= 46) {
+      k.printk(2, `protocol ${number} >= NPROTO(46)`);
+      return -Errno.ENOBUFS;
+    }
+    if (families.has(number)) return -Errno.EEXIST;
+    families.add(number);
+    registeredOnly(k, 'socket family', String(number));
+    k.printk(6, `NET: Registered ${FAMILIES[number] ?? `PF_${number}`} protocol family`);
+    return 0;
+  },
+  'void sock_unregister(int family)': (k, number) => {
+    k.state(families_).delete(number);
+    k.printk(6, `NET: Unregistered ${FAMILIES[number] ?? `PF_${number}`} protocol family`);
+  },
+  'void dev_add_pack(struct packet_type *pt)': (k, type) => {
+    register(k, 'packet type', type, '');
+  },
+  'void dev_remove_pack(struct packet_type *pt)': (k, type) => {
+    unregister(k, 'packet type', type);
+  },
+  'void ethtool_set_ethtool_phy_ops(const struct ethtool_phy_ops *ops)': (k, operations) => {
+    if (operations !== 0) registeredOnly(k, 'ethtool phy operations', '');
+  },
+  'void inet_register_protosw(struct inet_protosw *p)': (k, entry) => {
+    register(k, 'inet socket type', entry, '');
+  },
+  'void inet_unregister_protosw(struct inet_protosw *p)': (k, entry) => {
+    unregister(k, 'inet socket type', entry);
+  },
+  'int inet_add_protocol(const struct net_protocol *prot, unsigned char protocol)': (k, _entry, number) =>
+    register(k, 'inet protocol', number, String(number), { twice: -1 }),
+  'int inet_del_protocol(const struct net_protocol *prot, unsigned char protocol)': (k, _entry, number) =>
+    unregister(k, 'inet protocol', number) ? 0 : -1,
+  'int tcf_register_action(struct tc_action_ops *act, struct pernet_operations *ops)': function* (
+    k,
+    action,
+    operations,
+  ) {
+    const error = yield* addOperations(k, operations);
+    if (error !== 0) return error;
+    const twice = register(k, 'traffic control action', action, nameOfAction(k, action), {
+      twice: -Errno.EEXIST,
+    });
+    if (twice !== 0) yield* removeOperations(k, operations);
+    return twice;
+  },
+  'int tcf_unregister_action(struct tc_action_ops *act, struct pernet_operations *ops)': function* (
+    k,
+    action,
+    operations,
+  ) {
+    if (!unregister(k, 'traffic control action', action)) return -Errno.ENOENT;
+    yield* removeOperations(k, operations);
+    return 0;
+  },
+});
+
+/** struct tc_action_ops: a list head, then the name (include/net/act_api.h). */
+const nameOfAction = (k: Linux, action: Address): string => k.memory.cstring(action + 16, 16);
+
+const families_ = perKernel(() => new Set<number>([1, 2, 10, 16]));
+
+/** Address families as the kernel prints them (net/socket.c, pf_family_names). */
+const FAMILIES: Readonly<Record<number, string>> = {
+  3: 'PF_AX25',
+  4: 'PF_IPX',
+  5: 'PF_APPLETALK',
+  6: 'PF_NETROM',
+  8: 'PF_ATMPVC',
+  9: 'PF_X25',
+  11: 'PF_ROSE',
+  15: 'PF_KEY',
+  17: 'PF_PACKET',
+  20: 'PF_ATMSVC',
+  21: 'PF_RDS',
+  24: 'PF_PPPOX',
+  26: 'PF_LLC',
+  27: 'PF_IB',
+  28: 'PF_MPLS',
+  29: 'PF_CAN',
+  30: 'PF_TIPC',
+  31: 'PF_BLUETOOTH',
+  33: 'PF_RXRPC',
+  35: 'PF_PHONET',
+  36: 'PF_IEEE802154',
+  38: 'PF_ALG',
+  39: 'PF_NFC',
+  40: 'PF_VSOCK',
+  41: 'PF_KCM',
+  42: 'PF_QIPCRTR',
+  43: 'PF_SMC',
+  44: 'PF_XDP',
+};
+
+const notifierPair = (name: string, what: string) => ({
+  what,
+  add: `int register_${name}(struct notifier_block *nb)`,
+  remove: `int unregister_${name}(struct notifier_block *nb)`,
+  twice: -Errno.EEXIST,
+  absent: -Errno.ENOENT,
+});
+
+const kept = registrationPairs([
+  notifierPair('netdevice_notifier', 'network device notifier'),
+  notifierPair('netevent_notifier', 'network event notifier'),
+  notifierPair('inetaddr_notifier', 'IPv4 address notifier'),
+  notifierPair('inet6addr_notifier', 'IPv6 address notifier'),
+  {
+    what: 'queueing discipline',
+    add: 'int register_qdisc(struct Qdisc_ops *qops)',
+    remove: 'void unregister_qdisc(struct Qdisc_ops *qops)',
+    name: 'Qdisc_ops.id',
+    twice: -Errno.EEXIST,
+  },
+  {
+    what: 'tcp congestion control',
+    add: 'int tcp_register_congestion_control(struct tcp_congestion_ops *ca)',
+    remove: 'void tcp_unregister_congestion_control(struct tcp_congestion_ops *ca)',
+    name: 'tcp_congestion_ops.name',
+    twice: -Errno.EEXIST,
+    sameName: -Errno.EEXIST,
+  },
+  {
+    what: 'traffic classifier',
+    add: 'int register_tcf_proto_ops(struct tcf_proto_ops *ops)',
+    remove: 'void unregister_tcf_proto_ops(struct tcf_proto_ops *ops)',
+    twice: -Errno.EEXIST,
+  },
+  {
+    what: 'extended match',
+    add: 'int tcf_em_register(struct tcf_ematch_ops *ops)',
+    remove: 'void tcf_em_unregister(struct tcf_ematch_ops *ops)',
+    twice: -Errno.EEXIST,
+  },
+  {
+    what: 'link type',
+    add: 'int rtnl_link_register(struct rtnl_link_ops *ops)',
+    remove: 'void rtnl_link_unregister(struct rtnl_link_ops *ops)',
+    twice: -Errno.EEXIST,
+  },
+  {
+    what: 'netfilter socket option',
+    add: 'int nf_register_sockopt(struct nf_sockopt_ops *reg)',
+    remove: 'void nf_unregister_sockopt(struct nf_sockopt_ops *reg)',
+  },
+  {
+    what: 'transform type',
+    add: 'int xfrm_register_type(const struct xfrm_type *type, unsigned short family)',
+    remove: 'void xfrm_unregister_type(const struct xfrm_type *type, unsigned short family)',
+    twice: -Errno.EEXIST,
+  },
+]);
+
+export const netFunctions = new Map([...pernet, ...kept]);
+
+/** The namespace's own fields are there as soon as a module refers to it. */
+export const netData: readonly DataInitialiser[] = [
+  {
+    symbol: 'init_net',
+    when: 'import',
+    fill: (k) => {
+      k.state(initial);
+    },
+  },
+];

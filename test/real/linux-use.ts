@@ -1,0 +1,128 @@
+/** Loading real Debian modules and using them, for tests. */
+import { fileURLToPath } from 'node:url';
+import type { Steps } from '../../src/kernel/steps.ts';
+import { bootLinux } from '../../src/systems/linux/bootkernel.ts';
+import { cipherBlock, compress, digest } from '../../src/systems/linux/crypto/use.ts';
+import type { KernelFile } from '../../src/systems/linux/kernelfile/kernelfile.ts';
+import type { Linux } from '../../src/systems/linux/linux.ts';
+import { insmod, rmmod } from '../../src/systems/linux/loader.ts';
+import { moduleBytes, modulesBelow, Tree } from '../../src/targets/census-tree.ts';
+import { BUILT_IN, openKernel } from '../../src/targets/kernel-store.ts';
+import type { DebianKernel } from './require.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+export const bytes = (text: string): Uint8Array =>
+  new Uint8Array(Buffer.from(text.replaceAll(' ', ''), 'hex'));
+export const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** Bytes that repeat for a seed, half of them compressible: words out of a small list between noise. */
+export function mixed(length: number, seed = 1): Uint8Array {
+  const out = new Uint8Array(length);
+  let state = seed;
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    out[i] = (i >> 8) % 2 === 0 ? state >>> 24 : 97 + ((state >>> 20) % 7);
+  }
+  return out;
+}
+
+/** The modules of one Debian kernel, to be loaded into fresh kernels. */
+export class RealModules {
+  readonly tree: Tree;
+  private readonly kernel: KernelFile;
+
+  constructor({ modules }: DebianKernel) {
+    this.tree = new Tree(modulesBelow(modules));
+    const packaged = (path: string) => `${root}${path}`;
+    this.kernel = openKernel(BUILT_IN, { packaged, environment: process.env });
+  }
+
+  /** Boots, loads a module with its dependencies, lets `use` work with it, unloads all and says what leaked. */
+  with<T>(name: string, use: (live: Live) => T): { result: T; leaks: number } {
+    const k = bootLinux(this.kernel);
+    const module = this.tree.modules.find((one) => one.name === name);
+    if (module === undefined) throw new Error(`there is no module ${name}`);
+    const loaded: string[] = [];
+    for (const one of this.tree.plan(module)) {
+      const result = insmod(k, moduleBytes(one), '', { path: one.path });
+      if (result.outcome !== 'loaded') throw new Error(`${one.name}: ${JSON.stringify(result)}`);
+      loaded.unshift(result.module.name);
+    }
+    const result = use(new Live(k));
+    let leaks = 0;
+    for (const one of loaded) {
+      const before = k.modules.find(one);
+      const unloaded = rmmod(k, one);
+      if (unloaded.outcome !== 'unloaded') throw new Error(`${one}: ${JSON.stringify(unloaded)}`);
+      if (before !== undefined) leaks += k.heap.allocationsOf(before).length;
+    }
+    return { result, leaks };
+  }
+}
+
+/** A kernel with a module in it. */
+export class Live {
+  readonly k: Linux;
+
+  constructor(k: Linux) {
+    this.k = k;
+  }
+
+  run<T>(steps: Steps<T>): T {
+    return this.k.runTask('test', steps);
+  }
+
+  digest(name: string, message: Uint8Array, key?: Uint8Array): string {
+    const result = this.run(digest(this.k, name, message, key));
+    return typeof result === 'number' ? `errno ${result}` : hex(result);
+  }
+
+  encrypt(name: string, key: Uint8Array, block: Uint8Array): string {
+    return this.block(name, key, block, 'encrypt');
+  }
+
+  decrypt(name: string, key: Uint8Array, block: Uint8Array): string {
+    return this.block(name, key, block, 'decrypt');
+  }
+
+  private block(name: string, key: Uint8Array, block: Uint8Array, how: 'encrypt' | 'decrypt'): string {
+    const result = this.run(cipherBlock(this.k, name, key, block, how));
+    return typeof result === 'number' ? `errno ${result}` : hex(result);
+  }
+
+  compress(name: string, data: Uint8Array, room: number, how: 'compress' | 'decompress'): Uint8Array {
+    const result = this.run(compress(this.k, name, data, room, how));
+    if (typeof result === 'number') throw new Error(`${name} ${how}: ${result}`);
+    return result;
+  }
+
+  /** Kernel memory that holds these bytes; never freed, the kernel ends with the test. */
+  memory(content: Uint8Array | number): number {
+    const length = typeof content === 'number' ? content : content.length;
+    const at = this.k.heap.allocate(Math.max(16, length));
+    if (typeof content !== 'number') this.k.memory.write(at, content);
+    return at;
+  }
+
+  read(at: number, length: number): Uint8Array {
+    return this.k.memory.bytes(at, length);
+  }
+
+  /** Calls a function that a module exports. */
+  call(name: string, ...args: (number | bigint)[]): bigint {
+    const { k } = this;
+    for (const module of k.modules as Iterable<{ exports: ReadonlyMap<string, { address: number }> }>) {
+      const found = module.exports.get(name);
+      if (found === undefined) continue;
+      return this.run(
+        (function* () {
+          yield* k.call(found.address, ...args);
+          return BigInt.asUintN(64, k.cpu.gprBig(0));
+        })(),
+      );
+    }
+    throw new Error(`no module exports ${name}`);
+  }
+}
