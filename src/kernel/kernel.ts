@@ -49,7 +49,7 @@ export interface KernelOptions {
 }
 
 /** Bytes between two gates: a plausible function alignment, so that addresses look alike. */
-const GATE_STEP = 16;
+export const GATE_STEP = 16;
 
 export abstract class Kernel implements SchedulerOwner {
   readonly memory: GuestMemory;

@@ -54,6 +54,8 @@ export class GuestMemory {
   readonly #listeners: CodeChange[] = [];
   #observer: SimulatedTlb | undefined;
   #userMode = false;
+  /** CR0.WP: whether code in kernel mode respects read-only pages. */
+  writeProtect = true;
   // The last page read and the last page written: most accesses in a row fall into one page.
   #readBase = Number.NaN;
   #readHost = 0;
@@ -436,13 +438,16 @@ export class GuestMemory {
   #walk(va: Address, size: number, access: Access): number {
     if (!Number.isInteger(va)) throw new GuestFault(va, access, size, 'unmapped');
     const entry = this.#present(va, size, access);
-    if ((entry & NEEDS[access]) === 0) throw new GuestFault(va, access, size, 'protection');
+    const allowed = (entry & NEEDS[access]) !== 0;
+    // With CR0.WP clear, code in kernel mode writes to read-only pages (SDM volume 3, 4.6.1).
+    const overridden = !allowed && access === 'write' && !this.writeProtect && !this.#userMode;
+    if (!allowed && !overridden) throw new GuestFault(va, access, size, 'protection');
     const pfn = entry >>> PTE_FRAME_SHIFT;
     const within = va & 4095;
     if (access === 'write') this.#codeChanged(pfn, within, size);
     const host = this.frameOffset(pfn) + within;
     if (this.#observer !== undefined) this.#observer.access(va, (entry & PTE.LARGE) !== 0);
-    else if (!this.#userMode || (entry & Perm.U) !== 0)
+    else if (!overridden && (!this.#userMode || (entry & Perm.U) !== 0))
       this.#cache(va - within, entry, host - within, access);
     return host;
   }

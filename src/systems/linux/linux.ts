@@ -6,7 +6,7 @@ import { SystemV } from '../../abi/sysv.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
 import type { FunctionTable, KernelFunction } from '../../kernel/functions.ts';
-import { Kernel, type MissingPolicy } from '../../kernel/kernel.ts';
+import { GATE_STEP, Kernel, type MissingPolicy } from '../../kernel/kernel.ts';
 import { ModuleTable } from '../../kernel/modules.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
@@ -163,12 +163,23 @@ export class Linux extends Kernel {
 
   /** The symbol an address lies in: modules first, then the kernel's exports, the only names a stripped image has. */
   nearest(address: Address): NearestSymbol | undefined {
-    const near = this.symbols.nearest(address);
+    const near = this.symbols.nearest(address) ?? this.nearestGate(address);
     if (near !== undefined) return near;
     const found = this.file.exports.nearest(address);
     // Past the last page of the image nothing is "inside" the last export any more.
     if (found === undefined || found.kind === 'percpu' || address - found.address > 0x10000) return undefined;
     return { name: found.name, address: found.address, size: address - found.address + 1, module: undefined };
+  }
+
+  /** Kernel functions that are not exported stand at gates; kallsyms knows them, too. */
+  private nearestGate(address: Address): NearestSymbol | undefined {
+    const { base, bytes } = MAP.gates;
+    if (address < base || address >= base + bytes) return undefined;
+    const at = address - ((address - base) % GATE_STEP);
+    const name = this.boundName(at);
+    return name === undefined
+      ? undefined
+      : { name: SHOWN_AS[name] ?? name, address: at, size: GATE_STEP, module: undefined };
   }
 
   parsePrototype(text: string): Prototype {
@@ -289,6 +300,9 @@ export class Linux extends Kernel {
     }
   }
 }
+
+/** Where several names share an address, kallsyms shows the first of its table. */
+const SHOWN_AS: Readonly<Record<string, string>> = { __x64_sys_ni_syscall: '__do_sys_ni_syscall' };
 
 /** The run reached a kernel function that nobody wrote, and the policy is to stop there. */
 export class MissingFunctionReached extends Error {

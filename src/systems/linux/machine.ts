@@ -15,7 +15,19 @@ const SIGNATURE = 0x000006f1;
 const FEATURES_C = (1 << 13) | (1 << 20) | (1 << 22) | (1 << 23) | (1 << 30) | (1 << 31);
 /** fpu tsc msr pae cx8 sep pge cmov clflush mmx fxsr sse sse2. */
 const FEATURES_D =
-  1 | (1 << 4) | (1 << 5) | (1 << 6) | (1 << 8) | (1 << 11) | (1 << 13) | (1 << 15) | (1 << 19) | (1 << 23) | (1 << 24) | (1 << 25) | (1 << 26);
+  1 |
+  (1 << 4) |
+  (1 << 5) |
+  (1 << 6) |
+  (1 << 8) |
+  (1 << 11) |
+  (1 << 13) |
+  (1 << 15) |
+  (1 << 19) |
+  (1 << 23) |
+  (1 << 24) |
+  (1 << 25) |
+  (1 << 26);
 /** erms: rep movsb and stosb are fast (they are bulk operations here). */
 const FEATURES_7_B = 1 << 9;
 /** syscall, nx, 1 GiB pages, rdtscp, long mode. */
@@ -67,6 +79,14 @@ const REGISTERS: readonly (readonly [number, bigint])[] = [
   [0xc0000084, 0x47700n],
 ];
 
+/** CR0: protected mode, monitor, extension type, numeric error, write protect, alignment mask, paging. */
+const CR0 = 0x80050033n;
+const WRITE_PROTECT = 1n << 16n;
+/** CR4: what oopses of the base kernel show. */
+const CONTROL: ReadonlyMap<number, bigint> = new Map([[4, 0x6f0n]]);
+
+const controlWord = (k: Kernel): bigint => (k.memory.writeProtect ? CR0 : CR0 & ~WRITE_PROTECT);
+
 export function linuxMachine(k: Kernel): CpuMachine {
   const registers = new Map(REGISTERS);
   return {
@@ -84,5 +104,9 @@ export function linuxMachine(k: Kernel): CpuMachine {
     tsc: () => BigInt(Math.floor(k.time.now())),
     random: () => (BigInt(k.random32()) << 32n) | BigInt(k.random32()),
     processorId: 0,
+    readControl: (register) => CONTROL.get(register) ?? (register === 0 ? controlWord(k) : 0n),
+    writeControl: (register, value) => {
+      if (register === 0) k.memory.writeProtect = (value & WRITE_PROTECT) !== 0n;
+    },
   };
 }

@@ -26,6 +26,10 @@ const NUMBERS: ReadonlyMap<number, string> = new Map([
 ]);
 
 export const syscallFunctions = kernelFunctions({
+  // The switch of newer kernels: unsigned so that a negative number is merely a large one.
+  'long x64_sys_call(const struct pt_regs *regs, unsigned int nr)': function* (k, regs, number) {
+    return yield* k.call(k.addressOf(NUMBERS.get(number) ?? '__x64_sys_ni_syscall'), regs);
+  },
   'long __x64_sys_ni_syscall(const struct pt_regs *regs)': () => -Errno.ENOSYS,
   'long __x64_sys_getpid(const struct pt_regs *regs)': (k) => k.tasks.pid(k.current),
   'long __x64_sys_gettid(const struct pt_regs *regs)': (k) => k.tasks.pid(k.current),
@@ -73,16 +77,24 @@ export function* systemCall(k: Linux, number: number, args: readonly number[]): 
   k.write('pt_regs.ss', regs, 0x2b);
   k.write('pt_regs.flags', regs, 0x246);
   for (const [i, value] of args.slice(0, 6).entries()) k.write(`pt_regs.${ARGUMENT_FIELDS[i]}`, regs, value);
-  const result = yield* k.call(handlerOf(k, number), regs);
+  const result = yield* enter(k, number, regs);
   k.heap.free(regs);
   return result;
 }
 
-function handlerOf(k: Linux, number: number): Address {
-  if (callsThroughTable(exactRelease(k)) && number >= 0 && number < TABLE_ENTRIES) {
-    return k.memory.ptr(k.state(systemCallTable).at + number * 8);
-  }
-  return k.addressOf(NUMBERS.get(number) ?? '__x64_sys_ni_syscall');
+/** do_syscall_x64: through the table, or through the switch. */
+function enter(k: Linux, number: number, regs: Address): Steps<number> {
+  if (!callsThroughTable(exactRelease(k))) return k.call(k.addressOf('x64_sys_call'), regs, number);
+  const known = number >= 0 && number < TABLE_ENTRIES;
+  return k.call(
+    known ? k.memory.ptr(k.state(systemCallTable).at + number * 8) : k.addressOf('__x64_sys_ni_syscall'),
+    regs,
+  );
+}
+
+/** Does this kernel have a function of that name of its own? The switch is there only where it is used. */
+export function hasSystemCallSwitch(k: Linux): boolean {
+  return !callsThroughTable(exactRelease(k));
 }
 
 /** Debian's release names the ABI (6.1.0-56); the upstream version stands at the end of the banner. */

@@ -5,14 +5,31 @@ import type { Thread } from '../../../kernel/thread.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
-import { systemCallTable } from '../syscall.ts';
+import { hasSystemCallSwitch, systemCallTable } from '../syscall.ts';
 import { kernelFunctions } from './define.ts';
 
 /** KPROBE_FLAG_DISABLED */
 const DISABLED = 2;
 
 /** pt_regs members by hardware register number. */
-const REGISTERS = ['ax', 'cx', 'dx', 'bx', 'sp', 'bp', 'si', 'di', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'];
+const REGISTERS = [
+  'ax',
+  'cx',
+  'dx',
+  'bx',
+  'sp',
+  'bp',
+  'si',
+  'di',
+  'r8',
+  'r9',
+  'r10',
+  'r11',
+  'r12',
+  'r13',
+  'r14',
+  'r15',
+];
 
 /** Probes in place, by probed address, in the order they were registered. */
 const probes = perKernel(() => new Map<Address, Address[]>());
@@ -20,6 +37,7 @@ const probes = perKernel(() => new Map<Address, Address[]>());
 /** Address of any name this kernel knows: exports, functions of ours, data of ours, modules' symbols. */
 export function lookupName(k: Linux, name: string): Address {
   if (name === 'sys_call_table') return k.state(systemCallTable).at;
+  if (name === 'x64_sys_call' && !hasSystemCallSwitch(k)) return 0;
   const [symbol, module] = name.includes(':') ? name.split(':').reverse() : [name, undefined];
   if (module !== undefined) return k.symbols.find(symbol, module) ?? 0;
   return k.addressOf(symbol) || (k.symbols.find(symbol) ?? 0);
@@ -61,7 +79,9 @@ function unregister(k: Linux, probe: Address): void {
 
 /** The probed function was called: every pre_handler runs; one that returns non-zero has set where to go on. */
 function hit(k: Linux, thread: Thread, at: Address, run: () => void): void {
-  const active = (k.state(probes).get(at) ?? []).filter((probe) => (k.read('kprobe.flags', probe) & DISABLED) === 0);
+  const active = (k.state(probes).get(at) ?? []).filter(
+    (probe) => (k.read('kprobe.flags', probe) & DISABLED) === 0,
+  );
   k.scheduler.complete(thread, 'kprobe', preHandlers(k, active, at), (moved) => {
     if (moved !== true) run();
   });
