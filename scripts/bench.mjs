@@ -1,5 +1,6 @@
 /** `npm run bench`: installs and builds what is missing, bundles bench/ and runs it. See bench/run.ts for the options. */
 import { join } from 'node:path';
+import { embedInterpreter } from './interpreter-plugin.mjs';
 import { checkNode, ensureBuilt, ensureDependencies, root, runNode } from './setup.mjs';
 
 checkNode();
@@ -16,6 +17,7 @@ await build({
   target: 'node20.19',
   packages: 'external',
   sourcemap: 'linked',
+  plugins: [embedInterpreter],
   logLevel: 'warning',
 });
 process.exitCode = runNode(['--enable-source-maps', outfile, ...process.argv.slice(2)]);

@@ -19,6 +19,7 @@ import {
 } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { embedInterpreter } from './interpreter-plugin.mjs';
 import { checkNode, fingerprint, root } from './setup.mjs';
 
 const dist = join(root, 'dist');
@@ -26,7 +27,10 @@ const stamp = join(dist, '.stamp');
 
 /** Builds when needed. Resolves to true when something was built. */
 export async function build({ force = false } = {}) {
-  const current = fingerprint(['src'], ['scripts/build.mjs', 'package.json', 'package-lock.json']);
+  const current = fingerprint(
+    ['src'],
+    ['scripts/build.mjs', 'scripts/interpreter-plugin.mjs', 'package.json', 'package-lock.json'],
+  );
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === current) return false;
   const { build: bundle } = await import('esbuild');
   const result = await bundle({
@@ -46,6 +50,7 @@ export async function build({ force = false } = {}) {
     legalComments: 'none',
     sourcemap: 'linked',
     metafile: true,
+    plugins: [embedInterpreter],
     logLevel: 'warning',
   });
   removeStale(new Set(Object.keys(result.metafile.outputs).map((path) => join(root, path))));

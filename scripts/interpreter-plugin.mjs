@@ -1,0 +1,41 @@
+/**
+ * The interpreter is a WebAssembly module that src/cpu/interpreter.ts puts together from the table of operations. The
+ * bytes are always the same, so a build makes them once and embeds them: a process that runs guest code starts without
+ * that work. Code that is run straight from src/ makes them itself.
+ */
+import { join } from 'node:path';
+import { root } from './setup.mjs';
+
+const SOURCE = 'src/cpu/interpreter.ts';
+
+/** Replaces the generator in a bundle by what it generates. */
+export const embedInterpreter = {
+  name: 'embed-interpreter',
+  setup(build) {
+    const virtual = 'interpreter-bytes';
+    build.onResolve({ filter: /^interpreter\.wasm$/ }, ({ path }) => ({ path, namespace: virtual }));
+    build.onLoad({ filter: /.*/, namespace: virtual }, async () => ({
+      contents: await interpreterBytes(build.esbuild),
+      loader: 'binary',
+    }));
+    build.onLoad({ filter: /[/\\]src[/\\]cpu[/\\]interpreter\.ts$/ }, () => ({
+      contents: "import bytes from 'interpreter.wasm'; export const interpreterModule = () => bytes;",
+      loader: 'js',
+    }));
+  },
+};
+
+async function interpreterBytes({ build }) {
+  const { outputFiles } = await build({
+    entryPoints: [join(root, SOURCE)],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'neutral',
+    logLevel: 'warning',
+  });
+  const { interpreterModule } = await import(
+    `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`
+  );
+  return interpreterModule();
+}
