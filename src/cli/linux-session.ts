@@ -74,7 +74,9 @@ export function startSession(
     seed: options.integer('seed'),
     ...more,
   });
-  if ((options.text('as') ?? 'root') !== 'root') session.console.credential = NOBODY;
+  // Not every command that boots a kernel acts as somebody.
+  const user = context.spec.shared.includes('as') ? options.text('as') : undefined;
+  if ((user ?? 'root') !== 'root') session.console.credential = NOBODY;
   return session;
 }
 

@@ -4,7 +4,6 @@
  * the pages; a test fails when they are stale).
  */
 import type { CommandSpec } from './command.ts';
-import { notYet } from './commands/not-yet.ts';
 
 const RUNNING = ['kernel', 'as', 'seed', 'target', 'engine'] as const;
 
@@ -131,7 +130,7 @@ const memory: CommandSpec = {
   ],
   shared: ['kernel', 'json', 'seed'],
   examples: [{ command: 'lkm memory --svg map.svg', explanation: 'print the map and draw it' }],
-  load: notYet('memory'),
+  load: () => import('./commands/memory.ts'),
 };
 
 const kernel: CommandSpec = {

@@ -57,9 +57,14 @@ export class Stage {
     return this.console.k;
   }
 
-  private get console(): LinuxSession {
+  /** The kernel's console, for what the steps measure without showing each command. */
+  get console(): LinuxSession {
     this.session ??= this.start('');
     return this.session;
+  }
+
+  get seed(): number {
+    return this.supplies.seed;
   }
 
   get kernelFile(): KernelFile {

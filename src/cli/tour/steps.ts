@@ -1,9 +1,17 @@
 /** All steps of the tour, in order. */
 import { additions } from './additions.ts';
 import { basics } from './basics.ts';
+import { memory } from './memory.ts';
 import { relations } from './relations.ts';
 import { rules } from './rules.ts';
 import type { TourStep } from './stage.ts';
 import { trouble } from './trouble.ts';
 
-export const STEPS: readonly TourStep[] = [...basics, ...additions, ...relations, ...rules, ...trouble];
+export const STEPS: readonly TourStep[] = [
+  ...basics,
+  ...additions,
+  ...relations,
+  ...memory,
+  ...rules,
+  ...trouble,
+];
