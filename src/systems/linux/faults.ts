@@ -2,13 +2,16 @@
  * What Linux does when a thread's machine code stops: look for an exception table entry, a WARN or BUG entry,
  * and otherwise write an oops and kill the task (arch/x86/kernel/traps.c, arch/x86/mm/fault.c, lib/bug.c).
  */
+import { MAX_INSTRUCTION } from '../../cpu/x86/decode.ts';
+import { describeInstruction } from '../../cpu/x86/lift.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
 import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
-import { findBug, searchExceptionTable } from './extable.ts';
+import { type Address, Perm } from '../../memory/space.ts';
+import { type Bug, findBug, searchExceptionTable } from './extable.ts';
 import type { Linux } from './linux.ts';
 import { oops, registersAndTrace, reportHead } from './oops.ts';
 import { panicNow, panicsOnOops } from './panic.ts';
-import { TAINT, taintKernel } from './taint.ts';
+import { lockDebuggingOff, TAINT, taintKernel } from './taint.ts';
 
 const VECTOR_DIVIDE = 0;
 const VECTOR_BREAKPOINT = 3;
@@ -33,27 +36,20 @@ export function judgeFault(k: Linux, thread: Thread, fault: Fault): Verdict {
   return dieWithOops(k, thread, fault);
 }
 
-interface Bug {
-  readonly file: string | undefined;
-  readonly line: number;
-  readonly warning: boolean;
-  /** BUGFLAG_NO_CUT_HERE: the text and the cut line were printed already, by __warn_printk. */
-  readonly noCutHere: boolean;
-  readonly taint: number;
-  /** Bytes of the trapping instruction. */
-  readonly length: number;
+/** __warn (kernel/panic.c): a report, the first time only where that was asked for; execution goes on after the ud2. */
+function warn(k: Linux, fault: Fault, bug: Bug): Verdict {
+  if (!bug.repeated) reportWarning(k, fault, bug);
+  k.cpu.rip = fault.at + bug.length;
+  return 'resume';
 }
 
-/** __warn (kernel/panic.c): a report, and execution goes on after the ud2. */
-function warn(k: Linux, fault: Fault, bug: Bug): Verdict {
+function reportWarning(k: Linux, fault: Fault, bug: Bug): void {
   if (!bug.noCutHere) k.printk(4, '------------[ cut here ]------------');
   const where = bug.file === undefined ? '' : ` at ${bug.file}:${bug.line}`;
   k.printk(4, `WARNING: CPU: 0 PID: ${k.tasks.pid(k.current)}${where} ${k.describe(fault.at)}`);
   registersAndTrace(k, fault, 4, true);
   k.printk(4, '---[ end trace 0000000000000000 ]---');
   taintKernel(k, bug.taint);
-  k.cpu.rip = fault.at + bug.length;
-  return 'resume';
 }
 
 function bugOops(k: Linux, thread: Thread, fault: Fault, bug: Bug): Verdict {
@@ -117,11 +113,29 @@ function dieInInterrupt(k: Linux, thread: Thread, fault: Fault, what: string): V
 }
 
 function die(k: Linux, thread: Thread, fault: Fault, what: string, signal: number): Verdict {
+  lockDebuggingOff(k);
   oops(k, fault, what);
   taintKernel(k, TAINT.DIE);
   if (panicsOnOops(k)) panicNow(k, 'Fatal exception');
   const why = `${what} at ${k.describe(fault.at)}`;
-  return { kill: new ThreadKilled(thread.name, signal, fault.detail ? `${why}: ${fault.detail}` : why) };
+  const detail = detailOf(k, fault);
+  return { kill: new ThreadKilled(thread.name, signal, detail === undefined ? why : `${why}: ${detail}`) };
+}
+
+/** What the kernel's own words leave out: an instruction that this processor does not have is called by its name. */
+function detailOf(k: Linux, fault: Fault): string | undefined {
+  if (fault.detail !== 'unsupported') return fault.detail;
+  const { text } = describeInstruction(instructionBytes(k, fault.at), fault.at);
+  return `the processor does not have the instruction "${text}"`;
+}
+
+/** The bytes at `at`, fewer than an instruction may have where its mapping ends before. */
+function instructionBytes(k: Linux, at: Address): Uint8Array {
+  const bytes: number[] = [];
+  while (bytes.length < MAX_INSTRUCTION && ((k.memory.permOf(at + bytes.length) ?? 0) & Perm.R) !== 0) {
+    bytes.push(k.memory.u8(at + bytes.length));
+  }
+  return Uint8Array.from(bytes);
 }
 
 /** The watchdog's words (kernel/watchdog.c); the sandbox then ends the task, which the real kernel does not. */
