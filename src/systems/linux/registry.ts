@@ -10,7 +10,9 @@ import { kfifos, klists, llists, mempools } from './functions/containers.ts';
 import { counterData, percpuCounters } from './functions/counters.ts';
 import { cpuData } from './functions/cpu-data.ts';
 import { cryptoFunctions } from './functions/crypto.ts';
+import { cryptoRegistrations } from './functions/crypto-registrations.ts';
 import { dcacheFunctions } from './functions/dcache.ts';
+import { debugfsFunctions } from './functions/debugfs.ts';
 import { deviceFunctions } from './functions/device.ts';
 import { devres, managedMemory } from './functions/devm.ts';
 import { driverFunctions } from './functions/drivers.ts';
@@ -46,6 +48,7 @@ import { staticKeyFunctions } from './functions/static-keys.ts';
 import { memoryFunctions, stringData, stringFunctions, stringHelpers } from './functions/string.ts';
 import { subsystemFunctions } from './functions/subsystem-registrations.ts';
 import { sysctlFunctions } from './functions/sysctl.ts';
+import { sysctlTableFunctions } from './functions/sysctl-tables.ts';
 import { paravirtual, thunks } from './functions/thunks.ts';
 import { timeConversions, timeData, timeFunctions } from './functions/time.ts';
 import { hrtimers, tasklets, timers } from './functions/timers.ts';
@@ -151,6 +154,9 @@ export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
   driverFunctions,
   netFunctions,
   subsystemFunctions,
+  debugfsFunctions,
+  sysctlTableFunctions,
+  cryptoRegistrations,
   vmallocFunctions,
 ]);
 

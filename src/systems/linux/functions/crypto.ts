@@ -3,7 +3,7 @@ import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { registerBuiltInHashes } from '../crypto/builtin.ts';
-import { type AlgorithmKind, cryptoRegistry } from '../crypto/registry.ts';
+import { type AlgorithmKind, type CryptoRegistry, cryptoRegistry } from '../crypto/registry.ts';
 import {
   allocateHash,
   allocateTransform,
@@ -14,6 +14,7 @@ import {
 } from '../crypto/use.ts';
 import { Errno, isError } from '../errno.ts';
 import type { Linux } from '../linux.ts';
+import { registeredOnly } from '../registered.ts';
 import { kernelFunctions } from './define.ts';
 
 /** CRYPTO_ALG_TYPE_MASK and the types of plain algorithms (include/linux/crypto.h). */
@@ -26,18 +27,24 @@ const builtIns = perKernel<{ ready: boolean }, Linux>((k) => {
   return { ready: true };
 });
 
-function registry(k: Linux) {
+/** The registry, with the kernel's own algorithms in it. */
+export function cryptoAlgorithms(k: Linux): CryptoRegistry {
   k.state(builtIns);
   return k.state(cryptoRegistry);
 }
 
 /** A structure with a crypto_alg inside. */
 function register(k: Linux, kind: AlgorithmKind, outer: Address, struct: string): number {
-  return registry(k).register(k, kind, outer + k.offset(`${struct}.base`), outer);
+  const base = outer + k.offset(`${struct}.base`);
+  const error = cryptoAlgorithms(k).register(k, kind, base, outer);
+  // Requests over scatter lists are not made here: such a cipher cannot be asked for anything.
+  if (error === 0 && kind === 'skcipher')
+    registeredOnly(k, kind, k.readString('crypto_alg.cra_driver_name', base));
+  return error;
 }
 
 function unregister(k: Linux, outer: Address, struct: string): void {
-  registry(k).unregister(outer + k.offset(`${struct}.base`));
+  cryptoAlgorithms(k).unregister(outer + k.offset(`${struct}.base`));
 }
 
 /** All or none: what was registered before the one that fails is taken back. */
@@ -58,7 +65,7 @@ function unregisterAll(k: Linux, outer: Address, count: number, struct: string):
 
 function registerPlain(k: Linux, algorithm: Address): number {
   const kind = TYPES[k.read('crypto_alg.cra_flags', algorithm) & TYPE_MASK];
-  return kind === undefined ? -Errno.EINVAL : registry(k).register(k, kind, algorithm, algorithm);
+  return kind === undefined ? -Errno.EINVAL : cryptoAlgorithms(k).register(k, kind, algorithm, algorithm);
 }
 
 /** shash_prepare_alg: sizes must be sane before anything is registered. */
@@ -73,8 +80,16 @@ function registerHash(k: Linux, hash: Address): number {
 const member = (k: Linux, descriptor: Address, name: string): Address =>
   k.read(`shash_alg.${name}`, hashAlgorithm(k, k.read('shash_desc.tfm', descriptor)));
 
-function* transformDigest(k: Linux, hash: Address, data: Address, length: number, out: Address): Steps<number> {
-  const descriptor = k.heap.allocateZeroed(k.sizeof('shash_desc') + k.read('crypto_shash.descsize', hash) + 16);
+function* transformDigest(
+  k: Linux,
+  hash: Address,
+  data: Address,
+  length: number,
+  out: Address,
+): Steps<number> {
+  const descriptor = k.heap.allocateZeroed(
+    k.sizeof('shash_desc') + k.read('crypto_shash.descsize', hash) + 16,
+  );
   k.write('shash_desc.tfm', descriptor, hash);
   const error = yield* digestWith(k, descriptor, data, length, out);
   k.heap.free(descriptor);
@@ -97,26 +112,26 @@ export const cryptoFunctions = kernelFunctions({
     unregisterAll(k, hashes, count, 'shash_alg'),
   'int crypto_register_alg(struct crypto_alg *alg)': registerPlain,
   'void crypto_unregister_alg(struct crypto_alg *alg)': (k, algorithm) => {
-    registry(k).unregister(algorithm);
+    cryptoAlgorithms(k).unregister(algorithm);
   },
   'int crypto_register_algs(struct crypto_alg *algs, int count)': (k, algorithms, count) => {
     const size = k.sizeof('crypto_alg');
     for (let i = 0; i < count; i++) {
       const error = registerPlain(k, algorithms + i * size);
       if (error === 0) continue;
-      for (let j = i - 1; j >= 0; j--) registry(k).unregister(algorithms + j * size);
+      for (let j = i - 1; j >= 0; j--) cryptoAlgorithms(k).unregister(algorithms + j * size);
       return error;
     }
     return 0;
   },
   'void crypto_unregister_algs(struct crypto_alg *algs, int count)': (k, algorithms, count) => {
-    for (let i = count - 1; i >= 0; i--) registry(k).unregister(algorithms + i * k.sizeof('crypto_alg'));
+    for (let i = count - 1; i >= 0; i--)
+      cryptoAlgorithms(k).unregister(algorithms + i * k.sizeof('crypto_alg'));
   },
-  'int crypto_register_scomp(struct scomp_alg *alg)': (k, algorithm) => register(k, 'scomp', algorithm, 'scomp_alg'),
-  'int crypto_unregister_scomp(struct scomp_alg *alg)': (k, algorithm) => {
-    unregister(k, algorithm, 'scomp_alg');
-    return 0;
-  },
+  'int crypto_register_scomp(struct scomp_alg *alg)': (k, algorithm) =>
+    register(k, 'scomp', algorithm, 'scomp_alg'),
+  'void crypto_unregister_scomp(struct scomp_alg *alg)': (k, algorithm) =>
+    unregister(k, algorithm, 'scomp_alg'),
   'int crypto_register_skcipher(struct skcipher_alg *alg)': (k, algorithm) =>
     register(k, 'skcipher', algorithm, 'skcipher_alg'),
   'void crypto_unregister_skcipher(struct skcipher_alg *alg)': (k, algorithm) =>
@@ -130,14 +145,16 @@ export const cryptoFunctions = kernelFunctions({
     return allocateHash(k, k.memory.cstring(name));
   },
   'int crypto_has_shash(const char *alg_name, u32 type, u32 mask)': (k, name) =>
-    registry(k).find(k, k.memory.cstring(name), ['shash']) === undefined ? 0 : 1,
+    cryptoAlgorithms(k).find(k, k.memory.cstring(name), ['shash']) === undefined ? 0 : 1,
   'struct crypto_tfm *crypto_alloc_base(const char *alg_name, u32 type, u32 mask)': (k, name, type) => {
     const kind = TYPES[type & TYPE_MASK];
     return kind === undefined ? -Errno.ENOENT : allocateTransform(k, k.memory.cstring(name), [kind]);
   },
   'int crypto_has_alg(const char *name, u32 type, u32 mask)': (k, name) => {
     const wanted = k.memory.cstring(name);
-    return registry(k).algorithms.some((known) => known.name === wanted || known.driver === wanted) ? 1 : 0;
+    return cryptoAlgorithms(k).algorithms.some((known) => known.name === wanted || known.driver === wanted)
+      ? 1
+      : 0;
   },
   'void crypto_destroy_tfm(void *mem, struct crypto_tfm *tfm)': destroyTransform,
   'int crypto_shash_setkey(struct crypto_shash *tfm, const u8 *key, unsigned int keylen)': function* (
@@ -149,13 +166,18 @@ export const cryptoFunctions = kernelFunctions({
     const setkey = k.read('shash_alg.setkey', hashAlgorithm(k, hash));
     return setkey === 0 ? -Errno.ENOSYS : yield* k.callInt(setkey, hash, keyAt, length);
   },
-  'int crypto_shash_update(struct shash_desc *desc, const u8 *data, unsigned int len)': (k, descriptor, data, length) =>
-    k.callInt(member(k, descriptor, 'update'), descriptor, data, length),
+  'int crypto_shash_update(struct shash_desc *desc, const u8 *data, unsigned int len)': (
+    k,
+    descriptor,
+    data,
+    length,
+  ) => k.callInt(member(k, descriptor, 'update'), descriptor, data, length),
   'int crypto_shash_final(struct shash_desc *desc, u8 *out)': (k, descriptor, out) =>
     k.callInt(member(k, descriptor, 'final'), descriptor, out),
   'int crypto_shash_finup(struct shash_desc *desc, const u8 *data, unsigned int len, u8 *out)': finishWith,
   'int crypto_shash_digest(struct shash_desc *desc, const u8 *data, unsigned int len, u8 *out)': digestWith,
-  'int crypto_shash_tfm_digest(struct crypto_shash *tfm, const u8 *data, unsigned int len, u8 *out)': transformDigest,
+  'int crypto_shash_tfm_digest(struct crypto_shash *tfm, const u8 *data, unsigned int len, u8 *out)':
+    transformDigest,
   'int crypto_cipher_setkey(struct crypto_cipher *tfm, const u8 *key, unsigned int keylen)': function* (
     k,
     cipher,
@@ -163,29 +185,29 @@ export const cryptoFunctions = kernelFunctions({
     length,
   ) {
     const union = k.read('crypto_tfm.__crt_alg', cipher) + k.offset('crypto_alg.cra_u');
-    const bad = length < k.read('cipher_alg.cia_min_keysize', union) || length > k.read('cipher_alg.cia_max_keysize', union);
-    return bad ? -Errno.EINVAL : yield* k.callInt(k.read('cipher_alg.cia_setkey', union), cipher, keyAt, length);
+    const bad =
+      length < k.read('cipher_alg.cia_min_keysize', union) ||
+      length > k.read('cipher_alg.cia_max_keysize', union);
+    return bad
+      ? -Errno.EINVAL
+      : yield* k.callInt(k.read('cipher_alg.cia_setkey', union), cipher, keyAt, length);
   },
-  'void crypto_cipher_encrypt_one(struct crypto_cipher *tfm, u8 *dst, const u8 *src)': (k, cipher, to, from) =>
-    oneBlock(k, cipher, to, from, 'encrypt'),
-  'void crypto_cipher_decrypt_one(struct crypto_cipher *tfm, u8 *dst, const u8 *src)': (k, cipher, to, from) =>
-    oneBlock(k, cipher, to, from, 'decrypt'),
-  'int crypto_comp_compress(struct crypto_comp *tfm, const u8 *src, unsigned int slen, u8 *dst, unsigned int *dlen)': (
+  'void crypto_cipher_encrypt_one(struct crypto_cipher *tfm, u8 *dst, const u8 *src)': (
     k,
-    comp,
-    from,
-    length,
+    cipher,
     to,
-    room,
-  ) => throughCompressor(k, comp, from, length, to, room, 'compress'),
-  'int crypto_comp_decompress(struct crypto_comp *tfm, const u8 *src, unsigned int slen, u8 *dst, unsigned int *dlen)': (
+    from,
+  ) => oneBlock(k, cipher, to, from, 'encrypt'),
+  'void crypto_cipher_decrypt_one(struct crypto_cipher *tfm, u8 *dst, const u8 *src)': (
     k,
-    comp,
-    from,
-    length,
+    cipher,
     to,
-    room,
-  ) => throughCompressor(k, comp, from, length, to, room, 'decompress'),
+    from,
+  ) => oneBlock(k, cipher, to, from, 'decrypt'),
+  'int crypto_comp_compress(struct crypto_comp *tfm, const u8 *src, unsigned int slen, u8 *dst, unsigned int *dlen)':
+    (k, comp, from, length, to, room) => throughCompressor(k, comp, from, length, to, room, 'compress'),
+  'int crypto_comp_decompress(struct crypto_comp *tfm, const u8 *src, unsigned int slen, u8 *dst, unsigned int *dlen)':
+    (k, comp, from, length, to, room) => throughCompressor(k, comp, from, length, to, room, 'decompress'),
 });
 
 function* oneBlock(k: Linux, cipher: Address, to: Address, from: Address, how: string): Steps<void> {

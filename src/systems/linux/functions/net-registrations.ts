@@ -192,6 +192,51 @@ const pernet = kernelFunctions({
   },
 });
 
+const netlink = kernelFunctions({
+  'int genl_register_family(struct genl_family *family)': (k, family) => {
+    // struct genl_family: id, hdrsize, name[16] (include/net/genetlink.h); ids are given out from 16 on.
+    const name = k.memory.cstring(family + 8, 16);
+    const error = register(k, 'netlink family', family, name, { sameName: -Errno.EEXIST });
+    if (error === 0) k.memory.set32(family, 16 + k.state(familyIds).next++);
+    return error;
+  },
+  'int genl_unregister_family(const struct genl_family *family)': (k, family) =>
+    unregister(k, 'netlink family', family) ? 0 : -Errno.ENOENT,
+  'struct sock *__netlink_kernel_create(struct net *net, int unit, struct module *module, struct netlink_kernel_cfg *cfg)':
+    (k, _net, unit) => {
+      const socket = k.heap.allocateZeroed(2048);
+      if (socket !== 0) register(k, 'netlink socket', socket, String(unit));
+      return socket;
+    },
+  'void netlink_kernel_release(struct sock *sk)': (k, socket) => {
+    if (socket !== 0 && unregister(k, 'netlink socket', socket)) k.heap.free(socket);
+  },
+  'int cn_add_callback(const struct cb_id *id, const char *name, void (*callback)(struct cn_msg *, struct netlink_skb_parms *))':
+    (k, id, name) => {
+      // struct cb_id: idx and val; one callback for each pair.
+      const key = k.memory.u32(id) * 2 ** 20 + (k.memory.u32(id + 4) % 2 ** 20);
+      return register(k, 'connector callback', key, k.memory.cstring(name), { twice: -Errno.EINVAL });
+    },
+  'void cn_del_callback(const struct cb_id *id)': (k, id) => {
+    unregister(k, 'connector callback', k.memory.u32(id) * 2 ** 20 + (k.memory.u32(id + 4) % 2 ** 20));
+  },
+  'int inet6_add_protocol(const struct inet6_protocol *prot, unsigned char protocol)': (k, _entry, number) =>
+    register(k, 'inet6 protocol', number, String(number), { twice: -1 }),
+  'int inet6_del_protocol(const struct inet6_protocol *prot, unsigned char protocol)': (k, _entry, number) =>
+    unregister(k, 'inet6 protocol', number) ? 0 : -1,
+  'int inet6_register_protosw(struct inet_protosw *p)': (k, entry) =>
+    register(k, 'inet6 socket type', entry, ''),
+  'void inet6_unregister_protosw(struct inet_protosw *p)': (k, entry) => {
+    unregister(k, 'inet6 socket type', entry);
+  },
+  'int register_nexthop_notifier(struct net *net, struct notifier_block *nb, struct netlink_ext_ack *extack)':
+    (k, _net, block) => register(k, 'nexthop notifier', block, '', { twice: -Errno.EEXIST }),
+  'int unregister_nexthop_notifier(struct net *net, struct notifier_block *nb)': (k, _net, block) =>
+    unregister(k, 'nexthop notifier', block) ? 0 : -Errno.ENOENT,
+});
+
+const familyIds = perKernel(() => ({ next: 0 }));
+
 /** struct tc_action_ops: a list head, then the name (include/net/act_api.h). */
 const nameOfAction = (k: Linux, action: Address): string => k.memory.cstring(action + 16, 16);
 
@@ -281,6 +326,17 @@ const kept = registrationPairs([
     remove: 'void nf_unregister_sockopt(struct nf_sockopt_ops *reg)',
   },
   {
+    what: 'socket diagnosis',
+    add: 'int sock_diag_register(const struct sock_diag_handler *hndl)',
+    remove: 'void sock_diag_unregister(const struct sock_diag_handler *hndl)',
+  },
+  {
+    what: 'IPv4 transform protocol',
+    add: 'int xfrm4_protocol_register(struct xfrm4_protocol *handler, unsigned char protocol)',
+    remove: 'int xfrm4_protocol_deregister(struct xfrm4_protocol *handler, unsigned char protocol)',
+    absent: -Errno.ENOENT,
+  },
+  {
     what: 'transform type',
     add: 'int xfrm_register_type(const struct xfrm_type *type, unsigned short family)',
     remove: 'void xfrm_unregister_type(const struct xfrm_type *type, unsigned short family)',
@@ -288,7 +344,7 @@ const kept = registrationPairs([
   },
 ]);
 
-export const netFunctions = new Map([...pernet, ...kept]);
+export const netFunctions = new Map([...pernet, ...netlink, ...kept]);
 
 /** The namespace's own fields are there as soon as a module refers to it. */
 export const netData: readonly DataInitialiser[] = [

@@ -6,6 +6,7 @@ import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { modulePut, tryModuleGet } from '../refcount.ts';
 import { kernelFunctions } from './define.ts';
+import { moduleRequest } from './request-module.ts';
 
 /** Head of the singly linked list of nls_table structures, newest first. */
 const tables = perKernel<{ first: Address }, Linux>(() => ({ first: 0 }));
@@ -22,8 +23,9 @@ export function findTable(k: Linux, charset: string): Address {
   return 0;
 }
 
-/** load_nls without the request for a module of that name. */
-function load(k: Linux, charset: string): Address {
+/** load_nls: a table that is not there is asked for by the name of its module. */
+function* load(k: Linux, charset: string): Steps<Address> {
+  if (findTable(k, charset) === 0) yield* k.state(moduleRequest).load(k, `nls_${charset}`, true);
   const table = findTable(k, charset);
   return table !== 0 && tryModuleGet(k, k.read('nls_table.owner', table)) ? table : 0;
 }
@@ -79,7 +81,8 @@ export const nlsFunctions = kernelFunctions({
   'int __register_nls(struct nls_table *nls, struct module *owner)': (k, table, owner) => {
     const list = k.state(tables);
     if (k.read('nls_table.next', table) !== 0) return -Errno.EBUSY;
-    for (let at = list.first; at !== 0; at = k.read('nls_table.next', at)) if (at === table) return -Errno.EBUSY;
+    for (let at = list.first; at !== 0; at = k.read('nls_table.next', at))
+      if (at === table) return -Errno.EBUSY;
     k.write('nls_table.owner', table, owner);
     k.write('nls_table.next', table, list.first);
     list.first = table;

@@ -16,7 +16,13 @@ const INT_MAX = 2 ** 31 - 1;
 
 /** proc_sys_call_handler: the table's handler works on a kernel buffer. */
 function methods(entry: Address): FileMethods {
-  function* call(k: Linux, buffer: Address, count: number, position: Address, writing: boolean): Steps<number> {
+  function* call(
+    k: Linux,
+    buffer: Address,
+    count: number,
+    position: Address,
+    writing: boolean,
+  ): Steps<number> {
     const handler = k.read('ctl_table.proc_handler', entry);
     if (handler === 0) return -Errno.EINVAL;
     const page = k.heap.allocateZeroed(Math.max(16, count + 1));
@@ -36,7 +42,8 @@ function methods(entry: Address): FileMethods {
   };
 }
 
-function register(k: Linux, path: string, table: Address): Address {
+/** Registers one flat table below /proc/sys/PATH: its header, or 0 when a name is taken. */
+export function registerTable(k: Linux, path: string, table: Address): Address {
   const directory = makePath(k.state(namespace).proc, `sys/${path}`);
   const nodes: Node[] = [];
   const size = k.sizeof('ctl_table');
@@ -55,7 +62,8 @@ function register(k: Linux, path: string, table: Address): Address {
   return header;
 }
 
-function unregister(k: Linux, header: Address): void {
+/** Takes a table back, with the directories that only it needed. */
+export function unregisterTable(k: Linux, header: Address): void {
   const nodes = k.state(registered).get(header);
   if (nodes === undefined) return;
   k.state(registered).delete(header);
@@ -74,9 +82,18 @@ function unregister(k: Linux, header: Address): void {
 
 /** Ints separated by blanks; each in [least, most]. */
 function readInts(text: string): number[] | undefined {
-  const words = text.trim().split(/\s+/).filter((word) => word !== '');
-  const values = words.map((word) => (/^-?(0x[0-9a-f]+|\d+)$/i.test(word) ? Number(word.replace('-', '')) * (word.startsWith('-') ? -1 : 1) : Number.NaN));
-  return values.some((value) => Number.isNaN(value) || value < INT_MIN || value > INT_MAX) ? undefined : values;
+  const words = text
+    .trim()
+    .split(/\s+/)
+    .filter((word) => word !== '');
+  const values = words.map((word) =>
+    /^-?(0x[0-9a-f]+|\d+)$/i.test(word)
+      ? Number(word.replace('-', '')) * (word.startsWith('-') ? -1 : 1)
+      : Number.NaN,
+  );
+  return values.some((value) => Number.isNaN(value) || value < INT_MIN || value > INT_MAX)
+    ? undefined
+    : values;
 }
 
 function bound(k: Linux, entry: Address, which: 'extra1' | 'extra2', otherwise: number): number {
@@ -94,7 +111,15 @@ function finishRead(k: Linux, text: string, buffer: Address, length: Address, po
 }
 
 /** proc_dointvec with optional limits: an int, or an array of them. */
-function integers(k: Linux, entry: Address, write: number, buffer: Address, length: Address, position: Address, limited: boolean): number {
+function integers(
+  k: Linux,
+  entry: Address,
+  write: number,
+  buffer: Address,
+  length: Address,
+  position: Address,
+  limited: boolean,
+): number {
   const data = k.read('ctl_table.data', entry);
   const room = Math.floor(k.read('ctl_table.maxlen', entry) / 4);
   const count = k.memory.ptr(length);
@@ -108,7 +133,9 @@ function integers(k: Linux, entry: Address, write: number, buffer: Address, leng
   }
   const values = readInts(new TextDecoder().decode(k.memory.bytes(buffer, count)));
   if (values === undefined || values.length === 0) return -Errno.EINVAL;
-  const [least, most] = limited ? [bound(k, entry, 'extra1', INT_MIN), bound(k, entry, 'extra2', INT_MAX)] : [INT_MIN, INT_MAX];
+  const [least, most] = limited
+    ? [bound(k, entry, 'extra1', INT_MIN), bound(k, entry, 'extra2', INT_MAX)]
+    : [INT_MIN, INT_MAX];
   for (const [i, value] of values.slice(0, room).entries()) {
     if (value < least || value > most) return -Errno.EINVAL;
     k.memory.set32(data + i * 4, value);
@@ -118,7 +145,14 @@ function integers(k: Linux, entry: Address, write: number, buffer: Address, leng
 }
 
 /** proc_dostring: one line, cut to the variable's size. */
-function string(k: Linux, entry: Address, write: number, buffer: Address, length: Address, position: Address): number {
+function string(
+  k: Linux,
+  entry: Address,
+  write: number,
+  buffer: Address,
+  length: Address,
+  position: Address,
+): number {
   const data = k.read('ctl_table.data', entry);
   const room = k.read('ctl_table.maxlen', entry);
   const count = k.memory.ptr(length);
@@ -137,8 +171,7 @@ function string(k: Linux, entry: Address, write: number, buffer: Address, length
 
 export const sysctlFunctions = kernelFunctions({
   'struct ctl_table_header *register_sysctl(const char *path, struct ctl_table *table)': (k, path, table) =>
-    register(k, k.memory.cstring(path), table),
-  'void unregister_sysctl_table(struct ctl_table_header *header)': unregister,
+    registerTable(k, k.memory.cstring(path), table),
   'int proc_dointvec(struct ctl_table *table, int write, void *buffer, size_t *lenp, loff_t *ppos)': (
     k,
     entry,
