@@ -1,55 +1,10 @@
 /** Decompressors that the kernel has built in: LZ4 blocks (lib/lz4) and Zstandard frames (lib/zstd). */
 import { BadMagic, FormatError, Truncated, Unsupported } from '../../../bytes/errors.ts';
+import { expandLz4 } from '../../../bytes/lz4.ts';
 import { unpackZst } from '../../../bytes/zst.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { Linux } from '../linux.ts';
 import { kernelFunctions } from './define.ts';
-
-const MIN_MATCH = 4;
-
-/** Where an LZ4 block stopped: bytes made, or the place in the input that is wrong. */
-type Lz4Result = { readonly made: number } | { readonly badAt: number };
-
-/**
- * Expands one LZ4 block (LZ4 block format description) into `out`. With `partial` it is fine to stop when `out` is full.
- */
-export function expandLz4(input: Uint8Array, out: Uint8Array, partial = false): Lz4Result {
-  let at = 0;
-  let to = 0;
-  const longer = (nibble: number): number => {
-    let length = nibble;
-    for (let more = nibble === 15 ? 255 : 0; more === 255; length += more) more = input[at++] ?? Number.NaN;
-    return length;
-  };
-  while (at < input.length) {
-    const token = input[at++];
-    let literals = longer(token >> 4);
-    if (!(at + literals <= input.length)) return { badAt: at };
-    if (to + literals > out.length) {
-      if (!partial) return { badAt: at };
-      literals = out.length - to;
-    }
-    out.set(input.subarray(at, at + literals), to);
-    at += literals;
-    to += literals;
-    if (at === input.length || (partial && to === out.length)) return { made: to };
-    const distance = input[at] | ((input[at + 1] ?? Number.NaN) << 8);
-    at += 2;
-    let length = longer(token & 15) + MIN_MATCH;
-    if (at > input.length || distance === 0 || distance > to || Number.isNaN(length)) return { badAt: at };
-    if (to + length > out.length) {
-      if (!partial) return { badAt: at };
-      length = out.length - to;
-    }
-    // A match may overlap what it writes: then it repeats itself.
-    if (distance >= length) out.copyWithin(to, to - distance, to - distance + length);
-    else for (let i = 0; i < length; i++) out[to + i] = out[to - distance + i];
-    to += length;
-    if (partial && to === out.length) return { made: to };
-  }
-  // A block ends in literals; an empty input is no block.
-  return { badAt: at };
-}
 
 function lz4(k: Linux, from: Address, to: Address, length: number, room: number, partial: boolean): number {
   if (length <= 0 || room < 0) return -1;

@@ -1,8 +1,9 @@
 import { decompressAs } from '../../../bytes/decompress.ts';
 import { BadMagic, Unsupported } from '../../../bytes/errors.ts';
+import { unpackLz4 } from '../../../bytes/lz4.ts';
 import { type ImageOptions, readImage } from './image.ts';
 import type { KernelFile } from './kernelfile.ts';
-import { unpackLz4 } from './lz4.ts';
+
 import { decode, isSaved, type Savable } from './saved.ts';
 import { findPayload, isBootImage, type KernelPayload, payloadFormat } from './vmlinuz.ts';
 
