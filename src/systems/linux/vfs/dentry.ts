@@ -276,9 +276,7 @@ function* evictInode(k: Linux, inode: Address): Steps<void> {
   const evict = member('evict_inode');
   if (evict !== 0) yield* k.call(evict, inode);
   const mapping = k.read('inode.i_mapping', inode);
-  k.state(pageCaches)
-    .get(mapping)
-    ?.forEach((page) => k.heap.free(page));
+  for (const page of k.state(pageCaches).get(mapping)?.values() ?? []) k.heap.free(page);
   k.state(pageCaches).delete(mapping);
   const destroy = member('destroy_inode');
   if (destroy !== 0) yield* k.call(destroy, inode);
