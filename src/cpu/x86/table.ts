@@ -85,7 +85,8 @@ export function mnemonicName(id: number): string {
 
 /** Every mnemonic the tables know. */
 export function mnemonics(): readonly string[] {
-  opcodeTables(64);
+  // Reading every map makes it, and with it its names.
+  Object.values(opcodeTables(64));
   return mnemonicNames;
 }
 
@@ -251,8 +252,12 @@ export interface OpcodeTables {
   readonly vex: readonly OpcodeMap[];
 }
 
+/** The longer maps are made when code first uses them: little kernel code does, and it costs milliseconds. */
 function build(mode: Mode): OpcodeTables {
   const vexMap = (n: number) => buildMap([[VEX_GENERAL[n] ?? '', RowFlag.Vex, true]], mode);
+  let map0F38: OpcodeMap | undefined;
+  let map0F3A: OpcodeMap | undefined;
+  let vex: readonly OpcodeMap[] | undefined;
   return {
     mode,
     oneByte: buildMap(
@@ -269,15 +274,24 @@ function build(mode: Mode): OpcodeTables {
       ],
       mode,
     ),
-    map0F38: buildMap(
-      [
-        [MAP_0F38, 0, true],
-        [SIMD_0F38, RowFlag.Simd, true],
-      ],
-      mode,
-    ),
-    map0F3A: buildMap([[SIMD_0F3A, RowFlag.Simd, true]], mode),
-    vex: [[], vexMap(1), vexMap(2), vexMap(3)],
+    get map0F38() {
+      map0F38 ??= buildMap(
+        [
+          [MAP_0F38, 0, true],
+          [SIMD_0F38, RowFlag.Simd, true],
+        ],
+        mode,
+      );
+      return map0F38;
+    },
+    get map0F3A() {
+      map0F3A ??= buildMap([[SIMD_0F3A, RowFlag.Simd, true]], mode);
+      return map0F3A;
+    },
+    get vex() {
+      vex ??= [[], vexMap(1), vexMap(2), vexMap(3)];
+      return vex;
+    },
   };
 }
 

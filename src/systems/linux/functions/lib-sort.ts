@@ -3,7 +3,7 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
 import { kernelFunctions } from './define.ts';
-import { entries, initList } from './lists.ts';
+import { entries, initList } from '../lists.ts';
 
 /** More elements than guest memory could hold of any size. */
 const MAX_ELEMENTS = 1 << 24;
@@ -242,11 +242,17 @@ export function forwardTable(polynomial: number, bits: number): Uint32Array {
   });
 }
 
-const CRC32 = reflectedTable(0xedb88320);
-const CRC32_FORWARD = forwardTable(0x04c11db7, 32);
-const CRC32C = reflectedTable(0x82f63b78);
-const CCITT = reflectedTable(0x8408);
-const CCITT_FALSE = forwardTable(0x1021, 16);
+/** A constant table, made at its first use: most kernels never compute that CRC. */
+function lazily(make: () => Uint32Array): () => Uint32Array {
+  let table: Uint32Array | undefined;
+  return () => (table ??= make());
+}
+
+const crc32 = lazily(() => reflectedTable(0xedb88320));
+const crc32Forward = lazily(() => forwardTable(0x04c11db7, 32));
+const crc32c = lazily(() => reflectedTable(0x82f63b78));
+const ccitt = lazily(() => reflectedTable(0x8408));
+const ccittFalse = lazily(() => forwardTable(0x1021, 16));
 
 function crcRight(table: Uint32Array, crc: number, bytes: Uint8Array): number {
   let value = crc >>> 0;
@@ -271,32 +277,34 @@ function shiftCrc(table: Uint32Array, crc: number, length: number): number {
   return crc;
 }
 
-const pokeTable16 = (symbol: string, table: Uint32Array): DataInitialiser => ({
+const pokeTable16 = (symbol: string, table: () => Uint32Array): DataInitialiser => ({
   symbol,
   when: 'import',
-  fill: (k, at) => k.memory.poke(at, new Uint8Array(Uint16Array.from(table).buffer)),
+  fill: (k, at) => k.memory.poke(at, new Uint8Array(Uint16Array.from(table()).buffer)),
 });
 
 export const checksums = kernelFunctions({
   'u32 crc32_le(u32 crc, const unsigned char *p, size_t len)': (k, crc, p, length) =>
-    crcRight(CRC32, crc, k.memory.bytes(p, length)),
+    crcRight(crc32(), crc, k.memory.bytes(p, length)),
   'u32 __crc32c_le(u32 crc, const unsigned char *p, size_t len)': (k, crc, p, length) =>
-    crcRight(CRC32C, crc, k.memory.bytes(p, length)),
+    crcRight(crc32c(), crc, k.memory.bytes(p, length)),
   'u32 crc32_be(u32 crc, const unsigned char *p, size_t len)': (k, crc, p, length) => {
+    const table = crc32Forward();
     let value = crc >>> 0;
     for (const byte of k.memory.bytes(p, length)) {
-      value = (CRC32_FORWARD[(value >>> 24) ^ byte] ^ (value << 8)) >>> 0;
+      value = (table[(value >>> 24) ^ byte] ^ (value << 8)) >>> 0;
     }
     return value;
   },
-  'u32 crc32_le_shift(u32 crc, size_t len)': (_k, crc, length) => shiftCrc(CRC32, crc, length),
-  'u32 __crc32c_le_shift(u32 crc, size_t len)': (_k, crc, length) => shiftCrc(CRC32C, crc, length),
+  'u32 crc32_le_shift(u32 crc, size_t len)': (_k, crc, length) => shiftCrc(crc32(), crc, length),
+  'u32 __crc32c_le_shift(u32 crc, size_t len)': (_k, crc, length) => shiftCrc(crc32c(), crc, length),
   'u16 crc_ccitt(u16 crc, const u8 *buffer, size_t len)': (k, crc, p, length) =>
-    crcRight(CCITT, crc, k.memory.bytes(p, length)),
+    crcRight(ccitt(), crc, k.memory.bytes(p, length)),
   'u16 crc_ccitt_false(u16 crc, const u8 *buffer, size_t len)': (k, crc, p, length) => {
+    const table = ccittFalse();
     let value = crc;
     for (const byte of k.memory.bytes(p, length))
-      value = (CCITT_FALSE[(value >> 8) ^ byte] ^ (value << 8)) & 0xffff;
+      value = (table[(value >> 8) ^ byte] ^ (value << 8)) & 0xffff;
     return value;
   },
 });
@@ -310,6 +318,6 @@ const REVERSED = Uint8Array.from({ length: 256 }, (_, byte) => {
 
 export const libraryData: readonly DataInitialiser[] = [
   { symbol: 'byte_rev_table', when: 'import', fill: (k, at) => k.memory.poke(at, REVERSED) },
-  pokeTable16('crc_ccitt_table', CCITT),
-  pokeTable16('crc_ccitt_false_table', CCITT_FALSE),
+  pokeTable16('crc_ccitt_table', ccitt),
+  pokeTable16('crc_ccitt_false_table', ccittFalse),
 ];
