@@ -11,9 +11,10 @@ import { OutOfMemory } from '../../memory/frames.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
 import { Errno } from './errno.ts';
 import { layoutModule } from './layout.ts';
+import { addHead, removeInit } from './lists.ts';
 import type { Loading } from './loading.ts';
 import { type LinuxModule, type ModuleArea, ModuleState } from './module.ts';
-import { listAdd, listRemove, moduleListHead } from './module-list.ts';
+import { moduleListHead } from './module-list.ts';
 import { nulFindings } from './rules/modinfo.ts';
 
 /** layout_and_allocate without the checks: after it, load.mod is a live struct module of state UNFORMED. */
@@ -188,9 +189,9 @@ export function* addUnformed(load: Loading): Steps<void> {
   yield* waitForName(load);
   t.step('name in the list of modules');
   k.modules.add(module);
-  listAdd(k, mod + k.offset('module.list'), moduleListHead(k));
+  addHead(k, mod + k.offset('module.list'), moduleListHead(k));
   t.undo('name in the list of modules', () => {
-    listRemove(k, mod + k.offset('module.list'));
+    removeInit(k, mod + k.offset('module.list'));
     k.modules.remove(module);
   });
 }

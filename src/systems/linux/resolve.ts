@@ -6,9 +6,9 @@ import type { Address } from '../../memory/space.ts';
 import { Errno } from './errno.ts';
 import type { KernelExport } from './kernelfile/exports.ts';
 import type { Linux } from './linux.ts';
+import { addHead, entries, removeInit } from './lists.ts';
 import type { Loading } from './loading.ts';
 import { type LinuxModule, ModuleState } from './module.ts';
-import { listAdd, listNodes, listRemove } from './module-list.ts';
 import { Level } from './rules/judge.ts';
 import { checkSymbol, type FoundSymbol, type Importer } from './rules/symbols.ts';
 import { TAINT } from './taint-bits.ts';
@@ -156,14 +156,14 @@ function refModule(load: Loading, owner: LinuxModule): number {
   const use = k.heap.allocate(k.sizeof('module_use'));
   k.write('module_use.source', use, mod);
   k.write('module_use.target', use, owner.control);
-  listAdd(k, use + k.offset('module_use.source_list'), owner.control + k.offset('module.source_list'));
-  listAdd(k, use + k.offset('module_use.target_list'), mod + k.offset('module.target_list'));
+  addHead(k, use + k.offset('module_use.source_list'), owner.control + k.offset('module.source_list'));
+  addHead(k, use + k.offset('module_use.target_list'), mod + k.offset('module.target_list'));
   t.undo(`use of ${owner.name}`, () => dropUse(k, use));
   return 0;
 }
 
 function uses(k: Linux, user: Address, owner: Address): boolean {
-  for (const node of listNodes(k, owner + k.offset('module.source_list'))) {
+  for (const node of entries(k, owner + k.offset('module.source_list'))) {
     if (k.read('module_use.source', node - k.offset('module_use.source_list')) === user) return true;
   }
   return false;
@@ -172,14 +172,14 @@ function uses(k: Linux, user: Address, owner: Address): boolean {
 function dropUse(k: Linux, use: Address): void {
   const owner = k.read('module_use.target', use);
   k.write('module.refcnt.counter', owner, k.read('module.refcnt.counter', owner) - 1);
-  listRemove(k, use + k.offset('module_use.source_list'));
-  listRemove(k, use + k.offset('module_use.target_list'));
+  removeInit(k, use + k.offset('module_use.source_list'));
+  removeInit(k, use + k.offset('module_use.target_list'));
   k.heap.free(use);
 }
 
 /** module_unload_free: the module uses nobody any more. */
 export function dropUses(k: Linux, module: Address): void {
-  for (const node of listNodes(k, module + k.offset('module.target_list'))) {
+  for (const node of entries(k, module + k.offset('module.target_list'))) {
     dropUse(k, node - k.offset('module_use.target_list'));
   }
 }
@@ -187,7 +187,7 @@ export function dropUses(k: Linux, module: Address): void {
 /** `struct module` of every module that uses this one, in the order of the list (newest first). */
 export function holdersOf(k: Linux, module: Address): Address[] {
   const link = k.offset('module_use.source_list');
-  return [...listNodes(k, module + k.offset('module.source_list'))].map((node) =>
+  return [...entries(k, module + k.offset('module.source_list'))].map((node) =>
     k.read('module_use.source', node - link),
   );
 }

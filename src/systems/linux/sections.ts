@@ -1,9 +1,9 @@
 /** find_module_sections, percpu_modalloc and check_module_license_and_versions (kernel/module/main.c). */
 import type { Address } from '../../memory/space.ts';
 import { Errno } from './errno.ts';
+import { initList } from './lists.ts';
 import type { Loading } from './loading.ts';
 import { REF_BASE } from './module.ts';
-import { listInit } from './module-list.ts';
 import { Level } from './rules/judge.ts';
 import { forceLoad } from './rules/modinfo.ts';
 import { TAINT } from './taint-bits.ts';
@@ -28,8 +28,8 @@ export function allocatePerCpu(load: Loading): void {
     k.write('module.percpu', mod, at);
     k.write('module.percpu_size', mod, section.size);
   }
-  listInit(k, mod + k.offset('module.source_list'));
-  listInit(k, mod + k.offset('module.target_list'));
+  initList(k, mod + k.offset('module.source_list'));
+  initList(k, mod + k.offset('module.target_list'));
   // One reference is the load's own; it goes when the module has started.
   k.write('module.refcnt.counter', mod, REF_BASE + 1);
 }
@@ -72,7 +72,7 @@ export function findSections(load: Loading): void {
     k.write(`module.${field}`, mod, staged?.address ?? 0);
     if (count !== undefined) k.write(`module.${count}`, mod, Math.floor((staged?.bytes.length ?? 0) / size));
   }
-  if (k.types.has('module.bug_list')) listInit(k, mod + k.offset('module.bug_list'));
+  if (k.types.has('module.bug_list')) initList(k, mod + k.offset('module.bug_list'));
   if (file.section('__obsparm') !== undefined) {
     judge.say(Level.WARNING, `${file.name}: Ignoring obsolete parameters`);
   }

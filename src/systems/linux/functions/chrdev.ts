@@ -2,13 +2,13 @@
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
+import { initList } from '../lists.ts';
 import { characterDevices, dropCdev, majorOf, makeDevice, minorOf } from '../vfs/chrdev.ts';
-import { emptyList } from '../vfs/dentry.ts';
 import { kernelFunctions } from './define.ts';
 
 function initialise(k: Linux, cdev: Address, operations: Address): void {
   k.memory.fill(cdev, k.sizeof('cdev'), 0);
-  emptyList(k, cdev + k.offset('cdev.list'));
+  initList(k, cdev + k.offset('cdev.list'));
   k.write('cdev.kobj.kref.refcount.refs.counter', cdev, 1);
   k.write('cdev.ops', cdev, operations);
 }

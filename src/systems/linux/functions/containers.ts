@@ -3,10 +3,10 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
+import { addHead, addTail, initList, unlink } from '../lists.ts';
 import { copyFromUser, copyToUser } from '../user.ts';
 import { callerOf } from './caller.ts';
 import { kernelFunctions } from './define.ts';
-import { addHead, addTail, initList, unlink } from './lists.ts';
 import { initWaitQueue } from './wait.ts';
 
 // -- klist: nodes with reference counts; bit 0 of n_klist marks a node that is dead but still referenced -------------

@@ -2,9 +2,9 @@
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
+import { initList } from '../lists.ts';
 import { callerOf } from './caller.ts';
 import { kernelFunctions } from './define.ts';
-import { initList } from './lists.ts';
 
 const count = (k: Linux, counter: Address): Address => counter + k.offset('percpu_counter.count');
 const local = (k: Linux, counter: Address): Address =>

@@ -5,9 +5,9 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
+import { initList } from '../lists.ts';
 import { addAttribute, attributeMethods, sysDirectory, sysfs } from '../sysfs.ts';
 import { characterDevices, characterMethods, majorOf, makeDevice, minorOf } from '../vfs/chrdev.ts';
-import { emptyList } from '../vfs/dentry.ts';
 import { guestMethods, takeOperations } from '../vfs/guestfile.ts';
 import { namespace } from '../vfs/namespace.ts';
 import { directory, type FileMethods, makePath, Node, regular, S_IFCHR, symlink } from '../vfs/node.ts';
@@ -56,10 +56,10 @@ function attributeOperations(k: Linux): Address {
 function initialise(k: Linux, device: Address): void {
   const kobject = kobjectOf(k, device);
   k.write('kobject.kref.refcount.refs.counter', kobject, 1);
-  emptyList(k, kobject + k.offset('kobject.entry'));
+  initList(k, kobject + k.offset('kobject.entry'));
   k.write('kobject.state_initialized', kobject, 1);
   k.write('kobject.ktype', kobject, k.state(deviceType).at(k));
-  emptyList(k, device + k.offset('device.devres_head'));
+  initList(k, device + k.offset('device.devres_head'));
 }
 
 /** device_add: a directory in sysfs, a link in its class, a node in /dev when it has a number. */
@@ -107,7 +107,8 @@ function anchor(k: Linux, node: Node): Address {
 
 function* addInSysfs(k: Linux, device: Address, classNode: Node | undefined, name: string): Steps<number> {
   const kobject = kobjectOf(k, device);
-  if (k.read('kobject.parent', kobject) === 0) k.write('kobject.parent', kobject, anchor(k, sysDirectory(k, 'devices')));
+  if (k.read('kobject.parent', kobject) === 0)
+    k.write('kobject.parent', kobject, anchor(k, sysDirectory(k, 'devices')));
   const error = yield* add(k, kobject);
   if (error !== 0) return error;
   addAttribute(k, kobject, uevent(device, name));
@@ -124,7 +125,10 @@ function uevent(device: Address, name: string): Node {
     // biome-ignore lint/correctness/useYield: it never waits
     *show(k, page) {
       const number = k.read('device.devt', device);
-      const text = number === 0 ? '' : `MAJOR=${majorOf(number)}\nMINOR=${minorOf(number)}\nDEVNAME=${name.replaceAll('!', '/')}\n`;
+      const text =
+        number === 0
+          ? ''
+          : `MAJOR=${majorOf(number)}\nMINOR=${minorOf(number)}\nDEVNAME=${name.replaceAll('!', '/')}\n`;
       k.memory.write(page, new TextEncoder().encode(text));
       return text.length;
     },
@@ -231,7 +235,8 @@ function makeClass(k: Linux, owner: Address, name: Address): Address {
 const nameOf = (k: Linux, text: Address, args: VarArgs): string => format(k, text, args, NAME_LIMIT).text;
 
 export const deviceFunctions = kernelFunctions({
-  'struct class *__class_create(struct module *owner, const char *name, struct lock_class_key *key)': makeClass,
+  'struct class *__class_create(struct module *owner, const char *name, struct lock_class_key *key)':
+    makeClass,
   'int __class_register(struct class *cls, struct lock_class_key *key)': (k, classAt) =>
     registerClass(k, classAt, k.readString('class.name', classAt)),
   'void class_unregister(struct class *cls)': unregisterClass,
@@ -242,7 +247,8 @@ export const deviceFunctions = kernelFunctions({
     k.heap.free(classAt);
   },
   'struct device *device_create(struct class *class, struct device *parent, dev_t devt, void *drvdata, const char *fmt, ...)':
-    (k, classAt, parent, number, data, text, args) => create(k, classAt, parent, number, data, 0, nameOf(k, text, args)),
+    (k, classAt, parent, number, data, text, args) =>
+      create(k, classAt, parent, number, data, 0, nameOf(k, text, args)),
   'struct device *device_create_with_groups(struct class *class, struct device *parent, dev_t devt, void *drvdata, const struct attribute_group **groups, const char *fmt, ...)':
     (k, classAt, parent, number, data, groups, text, args) =>
       create(k, classAt, parent, number, data, groups, nameOf(k, text, args)),
@@ -294,23 +300,29 @@ export const deviceFunctions = kernelFunctions({
     }
   },
   'void device_create_release(struct device *dev)': (k, device) => k.heap.free(device),
-  'ssize_t dev_attr_show(struct kobject *kobj, struct attribute *attr, char *buf)': function* (k, kobject, attribute, page) {
-    const show = k.read('device_attribute.show', attribute);
-    return show === 0 ? -Errno.EIO : yield* k.call(show, kobject - k.offset('device.kobj'), attribute, page);
-  },
-  'ssize_t dev_attr_store(struct kobject *kobj, struct attribute *attr, const char *buf, size_t count)': function* (
+  'ssize_t dev_attr_show(struct kobject *kobj, struct attribute *attr, char *buf)': function* (
     k,
     kobject,
     attribute,
     page,
-    count,
   ) {
-    const store = k.read('device_attribute.store', attribute);
-    return store === 0 ? -Errno.EIO : yield* k.call(store, kobject - k.offset('device.kobj'), attribute, page, count);
+    const show = k.read('device_attribute.show', attribute);
+    return show === 0 ? -Errno.EIO : yield* k.call(show, kobject - k.offset('device.kobj'), attribute, page);
   },
+  'ssize_t dev_attr_store(struct kobject *kobj, struct attribute *attr, const char *buf, size_t count)':
+    function* (k, kobject, attribute, page, count) {
+      const store = k.read('device_attribute.store', attribute);
+      return store === 0
+        ? -Errno.EIO
+        : yield* k.call(store, kobject - k.offset('device.kobj'), attribute, page, count);
+    },
   'int device_create_file(struct device *dev, const struct device_attribute *attr)': (k, device, attribute) =>
     addAttribute(k, kobjectOf(k, device), attributeNode(k, device, attribute)),
-  'void device_remove_file(struct device *dev, const struct device_attribute *attr)': (k, device, attribute) => {
+  'void device_remove_file(struct device *dev, const struct device_attribute *attr)': (
+    k,
+    device,
+    attribute,
+  ) => {
     k.state(sysfs).directoryOf(kobjectOf(k, device))?.remove(k.readString('attribute.name', attribute));
   },
   'int misc_register(struct miscdevice *misc)': registerMisc,
@@ -322,9 +334,14 @@ function attributeNode(k: Linux, device: Address, attribute: Address): Node {
   const store = k.read('device_attribute.store', attribute);
   const methods = attributeMethods({
     show: show === 0 ? undefined : (kernel, page) => kernel.call(show, device, attribute, page),
-    store: store === 0 ? undefined : (kernel, page, count) => kernel.call(store, device, attribute, page, count),
+    store:
+      store === 0 ? undefined : (kernel, page, count) => kernel.call(store, device, attribute, page, count),
   });
-  return regular(k.readString('attribute.name', attribute), k.read('attribute.mode', attribute) & 0o7777, methods);
+  return regular(
+    k.readString('attribute.name', attribute),
+    k.read('attribute.mode', attribute) & 0o7777,
+    methods,
+  );
 }
 
 /** drivers/char/misc.c: major 10, dynamic minors from 127 down to 64, then above. */
@@ -342,7 +359,7 @@ const miscDevices = perKernel<MiscDevices, Linux>(() => new MiscDevices());
 function* registerMisc(k: Linux, misc: Address): Steps<number> {
   const state = k.state(miscDevices);
   let minor = k.read('miscdevice.minor', misc);
-  emptyList(k, misc + k.offset('miscdevice.list'));
+  initList(k, misc + k.offset('miscdevice.list'));
   if (minor === MISC_DYNAMIC_MINOR) {
     minor = 127;
     while (minor >= 0 && (state.byMinor.has(minor) || isTaken(minor))) minor--;
@@ -424,6 +441,8 @@ function* deregisterMisc(k: Linux, misc: Address): Steps<void> {
 /** Character devices and filesystems as /proc/devices lists them. */
 export function procDevices(k: Linux): string {
   const named = k.state(characterDevices).regions.filter((region) => region.name !== '');
-  const rows = [...named].sort((a, b) => a.major - b.major).map((r) => `${String(r.major).padStart(3)} ${r.name}\n`);
+  const rows = [...named]
+    .sort((a, b) => a.major - b.major)
+    .map((r) => `${String(r.major).padStart(3)} ${r.name}\n`);
   return `Character devices:\n${rows.join('')}\nBlock devices:\n`;
 }

@@ -7,11 +7,11 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
+import { addTail, entries, unlink } from '../lists.ts';
 import { callerOf, kernelWarning } from './caller.ts';
 import { kernelFunctions } from './define.ts';
 import { byteString, format } from './format/printf.ts';
 import { bytesOf } from './format/sink.ts';
-import { addTail, entries, unlink } from './lists.ts';
 
 /** struct devres_node: list_head, release, name, size; the data follow, aligned as kmalloc aligns (struct devres). */
 const RELEASE = 16;

@@ -4,8 +4,16 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
-import { addAttribute, addDirectory, addLink, attributeMethods, kobjectAttribute, sysDirectory, sysfs } from '../sysfs.ts';
-import { emptyList } from '../vfs/dentry.ts';
+import { initList } from '../lists.ts';
+import {
+  addAttribute,
+  addDirectory,
+  addLink,
+  attributeMethods,
+  kobjectAttribute,
+  sysDirectory,
+  sysfs,
+} from '../sysfs.ts';
 import { directory, regular } from '../vfs/node.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
@@ -19,7 +27,7 @@ const IN_SYSFS = 'kobject.state_in_sysfs';
 
 function initialise(k: Linux, kobject: Address, type: Address): void {
   k.write('kobject.kref.refcount.refs.counter', kobject, 1);
-  emptyList(k, kobject + k.offset('kobject.entry'));
+  initList(k, kobject + k.offset('kobject.entry'));
   k.write('kobject.state_in_sysfs', kobject, 0);
   k.write('kobject.state_add_uevent_sent', kobject, 0);
   k.write('kobject.state_remove_uevent_sent', kobject, 0);
@@ -133,7 +141,9 @@ export function removeGroup(k: Linux, kobject: Address, group: Address): void {
   const base = k.state(sysfs).directoryOf(kobject);
   const nameAt = k.read('attribute_group.name', group);
   if (nameAt !== 0) base?.remove(k.memory.cstring(nameAt));
-  else for (const attribute of pointers(k, k.read('attribute_group.attrs', group))) removeFile(k, kobject, attribute);
+  else
+    for (const attribute of pointers(k, k.read('attribute_group.attrs', group)))
+      removeFile(k, kobject, attribute);
 }
 
 function removeFile(k: Linux, kobject: Address, attribute: Address): void {
@@ -221,28 +231,28 @@ export const kobjectFunctions = kernelFunctions({
     return addDirectory(k, kobject, k.memory.cstring(name));
   },
   'void dynamic_kobj_release(struct kobject *kobj)': (k, kobject) => k.heap.free(kobject),
-  'ssize_t kobj_attr_show(struct kobject *kobj, struct attribute *attr, char *buf)': function* (k, kobject, attribute, page) {
-    const show = k.read('kobj_attribute.show', attribute);
-    return show === 0 ? -Errno.EIO : yield* k.call(show, kobject, attribute, page);
-  },
-  'ssize_t kobj_attr_store(struct kobject *kobj, struct attribute *attr, const char *buf, size_t count)': function* (
+  'ssize_t kobj_attr_show(struct kobject *kobj, struct attribute *attr, char *buf)': function* (
     k,
     kobject,
     attribute,
     page,
-    count,
   ) {
-    const store = k.read('kobj_attribute.store', attribute);
-    return store === 0 ? -Errno.EIO : yield* k.call(store, kobject, attribute, page, count);
+    const show = k.read('kobj_attribute.show', attribute);
+    return show === 0 ? -Errno.EIO : yield* k.call(show, kobject, attribute, page);
   },
+  'ssize_t kobj_attr_store(struct kobject *kobj, struct attribute *attr, const char *buf, size_t count)':
+    function* (k, kobject, attribute, page, count) {
+      const store = k.read('kobj_attribute.store', attribute);
+      return store === 0 ? -Errno.EIO : yield* k.call(store, kobject, attribute, page, count);
+    },
   'void kset_init(struct kset *k)': (k, set) => {
     initialise(k, set + k.offset('kset.kobj'), 0);
-    emptyList(k, set + k.offset('kset.list'));
+    initList(k, set + k.offset('kset.list'));
   },
   'int kset_register(struct kset *k)': function* (k, set) {
     const kobject = set + k.offset('kset.kobj');
     initialise(k, kobject, k.read('kobject.ktype', kobject));
-    emptyList(k, set + k.offset('kset.list'));
+    initList(k, set + k.offset('kset.list'));
     return yield* add(k, kobject);
   },
   'struct kset *kset_create_and_add(const char *name, const struct kset_uevent_ops *uevent_ops, struct kobject *parent_kobj)':
@@ -250,7 +260,7 @@ export const kobjectFunctions = kernelFunctions({
       const set = k.heap.allocateZeroed(k.sizeof('kset'));
       const kobject = set + k.offset('kset.kobj');
       initialise(k, kobject, k.state(dynamicType).at(k));
-      emptyList(k, set + k.offset('kset.list'));
+      initList(k, set + k.offset('kset.list'));
       k.write('kset.uevent_ops', set, operations);
       setName(k, kobject, k.memory.cstring(name));
       k.write('kobject.parent', kobject, parent);
@@ -264,8 +274,11 @@ export const kobjectFunctions = kernelFunctions({
     yield* remove(k, kobject);
     yield* put(k, kobject);
   },
-  'int sysfs_create_file_ns(struct kobject *kobj, const struct attribute *attr, const void *ns)': (k, kobject, attribute) =>
-    addAttribute(k, kobject, kobjectAttribute(k, kobject, attribute)),
+  'int sysfs_create_file_ns(struct kobject *kobj, const struct attribute *attr, const void *ns)': (
+    k,
+    kobject,
+    attribute,
+  ) => addAttribute(k, kobject, kobjectAttribute(k, kobject, attribute)),
   'int sysfs_create_files(struct kobject *kobj, const struct attribute * const *ptr)': (k, kobject, list) => {
     for (const attribute of pointers(k, list)) {
       const error = addAttribute(k, kobject, kobjectAttribute(k, kobject, attribute));
@@ -274,37 +287,69 @@ export const kobjectFunctions = kernelFunctions({
     return 0;
   },
   'void sysfs_remove_file_ns(struct kobject *kobj, const struct attribute *attr, const void *ns)': removeFile,
-  'void sysfs_remove_files(struct kobject *kobj, const struct attribute * const *ptr)': (k, kobject, list) => {
+  'void sysfs_remove_files(struct kobject *kobj, const struct attribute * const *ptr)': (
+    k,
+    kobject,
+    list,
+  ) => {
     for (const attribute of pointers(k, list)) removeFile(k, kobject, attribute);
   },
   'int sysfs_create_group(struct kobject *kobj, const struct attribute_group *grp)': addGroup,
   'int sysfs_create_groups(struct kobject *kobj, const struct attribute_group **groups)': addGroups,
   'void sysfs_remove_group(struct kobject *kobj, const struct attribute_group *grp)': removeGroup,
-  'void sysfs_remove_groups(struct kobject *kobj, const struct attribute_group **groups)': (k, kobject, groups) => {
+  'void sysfs_remove_groups(struct kobject *kobj, const struct attribute_group **groups)': (
+    k,
+    kobject,
+    groups,
+  ) => {
     for (const group of groups === 0 ? [] : pointers(k, groups)) removeGroup(k, kobject, group);
   },
-  'int sysfs_create_link(struct kobject *kobj, struct kobject *target, const char *name)': (k, from, target, name) =>
-    addLink(k, from, target, k.memory.cstring(name)),
+  'int sysfs_create_link(struct kobject *kobj, struct kobject *target, const char *name)': (
+    k,
+    from,
+    target,
+    name,
+  ) => addLink(k, from, target, k.memory.cstring(name)),
   'void sysfs_remove_link(struct kobject *kobj, const char *name)': (k, kobject, name) => {
     k.state(sysfs).directoryOf(kobject)?.remove(k.memory.cstring(name));
   },
-  'int sysfs_create_bin_file(struct kobject *kobj, const struct bin_attribute *attr)': (k, kobject, attribute) =>
-    addAttribute(k, kobject, binaryFile(k, kobject, attribute)),
+  'int sysfs_create_bin_file(struct kobject *kobj, const struct bin_attribute *attr)': (
+    k,
+    kobject,
+    attribute,
+  ) => addAttribute(k, kobject, binaryFile(k, kobject, attribute)),
   'void sysfs_remove_bin_file(struct kobject *kobj, const struct bin_attribute *attr)': removeFile,
   'void sysfs_notify(struct kobject *kobj, const char *dir, const char *attr)': () => undefined,
-  'int sysfs_emit(char *buf, const char *fmt, ...)': (k, buffer, text, args) => emit(k, buffer, 0, text, args),
+  'int sysfs_emit(char *buf, const char *fmt, ...)': (k, buffer, text, args) =>
+    emit(k, buffer, 0, text, args),
   'int sysfs_emit_at(char *buf, int at, const char *fmt, ...)': emit,
 });
 
 /** A binary attribute: reads and writes go to the method with their offset. */
 function binaryFile(k: Linux, kobject: Address, attribute: Address) {
   const method = (kernel: Linux, name: string) => kernel.read(`bin_attribute.${name}`, attribute);
-  function* through(kernel: Linux, at: Address, file: Address, buffer: Address, count: number, position: Address, writing: boolean): Steps<number> {
+  function* through(
+    kernel: Linux,
+    at: Address,
+    file: Address,
+    buffer: Address,
+    count: number,
+    position: Address,
+    writing: boolean,
+  ): Steps<number> {
     if (at === 0) return -Errno.EIO;
     const page = kernel.heap.allocateZeroed(PAGE);
     const length = Math.min(count, PAGE);
     if (writing) kernel.memory.copy(page, buffer, length);
-    const result = yield* kernel.call(at, file, kobject, attribute, page, kernel.memory.ptr(position), length);
+    const result = yield* kernel.call(
+      at,
+      file,
+      kobject,
+      attribute,
+      page,
+      kernel.memory.ptr(position),
+      length,
+    );
     if (result > 0 && !writing) kernel.memory.copy(buffer, page, result);
     if (result > 0) kernel.memory.setPtr(position, kernel.memory.ptr(position) + result);
     kernel.heap.free(page);
@@ -312,8 +357,10 @@ function binaryFile(k: Linux, kobject: Address, attribute: Address) {
   }
   return regular(k.readString('attribute.name', attribute), k.read('attribute.mode', attribute) & 0o7777, {
     ...attributeMethods({}),
-    read: (kernel, file, buffer, count, position) => through(kernel, method(kernel, 'read'), file, buffer, count, position, false),
-    write: (kernel, file, buffer, count, position) => through(kernel, method(kernel, 'write'), file, buffer, count, position, true),
+    read: (kernel, file, buffer, count, position) =>
+      through(kernel, method(kernel, 'read'), file, buffer, count, position, false),
+    write: (kernel, file, buffer, count, position) =>
+      through(kernel, method(kernel, 'write'), file, buffer, count, position, true),
   });
 }
 

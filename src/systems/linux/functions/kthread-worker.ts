@@ -4,12 +4,12 @@ import { block } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
+import { addTail, initList, listEmpty, removeInit } from '../lists.ts';
 import { callerOf } from './caller.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
 import { readable } from './format/sink.ts';
 import { createThread, shouldStop, stopThread } from './kthread.ts';
-import { addTail, initList, listEmpty, removeInit } from './lists.ts';
 import { schedule, setTaskState, TASK, wakeTask } from './sched.ts';
 
 /** How often a flush looks whether its item is done. */

@@ -5,10 +5,10 @@ import { block, type Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
+import { initList } from '../lists.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
 import { readable } from './format/sink.ts';
-import { initList } from './lists.ts';
 import { schedule, setTaskState, TASK, taskState, wakeTask } from './sched.ts';
 import { complete } from './wait.ts';
 

@@ -2,9 +2,9 @@
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { Linux } from '../linux.ts';
+import { initList } from '../lists.ts';
 import { jiffies, timeOfJiffies } from './clock.ts';
 import { kernelFunctions } from './define.ts';
-import { initList } from './lists.ts';
 import {
   disableBottomHalves,
   disableInterrupts,

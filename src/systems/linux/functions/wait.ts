@@ -4,9 +4,9 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
+import { addHead, addTail, entries, initList, listEmpty, removeInit, unlink } from '../lists.ts';
 import { jiffies, timeOfJiffies } from './clock.ts';
 import { kernelFunctions } from './define.ts';
-import { addHead, addTail, entries, initList, listEmpty, removeInit, unlink } from './lists.ts';
 import {
   MAX_SCHEDULE_TIMEOUT,
   scheduleTimeout,

@@ -7,12 +7,12 @@ import { block, type Steps } from '../../../kernel/steps.ts';
 import type { Thread } from '../../../kernel/thread.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
+import { initList } from '../lists.ts';
 import { badAccess, callerOf, kernelWarning } from './caller.ts';
 import { jiffies } from './clock.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
 import { readable } from './format/sink.ts';
-import { initList } from './lists.ts';
 import { pokePointer } from './thunks.ts';
 import { deleteTimer, initTimer, modifyTimer } from './timers.ts';
 

@@ -6,6 +6,7 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { isError } from '../errno.ts';
 import type { Linux } from '../linux.ts';
+import { addHead, initList, removeInit } from '../lists.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './node.ts';
 
 /** Entry types in d_flags (include/linux/dcache.h). */
@@ -14,28 +15,6 @@ const DCACHE_DIRECTORY_TYPE = 0x00200000;
 const DCACHE_REGULAR_TYPE = 0x00400000;
 const DCACHE_SPECIAL_TYPE = 0x00500000;
 const DCACHE_SYMLINK_TYPE = 0x00600000;
-
-/** A list head that points to itself. */
-export function emptyList(k: Linux, head: Address): void {
-  k.memory.setPtr(head, head);
-  k.memory.setPtr(head + 8, head);
-}
-
-export function listAdd(k: Linux, entry: Address, head: Address): void {
-  const next = k.memory.ptr(head);
-  k.memory.setPtr(entry, next);
-  k.memory.setPtr(entry + 8, head);
-  k.memory.setPtr(next + 8, entry);
-  k.memory.setPtr(head, entry);
-}
-
-export function listRemove(k: Linux, entry: Address): void {
-  const next = k.memory.ptr(entry);
-  const previous = k.memory.ptr(entry + 8);
-  k.memory.setPtr(previous, next);
-  k.memory.setPtr(next + 8, previous);
-  emptyList(k, entry);
-}
 
 /** d_alloc: an entry with one reference, in its parent's list; no inode yet. */
 export function allocateDentry(k: Linux, parent: Address, name: string, sb: Address): Address {
@@ -50,9 +29,9 @@ export function allocateDentry(k: Linux, parent: Address, name: string, sb: Addr
   k.write('dentry.d_name.len', dentry, text.length);
   k.write('dentry.d_lockref.count', dentry, 1);
   k.write('dentry.d_sb', dentry, sb);
-  emptyList(k, dentry + k.offset('dentry.d_subdirs'));
-  emptyList(k, dentry + k.offset('dentry.d_child'));
-  emptyList(k, dentry + k.offset('dentry.d_lru'));
+  initList(k, dentry + k.offset('dentry.d_subdirs'));
+  initList(k, dentry + k.offset('dentry.d_child'));
+  initList(k, dentry + k.offset('dentry.d_lru'));
   k.write('dentry.d_op', dentry, sb === 0 ? 0 : k.read('super_block.s_d_op', sb));
   if (parent === 0) k.write('dentry.d_parent', dentry, dentry);
   else attach(k, dentry, parent);
@@ -62,7 +41,7 @@ export function allocateDentry(k: Linux, parent: Address, name: string, sb: Addr
 function attach(k: Linux, dentry: Address, parent: Address): void {
   k.write('dentry.d_parent', dentry, parent);
   k.write('dentry.d_lockref.count', parent, k.read('dentry.d_lockref.count', parent) + 1);
-  listAdd(k, dentry + k.offset('dentry.d_child'), parent + k.offset('dentry.d_subdirs'));
+  addHead(k, dentry + k.offset('dentry.d_child'), parent + k.offset('dentry.d_subdirs'));
 }
 
 /** d_instantiate: gives the entry its inode (whose reference moves over) and the type flags that follow from it. */
@@ -171,14 +150,14 @@ export function moveDentry(k: Linux, dentry: Address, target: Address, parent: A
   k.write('dentry.d_name.len', dentry, text.length);
   if (old !== dentry + inline.offset && old !== at) k.heap.free(old);
   const before = k.read('dentry.d_parent', dentry);
-  listRemove(k, dentry + k.offset('dentry.d_child'));
+  removeInit(k, dentry + k.offset('dentry.d_child'));
   k.write('dentry.d_lockref.count', before, k.read('dentry.d_lockref.count', before) - 1);
   attach(k, dentry, parent);
 }
 
 /** Takes an entry off its parent's list: it can no longer be found by name. */
 export function dropDentry(k: Linux, dentry: Address): void {
-  listRemove(k, dentry + k.offset('dentry.d_child'));
+  removeInit(k, dentry + k.offset('dentry.d_child'));
 }
 
 /** Frees an entry and gives back its inode and its hold on the parent. */
@@ -186,7 +165,7 @@ export function* killDentry(k: Linux, dentry: Address): Steps<void> {
   const parent = k.read('dentry.d_parent', dentry);
   const operations = k.read('dentry.d_op', dentry);
   const release = operations === 0 ? 0 : k.read('dentry_operations.d_release', operations);
-  listRemove(k, dentry + k.offset('dentry.d_child'));
+  removeInit(k, dentry + k.offset('dentry.d_child'));
   const inode = k.read('dentry.d_inode', dentry);
   if (inode !== 0) yield* putInode(k, inode);
   if (release !== 0) yield* k.call(release, dentry);
@@ -207,7 +186,7 @@ export function* newInode(k: Linux, sb: Address): Steps<Address> {
   const inode = allocate === 0 ? k.heap.allocateZeroed(k.sizeof('inode')) : yield* k.call(allocate, sb);
   if (inode === 0) return 0;
   initialiseInode(k, sb, inode);
-  listAdd(k, inode + k.offset('inode.i_sb_list'), sb + k.offset('super_block.s_inodes'));
+  addHead(k, inode + k.offset('inode.i_sb_list'), sb + k.offset('super_block.s_inodes'));
   return inode;
 }
 
@@ -233,7 +212,7 @@ function initialiseInode(k: Linux, sb: Address, inode: Address): void {
   k.write('address_space.host', data, inode);
   k.write('address_space.a_ops', data, k.state(emptyTables).mapping(k));
   for (const list of ['inode.i_io_list', 'inode.i_lru', 'inode.i_sb_list', 'inode.i_wb_list']) {
-    emptyList(k, inode + k.offset(list));
+    initList(k, inode + k.offset(list));
   }
 }
 
@@ -272,7 +251,7 @@ function* evictInode(k: Linux, inode: Address): Steps<void> {
   const operations = k.read('super_block.s_op', sb);
   const member = (name: string) => (operations === 0 ? 0 : k.read(`super_operations.${name}`, operations));
   k.write('inode.i_state', inode, k.read('inode.i_state', inode) | I_FREEING);
-  listRemove(k, inode + k.offset('inode.i_sb_list'));
+  removeInit(k, inode + k.offset('inode.i_sb_list'));
   const evict = member('evict_inode');
   if (evict !== 0) yield* k.call(evict, inode);
   const mapping = k.read('inode.i_mapping', inode);

@@ -4,8 +4,9 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno, isError } from '../errno.ts';
 import type { Linux } from '../linux.ts';
+import { initList, removeInit } from '../lists.ts';
 import { modulePut, tryModuleGet } from '../refcount.ts';
-import { children, emptyList, killDentry, listRemove, putInode } from './dentry.ts';
+import { children, killDentry, putInode } from './dentry.ts';
 import { openFiles } from './file.ts';
 import { leave, type Mount, namespace } from './namespace.ts';
 
@@ -71,7 +72,7 @@ export function allocateSuper(k: Linux, type: Address, flags: number): Address {
   const id = k.readString('file_system_type.name', type).slice(0, k.field('super_block.s_id').size - 1);
   k.memory.write(sb + k.offset('super_block.s_id'), new TextEncoder().encode(id));
   for (const list of ['super_block.s_inodes', 'super_block.s_list', 'super_block.s_mounts']) {
-    emptyList(k, sb + k.offset(list));
+    initList(k, sb + k.offset(list));
   }
   tryModuleGet(k, k.read('file_system_type.owner', type));
   const instances = type + k.offset('file_system_type.fs_supers');
@@ -133,7 +134,7 @@ function* dropInodes(k: Linux, sb: Address): Steps<void> {
     const inode = at - link;
     k.write('inode.i_count.counter', inode, 1);
     yield* putInode(k, inode);
-    if (k.memory.ptr(head) === at) listRemove(k, at);
+    if (k.memory.ptr(head) === at) removeInit(k, at);
   }
 }
 

@@ -1,6 +1,6 @@
 /** list_head, hlist and llist in guest memory: the kernel's own linkage, kept nowhere else. */
-import type { Address } from '../../../memory/space.ts';
-import type { Linux } from '../linux.ts';
+import type { Address } from '../../memory/space.ts';
+import type { Linux } from './linux.ts';
 
 /** Longer lists than this are rings that never come back to their head. */
 const MAX_ENTRIES = 1_000_000;
@@ -56,4 +56,24 @@ export function* entries(k: Linux, head: Address): Iterable<Address> {
     yield entry;
     entry = next;
   }
+}
+
+/** hlist_add_head */
+export function addToHlist(k: Linux, node: Address, head: Address): void {
+  const first = k.memory.ptr(head);
+  k.memory.setPtr(node, first);
+  if (first !== 0) k.memory.setPtr(first + PREV, node);
+  k.memory.setPtr(head, node);
+  k.memory.setPtr(node + PREV, head);
+}
+
+/** hlist_del_init: a node that is in no list stays as it is. */
+export function removeFromHlist(k: Linux, node: Address): void {
+  const place = k.memory.ptr(node + PREV);
+  if (place === 0) return;
+  const next = k.memory.ptr(node);
+  k.memory.setPtr(place, next);
+  if (next !== 0) k.memory.setPtr(next + PREV, place);
+  k.memory.setPtr(node, 0);
+  k.memory.setPtr(node + PREV, 0);
 }
