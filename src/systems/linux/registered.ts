@@ -22,6 +22,13 @@ export function registeredOnly(k: Linux, what: string, name: string): void {
   k.state(noted).push({ what, name });
 }
 
+/** Takes a note back: what was registered has been put to use after all. */
+export function putToUse(k: Linux, what: string, name: string): void {
+  const list = k.state(noted);
+  const at = list.findIndex((one) => one.what === what && one.name === name);
+  if (at >= 0) list.splice(at, 1);
+}
+
 /** Everything noted since the kernel booted, in order; unregistering does not take it off the list. */
 export function registrations(k: Linux): readonly RegisteredOnly[] {
   return k.state(noted);

@@ -1,6 +1,7 @@
 /** Every subsystem's kernel functions and data, in one place: the only list of them. */
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
 import { builtInHashes } from './crypto/builtin.ts';
+import { platformData } from './driver/platform.ts';
 import { aesFunctions } from './functions/aes.ts';
 import { bitmaps, cpumasks, findBits } from './functions/bitmaps.ts';
 import { checks } from './functions/checks.ts';
@@ -15,6 +16,7 @@ import { dcacheFunctions } from './functions/dcache.ts';
 import { debugfsFunctions } from './functions/debugfs.ts';
 import { deviceFunctions } from './functions/device.ts';
 import { devres, managedMemory } from './functions/devm.ts';
+import { driverCoreFunctions } from './functions/driver-core.ts';
 import { driverFunctions } from './functions/drivers.ts';
 import { kobjectData, kobjectFunctions } from './functions/kobject.ts';
 import { kprobeFunctions } from './functions/kprobes.ts';
@@ -32,6 +34,7 @@ import { memoryData, pageFunctions, percpuFunctions, vmallocFunctions } from './
 import { pageCacheFunctions } from './functions/pagecache.ts';
 import { paramData, paramFunctions } from './functions/params.ts';
 import { machineIdentity, resourceData, resources, schedulingClasses } from './functions/platform.ts';
+import { platformBusFunctions } from './functions/platform-bus.ts';
 import { devicePrintk, hexDump, printk, printkData } from './functions/printk.ts';
 import { credentials, crossCpu, moduleFunctions, processData } from './functions/process.ts';
 import { procfsFunctions } from './functions/procfs.ts';
@@ -152,6 +155,8 @@ export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
   compressionFunctions,
   aesFunctions,
   driverFunctions,
+  ...driverCoreFunctions,
+  ...platformBusFunctions,
   netFunctions,
   subsystemFunctions,
   debugfsFunctions,
@@ -166,6 +171,7 @@ export const linuxData: readonly DataInitialiser[] = [
   ...cpuData,
   ...counterData,
   ...resourceData,
+  ...platformData,
   ...libraryData,
   ...memoryData,
   ...processData,

@@ -43,6 +43,18 @@ class Sysfs {
     this.nodes.set(kobject, node);
   }
 
+  /** A link in one kobject's directory to another's; no effect when either has no directory. */
+  link(from: Address, target: Address, name: string): void {
+    const to = this.nodes.get(target);
+    if (to !== undefined) this.nodes.get(from)?.add(symlink(name, to.path));
+  }
+
+  /** A directory without a kobject of its own inside a kobject's, made where it is missing. */
+  subdirectory(kobject: Address, name: string): Node | undefined {
+    const node = this.nodes.get(kobject);
+    return node?.child(name) ?? node?.add(directory(name));
+  }
+
   unbind(kobject: Address): void {
     const node = this.nodes.get(kobject);
     this.nodes.delete(kobject);
@@ -58,6 +70,20 @@ export function sysDirectory(k: Linux, path: string): Node {
   let node = k.state(namespace).sys;
   for (const part of path.split('/')) node = node.child(part) ?? node.add(directory(part));
   return node;
+}
+
+/** A kobject that stands for a directory which the kernel made by itself: `bus`, `devices`, `devices/virtual/misc`... */
+const ownDirectories = perKernel<Map<Node, Address>, Linux>(() => new Map());
+
+export function kernelDirectory(k: Linux, path: string): Address {
+  const node = sysDirectory(k, path);
+  const known = k.state(ownDirectories).get(node);
+  if (known !== undefined) return known;
+  const kobject = k.heap.allocateZeroed(k.sizeof('kobject'));
+  k.write('kobject.kref.refcount.refs.counter', kobject, 1);
+  k.state(ownDirectories).set(node, kobject);
+  k.state(sysfs).bind(kobject, node);
+  return kobject;
 }
 
 /** What an attribute does when it is read and written, with a page-sized buffer in kernel memory. */

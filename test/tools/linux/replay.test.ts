@@ -8,7 +8,6 @@ import { goldens, needsInTree, readGolden, replay } from './replay.ts';
 const KNOWN_DIFFERENCES: Readonly<Record<string, string>> = {
   autoload: 'a kernel that asks for a module cannot find one by an alias yet',
   bugs: 'an allocation of more than the largest order fails without a warning',
-  busdriver: 'there is no platform bus yet',
   die_freewild:
     'freeing an address that was never allocated is noticed by the base kernel instead of faulting',
   die_loop: 'on one processor an endless loop stops the console too, and is reported when its budget ends',

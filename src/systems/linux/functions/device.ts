@@ -3,15 +3,21 @@ import type { VarArgs } from '../../../abi/convention.ts';
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
+import { forgetDevice, probeNewDevice } from '../driver/bind.ts';
+import { accept, addOwnFile, addToBus, removeFromBus } from '../driver/bus.ts';
+import { type KobjectType, kobjectType } from '../driver/ktype.ts';
+import { deviceName, devicePrivate, joinParent, kobjectOf, leaveKlist } from '../driver/names.ts';
+import { showUevent } from '../driver/uevent.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { initList } from '../lists.ts';
-import { addAttribute, attributeMethods, sysDirectory, sysfs } from '../sysfs.ts';
+import { addAttribute, attributeMethods, kernelDirectory, sysDirectory, sysfs } from '../sysfs.ts';
 import { characterDevices, characterMethods, majorOf, makeDevice, minorOf } from '../vfs/chrdev.ts';
 import { guestMethods, takeOperations } from '../vfs/guestfile.ts';
 import { namespace } from '../vfs/namespace.ts';
 import { directory, type FileMethods, makePath, Node, regular, S_IFCHR, symlink } from '../vfs/node.ts';
 import { kernelFunctions } from './define.ts';
+import { releaseAll } from './devm.ts';
 import { format } from './format/printf.ts';
 import { add, addGroups, hold, put, remove, setName } from './kobject.ts';
 
@@ -21,64 +27,72 @@ const NAME_LIMIT = 4096;
 const devices = perKernel(() => new Map<string, Address>());
 const classes = perKernel(() => new Map<Address, Node>());
 
-const kobjectOf = (k: Linux, device: Address): Address => device + k.offset('device.kobj');
-
-export function deviceName(k: Linux, device: Address): string {
-  const own = k.read('device.init_name', device);
-  return own !== 0 ? k.memory.cstring(own) : k.readString('kobject.name', kobjectOf(k, device));
-}
-
 /** The ktype of every device: its release goes through device, type, then class (device_release). */
-const deviceType = {
-  id: Symbol('device_ktype'),
-  make: () => {
-    let at = 0;
-    return {
-      at: (k: Linux): Address => {
-        if (at !== 0) return at;
-        at = k.heap.allocateZeroed(k.sizeof('kobj_type'));
-        k.write('kobj_type.release', at, k.addressOf('device_release'));
-        k.write('kobj_type.sysfs_ops', at, attributeOperations(k));
-        return at;
-      },
-    };
-  },
+const DEVICE_TYPE: KobjectType = {
+  release: 'device_release',
+  show: 'dev_attr_show',
+  store: 'dev_attr_store',
 };
 
-/** dev_sysfs_ops, which the kernel does not export. */
-function attributeOperations(k: Linux): Address {
-  const at = k.heap.allocateZeroed(k.sizeof('sysfs_ops'));
-  k.write('sysfs_ops.show', at, k.addressOf('dev_attr_show'));
-  k.write('sysfs_ops.store', at, k.addressOf('dev_attr_store'));
-  return at;
-}
-
-function initialise(k: Linux, device: Address): void {
+/** device_initialize */
+export function initialise(k: Linux, device: Address): void {
   const kobject = kobjectOf(k, device);
   k.write('kobject.kref.refcount.refs.counter', kobject, 1);
   initList(k, kobject + k.offset('kobject.entry'));
   k.write('kobject.state_initialized', kobject, 1);
-  k.write('kobject.ktype', kobject, k.state(deviceType).at(k));
+  k.write('kobject.ktype', kobject, kobjectType(k, DEVICE_TYPE));
   initList(k, device + k.offset('device.devres_head'));
 }
 
-/** device_add: a directory in sysfs, a link in its class, a node in /dev when it has a number. */
-function* addDevice(k: Linux, device: Address): Steps<number> {
-  const name = deviceName(k, device);
+/** device_add: a directory in sysfs, links from class and bus, a node in /dev when it has a number; then probing. */
+export function* addDevice(k: Linux, device: Address): Steps<number> {
+  const name = nameForSure(k, device);
   if (name === '') return -Errno.EINVAL;
-  const kobject = kobjectOf(k, device);
-  if (k.read('device.init_name', device) !== 0) {
-    setName(k, kobject, name);
-    k.write('device.init_name', device, 0);
-  }
+  devicePrivate(k, device);
   const classNode = k.state(classes).get(k.read('device.class', device));
   placeInTree(k, device, classNode);
   const error = yield* addInSysfs(k, device, classNode, name);
   if (error !== 0) return error;
+  const failed = yield* addContents(k, device);
+  if (failed !== 0) {
+    classNode?.remove(name);
+    yield* remove(k, kobjectOf(k, device));
+    return failed;
+  }
   const number = k.read('device.devt', device);
   if (number !== 0) makeDeviceNode(k, device, name, number);
-  const groups = k.read('device.groups', device);
-  return groups === 0 ? 0 : yield* addGroups(k, kobject, groups);
+  yield* probeNewDevice(k, device);
+  joinParent(k, device);
+  return 0;
+}
+
+/** The name as it was set, as the driver compiled it in, or as the bus counts its devices. */
+function nameForSure(k: Linux, device: Address): string {
+  const kobject = kobjectOf(k, device);
+  if (k.read('device.init_name', device) !== 0) {
+    setName(k, kobject, deviceName(k, device));
+    k.write('device.init_name', device, 0);
+  }
+  const bus = k.read('device.bus', device);
+  if (deviceName(k, device) === '' && bus !== 0 && k.read('bus_type.dev_name', bus) !== 0) {
+    setName(k, kobject, `${k.readString('bus_type.dev_name', bus)}${k.read('device.id', device)}`);
+  }
+  return deviceName(k, device);
+}
+
+/** Attributes of the class, the type and the device itself, then what the bus adds. */
+function* addContents(k: Linux, device: Address): Steps<number> {
+  const classAt = k.read('device.class', device);
+  const type = k.read('device.type', device);
+  for (const groups of [
+    classAt === 0 ? 0 : k.read('class.dev_groups', classAt),
+    type === 0 ? 0 : k.read('device_type.groups', type),
+    k.read('device.groups', device),
+  ]) {
+    const error = yield* addGroups(k, kobjectOf(k, device), groups);
+    if (error !== 0) return error;
+  }
+  return yield* addToBus(k, device);
 }
 
 /** Without a parent a class device lies in /sys/devices/virtual/CLASS. */
@@ -88,30 +102,21 @@ function placeInTree(k: Linux, device: Address, classNode: Node | undefined): vo
   if (parent !== 0 && k.read('kobject.parent', kobject) === 0) {
     k.write('kobject.parent', kobject, kobjectOf(k, parent));
   } else if (classNode !== undefined) {
-    const virtual = sysDirectory(k, `devices/virtual/${classNode.name}`);
-    k.write('kobject.parent', kobject, anchor(k, virtual));
+    const virtual = kernelDirectory(k, `devices/virtual/${classNode.name}`);
+    k.write('kobject.parent', kobject, virtual);
   }
-}
-
-/** A kobject that stands for a directory which the kernel made by itself. */
-const anchors = perKernel(() => new Map<Node, Address>());
-function anchor(k: Linux, node: Node): Address {
-  const known = k.state(anchors).get(node);
-  if (known !== undefined) return known;
-  const kobject = k.heap.allocateZeroed(k.sizeof('kobject'));
-  k.write('kobject.kref.refcount.refs.counter', kobject, 1);
-  k.state(anchors).set(node, kobject);
-  k.state(sysfs).bind(kobject, node);
-  return kobject;
 }
 
 function* addInSysfs(k: Linux, device: Address, classNode: Node | undefined, name: string): Steps<number> {
   const kobject = kobjectOf(k, device);
   if (k.read('kobject.parent', kobject) === 0)
-    k.write('kobject.parent', kobject, anchor(k, sysDirectory(k, 'devices')));
+    k.write('kobject.parent', kobject, kernelDirectory(k, 'devices'));
   const error = yield* add(k, kobject);
   if (error !== 0) return error;
-  addAttribute(k, kobject, uevent(device, name));
+  addOwnFile(k, kobject, 'uevent', 0o644, {
+    show: (kernel, page) => showUevent(kernel, device, page),
+    store: (_k, _page, count) => accept(count),
+  });
   const number = k.read('device.devt', device);
   if (number !== 0) addAttribute(k, kobject, numberFile(number));
   const node = k.state(sysfs).directoryOf(kobject);
@@ -119,33 +124,11 @@ function* addInSysfs(k: Linux, device: Address, classNode: Node | undefined, nam
   return 0;
 }
 
-/** /sys/.../uevent as udev reads it. */
-function uevent(device: Address, name: string): Node {
-  const methods = attributeMethods({
-    // biome-ignore lint/correctness/useYield: it never waits
-    *show(k, page) {
-      const number = k.read('device.devt', device);
-      const text =
-        number === 0
-          ? ''
-          : `MAJOR=${majorOf(number)}\nMINOR=${minorOf(number)}\nDEVNAME=${name.replaceAll('!', '/')}\n`;
-      k.memory.write(page, new TextEncoder().encode(text));
-      return text.length;
-    },
-    // biome-ignore lint/correctness/useYield: it never waits
-    *store(_k, _page, count) {
-      return count;
-    },
-  });
-  return regular('uevent', 0o644, methods);
-}
-
 function numberFile(number: number): Node {
   return regular(
     'dev',
     0o444,
     attributeMethods({
-      // biome-ignore lint/correctness/useYield: it never waits
       *show(k, page) {
         const text = `${majorOf(number)}:${minorOf(number)}\n`;
         k.memory.write(page, new TextEncoder().encode(text));
@@ -168,7 +151,7 @@ function makeDeviceNode(k: Linux, device: Address, name: string, number: number)
 const modes = perKernel(() => new Map<Address, number>());
 const deviceMode = (k: Linux, device: Address): number => k.state(modes).get(device) || 0o600;
 
-function* deleteDevice(k: Linux, device: Address): Steps<void> {
+export function* deleteDevice(k: Linux, device: Address): Steps<void> {
   const name = deviceName(k, device);
   const parts = name.replaceAll('!', '/').split('/');
   const last = parts.pop() ?? name;
@@ -176,6 +159,12 @@ function* deleteDevice(k: Linux, device: Address): Steps<void> {
   for (const part of parts) at = at?.child(part);
   if (k.read('device.devt', device) !== 0) at?.remove(last);
   k.state(classes).get(k.read('device.class', device))?.remove(name);
+  const priv = k.read('device.p', device);
+  if (priv !== 0) {
+    leaveKlist(k, priv + k.offset('device_private.knode_parent'));
+    removeFromBus(k, device);
+    yield* forgetDevice(k, device);
+  }
   yield* remove(k, kobjectOf(k, device));
 }
 
@@ -283,6 +272,8 @@ export const deviceFunctions = kernelFunctions({
   },
   'void device_release(struct kobject *kobj)': function* (k, kobject) {
     const device = kobject - k.offset('device.kobj');
+    const priv = k.read('device.p', device);
+    yield* releaseAll(k, device);
     const own = k.read('device.release', device);
     const type = k.read('device.type', device);
     const classAt = k.read('device.class', device);
@@ -298,6 +289,7 @@ export const deviceFunctions = kernelFunctions({
         `Device '${name}' does not have a release() function, it is broken and must be fixed. See Documentation/core-api/kobject.rst.`,
       );
     }
+    if (priv !== 0) k.heap.free(priv);
   },
   'void device_create_release(struct device *dev)': (k, device) => k.heap.free(device),
   'ssize_t dev_attr_show(struct kobject *kobj, struct attribute *attr, char *buf)': function* (

@@ -25,7 +25,8 @@ const NAME_LIMIT = 4096;
 /** Bits of kobject's last word, by BTF name. */
 const IN_SYSFS = 'kobject.state_in_sysfs';
 
-function initialise(k: Linux, kobject: Address, type: Address): void {
+/** kobject_init */
+export function initialise(k: Linux, kobject: Address, type: Address): void {
   k.write('kobject.kref.refcount.refs.counter', kobject, 1);
   initList(k, kobject + k.offset('kobject.entry'));
   k.write('kobject.state_in_sysfs', kobject, 0);
@@ -144,6 +145,10 @@ export function removeGroup(k: Linux, kobject: Address, group: Address): void {
   else
     for (const attribute of pointers(k, k.read('attribute_group.attrs', group)))
       removeFile(k, kobject, attribute);
+}
+
+export function removeGroups(k: Linux, kobject: Address, groups: Address): void {
+  for (const group of groups === 0 ? [] : pointers(k, groups)) removeGroup(k, kobject, group);
 }
 
 function removeFile(k: Linux, kobject: Address, attribute: Address): void {
@@ -297,13 +302,7 @@ export const kobjectFunctions = kernelFunctions({
   'int sysfs_create_group(struct kobject *kobj, const struct attribute_group *grp)': addGroup,
   'int sysfs_create_groups(struct kobject *kobj, const struct attribute_group **groups)': addGroups,
   'void sysfs_remove_group(struct kobject *kobj, const struct attribute_group *grp)': removeGroup,
-  'void sysfs_remove_groups(struct kobject *kobj, const struct attribute_group **groups)': (
-    k,
-    kobject,
-    groups,
-  ) => {
-    for (const group of groups === 0 ? [] : pointers(k, groups)) removeGroup(k, kobject, group);
-  },
+  'void sysfs_remove_groups(struct kobject *kobj, const struct attribute_group **groups)': removeGroups,
   'int sysfs_create_link(struct kobject *kobj, struct kobject *target, const char *name)': (
     k,
     from,

@@ -83,7 +83,7 @@ const start = (k: Linux, r: Address): bigint => k.memory.u64(r + k.offset('resou
 const end = (k: Linux, r: Address): bigint => k.memory.u64(r + k.offset('resource.end'));
 
 /** Hangs a range under a parent; the range in its way, or 0. */
-function insert(k: Linux, parent: Address, range: Address): Address {
+export function insertResource(k: Linux, parent: Address, range: Address): Address {
   const [first, last] = [start(k, range), end(k, range)];
   if (last < first || first < start(k, parent) || last > end(k, parent)) return parent;
   let link = parent + k.offset('resource.child');
@@ -101,7 +101,7 @@ function insert(k: Linux, parent: Address, range: Address): Address {
 }
 
 /** Takes a range out of its parent; false when it is not there. */
-function remove(k: Linux, range: Address): boolean {
+export function removeResource(k: Linux, range: Address): boolean {
   const parent = k.read('resource.parent', range);
   if (parent === 0) return false;
   let link = parent + k.offset('resource.child');
@@ -133,7 +133,7 @@ function request(
   for (;;) {
     const type = k.read('resource.flags', parent) & TYPE_BITS;
     k.write('resource.flags', range, (type | BUSY | flags) >>> 0);
-    const conflict = insert(k, parent, range);
+    const conflict = insertResource(k, parent, range);
     if (conflict === 0) return range;
     if (conflict === parent || (k.read('resource.flags', conflict) & BUSY) !== 0) break;
     parent = conflict;
@@ -150,7 +150,7 @@ function releaseRegion(k: Linux, parent: Address, first: bigint, count: bigint):
       end(k, range) === last &&
       (k.read('resource.flags', range) & BUSY) !== 0
     ) {
-      remove(k, range);
+      removeResource(k, range);
       k.heap.free(range);
       return;
     }
@@ -174,8 +174,8 @@ export const resources = kernelFunctions({
     count,
   ) => releaseRegion(k, parent, unsigned(first), unsigned(count)),
   'int request_resource(struct resource *root, struct resource *new)': (k, root, range) =>
-    insert(k, root, range) === 0 ? 0 : -16,
-  'int release_resource(struct resource *old)': (k, range) => (remove(k, range) ? 0 : -22),
+    insertResource(k, root, range) === 0 ? 0 : -16,
+  'int release_resource(struct resource *old)': (k, range) => (removeResource(k, range) ? 0 : -22),
 });
 
 /** A root range: all of I/O space, or all of memory (struct resource ioport_resource, iomem_resource). */
