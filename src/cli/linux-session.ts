@@ -1,10 +1,11 @@
 /** What the commands that run a Linux kernel share: the kernel, the module files, and the words for results. */
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { decompress } from '../bytes/decompress.ts';
 import { FormatError } from '../bytes/errors.ts';
 import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
 import type { Savable } from '../systems/linux/kernelfile/saved.ts';
+import { modulesBelow } from '../targets/census-tree.ts';
 import { BUILT_IN, openKernel, UnknownKernel } from '../targets/kernel-store.ts';
 import { NOBODY } from '../tools/linux/console.ts';
 import { LinuxSession, type SessionOptions } from '../tools/linux/session.ts';
@@ -27,10 +28,19 @@ export function chosenKernel(
   }
 }
 
-/** Reads module files: as given, beside the files given before, or among the fixtures that come with lkm. */
+const MODULE_ENDING = /\.ko(\.(gz|xz|zst))?$/;
+
+/** Names of modules do not tell - from _ (kmod does neither). */
+const moduleName = (path: string): string => basename(path).replace(MODULE_ENDING, '').replaceAll('-', '_');
+
+/**
+ * Reads module files: as given, beside the files given before, in the module tree these lie in, or among the fixtures
+ * that come with lkm.
+ */
 export class ModuleFiles {
   private readonly context: CommandContext;
   private readonly places: string[] = [];
+  private readonly trees = new Map<string, ReadonlyMap<string, string>>();
 
   constructor(context: CommandContext) {
     this.context = context;
@@ -43,14 +53,68 @@ export class ModuleFiles {
   }
 
   readonly find = (path: string): Uint8Array | undefined => {
-    const candidates = [
-      path,
-      ...this.places.map((place) => join(place, path)),
-      this.context.packaged(`fixtures/linux/built/${path}`),
-    ];
-    const found = candidates.find((candidate) => existsSync(candidate));
-    return found === undefined ? undefined : unpack(readFileSync(found), found);
+    const found = this.locate(path);
+    return found === undefined ? undefined : unpack(this.context.readFile(found), found);
   };
+
+  /** Where a file is that was named by a path or, as modprobe does, by module name and `.ko`. */
+  locate(path: string): string | undefined {
+    const candidates = [path, ...this.places.map((place) => join(place, path))];
+    return (
+      candidates.find((candidate) => isFile(candidate)) ??
+      this.inTrees(path) ??
+      [this.context.packaged(`fixtures/linux/built/${path}`)].find((candidate) => isFile(candidate))
+    );
+  }
+
+  private inTrees(path: string): string | undefined {
+    if (path.includes('/') || !MODULE_ENDING.test(path)) return undefined;
+    for (const place of this.places) {
+      const found = this.tree(place).get(moduleName(path));
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Modules by name: those in the folder, and those of the tree (`/lib/modules/RELEASE`) that it is part of. */
+  private tree(place: string): ReadonlyMap<string, string> {
+    const root = treeRoot(place);
+    let index = this.trees.get(root ?? place);
+    if (index === undefined) {
+      const paths = root === undefined ? filesIn(place) : modulesBelow(root).map((module) => module.path);
+      index = new Map(paths.map((one) => [moduleName(one), one]));
+      this.trees.set(root ?? place, index);
+    }
+    return index;
+  }
+}
+
+/** Folders between a module and the root of its tree; no real tree is deeper. */
+const MAX_DEPTH = 12;
+
+/** The folder that depmod or the kernel's own build made the root of a module tree. */
+function treeRoot(place: string): string | undefined {
+  let at = resolve(place);
+  for (let depth = 0; depth < MAX_DEPTH && dirname(at) !== at; depth++, at = dirname(at)) {
+    if (['modules.dep', 'modules.order', 'modules.builtin'].some((name) => existsSync(join(at, name))))
+      return at;
+  }
+  return undefined;
+}
+
+function filesIn(place: string): string[] {
+  try {
+    return readdirSync(place)
+      .filter((name) => MODULE_ENDING.test(name))
+      .map((name) => join(place, name));
+  } catch {
+    // A place that cannot be listed has no modules to offer.
+    return [];
+  }
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
 function unpack(bytes: Uint8Array, path: string): Uint8Array {
@@ -80,7 +144,7 @@ export function startSession(
   return session;
 }
 
-/** A log line as dmesg shows it. */
+/** A log line: seconds of virtual time since boot (an instruction takes a nanosecond) and the text. */
 export function logLine({ time, text }: { time: number; text: string }): string {
-  return `[${(time / 1e9).toFixed(6).padStart(12)}] ${printable(text)}\n`;
+  return `[${(time / 1e9).toFixed(9).padStart(14)}] ${printable(text)}\n`;
 }

@@ -11,6 +11,29 @@ import { runLine } from './fake.ts';
 const golden = packagedPath('test/golden/tour/transcript.txt');
 const whole = runLine(['tour']);
 
+interface Step {
+  name: string;
+  title: string;
+  statement: string;
+  entries: { kind: string; text: string; holds?: boolean }[];
+}
+
+/**
+ * Figures of the kernel's memory change with every subsystem that allocates at boot, so they are masked: in the remarks
+ * between commands, and where a fault's report shows addresses.
+ */
+function transcript(steps: readonly Step[]): string {
+  return steps
+    .map(({ name, title, statement, entries }) => {
+      const lines = entries.map(({ kind, text }) => {
+        const steady = kind === 'say' || kind === 'fact' ? text.replace(/\d[\d.]*/g, '#') : text;
+        return `${kind}: ${steady.replaceAll('\n', '\n    ')}\n`;
+      });
+      return `[${name}] ${title}\n${statement}\n${lines.join('')}`;
+    })
+    .join('\n');
+}
+
 describe('lkm tour', () => {
   it('shows every statement', async () => {
     const { code, out, err } = await whole;
@@ -20,9 +43,10 @@ describe('lkm tour', () => {
   });
 
   it('says what it said before', async () => {
-    const { out } = await whole;
-    if (process.env.LKM_UPDATE_GOLDEN === '1') writeFileSync(golden, out);
-    expect(out).toBe(readFileSync(golden, 'utf8'));
+    const { steps } = JSON.parse((await runLine(['tour', '--json'])).out) as { steps: Step[] };
+    const text = transcript(steps);
+    if (process.env.LKM_UPDATE_GOLDEN === '1') writeFileSync(golden, text);
+    expect(text).toBe(readFileSync(golden, 'utf8'));
   });
 
   it('fits a terminal of 80 columns', async () => {

@@ -1,30 +1,31 @@
 import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { MissingPolicy } from '../../kernel/kernel.ts';
-import type { Allocation } from '../../systems/linux/allocations.ts';
 import type { Linux } from '../../systems/linux/linux.ts';
-import { insmod, type LoadResult, rmmod } from '../../systems/linux/loader.ts';
+import { insmod, rmmod } from '../../systems/linux/loader.ts';
 import type { LinuxModule } from '../../systems/linux/module.ts';
+import { registrations } from '../../systems/linux/registered.ts';
+import { dependenciesOf } from '../../tools/linux/module-commands.ts';
 import type { LinuxSession } from '../../tools/linux/session.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { Failure, usageError } from '../failure.ts';
 import { logLine, ModuleFiles, startSession } from '../linux-session.ts';
 import { linuxShell } from '../linux-shell.ts';
+import {
+  addLeaks,
+  indented,
+  leftText,
+  type ModuleReport,
+  outcomeOf,
+  refusalText,
+  registeredText,
+} from '../run-report.ts';
 
 /** A module to load and its parameters. */
 interface Wanted {
   readonly path: string;
   readonly parameters: string[];
-}
-
-/** What became of one module, for --json. */
-interface Report {
-  readonly file: string;
-  module: string | null;
-  /** errno of the load; null when the sandbox lacks something or the load was killed. */
-  load: number | null;
-  why: string | null;
-  unload: number | null;
-  leaks: { address: string; bytes: number; kind: string; caller: string }[];
+  readonly neededBy: string | null;
 }
 
 export const command: Command = {
@@ -47,7 +48,7 @@ function wantedModules(args: readonly string[]): Wanted[] {
       if (last === undefined)
         throw usageError(`the parameter ${arg} stands before any module`, 'Name the file first.');
       last.parameters.push(arg);
-    } else wanted.push({ path: arg, parameters: [] });
+    } else wanted.push({ path: arg, parameters: [], neededBy: null });
   }
   return wanted;
 }
@@ -57,8 +58,9 @@ class Run {
   private readonly session: LinuxSession;
   private readonly files: ModuleFiles;
   private readonly json: boolean;
-  private readonly loaded: { module: LinuxModule; report: Report }[] = [];
-  private readonly reports: Report[] = [];
+  private readonly loaded: { module: LinuxModule; report: ModuleReport }[] = [];
+  private readonly reports: ModuleReport[] = [];
+  private readonly absent: string[] = [];
   private code = 0;
 
   constructor(context: CommandContext, session: LinuxSession, files: ModuleFiles) {
@@ -74,46 +76,73 @@ class Run {
 
   async all(wanted: readonly Wanted[]): Promise<number> {
     const { context, k } = this;
-    const free = k.memory.frames.freePages;
     if (!this.json) k.log.watch((record) => context.out(logLine(record)));
-    for (const one of wanted) if (!this.load(one)) break;
+    for (const one of wanted) {
+      const bytes = this.read(one.path);
+      if (!this.loadNeeded(bytes, one.path, new Set()) || !this.load(one, bytes)) break;
+    }
     if (this.code === 0) await this.use();
     for (const { module, report } of [...this.loaded].reverse()) this.unload(module, report);
-    this.finish(free);
+    this.finish();
     return this.code;
   }
 
-  private load({ path, parameters }: Wanted): boolean {
+  private read(path: string): Uint8Array {
     const bytes = this.files.find(path);
-    if (bytes === undefined) {
-      throw new Failure('no such file', { subject: path, hint: 'Give the path of a module file (.ko).' });
+    if (bytes !== undefined) return bytes;
+    throw new Failure('no such file', { subject: path, hint: 'Give the path of a module file (.ko).' });
+  }
+
+  /** What the file's depends= names and is not there yet: from beside it, or from its tree. */
+  private loadNeeded(bytes: Uint8Array, path: string, seen: Set<string>): boolean {
+    for (const name of dependenciesOf(bytes)) {
+      if (seen.has(name) || this.k.modules.find(name.replaceAll('-', '_')) !== undefined) continue;
+      seen.add(name);
+      const found = this.files.locate(`${name}.ko`);
+      if (found === undefined) {
+        // The kernel will refuse the module, or not: a symbol may come from elsewhere.
+        this.absent.push(`${path} depends on the module ${name}, and no ${name}.ko lies beside it`);
+        continue;
+      }
+      const needed = this.read(found);
+      if (!this.loadNeeded(needed, found, seen)) return false;
+      if (!this.load({ path: found, parameters: [], neededBy: path }, needed)) return false;
     }
-    const report: Report = { file: path, module: null, load: 0, why: null, unload: null, leaks: [] };
+    return true;
+  }
+
+  private load({ path, parameters, neededBy }: Wanted, bytes: Uint8Array): boolean {
+    const report: ModuleReport = {
+      file: path,
+      neededBy,
+      module: null,
+      load: undefined,
+      unload: undefined,
+      ownBytes: 0,
+      ownPages: 0,
+      leaks: [],
+    };
     this.reports.push(report);
     const credential = this.session.console.credential;
     const strictLicence = this.context.options.flag('strict');
     const result = insmod(this.k, bytes, parameters.join(' '), { path, credential, strictLicence });
-    if (result.outcome === 'loaded') {
-      report.module = result.module.name;
-      this.loaded.push({ module: result.module, report });
-      for (const finding of result.module.findings) this.say(`${path}: ${finding.text}`);
-      return true;
+    report.load = outcomeOf(result);
+    if (result.outcome !== 'loaded') {
+      this.code = 1;
+      this.say(refusalText(path, 'load', report.load));
+      if (result.outcome === 'refused')
+        for (const text of this.absent) this.say(indented(`${text}: give it first.`));
+      return false;
     }
-    this.refused(path, result, report);
-    return false;
-  }
-
-  private refused(path: string, result: Exclude<LoadResult, { outcome: 'loaded' }>, report: Report): void {
-    this.code = 1;
-    if (result.outcome === 'refused') {
-      report.load = result.refusal.errno;
-      report.why = `${result.refusal.why} ${result.refusal.hint}`.trim();
-    } else {
-      report.load = null;
-      report.why = result.outcome === 'killed' ? result.killed.message : result.missing.message;
-    }
-    const errno = report.load === null ? '' : ` (errno ${report.load})`;
-    this.say(`${path}: not loaded${errno}: ${report.why}`);
+    const { module } = result;
+    report.module = module.name;
+    const areas = module.areas.filter((area) => !area.init);
+    report.ownPages = areas.reduce((sum, area) => sum + area.pages, 0);
+    report.ownBytes = areas.reduce((sum, area) => sum + area.bytes, 0);
+    this.loaded.push({ module, report });
+    if (neededBy !== null) this.say(`${path}: loaded, since ${basename(neededBy)} depends on it\n`);
+    for (const finding of module.findings) this.say(`${path}: found\n${indented(finding.text)}`);
+    return true;
   }
 
   /** --do commands, or a prompt when a person is there. */
@@ -127,73 +156,58 @@ class Run {
     if (commands.length === 0 && !this.json && this.context.input.isTTY && this.context.isTTY) await prompt();
   }
 
-  private unload(module: LinuxModule, report: Report): void {
+  private unload(module: LinuxModule, report: ModuleReport): void {
     const { k } = this;
-    const held = () => k.heap.allocationsOf(module);
-    const result = rmmod(k, module.name, { credential: this.session.console.credential });
-    if (result.outcome === 'unloaded') report.unload = 0;
-    else {
-      this.code = 1;
-      report.unload = result.outcome === 'refused' ? result.refusal.errno : null;
-      const why =
-        result.outcome === 'refused'
-          ? result.refusal.why
-          : result.outcome === 'killed'
-            ? result.killed.message
-            : result.missing.message;
-      this.say(`${module.name}: not unloaded: ${why}`);
-      return;
-    }
-    report.leaks = held().map((allocation) => leakOf(k, allocation));
+    // Somebody at the prompt may have removed it.
+    if (k.modules.find(module.name) === module) {
+      report.unload = outcomeOf(rmmod(k, module.name, { credential: this.session.console.credential }));
+      if (report.unload.outcome !== 'unloaded') {
+        this.code = 1;
+        this.say(refusalText(module.name, 'unload', report.unload));
+        return;
+      }
+    } else report.unload = { outcome: 'unloaded', errno: 0, why: '', hint: '' };
+    addLeaks(k, report, module);
+    if (report.leaks.length > 0) this.code = 1;
+    this.say(leftText(report));
   }
 
-  private finish(free: number): void {
+  private finish(): void {
     const { k, context } = this;
     const missing = [...k.missing.values()].map(({ name, callers }) => ({
       name,
       callers: Object.fromEntries(callers),
     }));
-    for (const { name, callers } of k.missing.values()) {
-      this.say(`missing function ${name}, reached from ${[...callers.keys()].join(', ')}`);
-      this.code ||= 1;
-    }
-    const lost = free - k.memory.frames.freePages;
+    if (missing.length > 0) this.code = 1;
     if (this.json) {
       const log = k.log.records.map(({ time, level, text }) => ({ time: Math.round(time), level, text }));
       context.json('lkm.run/1', {
         kernel: k.file.release,
-        modules: this.reports,
+        modules: this.reports.map(reportJson),
         missing,
+        registeredOnly: registrations(k),
         taint: k.taint,
         instructions: k.cpu.retired,
         log,
       });
       return;
     }
-    this.reportLeaks(lost);
-  }
-
-  private reportLeaks(lost: number): void {
-    for (const { module, leaks } of this.reports) {
-      for (const leak of leaks)
-        this.say(`${module}: leaked ${leak.bytes} bytes (${leak.kind}) taken in ${leak.caller}`);
-    }
-    if (this.loaded.length === 0) return;
-    const leaks = this.reports.reduce((sum, report) => sum + report.leaks.length, 0);
-    const names = this.loaded.map(({ module }) => module.name).join(', ');
-    const state = this.reports.every((report) => report.unload === 0) ? 'loaded and unloaded' : 'loaded';
-    const pages = lost > 0 ? `; the kernel keeps ${lost} pages it had not used before` : '';
-    this.say(
-      `${names}: ${state}, ${leaks === 0 ? 'nothing leaked' : `${leaks} leaks`}, ${this.k.cpu.retired} instructions${pages}`,
-    );
+    for (const { name, callers } of k.missing.values())
+      this.say(`missing function ${name}, called from ${[...callers.keys()].join(', ')}\n`);
+    this.say(registeredText(k));
+    if (this.loaded.length > 0) this.say(`${k.cpu.retired} instructions of machine code were executed\n`);
   }
 
   private say(text: string): void {
-    if (!this.json) this.context.err(`${text}\n`);
+    if (!this.json) this.context.err(text);
   }
 }
 
-function leakOf(k: Linux, { address, bytes, kind, caller }: Allocation): Report['leaks'][number] {
-  const hex = '0x' + BigInt.asUintN(64, BigInt(address)).toString(16);
-  return { address: hex, bytes, kind, caller: k.describe(caller) };
+function reportJson(report: ModuleReport): Record<string, unknown> {
+  return {
+    ...report,
+    load: report.load ?? null,
+    unload: report.unload ?? null,
+    leaks: report.leaks.map((leak) => ({ ...leak, address: BigInt.asUintN(64, BigInt(leak.address)) })),
+  };
 }

@@ -90,11 +90,21 @@ function refuseUnresolved(
   failures: readonly { name: string; why: string }[],
   errno: number,
 ): never {
-  const list = failures.map(({ name, why }) => `${name} (${why})`).join('; ');
+  const byReason = new Map<string, string[]>();
+  for (const { name, why } of failures) byReason.set(why, [...(byReason.get(why) ?? []), name]);
+  const list = [...byReason].map(([why, names]) => `${someOf(names)} (${why})`).join('; ');
   const why = `${failures.length} of the symbols it needs cannot be had: ${list}.`;
   const hint =
     'Load the modules that export them first (modprobe does), or build the module for this kernel.';
   return judge.refuse('symbols', errno, why, hint);
+}
+
+/** More names than a person reads are counted. */
+const FEW = 6;
+
+function someOf(names: readonly string[]): string {
+  const more = names.length > FEW ? ` and ${names.length - FEW} more` : '';
+  return names.slice(0, FEW).join(', ') + more;
 }
 
 type Resolution =

@@ -211,7 +211,7 @@ function probe(
 }
 
 /** The names in `depends=`; a file that is no module has none, and its load says why. */
-function dependenciesOf(bytes: Uint8Array): readonly string[] {
+export function dependenciesOf(bytes: Uint8Array): readonly string[] {
   try {
     const elf = readElf(bytes);
     const section = elf.section('.modinfo');

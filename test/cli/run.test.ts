@@ -1,0 +1,122 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { packagedPath } from '../../src/cli/packaged.ts';
+import { runLine } from './fake.ts';
+
+const built = (name: string) => packagedPath(`fixtures/linux/built/${name}`);
+const scratch = mkdtempSync(join(tmpdir(), 'lkm-run-'));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+interface RunJson {
+  schema: string;
+  modules: {
+    module: string | null;
+    neededBy: string | null;
+    load: { outcome: string; errno: number | null; why: string } | null;
+    leaks: { address: string; bytes: number; kind: string; where: string }[];
+  }[];
+  taint: number;
+  missing: { name: string; callers: Record<string, number> }[];
+  registeredOnly: { what: string; name: string }[];
+  log: { time: number; level: number; text: string }[];
+}
+
+const json = async (...args: string[]): Promise<RunJson> =>
+  JSON.parse((await runLine(['run', '--json', ...args])).out) as RunJson;
+
+describe('lkm run', () => {
+  it('shows the log, and says that everything was given back', async () => {
+    const { code, out, err } = await runLine(['run', built('hello.ko'), 'whom=Ada', 'times=2']);
+    expect([code, out.match(/hello, Ada/g)]).toEqual([0, ['hello, Ada', 'hello, Ada']]);
+    expect(out).toMatch(/^\[ {3}0\.0000000\d\d\] hello: goodbye, Ada$/m);
+    expect(err).toContain('hello: unloaded; 4 pages (16384 bytes) of its own are given back, and nothing it');
+  });
+
+  it('names what leaked, by function, and fails', async () => {
+    const { code, err } = await runLine(['run', built('leak.ko')]);
+    expect(code).toBe(1);
+    expect(err).toContain('6 allocations with 26632 bytes are not');
+    expect(err).toContain('10000 bytes (vmalloc), taken in leak_init+0x2c [leak]');
+    expect((await runLine(['run', built('leak.ko'), 'tidy=1'])).code).toBe(0);
+  });
+
+  it('loads what a module depends on from beside it', async () => {
+    const report = await json(built('importer_gpl.ko'));
+    expect(report.modules.map((one) => [one.module, one.neededBy])).toEqual([
+      ['exporter', built('importer_gpl.ko')],
+      ['importer_gpl', null],
+    ]);
+  });
+
+  it('finds it anywhere in a module tree', async () => {
+    const tree = join(scratch, 'lib/modules/6.1.0');
+    mkdirSync(join(tree, 'kernel/a'), { recursive: true });
+    mkdirSync(join(tree, 'kernel/b'));
+    writeFileSync(join(tree, 'modules.order'), '');
+    copyFileSync(built('importer_gpl.ko'), join(tree, 'kernel/a/importer_gpl.ko'));
+    copyFileSync(built('exporter.ko'), join(tree, 'kernel/b/exporter.ko'));
+    const { code, err } = await runLine(['run', join(tree, 'kernel/a/importer_gpl.ko')]);
+    expect([code, err]).toEqual([0, expect.stringContaining(join(tree, 'kernel/b/exporter.ko'))]);
+  });
+
+  it.each([
+    ['stripped.ko', 8, 'The symbol table is gone'],
+    ['other_machine.ko', 8, 'The module is for another processor'],
+    ['wrong_vermagic.ko', 8, 'it was built with UP'],
+    ['empty.ko', 22, 'The file is empty'],
+    ['wrong_crc.ko', 22, 'the version of _printk'],
+    ['truncated.ko', 8, 'ends beyond the file'],
+  ])("gives the kernel's own refusal of %s, and why", async (file, errno, why) => {
+    const report = await json(built(file));
+    expect(report.modules[0].load).toMatchObject({ outcome: 'refused', errno });
+    expect(report.modules[0].load?.why).toContain(why);
+    const { code, err } = await runLine(['run', built(file)]);
+    expect([code, err]).toEqual([1, expect.stringMatching(/the kernel refused to load it: E[A-Z]+ \(/)]);
+  });
+
+  it('says of a file that is no module what it is not', async () => {
+    const { code, err } = await runLine(['run', packagedPath('fixtures/linux/hello.c')]);
+    expect([code, err]).toEqual([1, expect.stringContaining('it is no ELF file')]);
+  });
+
+  it('acts as another user', async () => {
+    const { code, err } = await runLine(['run', '--as', 'nobody', built('hello.ko')]);
+    expect([code, err]).toEqual([1, expect.stringContaining('EPERM (Operation not permitted)')]);
+  });
+
+  it('reports a fault and goes no further', async () => {
+    const { code, out, err } = await runLine(['run', built('oops_init.ko')]);
+    expect(code).toBe(1);
+    expect(out).toContain('BUG: kernel NULL pointer dereference');
+    expect(err).toContain('oops_init_init+0x13');
+  });
+
+  it('is told what to do, and fails when that fails', async () => {
+    const good = await runLine(['run', built('newcall.ko'), '--do', 'syscall 335 40 2']);
+    expect([good.code, good.out]).toEqual([0, expect.stringContaining('= 42')]);
+    const bad = await runLine(['run', built('hello.ko'), '--do', 'cat /nothing']);
+    expect([bad.code, bad.err]).toEqual([1, expect.stringContaining('No such file or directory')]);
+    expect((await runLine(['run', built('hello.ko'), '--do', 'rmmod hello'])).code).toBe(0);
+  });
+
+  it('reports a hidden licence, and refuses it when asked to', async () => {
+    const told = await runLine(['run', built('nul_licence.ko')]);
+    expect([told.code, told.err]).toEqual([0, expect.stringContaining('stops at a\n  NUL byte')]);
+    expect((await runLine(['run', '--strict', built('nul_licence.ko')])).code).toBe(1);
+  });
+
+  it('logs the same for the same seed', async () => {
+    const [a, b] = [
+      await json('--seed', '3', built('timers.ko')),
+      await json('--seed', '3', built('timers.ko')),
+    ];
+    expect(a).toEqual(b);
+  });
+
+  it('knows wrong usage', async () => {
+    expect((await runLine(['run', 'whom=Ada'])).code).toBe(2);
+    expect((await runLine(['run', 'nowhere.ko'])).code).toBe(1);
+  });
+});
