@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
 import type { Savable } from '../systems/linux/kernelfile/saved.ts';
 import type { CensusResult } from './census.ts';
-import type { Tree, TreeModule } from './census-tree.ts';
+import type { TreeModule } from './census-tree.ts';
 import { type KernelStoreOptions, openKernel } from './kernel-store.ts';
 
 /** What every worker is given once. Plain data: it crosses a thread boundary. */
@@ -13,10 +13,12 @@ export interface CensusSetup {
   readonly packagedRoot: string;
   readonly environment: KernelStoreOptions['environment'];
   readonly seed: number | undefined;
+  /** The whole tree: what the sampled modules depend on or ask for is found in it. */
+  readonly modules: readonly TreeModule[];
 }
 
 export interface CensusJob {
-  readonly plan: readonly TreeModule[];
+  readonly module: TreeModule;
 }
 
 /** The kernel file, decoded once for all the modules of a thread. */
@@ -25,7 +27,6 @@ export function toKernel({ kernel, packagedRoot, environment }: CensusSetup): Ke
 }
 
 export interface CensusRun {
-  readonly tree: Tree;
   readonly modules: readonly TreeModule[];
   readonly setup: CensusSetup;
   /** The worker's program. */
@@ -64,7 +65,7 @@ class Lane {
   }
 
   private one(module: TreeModule): Promise<CensusResult> {
-    const { setup, program, patience, tree } = this.run;
+    const { setup, program, patience } = this.run;
     this.worker ??= new Worker(program, { workerData: setup });
     const worker = this.worker;
     return new Promise((resolve) => {
@@ -82,7 +83,7 @@ class Lane {
       const onExit = (code: number) => broken(`the worker ended with code ${code}`);
       const timer = setTimeout(() => broken(`no end after ${patience} ms`), patience);
       worker.on('message', end).on('error', onError).on('exit', onExit);
-      worker.postMessage({ plan: tree.plan(module) } satisfies CensusJob);
+      worker.postMessage({ module } satisfies CensusJob);
     });
   }
 }

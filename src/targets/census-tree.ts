@@ -34,6 +34,7 @@ export class Tree {
   readonly modules: readonly TreeModule[];
   private readonly known = new Map<TreeModule, readonly string[]>();
   private readonly catalog;
+  private aliases: Map<string, TreeModule> | undefined;
 
   constructor(modules: readonly TreeModule[]) {
     this.modules = modules;
@@ -46,23 +47,39 @@ export class Tree {
     return planLoad(this.catalog, module.name)?.order ?? [module];
   }
 
+  /** The module of that name, or the one that says it answers to it (aliases without wildcards alone). */
+  find(name: string): TreeModule | undefined {
+    return this.catalog.find(name) ?? this.byAlias().get(name);
+  }
+
+  /** Reads every file of the tree, at the first request for something that is no name. */
+  private byAlias(): Map<string, TreeModule> {
+    if (this.aliases !== undefined) return this.aliases;
+    const aliases = new Map<string, TreeModule>();
+    for (const module of this.modules) {
+      for (const alias of modinfoOf(module)?.all('alias') ?? []) aliases.set(alias, module);
+    }
+    this.aliases = aliases;
+    return aliases;
+  }
+
   private depends(module: TreeModule): readonly string[] {
     const known = this.known.get(module);
     if (known !== undefined) return known;
-    const depends = dependenciesOf(module);
+    const depends = modinfoOf(module)?.depends ?? [];
     this.known.set(module, depends);
     return depends;
   }
 }
 
-/** A file that is no module depends on nothing; its load says what is wrong with it. */
-function dependenciesOf(module: TreeModule): readonly string[] {
+/** What a file says of itself; one that is no module says nothing, and its load says what is wrong with it. */
+function modinfoOf(module: TreeModule): ModInfo | undefined {
   try {
     const elf = readElf(moduleBytes(module));
     const section = elf.section('.modinfo');
-    return section === undefined ? [] : new ModInfo(elf.data(section)).depends;
+    return section === undefined ? undefined : new ModInfo(elf.data(section));
   } catch (error) {
-    if (error instanceof FormatError) return [];
+    if (error instanceof FormatError) return undefined;
     throw error;
   }
 }

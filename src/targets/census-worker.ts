@@ -1,13 +1,21 @@
 /** The thread that takes the census of one module after another; a hang of one is ended by ending the thread. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { censusOne } from './census.ts';
+import { type CensusModule, censusOne } from './census.ts';
 import { type CensusJob, type CensusSetup, toKernel } from './census-jobs.ts';
-import { moduleBytes } from './census-tree.ts';
+import { moduleBytes, Tree, type TreeModule } from './census-tree.ts';
 
 const setup = workerData as CensusSetup;
 const kernel = toKernel(setup);
+const tree = new Tree(setup.modules);
 
-parentPort?.on('message', ({ plan }: CensusJob) => {
-  const modules = plan.map((module) => ({ ...module, bytes: moduleBytes(module) }));
-  parentPort?.postMessage(censusOne(kernel, modules, { seed: setup.seed }));
+const read = (module: TreeModule): CensusModule => ({ ...module, bytes: moduleBytes(module) });
+
+function requested(name: string): readonly CensusModule[] {
+  const module = tree.find(name);
+  return module === undefined ? [] : tree.plan(module).map(read);
+}
+
+parentPort?.on('message', ({ module }: CensusJob) => {
+  const plan = tree.plan(module).map(read);
+  parentPort?.postMessage(censusOne(kernel, plan, { seed: setup.seed, requested }));
 });

@@ -1,12 +1,17 @@
 /** What becomes of one module in a fresh kernel: loaded with its dependencies, left alone for a moment, unloaded. */
 import { Deadlock } from '../kernel/scheduler.ts';
+import type { Steps } from '../kernel/steps.ts';
 import { ThreadKilled } from '../kernel/thread.ts';
+import { Transaction } from '../kernel/transaction.ts';
 import { bootLinux } from '../systems/linux/bootkernel.ts';
+import { moduleRequest } from '../systems/linux/functions/request-module.ts';
 import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
 import { type Linux, MissingFunctionReached } from '../systems/linux/linux.ts';
+import { loadModule } from '../systems/linux/load.ts';
 import { insmod, type LoadResult, rmmod, type UnloadResult } from '../systems/linux/loader.ts';
 import type { LinuxModule } from '../systems/linux/module.ts';
 import { registrations } from '../systems/linux/registered.ts';
+import { Refusal } from '../systems/linux/verdict.ts';
 
 export type Outcome = 'loaded' | 'kernel-refused' | 'sandbox-lacks' | 'fault';
 
@@ -45,11 +50,16 @@ export interface CensusModule {
   readonly bytes: Uint8Array;
 }
 
+/** What modprobe would load for a name that the kernel asks for, dependencies first; empty when there is nothing. */
+export type Requested = (name: string) => readonly CensusModule[];
+
 export interface CensusOptions {
   readonly seed?: number;
   /** Instructions that one stretch without blocking, and the whole run, may take. */
   readonly stretch?: number;
   readonly total?: number;
+  /** Serves request_module; without it the kernel is told that there is no modprobe. */
+  readonly requested?: Requested;
 }
 
 /** Long enough for the slowest self-test of a module, short enough for a census of thousands. */
@@ -69,6 +79,7 @@ export function censusOne(
   const started = performance.now();
   const k = bootLinux(kernel, { seed: options.seed });
   limit(k, options);
+  if (options.requested !== undefined) serveRequests(k, options.requested);
   const life = new Life(k, plan);
   let internal: string | undefined;
   try {
@@ -89,6 +100,41 @@ function limit(k: Linux, { stretch = STRETCH, total = TOTAL }: CensusOptions): v
   k.time.at(PATIENCE, () => {
     throw new ThreadKilled('census', 9, 'stopped after ten minutes of virtual time');
   });
+}
+
+/** request_module: modules are loaded in the asking thread, as modprobe would while that one waits. */
+export function serveRequests(k: Linux, requested: Requested): void {
+  const asking = new Set<string>();
+  k.state(moduleRequest).load = function* (_k, name) {
+    // A module that asks for itself while it loads would ask for ever.
+    if (asking.has(name)) return MODPROBE_FAILED;
+    asking.add(name);
+    const modules = requested(name);
+    for (const module of modules) {
+      if (k.modules.find(module.name.replaceAll('-', '_')) !== undefined) continue;
+      if (!(yield* loadRequested(k, module))) {
+        asking.delete(name);
+        return MODPROBE_FAILED;
+      }
+    }
+    asking.delete(name);
+    return modules.length === 0 ? MODPROBE_FAILED : 0;
+  };
+}
+
+/** Exit status 1, as wait4 has it. */
+const MODPROBE_FAILED = 256;
+
+function* loadRequested(k: Linux, { path, bytes }: CensusModule): Steps<boolean> {
+  const t = new Transaction();
+  try {
+    yield* loadModule(k, t, { bytes, path, args: '', flags: {} });
+    return true;
+  } catch (error) {
+    yield* t.unwind();
+    if (error instanceof Refusal) return false;
+    throw error;
+  }
 }
 
 class Life {
@@ -146,12 +192,16 @@ class Life {
 
   private unloadAll(loaded: readonly LinuxModule[]): boolean {
     const { k } = this;
-    for (const [i, module] of [...loaded].reverse().entries()) {
+    const onRequest = [...k.modules].filter((module) => !loaded.includes(module)).reverse();
+    const dependencies = loaded.slice(0, -1).reverse();
+    for (const [i, module] of [...loaded.slice(-1), ...onRequest, ...dependencies].entries()) {
       const result = rmmod(k, module.name);
       if (i === 0) this.unload = unloadErrno(result);
       if (result.outcome === 'missing') this.outcome = 'sandbox-lacks';
       if (result.outcome === 'killed') this.outcome = 'fault';
       if (result.outcome === 'killed') this.why = result.killed.message;
+      // What came on request may still be used by what the module depends on.
+      if (result.outcome === 'refused' && onRequest.includes(module)) continue;
       if (result.outcome !== 'unloaded') return false;
       if (i > 0) continue;
       this.leaks = k.heap
@@ -185,7 +235,8 @@ class Life {
   stopped(error: unknown): boolean {
     if (error instanceof MissingFunctionReached) this.outcome = 'sandbox-lacks';
     else if (error instanceof ThreadKilled || error instanceof Deadlock) {
-      this.outcome = 'fault';
+      // A thread that stopped at a missing function leaves others waiting for it.
+      this.outcome = this.k.missing.size > 0 ? 'sandbox-lacks' : 'fault';
       this.why = error.message;
     } else return false;
     return true;

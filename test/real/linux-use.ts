@@ -6,6 +6,7 @@ import { cipherBlock, compress, digest } from '../../src/systems/linux/crypto/us
 import type { KernelFile } from '../../src/systems/linux/kernelfile/kernelfile.ts';
 import type { Linux } from '../../src/systems/linux/linux.ts';
 import { insmod, rmmod } from '../../src/systems/linux/loader.ts';
+import { serveRequests } from '../../src/targets/census.ts';
 import { moduleBytes, modulesBelow, Tree } from '../../src/targets/census-tree.ts';
 import { BUILT_IN, openKernel } from '../../src/targets/kernel-store.ts';
 import type { DebianKernel } from './require.ts';
@@ -44,19 +45,23 @@ export class RealModules {
     const k = bootLinux(this.kernel);
     const module = this.tree.modules.find((one) => one.name === name);
     if (module === undefined) throw new Error(`there is no module ${name}`);
-    const loaded: string[] = [];
+    serveRequests(k, (wanted) => {
+      const asked = this.tree.find(wanted);
+      return asked === undefined
+        ? []
+        : this.tree.plan(asked).map((one) => ({ ...one, bytes: moduleBytes(one) }));
+    });
     for (const one of this.tree.plan(module)) {
       const result = insmod(k, moduleBytes(one), '', { path: one.path });
       if (result.outcome !== 'loaded') throw new Error(`${one.name}: ${JSON.stringify(result)}`);
-      loaded.unshift(result.module.name);
     }
     const result = use(new Live(k));
     let leaks = 0;
-    for (const one of loaded) {
-      const before = k.modules.find(one);
-      const unloaded = rmmod(k, one);
-      if (unloaded.outcome !== 'unloaded') throw new Error(`${one}: ${JSON.stringify(unloaded)}`);
-      if (before !== undefined) leaks += k.heap.allocationsOf(before).length;
+    // Newest first, again and again: what a module asked for while it loaded is newer than the module.
+    for (let left = [...k.modules].reverse(); left.length > 0; left = [...k.modules].reverse()) {
+      const gone = left.filter((one) => rmmod(k, one.name).outcome === 'unloaded');
+      if (gone.length === 0) throw new Error(`these stay: ${left.map((one) => one.name).join(', ')}`);
+      for (const one of gone) leaks += k.heap.allocationsOf(one).length;
     }
     return { result, leaks };
   }

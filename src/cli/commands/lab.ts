@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type CensusResult, isClean } from '../../targets/census.ts';
 import { runCensus } from '../../targets/census-jobs.ts';
-import { modulesBelow, Tree, type TreeModule } from '../../targets/census-tree.ts';
+import { modulesBelow, type TreeModule } from '../../targets/census-tree.ts';
 import { BUILT_IN } from '../../targets/kernel-store.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { Failure, usageError } from '../failure.ts';
@@ -24,7 +24,7 @@ export const command: Command = {
 
 class Census {
   private readonly context: CommandContext;
-  private readonly tree: Tree;
+  private readonly modules: readonly TreeModule[];
   private readonly results: CensusResult[] = [];
 
   constructor(context: CommandContext, directory: string) {
@@ -35,8 +35,8 @@ class Census {
       });
     }
     this.context = context;
-    this.tree = new Tree(modulesBelow(directory));
-    if (this.tree.modules.length === 0) {
+    this.modules = modulesBelow(directory);
+    if (this.modules.length === 0) {
       throw new Failure('no module below it', {
         subject: directory,
         hint: 'Module files end in .ko, .ko.xz ...',
@@ -45,19 +45,19 @@ class Census {
   }
 
   async take(): Promise<number> {
-    const { context, tree } = this;
+    const { context, modules } = this;
     const { options } = context;
     // Reads and caches the kernel file before the workers do, and says what is wrong with it once.
     chosenKernel(context);
     const seed = options.integer('seed');
     await runCensus({
-      tree,
-      modules: sample(tree.modules, options.integer('sample'), seed ?? 1),
+      modules: sample(modules, options.integer('sample'), seed ?? 1),
       setup: {
         kernel: options.text('kernel') ?? BUILT_IN,
         packagedRoot: context.packaged(''),
         environment: { ...context.environment },
         seed,
+        modules,
       },
       program: context.packaged('dist/census-worker.js'),
       workers: availableParallelism(),

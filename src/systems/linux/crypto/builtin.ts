@@ -26,10 +26,38 @@ interface BuiltIn {
 
 /** Sizes of struct md5_state, sha1_state and sha256_state (include/crypto/). */
 const BUILT_IN: readonly BuiltIn[] = [
-  { name: 'md5', driver: 'md5-generic', blockSize: 64, digestSize: 16, stateBytes: 88, create: () => md5.create() },
-  { name: 'sha1', driver: 'sha1-generic', blockSize: 64, digestSize: 20, stateBytes: 96, create: () => sha1.create() },
-  { name: 'sha224', driver: 'sha224-generic', blockSize: 64, digestSize: 28, stateBytes: 104, create: () => sha224.create() },
-  { name: 'sha256', driver: 'sha256-generic', blockSize: 64, digestSize: 32, stateBytes: 104, create: () => sha256.create() },
+  {
+    name: 'md5',
+    driver: 'md5-generic',
+    blockSize: 64,
+    digestSize: 16,
+    stateBytes: 88,
+    create: () => md5.create(),
+  },
+  {
+    name: 'sha1',
+    driver: 'sha1-generic',
+    blockSize: 64,
+    digestSize: 20,
+    stateBytes: 96,
+    create: () => sha1.create(),
+  },
+  {
+    name: 'sha224',
+    driver: 'sha224-generic',
+    blockSize: 64,
+    digestSize: 28,
+    stateBytes: 104,
+    create: () => sha224.create(),
+  },
+  {
+    name: 'sha256',
+    driver: 'sha256-generic',
+    blockSize: 64,
+    digestSize: 32,
+    stateBytes: 104,
+    create: () => sha256.create(),
+  },
 ];
 
 /** Hashes in progress, by descriptor. */
@@ -48,7 +76,12 @@ export const builtInHashes = kernelFunctions({
     k.state(running).set(descriptor, algorithm.create());
     return 0;
   },
-  'int lkm_hash_update(struct shash_desc *desc, const u8 *data, unsigned int len)': (k, descriptor, data, length) => {
+  'int lkm_hash_update(struct shash_desc *desc, const u8 *data, unsigned int len)': (
+    k,
+    descriptor,
+    data,
+    length,
+  ) => {
     k.state(running).get(descriptor)?.update(k.memory.bytes(data, length));
     return 0;
   },

@@ -9,7 +9,18 @@ import type { Linux } from '../linux.ts';
 import { modulePut, tryModuleGet } from '../refcount.ts';
 import { isTested } from './tested.ts';
 
-export type AlgorithmKind = 'shash' | 'ahash' | 'cipher' | 'compression' | 'skcipher' | 'aead' | 'scomp' | 'acomp' | 'rng' | 'akcipher' | 'kpp';
+export type AlgorithmKind =
+  | 'shash'
+  | 'ahash'
+  | 'cipher'
+  | 'compression'
+  | 'skcipher'
+  | 'aead'
+  | 'scomp'
+  | 'acomp'
+  | 'rng'
+  | 'akcipher'
+  | 'kpp';
 
 /** One registered algorithm. */
 export interface Algorithm {
@@ -55,7 +66,9 @@ export class CryptoRegistry {
     const exact = fitting.find((algorithm) => algorithm.driver === name);
     if (exact !== undefined) return exact;
     const priority = (algorithm: Algorithm) => k.read('crypto_alg.cra_priority', algorithm.base);
-    return fitting.filter((algorithm) => algorithm.name === name).sort((a, b) => priority(b) - priority(a))[0];
+    return fitting
+      .filter((algorithm) => algorithm.name === name)
+      .sort((a, b) => priority(b) - priority(a))[0];
   }
 }
 
@@ -75,7 +88,10 @@ export function putAlgorithm(k: Linux, base: Address): void {
 
 /** /proc/crypto. */
 export function procCrypto(k: Linux): string {
-  return k.state(cryptoRegistry).algorithms.map((algorithm) => entry(k, algorithm)).join('');
+  return k
+    .state(cryptoRegistry)
+    .algorithms.map((algorithm) => entry(k, algorithm))
+    .join('');
 }
 
 function entry(k: Linux, { kind, base, outer, name, driver }: Algorithm): string {

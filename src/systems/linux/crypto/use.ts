@@ -5,15 +5,33 @@
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno, isError } from '../errno.ts';
+import { moduleRequest } from '../functions/request-module.ts';
 import type { Linux } from '../linux.ts';
-import { type Algorithm, type AlgorithmKind, cryptoRegistry, holdAlgorithm, putAlgorithm } from './registry.ts';
+import {
+  type Algorithm,
+  type AlgorithmKind,
+  cryptoRegistry,
+  holdAlgorithm,
+  putAlgorithm,
+} from './registry.ts';
 
 /** Room that a descriptor may need beyond descsize (HASH_MAX_DESCSIZE bounds what drivers may ask). */
 const DESCRIPTOR_SLACK = 16;
 
+/** crypto_larval_lookup: an algorithm that is not there is asked for by name, then its best implementation. */
+function* lookup(k: Linux, name: string, kinds: readonly AlgorithmKind[]): Steps<Algorithm | undefined> {
+  const registry = k.state(cryptoRegistry);
+  const known = registry.find(k, name, kinds);
+  if (known !== undefined) return known;
+  const { load } = k.state(moduleRequest);
+  yield* load(k, `crypto-${name}`, true);
+  yield* load(k, `crypto-${name}-all`, true);
+  return registry.find(k, name, kinds);
+}
+
 /** crypto_alloc_shash. Returns the transform or an error pointer. */
 export function* allocateHash(k: Linux, name: string): Steps<Address> {
-  const algorithm = k.state(cryptoRegistry).find(k, name, ['shash']);
+  const algorithm = yield* lookup(k, name, ['shash']);
   if (algorithm === undefined) return -Errno.ENOENT;
   if (!holdAlgorithm(k, algorithm)) return -Errno.ENOENT;
   const context = k.read('crypto_alg.cra_ctxsize', algorithm.base);
@@ -37,7 +55,7 @@ function* baseInit(k: Linux, base: Address, transform: Address): Steps<number> {
 
 /** crypto_alloc_base for ciphers and compressors, whose structure is the algorithm itself. */
 export function* allocateTransform(k: Linux, name: string, kinds: readonly AlgorithmKind[]): Steps<Address> {
-  const algorithm = k.state(cryptoRegistry).find(k, name, kinds);
+  const algorithm = yield* lookup(k, name, kinds);
   if (algorithm === undefined || !holdAlgorithm(k, algorithm)) return -Errno.ENOENT;
   const context = k.read('crypto_alg.cra_ctxsize', algorithm.base);
   const transform = k.heap.allocateZeroed(k.sizeof('crypto_tfm') + context + DESCRIPTOR_SLACK);
@@ -68,7 +86,13 @@ export function hashAlgorithm(k: Linux, hash: Address): Address {
 }
 
 /** crypto_shash_digest on a prepared descriptor: the driver's own digest, else init, update and final. */
-export function* digestWith(k: Linux, descriptor: Address, data: Address, length: number, out: Address): Steps<number> {
+export function* digestWith(
+  k: Linux,
+  descriptor: Address,
+  data: Address,
+  length: number,
+  out: Address,
+): Steps<number> {
   const algorithm = hashAlgorithm(k, k.read('shash_desc.tfm', descriptor));
   const member = (name: string) => k.read(`shash_alg.${name}`, algorithm);
   if (member('digest') !== 0) return yield* k.callInt(member('digest'), descriptor, data, length, out);
@@ -78,7 +102,13 @@ export function* digestWith(k: Linux, descriptor: Address, data: Address, length
 }
 
 /** crypto_shash_finup. */
-export function* finishWith(k: Linux, descriptor: Address, data: Address, length: number, out: Address): Steps<number> {
+export function* finishWith(
+  k: Linux,
+  descriptor: Address,
+  data: Address,
+  length: number,
+  out: Address,
+): Steps<number> {
   const algorithm = hashAlgorithm(k, k.read('shash_desc.tfm', descriptor));
   const member = (name: string) => k.read(`shash_alg.${name}`, algorithm);
   if (member('finup') !== 0) return yield* k.callInt(member('finup'), descriptor, data, length, out);
@@ -87,8 +117,14 @@ export function* finishWith(k: Linux, descriptor: Address, data: Address, length
 }
 
 /** Puts bytes into fresh kernel memory for the time `use` needs them. */
-export function* withMemory<T>(k: Linux, sizes: readonly number[], use: (at: Address[]) => Steps<T>): Steps<T> {
-  const at: Address[] = sizes.map((size) => (size > 8192 ? k.heap.allocateLarge(size) : k.heap.allocateZeroed(Math.max(16, size))));
+export function* withMemory<T>(
+  k: Linux,
+  sizes: readonly number[],
+  use: (at: Address[]) => Steps<T>,
+): Steps<T> {
+  const at: Address[] = sizes.map((size) =>
+    size > 8192 ? k.heap.allocateLarge(size) : k.heap.allocateZeroed(Math.max(16, size)),
+  );
   try {
     return yield* use(at);
   } finally {
@@ -97,24 +133,33 @@ export function* withMemory<T>(k: Linux, sizes: readonly number[], use: (at: Add
 }
 
 /** Hashes bytes with a registered algorithm; a negative errno when there is none or it refuses. */
-export function* digest(k: Linux, name: string, message: Uint8Array, key?: Uint8Array): Steps<Uint8Array | number> {
+export function* digest(
+  k: Linux,
+  name: string,
+  message: Uint8Array,
+  key?: Uint8Array,
+): Steps<Uint8Array | number> {
   const hash = yield* allocateHash(k, name);
   if (isError(hash)) return hash;
   const algorithm = hashAlgorithm(k, hash);
   const size = k.read('shash_alg.digestsize', algorithm);
   const descriptorSize = k.sizeof('shash_desc') + k.read('crypto_shash.descsize', hash) + DESCRIPTOR_SLACK;
-  const result = yield* withMemory(k, [descriptorSize, message.length, size, key?.length ?? 0], function* ([descriptor, data, out, keyAt]) {
-    if (key !== undefined) {
-      k.memory.write(keyAt, key);
-      const setkey = k.read('shash_alg.setkey', algorithm);
-      const error = setkey === 0 ? -Errno.ENOSYS : yield* k.callInt(setkey, hash, keyAt, key.length);
-      if (error !== 0) return error;
-    }
-    k.memory.write(data, message);
-    k.write('shash_desc.tfm', descriptor, hash);
-    const error = yield* digestWith(k, descriptor, data, message.length, out);
-    return error !== 0 ? error : k.memory.bytes(out, size);
-  });
+  const result = yield* withMemory(
+    k,
+    [descriptorSize, message.length, size, key?.length ?? 0],
+    function* ([descriptor, data, out, keyAt]) {
+      if (key !== undefined) {
+        k.memory.write(keyAt, key);
+        const setkey = k.read('shash_alg.setkey', algorithm);
+        const error = setkey === 0 ? -Errno.ENOSYS : yield* k.callInt(setkey, hash, keyAt, key.length);
+        if (error !== 0) return error;
+      }
+      k.memory.write(data, message);
+      k.write('shash_desc.tfm', descriptor, hash);
+      const error = yield* digestWith(k, descriptor, data, message.length, out);
+      return error !== 0 ? error : k.memory.bytes(out, size);
+    },
+  );
   yield* destroyTransform(k, hash, transformOf(k, hash));
   return result;
 }
@@ -130,14 +175,18 @@ export function* cipherBlock(
   const transform = yield* allocateTransform(k, name, ['cipher']);
   if (isError(transform)) return transform;
   const cipher = k.read('crypto_tfm.__crt_alg', transform) + k.offset('crypto_alg.cra_u');
-  const result = yield* withMemory(k, [key.length, block.length, block.length], function* ([keyAt, from, to]) {
-    k.memory.write(keyAt, key);
-    const error = yield* k.callInt(k.read('cipher_alg.cia_setkey', cipher), transform, keyAt, key.length);
-    if (error !== 0) return error;
-    k.memory.write(from, block);
-    yield* k.call(k.read(`cipher_alg.cia_${how}`, cipher), transform, to, from);
-    return k.memory.bytes(to, block.length);
-  });
+  const result = yield* withMemory(
+    k,
+    [key.length, block.length, block.length],
+    function* ([keyAt, from, to]) {
+      k.memory.write(keyAt, key);
+      const error = yield* k.callInt(k.read('cipher_alg.cia_setkey', cipher), transform, keyAt, key.length);
+      if (error !== 0) return error;
+      k.memory.write(from, block);
+      yield* k.call(k.read(`cipher_alg.cia_${how}`, cipher), transform, to, from);
+      return k.memory.bytes(to, block.length);
+    },
+  );
   yield* destroyTransform(k, transform, transform);
   return result;
 }
