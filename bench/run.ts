@@ -9,9 +9,10 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Bench, Figure } from './bench.ts';
 import { cpu } from './cpu.ts';
+import { kernel } from './kernel.ts';
 import { startup } from './startup.ts';
 
-const BENCHES: readonly Bench[] = [startup, cpu];
+const BENCHES: readonly Bench[] = [startup, kernel, cpu];
 
 async function main(argv: readonly string[]): Promise<number> {
   const names = argv.filter((word) => !word.startsWith('--'));

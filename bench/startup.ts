@@ -17,6 +17,7 @@ export const startup: Bench = {
       'lkm --help': [lkm, '--help'],
       'lkm version': [lkm, 'version'],
       'lkm inspect hello.ko': [lkm, join(root, 'fixtures', 'linux', 'built', 'hello.ko')],
+      'lkm run hello.ko': [lkm, 'run', join(root, 'fixtures', 'linux', 'built', 'hello.ko')],
     };
     const times = measure(cases, quick ? 2 : 30);
     const best = (name: string) => Math.min(...times[name]);
@@ -47,7 +48,11 @@ function measure(
   for (let round = 0; round < rounds; round++) {
     for (const [name, args] of Object.entries(cases)) {
       const started = performance.now();
-      const { status, stderr } = spawnSync(process.execPath, args, { env: environment, encoding: 'utf8' });
+      const { status, stderr } = spawnSync(process.execPath, args, {
+        env: environment,
+        encoding: 'utf8',
+        input: '',
+      });
       times[name].push(performance.now() - started);
       if (status !== 0) throw new Error(`${name} ended with ${status}: ${stderr}`);
     }

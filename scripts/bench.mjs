@@ -7,10 +7,10 @@ checkNode();
 ensureDependencies();
 await ensureBuilt();
 const { build } = await import('esbuild');
-const outfile = join(root, 'dist', 'bench', 'run.js');
+const outdir = join(root, 'dist', 'bench');
 await build({
-  entryPoints: [join(root, 'bench', 'run.ts')],
-  outfile,
+  entryPoints: [join(root, 'bench', 'run.ts'), join(root, 'bench', 'once.ts')],
+  outdir,
   bundle: true,
   format: 'esm',
   platform: 'node',
@@ -20,4 +20,4 @@ await build({
   plugins: [embedInterpreter],
   logLevel: 'warning',
 });
-process.exitCode = runNode(['--enable-source-maps', outfile, ...process.argv.slice(2)]);
+process.exitCode = runNode(['--enable-source-maps', join(outdir, 'run.js'), ...process.argv.slice(2)]);
