@@ -245,6 +245,16 @@ describeWith(debian, 'compressor modules', (found) => {
     expect(leaks).toBe(0);
   });
 
+  it.each(['lz4', 'lz4hc', 'zstd'])('%s: its two forms make the same', (name) => {
+    const { leaks } = modules.with(name, (live) => {
+      const some = data.subarray(0, 100_000);
+      const packed = live.compressApart(name, some, 200_000, 'compress');
+      expect(hex(packed)).toBe(hex(live.compress(name, some, 200_000, 'compress')));
+      expect(Buffer.compare(live.compressApart(name, packed, 100_000, 'decompress'), some)).toBe(0);
+    });
+    expect(leaks).toBe(0);
+  });
+
   it('lz4 reads what another encoder made', () => {
     const packed = new Uint8Array(lz4.compressBound(MiB));
     const length = lz4.compressBlock(data, packed, 0, MiB, new Uint32Array(1 << 16));

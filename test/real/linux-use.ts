@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Steps } from '../../src/kernel/steps.ts';
 import { bootLinux } from '../../src/systems/linux/bootkernel.ts';
-import { cipherBlock, compress, digest } from '../../src/systems/linux/crypto/use.ts';
+import { cipherBlock, compress, compressApart, digest } from '../../src/systems/linux/crypto/use.ts';
 import type { KernelFile } from '../../src/systems/linux/kernelfile/kernelfile.ts';
 import type { Linux } from '../../src/systems/linux/linux.ts';
 import { insmod, rmmod } from '../../src/systems/linux/loader.ts';
@@ -99,6 +99,13 @@ export class Live {
 
   compress(name: string, data: Uint8Array, room: number, how: 'compress' | 'decompress'): Uint8Array {
     const result = this.run(compress(this.k, name, data, room, how));
+    if (typeof result === 'number') throw new Error(`${name} ${how}: ${result}`);
+    return result;
+  }
+
+  /** The same through the algorithm's other form (scomp). */
+  compressApart(name: string, data: Uint8Array, room: number, how: 'compress' | 'decompress'): Uint8Array {
+    const result = this.run(compressApart(this.k, name, data, room, how));
     if (typeof result === 'number') throw new Error(`${name} ${how}: ${result}`);
     return result;
   }

@@ -213,4 +213,30 @@ export function* compress(
   return result;
 }
 
+/** As `compress`, with the form of the algorithm that keeps its working memory apart (struct scomp_alg). */
+export function* compressApart(
+  k: Linux,
+  name: string,
+  data: Uint8Array,
+  room: number,
+  how: 'compress' | 'decompress',
+): Steps<Uint8Array | number> {
+  const algorithm = yield* lookup(k, name, ['scomp']);
+  if (algorithm === undefined || !holdAlgorithm(k, algorithm)) return -Errno.ENOENT;
+  const member = (field: string) => k.read(`scomp_alg.${field}`, algorithm.outer);
+  const sizes = [k.sizeof('crypto_scomp'), data.length, room, 8];
+  const result = yield* withMemory<Uint8Array | number>(k, sizes, function* ([transform, from, to, length]) {
+    k.write('crypto_tfm.__crt_alg', transform + k.offset('crypto_scomp.base'), algorithm.base);
+    const context = yield* k.call(member('alloc_ctx'), transform);
+    if (isError(context)) return context;
+    k.memory.write(from, data);
+    k.memory.set32(length, room);
+    const error = yield* k.callInt(member(how), transform, from, data.length, to, length, context);
+    yield* k.call(member('free_ctx'), transform, context);
+    return error !== 0 ? error : k.memory.bytes(to, k.memory.u32(length));
+  });
+  putAlgorithm(k, algorithm.base);
+  return result;
+}
+
 export type { Algorithm };
