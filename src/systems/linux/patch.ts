@@ -8,6 +8,8 @@
  * - .static_call_sites: calls go through their trampoline, which always leads to the current target;
  * - .orc_unwind: the base kernel's backtraces do not read it.
  */
+import { nops } from '../../cpu/x86/patch.ts';
+import { registerName } from '../../cpu/x86/print.ts';
 import type { StagedSection } from '../../link/place.ts';
 import type { Address } from '../../memory/space.ts';
 import { cpuHas } from './cpu-features.ts';
@@ -17,38 +19,8 @@ const CALL = 0xe8;
 const JMP = 0xe9;
 const INT3 = 0xcc;
 const RET = 0xc3;
-const NOP5 = [0x0f, 0x1f, 0x44, 0x00, 0x00];
-/** Long nops by length (Intel SDM volume 2, NOP, table 4-12). */
-const NOPS: readonly (readonly number[])[] = [
-  [],
-  [0x90],
-  [0x66, 0x90],
-  [0x0f, 0x1f, 0x00],
-  [0x0f, 0x1f, 0x40, 0x00],
-  NOP5,
-  [0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00],
-  [0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00],
-  [0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
-];
-/** Thunks by hardware register number; rsp has none. */
-const THUNKS = [
-  'rax',
-  'rcx',
-  'rdx',
-  'rbx',
-  '',
-  'rbp',
-  'rsi',
-  'rdi',
-  'r8',
-  'r9',
-  'r10',
-  'r11',
-  'r12',
-  'r13',
-  'r14',
-  'r15',
-];
+/** A stack pointer has no thunk. */
+const RSP = 4;
 
 export function patchModule(load: Loading): void {
   load.t.step('patch');
@@ -126,10 +98,10 @@ function patchReturns(load: Loading): void {
 /** apply_retpolines, with X86_FEATURE_RETPOLINE off: `call thunk_reg` becomes `call *%reg`. */
 function patchIndirectBranches(load: Loading): void {
   const thunks = new Map<Address, number>();
-  THUNKS.forEach((name, register) => {
-    const found = load.k.file.exports.find(`__x86_indirect_thunk_${name}`);
-    if (name !== '' && found !== undefined) thunks.set(found.address, register);
-  });
+  for (let register = 0; register < 16; register++) {
+    const found = load.k.file.exports.find(`__x86_indirect_thunk_${registerName(register, 8)}`);
+    if (register !== RSP && found !== undefined) thunks.set(found.address, register);
+  }
   for (const { at, bytes } of places(load, load.section('.retpoline_sites'), 6)) {
     const jcc = bytes[0] === 0x0f && (bytes[1] & 0xf0) === 0x80;
     const length = jcc ? 6 : 5;
@@ -145,12 +117,6 @@ function patchIndirectBranches(load: Loading): void {
 function indirectBranch(register: number, call: boolean): number[] {
   const modrm = (call ? 0xd0 : 0xe0) | (register & 7);
   return register > 7 ? [0x41, 0xff, modrm] : [0xff, modrm];
-}
-
-function nops(length: number): number[] {
-  const out: number[] = [];
-  while (out.length < length) out.push(...NOPS[Math.min(8, length - out.length)]);
-  return out;
 }
 
 interface AlternativeShape {
@@ -220,6 +186,6 @@ function patchCallSites(load: Loading): void {
   for (let i = 0; i + 8 <= table.bytes.length; i += 8) {
     const at = view.getInt32(i + 4, true) * 4294967296 + view.getUint32(i, true);
     const code = load.staged(at, 5);
-    if (code !== undefined && code[0] === CALL) code.set(NOP5);
+    if (code !== undefined && code[0] === CALL) code.set(nops(5));
   }
 }

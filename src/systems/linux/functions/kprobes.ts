@@ -1,4 +1,5 @@
 /** Probes on the entry of kernel functions (kernel/kprobes.c) and the symbol look-ups that go with them. */
+import { registerName } from '../../../cpu/x86/print.ts';
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Thread } from '../../../kernel/thread.ts';
@@ -12,24 +13,7 @@ import { kernelFunctions } from './define.ts';
 const DISABLED = 2;
 
 /** pt_regs members by hardware register number. */
-const REGISTERS = [
-  'ax',
-  'cx',
-  'dx',
-  'bx',
-  'sp',
-  'bp',
-  'si',
-  'di',
-  'r8',
-  'r9',
-  'r10',
-  'r11',
-  'r12',
-  'r13',
-  'r14',
-  'r15',
-];
+const REGISTERS = Array.from({ length: 16 }, (_, n) => registerName(n, 8).replace(/^r(?=\D)/, ''));
 
 /** Probes in place, by probed address, in the order they were registered. */
 const probes = perKernel(() => new Map<Address, Address[]>());

@@ -2,6 +2,7 @@
  * Machine code of our own at exported addresses: thunks that no C prototype describes (return and indirect-jump
  * thunks, paravirtual operations, trampolines of static calls), and entries with register rules of their own.
  */
+import { registerName } from '../../../cpu/x86/print.ts';
 import type { FunctionTable } from '../../../kernel/functions.ts';
 import { toBig } from '../../../memory/address.ts';
 import { type Address, GuestFault } from '../../../memory/space.ts';
@@ -18,24 +19,7 @@ const RDI = 7;
 
 const RET = [0xc3];
 /** Registers by hardware number. */
-const REGISTERS = [
-  'rax',
-  'rcx',
-  'rdx',
-  'rbx',
-  'rsp',
-  'rbp',
-  'rsi',
-  'rdi',
-  'r8',
-  'r9',
-  'r10',
-  'r11',
-  'r12',
-  'r13',
-  'r14',
-  'r15',
-];
+const REGISTERS = Array.from({ length: 16 }, (_, n) => registerName(n, 8));
 
 const code = (symbol: string, bytes: readonly number[]): DataInitialiser => ({
   symbol,
