@@ -5,7 +5,7 @@ import type { Linux } from '../../systems/linux/linux.ts';
 import { insmod, rmmod } from '../../systems/linux/loader.ts';
 import type { LinuxModule } from '../../systems/linux/module.ts';
 import { registrations } from '../../systems/linux/registered.ts';
-import { dependenciesOf } from '../../tools/linux/module-commands.ts';
+import { dependenciesOf } from '../../tools/linux/module-tree.ts';
 import type { LinuxSession } from '../../tools/linux/session.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { Failure, usageError } from '../failure.ts';

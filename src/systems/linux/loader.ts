@@ -1,7 +1,7 @@
 /** insmod and rmmod on a running kernel: a task is made for the load, and what comes of it is told as a value. */
 import { Deadlock } from '../../kernel/scheduler.ts';
-import type { Steps } from '../../kernel/steps.ts';
-import { ThreadKilled } from '../../kernel/thread.ts';
+import { block, type Steps } from '../../kernel/steps.ts';
+import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { Transaction } from '../../kernel/transaction.ts';
 import { type Linux, MissingFunctionReached } from './linux.ts';
 import { loadModule } from './load.ts';
@@ -45,6 +45,56 @@ export function insmod(k: Linux, bytes: Uint8Array, args = '', options: LoadOpti
     abandonCurrent(k, error.message);
     finishUnwinding(k, t);
     return { outcome: 'missing', missing: error };
+  }
+}
+
+/**
+ * Loads a module while the running thread waits, in a process of its own: how the kernel runs modprobe. What goes wrong
+ * is a result, as with `insmod`.
+ */
+export function* loadFromWithin(
+  k: Linux,
+  program: string,
+  bytes: Uint8Array,
+  args = '',
+  options: LoadOptions = {},
+): Steps<LoadResult> {
+  const request: LoadRequest = { path: '', flags: {}, ...options, bytes, args };
+  const t = new Transaction(options.inject);
+  const progress = { unwinding: false };
+  const outcome = yield* waitFor(k, program, attemptLoad(k, t, request, progress));
+  if ('value' in outcome) return { outcome: 'loaded', module: outcome.value as LinuxModule };
+  if ('killed' in outcome) {
+    if (progress.unwinding) yield* unwindAside(k, t);
+    return { outcome: 'killed', killed: outcome.killed };
+  }
+  const { error } = outcome;
+  if (error instanceof Refusal) return { outcome: 'refused', refusal: error };
+  if (!(error instanceof MissingFunctionReached)) throw error;
+  yield* unwindAside(k, t);
+  return { outcome: 'missing', missing: error };
+}
+
+/** Runs steps as another process and waits for its end. */
+function* waitFor(k: Linux, name: string, steps: Steps<unknown>): Steps<NonNullable<Thread['outcome']>> {
+  const { scheduler } = k;
+  const waiting = scheduler.current;
+  const thread = scheduler.spawn(name, steps);
+  k.tasks.adopt(thread, name);
+  thread.onExit(() => {
+    if (waiting !== undefined) scheduler.wake(waiting);
+  });
+  while (thread.outcome === undefined) yield* block(`${name} to end`);
+  scheduler.failures.delete(thread);
+  return thread.outcome;
+}
+
+/** As `finishUnwinding`, while a thread waits for it. */
+function* unwindAside(k: Linux, t: Transaction): Steps<void> {
+  for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
+    const outcome = yield* waitFor(k, 'cleanup', t.unwind());
+    if ('value' in outcome) return;
+    if ('error' in outcome && !(outcome.error instanceof MissingFunctionReached)) throw outcome.error;
   }
 }
 

@@ -28,6 +28,8 @@ export type ConsoleCommand = (console: LinuxConsole, args: readonly string[]) =>
 export interface ConsoleOptions {
   /** Bytes of a module file by the path that was typed; undefined when there is no such file. */
   readonly moduleFile: (path: string) => Uint8Array | undefined;
+  /** Paths of all modules, for modprobe to look for aliases in; without it it knows names alone. */
+  readonly modulePaths?: () => readonly string[];
   /** Commands by name. */
   readonly commands: ReadonlyMap<string, ConsoleCommand>;
 }
@@ -50,6 +52,7 @@ export function bytesOfOutput(result: CommandResult): Uint8Array {
 export class LinuxConsole {
   readonly k: Linux;
   readonly moduleFile: (path: string) => Uint8Array | undefined;
+  readonly modulePaths: (() => readonly string[]) | undefined;
   /** Files that `open` keeps, by number. */
   readonly files = new Map<number, OpenFile>();
   credential: Credential = ROOT;
@@ -59,6 +62,7 @@ export class LinuxConsole {
   constructor(k: Linux, options: ConsoleOptions) {
     this.k = k;
     this.moduleFile = options.moduleFile;
+    this.modulePaths = options.modulePaths;
     this.commands = options.commands;
   }
 

@@ -1,6 +1,4 @@
 /** insmod, rmmod, lsmod, modprobe and the kernel's own view of its modules. */
-import { FormatError } from '../../bytes/errors.ts';
-import { readElf } from '../../formats/elf/read.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { Errno } from '../../systems/linux/errno.ts';
 import type { Linux } from '../../systems/linux/linux.ts';
@@ -11,12 +9,12 @@ import {
   rmmod,
   type UnloadResult,
 } from '../../systems/linux/loader.ts';
-import { ModInfo } from '../../systems/linux/module-file.ts';
 import { moduleSizes, procModules } from '../../systems/linux/proc-modules.ts';
 import * as calls from '../../systems/linux/vfs/calls.ts';
 import { type CommandResult, type ConsoleCommand, done, failed, type LinuxConsole } from './console.ts';
 import { errorText } from './errors.ts';
 import { modinfoField, modinfoText } from './modinfo.ts';
+import { planProbe, removeProbed, runPlan, treeOf } from './modprobe.ts';
 
 /** MODULE_INIT_IGNORE_MODVERSIONS, MODULE_INIT_IGNORE_VERMAGIC (include/uapi/linux/module.h). */
 const IGNORE_MODVERSIONS = 1;
@@ -178,67 +176,42 @@ export function lsmodText(k: Linux): string {
   return text;
 }
 
-/** modprobe with what `depends` names, from the same place as the file; -r removes in reverse. */
+/** modprobe with what the module needs; -r removes in reverse. */
 function modprobe(console: LinuxConsole, args: readonly string[]): CommandResult {
   const remove = args[0] === '-r';
-  const [name, ...parameters] = remove ? args.slice(1) : args;
-  const wanted = moduleName(name);
-  if (wanted === undefined) return { code: 1, errno: null, output: 'modprobe: ERROR: missing parameters.' };
-  return remove ? removeWithUnused(console, wanted) : probe(console, wanted, parameters, new Set());
+  const [word, ...parameters] = remove ? args.slice(1) : args;
+  if (word === undefined) return { code: 1, errno: null, output: 'modprobe: ERROR: missing parameters.' };
+  return remove ? removeWithUnused(console, word) : probe(console, word, parameters);
 }
 
-function probe(
-  console: LinuxConsole,
-  name: string,
-  parameters: readonly string[],
-  seen: Set<string>,
-): CommandResult {
-  if (console.k.modules.find(name) !== undefined || seen.has(name)) return done();
-  seen.add(name);
-  const path = `${name}.ko`;
-  const bytes = console.moduleFile(path) ?? console.moduleFile(`${name.replaceAll('_', '-')}.ko`);
-  if (bytes === undefined) {
-    const output = `modprobe: FATAL: Module ${name} not found in directory /lib/modules/${console.k.file.release}`;
+function probe(console: LinuxConsole, word: string, parameters: readonly string[]): CommandResult {
+  // One that is loaded already needs no file.
+  if (console.k.modules.find(moduleName(word) ?? word) !== undefined) return done();
+  const plan = planProbe(treeOf(console), word.replace(/\.ko(\.\w+)?$/, ''));
+  if (plan.missing !== undefined) {
+    const output = `modprobe: FATAL: Module ${plan.missing} not found in directory /lib/modules/${console.k.file.release}`;
     return { code: 1, errno: null, output };
   }
-  for (const needed of dependenciesOf(bytes)) {
-    const result = probe(console, needed.replaceAll('-', '_'), [], seen);
-    if (result.code !== 0) return result;
-  }
-  const options = { path, credential: console.credential };
-  const result = insmod(console.k, bytes, parameters.map(quoteParameter).join(' '), options);
-  return loadOutcome(result, (errno) => `modprobe: ERROR: could not insert '${name}': ${errorText(errno)}`);
+  const { credential } = console;
+  const failure = runPlan(console, plan, ({ module, wanted }) => {
+    const text = wanted ? parameters.map(quoteParameter).join(' ') : '';
+    return insmod(console.k, module.bytes, text, { path: module.path, credential });
+  });
+  if (failure === undefined) return done();
+  const { name } = failure.module;
+  return loadOutcome(
+    failure.result,
+    (errno) => `modprobe: ERROR: could not insert '${name}': ${errorText(errno)}`,
+  );
 }
 
-/** The names in `depends=`; a file that is no module has none, and its load says why. */
-export function dependenciesOf(bytes: Uint8Array): readonly string[] {
-  try {
-    const elf = readElf(bytes);
-    const section = elf.section('.modinfo');
-    return section === undefined ? [] : new ModInfo(elf.data(section)).depends;
-  } catch (error) {
-    if (error instanceof FormatError) return [];
-    throw error;
-  }
-}
-
-function removeWithUnused(console: LinuxConsole, name: string): CommandResult {
-  const file = console.k.modules.find(name)?.file;
-  const result = rmmod(console.k, name, { credential: console.credential });
-  if (result.outcome !== 'unloaded') {
-    return unloadOutcome(result, (errno) =>
-      errno === Errno.EAGAIN
-        ? `modprobe: FATAL: Module ${name} is in use.`
-        : `modprobe: ERROR: could not remove '${name}': ${errorText(errno)}`,
-    );
-  }
-  for (const needed of file?.modinfo.depends ?? []) {
-    const row = procModules(console.k)
-      .split('\n')
-      .find((line) => line.startsWith(`${needed} `));
-    if (row?.split(' ')[2] === '0') rmmod(console.k, needed, { credential: console.credential });
-  }
-  return done();
+function removeWithUnused(console: LinuxConsole, word: string): CommandResult {
+  const result = removeProbed(console, word) ?? rmmod(console.k, word, { credential: console.credential });
+  return unloadOutcome(result, (errno) =>
+    errno === Errno.EAGAIN
+      ? `modprobe: FATAL: Module ${word} is in use.`
+      : `modprobe: ERROR: could not remove '${word}': ${errorText(errno)}`,
+  );
 }
 
 function modinfo(console: LinuxConsole, args: readonly string[]): CommandResult {

@@ -6,7 +6,6 @@ import { goldens, needsInTree, readGolden, replay } from './replay.ts';
  * agrees; one that is not in the list must agree in every word.
  */
 const KNOWN_DIFFERENCES: Readonly<Record<string, string>> = {
-  autoload: 'a kernel that asks for a module cannot find one by an alias yet',
   bugs: 'an allocation of more than the largest order fails without a warning',
   die_freewild:
     'freeing an address that was never allocated is noticed by the base kernel instead of faulting',

@@ -116,6 +116,7 @@ function tidy(output: string): string {
 export function replay(golden: Golden): Difference[] {
   const session = new LinuxSession(decode(kernelBytes), {
     moduleFile: fixture,
+    modulePaths: () => readdirSync(built).filter((name) => name.endsWith('.ko')),
     commandLine: golden.commandLine,
   });
   const differences: Difference[] = [];

@@ -1,7 +1,9 @@
 /** Character devices: numbers, cdevs and what opening a device file does (fs/char_dev.c). */
 import { perKernel } from '../../../kernel/kernel.ts';
+import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
+import { moduleRequest } from '../functions/request-module.ts';
 import type { Linux } from '../linux.ts';
 import { modulePut, tryModuleGet } from '../refcount.ts';
 import { guestMethods, releaseGuestFile, takeOperations } from './guestfile.ts';
@@ -129,6 +131,17 @@ export function dropCdev(k: Linux, cdev: Address): void {
   if (devices.allocated.delete(cdev)) k.heap.free(cdev);
 }
 
+/** The driver of a number; where there is none the kernel asks for a module by the number (base_probe). */
+function* driverOf(k: Linux, device: number): Steps<Address> {
+  const devices = k.state(characterDevices);
+  const known = devices.find(device);
+  if (known !== 0) return known;
+  const { load } = k.state(moduleRequest);
+  const major = `char-major-${majorOf(device)}`;
+  if ((yield* load(k, `${major}-${minorOf(device)}`, true)) > 0) yield* load(k, major, true);
+  return devices.find(device);
+}
+
 /**
  * chrdev_open: the inode's cdev, else the driver found by number; takes its module and hands the file over to
  * its operations. The cdev and the operations are pinned separately, which is why an open device counts twice.
@@ -138,7 +151,7 @@ export const characterMethods: FileMethods = {
   *open(k, file) {
     const devices = k.state(characterDevices);
     const inode = k.read('file.f_inode', file);
-    const cdev = k.read('inode.i_cdev', inode) || devices.find(k.read('inode.i_rdev', inode));
+    const cdev = k.read('inode.i_cdev', inode) || (yield* driverOf(k, k.read('inode.i_rdev', inode)));
     if (cdev === 0 || !holdCdev(k, cdev)) return -Errno.ENXIO;
     k.write('inode.i_cdev', inode, cdev);
     devices.remember(inode, cdev);

@@ -3,6 +3,7 @@ import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno, isError } from '../errno.ts';
+import { moduleRequest } from '../functions/request-module.ts';
 import type { Linux } from '../linux.ts';
 import { initList, removeInit } from '../lists.ts';
 import { modulePut, tryModuleGet } from '../refcount.ts';
@@ -156,7 +157,7 @@ export function* mountFilesystem(k: Linux, request: MountRequest): Steps<number>
     yield* leave(k, place);
     return place.kind === 'node' ? -Errno.ENOTDIR : -Errno.EBUSY;
   }
-  const type = k.state(filesystemTypes).find(k, request.type);
+  const type = yield* filesystemType(k, request.type);
   if (type === 0) return -Errno.ENODEV;
   if (!tryModuleGet(k, k.read('file_system_type.owner', type))) return -Errno.ENODEV;
   const root = yield* getTree(k, type, request);
@@ -170,6 +171,15 @@ export function* mountFilesystem(k: Linux, request: MountRequest): Steps<number>
   const { source, options } = request;
   spaces.mounts.push({ at: place.node, source, type: request.type, options, superBlock: sb, root, vfsmount });
   return 0;
+}
+
+/** get_fs_type: one that is not registered is asked for by the alias that filesystem modules have. */
+function* filesystemType(k: Linux, name: string): Steps<Address> {
+  const types = k.state(filesystemTypes);
+  const known = types.find(k, name);
+  if (known !== 0) return known;
+  if ((yield* k.state(moduleRequest).load(k, `fs-${name}`, true)) !== 0) return 0;
+  return types.find(k, name);
 }
 
 /** The root entry of a new tree, through fs_context or through the older ->mount. */

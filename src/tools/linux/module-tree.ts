@@ -1,0 +1,129 @@
+/**
+ * The modules that modprobe may choose from: by name, by alias (depmod's modules.alias), and with what each needs
+ * (`depends=`, `softdep=`). A tree is read when a name is not that of a file for the first time.
+ */
+import { FormatError } from '../../bytes/errors.ts';
+import { readElf } from '../../formats/elf/read.ts';
+import { ModInfo } from '../../systems/linux/module-file.ts';
+
+export interface ModuleTreeSource {
+  /** Bytes of a module file; undefined when there is no such file. */
+  readonly moduleFile: (path: string) => Uint8Array | undefined;
+  /** Paths of every module there is; without it nothing is found by alias. */
+  readonly modulePaths?: () => readonly string[];
+}
+
+/** One module as modprobe sees it. */
+export interface TreeModule {
+  readonly name: string;
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  readonly depends: readonly string[];
+  /** Names or aliases to load before and after, where there are such modules. */
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+}
+
+/** `my-module.ko.xz` and `my_module` are the same module (kmod: path_to_modname). */
+export function moduleName(word: string): string {
+  return word
+    .replace(/^.*\//, '')
+    .replace(/\.ko(\.\w+)?$/, '')
+    .replaceAll('-', '_');
+}
+
+export class ModuleTree {
+  private readonly source: ModuleTreeSource;
+  private aliases: { pattern: RegExp; path: string }[] | undefined;
+
+  constructor(source: ModuleTreeSource) {
+    this.source = source;
+  }
+
+  /** The module of that name; undefined when there is none. */
+  named(name: string): TreeModule | undefined {
+    const plain = name.replaceAll('-', '_');
+    for (const path of new Set([`${plain}.ko`, `${plain.replaceAll('_', '-')}.ko`])) {
+      const bytes = this.source.moduleFile(path);
+      if (bytes !== undefined) return described(path, bytes);
+    }
+    return undefined;
+  }
+
+  /** Modules that a word names: the one of that name, else all that have it as an alias. */
+  lookUp(word: string): TreeModule[] {
+    const one = /^[\w-]+$/.test(word) ? this.named(word) : undefined;
+    if (one !== undefined) return [one];
+    const wanted = word.replaceAll('-', '_');
+    const paths = this.index().flatMap(({ pattern, path }) => (pattern.test(wanted) ? [path] : []));
+    return [...new Set(paths)].flatMap((path) => {
+      const bytes = this.source.moduleFile(path);
+      return bytes === undefined ? [] : [described(path, bytes)];
+    });
+  }
+
+  private index(): readonly { pattern: RegExp; path: string }[] {
+    this.aliases ??= (this.source.modulePaths?.() ?? []).flatMap((path) => {
+      const bytes = this.source.moduleFile(path);
+      const info = bytes === undefined ? undefined : modinfoOf(bytes);
+      return (info?.all('alias') ?? []).map((alias) => ({ pattern: glob(alias), path }));
+    });
+    return this.aliases;
+  }
+}
+
+/** An alias as fnmatch(3) reads it; outside of brackets '-' and '_' are the same. */
+export function glob(alias: string): RegExp {
+  let text = '';
+  for (const [part] of alias.matchAll(/\[[^\]]*\]|[^[]|\[/g)) {
+    if (part.length > 1) text += part.replace(/^\[!/, '[^').replaceAll('\\', '\\\\');
+    else if (part === '*') text += '.*';
+    else if (part === '?') text += '.';
+    else text += part.replace('-', '_').replace(/[.+^${}()|[\]\\]/, '\\$&');
+  }
+  try {
+    return new RegExp(`^${text}$`, 's');
+  } catch {
+    // Brackets that hold no valid set match nothing.
+    return /^(?!)/;
+  }
+}
+
+/** The .modinfo of a file; undefined for one that is no module, whose load says why. */
+function modinfoOf(bytes: Uint8Array): ModInfo | undefined {
+  try {
+    const elf = readElf(bytes);
+    const section = elf.section('.modinfo');
+    return section === undefined ? undefined : new ModInfo(elf.data(section));
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
+}
+
+/** The names in `depends=`; a file that is no module has none. */
+export function dependenciesOf(bytes: Uint8Array): readonly string[] {
+  return modinfoOf(bytes)?.depends ?? [];
+}
+
+function described(path: string, bytes: Uint8Array): TreeModule {
+  const info = modinfoOf(bytes);
+  const soft = (info?.all('softdep') ?? []).flatMap((text) => softDependencies(text));
+  return {
+    name: moduleName(path),
+    path,
+    bytes,
+    depends: info?.depends ?? [],
+    before: soft.filter(({ when }) => when === 'pre').map(({ name }) => name),
+    after: soft.filter(({ when }) => when === 'post').map(({ name }) => name),
+  };
+}
+
+/** `pre: a b post: c`. */
+function softDependencies(text: string): { when: string; name: string }[] {
+  let when = '';
+  return text.split(/\s+/).flatMap((word) => {
+    if (word.endsWith(':')) when = word.slice(0, -1);
+    return word === '' || word.endsWith(':') ? [] : [{ when, name: word }];
+  });
+}
