@@ -21,6 +21,8 @@ export function populateProc(k: Linux): void {
   proc.add(textFile('uptime', 0o444, (kernel) => `${(kernel.time.now() / 1e9).toFixed(2)} 0.00\n`));
   proc.add(textFile('meminfo', 0o444, meminfo));
   makePath(proc, 'self').add(textFile('mounts', 0o444, mounts));
+  // What proc_root_init makes for others to fill.
+  for (const folder of ['fs', 'driver', 'bus', 'tty']) makePath(proc, folder);
   const kernel = makePath(proc, 'sys/kernel');
   kernel.add(
     numberFile(

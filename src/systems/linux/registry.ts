@@ -1,11 +1,12 @@
 /** Every subsystem's kernel functions and data, in one place: the only list of them. */
-import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
+import { type FunctionTable, joinTables, withOthers } from '../../kernel/functions.ts';
 import { builtInHashes } from './crypto/builtin.ts';
 import { platformData } from './driver/platform.ts';
 import { aesFunctions } from './functions/aes.ts';
 import { bitmaps, cpumasks, findBits } from './functions/bitmaps.ts';
 import { checks } from './functions/checks.ts';
 import { chrdevFunctions } from './functions/chrdev.ts';
+import { classFileFunctions } from './functions/class-files.ts';
 import { compressionFunctions } from './functions/compression.ts';
 import { kfifos, klists, llists, mempools } from './functions/containers.ts';
 import { counterData, percpuCounters } from './functions/counters.ts';
@@ -25,8 +26,10 @@ import { kthreadWorkers } from './functions/kthread-worker.ts';
 import { arithmetic, checksums, hexFunctions, libraryData, sorting } from './functions/lib-sort.ts';
 import { libfsData, libfsFunctions } from './functions/libfs.ts';
 import { mutexes, rwlocks, rwSemaphores, semaphores, spinlocks } from './functions/locks.ts';
+import { machineQueries } from './functions/machine-queries.ts';
 import { moduleCalls } from './functions/module-calls.ts';
 import { netData, netFunctions } from './functions/net-registrations.ts';
+import { newerData, newerFunctions, newestFunctions } from './functions/newer.ts';
 import { nlsFunctions } from './functions/nls.ts';
 import { kernelChains, notifiers } from './functions/notifiers.ts';
 import { kstrto, parser, simpleNumbers } from './functions/numbers.ts';
@@ -63,9 +66,10 @@ import { idas, idrs, radixTrees, xarrays } from './functions/xarray.ts';
 import { xxhashFunctions } from './functions/xxhash.ts';
 import type { DataInitialiser, Linux } from './linux.ts';
 import { syscallFunctions } from './syscall.ts';
+import { taskData } from './task-struct.ts';
 import { readdirFunctions } from './vfs/readdir.ts';
 
-export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
+const functions: FunctionTable<Linux> = joinTables<Linux>([
   arithmetic,
   bitmaps,
   bitWaits,
@@ -162,8 +166,12 @@ export const linuxFunctions: FunctionTable<Linux> = joinTables<Linux>([
   debugfsFunctions,
   sysctlTableFunctions,
   cryptoRegistrations,
+  machineQueries,
+  classFileFunctions,
   vmallocFunctions,
 ]);
+
+export const linuxFunctions: FunctionTable<Linux> = withOthers(functions, [newerFunctions, newestFunctions]);
 
 export const linuxData: readonly DataInitialiser[] = [
   ...kobjectData,
@@ -181,8 +189,10 @@ export const linuxData: readonly DataInitialiser[] = [
   ...printkData,
   ...slabData,
   ...stringData,
+  ...taskData,
   ...timeData,
   ...workqueueData,
   ...netData,
+  ...newerData,
   ...thunks,
 ];

@@ -2,6 +2,7 @@
 import type { VarArgs } from '../../../abi/convention.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
+import { type KobjectType, kobjectType } from '../driver/ktype.ts';
 import { Errno } from '../errno.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
 import { initList } from '../lists.ts';
@@ -171,6 +172,9 @@ function* createAndAdd(k: Linux, name: string, parent: Address): Steps<Address> 
   return 0;
 }
 
+/** kset_ktype: the kobject lies inside its kset, which is what is freed. */
+const SET_TYPE: KobjectType = { release: 'kset_release', show: 'kobj_attr_show', store: 'kobj_attr_store' };
+
 /** The ktype of kobject_create: frees the kobject, reads and writes through kobj_attribute. */
 const dynamicType = {
   id: Symbol('dynamic_kobj_ktype'),
@@ -236,6 +240,7 @@ export const kobjectFunctions = kernelFunctions({
     return addDirectory(k, kobject, k.memory.cstring(name));
   },
   'void dynamic_kobj_release(struct kobject *kobj)': (k, kobject) => k.heap.free(kobject),
+  'void kset_release(struct kobject *kobj)': (k, kobject) => k.heap.free(kobject - k.offset('kset.kobj')),
   'ssize_t kobj_attr_show(struct kobject *kobj, struct attribute *attr, char *buf)': function* (
     k,
     kobject,
@@ -264,7 +269,7 @@ export const kobjectFunctions = kernelFunctions({
     function* (k, name, operations, parent) {
       const set = k.heap.allocateZeroed(k.sizeof('kset'));
       const kobject = set + k.offset('kset.kobj');
-      initialise(k, kobject, k.state(dynamicType).at(k));
+      initialise(k, kobject, kobjectType(k, SET_TYPE));
       initList(k, set + k.offset('kset.list'));
       k.write('kset.uevent_ops', set, operations);
       setName(k, kobject, k.memory.cstring(name));

@@ -1,0 +1,56 @@
+/** Files of a device class, and folders in sysfs that other filesystems are mounted on (drivers/base/class.c, fs/sysfs/). */
+import type { Address } from '../../../memory/space.ts';
+import { Errno } from '../errno.ts';
+import type { Linux } from '../linux.ts';
+import { attributeMethods, sysDirectory, sysfs } from '../sysfs.ts';
+import { directory, type Node, regular } from '../vfs/node.ts';
+import { kernelFunctions } from './define.ts';
+
+function classNode(k: Linux, at: Address): Node | undefined {
+  return sysDirectory(k, 'class').child(k.readString('class.name', at));
+}
+
+function fileOf(k: Linux, owner: Address, attribute: Address): Node {
+  const show = k.read('class_attribute.show', attribute);
+  const store = k.read('class_attribute.store', attribute);
+  const methods = attributeMethods({
+    show: show === 0 ? undefined : (kernel, page) => kernel.call(show, owner, attribute, page),
+    store:
+      store === 0 ? undefined : (kernel, page, count) => kernel.call(store, owner, attribute, page, count),
+  });
+  const mode = k.read('attribute.mode', attribute) & 0o7777;
+  return regular(k.readString('attribute.name', attribute), mode, methods);
+}
+
+export const classFileFunctions = kernelFunctions({
+  'int class_create_file_ns(struct class *cls, const struct class_attribute *attr, const void *ns)': (
+    k,
+    at,
+    attribute,
+  ) => {
+    const node = at === 0 ? undefined : classNode(k, at);
+    if (node === undefined) return -Errno.EINVAL;
+    const file = fileOf(k, at, attribute);
+    if (node.child(file.name) !== undefined) return -Errno.EEXIST;
+    node.add(file);
+    return 0;
+  },
+  'void class_remove_file_ns(struct class *cls, const struct class_attribute *attr, const void *ns)': (
+    k,
+    at,
+    attribute,
+  ) => {
+    if (at !== 0) classNode(k, at)?.remove(k.readString('attribute.name', attribute));
+  },
+  'int sysfs_create_mount_point(struct kobject *parent_kobj, const char *name)': (k, parent, name) => {
+    const node = k.state(sysfs).directoryOf(parent);
+    if (node === undefined) return -Errno.ENOENT;
+    const wanted = k.memory.cstring(name);
+    if (node.child(wanted) !== undefined) return -Errno.EEXIST;
+    node.add(directory(wanted));
+    return 0;
+  },
+  'void sysfs_remove_mount_point(struct kobject *parent_kobj, const char *name)': (k, parent, name) => {
+    k.state(sysfs).directoryOf(parent)?.remove(k.memory.cstring(name));
+  },
+});

@@ -1,0 +1,125 @@
+/**
+ * Questions about hardware and firmware that this machine answers with no: no PCI device, no ACPI table, no EDAC or
+ * frequency driver, no AVX. And registrations for events that such a machine never has.
+ */
+import { Errno } from '../errno.ts';
+import type { Linux } from '../linux.ts';
+import { register, registered, unregister } from '../registered.ts';
+import { kernelFunctions } from './define.ts';
+import { registrationPairs } from './registration.ts';
+
+/** ACPICA's status for a table that is not there (AE_NOT_FOUND). */
+const AE_NOT_FOUND = 5;
+
+const answers = kernelFunctions({
+  'struct pci_dev *pci_get_device(unsigned int vendor, unsigned int device, struct pci_dev *from)': () => 0,
+  'struct pci_dev *pci_get_subsys(unsigned int vendor, unsigned int device, unsigned int ss_vendor, unsigned int ss_device, struct pci_dev *from)':
+    () => 0,
+  'struct pci_dev *pci_get_class(unsigned int class, struct pci_dev *from)': () => 0,
+  'struct pci_dev *pci_get_domain_bus_and_slot(int domain, unsigned int bus, unsigned int devfn)': () => 0,
+  'struct pci_bus *pci_find_bus(int domain, int busnr)': () => 0,
+  'acpi_status acpi_get_table(char *signature, u32 instance, struct acpi_table_header **out_table)': () =>
+    AE_NOT_FOUND,
+  'const char *edac_get_owner(void)': () => 0,
+  'const char *cpufreq_get_current_driver(void)': () => 0,
+  'bool acpi_quirk_skip_acpi_ac_and_battery(void)': () => 0,
+  'int cpu_has_xfeatures(u64 xfeatures_needed, const char **feature_name)': () => 0,
+  'void dmaengine_get(void)': () => undefined,
+  'void dmaengine_put(void)': () => undefined,
+  // Programs with type information come through bpf(), which there is not.
+  'int register_btf_kfunc_id_set(enum bpf_prog_type prog_type, const struct btf_kfunc_id_set *kset)': () => 0,
+});
+
+const pairs = registrationPairs([
+  {
+    what: 'acpi bus type',
+    add: 'int register_acpi_bus_type(struct acpi_bus_type *type)',
+    remove: 'int unregister_acpi_bus_type(struct acpi_bus_type *type)',
+    twice: -Errno.ENODEV,
+    absent: -Errno.ENODEV,
+  },
+  {
+    what: 'transport class',
+    add: 'int transport_class_register(struct transport_class *tclass)',
+    remove: 'void transport_class_unregister(struct transport_class *tclass)',
+  },
+  {
+    what: 'anonymous transport class',
+    add: 'int anon_transport_class_register(struct anon_transport_class *atc)',
+    remove: 'void anon_transport_class_unregister(struct anon_transport_class *atc)',
+  },
+  {
+    what: 'class interface',
+    add: 'int class_interface_register(struct class_interface *class_intf)',
+    remove: 'void class_interface_unregister(struct class_interface *class_intf)',
+  },
+  {
+    what: 'machine check decoder',
+    add: 'void mce_register_decode_chain(struct notifier_block *nb)',
+    remove: 'void mce_unregister_decode_chain(struct notifier_block *nb)',
+  },
+  {
+    what: 'netlink notifier',
+    add: 'int netlink_register_notifier(struct notifier_block *nb)',
+    remove: 'int netlink_unregister_notifier(struct notifier_block *nb)',
+    twice: -Errno.EEXIST,
+    absent: -Errno.ENOENT,
+  },
+  {
+    what: 'security module notifier',
+    add: 'int register_blocking_lsm_notifier(struct notifier_block *nb)',
+    remove: 'int unregister_blocking_lsm_notifier(struct notifier_block *nb)',
+    twice: -Errno.EEXIST,
+    absent: -Errno.ENOENT,
+  },
+  {
+    what: 'power management notifier',
+    add: 'int register_pm_notifier(struct notifier_block *nb)',
+    remove: 'int unregister_pm_notifier(struct notifier_block *nb)',
+    twice: -Errno.EEXIST,
+    absent: -Errno.ENOENT,
+  },
+  {
+    what: 'system core operations',
+    add: 'void register_syscore_ops(struct syscore_ops *ops)',
+    remove: 'void unregister_syscore_ops(struct syscore_ops *ops)',
+  },
+  {
+    what: 'block cgroup policy',
+    add: 'int blkcg_policy_register(struct blkcg_policy *pol)',
+    remove: 'void blkcg_policy_unregister(struct blkcg_policy *pol)',
+  },
+  {
+    what: 'frequency governor',
+    add: 'int devfreq_add_governor(struct devfreq_governor *governor)',
+    remove: 'int devfreq_remove_governor(struct devfreq_governor *governor)',
+    twice: -Errno.EEXIST,
+    absent: -Errno.ENOENT,
+  },
+  {
+    what: 'transform input',
+    add: 'int xfrm_input_register_afinfo(const struct xfrm_input_afinfo *afinfo)',
+    remove: 'int xfrm_input_unregister_afinfo(const struct xfrm_input_afinfo *afinfo)',
+    twice: -Errno.EEXIST,
+    absent: -Errno.EINVAL,
+  },
+]);
+
+/** Interrupts that cannot be masked never come; a handler is found again by its name. */
+const NMI = 'nmi handler';
+
+const nmi = kernelFunctions({
+  'int __register_nmi_handler(unsigned int type, struct nmiaction *action)': (k, _type, action) => {
+    if (k.read('nmiaction.handler', action) === 0) return -Errno.EINVAL;
+    return register(k, NMI, action, k.readString('nmiaction.name', action));
+  },
+  'void unregister_nmi_handler(unsigned int type, const char *name)': (k, _type, name) =>
+    forgetByName(k, name),
+});
+
+function forgetByName(k: Linux, name: number): void {
+  const wanted = k.memory.cstring(name);
+  for (const [at, known] of [...registered(k, NMI)]) if (known === wanted) unregister(k, NMI, at);
+}
+
+export const machineQueries = new Map([...answers, ...pairs, ...nmi]);
