@@ -7,6 +7,7 @@
  *   input    a copy of the input, and 64 zero bytes
  *   output   grows to the end of the memory as the decoder goes on
  */
+import { roundUp } from './align.ts';
 import { CODEC_WASM } from './codec.gen.ts';
 import { Unsupported } from './errors.ts';
 
@@ -45,6 +46,8 @@ export function lzmaScratch(literalBits: number): number {
 const PAGE = 65536;
 const SCRATCH = 18 * 1024;
 const PADDING = 64;
+/** Input and output start on cache lines. */
+const LINE = 64;
 /** A kept memory above this is replaced: one kernel image must not hold 80 MB for good. */
 const KEPT_LIMIT = 2 ** 25;
 /** WebAssembly memory ends at 4 GiB; an output address must stay a positive 32-bit number on the way. */
@@ -105,8 +108,8 @@ export class Codec {
   constructor(what: string, input: Uint8Array, scratch: number, maxOutput: number, kept = new CodecMemory()) {
     this.#what = what;
     this.#maxOutput = maxOutput;
-    this.input = align(SCRATCH + scratch);
-    this.base = align(this.input + input.length + PADDING);
+    this.input = roundUp(SCRATCH + scratch, LINE);
+    this.base = roundUp(this.input + input.length + PADDING, LINE);
     if (this.base >= ADDRESS_LIMIT)
       throw new Unsupported(what, `input of ${input.length} bytes is too large`);
     const { memory, wasm } = this.#take(kept, input.length);
@@ -165,8 +168,4 @@ export class Codec {
   crc64(start: number, end: number): bigint {
     return BigInt.asUintN(64, this.wasm.crc64(this.base + start, end - start));
   }
-}
-
-function align(address: number): number {
-  return Math.ceil(address / 64) * 64;
 }

@@ -2,6 +2,7 @@
  * Random and sequential access to bytes in either byte order. Reading outside the bytes throws Truncated with the name of
  * what was being read; nothing else can go wrong here.
  */
+import { roundUp } from './align.ts';
 import { Invalid, Truncated } from './errors.ts';
 
 const TWO_32 = 4294967296;
@@ -157,7 +158,7 @@ export class Cursor {
 
   /** Moves on to the next multiple of `to` (a power of two), counted from the start of the input. */
   align(to: number): void {
-    this.at = Math.min(this.end, Math.ceil(this.at / to) * to);
+    this.at = Math.min(this.end, roundUp(this.at, to));
   }
 
   /** Unsigned LEB128 (DWARF 5 section 7.6), at most 5 bytes and below 2^32. */

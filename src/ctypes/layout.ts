@@ -1,3 +1,4 @@
+import { roundUp } from '../bytes/align.ts';
 import type { DataModel } from './model.ts';
 import { type CType, type Field, sizeOf } from './type.ts';
 
@@ -175,8 +176,4 @@ class MicrosoftPlacer implements Placer {
     this.#unitBits = 0;
     return { start: this.#end, end: this.#end, aligns: open };
   }
-}
-
-function roundUp(value: number, to: number): number {
-  return Math.ceil(value / to) * to;
 }

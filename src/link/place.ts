@@ -2,6 +2,7 @@
  * Sections of an object file -> areas of memory. A policy says which areas there are, which segments (stretches of one
  * permission) each consists of, and which sections each segment takes; the arithmetic is here.
  */
+import { roundUp } from '../bytes/align.ts';
 import type { ObjectFile, ObjectSection } from '../formats/object.ts';
 import type { Address } from '../memory/address.ts';
 
@@ -146,8 +147,4 @@ export function stage(
     sections.set(section.index, { section, address: staged.base + offset, bytes });
   }
   return { areas, sections };
-}
-
-export function roundUp(value: number, align: number): number {
-  return Math.ceil(value / align) * align;
 }

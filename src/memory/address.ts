@@ -17,9 +17,14 @@ export function isCanonical(va: Address): boolean {
   return va >= -0x8000_0000_0000 && va < 0x8000_0000_0000;
 }
 
-/** The 64-bit unsigned form, for people: `0xffffffff81000000`. */
+/** The 64-bit unsigned form in 16 digits, as C prints it with %016lx: `ffffffff81000000`. */
+export function hex16(value: Address | bigint): string {
+  return BigInt.asUintN(64, BigInt(value)).toString(16).padStart(16, '0');
+}
+
+/** The same for people: `0xffffffff81000000`. */
 export function hexAddress(va: Address): string {
-  return `0x${BigInt.asUintN(64, BigInt(va)).toString(16).padStart(16, '0')}`;
+  return `0x${hex16(va)}`;
 }
 
 /** The unsigned 64-bit value of an address. */

@@ -1,3 +1,4 @@
+import { roundUp } from '../bytes/align.ts';
 import { type Address, hexAddress, PAGE_SIZE } from './address.ts';
 
 export class AreaError extends Error {
@@ -100,8 +101,4 @@ export class AreaAllocator {
     }
     return -1;
   }
-}
-
-function roundUp(va: Address, align: number): Address {
-  return Math.ceil(va / align) * align;
 }

@@ -2,7 +2,7 @@
  * Code patching on x86-64: what static calls, jump labels, alternatives and function tracing write into text.
  * Only bytes are made here; who writes them and when is the kernel's business.
  */
-import type { Address } from '../../memory/address.ts';
+import { type Address, hexAddress } from '../../memory/address.ts';
 
 /** Recommended multi-byte no-operations (Intel SDM vol. 2, NOP, table 4-12), lengths 1 to 8. */
 const NOPS: readonly (readonly number[])[] = [
@@ -41,15 +41,11 @@ export class BranchOutOfRange extends RangeError {
   readonly to: Address;
 
   constructor(from: Address, to: Address) {
-    super(`branch from ${hex(from)} to ${hex(to)} needs more than a 32-bit displacement`);
+    super(`branch from ${hexAddress(from)} to ${hexAddress(to)} needs more than a 32-bit displacement`);
     this.name = 'BranchOutOfRange';
     this.from = from;
     this.to = to;
   }
-}
-
-function hex(va: Address): string {
-  return `0x${BigInt.asUintN(64, BigInt(va)).toString(16)}`;
 }
 
 function branch(opcode: readonly number[], from: Address, to: Address): Uint8Array {

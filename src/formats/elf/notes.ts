@@ -1,5 +1,6 @@
 /** Notes (gABI, "Note Section"): who wrote them, a type number of theirs, and bytes. */
 
+import { roundUp } from '../../bytes/align.ts';
 import { text } from '../../bytes/cstring.ts';
 import { Invalid } from '../../bytes/errors.ts';
 import { ByteView } from '../../bytes/view.ts';
@@ -45,7 +46,7 @@ function readNotes(elf: ElfFile, start: number, size: number, alignment: number,
   const end = start + size;
   const view = new ByteView(elf.bytes.subarray(0, end), elf.littleEndian);
   const unit = alignment === 8 ? 8 : 4;
-  const pad = (offset: number): number => start + Math.ceil((offset - start) / unit) * unit;
+  const pad = (offset: number): number => start + roundUp(offset - start, unit);
   const notes: ElfNote[] = [];
   for (let at = start; at < end; ) {
     // Zeros up to the section's alignment may follow the last note.

@@ -5,7 +5,7 @@
  */
 import { perKernel } from '../../kernel/kernel.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
-import type { Address } from '../../memory/space.ts';
+import { type Address, hex16 } from '../../memory/address.ts';
 import type { Linux } from './linux.ts';
 import { panicsOnOops } from './panic.ts';
 import { modulesLinkedIn, taintText } from './taint.ts';
@@ -14,9 +14,6 @@ import { modulesLinkedIn, taintText } from './taint.ts';
 const ALERT = 1;
 const WARNING = 4;
 const PAGE_FAULT = 14;
-
-const hex16 = (value: bigint | number): string =>
-  BigInt.asUintN(64, BigInt(value)).toString(16).padStart(16, '0');
 
 /** The lines a bad page access begins with (show_fault_oops). */
 export function reportHead(k: Linux, fault: Fault): void {

@@ -1,5 +1,5 @@
 /** /proc/modules (m_show, kernel/module/procfs.c): read from the structures in guest memory, newest module first. */
-import type { Address } from '../../memory/space.ts';
+import { type Address, hexAddress } from '../../memory/address.ts';
 import type { Linux } from './linux.ts';
 import { ModuleState, REF_BASE } from './module.ts';
 import { moduleList } from './module-list.ts';
@@ -20,9 +20,8 @@ export function procModules(k: Linux, showAddresses = true): string {
     const { core, init } = moduleSizes(k, module);
     const state = STATES[k.read('module.state', module)] ?? 'Live';
     const base = showAddresses ? moduleBase(k, module) : 0;
-    const address = BigInt.asUintN(64, BigInt(base)).toString(16).padStart(16, '0');
     const flags = k.read('module.taints', module) === 0 ? '' : ` ${moduleFlags(k, module)}`;
-    text += `${name} ${core + init} ${usage(k, module)} ${state} 0x${address}${flags}\n`;
+    text += `${name} ${core + init} ${usage(k, module)} ${state} ${hexAddress(base)}${flags}\n`;
   }
   return text;
 }

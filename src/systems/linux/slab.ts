@@ -2,6 +2,7 @@
  * Slab caches: objects of one size in blocks of pages. A `struct kmem_cache` in the guest stands for each cache,
  * since inline kmalloc passes its address; which objects are free is the allocator's own business.
  */
+import { roundUp } from '../../bytes/align.ts';
 import { OutOfMemory } from '../../memory/frames.ts';
 import { type Address, PAGE_SIZE } from '../../memory/space.ts';
 import type { Linux } from './linux.ts';
@@ -198,8 +199,4 @@ function orderFor(stride: number): number {
   let order = MAX_SLAB_ORDER;
   while (PAGE_SIZE << order < stride) order++;
   return order;
-}
-
-function roundUp(value: number, align: number): number {
-  return Math.ceil(value / align) * align;
 }

@@ -1,6 +1,7 @@
 /** /sys/module/NAME (mod_sysfs_setup, kernel/module/sysfs.c, kernel/params.c): every value is read when asked for. */
 
 import type { Steps } from '../../kernel/steps.ts';
+import { hexAddress } from '../../memory/address.ts';
 import { type Address, PAGE_SIZE } from '../../memory/space.ts';
 import { builtinNames } from './builtin.ts';
 import { Errno } from './errno.ts';
@@ -100,12 +101,11 @@ function showing(show: () => string) {
 function sectionsDirectory(module: LinuxModule): Node {
   const node = directory('sections');
   for (const { name, address } of module.sections) {
-    const hex = BigInt.asUintN(64, BigInt(address)).toString(16).padStart(16, '0');
     node.add(
       regular(
         name,
         0o400,
-        showing(() => `0x${hex}`),
+        showing(() => hexAddress(address)),
       ),
     );
   }

@@ -1,6 +1,6 @@
 /** What hardened kernels check at run time: lists, reference counts, buffer sizes, stacks; and panic. */
 import { ThreadKilled } from '../../../kernel/thread.ts';
-import { type Address, toBig } from '../../../memory/address.ts';
+import { type Address, hex16, toBig } from '../../../memory/address.ts';
 import type { Linux } from '../linux.ts';
 import { panicNow } from '../panic.ts';
 import { callerOf, kernelBug, kernelWarning } from './caller.ts';
@@ -12,11 +12,6 @@ import { dumpStack, finishRecord } from './printk.ts';
 /** LIST_POISON1 and LIST_POISON2 with CONFIG_ILLEGAL_POINTER_VALUE=0xdead000000000000. */
 const POISON1 = 0xdead000000000100n;
 const POISON2 = 0xdead000000000122n;
-
-const hex = (value: Address | bigint): string =>
-  BigInt.asUintN(64, typeof value === 'bigint' ? value : toBig(value))
-    .toString(16)
-    .padStart(16, '0');
 
 /** Debian builds with BUG_ON_DATA_CORRUPTION: a damaged list ends the task that found it. */
 function corrupt(k: Linux, line: number, text: string): never {
@@ -33,42 +28,42 @@ function checkAdd(k: Linux, entry: Address, prev: Address, next: Address): numbe
     corrupt(
       k,
       27,
-      `list_add corruption. next->prev should be prev (${hex(prev)}), but was ${hex(back)}. (next=${hex(next)}).`,
+      `list_add corruption. next->prev should be prev (${hex16(prev)}), but was ${hex16(back)}. (next=${hex16(next)}).`,
     );
   const forth = k.memory.ptr(prev);
   if (forth !== next)
     corrupt(
       k,
       30,
-      `list_add corruption. prev->next should be next (${hex(next)}), but was ${hex(forth)}. (prev=${hex(prev)}).`,
+      `list_add corruption. prev->next should be next (${hex16(next)}), but was ${hex16(forth)}. (prev=${hex16(prev)}).`,
     );
   if (entry === prev || entry === next)
-    corrupt(k, 33, `list_add double add: new=${hex(entry)}, prev=${hex(prev)}, next=${hex(next)}.`);
+    corrupt(k, 33, `list_add double add: new=${hex16(entry)}, prev=${hex16(prev)}, next=${hex16(next)}.`);
   return 1;
 }
 
 function checkDelete(k: Linux, entry: Address): number {
   const next = k.memory.u64(entry);
   const prev = k.memory.u64(entry + 8);
-  if (next === 0n) corrupt(k, 49, `list_del corruption, ${hex(entry)}->next is NULL`);
-  if (prev === 0n) corrupt(k, 51, `list_del corruption, ${hex(entry)}->prev is NULL`);
+  if (next === 0n) corrupt(k, 49, `list_del corruption, ${hex16(entry)}->next is NULL`);
+  if (prev === 0n) corrupt(k, 51, `list_del corruption, ${hex16(entry)}->prev is NULL`);
   if (next === POISON1)
-    corrupt(k, 53, `list_del corruption, ${hex(entry)}->next is LIST_POISON1 (${hex(POISON1)})`);
+    corrupt(k, 53, `list_del corruption, ${hex16(entry)}->next is LIST_POISON1 (${hex16(POISON1)})`);
   if (prev === POISON2)
-    corrupt(k, 56, `list_del corruption, ${hex(entry)}->prev is LIST_POISON2 (${hex(POISON2)})`);
+    corrupt(k, 56, `list_del corruption, ${hex16(entry)}->prev is LIST_POISON2 (${hex16(POISON2)})`);
   const forth = k.memory.u64(signed(prev));
   if (forth !== toBig(entry))
     corrupt(
       k,
       59,
-      `list_del corruption. prev->next should be ${hex(entry)}, but was ${hex(forth)}. (prev=${hex(prev)})`,
+      `list_del corruption. prev->next should be ${hex16(entry)}, but was ${hex16(forth)}. (prev=${hex16(prev)})`,
     );
   const back = k.memory.u64(signed(next) + 8);
   if (back !== toBig(entry))
     corrupt(
       k,
       62,
-      `list_del corruption. next->prev should be ${hex(entry)}, but was ${hex(back)}. (next=${hex(next)})`,
+      `list_del corruption. next->prev should be ${hex16(entry)}, but was ${hex16(back)}. (next=${hex16(next)})`,
     );
   return 1;
 }

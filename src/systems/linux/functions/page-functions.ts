@@ -1,5 +1,6 @@
 /** Pages, vmalloc and per-CPU memory as modules call them. */
 import { perKernel } from '../../../kernel/kernel.ts';
+import { hex16 } from '../../../memory/address.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../../memory/space.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
 import { MAP } from '../map.ts';
@@ -137,14 +138,10 @@ function virtual(k: Linux, size: number, gfp = 0, perm: number = Perm.R | Perm.W
 function freeVirtual(k: Linux, at: Address): void {
   if (at === 0) return;
   if ((at & (PAGE_SIZE - 1)) !== 0) {
-    kernelWarning(k, 'mm/vmalloc.c:2752', `Trying to vfree() bad address (${hexOf(at)})`);
+    kernelWarning(k, 'mm/vmalloc.c:2752', `Trying to vfree() bad address (${hex16(at)})`);
   } else if (!k.heap.virtual.free(at)) {
-    kernelWarning(k, 'mm/vmalloc.c:2758', `Trying to vfree() nonexistent vm area (${hexOf(at)})`);
+    kernelWarning(k, 'mm/vmalloc.c:2758', `Trying to vfree() nonexistent vm area (${hex16(at)})`);
   }
-}
-
-function hexOf(at: Address): string {
-  return BigInt.asUintN(64, BigInt(at)).toString(16).padStart(16, '0');
 }
 
 /** _PAGE_RW of a pgprot; without it the mapping is read-only. */

@@ -1,4 +1,5 @@
 import { gunzipSync, gzipSync } from 'fflate';
+import { roundUp } from '../../../bytes/align.ts';
 import { BadMagic, Invalid, Truncated, Unsupported } from '../../../bytes/errors.ts';
 import { Btf } from '../../../ctypes/btf.ts';
 import { packBtf, unpackBtf } from '../../../ctypes/btf-pack.ts';
@@ -129,13 +130,13 @@ export function decode(bytes: Uint8Array, gunzip: Gunzip = portableGunzip): Kern
   const jsonLength = rest.length < 4 ? Number.NaN : view.getUint32(0, true);
   if (!(4 + jsonLength <= rest.length)) throw new Truncated('kernel file', 'ends inside its header');
   const header = parseHeader(rest.subarray(4, 4 + jsonLength));
-  let at = align4(4 + jsonLength);
+  let at = roundUp(4 + jsonLength, 4);
   const take = (length: number, what: string): Uint8Array => {
     if (!(length >= 0 && at + length <= rest.length)) {
       throw new Truncated('kernel file', `${what} end at ${at + length}, the data at ${rest.length}`);
     }
     const part = rest.subarray(at, at + length);
-    at = align4(at + length);
+    at = roundUp(at + length, 4);
     return part;
   };
   const btf = take(header.lengths.btf, 'types');
@@ -233,15 +234,15 @@ function keptConfig(kernel: KernelFile, { config }: SaveRequest): Record<string,
 
 /** All types at level 9 take a second more than at 6 for one part in a hundred less. */
 function pack(json: Uint8Array, parts: readonly Uint8Array[], level: 6 | 9): Uint8Array {
-  let length = align4(4 + json.length);
-  for (const part of parts) length = align4(length + part.length);
+  let length = roundUp(4 + json.length, 4);
+  for (const part of parts) length = roundUp(length + part.length, 4);
   const rest = new Uint8Array(length);
   new DataView(rest.buffer).setUint32(0, json.length, true);
   rest.set(json, 4);
-  let at = align4(4 + json.length);
+  let at = roundUp(4 + json.length, 4);
   for (const part of parts) {
     rest.set(part, at);
-    at = align4(at + part.length);
+    at = roundUp(at + part.length, 4);
   }
   // mtime 0: the same kernel always saves to the same bytes.
   const packed = gzipSync(rest, { level, mtime: 0 });
@@ -360,8 +361,4 @@ function fromLittleEndian(bytes: Uint8Array): Uint32Array {
     words[i] = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
   }
   return words;
-}
-
-function align4(offset: number): number {
-  return Math.ceil(offset / 4) * 4;
 }
