@@ -1,6 +1,7 @@
 /** parse_args (kernel/params.c) on the argument string in guest memory, which it cuts up in place as the kernel does. */
 import type { Steps } from '../../kernel/steps.ts';
 import { type Address, GuestFault } from '../../memory/space.ts';
+import { debugQueries } from './dynamic-debug.ts';
 import { Errno } from './errno.ts';
 import type { Linux } from './linux.ts';
 import type { Loading } from './loading.ts';
@@ -134,7 +135,8 @@ function* parseOne(load: Loading, { name, value }: Argument): Steps<number> {
   if (found !== undefined) return yield* setParameter(k, found.at, value);
   // async_probe and dyndbg belong to the kernel. Looking for dyndbg cuts a name at its first dot (ddebug_dyndbg_param_cb).
   const [shown, behind = shown] = name.split(/\.(.*)/s, 2);
-  if (name !== 'async_probe' && behind !== 'dyndbg') {
+  if (behind === 'dyndbg') debugQueries(k, module, value === undefined ? '+p' : k.memory.cstring(value));
+  else if (name !== 'async_probe') {
     load.judge.say(Level.WARNING, `${module.name}: unknown parameter '${shown}' ignored`);
   }
   return 0;

@@ -4,6 +4,7 @@
  */
 import { FormatError } from '../../bytes/errors.ts';
 import { readElf } from '../../formats/elf/read.ts';
+import { type GlobPart, matchesGlob, parseGlob } from '../../systems/linux/glob.ts';
 import { ModInfo } from '../../systems/linux/module-file.ts';
 
 export interface ModuleTreeSource {
@@ -34,7 +35,7 @@ export function moduleName(word: string): string {
 
 export class ModuleTree {
   private readonly source: ModuleTreeSource;
-  private aliases: { pattern: RegExp; path: string }[] | undefined;
+  private aliases: { pattern: readonly GlobPart[]; path: string }[] | undefined;
 
   constructor(source: ModuleTreeSource) {
     this.source = source;
@@ -55,38 +56,26 @@ export class ModuleTree {
     const one = /^[\w-]+$/.test(word) ? this.named(word) : undefined;
     if (one !== undefined) return [one];
     const wanted = word.replaceAll('-', '_');
-    const paths = this.index().flatMap(({ pattern, path }) => (pattern.test(wanted) ? [path] : []));
+    const paths = this.index().flatMap(({ pattern, path }) => (matchesGlob(pattern, wanted) ? [path] : []));
     return [...new Set(paths)].flatMap((path) => {
       const bytes = this.source.moduleFile(path);
       return bytes === undefined ? [] : [described(path, bytes)];
     });
   }
 
-  private index(): readonly { pattern: RegExp; path: string }[] {
+  private index(): readonly { pattern: readonly GlobPart[]; path: string }[] {
     this.aliases ??= (this.source.modulePaths?.() ?? []).flatMap((path) => {
       const bytes = this.source.moduleFile(path);
       const info = bytes === undefined ? undefined : modinfoOf(bytes);
-      return (info?.all('alias') ?? []).map((alias) => ({ pattern: glob(alias), path }));
+      return (info?.all('alias') ?? []).map((alias) => ({ pattern: aliasPattern(alias), path }));
     });
     return this.aliases;
   }
 }
 
-/** An alias as fnmatch(3) reads it; outside of brackets '-' and '_' are the same. */
-export function glob(alias: string): RegExp {
-  let text = '';
-  for (const [part] of alias.matchAll(/\[[^\]]*\]|[^[]|\[/g)) {
-    if (part.length > 1) text += part.replace(/^\[!/, '[^').replaceAll('\\', '\\\\');
-    else if (part === '*') text += '.*';
-    else if (part === '?') text += '.';
-    else text += part.replace('-', '_').replace(/[.+^${}()|[\]\\]/, '\\$&');
-  }
-  try {
-    return new RegExp(`^${text}$`, 's');
-  } catch {
-    // Brackets that hold no valid set match nothing.
-    return /^(?!)/;
-  }
+/** An alias as fnmatch(3) reads it; outside of brackets '-' and '_' are the same (kmod's alias_normalize). */
+export function aliasPattern(alias: string): readonly GlobPart[] {
+  return parseGlob(alias, { sets: true }).map((part) => (part === '-' ? '_' : part));
 }
 
 /** The .modinfo of a file; undefined for one that is no module, whose load says why. */

@@ -13,7 +13,6 @@ const KNOWN_DIFFERENCES: Readonly<Record<string, string>> = {
   die_overflow: 'a backtrace of hundreds of calls is cut',
   die_smash: 'a backtrace through a smashed stack is made of guesses',
   faults: 'where data are executed the real unwinder shows no callers',
-  formats: 'the dyndbg= parameter does not switch messages on yet',
   noowner: 'the oops happens in a kernel function, which is TypeScript here',
   rules: 'the names of built-in modules are not in the kernel file',
 };
