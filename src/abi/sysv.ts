@@ -5,7 +5,7 @@
 import type { Cpu } from '../cpu/cpu.ts';
 import type { ValueClass } from '../ctypes/prototype.ts';
 import type { Address, GuestMemory } from '../memory/space.ts';
-import type { Argument, CallMark, Convention, Signature, VarArgs } from './convention.ts';
+import type { Argument, CallMark, Convention, ParameterClass, Signature, VarArgs } from './convention.ts';
 
 const RAX = 0;
 const RDX = 2;
@@ -62,6 +62,36 @@ export class SystemV implements Convention {
   }
 
   readArguments(cpu: Cpu, signature: Signature): Argument[] {
+    const { parameters, variadic } = signature;
+    if (variadic || parameters.length > ARGUMENTS.length) return this.readAll(cpu, signature);
+    // Nearly every call: straight from the registers, with a bigint only where the parameter is one.
+    const values = new Array<Argument>(parameters.length);
+    for (let i = 0; i < parameters.length; i++) {
+      values[i] = this.registerArgument(cpu, ARGUMENTS[i], parameters[i]);
+    }
+    return values;
+  }
+
+  private registerArgument(cpu: Cpu, register: number, type: ParameterClass): Argument {
+    switch (type) {
+      case 'pointer':
+      case 'long':
+      case 'ulong':
+      // A struct of up to eight bytes of integers (section 3.2.3); the handler takes it apart.
+      case 'struct':
+        return cpu.gpr(register);
+      case 'valist':
+        return this.vaList(cpu, cpu.gpr(register));
+      case 'u64':
+        return cpu.gprBig(register);
+      case 'i64':
+        return BigInt.asIntN(64, cpu.gprBig(register));
+      default:
+        return narrow(type, cpu.gprLow(register));
+    }
+  }
+
+  private readAll(cpu: Cpu, signature: Signature): Argument[] {
     const values: Argument[] = [];
     const source = new CallArguments(cpu, this.memory, 0);
     for (const type of signature.parameters) {

@@ -138,6 +138,11 @@ export class Cpu implements HelperHost {
     return this.#signed(S.REGISTERS + n * 8);
   }
 
+  /** The low 32 bits, signed. */
+  gprLow(n: number): number {
+    return this.#data.getInt32(S.REGISTERS + n * 8, true);
+  }
+
   setGpr(n: number, value: number): void {
     this.#setSigned(S.REGISTERS + n * 8, value);
   }
