@@ -93,14 +93,26 @@ function versionedName(options, flavour) {
   return found[1].replace(/:.*/, '');
 }
 
+/** From Debian 14 on the image package is empty and depends on one with the image and one with the modules. */
+function partsOf(options, name) {
+  const depends = execFileSync('apt-cache', [...options, 'depends', '--important', name], {
+    encoding: 'utf8',
+  });
+  const release = name.slice('linux-image-'.length);
+  const parts = [`linux-binary-${release}`, `linux-modules-${release}`];
+  return [name, ...parts.filter((part) => depends.includes(`Depends: ${part}\n`))];
+}
+
 function fetchAndUnpack(options, name) {
   const target = join(cache, name);
   const work = join(cache, `.partial-${name}-${process.pid}`);
   mkdirSync(work, { recursive: true });
   try {
-    execFileSync('apt-get', [...options, '-q', 'download', name], { cwd: work, stdio: ['ignore', 2, 2] });
-    const deb = readdirSync(work).find((file) => file.endsWith('.deb'));
-    execFileSync('dpkg-deb', ['-x', deb, 'root'], { cwd: work, stdio: ['ignore', 2, 2] });
+    const parts = partsOf(options, name);
+    execFileSync('apt-get', [...options, '-q', 'download', ...parts], { cwd: work, stdio: ['ignore', 2, 2] });
+    for (const deb of readdirSync(work).filter((file) => file.endsWith('.deb'))) {
+      execFileSync('dpkg-deb', ['-x', deb, 'root'], { cwd: work, stdio: ['ignore', 2, 2] });
+    }
     // Renamed last, so that a directory that exists is whole.
     renameSync(join(work, 'root'), target);
   } finally {

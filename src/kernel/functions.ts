@@ -61,6 +61,8 @@ export type Handler<K, S extends string> = (k: K, ...args: ParametersOf<S>) => R
 export interface KernelFunction<K> {
   readonly prototype: string;
   readonly handler: (k: K, ...args: never[]) => Result | Steps<Result>;
+  /** The same name as other releases of the system declare it; which one holds the kernel's own types say. */
+  readonly others?: readonly KernelFunction<K>[];
 }
 
 /** Functions by name. */
@@ -95,6 +97,21 @@ export function joinTables<K>(tables: readonly FunctionTable<K>[]): FunctionTabl
     for (const [name, entry] of table) {
       if (all.has(name)) throw new Error(`kernel function ${name} is written in two files`);
       all.set(name, entry);
+    }
+  }
+  return all;
+}
+
+/** Adds other releases' declarations of names to a table: new names as they are, known ones as `others`. */
+export function withOthers<K>(
+  table: FunctionTable<K>,
+  releases: readonly FunctionTable<K>[],
+): FunctionTable<K> {
+  const all = new Map(table);
+  for (const release of releases) {
+    for (const [name, entry] of release) {
+      const known = all.get(name);
+      all.set(name, known === undefined ? entry : { ...known, others: [...(known.others ?? []), entry] });
     }
   }
   return all;

@@ -9,6 +9,9 @@ interface Piece {
   readonly user: boolean;
 }
 
+/** The member that points at the ranges: renamed in 6.4, when a single user buffer became a kind of its own. */
+const vectorField = (k: Linux): string => (k.types.has('iov_iter.iov') ? 'iov_iter.iov' : 'iov_iter.__iov');
+
 /** The next bytes of an iterator, without moving it. */
 function* pieces(k: Linux, iterator: Address, wanted: number): Generator<Piece> {
   const type = k.read('iov_iter.iter_type', iterator);
@@ -22,7 +25,7 @@ function* pieces(k: Linux, iterator: Address, wanted: number): Generator<Piece> 
   if (!user && type !== k.types.enumerator('ITER_KVEC')) {
     throw new RangeError(`an iov_iter of type ${type} (pages or pipes) is not served`);
   }
-  for (let vector = k.read('iov_iter.iov', iterator); left > 0; vector += 16, offset = 0) {
+  for (let vector = k.read(vectorField(k), iterator); left > 0; vector += 16, offset = 0) {
     const bytes = Math.min(left, k.memory.ptr(vector + 8) - offset);
     if (bytes > 0) yield { at: k.memory.ptr(vector) + offset, bytes, user };
     left -= Math.max(0, bytes);
@@ -37,14 +40,14 @@ export function advance(k: Linux, iterator: Address, bytes: number): void {
     return;
   }
   let offset = k.read('iov_iter.iov_offset', iterator) + bytes;
-  let vector = k.read('iov_iter.iov', iterator);
+  let vector = k.read(vectorField(k), iterator);
   let segments = k.read('iov_iter.nr_segs', iterator);
   while (segments > 0 && offset >= k.memory.ptr(vector + 8)) {
     offset -= k.memory.ptr(vector + 8);
     vector += 16;
     segments--;
   }
-  k.write('iov_iter.iov', iterator, vector);
+  k.write(vectorField(k), iterator, vector);
   k.write('iov_iter.nr_segs', iterator, segments);
   k.write('iov_iter.iov_offset', iterator, offset);
 }

@@ -20,9 +20,11 @@ import { finishRecord } from './functions/printk.ts';
 import { Heap } from './heap.ts';
 import type { KernelExport } from './kernelfile/exports.ts';
 import type { KernelFile } from './kernelfile/kernelfile.ts';
+import { prototypeFits } from './kernelfile/prototype-check.ts';
 import { linuxMachine } from './machine.ts';
 import { MAP } from './map.ts';
 import type { LinuxModule } from './module.ts';
+import { earlierName } from './newer-names.ts';
 import { Percpu } from './percpu.ts';
 import { definePrototypes } from './prototypes.ts';
 import { enterSystemCall } from './syscall.ts';
@@ -103,7 +105,19 @@ export class Linux extends Kernel {
 
   /** Does the base kernel have this function (as TypeScript or as machine code)? */
   implements(name: string): boolean {
-    return this.functions.has(name) || this.dataSymbols.has(name);
+    return [name, earlierName(name) ?? name].some(
+      (known) => this.functions.has(known) || this.dataSymbols.has(known),
+    );
+  }
+
+  /** The function of that name, under the name and with the prototype that this kernel has for it. */
+  private functionFor(name: string): KernelFunction<Linux> | undefined {
+    const known = this.functions.get(name) ?? this.functions.get(earlierName(name) ?? '');
+    if (known?.others === undefined) return known;
+    const own = this.types.prototype(name);
+    return [known, ...known.others].find(({ prototype }) =>
+      prototypeFits(this.parsePrototype(prototype), own),
+    );
   }
 
   /**
@@ -111,9 +125,9 @@ export class Linux extends Kernel {
    * their TypeScript, data are filled, and what nobody wrote is bound to the missing-function policy.
    */
   link(found: KernelExport): Address {
-    const fn = this.functions.get(found.name);
+    const fn = this.functionFor(found.name);
     if (fn !== undefined) this.bind(found.name, found.address, fn as KernelFunction<never>);
-    else if (this.importData.has(found.name)) this.fillData(found.name, found.address);
+    else if (this.fillData(found)) return found.address;
     else if (found.kind === 'function' && !this.hasCode(found.address)) this.linkMissing(found);
     return found.address;
   }
@@ -122,7 +136,7 @@ export class Linux extends Kernel {
   addressOf(name: string): Address {
     const found = this.file.exports.find(name);
     if (found !== undefined) return this.link(found);
-    const fn = this.functions.get(name);
+    const fn = this.functionFor(name);
     if (fn === undefined) return 0;
     let gate = this.internal.get(name);
     if (gate === undefined) {
@@ -186,11 +200,16 @@ export class Linux extends Kernel {
     return this.prototypes(text);
   }
 
-  private fillData(name: string, address: Address): void {
-    const fills = this.importData.get(name) ?? [];
-    this.importData.delete(name);
+  /** Writes the data of a symbol when it is first imported; false when nobody wrote what they are. */
+  private fillData({ name, address }: KernelExport): boolean {
+    const fills = this.importData.get(name) ?? this.importData.get(earlierName(name) ?? '');
+    if (fills === undefined) return false;
+    if (this.filled.has(name)) return true;
+    this.filled.add(name);
     for (const data of fills) data.fill(this, address);
+    return true;
   }
+  private readonly filled = new Set<string>();
 
   private linkMissing(found: KernelExport): void {
     this.bindMissing(found.name, found.address, (thread, caller) => {

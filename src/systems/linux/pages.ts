@@ -105,11 +105,20 @@ export class Pages {
   /** Marks frames as a block of the slab allocator, as a compound page. */
   setSlab(pfn: number, order: number, cache: Address): void {
     this.prepare(pfn, order, true);
-    const bit = 1n << BigInt(this.k.types.enumerator('PG_slab'));
-    const flags = this.k.offset('page.flags');
     const page = this.descriptor(pfn);
-    this.k.memory.setU64(page + flags, this.k.memory.u64(page + flags) | bit);
+    this.markSlab(page);
     if (this.k.types.has('slab.slab_cache')) this.k.write('slab.slab_cache', page, cache);
+  }
+
+  /** A bit of the flags up to 6.9; from 6.12 on a type in the top byte of the word that else counts mappings. */
+  private markSlab(page: Address): void {
+    const { k } = this;
+    if (k.types.hasEnumerator('PGTY_slab')) {
+      k.memory.set32(page + k.offset('page.page_type'), k.types.enumerator('PGTY_slab') << 24);
+    } else if (k.types.hasEnumerator('PG_slab')) {
+      const flags = page + k.offset('page.flags');
+      k.memory.setU64(flags, k.memory.u64(flags) | (1n << BigInt(k.types.enumerator('PG_slab'))));
+    }
   }
 
   private prepare(pfn: number, order: number, compound: boolean): Address {
@@ -120,11 +129,18 @@ export class Pages {
       k.memory.fill(each, this.size, 0);
       k.memory.setU64(each + k.offset('page.flags'), ZONE_DMA32_FLAGS);
       k.write('page._mapcount.counter', each, -1);
-      if (compound && i > 0) k.write('page.compound_head', each, page + 1);
+      if (compound && i > 0) this.makeTail(each, page, order);
     }
     k.write('page._refcount.counter', page, 1);
     if (compound && order > 0) this.makeHead(page, order);
     return page;
+  }
+
+  /** Later pages lead to the first: by its address, or (from 7.0 on) by the mask that makes their address its. */
+  private makeTail(tail: Address, head: Address, order: number): void {
+    const { k } = this;
+    if (k.types.has('page.compound_head')) k.write('page.compound_head', tail, head + 1);
+    else k.write('page.compound_info', tail, 1 - this.size * 2 ** order);
   }
 
   private makeHead(page: Address, order: number): void {
@@ -132,11 +148,28 @@ export class Pages {
     const flags = page + k.offset('page.flags');
     k.memory.setU64(flags, k.memory.u64(flags) | this.head);
     const second = page + this.size;
-    if (!k.types.has('page.compound_order')) return;
+    if (!k.types.has('page.compound_order')) {
+      this.makeFolio(page, order);
+      return;
+    }
     k.write('page.compound_order', second, order);
     k.write('page.compound_dtor', second, COMPOUND_DTOR);
     k.write('page.compound_mapcount.counter', second, -1);
     if (k.types.has('page.compound_nr')) k.write('page.compound_nr', second, 1 << order);
+  }
+
+  /** From 6.6 on the order is the low byte of the second page's flags, described by struct folio alone. */
+  private makeFolio(page: Address, order: number): void {
+    const { k } = this;
+    if (!k.types.has('folio._flags_1')) return;
+    const flags = page + k.offset('folio._flags_1');
+    k.memory.setU64(flags, (k.memory.u64(flags) & ~0xffn) | BigInt(order));
+    for (const pages of ['folio._folio_nr_pages', 'folio._nr_pages']) {
+      if (k.types.has(pages)) k.write(pages, page, 1 << order);
+    }
+    for (const mappings of ['folio._entire_mapcount.counter', 'folio._large_mapcount.counter']) {
+      if (k.types.has(mappings)) k.write(mappings, page, -1);
+    }
   }
 
   /** Zeroes the descriptors of frames that go back to the allocator. */

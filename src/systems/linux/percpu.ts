@@ -1,7 +1,7 @@
 /**
  * Per-CPU memory: one area for the one CPU, in the direct map: the kernel's static variables first, then what
- * `alloc_percpu` and modules take. A per-CPU pointer is an offset into the area (x86-64 links its per-CPU section at 0);
- * `%gs` and `__per_cpu_offset[0]` hold the area's base.
+ * `alloc_percpu` and modules take. A per-CPU pointer is the address the section was linked at (x86-64 up to 6.14: 0) plus
+ * an offset into the area; `%gs` and `__per_cpu_offset[0]` hold the area's base less that address.
  */
 import { type Address, PAGE_SIZE } from '../../memory/space.ts';
 import type { Linux } from './linux.ts';
@@ -11,14 +11,24 @@ const DYNAMIC_BYTES = 256 * 1024;
 /** A per-CPU allocation larger than this is refused (PCPU_MIN_UNIT_SIZE, include/linux/percpu.h). */
 const MAX_ALLOCATION = 32 * 1024;
 
+/** Members of struct pcpu_hot by the name of the variable that they were before and are again. */
+const HOT: Readonly<Record<string, string>> = {
+  current_task: 'current_task',
+  __preempt_count: 'preempt_count',
+  cpu_number: 'cpu_number',
+  cpu_current_top_of_stack: 'top_of_stack',
+};
+
 interface Piece {
   offset: number;
   bytes: number;
 }
 
 export class Percpu {
-  /** Base of CPU 0's area: what `%gs` holds in the kernel. */
+  /** What `%gs` holds in the kernel: added to a per-CPU pointer it gives CPU 0's copy. */
   readonly base: Address;
+  /** The lowest per-CPU pointer: the link address of the kernel's per-CPU section. */
+  private readonly start: Address;
   /** Bytes of the kernel's own variables, from offset 0 on. */
   readonly staticBytes: number;
   private readonly memory: Linux['memory'];
@@ -33,15 +43,26 @@ export class Percpu {
     this.staticBytes = roundUp(Math.max(section?.size ?? 0, ...sizes, PAGE_SIZE), PAGE_SIZE);
     const pages = (this.staticBytes + DYNAMIC_BYTES) / PAGE_SIZE;
     const order = Math.ceil(Math.log2(pages));
-    this.base = k.memory.directMap(k.memory.frames.allocate(order, 'per-CPU area'));
-    this.end = PAGE_SIZE << order;
-    k.memory.fill(this.base, this.end, 0);
+    const area = k.memory.directMap(k.memory.frames.allocate(order, 'per-CPU area'));
+    this.start = section?.base ?? 0;
+    this.base = area - this.start;
+    this.end = this.start + (PAGE_SIZE << order);
+    k.memory.fill(area, PAGE_SIZE << order, 0);
     k.cpu.gsBase = this.base;
   }
 
   /** Offset of a static per-CPU variable of the kernel, if the kernel file knows it. */
   static offsetOf(k: Linux, name: string): number | undefined {
-    return k.file.percpu.find((variable) => variable.name === name)?.offset;
+    const start = k.file.sections.find((s) => s.role === 'percpu')?.base ?? 0;
+    const find = (wanted: string) => {
+      const variable = k.file.percpu.find(({ name: known }) => known === wanted);
+      return variable === undefined ? undefined : start + variable.offset;
+    };
+    const own = find(name);
+    if (own !== undefined) return own;
+    // From 6.2 to 6.14 the most used ones share a cache line (arch/x86/include/asm/current.h).
+    const [hot, member] = [find('pcpu_hot'), HOT[name]];
+    return hot === undefined || member === undefined ? undefined : hot + k.offset(`pcpu_hot.${member}`);
   }
 
   /**
@@ -50,7 +71,7 @@ export class Percpu {
    */
   allocate(size: number, align = 8): Address {
     if (!(size > 0) || size > MAX_ALLOCATION || align > PAGE_SIZE || !isPowerOfTwo(align)) return 0;
-    let at = roundUp(this.staticBytes, align);
+    let at = roundUp(this.start + this.staticBytes, align);
     let index = 0;
     for (; index < this.used.length && at + size > this.used[index].offset; index++) {
       at = roundUp(Math.max(at, this.used[index].offset + this.used[index].bytes), align);
@@ -80,7 +101,7 @@ export class Percpu {
 
   /** Is this address inside a per-CPU area? */
   holds(address: Address): boolean {
-    return address >= this.base && address < this.base + this.end;
+    return address >= this.base + this.start && address < this.base + this.end;
   }
 
   get usedBytes(): number {

@@ -6,6 +6,7 @@ import type { Steps } from '../../kernel/steps.ts';
 import type { Thread } from '../../kernel/thread.ts';
 import type { Address } from '../../memory/space.ts';
 import type { Linux } from './linux.ts';
+import { Percpu } from './percpu.ts';
 
 /** Who a task acts for: user and group id; 0 has every capability, others none (the default of Linux). */
 export interface Credential {
@@ -29,15 +30,16 @@ export class Tasks {
   private readonly byTask = new Map<Address, Thread>();
   private readonly credentials = new Map<Address, Credential>();
   private readonly currentOffset: number;
+  private readonly canaryOffset: number;
   private readonly stackTopOffset: number | undefined;
   private lastPid = 0;
 
   constructor(k: Linux) {
     this.k = k;
-    const offsetOf = (name: string) => k.file.percpu.find((variable) => variable.name === name)?.offset;
-    // From 6.2 on the current task is the first member of pcpu_hot (arch/x86/include/asm/current.h).
-    this.currentOffset = offsetOf('current_task') ?? offsetOf('pcpu_hot') ?? 0;
-    this.stackTopOffset = offsetOf('cpu_current_top_of_stack');
+    this.currentOffset = Percpu.offsetOf(k, 'current_task') ?? 0;
+    this.stackTopOffset = Percpu.offsetOf(k, 'cpu_current_top_of_stack');
+    // A variable like any other from 6.15 on.
+    this.canaryOffset = Percpu.offsetOf(k, '__stack_chk_guard') ?? CANARY_OFFSET;
     this.init = k.file.exports.find('init_task')?.address ?? k.heap.allocate(k.sizeof('task_struct'));
     this.fill(this.init, 'swapper/0', 0, ROOT);
     k.write('task_struct.flags', this.init, PF_KTHREAD);
@@ -98,7 +100,7 @@ export class Tasks {
     const { memory, percpu, cpu } = this.k;
     memory.setPtr(percpu.base + this.currentOffset, task);
     if (this.stackTopOffset !== undefined) memory.setPtr(percpu.base + this.stackTopOffset, stackTop);
-    memory.setPtr(percpu.base + CANARY_OFFSET, this.k.read('task_struct.stack_canary', task));
+    memory.setPtr(percpu.base + this.canaryOffset, this.k.read('task_struct.stack_canary', task));
     cpu.gsBase = percpu.base;
   }
 

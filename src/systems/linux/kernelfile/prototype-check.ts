@@ -93,6 +93,11 @@ function isAssembly(kernel: Prototype, written: Prototype): boolean {
   return empty && (written.parameters.length > 0 || written.returnClass !== 'void');
 }
 
+/** Would a function of the written prototype read this kernel's arguments right? True where the types do not know it. */
+export function prototypeFits(written: Prototype, kernel: Prototype | undefined): boolean {
+  return kernel === undefined || isAssembly(kernel, written) || difference(written, kernel) === undefined;
+}
+
 function difference(written: Prototype, kernel: Prototype): string | undefined {
   if (written.variadic !== kernel.variadic) {
     return `the kernel's ${kernel.variadic ? 'takes variable arguments' : 'takes no variable arguments'}`;

@@ -6,7 +6,7 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { isError } from '../errno.ts';
 import type { Linux } from '../linux.ts';
-import { addHead, initList, removeInit } from '../lists.ts';
+import { addHead, addToHlist, initList, removeFromHlist, removeInit } from '../lists.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './node.ts';
 
 /** Entry types in d_flags (include/linux/dcache.h). */
@@ -16,11 +16,41 @@ const DCACHE_REGULAR_TYPE = 0x00400000;
 const DCACHE_SPECIAL_TYPE = 0x00500000;
 const DCACHE_SYMLINK_TYPE = 0x00600000;
 
+/** Since 6.8 the children are an hlist (d_children, d_sib), before a list (d_subdirs, d_child). */
+function hashed(k: Linux): boolean {
+  return k.types.has('dentry.d_children');
+}
+
+/** Offset of the head of an entry's children. */
+function headOf(k: Linux): number {
+  return k.offset(hashed(k) ? 'dentry.d_children' : 'dentry.d_subdirs');
+}
+
+/** Offset of an entry's link in the list of its parent. */
+function linkOf(k: Linux): number {
+  return k.offset(hashed(k) ? 'dentry.d_sib' : 'dentry.d_child');
+}
+
+/** The room for short names inside an entry, which newer kernels made a member of a union. */
+function inlineName(k: Linux): string {
+  return k.types.has('dentry.d_iname') ? 'dentry.d_iname' : 'dentry.d_shortname.string';
+}
+
+function joinParent(k: Linux, dentry: Address, parent: Address): void {
+  const join = hashed(k) ? addToHlist : addHead;
+  join(k, dentry + linkOf(k), parent + headOf(k));
+}
+
+function leaveParent(k: Linux, dentry: Address): void {
+  const leave = hashed(k) ? removeFromHlist : removeInit;
+  leave(k, dentry + linkOf(k));
+}
+
 /** d_alloc: an entry with one reference, in its parent's list; no inode yet. */
 export function allocateDentry(k: Linux, parent: Address, name: string, sb: Address): Address {
   const dentry = k.heap.allocateZeroed(k.sizeof('dentry'));
   const text = new TextEncoder().encode(name);
-  const inline = k.field('dentry.d_iname');
+  const inline = k.field(inlineName(k));
   // Names that do not fit the entry itself get room of their own, as in __d_alloc.
   const at = text.length < inline.size ? dentry + inline.offset : k.heap.allocate(text.length + 1);
   k.memory.write(at, text);
@@ -29,8 +59,10 @@ export function allocateDentry(k: Linux, parent: Address, name: string, sb: Addr
   k.write('dentry.d_name.len', dentry, text.length);
   k.write('dentry.d_lockref.count', dentry, 1);
   k.write('dentry.d_sb', dentry, sb);
-  initList(k, dentry + k.offset('dentry.d_subdirs'));
-  initList(k, dentry + k.offset('dentry.d_child'));
+  if (!hashed(k)) {
+    initList(k, dentry + headOf(k));
+    initList(k, dentry + linkOf(k));
+  }
   initList(k, dentry + k.offset('dentry.d_lru'));
   k.write('dentry.d_op', dentry, sb === 0 ? 0 : k.read('super_block.s_d_op', sb));
   if (parent === 0) k.write('dentry.d_parent', dentry, dentry);
@@ -41,7 +73,7 @@ export function allocateDentry(k: Linux, parent: Address, name: string, sb: Addr
 function attach(k: Linux, dentry: Address, parent: Address): void {
   k.write('dentry.d_parent', dentry, parent);
   k.write('dentry.d_lockref.count', parent, k.read('dentry.d_lockref.count', parent) + 1);
-  addHead(k, dentry + k.offset('dentry.d_child'), parent + k.offset('dentry.d_subdirs'));
+  joinParent(k, dentry, parent);
 }
 
 /** d_instantiate: gives the entry its inode (whose reference moves over) and the type flags that follow from it. */
@@ -64,9 +96,10 @@ export function dentryName(k: Linux, dentry: Address): string {
 
 /** The children of an entry, newest first, as the list has them. */
 export function* children(k: Linux, parent: Address): Generator<Address> {
-  const head = parent + k.offset('dentry.d_subdirs');
-  const link = k.offset('dentry.d_child');
-  let at = k.memory.ptr(head);
+  const link = linkOf(k);
+  // A list ends at its head, an hlist with NULL.
+  const head = hashed(k) ? 0 : parent + headOf(k);
+  let at = k.memory.ptr(parent + headOf(k));
   // More entries than memory can hold: a list that a module broke must not hang the walk.
   for (let left = 1_000_000; at !== head && left > 0; left--) {
     const next = k.memory.ptr(at);
@@ -134,14 +167,14 @@ export function* putDentry(k: Linux, dentry: Address): Steps<void> {
 function isUnhashed(k: Linux, dentry: Address): boolean {
   const parent = k.read('dentry.d_parent', dentry);
   if (parent === dentry) return true;
-  const link = dentry + k.offset('dentry.d_child');
-  return k.memory.ptr(link) === link;
+  const link = dentry + linkOf(k);
+  return hashed(k) ? k.memory.ptr(link + 8) === 0 : k.memory.ptr(link) === link;
 }
 
 /** d_move: `dentry` takes the name of `target` below `parent`; the target's own name moves over and is not kept. */
 export function moveDentry(k: Linux, dentry: Address, target: Address, parent: Address): void {
   const text = new TextEncoder().encode(dentryName(k, target));
-  const inline = k.field('dentry.d_iname');
+  const inline = k.field(inlineName(k));
   const old = k.read('dentry.d_name.name', dentry);
   const at = text.length < inline.size ? dentry + inline.offset : k.heap.allocate(text.length + 1);
   k.memory.write(at, text);
@@ -150,14 +183,14 @@ export function moveDentry(k: Linux, dentry: Address, target: Address, parent: A
   k.write('dentry.d_name.len', dentry, text.length);
   if (old !== dentry + inline.offset && old !== at) k.heap.free(old);
   const before = k.read('dentry.d_parent', dentry);
-  removeInit(k, dentry + k.offset('dentry.d_child'));
+  leaveParent(k, dentry);
   k.write('dentry.d_lockref.count', before, k.read('dentry.d_lockref.count', before) - 1);
   attach(k, dentry, parent);
 }
 
 /** Takes an entry off its parent's list: it can no longer be found by name. */
 export function dropDentry(k: Linux, dentry: Address): void {
-  removeInit(k, dentry + k.offset('dentry.d_child'));
+  leaveParent(k, dentry);
 }
 
 /** Frees an entry and gives back its inode and its hold on the parent. */
@@ -165,12 +198,12 @@ export function* killDentry(k: Linux, dentry: Address): Steps<void> {
   const parent = k.read('dentry.d_parent', dentry);
   const operations = k.read('dentry.d_op', dentry);
   const release = operations === 0 ? 0 : k.read('dentry_operations.d_release', operations);
-  removeInit(k, dentry + k.offset('dentry.d_child'));
+  leaveParent(k, dentry);
   const inode = k.read('dentry.d_inode', dentry);
   if (inode !== 0) yield* putInode(k, inode);
   if (release !== 0) yield* k.call(release, dentry);
   const name = k.read('dentry.d_name.name', dentry);
-  if (name !== dentry + k.offset('dentry.d_iname')) k.heap.free(name);
+  if (name !== dentry + k.offset(inlineName(k))) k.heap.free(name);
   k.heap.free(dentry);
   if (parent !== dentry) yield* putDentry(k, parent);
 }

@@ -85,7 +85,7 @@ function* syncIterate(
     k.write('kiocb.ki_filp', request, file);
     k.write('kiocb.ki_pos', request, k.memory.ptr(position));
     k.write('iov_iter.iter_type', iterator, k.types.enumerator('ITER_UBUF'));
-    k.write('iov_iter.user_backed', iterator, 1);
+    if (k.types.has('iov_iter.user_backed')) k.write('iov_iter.user_backed', iterator, 1);
     k.write('iov_iter.data_source', iterator, writing ? 1 : 0);
     k.write('iov_iter.ubuf', iterator, buffer);
     k.write('iov_iter.count', iterator, count);
