@@ -49,6 +49,8 @@ const run: CommandSpec = {
       'log appears as it is written. Parameters go to the module before them. Then the --do commands run (on a ' +
       'terminal without --do: a prompt), the modules are unloaded in reverse order, and what they did not give back ' +
       'is reported.',
+    'Modules that a file depends on are loaded before it when they lie beside it, or in the module tree ' +
+      '(/lib/modules/RELEASE) that it is part of.',
   ],
   arguments: [
     { name: 'FILE', summary: 'a module file', required: true, repeat: true, complete: 'module' },
@@ -82,6 +84,11 @@ const run: CommandSpec = {
     { command: 'lkm run hello.ko whom=Ada', explanation: 'load with a parameter, show the log, unload' },
     { command: "lkm run greet.ko --do 'cat /dev/greet'", explanation: 'read the device it adds' },
   ],
+  exits: {
+    1:
+      'a module was refused, faulted or could not be unloaded, a --do command failed, memory leaked, or a kernel ' +
+      'function was reached that nobody wrote',
+  },
   load: () => import('./commands/run.ts'),
 };
 
@@ -115,8 +122,10 @@ const memory: CommandSpec = {
   summary: 'the memory map, and what modules cost in pages and TLB entries',
   usage: ['[OPTION]... [FILE]...'],
   description: [
-    'Prints the map of a running kernel with the given modules loaded, and measures what is said about modules: that ' +
-      'they fragment the kernel and cost TLB entries.',
+    'Prints the map of a running kernel with the given modules loaded (without any: those that come with lkm for ' +
+      'this), and measures what is said about modules: that they save memory, waste the ends of their pages, ' +
+      'fragment the kernel and cost TLB entries. It ends in sentences that say whether each claim holds, and by how ' +
+      'much. What is measured and what is simulated stands at its end.',
   ],
   arguments: [{ name: 'FILE', summary: 'modules to load first', repeat: true, complete: 'module' }],
   options: [
@@ -125,7 +134,7 @@ const memory: CommandSpec = {
       name: 'cycles',
       value: 'N',
       type: 'integer',
-      summary: 'load and unload this many times before measuring',
+      summary: 'load and unload this many times between measuring (default 300)',
     },
   ],
   shared: ['kernel', 'json', 'seed'],
@@ -175,7 +184,11 @@ const tour: CommandSpec = {
   arguments: [{ name: 'STEP', summary: 'only these steps (see --list)', repeat: true, complete: 'none' }],
   options: [{ name: 'list', summary: 'list the steps' }],
   shared: ['json', 'seed'],
-  examples: [{ command: 'lkm tour --list', explanation: 'what there is to see' }],
+  examples: [
+    { command: 'lkm tour --list', explanation: 'what there is to see' },
+    { command: 'lkm tour driver oops', explanation: 'two steps of it' },
+  ],
+  exits: { 1: 'a step did not show what it says' },
   load: () => import('./commands/tour.ts'),
 };
 

@@ -1,6 +1,9 @@
 /** README's table is a promise: each command in it that is said to work is run, and none may end in usage or defect. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { packagedPath } from '../../src/cli/packaged.ts';
 import { parseLine } from '../../src/cli/shell-words.ts';
@@ -35,4 +38,36 @@ describe('the table in README', () => {
       }
     });
   }
+});
+
+const readme = readFileSync(packagedPath('README.md'), 'utf8');
+
+/** Commands that stand in running text: with files that every machine has, or as a form (`lkm FILE`). */
+const inText = [...readme.replace(/^\|.*$/gm, '').matchAll(/`(lkm [^`]+)`/g)]
+  .map((match) => match[1])
+  .filter((command) => !/\b[A-Z]{2,}\b|\/lib\/modules|vmlinuz|script\.sh|^lkm run$/.test(command))
+  .filter((command) => !rows.some(({ commands }) => commands.includes(command)));
+
+describe('the text of README', () => {
+  it('has commands', () => expect(inText.length).toBeGreaterThan(3));
+
+  it.each(inText)('%s', (command) => {
+    const [{ words }] = parseLine(command, 0);
+    const args = [packagedPath('dist/lkm.js'), ...words.slice(1)];
+    const result = spawnSync(process.execPath, args, { cwd: packagedPath(''), encoding: 'utf8' });
+    expect([result.status, result.stderr]).toEqual([0, expect.not.stringContaining('defect')]);
+  });
+
+  it('has a program that works', () => {
+    const code = /```js\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
+    const library = pathToFileURL(packagedPath('dist/lib/lkm.js')).href;
+    const folder = mkdtempSync(join(tmpdir(), 'lkm-readme-'));
+    const program = join(folder, 'example.mjs');
+    writeFileSync(program, code.replace("'lkm'", `'${library}'`));
+    const result = spawnSync(process.execPath, [program], { cwd: packagedPath(''), encoding: 'utf8' });
+    rmSync(folder, { recursive: true });
+    expect([result.status, result.stderr]).toEqual([0, '']);
+    expect(result.stdout).toContain('hello, module\n');
+    expect(result.stdout.trimEnd().endsWith('[]')).toBe(true);
+  });
 });

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { BUILT_IN } from '../../targets/kernel-store.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { Failure, usageError } from '../failure.ts';
+import { usageError } from '../failure.ts';
 import { wrap } from '../help.ts';
 import { chosenKernel } from '../linux-session.ts';
 import { nearest } from '../nearest.ts';
@@ -46,12 +46,9 @@ function chosenSteps(names: readonly string[]): readonly TourStep[] {
 }
 
 function suppliesOf(context: CommandContext): Supplies {
-  const fixture = (name: string): Uint8Array => {
-    try {
-      return readFileSync(context.packaged(`fixtures/linux/built/${name}`));
-    } catch (cause) {
-      throw new Failure('a module that comes with lkm is not there', { subject: name, cause });
-    }
+  const fixture = (name: string): Uint8Array | undefined => {
+    const path = context.packaged(`fixtures/linux/built/${name}`);
+    return existsSync(path) ? context.readFile(path) : undefined;
   };
   return { kernel: chosenKernel(context, BUILT_IN), fixture, seed: context.options.integer('seed') ?? 1 };
 }

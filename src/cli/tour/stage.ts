@@ -34,8 +34,8 @@ export interface TourStep {
 
 export interface Supplies {
   readonly kernel: KernelFile;
-  /** Bytes of a built fixture by file name. */
-  readonly fixture: (name: string) => Uint8Array;
+  /** Bytes of a built fixture by file name; undefined when there is none of that name. */
+  readonly fixture: (name: string) => Uint8Array | undefined;
   readonly seed: number;
 }
 
@@ -71,8 +71,11 @@ export class Stage {
     return this.supplies.kernel;
   }
 
+  /** @throws Error when it is not there: the step that needs it then shows nothing */
   fixture(name: string): Uint8Array {
-    return this.supplies.fixture(name);
+    const bytes = this.supplies.fixture(name);
+    if (bytes === undefined) throw new Error(`${name}, which comes with lkm, is not there`);
+    return bytes;
   }
 
   say(text: string): void {
