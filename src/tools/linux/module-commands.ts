@@ -79,7 +79,7 @@ function insmodCommand(console: LinuxConsole, args: readonly string[]): CommandR
   const result = loadFile(console, path, parameters.map(quoteParameter).join(' '), { flags });
   if (result === undefined) {
     const output = `insmod: ERROR: could not load module ${path}: No such file or directory`;
-    return { code: 1, errno: null, output };
+    return { code: 1, errno: Errno.ENOENT, output };
   }
   return loadOutcome(result, (errno) => insmodError(path, errno));
 }

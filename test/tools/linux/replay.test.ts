@@ -6,7 +6,6 @@ import { goldens, needsInTree, readGolden, replay } from './replay.ts';
  * agrees; one that is not in the list must agree in every word.
  */
 const KNOWN_DIFFERENCES: Readonly<Record<string, string>> = {
-  bugs: 'an allocation of more than the largest order fails without a warning',
   die_freewild:
     'freeing an address that was never allocated is noticed by the base kernel instead of faulting',
   die_loop: 'on one processor an endless loop stops the console too, and is reported when its budget ends',
@@ -14,7 +13,6 @@ const KNOWN_DIFFERENCES: Readonly<Record<string, string>> = {
   die_smash: 'a backtrace through a smashed stack is made of guesses',
   faults: 'where data are executed the real unwinder shows no callers',
   noowner: 'the oops happens in a kernel function, which is TypeScript here',
-  rules: 'the names of built-in modules are not in the kernel file',
 };
 
 describe('what a real kernel said, said again by the sandbox', () => {

@@ -8,15 +8,13 @@ import { GFP, PageMisuse } from '../pages.ts';
 import { Percpu } from '../percpu.ts';
 import { badAccess, callerOf, kernelWarning } from './caller.ts';
 import { kernelFunctions } from './define.ts';
+import { HIGHEST_ORDER, tooLarge } from './page-limit.ts';
 import { release } from './slab-functions.ts';
 import { pokePointer } from './thunks.ts';
 
-/** Orders above this are refused with a warning (MAX_ORDER - 1). */
-const HIGHEST_ORDER = 10;
-
 function allocatePages(k: Linux, gfp: number, order: number): Address {
   if (order > HIGHEST_ORDER) {
-    if ((gfp & GFP.NOWARN) === 0) kernelWarning(k, 'mm/page_alloc.c:5634');
+    tooLarge(k, gfp);
     return 0;
   }
   const page = k.heap.pages.allocate(order, gfp, callerOf(k));

@@ -8,6 +8,7 @@ import { badAccess, callerOf, kernelBug, kernelWarning } from './caller.ts';
 import { kernelFunctions } from './define.ts';
 import { byteString, format, writeText } from './format/printf.ts';
 import { bytesOf } from './format/sink.ts';
+import { LARGEST_BLOCK, tooLarge } from './page-limit.ts';
 import { pokePointer } from './thunks.ts';
 
 /** kasprintf of more than this is a mistake of the format. */
@@ -39,7 +40,13 @@ function misused(k: Linux, error: HeapMisuse): void {
 }
 
 function allocate(k: Linux, size: number, gfp: number): Address {
+  if (size > LARGEST_BLOCK) tooLarge(k, gfp);
   return k.heap.allocate(size, gfp, callerOf(k));
+}
+
+function allocateLarge(k: Linux, size: number, gfp: number): Address {
+  if (size > LARGEST_BLOCK) tooLarge(k, gfp);
+  return k.heap.allocateLarge(size, callerOf(k));
 }
 
 /** Takes an object, running the constructor over new ones first. */
@@ -142,9 +149,8 @@ export const slabFunctions = kernelFunctions({
     const cache = k.heap.cacheAt(at) ?? badAccess(k, at);
     return k.heap.allocateFrom(cache, gfp, callerOf(k), size);
   },
-  'void *kmalloc_large(size_t size, gfp_t flags)': (k, size) => k.heap.allocateLarge(size, callerOf(k)),
-  'void *kmalloc_large_node(size_t size, gfp_t flags, int node)': (k, size) =>
-    k.heap.allocateLarge(size, callerOf(k)),
+  'void *kmalloc_large(size_t size, gfp_t flags)': allocateLarge,
+  'void *kmalloc_large_node(size_t size, gfp_t flags, int node)': allocateLarge,
   'void kfree(const void *object)': (k, object) => release(k, object),
   'void kfree_sensitive(const void *p)': (k, object) => {
     if (object >= 0 && object <= ZERO_SIZE_PTR) return;
