@@ -19,6 +19,7 @@ import { deviceFunctions } from './functions/device.ts';
 import { devres, managedMemory } from './functions/devm.ts';
 import { driverCoreFunctions } from './functions/driver-core.ts';
 import { driverFunctions } from './functions/drivers.ts';
+import { kernelFiles } from './functions/kernel-files.ts';
 import { kobjectData, kobjectFunctions } from './functions/kobject.ts';
 import { kprobeFunctions } from './functions/kprobes.ts';
 import { kthreads } from './functions/kthread.ts';
@@ -48,6 +49,7 @@ import { scanning } from './functions/scanf.ts';
 import { scatterlists } from './functions/scatterlist.ts';
 import { schedFunctions } from './functions/sched.ts';
 import { seqFileFunctions } from './functions/seqfile.ts';
+import { signals } from './functions/signals.ts';
 import { cacheFunctions, printfFunctions, slabData, slabFunctions } from './functions/slab-functions.ts';
 import { staticCallFunctions } from './functions/static-calls.ts';
 import { staticKeyFunctions } from './functions/static-keys.ts';
@@ -55,6 +57,7 @@ import { memoryFunctions, stringData, stringFunctions, stringHelpers } from './f
 import { subsystemFunctions } from './functions/subsystem-registrations.ts';
 import { sysctlFunctions } from './functions/sysctl.ts';
 import { sysctlTableFunctions } from './functions/sysctl-tables.ts';
+import { taskFunctions } from './functions/task-functions.ts';
 import { paravirtual, thunks } from './functions/thunks.ts';
 import { timeConversions, timeData, timeFunctions } from './functions/time.ts';
 import { hrtimers, tasklets, timers } from './functions/timers.ts';
@@ -169,6 +172,9 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   machineQueries,
   classFileFunctions,
   vmallocFunctions,
+  kernelFiles,
+  signals,
+  taskFunctions,
 ]);
 
 export const linuxFunctions: FunctionTable<Linux> = withOthers(functions, [newerFunctions, newestFunctions]);

@@ -7,6 +7,7 @@ import type { Thread } from '../../kernel/thread.ts';
 import type { Address } from '../../memory/space.ts';
 import type { Linux } from './linux.ts';
 import { Percpu } from './percpu.ts';
+import { linkTask, unlinkTask } from './task-struct.ts';
 
 /** Who a task acts for: user and group id; 0 has every capability, others none (the default of Linux). */
 export interface Credential {
@@ -116,18 +117,28 @@ export class Tasks {
     // The lowest byte is zero so that string functions cannot leak the canary (include/linux/stackprotector.h).
     k.write('task_struct.stack_canary', task, k.random32() * 256);
     const cred = k.heap.allocateZeroed(k.sizeof('cred'));
-    for (const id of ['cred.uid', 'cred.euid', 'cred.suid', 'cred.fsuid']) k.write(`${id}.val`, cred, credential.uid);
-    for (const id of ['cred.gid', 'cred.egid', 'cred.sgid', 'cred.fsgid']) k.write(`${id}.val`, cred, credential.gid);
+    for (const id of ['cred.uid', 'cred.euid', 'cred.suid', 'cred.fsuid'])
+      k.write(`${id}.val`, cred, credential.uid);
+    for (const id of ['cred.gid', 'cred.egid', 'cred.sgid', 'cred.fsgid'])
+      k.write(`${id}.val`, cred, credential.gid);
     k.write('cred.usage.counter', cred, 2);
     k.write('task_struct.cred', task, cred);
     k.write('task_struct.real_cred', task, cred);
+    const users = k.file.exports.find('init_user_ns');
+    if (users !== undefined) k.write('cred.user_ns', cred, users.address);
     this.credentials.set(task, credential);
+    linkTask(k, task, this.init);
+  }
+
+  /** Frees a task that has ended, when the last reference to it is gone (__put_task_struct). */
+  free(task: Address): void {
+    this.k.heap.free(this.k.read('task_struct.cred', task));
+    this.k.heap.free(task);
   }
 
   private release(task: Address): void {
     this.byTask.delete(task);
     this.credentials.delete(task);
-    this.k.heap.free(this.k.read('task_struct.cred', task));
-    this.k.heap.free(task);
+    if (unlinkTask(this.k, task)) this.free(task);
   }
 }

@@ -128,8 +128,8 @@ describe('refusals', () => {
     expect(refusal(insmod(k, fixture(name)))).toEqual({ rule, errno });
     expect(k.modules.size).toBe(0);
     expect(k.moduleArea.usedPages).toBe(0);
-    // The kernel's own caches may have grown by a page or two.
-    expect(before - k.memory.frames.freePages).toBeLessThan(8);
+    // The caches of the kernel take their first pages: how many depends on what runs before.
+    expect(before - k.memory.frames.freePages).toBeLessThan(12);
   });
 
   it('says in its own words what the kernel leaves unsaid', () => {

@@ -401,9 +401,4 @@ export const schedFunctions = kernelFunctions({
     k.write('task_struct.prio', task, 120 + clamped);
     k.write('task_struct.normal_prio', task, 120 + clamped);
   },
-  'void flush_signals(struct task_struct *t)': (k, task) => clearSignals(k, task),
-  'int send_sig(int sig, struct task_struct *p, int priv)': (k, signal, task) => {
-    if (signal !== 0) signalTask(k, task);
-    return 0;
-  },
 });
