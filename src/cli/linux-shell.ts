@@ -1,6 +1,7 @@
 /** The interactive side of a Linux session: its console behind the shell of the command line. */
 
 import { list } from '../systems/linux/vfs/calls.ts';
+import { backgroundSteps } from '../tools/linux/background.ts';
 import type { CommandResult } from '../tools/linux/console.ts';
 import { writeOut } from '../tools/linux/file-commands.ts';
 import type { LinuxSession } from '../tools/linux/session.ts';
@@ -65,15 +66,9 @@ export function linuxShell(
     run: (call) => run(['as', ...call.args], call),
   });
   commands.push({
-    name: 'background',
-    usage: 'COMMAND...',
-    summary: 'run a command that may have to wait (cat, head) without waiting for it',
-    run: (call) => show(session.line(`${call.args.join(' ')} &`), call),
-  });
-  commands.push({
     name: 'wait',
     usage: '',
-    summary: 'wait for them',
+    summary: 'wait for the commands in the background (COMMAND &)',
     run: (call) => show(console.wait(), call),
   });
   const shell = new Shell(
@@ -84,6 +79,11 @@ export function linuxShell(
         const result = console.process('sh', writeOut(session.k, path, bytes, append));
         if (result.code !== 0)
           throw new Failure(result.output.replace(/^sh: /, ''), { subject: path, hint: result.note });
+      },
+      background: (words, redirect) => {
+        const to = redirect === undefined ? [] : ['>', redirect.path];
+        const result = console.start(words[0], backgroundSteps(console, [...words, ...to]));
+        return show(result, plainCall(context));
       },
       completePath: (prefix) => completePath(session, prefix),
     },
@@ -100,6 +100,12 @@ async function ask(context: CommandContext, shell: Shell): Promise<void> {
     environment: context.environment,
   });
 }
+
+const plainCall = (context: CommandContext): ShellCall => ({
+  args: [],
+  out: (text) => context.out(text),
+  err: (text) => context.err(text),
+});
 
 function show(result: CommandResult, call: ShellCall): number {
   const text = result.output === '' || result.output.endsWith('\n') ? result.output : `${result.output}\n`;

@@ -49,7 +49,7 @@ const inText = [...readme.replace(/^\|.*$/gm, '').matchAll(/`(lkm [^`]+)`/g)]
   .filter((command) => !rows.some(({ commands }) => commands.includes(command)));
 
 describe('the text of README', () => {
-  it('has commands', () => expect(inText.length).toBeGreaterThan(3));
+  it('has commands', () => expect(inText).not.toEqual([]));
 
   it.each(inText)('%s', (command) => {
     const [{ words }] = parseLine(command, 0);
