@@ -208,8 +208,7 @@ class Life {
       const result = rmmod(k, module.name);
       if (i === 0) this.unload = unloadErrno(result);
       if (result.outcome === 'missing') this.outcome = 'sandbox-lacks';
-      if (result.outcome === 'killed') this.outcome = 'fault';
-      if (result.outcome === 'killed') this.why = result.killed.message;
+      if (result.outcome === 'killed') this.fault(result.killed.message);
       // What came on request may still be used by what the module depends on.
       if (result.outcome === 'refused' && onRequest.includes(module)) continue;
       if (result.outcome !== 'unloaded') return false;
@@ -225,10 +224,8 @@ class Life {
     if (result.outcome === 'refused') {
       this.outcome = 'kernel-refused';
       this.load = result.refusal.errno;
-    } else if (result.outcome === 'killed') {
-      this.outcome = 'fault';
-      this.why = result.killed.message;
-    } else this.outcome = 'sandbox-lacks';
+    } else if (result.outcome === 'killed') this.fault(result.killed.message);
+    else this.outcome = 'sandbox-lacks';
     return false;
   }
 
@@ -245,11 +242,15 @@ class Life {
   stopped(error: unknown): boolean {
     if (error instanceof MissingFunctionReached) this.outcome = 'sandbox-lacks';
     else if (error instanceof ThreadKilled || error instanceof Deadlock) {
-      // A thread that stopped at a missing function leaves others waiting for it.
-      this.outcome = this.k.missing.size > 0 ? 'sandbox-lacks' : 'fault';
-      this.why = error.message;
+      this.fault(error.message);
     } else return false;
     return true;
+  }
+
+  /** A thread that stopped at a missing function leaves others waiting for it, and locks held. */
+  private fault(why: string): void {
+    this.outcome = this.k.missing.size > 0 ? 'sandbox-lacks' : 'fault';
+    this.why = why;
   }
 
   /** An error of ours that ended a thread nobody waited for. */

@@ -18,6 +18,8 @@ export const GFP = {
   ATOMIC: 0xa20,
 } as const;
 
+/** __START_KERNEL_map: what the physical address of the image is reckoned from. */
+const IMAGE_BASE: Address = -0x80000000;
 /** sizeof(struct page): vmemmap is an array that inline code indexes by shifting. */
 const PAGE_STRUCT = 64;
 /** ZONE_DMA32 in page->flags: zone bits lie under the ten node bits (include/linux/page-flags-layout.h). */
@@ -36,8 +38,24 @@ export class Pages {
     this.index = index;
     this.size = k.types.has('page.flags') ? k.sizeof('page') : PAGE_STRUCT;
     this.head = 1n << BigInt(k.types.enumerator('PG_head'));
-    const pages = Math.ceil((k.memory.frames.total * this.size) / PAGE_SIZE);
-    k.memory.mapLazy(MAP.vmemmap, pages, Perm.R | Perm.W, 'struct page array');
+    // The image has frames of its own below the first 128 MiB or so; ZERO_PAGE and its like have a struct page, too.
+    const image = Math.max(...k.file.sections.map(({ base, size }) => base + size)) - IMAGE_BASE;
+    const bytes = Math.max(k.memory.frames.total * this.size, (image / PAGE_SIZE) * this.size);
+    const pages = Math.ceil(bytes / PAGE_SIZE);
+    k.memory.mapLazy(MAP.vmemmap, pages, Perm.R | Perm.W, 'struct page array', (va, to) =>
+      this.reserve(va, to),
+    );
+  }
+
+  /** Pages that are not for giving out are in use once, for ever. */
+  private reserve(va: Address, bytes: Uint8Array): void {
+    const { k, size } = this;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const count = k.offset('page._refcount.counter');
+    const first = Math.ceil((va - MAP.vmemmap) / size);
+    for (let pfn = first; this.descriptor(pfn) + size <= va + PAGE_SIZE; pfn++) {
+      if (pfn >= k.memory.frames.total) view.setInt32(this.descriptor(pfn) - va + count, 1, true);
+    }
   }
 
   /** Address of the `struct page` of a frame. */
@@ -139,8 +157,8 @@ export class Pages {
   /** Later pages lead to the first: by its address, or (from 7.0 on) by the mask that makes their address its. */
   private makeTail(tail: Address, head: Address, order: number): void {
     const { k } = this;
-    if (k.types.has('page.compound_head')) k.write('page.compound_head', tail, head + 1);
-    else k.write('page.compound_info', tail, 1 - this.size * 2 ** order);
+    if (k.types.has('page.compound_info')) k.write('page.compound_info', tail, 1 - this.size * 2 ** order);
+    else k.write('page.compound_head', tail, head + 1);
   }
 
   private makeHead(page: Address, order: number): void {

@@ -27,7 +27,7 @@ import { kthreadWorkers } from './functions/kthread-worker.ts';
 import { arithmetic, checksums, hexFunctions, libraryData, sorting } from './functions/lib-sort.ts';
 import { libfsData, libfsFunctions } from './functions/libfs.ts';
 import { mutexes, rwlocks, rwSemaphores, semaphores, spinlocks } from './functions/locks.ts';
-import { machineQueries } from './functions/machine-queries.ts';
+import { machineData, machineQueries } from './functions/machine-queries.ts';
 import { moduleCalls } from './functions/module-calls.ts';
 import { netData, netFunctions } from './functions/net-registrations.ts';
 import { newerData, newerFunctions, newestFunctions } from './functions/newer.ts';
@@ -200,5 +200,6 @@ export const linuxData: readonly DataInitialiser[] = [
   ...workqueueData,
   ...netData,
   ...newerData,
+  ...machineData,
   ...thunks,
 ];

@@ -228,7 +228,12 @@ export const deviceFunctions = kernelFunctions({
     makeClass,
   'int __class_register(struct class *cls, struct lock_class_key *key)': (k, classAt) =>
     registerClass(k, classAt, k.readString('class.name', classAt)),
-  'void class_unregister(struct class *cls)': unregisterClass,
+  'void class_unregister(struct class *cls)': function* (k, classAt) {
+    unregisterClass(k, classAt);
+    // class_release: the owner may wait for it.
+    const release = k.read('class.class_release', classAt);
+    if (release !== 0) yield* k.call(release, classAt);
+  },
   'void class_destroy(struct class *cls)': (k, classAt) => {
     // Drivers call it with the error pointer of a failed class_create, too.
     if (classAt === 0 || (classAt < 0 && classAt >= -4095)) return;

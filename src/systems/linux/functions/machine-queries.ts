@@ -3,7 +3,7 @@
  * frequency driver, no AVX. And registrations for events that such a machine never has.
  */
 import { Errno } from '../errno.ts';
-import type { Linux } from '../linux.ts';
+import type { DataInitialiser, Linux } from '../linux.ts';
 import { register, registered, unregister } from '../registered.ts';
 import { kernelFunctions } from './define.ts';
 import { registrationPairs } from './registration.ts';
@@ -121,5 +121,16 @@ function forgetByName(k: Linux, name: number): void {
   const wanted = k.memory.cstring(name);
   for (const [at, known] of [...registered(k, NMI)]) if (known === wanted) unregister(k, NMI, at);
 }
+
+/** The machine has one virtual console and nothing on it: a blank struct vc_data. */
+const CONSOLE_BYTES = 4096;
+
+export const machineData: readonly DataInitialiser[] = [
+  {
+    symbol: 'vc_cons',
+    when: 'import',
+    fill: (k, at) => k.memory.setPtr(at, k.heap.allocateZeroed(CONSOLE_BYTES)),
+  },
+];
 
 export const machineQueries = new Map([...answers, ...pairs, ...nmi]);
