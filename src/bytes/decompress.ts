@@ -23,7 +23,7 @@ export interface DecompressOptions {
   readonly memory?: CodecMemory;
 }
 
-export const DEFAULT_MAX_OUTPUT = 2 ** 29;
+const DEFAULT_MAX_OUTPUT = 2 ** 29;
 
 /** How the bytes are compressed, by their magic (never by a name); undefined when they are not. */
 export function compressionOf(bytes: Uint8Array): Compression | undefined {

@@ -49,7 +49,7 @@ export class Unsupported extends FormatError {
 }
 
 /** Hexadecimal with sign: addresses are signed numbers everywhere (see memory/space.ts). */
-export function hex(value: number | bigint): string {
+function hex(value: number | bigint): string {
   return value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
 }
 

@@ -34,7 +34,7 @@ export function code(name: string): number {
 
 export const S0 = reg(Reg.S0);
 export const S1 = reg(Reg.S1);
-export const RAX = reg(Reg.RAX);
+const RAX = reg(Reg.RAX);
 const fitsInt32 = (value: number | bigint): boolean => Number(value) === (Number(value) | 0);
 /** What the block cache lets a builder do. */
 export interface BlockLimits {

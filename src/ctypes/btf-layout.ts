@@ -30,8 +30,6 @@ export const Kind = {
   Enum64: 19,
 } as const;
 
-export const KIND_NAMES = Object.keys(Kind);
-
 /** Words that follow the three of a type: fixed part and part per element (`vlen` of them). */
 export const EXTRA_WORDS: readonly (readonly [fixed: number, each: number])[] = [
   [0, 0], // void

@@ -53,7 +53,7 @@ export function alignOf(type: CType, model: DataModel): number {
 }
 
 /** Alignment of a scalar inside a record under a data model. */
-export function scalarAlign(size: number, model: DataModel): number {
+function scalarAlign(size: number, model: DataModel): number {
   if (size === 8) return model.align8;
   // `long double` of i386 has 12 bytes and the alignment of a word.
   if (size > 8) return model.pointer === 4 ? model.align8 : 16;

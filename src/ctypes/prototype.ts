@@ -66,7 +66,7 @@ const BIG_NAMES = new Set([
 const VALIST_NAMES = new Set(['va_list', '__builtin_va_list', '__gnuc_va_list']);
 
 /** Class of a type as parameter or result. Arrays and functions decay to pointers, as C has it. */
-export function classify(type: CType, model: DataModel): ValueClass {
+function classify(type: CType, model: DataModel): ValueClass {
   const alias = type.kind === 'typedef' ? type.name : '';
   if (VALIST_NAMES.has(alias)) return 'valist';
   const real = resolve(type);

@@ -277,7 +277,7 @@ function memberAt(field: Field, step: string, path: string): Field | CTypeError 
 }
 
 /** A field by name, seeing through anonymous records as C does. */
-export function memberOf(record: RecordType, name: string): Field | undefined {
+function memberOf(record: RecordType, name: string): Field | undefined {
   return searchMember(record, name, new Set());
 }
 

@@ -79,7 +79,7 @@ export interface PlacementPlan {
 }
 
 /** More than any module needs and less than any module area holds; ends a file whose sizes are made up. */
-export const MAX_IMAGE_BYTES = 512 * 1024 * 1024;
+const MAX_IMAGE_BYTES = 512 * 1024 * 1024;
 
 export class ImageTooLarge extends Error {
   constructor(bytes: number) {

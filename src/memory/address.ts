@@ -5,7 +5,6 @@
 export type Address = number;
 
 export const PAGE_SIZE = 4096;
-export const PAGE_SHIFT = 12;
 
 /** First address of the page that holds `va`. */
 export function pageBase(va: Address): Address {

@@ -8,7 +8,7 @@ export interface TlbShape {
 }
 
 /** First-level data TLB of common x86-64 cores: 64 entries of 4 ways for 4 KiB, 32 of 4 ways for 2 MiB. */
-export const COMMON_TLB: TlbShape = {
+const COMMON_TLB: TlbShape = {
   small: { entries: 64, ways: 4 },
   large: { entries: 32, ways: 4 },
 };

@@ -5,14 +5,14 @@ import { GuestMemory, Perm } from '../../src/memory/space.ts';
 
 export const CODE = -0x3fff_0000;
 export const DATA = -0x3000_0000;
-export const STACK = -0x2000_0000;
-export const DIRECT = -0x7780_0000_0000;
+const STACK = -0x2000_0000;
+const DIRECT = -0x7780_0000_0000;
 const RW = Perm.R | Perm.W;
 
 /** Each instruction is 4 bytes long and described by one function. */
 export type Program = readonly ((b: BlockBuilder) => void)[];
 
-export class ScriptTranslator implements Translator {
+class ScriptTranslator implements Translator {
   readonly programs = new Map<number, (b: BlockBuilder) => void>();
 
   load(at: number, program: Program): void {
@@ -33,7 +33,7 @@ export class ScriptTranslator implements Translator {
   }
 }
 
-export const machine: CpuMachine = {
+const machine: CpuMachine = {
   cpuid: (leaf, subleaf) => ({ eax: leaf + 1, ebx: 0x756e6547, ecx: subleaf, edx: 0xffffffff }),
   rdmsr: (index) => (index === 0x10 ? 0x1_0000_0002n : undefined),
   wrmsr: (index) => index === 0x10,

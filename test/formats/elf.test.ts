@@ -436,15 +436,7 @@ describe('smaller structures', () => {
     elf.add({ name: '.gnu.version_r', type: SHT.GNU_VERNEED, ...rest });
     elf.add({ name: '.gnu.version_d', type: SHT.GNU_VERDEF, ...rest });
     const file = readElf(elf.build());
-    const start = performance.now();
-    for (const read of [versionNeeds, versionDefinitions]) {
-      try {
-        read(file);
-      } catch (error) {
-        expect(error).toBeInstanceOf(FormatError);
-      }
-    }
-    expect(performance.now() - start).toBeLessThan(2000);
+    for (const read of [versionNeeds, versionDefinitions]) expect(() => read(file)).toThrow(FormatError);
   });
 
   it('tables that lie on the same bytes are refused', () => {

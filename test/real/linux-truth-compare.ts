@@ -38,7 +38,7 @@ export function transcriptNames(): string[] {
     .sort();
 }
 
-export function stepsText(name: string): string {
+function stepsText(name: string): string {
   return readFileSync(`${folder}steps/${name}.steps`, 'utf8');
 }
 

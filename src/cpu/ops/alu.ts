@@ -6,17 +6,17 @@ import { type Code, i32, i64, iff, select, seq } from '../wasm/encoder.ts';
 import { each, type OpDefinition, op } from './define.ts';
 
 const SIZES: readonly Size[] = [1, 2, 4, 8];
-export const ALU_OPS: readonly AluOp[] = ['add', 'or', 'adc', 'sbb', 'and', 'sub', 'xor', 'cmp', 'test'];
+const ALU_OPS: readonly AluOp[] = ['add', 'or', 'adc', 'sbb', 'and', 'sub', 'xor', 'cmp', 'test'];
 /** Those that have a form without flags ("quiet"), and sizes of it. */
-export const QUIET_OPS: readonly AluOp[] = ['add', 'or', 'and', 'sub', 'xor'];
-export const QUIET_SIZES: readonly Size[] = [4, 8];
+const QUIET_OPS: readonly AluOp[] = ['add', 'or', 'and', 'sub', 'xor'];
+const QUIET_SIZES: readonly Size[] = [4, 8];
 /** Those that read memory into a register, or change memory, in one operation. */
-export const FUSED_OPS: readonly AluOp[] = ['add', 'or', 'and', 'sub', 'xor'];
+const FUSED_OPS: readonly AluOp[] = ['add', 'or', 'and', 'sub', 'xor'];
 
 type Write = (result: Code) => Code;
 
 /** Emits the operation and its flags; `write` gets the result before the flags change. */
-export function arithmetic(g: Gen, name: AluOp, size: Size, a: Code, b: Code, write: Write): Code {
+function arithmetic(g: Gen, name: AluOp, size: Size, a: Code, b: Code, write: Write): Code {
   const n = numeric(size);
   const [t0, t1, t2] = g.temps(size);
   const carry = size === 8 ? i64.extendU(g.carry()) : g.carry();

@@ -7,8 +7,8 @@ import { each, type OpDefinition, op } from './define.ts';
 const SIZES: readonly Size[] = [1, 2, 4, 8];
 
 /** Zero extensions to 4 (which clears the rest) and sign extensions: [from, to]. */
-export const ZERO_EXTEND: readonly Size[] = [1, 2];
-export const SIGN_EXTEND: readonly (readonly [Size, Size])[] = [
+const ZERO_EXTEND: readonly Size[] = [1, 2];
+const SIGN_EXTEND: readonly (readonly [Size, Size])[] = [
   [1, 4],
   [1, 8],
   [2, 4],

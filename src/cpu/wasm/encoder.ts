@@ -61,7 +61,6 @@ function signed32(value: number): number[] {
   }
 }
 
-const nullary = (opcode: number) => (): Code => [opcode];
 const unary =
   (...opcode: number[]) =>
   (a: Code): Code => [a, opcode];
@@ -186,9 +185,6 @@ export const v128 = {
   const: (bytes: readonly number[]): Code => [0xfd, 12, ...bytes],
 } as const;
 
-/** Floating point: opcode bytes from the specification, by name where the CPU needs them. */
-export const float = { unary, binary, load: loader, store: storer } as const;
-
 export interface Local {
   readonly get: Code;
   set(value: Code): Code;
@@ -206,8 +202,6 @@ export function local(index: number): Local {
 }
 
 export const seq = (...parts: readonly Code[]): Code => parts;
-export const drop = (value: Code): Code => [value, 0x1a];
-export const unreachable = nullary(0x00);
 export const ret = (value: Code): Code => [value, 0x0f];
 export const call = (index: number, ...args: readonly Code[]): Code => [
   ...args.flat(),
@@ -248,10 +242,6 @@ export const brTable = (targets: readonly Label[], otherwise: Label, index: Code
   0x0e,
   { table: targets, otherwise },
 ];
-
-/** memory.copy and memory.fill. */
-export const memoryCopy = (to: Code, from: Code, length: Code): Code => [to, from, length, 0xfc, 10, 0, 0];
-export const memoryFill = (to: Code, byte: Code, length: Code): Code => [to, byte, length, 0xfc, 11, 0];
 
 /** Bytes as they come; grows by doubling. */
 class Output {

@@ -49,8 +49,6 @@ export const Operand = {
 /** How decoding ended. */
 export const Decode = { Ok: 0, Truncated: 1, Bad: 2, TooLong: 3 } as const;
 
-/** Segment numbers as encoded. */
-export const SEGMENT_NAMES = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'];
 /** Value of `Instruction.base` for RIP-relative operands. */
 export const RIP_BASE = 16;
 

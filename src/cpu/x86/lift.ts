@@ -24,7 +24,7 @@ for (const condition of CONDITIONS) {
 }
 
 /** True when the lifter gives the (non-SIMD) mnemonic a meaning, #UD included. */
-export function isLifted(mnemonic: string): boolean {
+function isLifted(mnemonic: string): boolean {
   return Object.hasOwn(general, mnemonic);
 }
 

@@ -15,10 +15,8 @@ const REGISTERS: readonly RegOperand[] = Array.from({ length: 16 }, (_, n) => re
 const HIGH_REGISTERS: readonly RegOperand[] = Array.from({ length: 4 }, (_, n) => reg(n, true));
 
 export const RAX = REGISTERS[Reg.RAX];
-export const RCX = REGISTERS[Reg.RCX];
-/** Temporaries free inside one instruction. */
+/** A temporary free inside one instruction. */
 export const TEMP0 = reg(Reg.T0);
-export const TEMP1 = reg(Reg.T1);
 
 /** A 64-bit value of two halves: a number where that is exact, else a bigint. */
 function wide(high: number, low: number): number | bigint {

@@ -18,11 +18,11 @@ const NOPS: readonly (readonly number[])[] = [
 ];
 
 /** Longest single no-operation used. */
-export const MAX_NOP = 8;
+const MAX_NOP = 8;
 /** Bytes of `call rel32` and `jmp rel32`. */
-export const BRANCH_LENGTH = 5;
+const BRANCH_LENGTH = 5;
 /** Bytes of `jmp rel8`. */
-export const SHORT_JUMP_LENGTH = 2;
+const SHORT_JUMP_LENGTH = 2;
 
 /** `length` bytes that do nothing: the longest no-operations first, as the kernel fills alternatives. */
 export function nops(length: number): Uint8Array {

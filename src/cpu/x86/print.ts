@@ -61,7 +61,7 @@ function hasRegisterOperand(insn: Instruction): boolean {
 }
 
 /** The mnemonic as objdump spells it, without prefixes. */
-export function attMnemonic(insn: Instruction, mode: Mode = 64): string {
+function attMnemonic(insn: Instruction, mode: Mode = 64): string {
   const name = mnemonicName(insn.mnemonic);
   const fixed = CONVERSIONS[name];
   if (fixed) return fixed;

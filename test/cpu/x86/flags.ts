@@ -2,12 +2,12 @@
 import { type Instruction, Operand } from '../../../src/cpu/x86/decode.ts';
 import { mnemonicName, RowFlag } from '../../../src/cpu/x86/table.ts';
 
-export const CF = 0x1;
-export const PF = 0x4;
-export const AF = 0x10;
+const CF = 0x1;
+const PF = 0x4;
+const AF = 0x10;
 export const ZF = 0x40;
-export const SF = 0x80;
-export const OF = 0x800;
+const SF = 0x80;
+const OF = 0x800;
 export const DF = 0x400;
 export const STATUS = CF | PF | AF | ZF | SF | OF;
 

@@ -26,7 +26,7 @@ export function fixture(name: string): Uint8Array {
   return new Uint8Array(readFileSync(fileURLToPath(new URL(`fixtures/linux/built/${name}.ko`, root))));
 }
 
-export class Stopped extends Error {}
+class Stopped extends Error {}
 
 /** Loads up to the init function, which is not run, and takes everything back. */
 export function linkOnly(k: Linux, bytes: Uint8Array, options: LoadOptions = {}): LoadResult | 'linked' {

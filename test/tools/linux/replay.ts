@@ -26,7 +26,7 @@ export interface Golden {
 }
 
 const root = process.cwd();
-export const goldenDirectory = join(root, 'test/golden/linux');
+const goldenDirectory = join(root, 'test/golden/linux');
 const built = join(root, 'fixtures/linux/built');
 
 export function goldens(): string[] {
