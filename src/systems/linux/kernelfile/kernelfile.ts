@@ -33,6 +33,8 @@ export interface KernelFile {
   readonly config: ReadonlyMap<string, string> | undefined;
   /** `sizeof(struct module)`, which newer kernels compare a module's own with; undefined without types. */
   readonly moduleBytes: number | undefined;
+  /** Names of built-in parts in /sys/module, where a saved kernel has them (builtin-names.ts reads them of an image). */
+  readonly builtIns?: ReadonlySet<string> | undefined;
   /** SHA-256 or other name of the file this came from, if the caller gave one. */
   readonly origin: string;
   /** Bytes of the image at a link address (only when read from an image). Undefined outside of it. */

@@ -6,6 +6,7 @@ import { packBtf, unpackBtf } from '../../../ctypes/btf-pack.ts';
 import { subsetOf } from '../../../ctypes/btf-subset.ts';
 import { TypeTable } from '../../../ctypes/table.ts';
 import type { Machine } from '../../../formats/object.ts';
+import { readBuiltInNames } from './builtin-names.ts';
 import { ExportTable } from './exports.ts';
 import { nearestExport } from './image.ts';
 import type { KernelFile, KernelSection, NearestExport, PerCpuVariable } from './kernelfile.ts';
@@ -64,6 +65,8 @@ interface Header {
   readonly percpu: readonly (readonly [name: string, offset: number, size: number])[];
   readonly config: Readonly<Record<string, string>> | null;
   readonly namespaces: readonly string[];
+  /** Absent in files saved before it was there. */
+  readonly builtIns?: readonly string[] | null;
   readonly base: number;
   readonly exports: number;
   readonly versioned: boolean;
@@ -91,6 +94,7 @@ export function encode(kernel: Savable, request: SaveRequest): Saved {
     percpu: kernel.percpu.map((v) => [v.name, v.offset, v.size] as const),
     config: keptConfig(kernel, request),
     namespaces,
+    builtIns: sortedNames(readBuiltInNames(kernel)),
     base: Number.isFinite(base) ? base : 0,
     exports: names.length,
     versioned: crcs !== undefined,
@@ -110,6 +114,9 @@ export function encode(kernel: Savable, request: SaveRequest): Saved {
     missing: types.missing,
   };
 }
+
+const sortedNames = (names: ReadonlySet<string> | undefined): string[] | null =>
+  names === undefined ? null : [...names].sort();
 
 /** Does it begin as a saved kernel does? */
 export function isSaved(bytes: Uint8Array): boolean {
@@ -161,6 +168,7 @@ class SavedKernel implements KernelFile {
   readonly percpu: readonly PerCpuVariable[];
   readonly config: ReadonlyMap<string, string> | undefined;
   readonly moduleBytes: number | undefined;
+  readonly builtIns: ReadonlySet<string> | undefined;
   readonly origin: string;
   readonly #packedTypes: Uint8Array;
   #btf: Btf | undefined;
@@ -180,6 +188,7 @@ class SavedKernel implements KernelFile {
     this.percpu = header.percpu.map(([name, offset, size]) => ({ name, offset, size }));
     this.config = header.config === null ? undefined : new Map(Object.entries(header.config));
     this.moduleBytes = header.moduleBytes ?? undefined;
+    this.builtIns = header.builtIns == null ? undefined : new Set(header.builtIns);
     this.origin = header.origin;
     this.#packedTypes = types;
   }
@@ -307,8 +316,13 @@ function isHeader(value: unknown): value is Header {
     strings.every((s) => typeof s === 'string') &&
     lists.every(Array.isArray) &&
     [header.base, header.exports, lengths?.btf, lengths?.names].every(Number.isInteger) &&
-    typeof header.config === 'object'
+    typeof header.config === 'object' &&
+    (header.builtIns == null || isNames(header.builtIns))
   );
+}
+
+function isNames(value: unknown): boolean {
+  return Array.isArray(value) && value.every((name) => typeof name === 'string');
 }
 
 interface Tables {
