@@ -34,10 +34,16 @@ export class RealModules {
   readonly tree: Tree;
   private readonly kernel: KernelFile;
 
-  constructor({ modules }: DebianKernel) {
+  /** @param kernel the kernel they are for, the built-in one by default */
+  constructor({ modules }: Pick<DebianKernel, 'modules'>, kernel?: KernelFile) {
     this.tree = new Tree(modulesBelow(modules));
     const packaged = (path: string) => `${root}${path}`;
-    this.kernel = openKernel(BUILT_IN, { packaged, environment: process.env });
+    this.kernel = kernel ?? openKernel(BUILT_IN, { packaged, environment: process.env });
+  }
+
+  /** Does this kernel have it as a module? Some are built in, or gone, in other releases. */
+  has(name: string): boolean {
+    return this.tree.modules.some((module) => module.name === name);
   }
 
   /** Boots, loads a module with its dependencies, lets `use` work with it, unloads all and says what leaked. */

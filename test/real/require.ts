@@ -68,6 +68,29 @@ export function needs(need: Need): DebianKernel | undefined {
   };
 }
 
+/**
+ * Every unpacked amd64 kernel, whatever its flavour and release, oldest first; undefined (after saying so) when there is
+ * none later than 6.1.
+ */
+export function needsOtherKernels(): Pick<DebianKernel, 'release' | 'modules' | 'vmlinuz'>[] | undefined {
+  const parent = join(cacheDirectory(), 'debian');
+  const releases = (existsSync(parent) ? readdirSync(parent) : [])
+    .map((name) => /^linux-image-(\d.*-amd64)$/.exec(name)?.[1])
+    .filter((release) => release !== undefined)
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+  if (!releases.some((release) => !release.startsWith('6.1.')))
+    return missing('a kernel later than 6.1', 'LKM_DEBIAN_SUITE=trixie node scripts/fetch-debian.mjs amd64');
+  return releases.map((release) => {
+    // From Debian 13 on, modules are below usr, from 14 on the image lies beside them.
+    const root = join(parent, `linux-image-${release}`);
+    const find = (...paths: string[]) =>
+      paths.map((path) => join(root, path)).find((path) => existsSync(path));
+    const modules = find(`lib/modules/${release}`, `usr/lib/modules/${release}`) ?? root;
+    const vmlinuz = find(`boot/vmlinuz-${release}`, `usr/lib/modules/${release}/vmlinuz`) ?? root;
+    return { release, modules, vmlinuz };
+  });
+}
+
 /** The name of a program that must be on the PATH, or undefined (after saying so) when it is not. */
 export function needsTool(name: string): string | undefined {
   try {

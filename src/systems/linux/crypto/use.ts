@@ -18,6 +18,13 @@ import {
 /** Room that a descriptor may need beyond descsize (HASH_MAX_DESCSIZE bounds what drivers may ask). */
 const DESCRIPTOR_SLACK = 16;
 
+/** crypto_shash_descsize: a transform can have its own up to 6.17, later the algorithm's counts. */
+export function descriptorBytes(k: Linux, hash: Address): number {
+  return k.types.has('crypto_shash.descsize')
+    ? k.read('crypto_shash.descsize', hash)
+    : k.read('shash_alg.descsize', hashAlgorithm(k, hash));
+}
+
 /** crypto_larval_lookup: an algorithm that is not there is asked for by name, then its best implementation. */
 function* lookup(k: Linux, name: string, kinds: readonly AlgorithmKind[]): Steps<Algorithm | undefined> {
   const registry = k.state(cryptoRegistry);
@@ -38,8 +45,9 @@ export function* allocateHash(k: Linux, name: string): Steps<Address> {
   const hash = k.heap.allocateZeroed(k.sizeof('crypto_shash') + context + DESCRIPTOR_SLACK);
   const transform = hash + k.offset('crypto_shash.base');
   k.write('crypto_tfm.__crt_alg', transform, algorithm.base);
-  k.write('crypto_tfm.refcnt.refs.counter', transform, 1);
-  k.write('crypto_shash.descsize', hash, k.read('shash_alg.descsize', algorithm.outer));
+  if (k.types.has('crypto_tfm.refcnt')) k.write('crypto_tfm.refcnt.refs.counter', transform, 1);
+  if (k.types.has('crypto_shash.descsize'))
+    k.write('crypto_shash.descsize', hash, k.read('shash_alg.descsize', algorithm.outer));
   const init = k.read('shash_alg.init_tfm', algorithm.outer);
   const error = init === 0 ? yield* baseInit(k, algorithm.base, transform) : yield* k.callInt(init, hash);
   if (error === 0) return hash;
@@ -60,7 +68,7 @@ export function* allocateTransform(k: Linux, name: string, kinds: readonly Algor
   const context = k.read('crypto_alg.cra_ctxsize', algorithm.base);
   const transform = k.heap.allocateZeroed(k.sizeof('crypto_tfm') + context + DESCRIPTOR_SLACK);
   k.write('crypto_tfm.__crt_alg', transform, algorithm.base);
-  k.write('crypto_tfm.refcnt.refs.counter', transform, 1);
+  if (k.types.has('crypto_tfm.refcnt')) k.write('crypto_tfm.refcnt.refs.counter', transform, 1);
   const error = yield* baseInit(k, algorithm.base, transform);
   if (error === 0) return transform;
   putAlgorithm(k, algorithm.base);
@@ -143,7 +151,7 @@ export function* digest(
   if (isError(hash)) return hash;
   const algorithm = hashAlgorithm(k, hash);
   const size = k.read('shash_alg.digestsize', algorithm);
-  const descriptorSize = k.sizeof('shash_desc') + k.read('crypto_shash.descsize', hash) + DESCRIPTOR_SLACK;
+  const descriptorSize = k.sizeof('shash_desc') + descriptorBytes(k, hash) + DESCRIPTOR_SLACK;
   const result = yield* withMemory(
     k,
     [descriptorSize, message.length, size, key?.length ?? 0],

@@ -7,6 +7,7 @@ import { type AlgorithmKind, type CryptoRegistry, cryptoRegistry } from '../cryp
 import {
   allocateHash,
   allocateTransform,
+  descriptorBytes,
   destroyTransform,
   digestWith,
   finishWith,
@@ -87,9 +88,7 @@ function* transformDigest(
   length: number,
   out: Address,
 ): Steps<number> {
-  const descriptor = k.heap.allocateZeroed(
-    k.sizeof('shash_desc') + k.read('crypto_shash.descsize', hash) + 16,
-  );
+  const descriptor = k.heap.allocateZeroed(k.sizeof('shash_desc') + descriptorBytes(k, hash) + 16);
   k.write('shash_desc.tfm', descriptor, hash);
   const error = yield* digestWith(k, descriptor, data, length, out);
   k.heap.free(descriptor);
