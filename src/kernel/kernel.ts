@@ -93,6 +93,7 @@ export abstract class Kernel implements SchedulerOwner {
   // -- what a system brings ---------------------------------------------------------------------------------
 
   abstract fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled };
+  abstract misuse(thread: Thread, error: unknown): ThreadKilled | undefined;
   abstract switched(thread: Thread): void;
   abstract interruptible(): boolean;
   abstract trap(thread: Thread, vector: number): void;

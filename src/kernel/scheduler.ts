@@ -4,10 +4,10 @@
  */
 import type { Convention } from '../abi/convention.ts';
 import { type Cpu, Exit } from '../cpu/cpu.ts';
-import { type Address, GuestFault } from '../memory/space.ts';
+import { type Address, EndlessAccess, GuestFault, type GuestMemory } from '../memory/space.ts';
 import { isSteps, type Request, type Steps } from './steps.ts';
-import { type HostFrame, Thread, ThreadKilled } from './thread.ts';
-import type { VirtualTime } from './time.ts';
+import { type Frame, type HostFrame, Thread, ThreadKilled } from './thread.ts';
+import { END_OF_TIME, type VirtualTime } from './time.ts';
 
 /** A stop of the machine code that the system must judge. */
 export interface Fault {
@@ -30,10 +30,16 @@ export interface SchedulerOwner {
   readonly cpu: Cpu;
   readonly convention: Convention;
   readonly time: VirtualTime;
+  readonly memory: GuestMemory;
   /** Runs the kernel function behind a host entry. */
   dispatch(thread: Thread, id: number): void;
   /** 'resume' continues where the CPU's registers now point. */
   fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled };
+  /**
+   * A kernel function threw something else than a fault. How the thread ends when it was the guest's doing
+   * (memory ran out, numbers that make no sense); undefined when it was not.
+   */
+  misuse(thread: Thread, error: unknown): ThreadKilled | undefined;
   /** Called after the registers of `thread` are live. */
   switched(thread: Thread): void;
   /** May an interrupt be taken now? */
@@ -58,6 +64,27 @@ export class Deadlock extends Error {
   }
 }
 
+/** The threads go on and on without what was waited for: a loop that sleeps, a timer that sets itself again. */
+export class Endless extends Deadlock {
+  constructor(threads: readonly Thread[], seconds: number) {
+    super([]);
+    const names = threads.map((t) => (t.blockedWhy === '' ? t.name : `${t.name} (${t.blockedWhy})`));
+    this.message = `no end in sight after ${seconds.toFixed(0)} s of its own time; going on: ${names.join(', ')}`;
+    this.name = 'Endless';
+  }
+}
+
+/** Names shown of threads that go on for ever. */
+const SHOWN_THREADS = 8;
+/** What one entry into a kernel function counts beside the instructions of the guest. */
+const STEP_COST = 50;
+/** What one switch of threads, interrupt or stretch of idle time counts: so many instructions take as long. */
+const EVENT_COST = 2000;
+/** Accesses to guest memory that one step of a kernel function may make. */
+const STEP_FUEL = 2 ** 28;
+/** Deadlines and interrupts served before threads run again. */
+const MAX_AT_ONCE = 1000;
+
 /** Instructions between looks at the clock: short enough for timers, long enough to cost nothing. */
 const SLICE = 100_000;
 
@@ -69,6 +96,10 @@ export class Scheduler {
   readonly failures = new Map<Thread, unknown>();
   /** Instructions one thread may retire without blocking before it counts as an endless loop. */
   instructionBudget = 400_000_000;
+  /** Instructions, and other work weighed in instructions, that may pass until what a caller waits for is done. */
+  runBudget = 4_000_000_000;
+  /** The same for letting threads run while nobody waits for them. */
+  settleBudget = 400_000_000;
   /** The host entry that guest functions called from TypeScript return to. */
   private readonly owner: SchedulerOwner;
   private readonly returnId: number;
@@ -79,6 +110,8 @@ export class Scheduler {
   private inInterrupt = false;
   private ids = 0;
   private sliceStart = 0;
+  /** Work other than instructions, weighed in instructions. */
+  private work = 0;
 
   constructor(owner: SchedulerOwner, sentinel: { id: number; address: Address }) {
     this.owner = owner;
@@ -97,7 +130,8 @@ export class Scheduler {
     this.threads.add(thread);
     thread.onExit(() => {
       this.threads.delete(thread);
-      if (thread.outcome !== undefined && 'error' in thread.outcome) this.failures.set(thread, thread.outcome.error);
+      if (thread.outcome !== undefined && 'error' in thread.outcome)
+        this.failures.set(thread, thread.outcome.error);
       this.owner.freeStack(thread.stackBase);
     });
     if (start) this.ready.push(thread);
@@ -123,16 +157,24 @@ export class Scheduler {
     if (thread.state !== 'dead') thread.die({ killed });
   }
 
+  /** Takes the stack that interrupts run on, while there is memory for it. */
+  prepareInterrupts(): void {
+    this.interruptThread ??= this.newThread('interrupt');
+  }
+
   /** Queues steps to run as an interrupt as soon as the machine allows one. They may not block. */
   interrupt(name: string, steps: () => Steps<unknown>): void {
     this.pendingInterrupts.push({ name, steps });
   }
 
-  /** Runs threads until `done`; throws Deadlock when nothing can ever make it true. */
+  /** Runs threads until `done`; throws Deadlock when nothing can ever make it true, Endless when nothing has so far. */
   runUntil(done: () => boolean): void {
+    const start = this.effort();
+    const since = this.owner.time.now();
     while (!done()) {
       this.deliver();
       if (done()) return;
+      if (this.effort() - start > this.runBudget) throw this.endless(since);
       const thread = this.ready.shift();
       if (thread !== undefined) this.slice(thread);
       else if (!this.idle()) throw new Deadlock([...this.threads]);
@@ -143,7 +185,12 @@ export class Scheduler {
   perform<T>(name: string, steps: Steps<T>, prepare?: (thread: Thread) => void): T {
     const thread = this.spawn(name, steps);
     prepare?.(thread);
-    this.runUntil(() => thread.state === 'dead');
+    try {
+      this.runUntil(() => thread.state === 'dead');
+    } catch (error) {
+      if (error instanceof Endless) this.kill(thread, new ThreadKilled(name, 0, error.message));
+      throw error;
+    }
     this.failures.delete(thread);
     const outcome = thread.outcome;
     if (outcome === undefined) throw new Error(`thread ${name} ended without an outcome`);
@@ -162,10 +209,13 @@ export class Scheduler {
     this.owner.time.cancel(deadline);
   }
 
-  /** Runs every ready thread until all sleep, without letting idle time pass. */
+  /** Runs every ready thread until all sleep, without letting idle time pass. Those that never sleep stay ready. */
   settle(): void {
+    const start = this.effort();
     this.deliver();
-    for (let thread = this.ready.shift(); thread !== undefined; thread = this.ready.shift()) {
+    while (this.effort() - start <= this.settleBudget) {
+      const thread = this.ready.shift();
+      if (thread === undefined) return;
       this.slice(thread);
       this.deliver();
     }
@@ -179,7 +229,11 @@ export class Scheduler {
 
   private newThread(name: string): Thread {
     const stack = this.owner.allocateStack(name);
-    return new Thread(++this.ids, name, this.owner.cpu.contextBytes, stack.base, stack.size);
+    return this.threadOn(name, stack.base, stack.size);
+  }
+
+  private threadOn(name: string, base: Address, size: number): Thread {
+    return new Thread(++this.ids, name, this.owner.cpu.contextBytes, base, size);
   }
 
   private rootFrame(thread: Thread, name: string, steps: Steps<unknown>): HostFrame {
@@ -201,15 +255,34 @@ export class Scheduler {
   private slice(thread: Thread): void {
     this.switchTo(thread);
     thread.state = 'running';
-    this.sliceStart = this.owner.cpu.retired;
+    this.work += EVENT_COST;
+    this.sliceStart = this.effort();
     while (thread.state === 'running') {
       const top = thread.frames.at(-1);
       if (top === undefined) throw new Error(`thread ${thread.name} has no frame to run`);
-      if (top.kind === 'host') this.stepHost(thread, top);
-      else this.runGuest(thread);
+      this.step(thread, top);
+      if (thread.state === 'running') this.checkBudget(thread);
       if (!this.inInterrupt && this.hasDue()) this.deliver();
     }
     if (thread.state === 'dead' && this.current === thread) this.current = undefined;
+  }
+
+  private step(thread: Thread, frame: Frame): void {
+    const { memory } = this.owner;
+    memory.fuel = STEP_FUEL;
+    if (frame.kind === 'host') this.stepHost(thread, frame);
+    else this.runGuest(thread);
+    this.work += STEP_COST + (STEP_FUEL - memory.fuel);
+  }
+
+  /** Instructions and other work since the machine started, weighed in instructions. */
+  private effort(): number {
+    return this.owner.cpu.retired + this.work;
+  }
+
+  private endless(since: number): Endless {
+    const busy = [...this.threads].filter((t) => t.wakeAt < END_OF_TIME || t.state !== 'blocked');
+    return new Endless(busy.slice(0, SHOWN_THREADS), (this.owner.time.now() - since) / 1e9);
   }
 
   private stepHost(thread: Thread, frame: HostFrame): void {
@@ -228,8 +301,12 @@ export class Scheduler {
 
   private hostError(thread: Thread, error: unknown): void {
     if (error instanceof GuestFault) this.judge(thread, hostFault(error, this.owner.cpu.rip));
+    else if (error instanceof EndlessAccess) this.lockUp(thread);
     else if (error instanceof ThreadKilled) thread.die({ killed: error });
-    else thread.die({ error });
+    else {
+      const killed = this.owner.misuse(thread, error);
+      thread.die(killed === undefined ? { error } : { killed });
+    }
   }
 
   private request(thread: Thread, frame: HostFrame, request: Request): void {
@@ -251,7 +328,7 @@ export class Scheduler {
     thread.state = 'blocked';
     thread.blockedWhy = request.why;
     thread.wakeAt = request.until;
-    if (request.until === Number.POSITIVE_INFINITY) return;
+    if (request.until > END_OF_TIME) return;
     this.owner.time.at(request.until, () => {
       if (thread.wakeAt === request.until) this.wake(thread, 0);
     });
@@ -260,9 +337,16 @@ export class Scheduler {
   private runGuest(thread: Thread): void {
     const { cpu, time } = this.owner;
     this.owner.beforeGuest();
-    const exit = cpu.run(Math.max(1, Math.min(SLICE, time.next() - time.now())));
+    let exit: number;
+    try {
+      exit = cpu.run(Math.max(1, Math.min(SLICE, time.next() - time.now())));
+    } catch (error) {
+      // A page that comes into being at its first touch found no frame, or a device register rejects a value.
+      this.hostError(thread, error);
+      return;
+    }
     if (exit === Exit.Host) this.hostCall(thread, cpu.exitHostId);
-    else if (exit === Exit.Budget) this.checkBudget(thread);
+    else if (exit === Exit.Budget) return;
     else if (exit === Exit.Fault) this.judge(thread, cpuFault(cpu));
     else if (exit === Exit.Interrupt) this.owner.trap(thread, cpu.vector);
     else if (exit === Exit.Syscall) this.owner.systemCall(thread);
@@ -274,9 +358,7 @@ export class Scheduler {
       if (id === this.returnId) this.returned(thread);
       else this.owner.dispatch(thread, id);
     } catch (error) {
-      if (error instanceof GuestFault) this.judge(thread, hostFault(error, this.owner.cpu.rip));
-      else if (error instanceof ThreadKilled) thread.die({ killed: error });
-      else thread.die({ error });
+      this.hostError(thread, error);
     }
   }
 
@@ -302,9 +384,12 @@ export class Scheduler {
   }
 
   private checkBudget(thread: Thread): void {
+    if (this.effort() - this.sliceStart >= this.instructionBudget) this.lockUp(thread);
+  }
+
+  private lockUp(thread: Thread): void {
     const { cpu } = this.owner;
-    if (cpu.retired - this.sliceStart < this.instructionBudget) return;
-    this.sliceStart = cpu.retired;
+    this.sliceStart = this.effort();
     this.judge(thread, {
       source: 'budget',
       vector: -1,
@@ -319,15 +404,17 @@ export class Scheduler {
   private halt(): void {
     const { time } = this.owner;
     const next = time.next();
-    if (next !== Number.POSITIVE_INFINITY) time.skip(next - time.now());
+    if (next <= END_OF_TIME) time.skip(next - time.now());
     else time.skip(SLICE);
+    this.work += EVENT_COST;
   }
 
   private idle(): boolean {
     const { time } = this.owner;
     const next = time.next();
-    if (next === Number.POSITIVE_INFINITY) return false;
+    if (next > END_OF_TIME) return false;
     time.skip(next - time.now());
+    this.work += EVENT_COST;
     return true;
   }
 
@@ -337,10 +424,21 @@ export class Scheduler {
 
   /** Fires what is due and runs the interrupts it raised. */
   private deliver(): void {
-    const { time } = this.owner;
+    const { time, memory } = this.owner;
     if (this.inInterrupt) return;
-    for (let due = time.takeDue(); due !== undefined; due = time.takeDue()) due.run();
-    while (this.pendingInterrupts.length > 0 && (this.current === undefined || this.owner.interruptible())) {
+    memory.fuel = STEP_FUEL;
+    for (let n = 0; n < MAX_AT_ONCE; n++) {
+      const due = time.takeDue();
+      if (due === undefined) break;
+      due.run();
+      this.work += STEP_COST;
+    }
+    let left = MAX_AT_ONCE;
+    while (
+      left-- > 0 &&
+      this.pendingInterrupts.length > 0 &&
+      (this.current === undefined || this.owner.interruptible())
+    ) {
       const next = this.pendingInterrupts.shift();
       if (next !== undefined) this.runInterrupt(next.name, next.steps());
     }
@@ -349,10 +447,10 @@ export class Scheduler {
   private runInterrupt(name: string, steps: Steps<unknown>): void {
     const interrupted = this.current;
     let thread = this.interruptThread;
-    if (thread === undefined || thread.state === 'dead') {
-      thread = this.newThread('interrupt');
-      this.interruptThread = thread;
-    }
+    if (thread === undefined) thread = this.newThread('interrupt');
+    // One that was killed is replaced on the same stack: there may be no memory for another.
+    else if (thread.state === 'dead') thread = this.threadOn('interrupt', thread.stackBase, thread.stackSize);
+    this.interruptThread = thread;
     const handler = thread;
     let over = false;
     handler.frames.push({
@@ -366,6 +464,7 @@ export class Scheduler {
       },
     });
     this.inInterrupt = true;
+    // The interrupted thread pays for its interrupts: a storm of them looks like a loop of its own.
     const start = this.sliceStart;
     try {
       this.slice(handler);

@@ -6,6 +6,9 @@
 /** One retired instruction is one nanosecond: a plausible 1 GHz machine, and easy to reckon with. */
 export const NS_PER_INSTRUCTION = 1;
 
+/** 104 days: beyond it nanoseconds are no longer exact in a number, and nothing that is due later ever comes. */
+export const END_OF_TIME = Number.MAX_SAFE_INTEGER;
+
 export interface Deadline {
   /** Virtual ns since boot. */
   readonly at: number;
@@ -31,7 +34,7 @@ export class VirtualTime {
 
   /** Lets `ns` pass without executing anything (busy delays, idle). */
   skip(ns: number): void {
-    if (ns > 0) this.skipped += ns;
+    if (ns > 0) this.skipped += Math.min(ns, Math.max(0, END_OF_TIME - this.now()));
   }
 
   /** Arranges for `run` at virtual time `at` (ns); times in the past fire at the next check. */

@@ -21,6 +21,18 @@ export class GuestFault extends Error {
   }
 }
 
+/**
+ * One piece of work touched guest memory more often than any sane one does: a list that the guest closed into a
+ * circle, a string without an end. The kernel treats it like an endless loop of the guest.
+ */
+export class EndlessAccess extends Error {
+  override readonly name = 'EndlessAccess';
+
+  constructor() {
+    super('guest memory was accessed without end: a list in a circle, or lengths beyond reason');
+  }
+}
+
 function describe(va: Address): string {
   return Number.isSafeInteger(va) ? hexAddress(va) : String(va);
 }

@@ -1,5 +1,5 @@
 import { type Address, hexAddress, isCanonical, PAGE_SIZE, pageBase } from './address.ts';
-import { type Access, GuestFault } from './fault.ts';
+import { type Access, EndlessAccess, GuestFault } from './fault.ts';
 import { FrameAllocator } from './frames.ts';
 import * as L from './layout.ts';
 import { PageTable, Perm, PTE, PTE_FRAME_SHIFT } from './pagetable.ts';
@@ -7,7 +7,7 @@ import { type FillPage, type Region, RegionList } from './regions.ts';
 import type { SimulatedTlb } from './tlb.ts';
 
 export { type Address, PAGE_SIZE } from './address.ts';
-export { GuestFault } from './fault.ts';
+export { EndlessAccess, GuestFault } from './fault.ts';
 export { Perm } from './pagetable.ts';
 
 export interface MemorySpec {
@@ -29,6 +29,10 @@ export type CodeChange = (pfn: number, offset: number, length: number) => void;
 const NEEDS: Record<Access, number> = { read: Perm.R, write: Perm.W, execute: Perm.X };
 const TAG: Record<Access, number> = { read: L.TLB_READ, write: L.TLB_WRITE, execute: L.TLB_EXECUTE };
 const HIGH = 4294967296;
+/** Seconds of nothing but accesses; a small integer, so that counting costs next to nothing. */
+const MAX_FUEL = 2 ** 30 - 1;
+/** Bytes moved in one piece that cost as much as one access. */
+const BYTES_PER_FUEL = 64;
 const TLB_INDEX_MASK = (L.TLB_ENTRIES - 1) << L.TLB_ENTRY_SHIFT;
 const TLB_INDEX_SHIFT = 12 - L.TLB_ENTRY_SHIFT;
 
@@ -56,6 +60,11 @@ export class GuestMemory {
   #userMode = false;
   /** CR0.WP: whether code in kernel mode respects read-only pages. */
   writeProtect = true;
+  /**
+   * Accesses by TypeScript that are left before one throws {@link EndlessAccess}; whoever runs pieces of work sets
+   * it before each. The guest's own accesses are bounded by the instructions that it may execute.
+   */
+  fuel = MAX_FUEL;
   // The last page read and the last page written: most accesses in a row fall into one page.
   #readBase = Number.NaN;
   #readHost = 0;
@@ -176,18 +185,21 @@ export class GuestMemory {
   // ---- access ----
 
   u8(va: Address): number {
+    if (--this.fuel < 0) this.#exhausted();
     const off = va - this.#readBase;
     if (off >= 0 && off < PAGE_SIZE) return this.#all[this.#readHost + off];
     return this.#all[this.#reach(va, 1, 'read')];
   }
 
   u16(va: Address): number {
+    if (--this.fuel < 0) this.#exhausted();
     const off = va - this.#readBase;
     if (off >= 0 && off <= PAGE_SIZE - 2) return this.#data.getUint16(this.#readHost + off, true);
     return this.#data.getUint16(this.#reach(va, 2, 'read'), true);
   }
 
   u32(va: Address): number {
+    if (--this.fuel < 0) this.#exhausted();
     const off = va - this.#readBase;
     if (off >= 0 && off <= PAGE_SIZE - 4) return this.#data.getUint32(this.#readHost + off, true);
     return this.#data.getUint32(this.#reach(va, 4, 'read'), true);
@@ -199,22 +211,26 @@ export class GuestMemory {
 
   /** A signed 64-bit value; rounded when it needs more than 53 bits (addresses never do). */
   ptr(va: Address): number {
+    if (--this.fuel < 0) this.#exhausted();
     const off = va - this.#readBase;
     const host = off >= 0 && off <= PAGE_SIZE - 8 ? this.#readHost + off : this.#reach(va, 8, 'read');
     return this.#data.getInt32(host + 4, true) * HIGH + this.#data.getUint32(host, true);
   }
 
   u64(va: Address): bigint {
+    if (--this.fuel < 0) this.#exhausted();
     return this.#data.getBigUint64(this.#reach(va, 8, 'read'), true);
   }
 
   set8(va: Address, value: number): void {
+    if (--this.fuel < 0) this.#exhausted();
     const off = va - this.#writeBase;
     if (off >= 0 && off < PAGE_SIZE) this.#all[this.#writeHost + off] = value;
     else this.#all[this.#reach(va, 1, 'write')] = value;
   }
 
   set16(va: Address, value: number): void {
+    if (--this.fuel < 0) this.#exhausted();
     const off = va - this.#writeBase;
     if (off >= 0 && off <= PAGE_SIZE - 2) {
       this.#data.setUint16(this.#writeHost + off, value, true);
@@ -226,6 +242,7 @@ export class GuestMemory {
   }
 
   set32(va: Address, value: number): void {
+    if (--this.fuel < 0) this.#exhausted();
     const off = va - this.#writeBase;
     if (off >= 0 && off <= PAGE_SIZE - 4) {
       this.#data.setInt32(this.#writeHost + off, value, true);
@@ -238,6 +255,7 @@ export class GuestMemory {
 
   /** Any integer of up to 53 bits, signed or not; stored modulo 2^64. */
   setPtr(va: Address, value: number): void {
+    if (--this.fuel < 0) this.#exhausted();
     const off = va - this.#writeBase;
     const host = off >= 0 && off <= PAGE_SIZE - 8 ? this.#writeHost + off : this.#reach(va, 8, 'write');
     this.#data.setInt32(host, value, true);
@@ -246,6 +264,7 @@ export class GuestMemory {
   }
 
   setU64(va: Address, value: bigint): void {
+    if (--this.fuel < 0) this.#exhausted();
     const host = this.#reach(va, 8, 'write');
     this.#data.setBigUint64(host, BigInt.asUintN(64, value), true);
     if (host === L.BOUNCE) this.#commit(va, 8);
@@ -285,6 +304,7 @@ export class GuestMemory {
   cstring(va: Address, max = 65536): string {
     const parts: number[] = [];
     for (let at = va; parts.length < max; ) {
+      this.#burn(PAGE_SIZE);
       const host = this.#reach(at, 1, 'read');
       const room = Math.min(PAGE_SIZE - (at & 4095), max - parts.length);
       let n = 0;
@@ -510,10 +530,21 @@ export class GuestMemory {
     each: (host: number, n: number, done: number) => void,
   ): void {
     for (let done = 0; done < length; ) {
+      this.#burn(PAGE_SIZE);
       const n = Math.min(PAGE_SIZE - ((va + done) & 4095), length - done);
       each(this.#reach(va + done, n, access), n, done);
       done += n;
     }
+  }
+
+  #burn(bytes: number): void {
+    this.fuel -= bytes / BYTES_PER_FUEL;
+    if (this.fuel < 0) this.#exhausted();
+  }
+
+  #exhausted(): never {
+    this.fuel = 0;
+    throw new EndlessAccess();
   }
 
   /** Before a copy is made: an absurd length must fault, not take that much memory first. */

@@ -23,6 +23,7 @@ import type { KernelFile } from './kernelfile/kernelfile.ts';
 import { prototypeFits } from './kernelfile/prototype-check.ts';
 import { linuxMachine } from './machine.ts';
 import { MAP } from './map.ts';
+import { judgeMisuse } from './misuse.ts';
 import type { LinuxModule } from './module.ts';
 import { earlierName } from './newer-names.ts';
 import { Percpu } from './percpu.ts';
@@ -94,6 +95,7 @@ export class Linux extends Kernel {
     this.percpu = new Percpu(this);
     this.heap = new Heap(this);
     this.tasks = new Tasks(this);
+    this.scheduler.prepareInterrupts();
     for (const data of options.data) {
       if (data.when !== 'boot') continue;
       const found = this.file.exports.find(data.symbol);
@@ -259,6 +261,10 @@ export class Linux extends Kernel {
 
   fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled } {
     return judgeFault(this, thread, fault);
+  }
+
+  misuse(thread: Thread, error: unknown): ThreadKilled | undefined {
+    return judgeMisuse(this, thread, error);
   }
 
   interruptible(): boolean {

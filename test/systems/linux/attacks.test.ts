@@ -1,0 +1,63 @@
+/** Hostile modules: each ends in a report of the kernel's kind, in bounded work, and the kernel goes on afterwards. */
+import { describe, expect, it } from 'vitest';
+import { insmod, rmmod } from '../../../src/systems/linux/loader.ts';
+import { boot, fixture } from './kernel.ts';
+
+/** A kernel that loses patience sooner, so that the tests are quick. */
+function impatient() {
+  const k = boot({ ramMiB: 24, missing: 'stop' });
+  k.scheduler.instructionBudget = 4_000_000;
+  k.scheduler.runBudget = 20_000_000;
+  k.scheduler.settleBudget = 2_000_000;
+  return k;
+}
+
+function attack(how: string) {
+  const k = impatient();
+  const result = insmod(k, fixture('hostile'), `how=${how}`);
+  const log = k.log.records.map((record) => record.text).join('\n');
+  return { k, result, log };
+}
+
+/** Another module still loads and unloads. */
+function expectAlive(k: ReturnType<typeof impatient>) {
+  expect(insmod(k, fixture('hello')).outcome).toBe('loaded');
+  expect(rmmod(k, 'hello').outcome).toBe('unloaded');
+}
+
+describe('loops without end', () => {
+  it.each(['kfree', 'schedule', 'hlt', 'hrtimer', 'list'])(
+    '%s: counted although it calls the kernel',
+    (how) => {
+      const { k, result } = attack(how);
+      expect(result.outcome).toBe('killed');
+      expectAlive(k);
+    },
+  );
+
+  it.each(['resched', 'msleep', 'timer', 'work'])('%s: bounded although others may run', (how) => {
+    const { k, result } = attack(how);
+    expect(result).toMatchObject({ outcome: 'killed' });
+    if (result.outcome === 'killed')
+      expect(result.killed.message).toMatch(/no end in sight|endless loop|nothing is due/);
+    expectAlive(k);
+  });
+
+  it('a thread that never sleeps does not hold up what comes after it', () => {
+    const { k, result } = attack('thread');
+    expect(result.outcome).toBe('loaded');
+    k.scheduler.settle();
+    expectAlive(k);
+  });
+});
+
+describe('senseless arguments', () => {
+  it.each(['memmove', 'vmap', 'split', 'pages', 'threads'])('%s: an oops, not an error of ours', (how) => {
+    const { k, result, log } = attack(how);
+    expect(['killed', 'loaded']).toContain(result.outcome);
+    expect(log).toMatch(
+      /Oops|invalid opcode|general protection|Bad page state|oom-killer|allocation failure/,
+    );
+    expect([...k.scheduler.failures.values()]).toEqual([]);
+  });
+});
