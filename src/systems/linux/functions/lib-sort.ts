@@ -2,8 +2,8 @@
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
-import { kernelFunctions } from './define.ts';
 import { entries, initList } from '../lists.ts';
+import { kernelFunctions } from './define.ts';
 
 /** More elements than guest memory could hold of any size. */
 const MAX_ELEMENTS = 1 << 24;
