@@ -19,6 +19,7 @@ import { deviceFunctions } from './functions/device.ts';
 import { devres, managedMemory } from './functions/devm.ts';
 import { driverCoreFunctions } from './functions/driver-core.ts';
 import { driverFunctions } from './functions/drivers.ts';
+import { fasyncFunctions } from './functions/fasync.ts';
 import { kernelFiles } from './functions/kernel-files.ts';
 import { kobjectData, kobjectFunctions } from './functions/kobject.ts';
 import { kprobeFunctions } from './functions/kprobes.ts';
@@ -57,6 +58,7 @@ import { memoryFunctions, stringData, stringFunctions, stringHelpers } from './f
 import { subsystemFunctions } from './functions/subsystem-registrations.ts';
 import { sysctlFunctions } from './functions/sysctl.ts';
 import { sysctlTableFunctions } from './functions/sysctl-tables.ts';
+import { simpleAttributes } from './functions/simple-attributes.ts';
 import { taskFunctions } from './functions/task-functions.ts';
 import { paravirtual, thunks } from './functions/thunks.ts';
 import { timeConversions, timeData, timeFunctions } from './functions/time.ts';
@@ -173,7 +175,9 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   classFileFunctions,
   vmallocFunctions,
   kernelFiles,
+  fasyncFunctions,
   signals,
+  simpleAttributes,
   taskFunctions,
 ]);
 
