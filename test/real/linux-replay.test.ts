@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { expect, it } from 'vitest';
-import { goldens, needsInTree, readGolden, replay, useInTree } from '../tools/linux/replay.ts';
+import { goldens, needsInTree, readGolden } from '../tools/linux/golden.ts';
+import { replay } from '../tools/linux/replay.ts';
 import { describeWith, moduleFiles, needs } from './require.ts';
 
 /** Why a recording is not compared: what the base kernel does not have yet. */
@@ -12,14 +13,16 @@ const NOT_YET: Readonly<Record<string, string>> = {
 /** Recordings that load the distribution's own modules; they are never committed, so the kernel package is needed. */
 describeWith(needs('debian-amd64'), 'what a real kernel said of its own modules', (kernel) => {
   const files = new Map(moduleFiles(kernel.modules).map((path) => [basename(path), path]));
-  useInTree((name) => {
+  const inTree = (name: string): Uint8Array | undefined => {
     const path = files.get(name);
     return path === undefined ? undefined : readFileSync(path);
-  });
+  };
 
   for (const name of goldens().filter((each) => needsInTree(readGolden(each)))) {
     const lacking = NOT_YET[name];
-    if (lacking === undefined) it(name, () => expect(replay(readGolden(name))).toEqual([]));
-    else it(`${name} differs for want of ${lacking}`, () => expect(replay(readGolden(name))).not.toEqual([]));
+    if (lacking === undefined) it(name, () => expect(replay(readGolden(name), inTree)).toEqual([]));
+    else
+      it(`${name} differs for want of ${lacking}`, () =>
+        expect(replay(readGolden(name), inTree)).not.toEqual([]));
   }
 });

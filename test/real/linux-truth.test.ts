@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { differences, essence, readTranscript, stepsOf, transcriptNames } from './linux-truth-compare.ts';
+import { goldens, readGolden, stepsOf } from '../tools/linux/golden.ts';
 import { errnoOf, normalise } from './linux-truth-normalise.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -10,24 +10,19 @@ const built = `${root}fixtures/linux/built/`;
 const files = readdirSync(built);
 
 describe('recordings of a real kernel', () => {
-  it.each(transcriptNames())('%s follows its steps', (name) => {
-    const transcript = readTranscript(name);
+  it.each(goldens())('%s follows its steps', (name) => {
+    const transcript = readGolden(name);
     const commands = stepsOf(name);
     const done = transcript.steps.map((step) => step.do);
     expect(done).toEqual(commands.slice(0, done.length));
     if (!transcript.died) expect(done).toHaveLength(commands.length);
   });
 
-  it.each(transcriptNames())('%s names only fixtures that exist', (name) => {
+  it.each(goldens())('%s names only fixtures that exist', (name) => {
     const named = stepsOf(name)
       .join('\n')
       .matchAll(/(?:^|\s)([\w-]+\.ko)\b/g);
     for (const [, file] of named) if (file !== 'nothing.ko') expect(files).toContain(file);
-  });
-
-  it('agrees with itself', () => {
-    for (const name of transcriptNames())
-      for (const step of readTranscript(name).steps) expect(differences(step, step)).toEqual([]);
   });
 });
 
@@ -73,25 +68,12 @@ describe('what is compared', () => {
     expect(errnoOf('rmmod: ERROR: Module x is in use')).toBeUndefined();
     expect(errnoOf('insmod: ERROR: could not insert module x.ko: Unknown error 517')).toBe(517);
   });
-
-  it('keeps the lines of a fault that every kernel must say', () => {
-    const log = [
-      { level: 1, text: 'BUG: kernel NULL pointer dereference, address: 0000000000000000' },
-      { level: 4, text: 'RAX: 0000000000000000 RBX: 0000000000000000 RCX: 0000000000000000' },
-      { level: 4, text: ' do_one_initcall+0x56/0x220' },
-      { level: 4, text: ' broken+0x5/0x10 [oops_init]' },
-    ];
-    expect(essence(log)).toEqual([
-      '<1>BUG: kernel NULL pointer dereference, address: 0000000000000000',
-      '<4> broken+0x5/0x10 [oops_init]',
-    ]);
-  });
 });
 
 // Boots QEMU for every recording: minutes. LKM_TRUTH=1 asks for all, LKM_TRUTH=hello,chardev for some.
 const wanted = process.env.LKM_TRUTH;
 describe.skipIf(!wanted || !existsSync('/usr/bin/qemu-system-x86_64'))('a real kernel, now', () => {
-  const names = wanted === '1' ? transcriptNames() : (wanted ?? '').split(',').filter((n) => n !== '');
+  const names = wanted === '1' ? goldens() : (wanted ?? '').split(',').filter((n) => n !== '');
   it.each(names)('%s', { timeout: 240_000 }, (name) => {
     execFileSync('node', [`${root}scripts/record-linux.mjs`, '--check', name], { stdio: 'pipe' });
   });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { goldens, needsInTree, readGolden, replay } from './replay.ts';
+import { goldens, needsInTree, readGolden } from './golden.ts';
+import { replay } from './replay.ts';
 
 /**
  * Recordings in which the sandbox is known to differ from the real kernel, and why. A recording leaves this list when it

@@ -5,39 +5,10 @@ import { decode } from '../../../src/systems/linux/kernelfile/saved.ts';
 import { procModules } from '../../../src/systems/linux/proc-modules.ts';
 import { LinuxSession } from '../../../src/tools/linux/session.ts';
 import { normalise } from '../../real/linux-truth-normalise.mjs';
-
-export interface GoldenStep {
-  readonly do: string;
-  readonly rc: number | null;
-  readonly errno: number | null;
-  readonly taint: number;
-  readonly output: string;
-  readonly log: readonly { readonly level: number; readonly text: string }[];
-  readonly modules: readonly string[];
-}
-
-export interface Golden {
-  readonly name: string;
-  readonly title: string;
-  readonly commandLine: string;
-  readonly steps: readonly GoldenStep[];
-  /** What the console still said when the machine died in the last step. */
-  readonly died?: readonly string[];
-}
+import type { Golden, Line } from './golden.ts';
 
 const root = process.cwd();
-const goldenDirectory = join(root, 'test/golden/linux');
 const built = join(root, 'fixtures/linux/built');
-
-export function goldens(): string[] {
-  return readdirSync(goldenDirectory)
-    .filter((name) => name.endsWith('.json'))
-    .map((name) => name.replace(/\.json$/, ''));
-}
-
-export function readGolden(name: string): Golden {
-  return JSON.parse(readFileSync(join(goldenDirectory, `${name}.json`), 'utf8')) as Golden;
-}
 
 /** Lines of the real machine that say nothing about modules: its devices, and registers our processor lacks. */
 const MACHINE_NOISE = /^(tsc: |clocksource: |random: |e1000|input: |PKRU: )/;
@@ -45,11 +16,6 @@ const MACHINE_NOISE = /^(tsc: |clocksource: |random: |e1000|input: |PKRU: )/;
 const MACHINE_VALUES = /^(PGD|CR2:|Code:|Unable to access opcode) .*/;
 /** Where in the kernel's own text something happened: its functions are TypeScript here, at the same addresses. */
 const KERNEL_PLACE = /(RIP: 0010:|WARNING: CPU: \S+ PID: \S+ at \S+ )[\w.]+\+0x\w+\/0x\w+$/;
-
-interface Line {
-  readonly level: number;
-  readonly text: string;
-}
 
 function plain(text: string): string {
   return text.replace(KERNEL_PLACE, '$1<kernel>').replace(MACHINE_VALUES, '<value>');
@@ -84,19 +50,10 @@ export interface Difference {
 
 const kernelBytes = readFileSync(join(root, 'profiles/debian-6.1.kernel'));
 
-/** Modules of the distribution, where its kernel package is unpacked; steps name them `intree/NAME.ko`. */
-let inTree: ((name: string) => Uint8Array | undefined) | undefined;
+/** Modules of the distribution by file name, where its kernel package is unpacked. */
+export type FindInTree = (name: string) => Uint8Array | undefined;
 
-export function useInTree(find: (name: string) => Uint8Array | undefined): void {
-  inTree = find;
-}
-
-/** Does a recording use modules of the distribution? */
-export function needsInTree(golden: Golden): boolean {
-  return golden.steps.some((step) => /\bintree\//.test(step.do));
-}
-
-function fixture(path: string): Uint8Array | undefined {
+function moduleFile(path: string, inTree: FindInTree | undefined): Uint8Array | undefined {
   if (path.startsWith('intree/')) return inTree?.(path.slice('intree/'.length));
   const at = join(built, path);
   return existsSync(at) ? readFileSync(at) : undefined;
@@ -113,9 +70,10 @@ function tidy(output: string): string {
     .replace(/[\w-]+(,[\w-]+)+$/gm, (list) => list.split(',').sort().join(','));
 }
 
-export function replay(golden: Golden): Difference[] {
+/** Runs a recording's steps; `inTree` is needed for those that load the distribution's modules. */
+export function replay(golden: Golden, inTree?: FindInTree): Difference[] {
   const session = new LinuxSession(decode(kernelBytes), {
-    moduleFile: fixture,
+    moduleFile: (path) => moduleFile(path, inTree),
     modulePaths: () => readdirSync(built).filter((name) => name.endsWith('.ko')),
     commandLine: golden.commandLine,
   });
