@@ -46,11 +46,13 @@ import { procfsFunctions } from './functions/procfs.ts';
 import { random, randomData } from './functions/random.ts';
 import { rbtrees } from './functions/rbtree.ts';
 import { rcu, srcu } from './functions/rcu.ts';
+import { rtLocks } from './functions/rt-locks.ts';
 import { scanning } from './functions/scanf.ts';
 import { scatterlists } from './functions/scatterlist.ts';
 import { schedFunctions } from './functions/sched.ts';
 import { seqFileFunctions } from './functions/seqfile.ts';
 import { signals } from './functions/signals.ts';
+import { simpleAttributes } from './functions/simple-attributes.ts';
 import { cacheFunctions, printfFunctions, slabData, slabFunctions } from './functions/slab-functions.ts';
 import { staticCallFunctions } from './functions/static-calls.ts';
 import { staticKeyFunctions } from './functions/static-keys.ts';
@@ -58,7 +60,6 @@ import { memoryFunctions, stringData, stringFunctions, stringHelpers } from './f
 import { subsystemFunctions } from './functions/subsystem-registrations.ts';
 import { sysctlFunctions } from './functions/sysctl.ts';
 import { sysctlTableFunctions } from './functions/sysctl-tables.ts';
-import { simpleAttributes } from './functions/simple-attributes.ts';
 import { taskFunctions } from './functions/task-functions.ts';
 import { paravirtual, thunks } from './functions/thunks.ts';
 import { timeConversions, timeData, timeFunctions } from './functions/time.ts';
@@ -125,6 +126,7 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   rcu,
   rwlocks,
   rwSemaphores,
+  rtLocks,
   schedFunctions,
   semaphores,
   simpleNumbers,

@@ -229,8 +229,12 @@ export const rwlocks = kernelFunctions({
 /** MUTEX_FLAG_WAITERS in the low bits of the owner word. */
 const WAITERS = 1;
 
-function* lockMutex(k: Linux, mutex: Address, state: number): Steps<number> {
-  const owner = mutex + k.offset('mutex.owner');
+/** The owner word; of a preemptible kernel's mutex, and of its spinlocks, that of the rt_mutex at their start. */
+export const ownerWord = (k: Linux, lock: Address): Address =>
+  lock + k.offset(k.types.has('mutex.owner') ? 'mutex.owner' : 'rt_mutex_base.owner');
+
+export function* lockMutex(k: Linux, mutex: Address, state: number): Steps<number> {
+  const owner = ownerWord(k, mutex);
   if (k.memory.ptr(owner) === 0) {
     k.memory.setPtr(owner, k.current);
     return 0;
@@ -242,15 +246,15 @@ function* lockMutex(k: Linux, mutex: Address, state: number): Steps<number> {
   return yield* waitFor(k, mutex, state, `mutex held by ${who}`);
 }
 
-function unlockMutex(k: Linux, mutex: Address): void {
-  const owner = mutex + k.offset('mutex.owner');
+export function unlockMutex(k: Linux, mutex: Address): void {
+  const owner = ownerWord(k, mutex);
   const next = grant(k, mutex);
   const more = firstWaiter(k, mutex) !== undefined;
   k.memory.setPtr(owner, next === 0 ? 0 : next + (more ? WAITERS : 0));
 }
 
-function tryLockMutex(k: Linux, mutex: Address): number {
-  const owner = mutex + k.offset('mutex.owner');
+export function tryLockMutex(k: Linux, mutex: Address): number {
+  const owner = ownerWord(k, mutex);
   if (k.memory.ptr(owner) !== 0) return 0;
   k.memory.setPtr(owner, k.current);
   return 1;
@@ -259,7 +263,7 @@ function tryLockMutex(k: Linux, mutex: Address): number {
 export const mutexes = kernelFunctions({
   'void __mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key)': (k, lock) => {
     k.memory.fill(lock, k.sizeof('mutex'), 0);
-    initList(k, lock + k.offset('mutex.wait_list'));
+    if (k.types.has('mutex.wait_list')) initList(k, lock + k.offset('mutex.wait_list'));
   },
   'void mutex_lock(struct mutex *lock)': function* (k, lock) {
     yield* lockMutex(k, lock, TASK.UNINTERRUPTIBLE);
@@ -271,8 +275,7 @@ export const mutexes = kernelFunctions({
   'int mutex_lock_killable(struct mutex *lock)': (k, lock) => lockMutex(k, lock, TASK.KILLABLE),
   'int mutex_trylock(struct mutex *lock)': (k, lock) => tryLockMutex(k, lock),
   'void mutex_unlock(struct mutex *lock)': (k, lock) => unlockMutex(k, lock),
-  'bool mutex_is_locked(struct mutex *lock)': (k, lock) =>
-    k.read('mutex.owner.counter', lock) !== 0 ? 1 : 0,
+  'bool mutex_is_locked(struct mutex *lock)': (k, lock) => (k.memory.ptr(ownerWord(k, lock)) !== 0 ? 1 : 0),
   'int atomic_dec_and_mutex_lock(atomic_t *cnt, struct mutex *lock)': function* (k, count, lock) {
     const value = k.memory.i32(count) - 1;
     if (value === 0) yield* lockMutex(k, lock, TASK.UNINTERRUPTIBLE);
@@ -316,9 +319,32 @@ export const semaphores = kernelFunctions({
 const WRITE_LOCKED = 1;
 const READ_BIAS = 0x100;
 
-const countOf = (k: Linux, sem: Address): number => k.read('rw_semaphore.count.counter', sem);
-const setCount = (k: Linux, sem: Address, count: number): void =>
-  k.write('rw_semaphore.count.counter', sem, count);
+/** rwbase_rt of preemptible kernels: readers count from READER_BIAS; a writer leaves WRITER_BIAS there. */
+const RT_FREE = -(2 ** 31);
+const RT_WRITER = 2 ** 30;
+const isRt = (k: Linux): boolean => k.types.has('rw_semaphore.rwbase');
+/** The count of readers is the first member of struct rwbase_rt. */
+const readersAt = (k: Linux, sem: Address): Address => sem + k.offset('rw_semaphore.rwbase');
+
+function countOf(k: Linux, sem: Address): number {
+  if (!isRt(k)) return k.read('rw_semaphore.count.counter', sem);
+  const readers = k.memory.i32(readersAt(k, sem));
+  // The kernel's own static semaphores start as zero here.
+  if (readers === 0) return 0;
+  return readers === RT_WRITER ? WRITE_LOCKED : (readers - RT_FREE) * READ_BIAS;
+}
+
+function setCount(k: Linux, sem: Address, count: number): void {
+  if (!isRt(k)) k.write('rw_semaphore.count.counter', sem, count);
+  else {
+    const readers = (count & WRITE_LOCKED) !== 0 ? RT_WRITER : RT_FREE + count / READ_BIAS;
+    k.memory.set32(readersAt(k, sem), readers);
+  }
+}
+
+function setWriter(k: Linux, sem: Address, task: Address): void {
+  if (k.types.has('rw_semaphore.owner')) k.write('rw_semaphore.owner.counter', sem, task);
+}
 
 function tryRead(k: Linux, sem: Address): boolean {
   const count = countOf(k, sem);
@@ -330,7 +356,7 @@ function tryRead(k: Linux, sem: Address): boolean {
 function tryWrite(k: Linux, sem: Address): boolean {
   if (countOf(k, sem) !== 0) return false;
   setCount(k, sem, WRITE_LOCKED);
-  k.write('rw_semaphore.owner.counter', sem, k.current);
+  setWriter(k, sem, k.current);
   return true;
 }
 
@@ -346,7 +372,7 @@ function handOver(k: Linux, sem: Address): void {
     if (first.kind === 'write') {
       if (count !== 0) return;
       setCount(k, sem, WRITE_LOCKED);
-      k.write('rw_semaphore.owner.counter', sem, first.task);
+      setWriter(k, sem, first.task);
       grant(k, sem);
       return;
     }
@@ -359,7 +385,8 @@ function handOver(k: Linux, sem: Address): void {
 export const rwSemaphores = kernelFunctions({
   'void __init_rwsem(struct rw_semaphore *sem, const char *name, struct lock_class_key *key)': (k, sem) => {
     k.memory.fill(sem, k.sizeof('rw_semaphore'), 0);
-    initList(k, sem + k.offset('rw_semaphore.wait_list'));
+    if (k.types.has('rw_semaphore.wait_list')) initList(k, sem + k.offset('rw_semaphore.wait_list'));
+    setCount(k, sem, 0);
   },
   'void down_read(struct rw_semaphore *sem)': function* (k, sem) {
     yield* down(k, sem, 'read', TASK.UNINTERRUPTIBLE);
@@ -378,7 +405,7 @@ export const rwSemaphores = kernelFunctions({
     handOver(k, sem);
   },
   'void up_write(struct rw_semaphore *sem)': (k, sem) => {
-    k.write('rw_semaphore.owner.counter', sem, 0);
+    setWriter(k, sem, 0);
     setCount(k, sem, countOf(k, sem) - WRITE_LOCKED);
     handOver(k, sem);
   },
