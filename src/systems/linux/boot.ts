@@ -32,8 +32,10 @@ export function bootImage(k: Linux): void {
   k.memory.mapLazy(MAP.gates.base, MAP.gates.bytes / PAGE_SIZE, Perm.R | Perm.X, 'kernel gates', fillGates);
 }
 
+/** The image's .rodata is marked writable in its file, for the boot code; mark_rodata_ro ends that. */
 function permissions(section: KernelSection): number {
-  return Perm.R | (section.writable ? Perm.W : 0) | (section.executable ? Perm.X : 0);
+  const writable = section.writable && section.role !== 'rodata';
+  return Perm.R | (writable ? Perm.W : 0) | (section.executable ? Perm.X : 0);
 }
 
 type Fill = (page: Address, bytes: Uint8Array) => void;
