@@ -127,5 +127,5 @@ function missing(what: string, remedy: string): undefined {
 
 /** The test that is being collected: the first test file on the stack. */
 function testFile(): string {
-  return /test\/[\w/.-]+\.test\.ts/.exec(new Error().stack ?? '')?.[0] ?? 'test/real';
+  return /(?<=\/)test\/[\w/.-]+\.test\.ts/.exec(new Error().stack ?? '')?.[0] ?? 'test/real';
 }
