@@ -7,7 +7,8 @@ import { readKernel } from '../src/systems/linux/kernelfile/open.ts';
 import { BUILT_IN, openKernel } from '../src/targets/kernel-store.ts';
 import type { Bench, BenchContext, Figure } from './bench.ts';
 import { median } from './bench.ts';
-import { type Lifecycle, lifecycle, OWN_TIME, timed } from './lifecycle.ts';
+import { OWN_TIME, timed } from './clock.ts';
+import { type Lifecycle, lifecycle } from './lifecycle.ts';
 
 const MiB = 2 ** 20;
 

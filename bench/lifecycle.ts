@@ -1,9 +1,10 @@
 /** One kernel from its file to a live module, timed step by step: what the kernel benchmark repeats. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { insmod, rmmod } from '../src/systems/linux/loader.ts';
 import { BUILT_IN, openKernel } from '../src/targets/kernel-store.ts';
 import { LinuxSession } from '../src/tools/linux/session.ts';
+import { timed } from './clock.ts';
 
 /** Milliseconds, and bytes by which the process has grown at the end of the boot. */
 export interface Lifecycle {
@@ -38,25 +39,4 @@ export function lifecycle(root: string, modulePath: string, loads: number): Life
     unload = Math.min(unload, gone);
   }
   return { open, boot, resident, loads: times, unload };
-}
-
-/** Nanoseconds that the main thread has had a processor: its first number (Documentation/scheduler/sched-stats.rst). */
-const SCHEDULED = '/proc/self/schedstat';
-/** True where other programs on the machine do not count. */
-export const OWN_TIME = existsSync(SCHEDULED) && Number.parseInt(readFileSync(SCHEDULED, 'utf8'), 10) > 0;
-
-const cell = new Int32Array(new SharedArrayBuffer(4));
-
-function now(): number {
-  if (!OWN_TIME) return performance.now();
-  // The number is brought up to date when the thread gives its processor away, else at the next tick.
-  Atomics.wait(cell, 0, 0, 0.01);
-  return Number.parseInt(readFileSync(SCHEDULED, 'utf8'), 10) / 1e6;
-}
-
-/** Milliseconds of the main thread's processor time where the system tells it, else of the clock. */
-export function timed<T>(work: () => T): [milliseconds: number, result: T] {
-  const started = now();
-  const result = work();
-  return [now() - started, result];
 }
