@@ -126,6 +126,8 @@ interface AlternativeShape {
   /** The flag "apply when the CPU does not have the feature". */
   readonly inverted: (view: DataView, at: number) => boolean;
   readonly feature: (view: DataView, at: number) => number;
+  /** ALT_FLAG_DIRECT_CALL (6.8): the replacement stands for a direct call of what the pointer in pv_ops leads to. */
+  readonly direct: (view: DataView, at: number) => boolean;
 }
 
 /** struct alt_instr: two references, the feature (with a flag in it, or one in the next word), two lengths. */
@@ -139,6 +141,7 @@ function alternativeShape({ k }: Loading): AlternativeShape {
       lengths: 12,
       inverted: (view, at) => (view.getUint16(at + 10, true) & 1) !== 0,
       feature: (view, at) => view.getUint16(at + 8, true),
+      direct: (view, at) => (view.getUint16(at + 10, true) & 2) !== 0,
     };
   }
   return {
@@ -147,6 +150,7 @@ function alternativeShape({ k }: Loading): AlternativeShape {
     lengths: 10,
     inverted: (view, at) => (view.getUint16(at + 8, true) & 0x8000) !== 0,
     feature: (view, at) => view.getUint16(at + 8, true) & 0x7fff,
+    direct: () => false,
   };
 }
 
@@ -157,6 +161,8 @@ function applyAlternatives(load: Loading): void {
   const view = viewOf(table.bytes);
   const shape = alternativeShape(load);
   for (let at = 0; at + shape.size <= table.bytes.length; at += shape.size) {
+    // Calling through the pointer means the same, and pv_ops always holds the native functions.
+    if (shape.direct(view, at)) continue;
     if (cpuHas(load.k, shape.feature(view, at)) === shape.inverted(view, at)) continue;
     const where = table.address + at + view.getInt32(at, true);
     const from = table.address + at + 4 + view.getInt32(at + 4, true);
