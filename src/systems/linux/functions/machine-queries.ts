@@ -2,6 +2,8 @@
  * Questions about hardware and firmware that this machine answers with no: no PCI device, no ACPI table, no EDAC or
  * frequency driver, no AVX. And registrations for events that such a machine never has.
  */
+import { perKernel } from '../../../kernel/kernel.ts';
+import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
 import { register, registered, unregister } from '../registered.ts';
@@ -10,6 +12,37 @@ import { registrationPairs } from './registration.ts';
 
 /** ACPICA's status for a table that is not there (AE_NOT_FOUND). */
 const AE_NOT_FOUND = 5;
+
+/** States that FXSAVE keeps: x87 and SSE. The declared processor has no XSAVE for more. */
+const KEPT = 3n;
+/** The kernel's words for the states by bit (arch/x86/kernel/fpu/xstate.c); what is above is not known. */
+const STATES = [
+  'x87 floating point registers',
+  'SSE registers',
+  'AVX registers',
+  'MPX bounds registers',
+  'MPX CSR',
+];
+const stateNames = perKernel<Map<string, Address>, Linux>(() => new Map());
+
+function stateName(k: Linux, text: string): Address {
+  const names = k.state(stateNames);
+  let at = names.get(text);
+  if (at === undefined) {
+    at = k.heap.allocateZeroed(64);
+    k.memory.write(at, new TextEncoder().encode(text));
+    names.set(text, at);
+  }
+  return at;
+}
+
+/** cpu_has_xfeatures: names the most advanced of the states that are missing, or else that were asked for. */
+function hasExtendedState(k: Linux, needed: bigint, nameAt: Address): number {
+  const missing = needed & ~KEPT;
+  const bit = (missing === 0n ? needed : missing).toString(2).length - 1;
+  if (nameAt !== 0) k.memory.setPtr(nameAt, stateName(k, STATES[bit] ?? 'unknown xstate feature'));
+  return missing === 0n ? 1 : 0;
+}
 
 const answers = kernelFunctions({
   'struct pci_dev *pci_get_device(unsigned int vendor, unsigned int device, struct pci_dev *from)': () => 0,
@@ -23,7 +56,7 @@ const answers = kernelFunctions({
   'const char *edac_get_owner(void)': () => 0,
   'const char *cpufreq_get_current_driver(void)': () => 0,
   'bool acpi_quirk_skip_acpi_ac_and_battery(void)': () => 0,
-  'int cpu_has_xfeatures(u64 xfeatures_needed, const char **feature_name)': () => 0,
+  'int cpu_has_xfeatures(u64 xfeatures_needed, const char **feature_name)': hasExtendedState,
   'void dmaengine_get(void)': () => undefined,
   'void dmaengine_put(void)': () => undefined,
   // Programs with type information come through bpf(), which there is not.
@@ -124,6 +157,15 @@ function forgetByName(k: Linux, name: number): void {
 
 /** The machine has one virtual console and nothing on it: a blank struct vc_data. */
 const CONSOLE_BYTES = 4096;
+/** A cpumask of Debian's 8192 processors. */
+const CPUMASK_BYTES = 1024;
+
+/** A pointer to the set of processors that has only the first. */
+function onlyProcessor(k: Linux, at: Address): void {
+  const mask = k.heap.allocateZeroed(CPUMASK_BYTES);
+  k.memory.set8(mask, 1);
+  k.memory.setPtr(at, mask);
+}
 
 export const machineData: readonly DataInitialiser[] = [
   {
@@ -131,6 +173,10 @@ export const machineData: readonly DataInitialiser[] = [
     when: 'import',
     fill: (k, at) => k.memory.setPtr(at, k.heap.allocateZeroed(CONSOLE_BYTES)),
   },
+  // The one processor is alone on its memory node, in its core and in its package.
+  { symbol: 'node_to_cpumask_map', when: 'import', fill: onlyProcessor },
+  { symbol: 'cpu_sibling_map', when: 'import', fill: (k, at) => onlyProcessor(k, k.percpu.addressOf(at)) },
+  { symbol: 'cpu_core_map', when: 'import', fill: (k, at) => onlyProcessor(k, k.percpu.addressOf(at)) },
 ];
 
 export const machineQueries = new Map([...answers, ...pairs, ...nmi]);
