@@ -13,6 +13,10 @@ import { memoryDevice } from './memdev.ts';
 import { leave, namespace, type Place } from './namespace.ts';
 import { type FileMethods, type Node, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, Node as TreeNode } from './node.ts';
 import { listDirectory } from './readdir.ts';
+import { temporaryFile } from './tmpfile.ts';
+
+/** What a shell's umask takes away. */
+const UMASK = 0o022;
 
 /** Permission bits asked for. */
 const MAY_EXEC = 1;
@@ -222,7 +226,11 @@ function* create(k: Linux, path: string, mode: number): Steps<Place | number> {
   const parent = yield* k.state(namespace).parent(k, path);
   if (typeof parent === 'number') return parent;
   const { place, name } = parent;
-  if (place.kind === 'node') return -Errno.EACCES;
+  if (place.kind === 'node') {
+    // Only /tmp takes files: the other directories show what the kernel itself has.
+    if (place.node.path !== '/tmp') return -Errno.EACCES;
+    return { kind: 'node', node: place.node.add(temporaryFile(name, mode & ~UMASK)) };
+  }
   const result = yield* inDirectory(k, place, name, 'create', (method, dir, dentry) =>
     k.callInt(method, k.addressOf('init_user_ns'), dir, dentry, S_IFREG | mode, 1),
   );
@@ -255,7 +263,7 @@ export function* remove(k: Linux, path: string, directory: boolean): Steps<numbe
   if (place.kind === 'node') {
     const node = place.node.child(name);
     if (node === undefined) return -Errno.ENOENT;
-    if (!node.isDevice) return -Errno.EPERM;
+    if (!node.isDevice && place.node.path !== '/tmp') return -Errno.EPERM;
     place.node.remove(name);
     return 0;
   }
