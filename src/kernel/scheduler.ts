@@ -184,11 +184,12 @@ export class Scheduler {
   /** Runs `steps` in a new thread to its end and returns the result; kills and errors are thrown. */
   perform<T>(name: string, steps: Steps<T>, prepare?: (thread: Thread) => void): T {
     const thread = this.spawn(name, steps);
-    prepare?.(thread);
     try {
+      prepare?.(thread);
       this.runUntil(() => thread.state === 'dead');
     } catch (error) {
-      if (error instanceof Endless) this.kill(thread, new ThreadKilled(name, 0, error.message));
+      if (!thread.started || error instanceof Endless)
+        this.kill(thread, new ThreadKilled(name, 0, String(error)));
       throw error;
     }
     this.failures.delete(thread);
@@ -286,17 +287,16 @@ export class Scheduler {
   }
 
   private stepHost(thread: Thread, frame: HostFrame): void {
-    let step: IteratorResult<Request, unknown>;
     try {
-      step = frame.steps.next(frame.answer);
+      const step = frame.steps.next(frame.answer);
+      if (step.done) {
+        thread.frames.pop();
+        frame.finish(step.value);
+      } else this.request(thread, frame, step.value);
     } catch (error) {
+      // The stack that a result or a call goes to may be a wild pointer as well.
       this.hostError(thread, error);
-      return;
     }
-    if (step.done) {
-      thread.frames.pop();
-      frame.finish(step.value);
-    } else this.request(thread, frame, step.value);
   }
 
   private hostError(thread: Thread, error: unknown): void {

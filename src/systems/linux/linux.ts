@@ -11,8 +11,9 @@ import { ModuleTable } from '../../kernel/modules.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { NearestSymbol } from '../../kernel/symbols.ts';
-import type { Thread, ThreadKilled } from '../../kernel/thread.ts';
+import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { AreaAllocator } from '../../memory/areas.ts';
+import { OutOfMemory } from '../../memory/frames.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
 import { bootImage } from './boot.ts';
 import { judgeFault } from './faults.ts';
@@ -252,7 +253,16 @@ export class Linux extends Kernel {
 
   /** Runs steps as a task of its own (a process as far as modules can tell), to the end. */
   runTask<T>(name: string, steps: Steps<T>, credential?: Credential): T {
-    return this.scheduler.perform(name, steps, (thread) => this.tasks.adopt(thread, name, credential));
+    try {
+      return this.scheduler.perform(name, steps, (thread) => this.tasks.adopt(thread, name, credential));
+    } catch (error) {
+      if (!(error instanceof OutOfMemory)) throw error;
+      throw new ThreadKilled(
+        name,
+        9,
+        `no process could be started: guest memory has run out (${error.message})`,
+      );
+    }
   }
 
   switched(thread: Thread): void {

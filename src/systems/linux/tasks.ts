@@ -4,7 +4,9 @@
  */
 import type { Steps } from '../../kernel/steps.ts';
 import type { Thread } from '../../kernel/thread.ts';
-import type { Address } from '../../memory/space.ts';
+import { OutOfMemory } from '../../memory/frames.ts';
+import { type Address, EndlessAccess, GuestFault } from '../../memory/space.ts';
+import { HeapMisuse } from './heap.ts';
 import type { Linux } from './linux.ts';
 import { Percpu } from './percpu.ts';
 import { linkTask, unlinkTask } from './task-struct.ts';
@@ -23,6 +25,17 @@ const PF_KTHREAD = 0x00200000;
 const CANARY_OFFSET = 0x28;
 /** TASK_COMM_LEN, with its terminating NUL. */
 const COMM_BYTES = 16;
+
+/** What is done when a thread has ended has nobody left to oops: what the guest destroyed before then is told in the log. */
+export function afterwards(k: Linux, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof HeapMisuse || error instanceof GuestFault || error instanceof EndlessAccess))
+      throw error;
+    k.printk(1, `BUG: Bad task state: ${error.message}`);
+  }
+}
 
 export class Tasks {
   /** The boot task, current when no thread runs. */
@@ -50,12 +63,13 @@ export class Tasks {
   /** Gives a thread its task_struct; freed when the thread ends. */
   adopt(thread: Thread, name: string, credential: Credential = ROOT, kernelThread = false): Address {
     const task = this.k.heap.allocateZeroed(this.k.sizeof('task_struct'));
+    if (task === 0) throw new OutOfMemory(0, this.k.memory.frames.freePages);
     this.fill(task, name, ++this.lastPid + 100, credential);
     this.k.write('task_struct.stack', task, thread.stackBase);
     if (kernelThread) this.k.write('task_struct.flags', task, PF_KTHREAD);
     thread.control = task;
     this.byTask.set(task, thread);
-    thread.onExit(() => this.release(task));
+    thread.onExit(() => afterwards(this.k, () => this.release(task)));
     return task;
   }
 

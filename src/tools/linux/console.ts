@@ -5,6 +5,7 @@
 import { Deadlock } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
+import { EndlessAccess, GuestFault } from '../../memory/space.ts';
 import { type Linux, MissingFunctionReached } from '../../systems/linux/linux.ts';
 import { panicReason } from '../../systems/linux/panic.ts';
 import { type Credential, ROOT } from '../../systems/linux/tasks.ts';
@@ -49,6 +50,15 @@ export function bytesOfOutput(result: CommandResult): Uint8Array {
   return new TextEncoder().encode(result.output);
 }
 
+/** A module has overwritten what the kernel itself lives on: a real machine would crash here. */
+function wrecked(error: unknown): CommandResult {
+  if (error instanceof GuestFault || error instanceof EndlessAccess) {
+    const note = `the kernel's own data are destroyed (${error.message}): start a new one`;
+    return { code: 139, errno: null, output: 'Segmentation fault', note };
+  }
+  throw error;
+}
+
 export class LinuxConsole {
   readonly k: Linux;
   readonly moduleFile: (path: string) => Uint8Array | undefined;
@@ -86,7 +96,11 @@ export class LinuxConsole {
     if (name === 'as') return this.runAs(args);
     const command = this.commands.get(name);
     if (command === undefined) return { code: 127, errno: null, output: `${name}: not found` };
-    return command(this, args);
+    try {
+      return command(this, args);
+    } catch (error) {
+      return wrecked(error);
+    }
   }
 
   private runAs([user, ...words]: readonly string[]): CommandResult {

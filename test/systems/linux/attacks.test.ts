@@ -1,7 +1,8 @@
 /** Hostile modules: each ends in a report of the kernel's kind, in bounded work, and the kernel goes on afterwards. */
 import { describe, expect, it } from 'vitest';
 import { insmod, rmmod } from '../../../src/systems/linux/loader.ts';
-import { boot, fixture } from './kernel.ts';
+import { LinuxSession } from '../../../src/tools/linux/session.ts';
+import { boot, builtinKernel, fixture } from './kernel.ts';
 
 /** A kernel that loses patience sooner, so that the tests are quick. */
 function impatient() {
@@ -59,5 +60,28 @@ describe('senseless arguments', () => {
       /Oops|invalid opcode|general protection|Bad page state|oom-killer|allocation failure/,
     );
     expect([...k.scheduler.failures.values()]).toEqual([]);
+  });
+});
+
+describe('what the kernel itself lives on', () => {
+  it('stack: a wild stack pointer under a kernel function is an oops', () => {
+    const { result, log } = attack('stack');
+    expect(result.outcome).toBe('killed');
+    expect(log).toMatch(/BUG: (kernel NULL pointer|unable to handle page fault)|stack guard page/);
+  });
+
+  it('task: a task that frees its own descriptor is told in the log', () => {
+    const { log } = attack('task');
+    expect(log).toMatch(/BUG/);
+  });
+
+  it('module: a list of modules that leads nowhere ends the command, not the process', () => {
+    const session = new LinuxSession(builtinKernel(), {
+      moduleFile: (name) => fixture(name.replace('.ko', '')),
+    });
+    session.line('insmod hostile.ko how=module');
+    expect(session.line('cat /proc/modules').code).not.toBe(0);
+    expect(session.line('lsmod')).toMatchObject({ code: 139 });
+    expect(session.line('rmmod hostile').code).not.toBe(0);
   });
 });

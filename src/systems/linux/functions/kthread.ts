@@ -6,6 +6,7 @@ import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { initList } from '../lists.ts';
+import { afterwards } from '../tasks.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
 import { readable } from './format/sink.ts';
@@ -49,7 +50,7 @@ export function createThread(k: Linux, func: Address, data: Address, name: strin
   k.state(bodies).set(task, body);
   thread.onExit(() => {
     finish(k, body);
-    k.heap.free(control);
+    afterwards(k, () => k.heap.free(control));
   });
   return task;
 }
