@@ -87,7 +87,8 @@ function* rename(
   if ((flags & ~RENAME_NOREPLACE) !== 0) return -Errno.EINVAL;
   if (!isEmpty(k, target)) return -Errno.ENOTEMPTY;
   const isDirectory = (k.read('inode.i_mode', inodeOf(k, old)) & S_IFMT) === S_IFDIR;
-  const links = (inode: Address, by: number) => k.write('inode.__i_nlink', inode, k.read('inode.__i_nlink', inode) + by);
+  const links = (inode: Address, by: number) =>
+    k.write('inode.__i_nlink', inode, k.read('inode.__i_nlink', inode) + by);
   if (positive(k, target)) {
     yield* unlink(k, newDirectory, target);
     if (isDirectory) links(oldDirectory, -1);

@@ -42,7 +42,13 @@ function pageAt(k: Linux, mapping: Address, index: number): Address {
 }
 
 /** Copies file bytes into kernel or user memory through `put`; holes read as zeros. */
-function readPages(k: Linux, inode: Address, position: number, wanted: number, put: (at: Address, bytes: number) => number): number {
+function readPages(
+  k: Linux,
+  inode: Address,
+  position: number,
+  wanted: number,
+  put: (at: Address, bytes: number) => number,
+): number {
   const mapping = k.read('inode.i_mapping', inode);
   const end = Math.min(position + wanted, k.read('inode.i_size', inode));
   let at = position;
@@ -55,7 +61,6 @@ function readPages(k: Linux, inode: Address, position: number, wanted: number, p
   return Math.max(0, at - position);
 }
 
-// biome-ignore lint/correctness/useYield: nothing to wait for in memory
 function* readIterator(k: Linux, request: Address, iterator: Address): Steps<number> {
   const inode = k.read('file.f_inode', k.read('kiocb.ki_filp', request));
   requireMemoryOnly(k, k.read('inode.i_mapping', inode));
@@ -67,7 +72,6 @@ function* readIterator(k: Linux, request: Address, iterator: Address): Steps<num
   return stuck ? -Errno.EFAULT : done;
 }
 
-// biome-ignore lint/correctness/useYield: nothing to wait for in memory
 function* writeIterator(k: Linux, request: Address, iterator: Address): Steps<number> {
   const file = k.read('kiocb.ki_filp', request);
   const inode = k.read('file.f_inode', file);
@@ -80,7 +84,12 @@ function* writeIterator(k: Linux, request: Address, iterator: Address): Steps<nu
   let at = start;
   while (at - start < wanted) {
     const bytes = Math.min(wanted - (at - start), PAGE - (at % PAGE));
-    const done = copyFromIterator(k, iterator, pageAt(k, mapping, Math.floor(at / PAGE)) + (at % PAGE), bytes);
+    const done = copyFromIterator(
+      k,
+      iterator,
+      pageAt(k, mapping, Math.floor(at / PAGE)) + (at % PAGE),
+      bytes,
+    );
     at += done;
     if (done < bytes) break;
   }
@@ -116,7 +125,8 @@ export const pageCacheFunctions = kernelFunctions({
     truncatePages(k, k.read('inode.i_mapping', inode), size);
   },
   'void truncate_inode_pages(struct address_space *mapping, loff_t lstart)': truncatePages,
-  'void truncate_inode_pages_final(struct address_space *mapping)': (k, mapping) => truncatePages(k, mapping, 0),
+  'void truncate_inode_pages_final(struct address_space *mapping)': (k, mapping) =>
+    truncatePages(k, mapping, 0),
   'void truncate_pagecache(struct inode *inode, loff_t newsize)': (k, inode, size) =>
     truncatePages(k, k.read('inode.i_mapping', inode), size),
   'int page_symlink(struct inode *inode, const char *symname, int len)': symlinkPage,
@@ -130,7 +140,8 @@ export const pageCacheFunctions = kernelFunctions({
     copyToIterator(k, iterator, from, bytes),
   'size_t _copy_from_iter(void *addr, size_t bytes, struct iov_iter *i)': (k, to, bytes, iterator) =>
     copyFromIterator(k, iterator, to, bytes),
-  'void iov_iter_advance(struct iov_iter *i, size_t size)': (k, iterator, bytes) => advance(k, iterator, bytes),
+  'void iov_iter_advance(struct iov_iter *i, size_t size)': (k, iterator, bytes) =>
+    advance(k, iterator, bytes),
   'size_t iov_iter_zero(size_t bytes, struct iov_iter *i)': (k, bytes, iterator) => {
     const zeros = k.heap.allocateZeroed(PAGE);
     let left = bytes;

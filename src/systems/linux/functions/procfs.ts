@@ -154,12 +154,10 @@ function* removeTree(k: Linux, node: Node): Steps<void> {
   }
 }
 
-// biome-ignore lint/correctness/useYield: it only answers
 function* inputOutputError(): Steps<number> {
   return -Errno.EIO;
 }
 
-// biome-ignore lint/correctness/useYield: it only answers
 function* invalid(): Steps<number> {
   return -Errno.EINVAL;
 }

@@ -8,7 +8,6 @@ import type { Linux } from '../linux.ts';
 export type ModuleRequest = (k: Linux, name: string, wait: boolean) => Steps<number>;
 
 /** Nobody is there to run modprobe: as with an empty /proc/sys/kernel/modprobe. */
-// biome-ignore lint/correctness/useYield: answers at once
 function* nobody(): Steps<number> {
   return -Errno.ENOENT;
 }
