@@ -80,8 +80,6 @@ const SHOWN_THREADS = 8;
 const STEP_COST = 50;
 /** What one switch of threads, interrupt or stretch of idle time counts: so many instructions take as long. */
 const EVENT_COST = 2000;
-/** Accesses to guest memory that one step of a kernel function may make. */
-const STEP_FUEL = 2 ** 28;
 /** Deadlines and interrupts served before threads run again. */
 const MAX_AT_ONCE = 1000;
 
@@ -100,6 +98,8 @@ export class Scheduler {
   runBudget = 4_000_000_000;
   /** The same for letting threads run while nobody waits for them. */
   settleBudget = 400_000_000;
+  /** Accesses to guest memory that one step of a kernel function may make: a second or two of them. */
+  stepFuel = 2 ** 26;
   /** The host entry that guest functions called from TypeScript return to. */
   private readonly owner: SchedulerOwner;
   private readonly returnId: number;
@@ -270,10 +270,18 @@ export class Scheduler {
 
   private step(thread: Thread, frame: Frame): void {
     const { memory } = this.owner;
-    memory.fuel = STEP_FUEL;
+    memory.fuel = this.stepFuel;
     if (frame.kind === 'host') this.stepHost(thread, frame);
     else this.runGuest(thread);
-    this.work += STEP_COST + (STEP_FUEL - memory.fuel);
+    this.work += STEP_COST;
+    this.refuel();
+  }
+
+  /** Counts the accesses made since the last time, and allows as many again. */
+  private refuel(): void {
+    const { memory } = this.owner;
+    this.work += Math.max(0, this.stepFuel - memory.fuel);
+    memory.fuel = this.stepFuel;
   }
 
   /** Instructions and other work since the machine started, weighed in instructions. */
@@ -379,6 +387,8 @@ export class Scheduler {
   }
 
   private judge(thread: Thread, fault: Fault): void {
+    // The report reads guest memory too, and it must be possible after a step that used up everything.
+    this.refuel();
     const verdict = this.owner.fault(thread, fault);
     if (verdict !== 'resume') thread.die({ killed: verdict.kill });
   }
@@ -426,7 +436,7 @@ export class Scheduler {
   private deliver(): void {
     const { time, memory } = this.owner;
     if (this.inInterrupt) return;
-    memory.fuel = STEP_FUEL;
+    memory.fuel = this.stepFuel;
     for (let n = 0; n < MAX_AT_ONCE; n++) {
       const due = time.takeDue();
       if (due === undefined) break;

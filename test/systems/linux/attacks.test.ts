@@ -10,6 +10,7 @@ function impatient() {
   k.scheduler.instructionBudget = 4_000_000;
   k.scheduler.runBudget = 20_000_000;
   k.scheduler.settleBudget = 2_000_000;
+  k.scheduler.stepFuel = 1_000_000;
   return k;
 }
 
@@ -27,7 +28,7 @@ function expectAlive(k: ReturnType<typeof impatient>) {
 }
 
 describe('loops without end', () => {
-  it.each(['kfree', 'schedule', 'hlt', 'hrtimer', 'list'])(
+  it.each(['kfree', 'schedule', 'hlt', 'hrtimer', 'list', 'tree'])(
     '%s: counted although it calls the kernel',
     (how) => {
       const { k, result } = attack(how);
