@@ -76,7 +76,12 @@ export function copyFromUser(k: Linux, to: Address, from: Address, bytes: number
 }
 
 /** Copies page by page of the user side, so that a fault in the middle counts what was done before it. */
-function copyPages(user: Address, bytes: number, copy: (at: number, size: number) => void, base: Address): number {
+function copyPages(
+  user: Address,
+  bytes: number,
+  copy: (at: number, size: number) => void,
+  base: Address,
+): number {
   let done = 0;
   while (done < bytes) {
     const size = Math.min(bytes - done, PAGE_SIZE - ((user + done) % PAGE_SIZE));

@@ -150,8 +150,11 @@ function special(rule: LoaderRule, { contains, hasFunction, banner, vermagic }: 
     case 'decompress':
       return byFunction('module_decompress');
     case 'early-duplicate-check':
-      // The check was made a function of its own when it came to be called from two places.
-      return byFunction('module_patient_check_exists');
+      // The check was made a function of its own when it came to be called from two places; where the compiler inlined
+      // it, the function that came one release later tells.
+      return byFunction(
+        hasFunction('module_patient_check_exists') ? 'module_patient_check_exists' : 'idempotent_init_module',
+      );
     case 'idempotent-load':
       return byFunction('idempotent_init_module');
     case 'module-namespaces':
