@@ -48,6 +48,8 @@ export interface KernelOptions {
   readonly missing: MissingPolicy;
 }
 
+/** Instructions that one record of the log is worth: a flood of warnings is an endless loop like any other. */
+const RECORD_COST = 5000;
 /** Bytes between two gates: a plausible function alignment, so that addresses look alike. */
 export const GATE_STEP = 16;
 
@@ -88,6 +90,7 @@ export abstract class Kernel implements SchedulerOwner {
     const address = this.takeGate();
     const id = this.addEntry('(return to the kernel)', address, () => undefined);
     this.scheduler = new Scheduler(this, { id, address });
+    this.log.watch(() => this.scheduler.charge(RECORD_COST));
   }
 
   // -- what a system brings ---------------------------------------------------------------------------------

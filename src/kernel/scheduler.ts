@@ -80,6 +80,10 @@ const SHOWN_THREADS = 8;
 const STEP_COST = 50;
 /** What one switch of threads, interrupt or stretch of idle time counts: so many instructions take as long. */
 const EVENT_COST = 2000;
+/** What one translated block counts: code that is rewritten, or larger than the cache, is translated again and again. */
+const TRANSLATION_COST = 2000;
+/** What one change of code that was translated counts. */
+const CODE_CHANGE_COST = 5000;
 /** Deadlines and interrupts served before threads run again. */
 const MAX_AT_ONCE = 1000;
 
@@ -117,6 +121,12 @@ export class Scheduler {
     this.owner = owner;
     this.returnId = sentinel.id;
     this.returnAddress = sentinel.address;
+    owner.memory.onCodeChange(() => this.charge(CODE_CHANGE_COST));
+  }
+
+  /** Counts work done for the guest that takes as long as so many instructions. */
+  charge(instructions: number): void {
+    this.work += instructions;
   }
 
   get interrupting(): boolean {
@@ -286,7 +296,8 @@ export class Scheduler {
 
   /** Instructions and other work since the machine started, weighed in instructions. */
   private effort(): number {
-    return this.owner.cpu.retired + this.work;
+    const { retired, translated } = this.owner.cpu;
+    return retired + translated * TRANSLATION_COST + this.work;
   }
 
   private endless(since: number): Endless {

@@ -32,7 +32,7 @@ const HIGH = 4294967296;
 /** Seconds of nothing but accesses; a small integer, so that counting costs next to nothing. */
 const MAX_FUEL = 2 ** 30 - 1;
 /** Bytes moved in one piece that cost as much as one access. */
-const BYTES_PER_FUEL = 64;
+const BYTES_PER_FUEL = 8;
 const TLB_INDEX_MASK = (L.TLB_ENTRIES - 1) << L.TLB_ENTRY_SHIFT;
 const TLB_INDEX_SHIFT = 12 - L.TLB_ENTRY_SHIFT;
 

@@ -58,6 +58,9 @@ export interface DataInitialiser {
 /** THREAD_SIZE without KASAN (arch/x86/include/asm/page_64_types.h): four pages. */
 export const THREAD_SIZE = 16384;
 
+/** Instructions that taking, zeroing and mapping one page is worth. */
+const PAGE_COST = 1000;
+
 export class Linux extends Kernel {
   readonly file: KernelFile;
   readonly commandLine: string;
@@ -307,6 +310,7 @@ export class Linux extends Kernel {
   /** Takes addresses from an area and single frames for them, zeroed. Throws OutOfMemory, leaving nothing behind. */
   mapPages(area: AreaAllocator, pages: number, perm: number, what: string): Address {
     const base = area.allocate(pages);
+    this.scheduler.charge(pages * PAGE_COST);
     let mapped = 0;
     try {
       for (; mapped < pages; mapped++) {

@@ -35,9 +35,12 @@ export class Vmalloc {
     });
   }
 
-  /** Maps frames that exist already into one run of addresses; 0 when there is no room. */
+  /**
+   * Maps frames that exist already into one run of addresses; 0 when there is no room. As many areas as there are
+   * frames are enough: on a real kernel each costs memory too, here it would be the host's.
+   */
   map(frames: readonly number[], caller: Address, perm: number = Perm.R | Perm.W): Address {
-    if (frames.length === 0) return 0;
+    if (frames.length === 0 || this.areas.size >= this.k.memory.frames.total) return 0;
     return this.attempt(() => {
       const base = this.k.vmallocArea.allocate(frames.length);
       frames.forEach((pfn, i) => {

@@ -14,8 +14,9 @@ function impatient() {
   return k;
 }
 
-function attack(how: string) {
+function attack(how: string, instructionBudget = 4_000_000) {
   const k = impatient();
+  k.scheduler.instructionBudget = instructionBudget;
   const result = insmod(k, fixture('hostile'), `how=${how}`);
   const log = k.log.records.map((record) => record.text).join('\n');
   return { k, result, log };
@@ -55,7 +56,7 @@ describe('loops without end', () => {
 
 describe('senseless arguments', () => {
   it.each(['memmove', 'vmap', 'split', 'pages', 'threads'])('%s: an oops, not an error of ours', (how) => {
-    const { k, result, log } = attack(how);
+    const { k, result, log } = attack(how, 400_000_000);
     expect(['killed', 'loaded']).toContain(result.outcome);
     expect(log).toMatch(
       /Oops|invalid opcode|general protection|Bad page state|oom-killer|allocation failure/,

@@ -79,6 +79,9 @@ function putGuestString(k: Linux, out: Sink, at: Address, spec: Spec): void {
   else putString(out, byteString(k, at, spec.precision >= 0 ? spec.precision : MAX_FORMAT), spec);
 }
 
+/** Instructions that making text of one byte is worth. */
+const BYTE_COST = 8;
+
 /** The bytes at `at` up to a NUL or `max`, as a string of bytes. */
 export function byteString(k: Linux, at: Address, max = MAX_FORMAT): string {
   const parts: string[] = [];
@@ -87,7 +90,9 @@ export function byteString(k: Linux, at: Address, max = MAX_FORMAT): string {
     const chunk = Math.min(max - done, 4096 - ((at + done) & 4095));
     const bytes = k.memory.bytes(at + done, chunk);
     const end = bytes.indexOf(0);
-    parts.push(textOf(end < 0 ? bytes : bytes.subarray(0, end)));
+    const part = end < 0 ? bytes : bytes.subarray(0, end);
+    k.scheduler.charge(part.length * BYTE_COST);
+    parts.push(textOf(part));
     if (end >= 0) break;
     done += chunk;
   }
