@@ -167,8 +167,34 @@ function narrow(type: ValueClass, low: number): number {
   }
 }
 
+/** Variable arguments as eightbytes one after another; narrower values are the low bits of one. */
+abstract class Words implements VarArgs {
+  abstract u64(): bigint;
+  abstract copy(): VarArgs;
+
+  i64(): bigint {
+    return BigInt.asIntN(64, this.u64());
+  }
+
+  long(): number {
+    return Number(this.i64());
+  }
+
+  pointer(): Address {
+    return this.long();
+  }
+
+  i32(): number {
+    return Number(BigInt.asIntN(32, this.u64()));
+  }
+
+  u32(): number {
+    return this.i32() >>> 0;
+  }
+}
+
 /** The arguments of the call in progress: six registers, then the caller's stack. */
-class CallArguments implements VarArgs {
+class CallArguments extends Words {
   private readonly cpu: Cpu;
   private readonly memory: GuestMemory;
   private readonly rsp: Address;
@@ -177,6 +203,7 @@ class CallArguments implements VarArgs {
   private next: number;
 
   constructor(cpu: Cpu, memory: GuestMemory, next: number, from?: CallArguments) {
+    super();
     this.cpu = cpu;
     this.memory = memory;
     this.next = next;
@@ -198,39 +225,20 @@ class CallArguments implements VarArgs {
     return this.memory.u64(this.rsp + 8 + (index - ARGUMENTS.length) * 8);
   }
 
-  i64(): bigint {
-    return BigInt.asIntN(64, this.u64());
-  }
-
-  long(): number {
-    return Number(this.i64());
-  }
-
-  pointer(): Address {
-    return this.long();
-  }
-
-  i32(): number {
-    return Number(BigInt.asIntN(32, this.u64()));
-  }
-
-  u32(): number {
-    return this.i32() >>> 0;
-  }
-
   copy(): VarArgs {
     return new CallArguments(this.cpu, this.memory, this.next, this);
   }
 }
 
 /** struct __va_list_tag (section 3.5.7): gp_offset, fp_offset, overflow_arg_area, reg_save_area. */
-class VaList implements VarArgs {
+class VaList extends Words {
   private readonly memory: GuestMemory;
   private gpOffset: number;
   private overflow: Address;
   private readonly saved: Address;
 
   constructor(memory: GuestMemory, address: Address, from?: VaList) {
+    super();
     this.memory = memory;
     this.gpOffset = from?.gpOffset ?? memory.u32(address);
     this.overflow = from?.overflow ?? memory.ptr(address + 8);
@@ -244,26 +252,6 @@ class VaList implements VarArgs {
     }
     this.overflow += 8;
     return this.memory.u64(this.overflow - 8);
-  }
-
-  i64(): bigint {
-    return BigInt.asIntN(64, this.u64());
-  }
-
-  long(): number {
-    return Number(this.i64());
-  }
-
-  pointer(): Address {
-    return this.long();
-  }
-
-  i32(): number {
-    return Number(BigInt.asIntN(32, this.u64()));
-  }
-
-  u32(): number {
-    return this.i32() >>> 0;
   }
 
   copy(): VarArgs {
