@@ -8,25 +8,17 @@ import { Cpu } from '../cpu/cpu.ts';
 import type { Translator } from '../cpu/ir.ts';
 import type { Prototype } from '../ctypes/prototype.ts';
 import type { FieldRef, TypeTable } from '../ctypes/table.ts';
-import { type Address, GuestMemory, type MemorySpec } from '../memory/space.ts';
+import type { AreaAllocator } from '../memory/areas.ts';
+import { type Address, GuestMemory, type MemorySpec, PAGE_SIZE, Perm } from '../memory/space.ts';
 import type { KernelFunction } from './functions.ts';
 import { KernelLog } from './log.ts';
+import { type MissingFunction, MissingFunctionReached, type MissingPolicy } from './missing.ts';
 import { type Fault, Scheduler, type SchedulerOwner } from './scheduler.ts';
 import type { Steps } from './steps.ts';
 import { callGuest, type GuestValue } from './steps.ts';
-import { SymbolMap } from './symbols.ts';
+import { type NearestSymbol, SymbolMap } from './symbols.ts';
 import type { Thread, ThreadKilled } from './thread.ts';
 import { VirtualTime } from './time.ts';
-
-/** What to do with an import that nobody wrote. */
-export type MissingPolicy = 'refuse' | 'stop' | 'stand-in';
-
-/** A kernel function that was imported but that the base kernel does not have. */
-export interface MissingFunction {
-  readonly name: string;
-  /** Calls that reached it, by caller (symbol+offset). */
-  readonly callers: Map<string, number>;
-}
 
 interface HostEntry {
   readonly name: string;
@@ -42,7 +34,9 @@ export interface KernelOptions {
   readonly convention: (memory: GuestMemory) => Convention;
   readonly types: TypeTable;
   /** Where the base kernel may put gates for functions that have no address of their own. */
-  readonly gates: { base: Address; bytes: number };
+  readonly gates: { readonly base: Address; readonly bytes: number };
+  /** Where kernel stacks are mapped, and the bytes of one (whole pages). */
+  readonly stacks: { readonly area: AreaAllocator; readonly bytes: number };
   /** Seeds everything that is random in the guest. */
   readonly seed: number;
   readonly missing: MissingPolicy;
@@ -50,6 +44,8 @@ export interface KernelOptions {
 
 /** Instructions that one record of the log is worth: a flood of warnings is an endless loop like any other. */
 const RECORD_COST = 5000;
+/** Instructions that taking, zeroing and mapping one page is worth. */
+const PAGE_COST = 1000;
 /** Bytes between two gates: a plausible function alignment, so that addresses look alike. */
 export const GATE_STEP = 16;
 
@@ -69,7 +65,8 @@ export abstract class Kernel implements SchedulerOwner {
   readonly clocks: (() => void)[] = [];
   private readonly entries: HostEntry[] = [];
   private readonly entryAt = new Map<Address, number>();
-  private readonly gatesEnd: Address;
+  readonly gates: KernelOptions['gates'];
+  readonly stacks: KernelOptions['stacks'];
   private nextGate: Address;
   private readonly states = new Map<symbol, unknown>();
   private readonly fields = new Map<string, FieldRef>();
@@ -85,8 +82,9 @@ export abstract class Kernel implements SchedulerOwner {
     this.missingPolicy = options.missing;
     this.seed = options.seed;
     this.randomState = (options.seed ^ 0x9e3779b9) >>> 0 || 1;
+    this.gates = options.gates;
+    this.stacks = options.stacks;
     this.nextGate = options.gates.base;
-    this.gatesEnd = options.gates.base + options.gates.bytes;
     const address = this.takeGate();
     const id = this.addEntry('(return to the kernel)', address, () => undefined);
     this.scheduler = new Scheduler(this, { id, address });
@@ -101,8 +99,6 @@ export abstract class Kernel implements SchedulerOwner {
   abstract interruptible(): boolean;
   abstract trap(thread: Thread, vector: number): void;
   abstract systemCall(thread: Thread): void;
-  abstract allocateStack(name: string): { base: Address; size: number };
-  abstract freeStack(base: Address): void;
   /** The system's parser of its own prototypes. */
   abstract parsePrototype(text: string): Prototype;
 
@@ -146,17 +142,40 @@ export abstract class Kernel implements SchedulerOwner {
     return address;
   }
 
-  /** Binds an address that machine code may call but that nobody wrote. */
-  bindMissing(name: string, address: Address, reached: (thread: Thread, caller: Address) => void): void {
-    if (this.entryAt.has(address)) return;
-    this.addEntry(name, address, (thread) => reached(thread, this.convention.returnAddress(this.cpu)));
+  /** Binds an address to an entry with register rules of its own: it reads, writes and returns by itself. */
+  bindRaw(name: string, address: Address, run: (thread: Thread) => void): void {
+    if (!this.entryAt.has(address)) this.addEntry(name, address, run);
+  }
+
+  /** Binds an address that machine code may call but that nobody wrote: a call follows the missing policy. */
+  bindMissing(name: string, address: Address): void {
+    this.bindRaw(name, address, (thread) => {
+      this.reachedMissing(name, thread, this.convention.returnAddress(this.cpu));
+    });
+  }
+
+  private reachedMissing(name: string, thread: Thread, caller: Address): void {
+    const entry = this.missing.get(name) ?? { name, callers: new Map<string, number>() };
+    this.missing.set(name, entry);
+    const where = this.describe(caller);
+    entry.callers.set(where, (entry.callers.get(where) ?? 0) + 1);
+    if (this.missingPolicy === 'stand-in') this.standIn(name);
+    else throw new MissingFunctionReached(thread.name, name, where);
+  }
+
+  /** A typed stand-in: returns zero (NULL, success) in the width of the kernel's own prototype. */
+  private standIn(name: string): void {
+    const prototype = this.types.prototype(name);
+    const returns = prototype?.returnClass ?? 'long';
+    this.convention.finish(this.cpu, returns, returns === 'u64' || returns === 'i64' ? 0n : 0);
   }
 
   /** Takes an unused gate address; the bytes there are the system's to write. */
   takeGate(bytes = GATE_STEP): Address {
     const address = this.nextGate;
     this.nextGate += Math.ceil(bytes / GATE_STEP) * GATE_STEP;
-    if (this.nextGate > this.gatesEnd) throw new Error('no room for another kernel gate');
+    if (this.nextGate > this.gates.base + this.gates.bytes)
+      throw new Error('no room for another kernel gate');
     return address;
   }
 
@@ -185,6 +204,83 @@ export abstract class Kernel implements SchedulerOwner {
     const value = yield* callGuest(address, args);
     // The upper half of the register is undefined for an int result (psABI 3.2.3).
     return Number(BigInt.asIntN(32, BigInt(value)));
+  }
+
+  // -- addresses --------------------------------------------------------------------------------------------
+
+  /** `name+0xoffset/0xsize [module]`; the bare hexadecimal address when nothing is there. */
+  describe(address: Address): string {
+    return this.describeAs(address, address);
+  }
+
+  /** As `describe` for a return address: the symbol is that of the call before it, which may be a function's last byte. */
+  describeReturn(address: Address): string {
+    return this.describeAs(address, address - 1);
+  }
+
+  private describeAs(address: Address, lookUp: Address): string {
+    const near = this.nearest(lookUp);
+    if (near === undefined) return `0x${BigInt.asUintN(64, BigInt(address)).toString(16)}`;
+    const module = near.module === undefined ? '' : ` [${near.module}]`;
+    return `${near.name}+0x${(address - near.address).toString(16)}/0x${near.size.toString(16)}${module}`;
+  }
+
+  /** The symbol an address lies in: images first, then the gates of kernel functions. */
+  nearest(address: Address): NearestSymbol | undefined {
+    return this.symbols.nearest(address) ?? this.nearestGate(address);
+  }
+
+  private nearestGate(address: Address): NearestSymbol | undefined {
+    const { base, bytes } = this.gates;
+    if (address < base || address >= base + bytes) return undefined;
+    const at = address - ((address - base) % GATE_STEP);
+    const name = this.boundName(at);
+    return name === undefined ? undefined : { name, address: at, size: GATE_STEP, module: undefined };
+  }
+
+  // -- pages ------------------------------------------------------------------------------------------------
+
+  /** Takes addresses from an area and single frames for them, zeroed. Throws OutOfMemory, leaving nothing behind. */
+  mapPages(area: AreaAllocator, pages: number, perm: number, what: string): Address {
+    const base = area.allocate(pages);
+    this.scheduler.charge(pages * PAGE_COST);
+    let mapped = 0;
+    try {
+      for (; mapped < pages; mapped++) {
+        const pfn = this.memory.frames.allocate(0);
+        new Uint8Array(this.memory.wasm.buffer, this.memory.frameOffset(pfn), PAGE_SIZE).fill(0);
+        this.memory.map(base + mapped * PAGE_SIZE, pfn, 1, perm, what);
+      }
+    } catch (error) {
+      this.releaseFrames(base, mapped);
+      area.free(base);
+      throw error;
+    }
+    return base;
+  }
+
+  unmapPages(area: AreaAllocator, base: Address, pages: number): void {
+    this.releaseFrames(base, pages);
+    area.free(base);
+  }
+
+  private releaseFrames(base: Address, pages: number): void {
+    for (let page = 0; page < pages; page++) {
+      const pfn = this.memory.pfnOf(base + page * PAGE_SIZE);
+      this.memory.unmap(base + page * PAGE_SIZE, 1);
+      if (pfn !== undefined) this.memory.frames.free(pfn, 0);
+    }
+  }
+
+  /** A kernel stack; the area leaves an unmapped page between two of them. */
+  allocateStack(name: string): { base: Address; size: number } {
+    const { area, bytes } = this.stacks;
+    const base = this.mapPages(area, bytes / PAGE_SIZE, Perm.R | Perm.W, `stack of ${name}`);
+    return { base, size: bytes };
+  }
+
+  freeStack(base: Address): void {
+    this.unmapPages(this.stacks.area, base, this.stacks.bytes / PAGE_SIZE);
   }
 
   // -- typed memory -----------------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
 /** What becomes of one module in a fresh kernel: loaded with its dependencies, left alone for a moment, unloaded. */
+
+import { MissingFunctionReached } from '../kernel/missing.ts';
 import { Deadlock } from '../kernel/scheduler.ts';
 import type { Steps } from '../kernel/steps.ts';
 import { ThreadKilled } from '../kernel/thread.ts';
@@ -6,7 +8,7 @@ import { Transaction } from '../kernel/transaction.ts';
 import { bootLinux } from '../systems/linux/bootkernel.ts';
 import { moduleRequest } from '../systems/linux/functions/request-module.ts';
 import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
-import { type Linux, MissingFunctionReached } from '../systems/linux/linux.ts';
+import type { Linux } from '../systems/linux/linux.ts';
 import { loadModule } from '../systems/linux/load.ts';
 import { insmod, type LoadResult, rmmod, type UnloadResult } from '../systems/linux/loader.ts';
 import type { LinuxModule } from '../systems/linux/module.ts';

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
-import type { MissingPolicy } from '../../kernel/kernel.ts';
+import type { MissingPolicy } from '../../kernel/missing.ts';
 import type { Linux } from '../../systems/linux/linux.ts';
 import { insmod, rmmod } from '../../systems/linux/loader.ts';
 import type { LinuxModule } from '../../systems/linux/module.ts';

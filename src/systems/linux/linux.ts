@@ -6,15 +6,17 @@ import { SystemV } from '../../abi/sysv.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
 import type { FunctionTable, KernelFunction } from '../../kernel/functions.ts';
-import { GATE_STEP, Kernel, type MissingPolicy } from '../../kernel/kernel.ts';
+import { Kernel } from '../../kernel/kernel.ts';
+import type { MissingPolicy } from '../../kernel/missing.ts';
 import { ModuleTable } from '../../kernel/modules.ts';
+import { plainPc } from '../../kernel/pc.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { NearestSymbol } from '../../kernel/symbols.ts';
 import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { AreaAllocator } from '../../memory/areas.ts';
 import { OutOfMemory } from '../../memory/frames.ts';
-import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
+import type { Address } from '../../memory/space.ts';
 import { bootImage } from './boot.ts';
 import { judgeFault } from './faults.ts';
 import { finishRecord } from './functions/printk.ts';
@@ -22,7 +24,6 @@ import { Heap } from './heap.ts';
 import type { KernelExport } from './kernelfile/exports.ts';
 import type { KernelFile } from './kernelfile/kernelfile.ts';
 import { prototypeFits } from './kernelfile/prototype-check.ts';
-import { linuxMachine } from './machine.ts';
 import { MAP } from './map.ts';
 import { judgeMisuse } from './misuse.ts';
 import type { LinuxModule } from './module.ts';
@@ -58,9 +59,6 @@ export interface DataInitialiser {
 /** THREAD_SIZE without KASAN (arch/x86/include/asm/page_64_types.h): four pages. */
 export const THREAD_SIZE = 16384;
 
-/** Instructions that taking, zeroing and mapping one page is worth. */
-const PAGE_COST = 1000;
-
 export class Linux extends Kernel {
   readonly file: KernelFile;
   readonly commandLine: string;
@@ -68,7 +66,7 @@ export class Linux extends Kernel {
   readonly percpu: Percpu;
   readonly tasks: Tasks;
   /** vmalloc space and the module area: addresses only; frames come from memory.frames. */
-  readonly vmallocArea = new AreaAllocator(MAP.vmalloc, MAP.vmallocEnd);
+  readonly vmallocArea: AreaAllocator;
   readonly moduleArea = new AreaAllocator(MAP.modules, MAP.modulesEnd);
   readonly modules = new ModuleTable<LinuxModule>();
   /** Global taint mask (bit numbers of Documentation/admin-guide/tainted-kernels.rst). */
@@ -79,16 +77,20 @@ export class Linux extends Kernel {
   private readonly prototypes: (text: string) => Prototype;
 
   constructor(options: LinuxOptions) {
+    const vmallocArea = new AreaAllocator(MAP.vmalloc, MAP.vmallocEnd);
     super({
       memory: { ramBytes: (options.ramMiB ?? 48) * 2 ** 20, directMap: MAP.directMap },
-      machine: linuxMachine,
+      machine: plainPc,
       translator: new X86Translator(),
       convention: (memory) => new SystemV(memory),
       types: options.kernel.types,
       gates: MAP.gates,
+      // With a guard page between them, as VMAP_STACK has.
+      stacks: { area: vmallocArea, bytes: THREAD_SIZE },
       seed: options.seed ?? 1,
       missing: options.missing ?? 'stop',
     });
+    this.vmallocArea = vmallocArea;
     this.file = options.kernel;
     this.commandLine = options.commandLine ?? '';
     this.functions = options.functions;
@@ -134,7 +136,8 @@ export class Linux extends Kernel {
     const fn = this.functionFor(found.name);
     if (fn !== undefined) this.bind(found.name, found.address, fn as KernelFunction<never>);
     else if (this.fillData(found)) return found.address;
-    else if (found.kind === 'function' && !this.hasCode(found.address)) this.linkMissing(found);
+    else if (found.kind === 'function' && !this.hasCode(found.address))
+      this.bindMissing(found.name, found.address);
     return found.address;
   }
 
@@ -164,42 +167,15 @@ export class Linux extends Kernel {
     return this.codeAt.has(address);
   }
 
-  /** `name+0xoffset/0xsize [module]` as %pS prints it; the bare hexadecimal address when nothing is there. */
-  describe(address: Address): string {
-    return this.describeAs(address, address);
-  }
-
-  /** As %pB prints a return address: the symbol is that of the call before it, which may be a function's last byte. */
-  describeReturn(address: Address): string {
-    return this.describeAs(address, address - 1);
-  }
-
-  private describeAs(address: Address, lookUp: Address): string {
-    const near = this.nearest(lookUp);
-    if (near === undefined) return `0x${BigInt.asUintN(64, BigInt(address)).toString(16)}`;
-    const module = near.module === undefined ? '' : ` [${near.module}]`;
-    return `${near.name}+0x${(address - near.address).toString(16)}/0x${near.size.toString(16)}${module}`;
-  }
-
   /** The symbol an address lies in: modules first, then the kernel's exports, the only names a stripped image has. */
-  nearest(address: Address): NearestSymbol | undefined {
-    const near = this.symbols.nearest(address) ?? this.nearestGate(address);
-    if (near !== undefined) return near;
+  override nearest(address: Address): NearestSymbol | undefined {
+    const near = super.nearest(address);
+    // Kernel functions that are not exported stand at gates; kallsyms knows them, too.
+    if (near !== undefined) return { ...near, name: SHOWN_AS[near.name] ?? near.name };
     const found = this.file.exports.nearest(address);
     // Past the last page of the image nothing is "inside" the last export any more.
     if (found === undefined || found.kind === 'percpu' || address - found.address > 0x10000) return undefined;
     return { name: found.name, address: found.address, size: address - found.address + 1, module: undefined };
-  }
-
-  /** Kernel functions that are not exported stand at gates; kallsyms knows them, too. */
-  private nearestGate(address: Address): NearestSymbol | undefined {
-    const { base, bytes } = MAP.gates;
-    if (address < base || address >= base + bytes) return undefined;
-    const at = address - ((address - base) % GATE_STEP);
-    const name = this.boundName(at);
-    return name === undefined
-      ? undefined
-      : { name: SHOWN_AS[name] ?? name, address: at, size: GATE_STEP, module: undefined };
   }
 
   parsePrototype(text: string): Prototype {
@@ -216,28 +192,6 @@ export class Linux extends Kernel {
     return true;
   }
   private readonly filled = new Set<string>();
-
-  private linkMissing(found: KernelExport): void {
-    this.bindMissing(found.name, found.address, (thread, caller) => {
-      this.reachedMissing(found.name, thread, caller);
-    });
-  }
-
-  private reachedMissing(name: string, thread: Thread, caller: Address): void {
-    const entry = this.missing.get(name) ?? { name, callers: new Map<string, number>() };
-    this.missing.set(name, entry);
-    const where = this.describe(caller);
-    entry.callers.set(where, (entry.callers.get(where) ?? 0) + 1);
-    if (this.missingPolicy === 'stand-in') this.standIn(name);
-    else throw new MissingFunctionReached(thread.name, name, where);
-  }
-
-  /** A typed stand-in: returns zero (NULL, success) in the width of the kernel's own prototype. */
-  private standIn(name: string): void {
-    const prototype = this.types.prototype(name);
-    const returns = prototype?.returnClass ?? 'long';
-    this.convention.finish(this.cpu, returns, returns === 'u64' || returns === 'i64' ? 0n : 0);
-  }
 
   // -- log --------------------------------------------------------------------------------------------------
 
@@ -291,70 +245,10 @@ export class Linux extends Kernel {
   systemCall(thread: Thread): void {
     enterSystemCall(this, thread);
   }
-
-  /** A kernel stack with a guard page below it, as VMAP_STACK has. */
-  allocateStack(name: string): { base: Address; size: number } {
-    const base = this.mapPages(
-      this.vmallocArea,
-      THREAD_SIZE / PAGE_SIZE,
-      Perm.R | Perm.W,
-      `stack of ${name}`,
-    );
-    return { base, size: THREAD_SIZE };
-  }
-
-  freeStack(base: Address): void {
-    this.unmapPages(this.vmallocArea, base, THREAD_SIZE / PAGE_SIZE);
-  }
-
-  /** Takes addresses from an area and single frames for them, zeroed. Throws OutOfMemory, leaving nothing behind. */
-  mapPages(area: AreaAllocator, pages: number, perm: number, what: string): Address {
-    const base = area.allocate(pages);
-    this.scheduler.charge(pages * PAGE_COST);
-    let mapped = 0;
-    try {
-      for (; mapped < pages; mapped++) {
-        const pfn = this.memory.frames.allocate(0);
-        new Uint8Array(this.memory.wasm.buffer, this.memory.frameOffset(pfn), PAGE_SIZE).fill(0);
-        this.memory.map(base + mapped * PAGE_SIZE, pfn, 1, perm, what);
-      }
-    } catch (error) {
-      this.releaseFrames(base, mapped);
-      area.free(base);
-      throw error;
-    }
-    return base;
-  }
-
-  unmapPages(area: AreaAllocator, base: Address, pages: number): void {
-    this.releaseFrames(base, pages);
-    area.free(base);
-  }
-
-  private releaseFrames(base: Address, pages: number): void {
-    for (let page = 0; page < pages; page++) {
-      const pfn = this.memory.pfnOf(base + page * PAGE_SIZE);
-      this.memory.unmap(base + page * PAGE_SIZE, 1);
-      if (pfn !== undefined) this.memory.frames.free(pfn, 0);
-    }
-  }
 }
 
 /** Where several names share an address, kallsyms shows the first of its table. */
 const SHOWN_AS: Readonly<Record<string, string>> = { __x64_sys_ni_syscall: '__do_sys_ni_syscall' };
-
-/** The run reached a kernel function that nobody wrote, and the policy is to stop there. */
-export class MissingFunctionReached extends Error {
-  readonly symbol: string;
-  readonly caller: string;
-
-  constructor(thread: string, symbol: string, caller: string) {
-    super(`${thread} called ${symbol} from ${caller}, which the base kernel does not have`);
-    this.name = 'MissingFunctionReached';
-    this.symbol = symbol;
-    this.caller = caller;
-  }
-}
 
 function groupBySymbol(data: readonly DataInitialiser[]): Map<string, DataInitialiser[]> {
   const grouped = new Map<string, DataInitialiser[]>();

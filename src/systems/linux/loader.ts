@@ -1,9 +1,11 @@
 /** insmod and rmmod on a running kernel: a task is made for the load, and what comes of it is told as a value. */
+
+import { MissingFunctionReached } from '../../kernel/missing.ts';
 import { Deadlock } from '../../kernel/scheduler.ts';
 import { block, type Steps } from '../../kernel/steps.ts';
 import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { Transaction } from '../../kernel/transaction.ts';
-import { type Linux, MissingFunctionReached } from './linux.ts';
+import type { Linux } from './linux.ts';
 import { loadModule } from './load.ts';
 import type { LoadRequest } from './loading.ts';
 import type { LinuxModule } from './module.ts';

@@ -2,11 +2,13 @@
  * A console on a running Linux base kernel: one command at a time, as a person at a root shell would type it.
  * It knows no terminal and no files of the host but those it is handed.
  */
+
+import { MissingFunctionReached } from '../../kernel/missing.ts';
 import { Deadlock } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { EndlessAccess, GuestFault } from '../../memory/space.ts';
-import { type Linux, MissingFunctionReached } from '../../systems/linux/linux.ts';
+import type { Linux } from '../../systems/linux/linux.ts';
 import { panicReason } from '../../systems/linux/panic.ts';
 import { type Credential, ROOT } from '../../systems/linux/tasks.ts';
 import type { OpenFile } from '../../systems/linux/vfs/file.ts';

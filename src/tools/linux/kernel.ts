@@ -2,14 +2,15 @@
 import { decompress } from '../../bytes/decompress.ts';
 import { elfObject } from '../../formats/elf/object.ts';
 import { readElf } from '../../formats/elf/read.ts';
-import type { MissingPolicy } from '../../kernel/kernel.ts';
+import type { MissingPolicy } from '../../kernel/missing.ts';
+import { MissingFunctionReached } from '../../kernel/missing.ts';
 import { Deadlock } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { bootLinux } from '../../systems/linux/bootkernel.ts';
 import { inspectModule, type LinuxModuleDescription } from '../../systems/linux/describe.ts';
 import { Errno } from '../../systems/linux/errno.ts';
 import type { KernelFile } from '../../systems/linux/kernelfile/kernelfile.ts';
-import { type Linux, MissingFunctionReached } from '../../systems/linux/linux.ts';
+import type { Linux } from '../../systems/linux/linux.ts';
 import { insmod, type LoadResult, rmmod, type UnloadResult } from '../../systems/linux/loader.ts';
 import type { LinuxModule } from '../../systems/linux/module.ts';
 import { systemCall } from '../../systems/linux/syscall.ts';

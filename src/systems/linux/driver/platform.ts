@@ -3,6 +3,7 @@
  * matched to them by name. It is built in and there from boot.
  */
 import { perKernel } from '../../../kernel/kernel.ts';
+import { MissingFunctionReached } from '../../../kernel/missing.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno, isError } from '../errno.ts';
@@ -11,7 +12,7 @@ import { writeText } from '../functions/format/printf.ts';
 import { put, setName } from '../functions/kobject.ts';
 import { insertResource, removeResource } from '../functions/platform.ts';
 import { devicePrefix } from '../functions/printk.ts';
-import { type DataInitialiser, type Linux, MissingFunctionReached } from '../linux.ts';
+import type { DataInitialiser, Linux } from '../linux.ts';
 import { attachDevice } from './bind.ts';
 import { addOwnFile, busPrivate, registerBus, showText, written } from './bus.ts';
 import { registerDriver } from './driver.ts';

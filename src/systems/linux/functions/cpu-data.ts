@@ -2,9 +2,10 @@
  * boot_cpu_data and the per-CPU cpu_info: what the kernel found out about its processor. Feature words follow
  * arch/x86/include/asm/cpufeatures.h; they are read out of the machine's own CPUID.
  */
+
+import { plainPc } from '../../../kernel/pc.ts';
 import { type Address, fromBig } from '../../../memory/address.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
-import { linuxMachine } from '../machine.ts';
 
 type Register = 'eax' | 'ebx' | 'ecx' | 'edx';
 
@@ -24,7 +25,7 @@ const OWN_WORD = 3;
 const OWN_BITS = (1 << 16) | (1 << 20) | (1 << 21);
 
 function fill(k: Linux, at: Address): void {
-  const { cpuid } = linuxMachine(k);
+  const { cpuid } = plainPc(k);
   const set = (field: string, value: number) => {
     if (k.types.has(`cpuinfo_x86.${field}`)) k.write(`cpuinfo_x86.${field}`, at, value);
   };

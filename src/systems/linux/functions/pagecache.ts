@@ -2,11 +2,13 @@
  * Files kept in memory: the page cache of filesystems without a device (mm/filemap.c, fs/libfs.c ram_aops), and the
  * iterators that carry their data. Pages are guest memory, found by address_space and index.
  */
+
+import { MissingFunctionReached } from '../../../kernel/missing.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import { advance, copyFromIterator, copyToIterator } from '../iterator.ts';
-import { type Linux, MissingFunctionReached } from '../linux.ts';
+import type { Linux } from '../linux.ts';
 import { pageCaches } from '../vfs/dentry.ts';
 import { kernelFunctions } from './define.ts';
 

@@ -32,7 +32,7 @@ const raw = (symbol: string, run: (k: Linux) => void): DataInitialiser => ({
   symbol,
   when: 'import',
   fill: (k, at) =>
-    k.bindMissing(symbol, at, () => {
+    k.bindRaw(symbol, at, () => {
       run(k);
       k.convention.finish(k.cpu, 'void', undefined);
     }),

@@ -1,10 +1,10 @@
 /**
- * The machine the Linux base kernel says it runs on: a plain x86-64 with SSE2 and no hardware on its buses.
+ * The machine that a base kernel says it runs on: a plain x86-64 PC with SSE2 and no hardware on its buses.
  * CPUID leaves follow the SDM (volume 2A, CPUID); feature bits match what the interpreter executes, so that
  * alternatives patched in for this processor only use instructions it has.
  */
-import type { CpuMachine } from '../../cpu/machine.ts';
-import type { Kernel } from '../../kernel/kernel.ts';
+import type { CpuMachine } from '../cpu/machine.ts';
+import type { Kernel } from './kernel.ts';
 
 const EMPTY = { eax: 0, ebx: 0, ecx: 0, edx: 0 };
 /** "GenuineIntel" in ebx, edx, ecx. */
@@ -87,7 +87,7 @@ const CONTROL: ReadonlyMap<number, bigint> = new Map([[4, 0x6f0n]]);
 
 const controlWord = (k: Kernel): bigint => (k.memory.writeProtect ? CR0 : CR0 & ~WRITE_PROTECT);
 
-export function linuxMachine(k: Kernel): CpuMachine {
+export function plainPc(k: Kernel): CpuMachine {
   const registers = new Map(REGISTERS);
   return {
     cpuid,
