@@ -9,10 +9,11 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Bench, Figure } from './bench.ts';
 import { cpu } from './cpu.ts';
+import { engine } from './engine.ts';
 import { kernel } from './kernel.ts';
 import { startup } from './startup.ts';
 
-const BENCHES: readonly Bench[] = [startup, kernel, cpu];
+const BENCHES: readonly Bench[] = [startup, kernel, cpu, engine];
 
 async function main(argv: readonly string[]): Promise<number> {
   const names = argv.filter((word) => !word.startsWith('--'));

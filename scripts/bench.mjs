@@ -9,8 +9,9 @@ await ensureBuilt();
 const { build } = await import('esbuild');
 const outdir = join(root, 'dist', 'bench');
 await build({
-  entryPoints: [join(root, 'bench', 'run.ts'), join(root, 'bench', 'once.ts')],
+  entryPoints: ['run.ts', 'once.ts', 'engine/once.ts'].map((name) => join(root, 'bench', name)),
   outdir,
+  outbase: join(root, 'bench'),
   bundle: true,
   format: 'esm',
   platform: 'node',

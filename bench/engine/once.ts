@@ -1,0 +1,23 @@
+/**
+ * One workload in a process of its own, its first call included:
+ * `node engine-once.js ENGINE FLAT WHICH BYTES FILE` prints the result, the two times and the instructions.
+ */
+import { readFileSync } from 'node:fs';
+import { now } from '../clock.ts';
+import { bareMachine, type EngineName } from './machine.ts';
+
+const [engine, flat, which, bytes, path] = process.argv.slice(2);
+const size = Number(bytes);
+const room = (size + 4095) & ~4095;
+const machine = bareMachine(engine as EngineName, readFileSync(flat), 3 * room + 65536);
+const scratch = machine.data + room;
+machine.memory.write(machine.data, readFileSync(path).subarray(0, size));
+machine.memory.write(scratch, new Uint8Array(2 * room + 65536).fill(1));
+const own = now();
+const wall = performance.now();
+const result = machine.call(Number(which), machine.data, size, scratch);
+const ownSeconds = (now() - own) / 1e3;
+const wallSeconds = (performance.now() - wall) / 1e3;
+console.log(`${result} ${ownSeconds.toFixed(9)} ${wallSeconds.toFixed(9)} ${machine.cpu.retired}`);
+// Compilers may still be at work on other threads.
+process.exit(0);
