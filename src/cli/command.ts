@@ -35,6 +35,8 @@ export interface CommandSpec {
   readonly examples: readonly Example[];
   /** Beyond the common ones: 0 done, 1 failed, 2 wrong usage, 70 a defect of lkm. */
   readonly exits?: Readonly<Record<number, string>>;
+  /** Options end at the first argument: it names a native tool, and the rest belongs to that. */
+  readonly native?: boolean;
   readonly load: () => Promise<{ readonly command: Command }>;
 }
 

@@ -30,6 +30,9 @@ export function makeContext(
     styles[descriptor] ??= makeStyle(wantsColor(choice, environment, () => around.isTTY(descriptor)));
     return styles[descriptor];
   };
+  let given: Uint8Array | undefined;
+  // Standard input can be read once; a file that is looked at twice is still the same file.
+  const standardInput = () => (given ??= around.input.bytes());
   return {
     spec,
     args: parsed.args,
@@ -52,7 +55,7 @@ export function makeContext(
       return styleOf(2);
     },
     environment,
-    readFile: (path) => readFile(path, around.input),
+    readFile: (path) => readFile(path, standardInput),
     writeFile,
     packaged: packagedPath,
     commands,
@@ -71,9 +74,9 @@ export function toJson(value: unknown): string {
   });
 }
 
-function readFile(path: string, input: Input): Uint8Array {
+function readFile(path: string, standardInput: () => Uint8Array): Uint8Array {
   try {
-    return path === '-' ? input.bytes() : readFileSync(path);
+    return path === '-' ? standardInput() : readFileSync(path);
   } catch (error) {
     throw fileFailure(path === '-' ? 'standard input' : path, error);
   }

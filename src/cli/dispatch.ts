@@ -34,7 +34,7 @@ async function dispatchOrThrow(
   if (at === argv.length) return withoutCommand(argv, around, commands);
   const { spec, rest } = choose(argv, at, commands);
   const who = `lkm ${spec.name}`;
-  const parsed = parseArguments(rest, optionsOf(spec), who, [...SHARED_ORDER]);
+  const parsed = parseArguments(rest, optionsOf(spec), who, [...SHARED_ORDER], spec);
   if (parsed.options.flag('help')) {
     around.output.out(commandHelp(spec));
     return 0;

@@ -55,15 +55,16 @@ export interface Parsed {
 
 /**
  * Reads `argv` by `specs`. `who` is how messages name the command (`lkm run`), `reserved` are option names that exist
- * elsewhere, for a better message.
+ * elsewhere, for a better message. `native`: what follows the first argument belongs to another tool and is left alone.
  */
 export function parseArguments(
   argv: readonly string[],
   specs: readonly OptionSpec[],
   who: string,
   reserved: readonly string[] = [],
+  { native = false }: { readonly native?: boolean } = {},
 ): Parsed {
-  const reader = new Reader(argv, specs, who, reserved);
+  const reader = new Reader(argv, specs, who, reserved, native);
   return reader.read();
 }
 
@@ -77,6 +78,7 @@ class Reader {
     readonly specs: readonly OptionSpec[],
     readonly who: string,
     readonly reserved: readonly string[],
+    readonly native: boolean,
   ) {}
 
   read(): Parsed {
@@ -88,7 +90,12 @@ class Reader {
       }
       if (word.startsWith('--')) this.#long(word);
       else if (word.startsWith('-') && word.length > 1) this.#short(word);
-      else this.#args.push(word);
+      else {
+        this.#args.push(word);
+        if (!this.native) continue;
+        this.#args.push(...this.argv.slice(this.#at));
+        break;
+      }
     }
     return { args: this.#args, options: new Values(this.specs, this.#values) };
   }

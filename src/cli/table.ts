@@ -4,6 +4,7 @@
  * the pages; a test fails when they are stale).
  */
 import type { CommandSpec } from './command.ts';
+import { SYSTEM_SPECS } from './specs/systems.ts';
 
 const RUNNING = ['kernel', 'as', 'seed', 'target', 'engine'] as const;
 
@@ -12,6 +13,7 @@ const inspect: CommandSpec = {
   summary: 'show what a module file is, on one screen',
   usage: ['[OPTION]... FILE...'],
   description: [
+    'Says which system a file belongs to without being told: it goes by the contents, not by the name.',
     'Reads a kernel module (.ko, also compressed with gzip, xz or zstd) and shows its format and machine, what it ' +
       'says about itself (name, version, licence, vermagic, dependencies, parameters), what it needs and offers, ' +
       'how much of that the base kernel here brings, ' +
@@ -51,6 +53,8 @@ const run: CommandSpec = {
       'is reported.',
     'Modules that a file depends on are loaded before it when they lie beside it, or in the module tree ' +
       '(/lib/modules/RELEASE) that it is part of.',
+    'The first file decides the system; its kernel, its settings (--set) and its commands are used. Words after a file ' +
+      'of another system than Linux are its arguments.',
   ],
   arguments: [
     { name: 'FILE', summary: 'a module file', required: true, repeat: true, complete: 'module' },
@@ -78,6 +82,13 @@ const run: CommandSpec = {
         'that reached one is never called clean.',
     },
     { name: 'strict', summary: 'refuse a licence string that hides text behind a NUL byte' },
+    {
+      name: 'set',
+      short: 's',
+      value: 'NAME=VALUE',
+      repeat: true,
+      summary: 'a setting of the system, for other systems than Linux (lkm SYSTEM --settings lists them)',
+    },
   ],
   shared: [...RUNNING, 'json'],
   examples: [
@@ -268,6 +279,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   inspect,
   run,
   linux,
+  ...SYSTEM_SPECS,
   memory,
   kernel,
   tour,

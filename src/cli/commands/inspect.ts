@@ -1,16 +1,21 @@
 import { FormatError } from '../../bytes/errors.ts';
+import type { Description } from '../../tools/system.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { descriptionScreen } from '../description-screen.ts';
 import { Failure } from '../failure.ts';
+import type { ForeignFile } from '../foreign.ts';
 import { type ImportSource, type ModuleFacts, moduleFacts } from '../module-facts.ts';
 import { moduleScreen } from '../module-screen.ts';
 
 export const command: Command = {
   async run(context) {
     let code = 0;
-    const source = await importSource(context);
+    let source: ImportSource | undefined;
     for (const [i, path] of context.args.entries()) {
       if (context.output.closed) break;
       try {
+        if (await showForeign(path, context, i > 0)) continue;
+        source ??= await importSource(context);
         show(path, read(path, context, source), context, i > 0);
       } catch (error) {
         // The other files are still worth looking at; the last one's error is reported as any error is.
@@ -22,6 +27,34 @@ export const command: Command = {
     return code;
   },
 };
+
+/** A file of another system than Linux; false when it is none. */
+async function showForeign(path: string, context: CommandContext, again: boolean): Promise<boolean> {
+  const { foreignFile } = await import('../foreign.ts');
+  const found = await foreignFile(path, context);
+  if (found === undefined) return false;
+  const { options, style, columns, json, out } = context;
+  const description = await describe(found).catch((error: unknown) => {
+    if (!(error instanceof FormatError)) throw error;
+    throw new Failure(error.message, {
+      subject: path,
+      hint: guess(found.file.bytes ?? NO_BYTES, error),
+      cause: error,
+    });
+  });
+  if (options.flag('json')) {
+    json('lkm.inspect/1', { file: path, system: description.system, ...description.facts });
+    return true;
+  }
+  const lists = (['imports', 'exports', 'sections'] as const).filter((name) => options.flag(name));
+  out((again ? '\n' : '') + descriptionScreen(path, description, { lists, columns, style }));
+  return true;
+}
+
+/** What throws at once and what is refused later are one to the caller. */
+const describe = async ({ system, file }: ForeignFile): Promise<Description> => system.describe(file);
+
+const NO_BYTES = new Uint8Array();
 
 /** The kernel and what the base kernel brings to it: for the split of imports into ours, stand-ins and missing. */
 async function importSource(context: CommandContext): Promise<ImportSource> {

@@ -30,6 +30,10 @@ interface Wanted {
 
 export const command: Command = {
   async run(context) {
+    const foreign = existsSync(context.args[0])
+      ? await (await import('../foreign.ts')).foreignFile(context.args[0], context)
+      : undefined;
+    if (foreign !== undefined) return (await import('../system-run.ts')).runForeign(context, foreign.system);
     const wanted = wantedModules(context.args);
     const files = new ModuleFiles(context);
     for (const { path } of wanted) files.beside(path);

@@ -5,7 +5,9 @@ import { usageError } from '../failure.ts';
 import { wrap } from '../help.ts';
 import { chosenKernel } from '../linux-session.ts';
 import { nearest } from '../nearest.ts';
-import { type Played, play, type Supplies, type TourStep } from '../tour/stage.ts';
+import { HostFiles } from '../system-session.ts';
+import type { Played, TourStep } from '../tour/record.ts';
+import { play, type Supplies } from '../tour/stage.ts';
 import { STEPS } from '../tour/steps.ts';
 import { entryText, headText, isNews, summaryText } from '../tour/text.ts';
 
@@ -15,8 +17,8 @@ export const command: Command = {
     const steps = chosenSteps(context.args);
     const supplies = suppliesOf(context);
     const played = context.options.flag('json')
-      ? steps.map((step) => play(step, supplies))
-      : showAll(context, steps, supplies);
+      ? await playAll(context, steps, supplies)
+      : await showAll(context, steps, supplies);
     if (context.options.flag('json')) context.json('lkm.tour/1', jsonOf(played, supplies));
     return played.every(({ shown }) => shown) ? 0 : 1;
   },
@@ -53,17 +55,33 @@ function suppliesOf(context: CommandContext): Supplies {
   return { kernel: chosenKernel(context, BUILT_IN), fixture, seed: context.options.integer('seed') ?? 1 };
 }
 
-function showAll(context: CommandContext, steps: readonly TourStep[], supplies: Supplies): Played[] {
+async function playStep(context: CommandContext, step: TourStep, supplies: Supplies): Promise<Played> {
+  if (step.system === undefined) return play(step, supplies);
+  const { playOn } = await import('../tour/system-stage.ts');
+  return playOn(step, { files: (system) => new HostFiles(context, system), seed: supplies.seed });
+}
+
+async function playAll(context: CommandContext, steps: readonly TourStep[], supplies: Supplies) {
+  const played: Played[] = [];
+  for (const step of steps) played.push(await playStep(context, step, supplies));
+  return played;
+}
+
+async function showAll(
+  context: CommandContext,
+  steps: readonly TourStep[],
+  supplies: Supplies,
+): Promise<Played[]> {
   const { style, out } = context;
   const greeting =
-    `Each step starts a Linux ${supplies.kernel.release} kernel inside this process and loads real modules ` +
-    "into it. Your machine's own kernel is not touched.";
+    `Each step starts a kernel inside this process (Linux ${supplies.kernel.release} unless it says otherwise) and ` +
+    "loads real modules into it. Your machine's own kernel is not touched.";
   out(`${style.bold('Loadable kernel modules: a tour')}\n${wrap(greeting, 80).join('\n')}\n`);
   out('# is the root shell of that kernel, + a fact that was checked.\n');
   const played: Played[] = [];
   for (const step of steps) {
     out(headText(step, STEPS.indexOf(step) + 1, style));
-    const one = play(step, supplies);
+    const one = await playStep(context, step, supplies);
     played.push(one);
     for (const entry of one.entries) if (isNews(entry, step)) out(entryText(entry, style));
     if (context.output.closed) break;

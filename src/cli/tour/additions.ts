@@ -1,8 +1,8 @@
 /** Steps of the tour: what modules add. */
 import { Errno } from '../../systems/linux/errno.ts';
-import type { TourStep } from './stage.ts';
+import type { LinuxStep } from './record.ts';
 
-const driver: TourStep = {
+const driver: LinuxStep = {
   name: 'driver',
   title: 'Modules add device drivers',
   statement:
@@ -35,7 +35,7 @@ const driver: TourStep = {
   },
 };
 
-const filesystem: TourStep = {
+const filesystem: LinuxStep = {
   name: 'filesystem',
   title: 'Modules add file systems',
   statement:
@@ -61,7 +61,7 @@ const filesystem: TourStep = {
   },
 };
 
-const systemCall: TourStep = {
+const systemCall: LinuxStep = {
   name: 'syscall',
   title: 'Modules add system calls',
   statement:
@@ -81,7 +81,7 @@ const systemCall: TourStep = {
   },
 };
 
-const virtualFiles: TourStep = {
+const virtualFiles: LinuxStep = {
   name: 'files',
   title: 'Modules show themselves in /proc and /sys',
   statement:
@@ -105,4 +105,4 @@ const virtualFiles: TourStep = {
   },
 };
 
-export const additions: readonly TourStep[] = [driver, filesystem, systemCall, virtualFiles];
+export const additions: readonly LinuxStep[] = [driver, filesystem, systemCall, virtualFiles];

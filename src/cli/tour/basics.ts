@@ -3,11 +3,12 @@ import { Errno } from '../../systems/linux/errno.ts';
 import { moduleFacts } from '../module-facts.ts';
 import { moduleScreen } from '../module-screen.ts';
 import { makeStyle } from '../style.ts';
-import type { Stage, TourStep } from './stage.ts';
+import type { LinuxStep } from './record.ts';
+import type { Stage } from './stage.ts';
 
 const SCREEN = { imports: false, exports: false, sections: false, columns: 76, style: makeStyle(false) };
 
-const whatItIs: TourStep = {
+const whatItIs: LinuxStep = {
   name: 'module',
   title: 'A module is an object file for the kernel',
   statement:
@@ -33,7 +34,7 @@ const whatItIs: TourStep = {
   },
 };
 
-const baseKernel: TourStep = {
+const baseKernel: LinuxStep = {
   name: 'kernel',
   title: 'A base kernel runs without any module',
   statement:
@@ -56,7 +57,7 @@ const baseKernel: TourStep = {
   },
 };
 
-const extend: TourStep = {
+const extend: LinuxStep = {
   name: 'extend',
   title: 'It extends a kernel that runs, and leaves it',
   statement:
@@ -101,7 +102,7 @@ function cycle(stage: Stage, whom: string) {
   return { before, during, after: frames.freePages, listed };
 }
 
-const parameters: TourStep = {
+const parameters: LinuxStep = {
   name: 'parameters',
   title: 'Parameters are given when it is loaded',
   statement:
@@ -126,4 +127,4 @@ const parameters: TourStep = {
   },
 };
 
-export const basics: readonly TourStep[] = [whatItIs, baseKernel, extend, parameters];
+export const basics: readonly LinuxStep[] = [whatItIs, baseKernel, extend, parameters];

@@ -1,7 +1,8 @@
 /** Steps of the tour: why modules (memory), and at what cost (fragmentation, TLB misses). */
 import { type MemoryMeasure, verdicts } from '../../systems/linux/memory-report.ts';
 import { EXPERIMENT_MODULES, measureMemory } from '../../tools/linux/memory-experiment.ts';
-import type { Stage, TourStep } from './stage.ts';
+import type { LinuxStep } from './record.ts';
+import type { Stage } from './stage.ts';
 
 const CYCLES = 100;
 
@@ -26,7 +27,7 @@ function judged(stage: Stage, measure: MemoryMeasure, claims: RegExp): Set<strin
   return holding;
 }
 
-const onDemand: TourStep = {
+const onDemand: LinuxStep = {
   name: 'on-demand',
   title: 'Loading on demand saves memory',
   statement:
@@ -44,7 +45,7 @@ const onDemand: TourStep = {
   },
 };
 
-const fragments: TourStep = {
+const fragments: LinuxStep = {
   name: 'fragmentation',
   title: 'Modules fragment memory and cost TLB misses',
   statement:
@@ -64,4 +65,4 @@ const fragments: TourStep = {
   },
 };
 
-export const memory: readonly TourStep[] = [onDemand, fragments];
+export const memory: readonly LinuxStep[] = [onDemand, fragments];

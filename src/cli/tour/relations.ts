@@ -1,9 +1,10 @@
 /** Steps of the tour: modules among each other, and what they leave behind. */
 import { Errno } from '../../systems/linux/errno.ts';
 import { type Leak, leaksOf } from '../../tools/linux/leaks.ts';
-import type { Stage, TourStep } from './stage.ts';
+import type { LinuxStep } from './record.ts';
+import type { Stage } from './stage.ts';
 
-const depends: TourStep = {
+const depends: LinuxStep = {
   name: 'depends',
   title: 'Modules depend on each other',
   statement:
@@ -26,7 +27,7 @@ const depends: TourStep = {
   },
 };
 
-const holders: TourStep = {
+const holders: LinuxStep = {
   name: 'holders',
   title: 'The kernel knows who holds whom',
   statement:
@@ -53,7 +54,7 @@ const holders: TourStep = {
   },
 };
 
-const leaks: TourStep = {
+const leaks: LinuxStep = {
   name: 'leaks',
   title: 'What a module forgets stays lost',
   statement:
@@ -81,7 +82,7 @@ function leftOver(stage: Stage, how: string): readonly Leak[] {
   return module === undefined ? [] : leaksOf(stage.k, module);
 }
 
-const blacklist: TourStep = {
+const blacklist: LinuxStep = {
   name: 'blacklist',
   title: 'A boot option keeps a module out',
   statement:
@@ -98,4 +99,4 @@ const blacklist: TourStep = {
   },
 };
 
-export const relations: readonly TourStep[] = [depends, holders, leaks, blacklist];
+export const relations: readonly LinuxStep[] = [depends, holders, leaks, blacklist];

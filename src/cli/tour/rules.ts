@@ -1,8 +1,8 @@
 /** Steps of the tour: what a kernel asks of a module before it lets it in. */
 import { Errno } from '../../systems/linux/errno.ts';
-import type { TourStep } from './stage.ts';
+import type { LinuxStep } from './record.ts';
 
-const vermagic: TourStep = {
+const vermagic: LinuxStep = {
   name: 'vermagic',
   title: 'A module is built for one kernel',
   statement:
@@ -22,7 +22,7 @@ const vermagic: TourStep = {
   },
 };
 
-const versions: TourStep = {
+const versions: LinuxStep = {
   name: 'versions',
   title: 'Symbols have versions',
   statement:
@@ -37,7 +37,7 @@ const versions: TourStep = {
   },
 };
 
-const namespaces: TourStep = {
+const namespaces: LinuxStep = {
   name: 'namespaces',
   title: 'Symbols can be in a namespace',
   statement:
@@ -53,7 +53,7 @@ const namespaces: TourStep = {
   },
 };
 
-const signatures: TourStep = {
+const signatures: LinuxStep = {
   name: 'signatures',
   title: 'Modules can be signed',
   statement:
@@ -73,7 +73,7 @@ const signatures: TourStep = {
   },
 };
 
-const gplOnly: TourStep = {
+const gplOnly: LinuxStep = {
   name: 'gpl-only',
   title: 'Some symbols are for GPL modules only',
   statement:
@@ -90,7 +90,7 @@ const gplOnly: TourStep = {
   },
 };
 
-const taint: TourStep = {
+const taint: LinuxStep = {
   name: 'taint',
   title: 'A proprietary module taints the kernel',
   statement:
@@ -110,7 +110,7 @@ const taint: TourStep = {
   },
 };
 
-const nulTrick: TourStep = {
+const nulTrick: LinuxStep = {
   name: 'nul-trick',
   title: 'A NUL byte hid a licence',
   statement:
@@ -134,7 +134,7 @@ const nulTrick: TourStep = {
   },
 };
 
-export const rules: readonly TourStep[] = [
+export const rules: readonly LinuxStep[] = [
   vermagic,
   versions,
   namespaces,

@@ -4,33 +4,7 @@ import type { Linux } from '../../systems/linux/linux.ts';
 import { insmod, type LoadResult } from '../../systems/linux/loader.ts';
 import type { CommandResult } from '../../tools/linux/console.ts';
 import { LinuxSession } from '../../tools/linux/session.ts';
-
-/** One thing that a person watching would see. */
-export type Entry =
-  /** In our words: what comes now. */
-  | { readonly kind: 'say'; readonly text: string }
-  /** A kernel was started with this command line. */
-  | { readonly kind: 'boot'; readonly text: string }
-  | { readonly kind: 'command'; readonly text: string }
-  /** The kernel log. */
-  | { readonly kind: 'log'; readonly text: string }
-  | { readonly kind: 'output'; readonly text: string }
-  /** Why a command was refused, in our words. */
-  | { readonly kind: 'note'; readonly text: string }
-  /** What the step claims, and whether it was so. */
-  | { readonly kind: 'fact'; readonly text: string; readonly holds: boolean };
-
-export interface TourStep {
-  /** How it is called on the command line. */
-  readonly name: string;
-  /** At most 44 characters: a row of the summary. */
-  readonly title: string;
-  /** The statement about loadable kernel modules that the step shows. */
-  readonly statement: string;
-  /** Modules and commands that show it: at most 20 characters. */
-  readonly by: string;
-  readonly play: (stage: Stage) => void;
-}
+import { type LinuxStep, type Played, StageRecord } from './record.ts';
 
 export interface Supplies {
   readonly kernel: KernelFile;
@@ -44,12 +18,12 @@ export interface RunOptions {
   readonly logLines?: number;
 }
 
-export class Stage {
-  readonly entries: Entry[] = [];
+export class Stage extends StageRecord {
   private readonly supplies: Supplies;
   private session: LinuxSession | undefined;
 
   constructor(supplies: Supplies) {
+    super();
     this.supplies = supplies;
   }
 
@@ -78,10 +52,6 @@ export class Stage {
     return bytes;
   }
 
-  say(text: string): void {
-    this.entries.push({ kind: 'say', text });
-  }
-
   /** A fresh kernel; what was loaded before is gone with the old one. */
   boot(commandLine = ''): void {
     this.session = this.start(commandLine);
@@ -105,15 +75,6 @@ export class Stage {
     const result = insmod(this.k, this.fixture(name), '', { path: name, strictLicence: true });
     if (result.outcome === 'refused') this.entries.push({ kind: 'note', text: result.refusal.why });
     return result;
-  }
-
-  show(command: string, output: string): void {
-    this.entries.push({ kind: 'command', text: command });
-    this.entries.push({ kind: 'output', text: output.replace(/\n$/, '') });
-  }
-
-  fact(text: string, holds: boolean): void {
-    this.entries.push({ kind: 'fact', text, holds });
   }
 
   /** Did the kernel log, since its boot, get a line that holds this? */
@@ -144,22 +105,13 @@ export class Stage {
   }
 }
 
-/** What became of a step. */
-export interface Played {
-  readonly step: TourStep;
-  readonly entries: readonly Entry[];
-  /** At least one fact, and all of them hold. */
-  readonly shown: boolean;
-}
-
-/** Plays a step; an error in it is a fact that does not hold, so that the tour goes on. */
-export function play(step: TourStep, supplies: Supplies): Played {
+/** Plays a step on the Linux base kernel. */
+export function play(step: LinuxStep, supplies: Supplies): Played {
   const stage = new Stage(supplies);
   try {
     step.play(stage);
   } catch (error) {
-    stage.fact(`the step broke off: ${error instanceof Error ? error.message : String(error)}`, false);
+    return stage.ended(step, error);
   }
-  const facts = stage.entries.filter((entry) => entry.kind === 'fact');
-  return { step, entries: stage.entries, shown: facts.length > 0 && facts.every(({ holds }) => holds) };
+  return stage.ended(step);
 }

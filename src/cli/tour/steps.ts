@@ -2,9 +2,9 @@
 import { additions } from './additions.ts';
 import { basics } from './basics.ts';
 import { memory } from './memory.ts';
+import type { TourStep } from './record.ts';
 import { relations } from './relations.ts';
 import { rules } from './rules.ts';
-import type { TourStep } from './stage.ts';
 import { trouble } from './trouble.ts';
 
 export const STEPS: readonly TourStep[] = [

@@ -2,7 +2,7 @@
 import { wrap } from '../help.ts';
 import { printable } from '../printable.ts';
 import type { Style } from '../style.ts';
-import type { Entry, Played, TourStep } from './stage.ts';
+import type { Entry, Played, TourStep } from './record.ts';
 
 const WIDTH = 80;
 

@@ -1,10 +1,10 @@
 /** Steps of the tour: faults, and who may load at all. */
 import { Errno } from '../../systems/linux/errno.ts';
-import type { TourStep } from './stage.ts';
+import type { LinuxStep } from './record.ts';
 
 const DIE = 1 << 7;
 
-const oops: TourStep = {
+const oops: LinuxStep = {
   name: 'oops',
   title: 'A faulty module harms the kernel',
   statement:
@@ -27,7 +27,7 @@ const oops: TourStep = {
   },
 };
 
-const privilege: TourStep = {
+const privilege: LinuxStep = {
   name: 'privilege',
   title: 'Loading needs privilege',
   statement:
@@ -43,7 +43,7 @@ const privilege: TourStep = {
   },
 };
 
-const switchOff: TourStep = {
+const switchOff: LinuxStep = {
   name: 'lockdown',
   title: 'Loading can be switched off',
   statement:
@@ -63,4 +63,4 @@ const switchOff: TourStep = {
   },
 };
 
-export const trouble: readonly TourStep[] = [oops, privilege, switchOff];
+export const trouble: readonly LinuxStep[] = [oops, privilege, switchOff];

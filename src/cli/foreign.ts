@@ -1,0 +1,38 @@
+/** Which system a file on the command line belongs to, when it is not Linux. */
+import { statSync } from 'node:fs';
+import { compressionOf } from '../bytes/decompress.ts';
+import { FormatError } from '../bytes/errors.ts';
+import { readElf } from '../formats/elf/read.ts';
+import type { ModuleFile, NativeSystem } from '../tools/system.ts';
+import { isElf, recognise } from '../tools/systems.ts';
+import type { CommandContext } from './command.ts';
+
+export interface ForeignFile {
+  readonly system: NativeSystem;
+  readonly file: ModuleFile;
+}
+
+/** The file and its system; undefined for a Linux module and for what no system knows. */
+export async function foreignFile(path: string, context: CommandContext): Promise<ForeignFile | undefined> {
+  const folder = path !== '-' && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  const file = { path, bytes: folder ? undefined : context.readFile(path) };
+  if (isLinux(file)) return undefined;
+  const system = await recognise(file);
+  return system && { system, file };
+}
+
+/** Asked first, so that a Linux module costs no more than before there were other systems. */
+function isLinux(file: ModuleFile): boolean {
+  const { bytes } = file;
+  if (bytes === undefined) return false;
+  if (compressionOf(bytes) !== undefined) return true;
+  if (!isElf(file)) return false;
+  try {
+    const elf = readElf(bytes);
+    return elf.section('.modinfo') !== undefined || elf.section('.gnu.linkonce.this_module') !== undefined;
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    // What is broken is told in the reader's own words, which Linux modules have had longest.
+    return true;
+  }
+}

@@ -1,0 +1,60 @@
+/** Commands of the further systems: `lkm SYSTEM [OPTION]... [TOOL [ARGUMENT]...]`, all of one shape. */
+import type { CommandSpec, Example } from '../command.ts';
+
+interface SystemWords {
+  /** As in tools/systems.ts. */
+  readonly name: string;
+  readonly title: string;
+  /** Its native commands as the summary names them: `kldload, kldunload, kldstat ...`. */
+  readonly tools: string;
+  /** Paragraphs of its own: releases, settings, where it looks for files. */
+  readonly description: readonly string[];
+  readonly examples: readonly Example[];
+}
+
+/** In the order help lists them. */
+const WORDS: readonly SystemWords[] = [];
+
+function systemSpec({ name, title, tools, description, examples }: SystemWords): CommandSpec {
+  return {
+    name,
+    summary: `a shell in ${/^[AEIOU]/.test(title) ? 'an' : 'a'} ${title} kernel: ${tools}`,
+    usage: ['[OPTION]... TOOL [ARGUMENT]...', '[OPTION]... [--command LINE]...', '[OPTION]...'],
+    description: [
+      `Boots a ${title} kernel in this process. With a TOOL it runs that native command and ends with its exit code; ` +
+        'everything after the name of the tool belongs to the tool. With --command, or with standard input that is ' +
+        'no terminal, it runs the lines; on a terminal it gives a shell in which `help` lists the commands.',
+      ...description,
+    ],
+    arguments: [
+      { name: 'TOOL', summary: 'a native command of the system', complete: 'none' },
+      {
+        name: 'ARGUMENT',
+        summary: 'its arguments, as on the system itself',
+        repeat: true,
+        complete: 'module',
+      },
+    ],
+    options: [
+      { name: 'command', short: 'c', value: 'LINE', repeat: true, summary: 'run this line and end' },
+      { name: 'errexit', short: 'e', summary: 'end at the first line that fails' },
+      {
+        name: 'set',
+        short: 's',
+        value: 'NAME=VALUE',
+        repeat: true,
+        summary: 'a setting of the system, such as its release (--settings lists them)',
+      },
+      { name: 'settings', summary: 'list the settings' },
+    ],
+    shared: ['as', 'json', 'seed'],
+    native: true,
+    examples,
+    load: async () => {
+      const { systemCommand } = await import('../commands/system.ts');
+      return { command: systemCommand(name) };
+    },
+  };
+}
+
+export const SYSTEM_SPECS: readonly CommandSpec[] = WORDS.map(systemSpec);

@@ -1,0 +1,147 @@
+/**
+ * What a system brings to the command line: how its files are recognised and described, and a session with its own
+ * native commands on a kernel of its own. Linux came first and has more than this; every other system is reached
+ * through this interface alone (tools/systems.ts lists them).
+ */
+import type { Kernel } from '../kernel/kernel.ts';
+import type { LogRecord } from '../kernel/log.ts';
+import type { MissingPolicy } from '../kernel/missing.ts';
+
+/** A module file as it was found. A bundle is a folder and has no bytes of its own. */
+export interface ModuleFile {
+  readonly path: string;
+  readonly bytes: Uint8Array | undefined;
+}
+
+/** A list that is too long for the first screen: shown when asked for (`--imports`), or counted. */
+export interface DescribedList {
+  /** `imports`, `exports` and `sections` are shown when the option of that name is given, all others always. */
+  readonly name: string;
+  /** The head line, without the count. */
+  readonly title: string;
+  readonly rows: readonly string[];
+}
+
+/** One screen about a module file. */
+export interface Description {
+  /** As in tools/systems.ts. */
+  readonly system: string;
+  /** Label and text, in order; an empty text leaves the row out, an empty label continues the row above. */
+  readonly rows: readonly (readonly [label: string, text: string])[];
+  readonly lists: readonly DescribedList[];
+  /** All facts for `--json`, under stable names. bigint and Uint8Array become hexadecimal strings. */
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+/** Files of the machine that a session may read: the module files of the user. */
+export interface SystemFiles {
+  /** Bytes of the file that was typed; looked for as given, beside the files named before, and among the fixtures. */
+  read(path: string): Uint8Array | undefined;
+  /** Names in a folder, folders with a slash at the end; undefined when there is no such folder. */
+  list(path: string): readonly string[] | undefined;
+  /** Owner and mode, where the rules of a system ask for them (macOS bundles); undefined when there is no such file. */
+  stat(path: string): { readonly uid: number; readonly gid: number; readonly mode: number } | undefined;
+}
+
+export interface SessionOptions {
+  readonly files: SystemFiles;
+  readonly seed?: number;
+  readonly missing?: MissingPolicy;
+  /** Who gives the commands: `root` (the administrator) unless `--as` says otherwise. */
+  readonly user?: string;
+  /** `--set NAME=VALUE`: what the system's own `settings` list, such as the release. */
+  readonly settings?: ReadonlyMap<string, string>;
+}
+
+/** How a native command ended, in the system's own words and numbers. */
+export interface ToolResult {
+  readonly code: number;
+  /** Standard output, standard error: as the system's tool writes them. */
+  readonly out: string;
+  readonly err: string;
+  /** In our words: why, and what to do. */
+  readonly note?: string;
+}
+
+/** Something a module took and did not give back. */
+export interface SessionLeak {
+  readonly what: string;
+  readonly bytes: number;
+  /** Where it was taken: symbol+offset. */
+  readonly where: string;
+}
+
+export interface LoadOutcome extends ToolResult {
+  /** The name to unload it by; undefined when it is not loaded. */
+  readonly module: string | undefined;
+  /** The rule that refused, under the system's stable id. */
+  readonly rule?: string;
+}
+
+export interface UnloadOutcome extends ToolResult {
+  readonly leaks: readonly SessionLeak[];
+}
+
+/** A command of the session's shell. */
+export interface ToolCommand {
+  readonly name: string;
+  /** After the name. */
+  readonly usage: string;
+  /** One line, lower case, no full stop. */
+  readonly summary: string;
+}
+
+/** A booted kernel of the system, and the commands on it. */
+export interface SystemSession {
+  readonly kernel: Kernel;
+  /** What it calls itself: `FreeBSD 13.2-RELEASE amd64`. */
+  readonly release: string;
+  readonly commands: readonly ToolCommand[];
+  /** The root shell's prompt on that system, with its blank. */
+  readonly prompt: string;
+  /** Runs one command of `commands`. */
+  run(words: readonly string[]): ToolResult | Promise<ToolResult>;
+  /** The shell's `command > path`. */
+  writeFile(path: string, bytes: Uint8Array, append: boolean): ToolResult | Promise<ToolResult>;
+  /** `lkm run FILE ARGUMENT...`: loads a file the way the system's own command does. */
+  load(path: string, args: readonly string[]): LoadOutcome | Promise<LoadOutcome>;
+  /** Unloads what `load` has loaded. */
+  unload(module: string): UnloadOutcome | Promise<UnloadOutcome>;
+  /** How the system's console shows a record of its log. */
+  logLine(record: LogRecord): string;
+  /** What modules registered that nobody here can put to use. */
+  registeredOnly?(): readonly { readonly what: string; readonly name: string }[];
+  /** Paths in the system's own namespace that begin with this, folders with a slash at the end. */
+  completePath?(prefix: string): readonly string[];
+}
+
+/** A value that `--set NAME=VALUE` changes. */
+export interface Setting {
+  readonly name: string;
+  readonly summary: string;
+}
+
+export interface NativeSystem {
+  /** The command: `freebsd`. */
+  readonly name: string;
+  /** As people write it: `FreeBSD`. */
+  readonly title: string;
+  readonly settings: readonly Setting[];
+  /** 0 = not a module of this system, 1 = certain. Decided by the contents, never by the name alone. */
+  recognise(file: ModuleFile): number;
+  /** @throws FormatError */
+  describe(file: ModuleFile): Description | Promise<Description>;
+  /** @throws SettingError for a setting that is unknown or has no such value */
+  start(options: SessionOptions): SystemSession | Promise<SystemSession>;
+}
+
+/** A `--set` that cannot be meant. */
+export class SettingError extends Error {
+  readonly hint: string;
+
+  constructor(message: string, hint: string) {
+    super(message);
+    this.name = 'SettingError';
+    this.hint = hint;
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * The systems besides Linux, each loaded when it is needed: the one place that knows which there are. A further
+ * system is a line here, a line in cli/specs/systems.ts and, for its tour, a line in cli/tour/steps.ts.
+ */
+import type { ModuleFile, NativeSystem } from './system.ts';
+
+export interface SystemEntry {
+  readonly name: string;
+  readonly title: string;
+  /** Could this be one of its files? A look at the first bytes (or at the folder's name), before anything is loaded. */
+  readonly sniff: (file: ModuleFile) => boolean;
+  readonly load: () => Promise<NativeSystem>;
+}
+
+export const SYSTEMS: readonly SystemEntry[] = [];
+
+/** Those that may be ELF files. */
+export const isElf = ({ bytes }: ModuleFile): boolean =>
+  bytes !== undefined && bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
+
+/** The system of that name. @throws RangeError when there is none */
+export async function loadSystem(name: string): Promise<NativeSystem> {
+  const entry = SYSTEMS.find((one) => one.name === name);
+  if (entry === undefined) throw new RangeError(`there is no system '${name}'`);
+  return entry.load();
+}
+
+/** Below this a system only says "it could be". */
+const LIKELY = 0.5;
+
+/** The system that is surest that the file is its own; undefined when none is. */
+export async function recognise(file: ModuleFile): Promise<NativeSystem | undefined> {
+  let best: NativeSystem | undefined;
+  let surest = LIKELY;
+  for (const entry of SYSTEMS) {
+    if (!entry.sniff(file)) continue;
+    const system = await entry.load();
+    const sure = system.recognise(file);
+    if (sure > surest) [best, surest] = [system, sure];
+  }
+  return best;
+}
