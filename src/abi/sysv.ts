@@ -5,7 +5,16 @@
 import type { Cpu } from '../cpu/cpu.ts';
 import type { ValueClass } from '../ctypes/prototype.ts';
 import type { Address, GuestMemory } from '../memory/space.ts';
-import type { Argument, CallMark, Convention, ParameterClass, Signature, VarArgs } from './convention.ts';
+import {
+  type Argument,
+  type CallMark,
+  type Convention,
+  narrow,
+  narrowResult,
+  type ParameterClass,
+  type Signature,
+  type VarArgs,
+} from './convention.ts';
 
 const RAX = 0;
 const RDX = 2;
@@ -101,7 +110,7 @@ export class SystemV implements Convention {
     return values;
   }
 
-  finish(cpu: Cpu, returns: ValueClass, value: unknown): void {
+  finish(cpu: Cpu, { returns }: Signature, value: unknown): void {
     const rsp = cpu.gpr(RSP);
     if (returns !== 'void') setResult(cpu, returns, value);
     cpu.rip = this.memory.ptr(rsp);
@@ -137,34 +146,6 @@ function setResult(cpu: Cpu, returns: ValueClass, value: unknown): void {
   else if (typeof value === 'boolean') cpu.setGpr(RAX, value ? 1 : 0);
   else if (typeof value === 'number') cpu.setGpr(RAX, narrowResult(returns, value));
   else throw new TypeError(`a kernel function that returns ${returns} gave ${String(value)}`);
-}
-
-function narrowResult(returns: ValueClass, value: number): number {
-  if (returns === 'i32') return value | 0;
-  if (returns === 'u32') return value >>> 0;
-  if (returns === 'u16') return value & 0xffff;
-  if (returns === 'u8') return value & 0xff;
-  if (returns === 'bool') return value === 0 ? 0 : 1;
-  return value;
-}
-
-function narrow(type: ValueClass, low: number): number {
-  switch (type) {
-    case 'bool':
-      return (low & 0xff) === 0 ? 0 : 1;
-    case 'i8':
-      return (low << 24) >> 24;
-    case 'u8':
-      return low & 0xff;
-    case 'i16':
-      return (low << 16) >> 16;
-    case 'u16':
-      return low & 0xffff;
-    case 'u32':
-      return low >>> 0;
-    default:
-      return low | 0;
-  }
 }
 
 /** Variable arguments as eightbytes one after another; narrower values are the low bits of one. */

@@ -54,7 +54,7 @@ export class BlockCache {
   constructor(memory: GuestMemory, translator: Translator) {
     this.#memory = memory;
     this.#translator = translator;
-    this.#builder = new IrBuilder(memory.wasm.buffer);
+    this.#builder = new IrBuilder(memory.wasm.buffer, translator.bits);
     this.#data = new DataView(memory.wasm.buffer);
     this.#bytes = new Uint8Array(memory.wasm.buffer);
     this.#end = CODE_BASE + memory.codeBytes - STEP_ROOM;

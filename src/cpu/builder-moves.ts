@@ -58,8 +58,12 @@ export class MoveBuilder {
   #begun = 0;
   #limits!: BlockLimits;
 
-  constructor(buffer: ArrayBuffer) {
+  /** Bytes of an address, and of what a push moves. */
+  protected readonly word: 4 | 8;
+
+  constructor(buffer: ArrayBuffer, bits: 32 | 64 = 64) {
     this.emit = new Emitter(buffer);
+    this.word = bits === 64 ? 8 : 4;
   }
 
   /** Begins a block at `pc` whose operations go to offset `at`. */
@@ -107,7 +111,7 @@ export class MoveBuilder {
   /** Takes apart what no operation does at once; may use S0. */
   protected locate(m: MemOperand): Location {
     let { base, index, scale, disp } = m;
-    if (m.addressSize === 4) {
+    if (m.addressSize < this.word) {
       this.lea(4, S0, m);
       base = Reg.S0;
       index = Reg.ZERO;
@@ -238,29 +242,30 @@ export class MoveBuilder {
 
   lea(size: Size, dst: RegOperand, src: MemOperand): void {
     const { base, index, scale, disp } = src;
-    const width = src.addressSize === 4 || size === 4 ? 4 : 8;
+    const width = src.addressSize < 8 || size === 4 ? 4 : 8;
     const target = size === 2 ? S1 : dst;
     const fields = { d: byteOf(target.reg), a: byteOf(base), x: byteOf(index), scale, imm: disp };
     this.emit.plain(code(`lea.${index === Reg.ZERO ? 'b' : 'x'}.${width}`), fields);
+    if (src.addressSize === 2) this.movzx(4, 2, target, target);
     if (size === 2) this.mov(2, dst, S1);
   }
 
-  push(size: 2 | 8, src: Operand): void {
-    if (size === 8 && src.kind !== 'mem') {
+  push(size: 2 | 4 | 8, src: Operand): void {
+    if (size > 2 && src.kind !== 'mem') {
       if (src.kind === 'imm') this.emit.visible(code('push.i'), { imm: src.value });
       else this.emit.visible(code('push.r'), { d: byteOf(src.reg) });
       return;
     }
     const value = this.toRegister(size, src, S1);
-    if (size === 8) this.emit.visible(code('push.r'), { d: byteOf(value.reg) });
+    if (size > 2) this.emit.visible(code('push.r'), { d: byteOf(value.reg) });
     else {
       this.access('st', '2', byteOf(value.reg), stack(-2));
       this.#moveStack(-2);
     }
   }
 
-  pop(size: 2 | 8, dst: Place): void {
-    if (size === 8 && dst.kind === 'reg') {
+  pop(size: 2 | 4 | 8, dst: Place): void {
+    if (size > 2 && dst.kind === 'reg') {
       this.emit.visible(code('pop.r'), { d: byteOf(dst.reg) });
       return;
     }

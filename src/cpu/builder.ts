@@ -103,7 +103,7 @@ export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
   }
 
   jmpIndirect(target: Place): void {
-    const a = this.toRegister(8, target, S1);
+    const a = this.toRegister(this.word, target, S1);
     this.emit.visible(code('jmp.r'), { a: byteOf(a.reg) });
     this.ended = true;
   }
@@ -114,14 +114,14 @@ export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
   }
 
   callIndirect(target: Place): void {
-    const a = this.toRegister(8, target, S1);
+    const a = this.toRegister(this.word, target, S1);
     this.emit.visible(code('call.r'), { a: byteOf(a.reg), imm: this.next });
     this.ended = true;
   }
 
   ret(release: number): void {
     if (release === 0) this.emit.visible(code('ret'), {});
-    else this.emit.visible(code('ret.i'), { imm: 8 + release });
+    else this.emit.visible(code('ret.i'), { imm: this.word + release });
     this.ended = true;
   }
 
@@ -142,7 +142,7 @@ export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
     const fields = { d: size, a: byteOf(segment), scale: repeat, imm: addressSize };
     const name = repeat === 0 ? `${op}.${size}` : `rep.${op}.${size}`;
     // repne says the same as rep where nothing is compared.
-    if (segment !== Reg.ZERO || addressSize !== 8 || !hasOpcode(name)) this.builtin(id, fields);
+    if (segment !== Reg.ZERO || addressSize !== this.word || !hasOpcode(name)) this.builtin(id, fields);
     else this.emit.visible(code(name), { ...fields, aux: id, x: this.next - this.pc });
   }
 
@@ -150,7 +150,7 @@ export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
     const { size = 8, a = Reg.ZERO, b = Reg.ZERO, imm: value = 0 } = operands;
     const fields = { d: size, a: byteOf(a), b: byteOf(b), imm: value, x: this.next - this.pc, aux: id };
     const fast = FAST_HELPERS.get(id);
-    if (fast !== undefined && (size === 8 || fast.flag !== 0)) {
+    if (fast !== undefined && (size === this.word || fast.flag !== 0)) {
       this.emit.visible(code(fast.name), { ...fields, imm: undefined, imm32: fast.flag });
       if (fast.flag === 0) this.emit.known = 'unknown';
       return;

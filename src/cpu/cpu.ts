@@ -61,17 +61,23 @@ interface FaultDetails {
   reason: 'unmapped' | 'protection' | 'non-canonical' | Undefined | undefined;
 }
 
-let compiled: WebAssembly.Module | undefined;
+const compiled = new Map<32 | 64, WebAssembly.Module>();
 
-/** Compiled once: the module is the same for every processor and holds no state. */
-function interpreter(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(interpreterModule());
-  return compiled;
+/** Compiled once: the module is the same for every processor of a width and holds no state. */
+function interpreter(bits: 32 | 64): WebAssembly.Module {
+  let module = compiled.get(bits);
+  if (module === undefined) {
+    module = new WebAssembly.Module(interpreterModule(bits));
+    compiled.set(bits, module);
+  }
+  return module;
 }
 
 export class Cpu implements HelperHost {
   readonly memory: GuestMemory;
   readonly machine: CpuMachine;
+  /** Of an address. The registers of a 32-bit guest are unsigned 32-bit numbers. */
+  readonly bits: 32 | 64;
   /** Selectors of es cs ss ds fs gs. */
   readonly segments = new Uint16Array([0, 0x10, 0x18, 0, 0, 0]);
   /** Instructions retired since the start; exact also inside machine callbacks; each rep iteration counts. */
@@ -110,6 +116,7 @@ export class Cpu implements HelperHost {
   constructor(memory: GuestMemory, machine: CpuMachine, translator: Translator) {
     this.memory = memory;
     this.machine = machine;
+    this.bits = translator.bits ?? 64;
     this.#data = this.view = new DataView(memory.wasm.buffer);
     this.#bytes = this.bytes = new Uint8Array(memory.wasm.buffer);
     this.#blocks = new BlockCache(memory, translator);
@@ -119,7 +126,9 @@ export class Cpu implements HelperHost {
       commit: (size) => memory.commit(this.#missAddress(), size),
       helper: (ip) => this.#helper(ip),
     };
-    const instance = new WebAssembly.Instance(interpreter(), { env: { memory: memory.wasm, ...env } });
+    const instance = new WebAssembly.Instance(interpreter(this.bits), {
+      env: { memory: memory.wasm, ...env },
+    });
     this.#wasm = instance.exports as unknown as InterpreterExports;
     memory.onCodeChange((pfn, offset, length) => this.#blocks.changed(pfn, offset, length, this.#inside));
     this.reset();
@@ -144,7 +153,7 @@ export class Cpu implements HelperHost {
   }
 
   setGpr(n: number, value: number): void {
-    this.#setSigned(S.REGISTERS + n * 8, value);
+    this.#setSigned(S.REGISTERS + n * 8, this.wrap(value));
   }
 
   /** Unsigned 64 bits. */
@@ -153,7 +162,12 @@ export class Cpu implements HelperHost {
   }
 
   setGprBig(n: number, value: bigint): void {
-    this.#data.setBigUint64(S.REGISTERS + n * 8, BigInt.asUintN(64, value), true);
+    this.#data.setBigUint64(S.REGISTERS + n * 8, BigInt.asUintN(this.bits, value), true);
+  }
+
+  /** An address sum as this guest's processor has it: a 32-bit one wraps at 4 GiB. */
+  wrap(address: Address): Address {
+    return this.bits === 64 ? address : address >>> 0;
   }
 
   get rip(): Address {
@@ -161,7 +175,7 @@ export class Cpu implements HelperHost {
   }
 
   set rip(value: Address) {
-    this.#setSigned(S.RIP, value);
+    this.#setSigned(S.RIP, this.wrap(value));
   }
 
   get gsBase(): Address {

@@ -82,10 +82,17 @@ export function signExtend(size: Size, value: Code): Code {
 }
 
 export abstract class Gen {
+  /** Bytes of an address and of what a push moves. */
+  readonly word: 4 | 8;
+
+  /** @param bits of an address: registers of a 32-bit guest hold zero-extended values, and sums wrap at 4 GiB */
   constructor(
     readonly calls: Calls,
     readonly t: Scratch,
-  ) {}
+    readonly bits: 32 | 64 = 64,
+  ) {
+    this.word = bits === 64 ? 8 : 4;
+  }
 
   /** A register operand: i64 for size 8, else i32, zero-extended. */
   abstract reg(field: Field, size: Size): Code;
@@ -144,11 +151,30 @@ export abstract class Gen {
   // ---- memory ----
 
   address(form: Form): Code {
+    if (this.bits === 32) return i64.extendU(this.#address32(form));
     const base = this.reg('a', 8);
     if (form === 'i') return i64.add(base, i64.load32s(this.here(), 8));
     const near = i64.add(base, this.imm64());
     if (form === 'b') return near;
     return i64.add(near, i64.shl(this.reg('x', 8), i64.extendU(this.scale())));
+  }
+
+  #address32(form: Form): Code {
+    const base = this.reg('a', 4);
+    if (form === 'i') return i32.add(base, this.disp32());
+    const near = i32.add(base, i32.wrap(this.imm64()));
+    if (form === 'b') return near;
+    return i32.add(near, i32.shl(this.reg('x', 4), this.scale()));
+  }
+
+  /** The 32-bit displacement beside an immediate. */
+  disp32(): Code {
+    return i32.load(this.here(), 8);
+  }
+
+  /** A sum of addresses, cut to the width of one. */
+  wrapped(address: Code): Code {
+    return this.bits === 64 ? address : i64.and(address, i64.const(0xffffffff));
   }
 
   /** Sets `host` to the linear offset of the address in `va`, or faults. */

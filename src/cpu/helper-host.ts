@@ -10,12 +10,16 @@ export interface HelperHost {
   readonly view: DataView;
   readonly bytes: Uint8Array;
   readonly machine: CpuMachine;
+  /** Of an address. */
+  readonly bits: 32 | 64;
   readonly segments: Uint16Array;
   readonly retired: number;
   mxcsr: number;
   rip: Address;
   rflags: number;
   cpl: number;
+  /** Cuts an address sum to the guest's width. */
+  wrap(address: Address): Address;
   gpr(n: number): number;
   setGpr(n: number, value: number): void;
   gprBig(n: number): bigint;
@@ -54,5 +58,5 @@ export const Vector = { DE: 0, UD: 6, GP: 13 } as const;
 
 /** Address of the instruction after that of the call. */
 export function nextOf({ host, ip }: HelperCall): Address {
-  return host.instructionAt(ip) + host.view.getUint8(ip + OP.X);
+  return host.wrap(host.instructionAt(ip) + host.view.getUint8(ip + OP.X));
 }

@@ -34,4 +34,6 @@ export const ENDING_HELPERS: ReadonlySet<number> = new Set([
   Helper.IRET,
   Helper.WRITE_CR,
   Helper.RETF,
+  Helper.FAR_JUMP,
+  Helper.FAR_CALL,
 ]);

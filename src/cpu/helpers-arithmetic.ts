@@ -96,7 +96,7 @@ function rotateThroughCarry(call: HelperCall, left: boolean): void {
 function compareExchangePair(call: HelperCall): number | undefined {
   const { host, size } = call;
   const { memory } = host;
-  const va = host.gpr(call.a) + call.imm;
+  const va = host.wrap(host.gpr(call.a) + call.imm);
   if (size === 8 && (va & 15) !== 0) return host.raise(Vector.GP);
   // All of it is checked for writing before either half changes.
   memory.cpuAccess(va, size * 2, 'write');

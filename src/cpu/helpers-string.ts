@@ -26,6 +26,8 @@ type Step = (run: Run, limit: number) => { done: number; stop: boolean };
 const address = (run: Run, register: number): number =>
   run.narrow ? run.host.gpr(register) >>> 0 : run.host.gpr(register);
 
+const sourceAddress = (run: Run): Address => run.host.wrap(run.sourceBase + address(run, Reg.RSI));
+
 /** Addresses that were accessed are canonical: a number holds them and those next to them. */
 function advance(run: Run, register: number, elements: number): void {
   const moved = address(run, register) + elements * run.step;
@@ -64,7 +66,7 @@ function setAccumulator(run: Run, value: bigint): void {
 
 const moveStep: Step = (run, limit) => {
   const { host, bytes, size } = run;
-  const from = run.sourceBase + address(run, Reg.RSI);
+  const from = sourceAddress(run);
   const to = address(run, Reg.RDI);
   const elements = Math.min(limit, inPage(run, from), inPage(run, to));
   // Reading what this very instruction has just written repeats a pattern; element by element gives that.
@@ -100,7 +102,7 @@ const storeStep: Step = (run, limit) => {
 };
 
 const loadStep: Step = (run) => {
-  setAccumulator(run, read(run, run.sourceBase + address(run, Reg.RSI)));
+  setAccumulator(run, read(run, sourceAddress(run)));
   advance(run, Reg.RSI, 1);
   return { done: 1, stop: false };
 };
@@ -131,7 +133,7 @@ const compareStep =
   (scan: boolean, whileEqual: boolean | undefined): Step =>
   (run) => {
     // The source comes first: it is the one that faults when neither can be read.
-    const left = scan ? accumulator(run) : read(run, run.sourceBase + address(run, Reg.RSI));
+    const left = scan ? accumulator(run) : read(run, sourceAddress(run));
     const right = read(run, address(run, Reg.RDI));
     const equal = compare(run, left, right);
     if (!scan) advance(run, Reg.RSI, 1);
@@ -149,7 +151,7 @@ const inStep: Step = (run) => {
 };
 
 const outStep: Step = (run) => {
-  const value = Number(read(run, run.sourceBase + address(run, Reg.RSI)));
+  const value = Number(read(run, sourceAddress(run)));
   run.host.machine.out(port(run), run.size, value);
   advance(run, Reg.RSI, 1);
   return { done: 1, stop: false };

@@ -92,6 +92,12 @@ function interrupt(call: HelperCall): number {
   return host.leaveWith(EXIT.INTERRUPT);
 }
 
+/** The return address is for the two sides to agree on: the instruction itself saves none. */
+function sysenter(call: HelperCall): number {
+  call.host.rip = nextOf(call);
+  return call.host.leaveWith(EXIT.SYSCALL);
+}
+
 /** rcx = return address, r11 = flags (SDM volume 2, SYSCALL). */
 function syscall(call: HelperCall): number {
   const { host } = call;
@@ -115,6 +121,7 @@ function sysret({ host, size }: HelperCall): number {
 
 /** Pops rip, cs, flags, rsp, ss. */
 function interruptReturn({ host, size }: HelperCall): number {
+  if (host.bits === 32) return interruptReturn32(host, size);
   if (size !== 8) return host.raise(Vector.GP);
   const { memory } = host;
   const at = host.gpr(Reg.RSP);
@@ -131,6 +138,25 @@ function interruptReturn({ host, size }: HelperCall): number {
   return host.leaveWith(undefined);
 }
 
+/** Pops eip, cs, flags; and esp, ss on the way to a lower privilege. */
+function interruptReturn32(host: HelperHost, size: number): number {
+  if (size !== 4) return host.raise(Vector.GP);
+  const at = host.gpr(Reg.RSP);
+  const word = (n: number): number => host.memory.u32(host.wrap(at + n * 4));
+  const [rip, cs, flags] = [word(0), word(1) & 0xffff, word(2)];
+  const target = cs & 3;
+  if (target < host.cpl) return host.raise(Vector.GP, cs & 0xfffc);
+  const outward = target > host.cpl;
+  const [rsp, ss] = outward ? [word(3), word(4) & 0xffff] : [host.wrap(at + 12), host.segments[2]];
+  host.rip = rip;
+  host.segments[1] = cs;
+  host.segments[2] = ss;
+  host.setGpr(Reg.RSP, rsp);
+  setFlags(host, flags & 0xffffff);
+  host.cpl = target;
+  return host.leaveWith(undefined);
+}
+
 /** What the privilege allows of a new flags value. */
 function setFlags(host: HelperHost, value: number): void {
   const old = host.rflags;
@@ -142,18 +168,21 @@ function setFlags(host: HelperHost, value: number): void {
 }
 
 function pushFlags({ host, size }: HelperCall): void {
-  const at = host.gpr(Reg.RSP) - size;
+  const at = host.wrap(host.gpr(Reg.RSP) - size);
   // RF and VM read as 0.
   const value = host.rflags & ~FLAG.RF;
   if (size === 8) host.memory.setU64(at, BigInt(value >>> 0));
+  else if (size === 4) host.memory.set32(at, value);
   else host.memory.set16(at, value);
   host.setGpr(Reg.RSP, at);
 }
 
 function popFlags({ host, size }: HelperCall): void {
   const at = host.gpr(Reg.RSP);
-  const value =
-    size === 8 ? Number(low(host.memory.u64(at))) : host.memory.u16(at) | (host.rflags & 0xffff0000);
+  const { memory } = host;
+  let value: number;
+  if (size === 8) value = Number(low(memory.u64(at)));
+  else value = size === 4 ? memory.u32(at) : memory.u16(at) | (host.rflags & 0xffff0000);
   setFlags(host, value);
   host.setGpr(Reg.RSP, at + size);
 }
@@ -188,10 +217,11 @@ function enter({ host, imm }: HelperCall): number | undefined {
   const frame = imm & 0xffff;
   const level = (imm >> 16) & 31;
   if (level !== 0) return host.raise(Vector.UD);
-  const at = host.gpr(Reg.RSP) - 8;
-  host.memory.setU64(at, host.gprBig(Reg.RBP));
+  const at = host.wrap(host.gpr(Reg.RSP) - host.bits / 8);
+  if (host.bits === 64) host.memory.setU64(at, host.gprBig(Reg.RBP));
+  else host.memory.set32(at, host.gpr(Reg.RBP));
   // The far end of the frame must be writable too (SDM, ENTER: #PF); hardware has pushed rbp by then.
-  host.memory.hostOffset(at - frame, 'write');
+  host.memory.hostOffset(host.wrap(at - frame), 'write');
   host.setGpr(Reg.RBP, at);
   host.setGpr(Reg.RSP, at - frame);
 }
@@ -269,6 +299,7 @@ export const systemHelpers: readonly (readonly [number, HelperFunction])[] = [
   ],
   [Helper.INT, interrupt],
   [Helper.SYSCALL, syscall],
+  [Helper.SYSENTER, sysenter],
   [Helper.SYSRET, privileged(sysret)],
   [Helper.IRET, interruptReturn],
   [Helper.SWAPGS, privileged(swapGs)],
@@ -313,10 +344,16 @@ function loadMxcsr({ host, a }: HelperCall): number | undefined {
   host.mxcsr = value;
 }
 
-/** Loading a data segment changes no base in 64-bit mode but those of fs and gs, which become 0. */
+/**
+ * Loading a data segment changes no base in 64-bit mode but those of fs and gs, which become 0. In a 32-bit guest the
+ * other segments are flat, and the machine knows what its selectors for fs and gs mean.
+ */
 function writeSegment({ host, a, imm }: HelperCall): number | undefined {
   if (imm === 1) return host.raise(Vector.UD);
-  host.segments[imm] = Number(host.gprBig(a) & 0xffffn);
-  if (imm === 4) host.setGpr(Reg.FS, 0);
-  if (imm === 5) host.setGpr(Reg.GS, 0);
+  const selector = Number(host.gprBig(a) & 0xffffn);
+  const changed = host.segments[imm] !== selector;
+  host.segments[imm] = selector;
+  if (imm < 4) return undefined;
+  const base = host.bits === 32 ? host.machine.segmentBase?.(selector) : undefined;
+  if (base !== undefined || changed || host.bits === 64) host.setGpr(imm === 4 ? Reg.FS : Reg.GS, base ?? 0);
 }

@@ -1,6 +1,7 @@
 /** Rare instructions, in TypeScript. Register and memory state is final when a helper returns. */
 import { type HelperFunction, type HelperHost, Vector } from './helper-host.ts';
 import { arithmeticHelpers } from './helpers-arithmetic.ts';
+import { legacyHelpers } from './helpers-legacy.ts';
 import { stringHelpers } from './helpers-string.ts';
 import { systemHelpers } from './helpers-system.ts';
 import { OP } from './state.ts';
@@ -9,7 +10,7 @@ import { vectorHelpers } from './vector-helpers.ts';
 export type { HelperHost } from './helper-host.ts';
 
 const helpers: HelperFunction[] = [];
-for (const table of [systemHelpers, arithmeticHelpers, stringHelpers, vectorHelpers]) {
+for (const table of [systemHelpers, legacyHelpers, arithmeticHelpers, stringHelpers, vectorHelpers]) {
   for (const [id, run] of table) helpers[id] = run;
 }
 

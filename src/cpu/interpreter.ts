@@ -43,8 +43,9 @@ class InterpreterGen extends Gen {
     readonly left: Local,
     readonly code: Local,
     readonly at: Labels,
+    bits: 32 | 64,
   ) {
-    super(calls, t);
+    super(calls, t, bits);
   }
 
   reg(field: Field, size: Size): Code {
@@ -193,8 +194,8 @@ export interface InterpreterExports {
   cond(condition: number): number;
 }
 
-/** The same for every kernel: compile once, instantiate for each. */
-export function interpreterModule(): Uint8Array<ArrayBuffer> {
+/** The same for every kernel of a width: compile once, instantiate for each. */
+export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
   const builder = new ModuleBuilder({ min: 1, max: 65536 });
   const none = { params: [], results: [] } as const;
   const missImport = builder.importFunction('miss', { params: ['i32', 'i32'], results: ['i32'] });
@@ -231,13 +232,13 @@ export function interpreterModule(): Uint8Array<ArrayBuffer> {
     params: ['i32', 'i32'],
     results: ['i32'],
     locals: ['i64', 'i64', 'i64', 'i64', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
-    body: runBody(calls),
+    body: runBody(calls, bits),
     exportAs: 'run',
   });
   return builder.finish();
 }
 
-function runBody(calls: Calls): Code {
+function runBody(calls: Calls, bits: 32 | 64): Code {
   const [ip, left, va, x, y, z, entry, host, n, m, k, code] = Array.from({ length: 12 }, (_, i) => local(i));
   const at: Labels = {
     next: label('next'),
@@ -245,7 +246,7 @@ function runBody(calls: Calls): Code {
     fault: label('fault'),
     leave: label('leave'),
   };
-  const g = new InterpreterGen(calls, { va, x, y, z, entry, host, n, m, k }, ip, left, code, at);
+  const g = new InterpreterGen(calls, { va, x, y, z, entry, host, n, m, k }, ip, left, code, at, bits);
   const advance = seq(ip.set(i32.add(ip.get, i32.const(OP_BYTES))), br(at.next));
   const labels = operations.map((definition) => label(definition.name));
   // Blocks within blocks: the switch leaves the one of its operation, whose code comes right after.

@@ -70,8 +70,8 @@ export interface MemOperand {
   readonly disp: number | bigint;
   /** {@link Reg.FS}, {@link Reg.GS}, or {@link Reg.ZERO} where the segment base is 0. */
   readonly segment: number;
-  /** 4: the sum (before the segment base) is cut to 32 bits. */
-  readonly addressSize: 4 | 8;
+  /** 2, 4: the sum (before the segment base) is cut to 16 or 32 bits; no less than the guest's own width cuts nothing. */
+  readonly addressSize: 2 | 4 | 8;
 }
 
 export type Operand = RegOperand | ImmOperand | MemOperand;
@@ -85,7 +85,7 @@ export const mem = (
   index: number = Reg.ZERO,
   scale: 0 | 1 | 2 | 3 = 0,
   segment: number = Reg.ZERO,
-  addressSize: 4 | 8 = 8,
+  addressSize: 2 | 4 | 8 = 8,
 ): MemOperand => ({ kind: 'mem', base, index, scale, disp, segment, addressSize });
 
 /** Condition codes in x86 encoding order (the low nibble of Jcc, SETcc, CMOVcc); odd ones negate. */
@@ -218,6 +218,22 @@ export const Helper = {
   SERIALIZE: 66,
   /** imm 0 verr, 1 verw; a = register with the selector. Only ZF changes. */
   VERIFY: 67,
+  /** Decimal adjustments of al and ah; imm of AAM and AAD: the base. 32-bit code only, as what follows. */
+  AAA: 68,
+  AAS: 69,
+  DAA: 70,
+  DAS: 71,
+  AAM: 72,
+  AAD: 73,
+  /** size 2 or 4. */
+  PUSHA: 74,
+  POPA: 75,
+  /** a = register holding the address of the limits, b = register with the index, size 2 or 4. */
+  BOUND: 76,
+  INTO: 77,
+  /** (ends) a = register with the offset, b = register with the selector. */
+  FAR_JUMP: 78,
+  FAR_CALL: 79,
 } as const;
 export type HelperId = (typeof Helper)[keyof typeof Helper];
 
@@ -258,8 +274,9 @@ export interface BlockBuilder {
   signToDx(size: Size): void;
   /** No memory access; the segment is ignored. */
   lea(size: Size, dst: RegOperand, src: MemOperand): void;
-  push(size: 2 | 8, src: Operand): void;
-  pop(size: 2 | 8, dst: Place): void;
+  /** size: 2, or the width of the guest's addresses. */
+  push(size: 2 | 4 | 8, src: Operand): void;
+  pop(size: 2 | 4 | 8, dst: Place): void;
   leave(): void;
   /** Two or three operands: dst = a * b, truncated. */
   imul(size: Size, dst: RegOperand, a: Place, b: Operand): void;
@@ -346,6 +363,8 @@ export interface VectorBuilder {
 
 /** One per instruction set. */
 export interface Translator {
+  /** Width of the guest's addresses; 64 when left out. In a 32-bit guest everything wraps at 4 GiB. */
+  readonly bits?: 32 | 64;
   /**
    * Describes the instructions from `pc` on, until `begin` says false, the block has ended, or an
    * instruction was undefined. `fetch` gives the byte at an address or throws GuestFault, which the

@@ -18,4 +18,9 @@ export interface CpuMachine {
   /** Control register writes that the CPU itself does not act on. */
   writeControl?(register: number, value: bigint): void;
   readControl?(register: number): bigint;
+  /**
+   * Base of the segment a selector names, when 32-bit code loads fs or gs. Without it, or undefined: the base stays
+   * when the selector was there already, and is 0 otherwise.
+   */
+  segmentBase?(selector: number): number | undefined;
 }

@@ -2,8 +2,10 @@ import type { DataModel } from './model.ts';
 import { type CType, type FunctionType, resolve } from './type.ts';
 
 /**
- * How a value crosses between TypeScript and the guest. `long`, `ulong` and `pointer` are the target's word, a
- * signed number in TypeScript; `i64` and `u64` are bigints; the rest are numbers with C's signedness.
+ * How a value crosses between TypeScript and the guest. `long`, `ulong` and `pointer` are the target's word: on a
+ * 64-bit one a signed number in TypeScript, on a 32-bit one a number with C's signedness (pointers unsigned). `i64` and
+ * `u64` are bigints; `wide` and `uwide` are 64 bits that cross as a number on a 32-bit target (`loff_t`); the rest are
+ * numbers with C's signedness.
  */
 export type ValueClass =
   | 'void'
@@ -20,6 +22,8 @@ export type ValueClass =
   | 'u128'
   | 'long'
   | 'ulong'
+  | 'wide'
+  | 'uwide'
   | 'pointer'
   | 'float'
   | 'double'
@@ -88,6 +92,9 @@ function classify(type: CType, model: DataModel): ValueClass {
       if (real.encoding === 'bool') return 'bool';
       if (real.size === model.pointer && crossesAsWord(alias, real.name)) {
         return real.signed ? 'long' : 'ulong';
+      }
+      if (real.size === 8 && alias !== '' && crossesAsWord(alias, real.name)) {
+        return real.signed ? 'wide' : 'uwide';
       }
       return integerClass(real.size, real.signed);
   }

@@ -2,7 +2,7 @@
  * The base kernel: memory, processor, threads, time, log, symbols and the dispatch of kernel functions. It knows
  * no operating system; a system extends it with its own boot, load, unload, faults and functions.
  */
-import { type Convention, type Signature, signatureOf } from '../abi/convention.ts';
+import { type Convention, plainSignature, type Signature, signatureOf } from '../abi/convention.ts';
 import type { CpuMachine } from '../cpu/cpu.ts';
 import { Cpu } from '../cpu/cpu.ts';
 import type { Translator } from '../cpu/ir.ts';
@@ -126,11 +126,11 @@ export abstract class Kernel implements SchedulerOwner {
     let signature: Signature | undefined;
     const handler = fn.handler as (k: unknown, ...args: unknown[]) => unknown;
     this.addEntry(name, address, (thread) => {
-      signature ??= signatureOf(this.parsePrototype(fn.prototype));
-      const { returns } = signature;
-      const args = this.convention.readArguments(this.cpu, signature);
+      signature ??= signatureOf(this.parsePrototype(fn.prototype), fn.prototype);
+      const called = signature;
+      const args = this.convention.readArguments(this.cpu, called);
       this.scheduler.complete(thread, name, handler(this, ...args), (value) => {
-        this.convention.finish(this.cpu, returns, value);
+        this.convention.finish(this.cpu, called, value);
       });
     });
   }
@@ -166,8 +166,9 @@ export abstract class Kernel implements SchedulerOwner {
   /** A typed stand-in: returns zero (NULL, success) in the width of the kernel's own prototype. */
   private standIn(name: string): void {
     const prototype = this.types.prototype(name);
-    const returns = prototype?.returnClass ?? 'long';
-    this.convention.finish(this.cpu, returns, returns === 'u64' || returns === 'i64' ? 0n : 0);
+    const signature = prototype === undefined ? plainSignature(name, 'long') : signatureOf(prototype);
+    const { returns } = signature;
+    this.convention.finish(this.cpu, signature, returns === 'u64' || returns === 'i64' ? 0n : 0);
   }
 
   /** Takes an unused gate address; the bytes there are the system's to write. */
@@ -194,7 +195,7 @@ export abstract class Kernel implements SchedulerOwner {
   /** Called instead of the kernel function at an address (probes); it may let the function run. */
   readonly intercepts = new Map<Address, (thread: Thread, run: () => void) => void>();
 
-  /** Steps that call a guest function and give its result register as a signed number. */
+  /** Steps that call a guest function and give its result register as {@link Convention.result} has it. */
   call(address: Address, ...args: GuestValue[]): Steps<number> {
     return callGuest(address, args);
   }
@@ -204,6 +205,17 @@ export abstract class Kernel implements SchedulerOwner {
     const value = yield* callGuest(address, args);
     // The upper half of the register is undefined for an int result (psABI 3.2.3).
     return Number(BigInt.asIntN(32, BigInt(value)));
+  }
+
+  /** As `call`, for functions that return a C long, ssize_t or the like: a signed word. */
+  *callLong(address: Address, ...args: GuestValue[]): Steps<number> {
+    const value = yield* callGuest(address, args);
+    return this.memory.pointerBytes === 8 ? value : value | 0;
+  }
+
+  /** As `call`, for functions that return 64 bits whatever a word has (loff_t, u64): a signed number. */
+  *callWide(address: Address, ...args: GuestValue[]): Steps<number> {
+    return yield { kind: 'call', address, args, wide: true };
   }
 
   // -- addresses --------------------------------------------------------------------------------------------
@@ -351,7 +363,7 @@ export abstract class Kernel implements SchedulerOwner {
       case 4:
         return signed ? memory.i32(at) : memory.u32(at);
       case 8:
-        return memory.ptr(at);
+        return memory.i64(at);
       default:
         throw new RangeError(`a field of ${size} bytes is not a number`);
     }
@@ -359,7 +371,7 @@ export abstract class Kernel implements SchedulerOwner {
 
   private store(at: Address, size: number, value: number): void {
     const { memory } = this;
-    if (size === 8) memory.setPtr(at, value);
+    if (size === 8) memory.setI64(at, value);
     else if (size === 4) memory.set32(at, value);
     else if (size === 2) memory.set16(at, value);
     else if (size === 1) memory.set8(at, value);

@@ -333,7 +333,7 @@ export class Scheduler {
     if (request.kind === 'call') {
       const { cpu, convention } = this.owner;
       const mark = convention.enterFunction(cpu, request.address, request.args, this.returnAddress);
-      thread.frames.push({ kind: 'guest', entry: request.address, mark });
+      thread.frames.push({ kind: 'guest', entry: request.address, wide: request.wide === true, mark });
     } else if (request.kind === 'exit') {
       thread.die({ value: request.code });
     } else if (request.kind === 'yield') {
@@ -393,7 +393,9 @@ export class Scheduler {
         'machine code jumped to the return gate without having been called',
       );
     }
-    parent.answer = convention.result(cpu);
+    parent.answer = frame.wide
+      ? Number(BigInt.asIntN(64, convention.resultBig(cpu)))
+      : convention.result(cpu);
     convention.leaveFunction(cpu, frame.mark);
   }
 

@@ -15,6 +15,8 @@ export interface GuestCall {
   readonly kind: 'call';
   readonly address: Address;
   readonly args: readonly GuestValue[];
+  /** The result is 64 bits wide where a word has 32; answered with a signed number. */
+  readonly wide?: boolean;
 }
 
 /** Sleep until `Thread.wake()` or until virtual time reaches `until` (ns); answered with 1 = woken, 0 = timed out. */

@@ -20,6 +20,8 @@ export interface HostFrame {
 export interface GuestFrame {
   readonly kind: 'guest';
   readonly entry: Address;
+  /** Its result takes two words. */
+  readonly wide: boolean;
   readonly mark: CallMark;
 }
 

@@ -1,9 +1,10 @@
 /** The machines whose relocations are written, one file each in relocate/. */
 import type { Machine } from '../formats/object.ts';
+import { I386 } from './relocate/i386.ts';
 import { X86_64 } from './relocate/x86-64.ts';
 import type { RelocationMachine } from './relocation.ts';
 
-const MACHINES: readonly RelocationMachine[] = [X86_64];
+const MACHINES: readonly RelocationMachine[] = [X86_64, I386];
 
 /** The relocation types of a machine; undefined when nobody wrote them. */
 export function relocationMachine(machine: Machine): RelocationMachine | undefined {

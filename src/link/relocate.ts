@@ -52,16 +52,19 @@ export function applyRelocations(
 ): void {
   const { known, unchecked, emptyPlace } = policy;
   for (const relocation of relocations) {
-    const { type, offset, addend } = relocation;
+    const { type, offset } = relocation;
     const form = known === undefined || known.has(type) ? machine.forms.get(type) : undefined;
     if (form === undefined) policy.fail({ kind: 'unknown-type', type }, relocation);
-    if (addend === undefined) policy.fail({ kind: 'no-addend', type }, relocation);
+    if (relocation.addend === undefined && machine.addendInPlace === undefined) {
+      policy.fail({ kind: 'no-addend', type }, relocation);
+    }
     if (form === null) continue;
     const size = target.bytes.length;
     if (!(offset >= 0 && offset + form.bytes <= size)) {
       policy.fail({ kind: 'outside', type, offset, size }, relocation);
     }
     const at = target.address + offset;
+    const addend = form.plain ? 0 : (relocation.addend ?? target.view.getInt32(offset, true));
     const sum = values[relocation.symbol] + addend;
     const value = form.relative ? sum - at : sum;
     if (emptyPlace && !isEmpty(target.view, offset, form.bytes)) {

@@ -11,10 +11,14 @@ export interface FieldForm {
 export interface RelocationForm extends FieldForm {
   /** `S + A` or `S + A - P`. */
   readonly relative: boolean;
+  /** `S` alone, whatever addend the relocation has. */
+  readonly plain?: true;
 }
 
 export interface RelocationMachine {
   readonly machine: Machine;
+  /** Relocations without an addend of their own have it in their place (REL formats). */
+  readonly addendInPlace?: true;
   /** By type; null = nothing to do. */
   readonly forms: ReadonlyMap<number, RelocationForm | null>;
 }

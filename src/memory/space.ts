@@ -15,6 +15,8 @@ export interface MemorySpec {
   readonly ramBytes: number;
   /** Where all RAM is mapped in one piece, readable and writable; undefined for none. */
   readonly directMap: Address | undefined;
+  /** Of a guest pointer: what `ptr` and `setPtr` move; default 8. Addresses of 4 bytes are unsigned numbers. */
+  readonly pointerBytes?: 4 | 8;
   /** Room for translated operations; default 8 MiB. */
   readonly codeCacheBytes?: number;
 }
@@ -47,6 +49,7 @@ export class GuestMemory {
   /** Offset of frame 0 in linear memory. */
   readonly ramBase: number;
   readonly codeBytes: number;
+  readonly pointerBytes: 4 | 8;
   readonly #data: DataView;
   readonly #all: Uint8Array;
   readonly #tlb: Int32Array;
@@ -73,12 +76,13 @@ export class GuestMemory {
 
   /** @throws RangeError for sizes outside the limits above */
   constructor(spec: MemorySpec) {
-    const { ramBytes, codeCacheBytes = L.DEFAULT_CODE_BYTES } = spec;
+    const { ramBytes, codeCacheBytes = L.DEFAULT_CODE_BYTES, pointerBytes = 8 } = spec;
     if (!Number.isInteger(ramBytes / PAGE_SIZE) || ramBytes < PAGE_SIZE || ramBytes > L.MAX_RAM_BYTES) {
       throw new RangeError(`RAM of ${ramBytes} bytes: a multiple of 4096, at most 2 GiB, is needed`);
     }
     this.codeBytes = Math.max(L.MIN_CODE_BYTES, Math.ceil(codeCacheBytes / L.WASM_PAGE) * L.WASM_PAGE);
     this.ramBase = L.CODE_BASE + this.codeBytes;
+    this.pointerBytes = pointerBytes;
     // One unit more, so that reading 8 bytes of a smaller operand at the end of RAM stays inside.
     const units = Math.ceil((this.ramBase + ramBytes) / L.WASM_PAGE) + 1;
     this.wasm = new WebAssembly.Memory({ initial: units, maximum: units });
@@ -209,8 +213,13 @@ export class GuestMemory {
     return this.u32(va) | 0;
   }
 
-  /** A signed 64-bit value; rounded when it needs more than 53 bits (addresses never do). */
+  /** A pointer: 8 bytes as a signed number, or 4 bytes as an unsigned one, as the guest's addresses are. */
   ptr(va: Address): number {
+    return this.pointerBytes === 8 ? this.i64(va) : this.u32(va);
+  }
+
+  /** A signed 64-bit value; rounded when it needs more than 53 bits (addresses never do). */
+  i64(va: Address): number {
     if (--this.fuel < 0) this.#exhausted();
     const off = va - this.#readBase;
     const host = off >= 0 && off <= PAGE_SIZE - 8 ? this.#readHost + off : this.#reach(va, 8, 'read');
@@ -253,8 +262,14 @@ export class GuestMemory {
     if (host === L.BOUNCE) this.#commit(va, 4);
   }
 
-  /** Any integer of up to 53 bits, signed or not; stored modulo 2^64. */
+  /** A pointer or a word of its width; stored modulo 2^64 or 2^32. */
   setPtr(va: Address, value: number): void {
+    if (this.pointerBytes === 8) this.setI64(va, value);
+    else this.set32(va, value);
+  }
+
+  /** Any integer of up to 53 bits, signed or not; stored modulo 2^64. */
+  setI64(va: Address, value: number): void {
     if (--this.fuel < 0) this.#exhausted();
     const off = va - this.#writeBase;
     const host = off >= 0 && off <= PAGE_SIZE - 8 ? this.#writeHost + off : this.#reach(va, 8, 'write');

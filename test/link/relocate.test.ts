@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ObjectRelocation } from '../../src/formats/object.ts';
+import type { Machine, ObjectRelocation } from '../../src/formats/object.ts';
 import { relocationMachine } from '../../src/link/machines.ts';
+import { R_386 } from '../../src/link/relocate/i386.ts';
 import { R_X86_64 } from '../../src/link/relocate/x86-64.ts';
 import {
   applyRelocations,
@@ -35,10 +36,12 @@ function one(
   addend: number | undefined,
   policy = strict,
   bytes = new Uint8Array(24),
+  name: Machine = 'x86-64',
+  base = TEXT,
 ): bigint | RelocationProblem {
-  const machine = relocationMachine('x86-64');
-  if (machine === undefined) throw new Error('x86-64 is written');
-  const target = relocationTarget(bytes, TEXT);
+  const machine = relocationMachine(name);
+  if (machine === undefined) throw new Error(`${name} is written`);
+  const target = relocationTarget(bytes, base);
   const relocation: ObjectRelocation = { section: 1, offset: 8, type, symbol: 1, addend };
   try {
     applyRelocations(machine, target, [relocation], Float64Array.of(0, value), policy);
@@ -100,6 +103,26 @@ describe('x86-64 relocations', () => {
     expect(one(R_X86_64[64], 0, undefined)).toMatchObject({ kind: 'no-addend' });
     expect(one(R_X86_64[64], 0, 0, strict, new Uint8Array(15))).toMatchObject({ kind: 'outside', size: 15 });
     expect(one(R_X86_64.NONE, 7, 0)).toBe(0n);
+  });
+
+  it('of i386 find their addend in the place, and wrap at 4 GiB', () => {
+    const policy = { ...strict, emptyPlace: false };
+    const base = 0xf8000000;
+    const i386 = (type: number, value: number, place: number, addend?: number) => {
+      const bytes = new Uint8Array(24);
+      new DataView(bytes.buffer).setInt32(8, place, true);
+      return one(type, value, addend, policy, bytes, 'i386', base);
+    };
+    expect(i386(R_386[32], 0xc1000000, 0x10)).toBe(0xc1000010n);
+    expect(i386(R_386[32], 0xc1000000, -16)).toBe(0xc0fffff0n);
+    expect(i386(R_386[32], 0xfffffff0, 0x20)).toBe(0x10n);
+    expect(i386(R_386[32], 0xc1000000, 0x10, 4)).toBe(0xc1000004n);
+    expect(i386(R_386.PC32, 0xc1000000, -4)).toBe(BigInt.asUintN(32, 0xc1000000n - 0xf8000008n - 4n));
+    expect(i386(R_386.PLT32, 0xf8000100, -4)).toBe(0xf4n);
+    expect(i386(R_386.GLOB_DAT, 0xc1000000, 0x1234)).toBe(0xc1000000n);
+    expect(i386(R_386.RELATIVE, 0xf8000000, 0x40)).toBe(0xf8000040n);
+    expect(i386(R_386.NONE, 0xc1000000, 7)).toBe(7n);
+    expect(i386(9, 0, 0)).toEqual({ kind: 'unknown-type', type: 9 });
   });
 
   it('has no machine that nobody wrote', () => {

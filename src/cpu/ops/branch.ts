@@ -1,9 +1,10 @@
 /** Conditions and everything that uses them; jumps, calls, returns; the operations that leave. */
-import { type Gen, loadHost, top } from '../gen.ts';
+import { type Gen, loadHost, narrow, top, widen } from '../gen.ts';
 import { Cond, Reg, type Size } from '../ir.ts';
 import { FaultCause, FLAG_A, FLAG_B, FlagKind, Leave, RIP } from '../state.ts';
 import { type Code, call, i32, i64, iff, select, seq } from '../wasm/encoder.ts';
 import { each, ending, type OpDefinition, op } from './define.ts';
+import { push } from './move.ts';
 
 const a = i64.load(i32.const(0), FLAG_A);
 const b = i64.load(i32.const(0), FLAG_B);
@@ -117,26 +118,24 @@ const fused: readonly OpDefinition[] = [
   ),
 ];
 
-const pushReturn = (g: Gen): Code =>
-  seq(
-    g.store(8, i64.sub(g.fixed(Reg.RSP, 8), i64.const(8)), g.imm64()),
-    g.setFixed(Reg.RSP, 8, i64.sub(g.fixed(Reg.RSP, 8), i64.const(8))),
-  );
+const pushReturn = (g: Gen): Code => push(g, narrow(g.word, g.imm64()));
 
 /** #GP at the branch itself when the target cannot be an address. */
 const checkCanonical = (g: Gen, target: Code): Code =>
-  iff(
-    i64.ne(i64.shrS(i64.shl(target, i64.const(16)), i64.const(16)), target),
-    g.faultFor(FaultCause.PROTECTION),
-  );
+  g.bits === 32
+    ? []
+    : iff(
+        i64.ne(i64.shrS(i64.shl(target, i64.const(16)), i64.const(16)), target),
+        g.faultFor(FaultCause.PROTECTION),
+      );
 
 const returning = (g: Gen, release: Code): Code =>
   seq(
     g.t.va.set(g.fixed(Reg.RSP, 8)),
-    g.reach(8, false),
-    g.t.x.set(loadHost(8, g.t.host.get)),
+    g.reach(g.word, false),
+    g.t.x.set(widen(g.word, loadHost(g.word, g.t.host.get))),
     checkCanonical(g, g.t.x.get),
-    g.setFixed(Reg.RSP, 8, i64.add(g.t.va.get, release)),
+    g.setFixed(Reg.RSP, 8, g.wrapped(i64.add(g.t.va.get, release))),
     g.indirect(g.t.x, 1),
   );
 
@@ -164,7 +163,7 @@ export const branchOps: readonly OpDefinition[] = [
   ending('call.r', (g) =>
     seq(g.t.x.set(g.reg('a', 8)), checkCanonical(g, g.t.x.get), pushReturn(g), g.indirect(g.t.x, 1)),
   ),
-  ending('ret', (g) => returning(g, i64.const(8))),
+  ending('ret', (g) => returning(g, i64.const(g.word))),
   ending('ret.i', (g) => returning(g, g.imm64())),
   ...each([4, 8] as const, (size) => [
     op(`jcxz.${size}`, (g) => iff(counterZero(g, size), g.jump(1))),

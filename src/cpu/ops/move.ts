@@ -1,5 +1,5 @@
 /** Moves, extensions, addresses, the stack. */
-import { type Form, type Gen, loadHost, signExtend } from '../gen.ts';
+import { type Form, type Gen, loadHost, narrow, signExtend } from '../gen.ts';
 import { Reg, type Size } from '../ir.ts';
 import { type Code, i32, i64, seq } from '../wasm/encoder.ts';
 import { each, type OpDefinition, op } from './define.ts';
@@ -36,10 +36,18 @@ const loads = (form: Form): OpDefinition[] => [
   ),
 ];
 
-const push = (g: Gen, value: Code): Code =>
+/** `value` as wide as a word. */
+export const push = (g: Gen, value: Code): Code => {
+  const down = g.wrapped(i64.sub(g.fixed(Reg.RSP, 8), i64.const(g.word)));
+  return seq(g.store(g.word, down, value), g.setFixed(Reg.RSP, 8, down));
+};
+
+/** Reads a word at the address in `register`, and sets the stack pointer to what follows it. */
+const popFrom = (g: Gen, register: number): Code =>
   seq(
-    g.store(8, i64.sub(g.fixed(Reg.RSP, 8), i64.const(8)), value),
-    g.setFixed(Reg.RSP, 8, i64.sub(g.fixed(Reg.RSP, 8), i64.const(8))),
+    g.t.va.set(g.fixed(register, 8)),
+    g.reach(g.word, false),
+    g.setFixed(Reg.RSP, 8, g.wrapped(i64.add(g.t.va.get, i64.const(g.word)))),
   );
 
 export const moveOps: readonly OpDefinition[] = [
@@ -61,25 +69,11 @@ export const moveOps: readonly OpDefinition[] = [
   op('lea.x.8', (g) => g.setReg('d', 8, g.address('x'))),
   op('lea.b.4', (g) => g.setReg('d', 4, i32.wrap(g.address('b')))),
   op('lea.x.4', (g) => g.setReg('d', 4, i32.wrap(g.address('x')))),
-  op('push.r', (g) => push(g, g.reg('d', 8))),
-  op('push.i', (g) => push(g, g.imm64())),
-  op('pop.r', (g) =>
-    seq(
-      g.t.va.set(g.fixed(Reg.RSP, 8)),
-      g.reach(8, false),
-      // pop rsp: the value popped wins.
-      g.setFixed(Reg.RSP, 8, i64.add(g.t.va.get, i64.const(8))),
-      g.setReg('d', 8, loadHost(8, g.t.host.get)),
-    ),
-  ),
-  op('leave', (g) =>
-    seq(
-      g.t.va.set(g.fixed(Reg.RBP, 8)),
-      g.reach(8, false),
-      g.setFixed(Reg.RSP, 8, i64.add(g.t.va.get, i64.const(8))),
-      g.setFixed(Reg.RBP, 8, loadHost(8, g.t.host.get)),
-    ),
-  ),
+  op('push.r', (g) => push(g, g.reg('d', g.word))),
+  op('push.i', (g) => push(g, narrow(g.word, g.imm64()))),
+  // pop rsp: the value popped wins.
+  op('pop.r', (g) => seq(popFrom(g, Reg.RSP), g.setReg('d', g.word, loadHost(g.word, g.t.host.get)))),
+  op('leave', (g) => seq(popFrom(g, Reg.RBP), g.setFixed(Reg.RBP, g.word, loadHost(g.word, g.t.host.get)))),
   op('bswap.4', (g) => g.setReg('d', 4, swap32(g, g.reg('a', 4)))),
   op('bswap.8', (g) =>
     seq(

@@ -12,7 +12,7 @@ const SIZES: readonly Size[] = [1, 2, 4, 8];
 const upwards: Code = i32.eqz(i32.and(i32.load(zero, FLAGS_OTHER), i32.const(FLAG.DF)));
 
 const advance = (g: Gen, register: number, bytes: Code): Code =>
-  g.setFixed(register, 8, i64.add(g.fixed(register, 8), bytes));
+  g.setFixed(register, 8, g.wrapped(i64.add(g.fixed(register, 8), bytes)));
 
 function storeOne(g: Gen, size: Size): Code {
   const step = i64.const(size);

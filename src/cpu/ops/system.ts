@@ -1,9 +1,10 @@
 /** The flags register on the stack, and its control bits: what lock and unlock paths of kernels do all the time. */
-import { type Gen, zero } from '../gen.ts';
+import { type Gen, narrow, widen, zero } from '../gen.ts';
 import { Reg } from '../ir.ts';
 import { ARITHMETIC, CPL, FLAG, FLAGS_OTHER } from '../state.ts';
 import { type Code, i32, i64, iff, seq } from '../wasm/encoder.ts';
 import { type OpDefinition, op } from './define.ts';
+import { push } from './move.ts';
 
 /** Control flags that popf changes at privilege 0. */
 const POPPED = FLAG.TF | FLAG.IF | FLAG.DF | FLAG.IOPL | FLAG.NT | FLAG.AC | FLAG.ID;
@@ -22,18 +23,17 @@ export const systemOps: readonly OpDefinition[] = [
   op('flag.clear.0', (g) => atZero(g, setOther(i32.and(other, i32.xor(g.imm32(), i32.const(-1)))))),
   op('pushf', (g) => {
     const { x } = g.t;
-    const down = i64.sub(g.fixed(Reg.RSP, 8), i64.const(8));
     // RF reads as 0, bit 1 as 1.
     const value = i32.or(i32.or(g.flags(), i32.and(other, i32.const(~FLAG.RF))), i32.const(2));
-    return seq(x.set(i64.extendU(value)), g.store(8, down, x.get), g.setFixed(Reg.RSP, 8, down));
+    return seq(x.set(i64.extendU(value)), push(g, narrow(g.word, x.get)));
   }),
   op('popf', (g) => {
     const { m } = g.t;
     return atZero(
       g,
       seq(
-        m.set(i32.wrap(g.load(8, g.fixed(Reg.RSP, 8)))),
-        g.setFixed(Reg.RSP, 8, i64.add(g.t.va.get, i64.const(8))),
+        m.set(i32.wrap(widen(g.word, g.load(g.word, g.fixed(Reg.RSP, 8))))),
+        g.setFixed(Reg.RSP, 8, g.wrapped(i64.add(g.t.va.get, i64.const(g.word)))),
         setOther(i32.or(i32.and(other, i32.const(~POPPED)), i32.and(m.get, i32.const(POPPED)))),
         g.setRawFlags(i32.and(m.get, i32.const(ARITHMETIC))),
       ),

@@ -593,7 +593,7 @@ export class Decoder {
     const next = out.address + out.length;
     if (out.count > 0 && out.kind[0] === Operand.Rel) {
       out.target = next + out.imm;
-      if (this.mode === 32) out.target = (next + out.imm) | 0;
+      if (this.mode === 32) out.target = (next + out.imm) >>> 0;
     }
     if (out.dispHigh === 0 && !(out.count > 0 && isAbsolute(out))) out.dispHigh = out.disp >> 31;
   }

@@ -48,9 +48,9 @@ function wideSize(insn: Instruction): 4 | 8 {
   return insn.size[0] === 8 ? 8 : 4;
 }
 
-/** The width of a stack operation; 32-bit pushes do not exist in long mode. */
-function stackSize(insn: Instruction): 2 | 8 {
-  return insn.operandSize === 2 ? 2 : 8;
+/** The width of a stack operation: by default that of an address. */
+function stackSize(insn: Instruction): 2 | 4 | 8 {
+  return insn.operandSize as 2 | 4 | 8;
 }
 
 function addressSize(insn: Instruction): 4 | 8 {
@@ -137,7 +137,7 @@ const moves: Lifters = {
   xchg: (b, i) => b.xchg(sizeOf(i, 0), place(i, 0), register(i, 1)),
   xlat: (b, i) => {
     b.movzx(8, 1, TEMP0, RAX);
-    b.mov(1, RAX, mem(Reg.RBX, 0, TEMP0.reg, 0, segmentOf(i), addressSize(i)));
+    b.mov(1, RAX, mem(Reg.RBX, 0, TEMP0.reg, 0, segmentOf(i), i.addressSize as 2 | 4 | 8));
   },
   push: (b, i) => {
     if (i.kind[0] === Operand.Segment) {
@@ -160,6 +160,11 @@ const moves: Lifters = {
   popf: (b, i) => b.helper(Helper.POPF, { size: stackSize(i) }),
 };
 
+/** Counting in cx and pointing with si and di is for 16-bit code; nothing in a kernel does that. */
+function wideAddress(lift: Lifter): Lifter {
+  return (b, i) => (i.addressSize === 2 ? b.undefined('unsupported') : lift(b, i));
+}
+
 function repPrefix(insn: Instruction): RepPrefix {
   return insn.rep === 0 ? 'none' : insn.rep === 0xf3 ? 'rep' : 'repne';
 }
@@ -168,9 +173,11 @@ function stringWidth(op: StringOp, insn: Instruction): number {
   return op === 'outs' || op === 'lods' || op === 'scas' ? insn.size[1] : insn.size[0];
 }
 
-const strings: Lifters = family(STRINGS, (op) => (b, i) => {
-  b.string(op, stringWidth(op, i) as 1 | 2 | 4 | 8, repPrefix(i), segmentOf(i), addressSize(i));
-});
+const strings: Lifters = family(STRINGS, (op) =>
+  wideAddress((b, i) => {
+    b.string(op, stringWidth(op, i) as 1 | 2 | 4 | 8, repPrefix(i), segmentOf(i), addressSize(i));
+  }),
+);
 
 /** Near branches with a 16-bit operand size would cut rip; nothing in a kernel does that. */
 function near(branch: (b: BlockBuilder, i: Instruction) => void): Lifter {
@@ -181,10 +188,10 @@ const control: Lifters = {
   jmp: near((b, i) => (i.kind[0] === Operand.Rel ? b.jmp(i.target) : b.jmpIndirect(place(i, 0)))),
   call: near((b, i) => (i.kind[0] === Operand.Rel ? b.call(i.target) : b.callIndirect(place(i, 0)))),
   ret: near((b, i) => b.ret(i.count > 0 ? i.imm : 0)),
-  jrcxz: near((b, i) => b.jcxz(addressSize(i), i.target)),
-  loop: near((b, i) => b.loop(-1, addressSize(i), i.target)),
-  loope: near((b, i) => b.loop(Cond.E, addressSize(i), i.target)),
-  loopne: near((b, i) => b.loop(Cond.NE, addressSize(i), i.target)),
+  jrcxz: near(wideAddress((b, i) => b.jcxz(addressSize(i), i.target))),
+  loop: near(wideAddress((b, i) => b.loop(-1, addressSize(i), i.target))),
+  loope: near(wideAddress((b, i) => b.loop(Cond.E, addressSize(i), i.target))),
+  loopne: near(wideAddress((b, i) => b.loop(Cond.NE, addressSize(i), i.target))),
 };
 
 /** jcc, setcc and cmovcc, which the table spells with each condition. */

@@ -1,5 +1,5 @@
 /**
- * The x86-64 translator: fetches and decodes guest instructions and describes each to the block builder.
+ * The x86 translator, long mode and 32-bit mode: fetches and decodes guest instructions and describes each to the block builder.
  *
  * What an instruction means lives in the lift-*.ts tables by mnemonic. Instructions that no table knows end the
  * block with `unsupported`; `describeInstruction` gives their name to the fault report.
@@ -8,6 +8,7 @@ import { type Address, PAGE_SIZE } from '../../memory/address.ts';
 import type { BlockBuilder, Translator } from '../ir.ts';
 import { Decode, Decoder, Instruction, MAX_INSTRUCTION } from './decode.ts';
 import { conditional, integerLifters, type Lifter } from './lift-integer.ts';
+import { legacyLifters } from './lift-legacy.ts';
 import { systemLifters } from './lift-system.ts';
 import { vectorLifter } from './lift-vector.ts';
 import { printInstruction } from './print.ts';
@@ -16,7 +17,7 @@ import { CONDITIONS, mnemonicName, mnemonics, RowFlag } from './table.ts';
 const refuse: Lifter = (b) => b.undefined('unsupported');
 
 /** Lifters of the general instructions by mnemonic. */
-const general: Record<string, Lifter> = { ...integerLifters, ...systemLifters };
+const general: Record<string, Lifter> = { ...integerLifters, ...systemLifters, ...legacyLifters };
 for (const condition of CONDITIONS) {
   general[`j${condition}`] = conditional.j;
   general[`set${condition}`] = conditional.set;
@@ -41,9 +42,10 @@ const FILL = 48;
 /** Room for them and for one instruction that goes on in the next page. */
 const WINDOW = FILL + MAX_INSTRUCTION;
 
-/** Translates long-mode code. One object serves one CPU; it keeps only scratch state. */
+/** Translates code of one mode: long mode, or 32-bit protected mode with flat segments. One object serves one CPU. */
 export class X86Translator implements Translator {
-  readonly #decoder = new Decoder(64);
+  readonly bits: 32 | 64;
+  readonly #decoder: Decoder;
   readonly #insn = new Instruction();
   readonly #window = new Uint8Array(WINDOW);
   /** By mnemonic id, twice: general, then SIMD. */
@@ -51,6 +53,11 @@ export class X86Translator implements Translator {
   #seen: Uint8Array = this.#window;
   #windowStart: Address = 0;
   #windowLength = 0;
+
+  constructor(options: { bits?: 32 | 64 } = {}) {
+    this.bits = options.bits ?? 64;
+    this.#decoder = new Decoder(this.bits);
+  }
 
   translate(fetch: (va: Address) => number, pc: Address, builder: BlockBuilder): void {
     this.#windowLength = 0;
@@ -119,9 +126,13 @@ export class X86Translator implements Translator {
 }
 
 /** Text of the instruction at the start of `bytes`, for traces and fault reports; `(bad)` when it is none. */
-export function describeInstruction(bytes: Uint8Array, address: Address): { text: string; length: number } {
+export function describeInstruction(
+  bytes: Uint8Array,
+  address: Address,
+  bits: 32 | 64 = 64,
+): { text: string; length: number } {
   const insn = new Instruction();
-  const status = new Decoder(64).decode(bytes, 0, address, insn);
+  const status = new Decoder(bits).decode(bytes, 0, address, insn);
   if (status !== Decode.Ok) return { text: '(bad)', length: Math.max(1, insn.length) };
   return { text: printInstruction(insn), length: insn.length };
 }

@@ -25,7 +25,7 @@ function wide(high: number, low: number): number | bigint {
   return BigInt.asIntN(64, (BigInt(high) << 32n) | BigInt(low >>> 0));
 }
 
-/** The segment base that takes part in address computation: only FS and GS in long mode. */
+/** The segment base that takes part in address computation: only FS and GS; the others are flat in 32-bit code. */
 export function segmentOf(insn: Instruction): number {
   return insn.segment === 4 ? Reg.FS : insn.segment === 5 ? Reg.GS : Reg.ZERO;
 }
@@ -33,7 +33,7 @@ export function segmentOf(insn: Instruction): number {
 /** The instruction's memory operand. */
 export function memoryOperand(insn: Instruction): MemOperand {
   const segment = segmentOf(insn);
-  const size = insn.addressSize === 8 ? 8 : 4;
+  const size = insn.addressSize as 2 | 4 | 8;
   if (insn.base === RIP_BASE) {
     return mem(Reg.ZERO, insn.address + insn.length + insn.disp, Reg.ZERO, 0, segment, size);
   }

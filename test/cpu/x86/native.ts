@@ -42,14 +42,24 @@ export function nativeCompiler(): string | undefined {
 }
 
 /** Compiles a C file of fixtures/native into the cache, once for each content and set of options. */
-export function buildNative(file: string, options: readonly string[]): string {
+export function buildNative(
+  file: string,
+  options: readonly string[],
+  libraries: readonly string[] = [],
+): string {
   const source = readFileSync(join(FIXTURES, file));
-  const key = createHash('sha256').update(source).update(options.join(' ')).digest('hex').slice(0, 16);
+  const key = createHash('sha256')
+    .update(source)
+    .update([...options, ...libraries].join(' '))
+    .digest('hex')
+    .slice(0, 16);
   const output = join(CACHE, `${file.replace('.c', '')}-${key}`);
   if (existsSync(output)) return output;
   mkdirSync(CACHE, { recursive: true });
   const partial = `${output}.${process.pid}`;
-  const built = spawnSync('gcc', [...options, '-o', partial, join(FIXTURES, file)], { encoding: 'utf8' });
+  const built = spawnSync('gcc', [...options, '-o', partial, join(FIXTURES, file), ...libraries], {
+    encoding: 'utf8',
+  });
   if (built.status !== 0) throw new Error(`gcc ${file}: ${built.stderr}`);
   renameSync(partial, output);
   return output;

@@ -2,6 +2,7 @@
  * Machine code of our own at exported addresses: thunks that no C prototype describes (return and indirect-jump
  * thunks, paravirtual operations, trampolines of static calls), and entries with register rules of their own.
  */
+import { plainSignature } from '../../../abi/convention.ts';
 import { registerName } from '../../../cpu/x86/print.ts';
 import type { FunctionTable } from '../../../kernel/functions.ts';
 import { toBig } from '../../../memory/address.ts';
@@ -34,7 +35,7 @@ const raw = (symbol: string, run: (k: Linux) => void): DataInitialiser => ({
   fill: (k, at) =>
     k.bindRaw(symbol, at, () => {
       run(k);
-      k.convention.finish(k.cpu, 'void', undefined);
+      k.convention.finish(k.cpu, plainSignature(symbol, 'void'), undefined);
     }),
 });
 
