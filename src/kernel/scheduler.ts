@@ -40,6 +40,13 @@ export interface SchedulerOwner {
    * (memory ran out, numbers that make no sense); undefined when it was not.
    */
   misuse(thread: Thread, error: unknown): ThreadKilled | undefined;
+  /**
+   * For systems whose threads have priorities: a lower number is more urgent, and a thread that becomes ready takes the
+   * processor from a less urgent one. Without it threads take turns and switch where they wait only.
+   */
+  priority?(thread: Thread): number;
+  /** May the running thread lose the processor to a more urgent one now? Yes, when not given. */
+  preemptible?(thread: Thread): boolean;
   /** Called after the registers of `thread` are live. */
   switched(thread: Thread): void;
   /** May an interrupt be taken now? */
@@ -185,7 +192,7 @@ export class Scheduler {
       this.deliver();
       if (done()) return;
       if (this.effort() - start > this.runBudget) throw this.endless(since);
-      const thread = this.ready.shift();
+      const thread = this.takeReady();
       if (thread !== undefined) this.slice(thread);
       else if (!this.idle()) throw new Deadlock([...this.threads]);
     }
@@ -225,7 +232,7 @@ export class Scheduler {
     const start = this.effort();
     this.deliver();
     while (this.effort() - start <= this.settleBudget) {
-      const thread = this.ready.shift();
+      const thread = this.takeReady();
       if (thread === undefined) return;
       this.slice(thread);
       this.deliver();
@@ -262,6 +269,35 @@ export class Scheduler {
     this.owner.switched(thread);
   }
 
+  /** The most urgent ready thread; of equals, the one that has been ready the longest. */
+  private takeReady(): Thread | undefined {
+    const { owner, ready } = this;
+    if (owner.priority === undefined || ready.length < 2) return ready.shift();
+    return ready.splice(this.mostUrgent(), 1)[0];
+  }
+
+  private mostUrgent(): number {
+    const { owner, ready } = this;
+    let best = 0;
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < ready.length; i++) {
+      const priority = owner.priority?.(ready[i]) ?? 0;
+      if (priority < least) [best, least] = [i, priority];
+    }
+    return best;
+  }
+
+  /** Takes the processor from a running thread that a ready one outranks. */
+  private preempt(thread: Thread): void {
+    const { owner, ready } = this;
+    if (owner.priority === undefined || ready.length === 0 || this.inInterrupt) return;
+    if (thread.state !== 'running' || owner.preemptible?.(thread) === false) return;
+    if (owner.priority(ready[this.mostUrgent()]) >= owner.priority(thread)) return;
+    thread.state = 'ready';
+    // Those that lose the processor come before others of their own priority.
+    ready.unshift(thread);
+  }
+
   /** Runs a thread until it blocks, yields or ends. */
   private slice(thread: Thread): void {
     this.switchTo(thread);
@@ -274,6 +310,7 @@ export class Scheduler {
       this.step(thread, top);
       if (thread.state === 'running') this.checkBudget(thread);
       if (!this.inInterrupt && this.hasDue()) this.deliver();
+      this.preempt(thread);
     }
     if (thread.state === 'dead' && this.current === thread) this.current = undefined;
   }

@@ -2,8 +2,9 @@
  * The definition file of an NLM linker: what the object files do not say (name, type, procedures, imports, exports).
  * Keywords are those of Novell's linker as GNU nlmconv documents them; case does not matter, `#` begins a comment.
  */
-import { MODULE_TYPES, NLM_FLAGS } from './layout.ts';
+
 import type { NlmVersion } from './file.ts';
+import { MODULE_TYPES, NLM_FLAGS } from './layout.ts';
 
 export interface NlmDefinition {
   readonly output: string;
@@ -147,7 +148,8 @@ function takeStatement(definition: Writable, words: readonly Word[], at: number)
   const list = LISTS.get(keyword);
   const field = TEXTS.get(keyword);
   if (flag !== undefined) definition.flags |= flag;
-  else if (list !== undefined) definition[list].push(...values.flatMap((value) => value.split(',')).filter(Boolean));
+  else if (list !== undefined)
+    definition[list].push(...values.flatMap((value) => value.split(',')).filter(Boolean));
   else if (field !== undefined) definition[field] = one();
   else if (keyword === 'TYPE') definition.type = number(one(), line);
   else if (keyword.startsWith('STACK')) definition.stackSize = number(one(), line);
@@ -166,7 +168,8 @@ const NO_VERSION: NlmVersion = { major: 0, minor: 0, revision: 0, year: 1980, mo
 function version(values: readonly string[], known: NlmVersion | undefined, line: number): NlmVersion {
   const parts = values.flatMap((value) => value.split(/[.,]/)).filter(Boolean);
   const [major, minor, revision = 0] = parts.map((part) => number(part, line));
-  if (parts.length < 2 || parts.length > 3) throw new DefinitionError(line, 'VERSION takes major, minor and revision');
+  if (parts.length < 2 || parts.length > 3)
+    throw new DefinitionError(line, 'VERSION takes major, minor and revision');
   return { ...(known ?? NO_VERSION), major, minor, revision };
 }
 

@@ -179,7 +179,8 @@ class NlmLinker {
         const known = this.#globals.get(symbol.name);
         if (known !== undefined && !known.weak && !weak)
           throw new NlmLinkError(from, `defines ${symbol.name}, as ${known.from} does`);
-        if (known === undefined || (known.weak && !weak)) this.#globals.set(symbol.name, { place, weak, from });
+        if (known === undefined || (known.weak && !weak))
+          this.#globals.set(symbol.name, { place, weak, from });
       }
     }
   }

@@ -2,8 +2,9 @@
  * Bytes -> NlmFile. Everything is read and bounded here, once: images, records and texts lie inside the file, and no
  * count is larger than the bytes that could hold it.
  */
-import { BadMagic, Invalid, Truncated, Unsupported } from '../../bytes/errors.ts';
+
 import { type CodePage, decodeCodePage } from '../../bytes/codepage.ts';
+import { BadMagic, Invalid, Truncated, Unsupported } from '../../bytes/errors.ts';
 import { ByteView, Cursor } from '../../bytes/view.ts';
 import type {
   ExtendedHeader,
@@ -287,7 +288,8 @@ function readAuxiliary(cursor: Cursor, codePage: CodePage): Auxiliary {
   const found: Auxiliary = { version: undefined, copyright: undefined, extended: undefined, custom: [] };
   for (;;) {
     if (takeStamp(cursor, STAMP.version)) found.version = readVersion(cursor);
-    else if (takeStamp(cursor, STAMP.copyright)) found.copyright = text(counted(cursor, 'copyright'), codePage);
+    else if (takeStamp(cursor, STAMP.copyright))
+      found.copyright = text(counted(cursor, 'copyright'), codePage);
     else if (takeStamp(cursor, STAMP.messages)) found.extended = readExtendedHeader(cursor);
     else if (takeStamp(cursor, STAMP.custom)) found.custom.push(readCustomHeader(cursor));
     else return found;

@@ -218,7 +218,8 @@ class NlmWriter {
 
   #name(name: string): void {
     const bytes = ascii('name', name);
-    if (bytes.length > 255) throw new NlmWriteError(`name ${name.slice(0, 20)}...`, 'is longer than 255 bytes');
+    if (bytes.length > 255)
+      throw new NlmWriteError(`name ${name.slice(0, 20)}...`, 'is longer than 255 bytes');
     this.#bytes(Uint8Array.of(bytes.length));
     this.#bytes(bytes);
   }

@@ -1,4 +1,6 @@
 /** What hardened kernels check at run time: lists, reference counts, buffer sizes, stacks; and panic. */
+
+import { readable } from '../../../kernel/text/sink.ts';
 import { ThreadKilled } from '../../../kernel/thread.ts';
 import { type Address, hex16, toBig } from '../../../memory/address.ts';
 import type { Linux } from '../linux.ts';
@@ -6,7 +8,6 @@ import { panicNow } from '../panic.ts';
 import { callerOf, kernelBug, kernelWarning } from './caller.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
-import { readable } from './format/sink.ts';
 import { dumpStack, finishRecord } from './printk.ts';
 
 /** LIST_POISON1 and LIST_POISON2 with CONFIG_ILLEGAL_POINTER_VALUE=0xdead000000000000. */

@@ -4,6 +4,7 @@
  */
 import type { VarArgs } from '../../../abi/convention.ts';
 import type { Steps } from '../../../kernel/steps.ts';
+import { bytesOf } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
@@ -11,7 +12,6 @@ import { addTail, entries, unlink } from '../lists.ts';
 import { callerOf, kernelWarning } from './caller.ts';
 import { kernelFunctions } from './define.ts';
 import { byteString, format } from './format/printf.ts';
-import { bytesOf } from './format/sink.ts';
 
 /** struct devres_node: list_head, release, name, size; the data follow, aligned as kmalloc aligns (struct devres). */
 const RELEASE = 16;

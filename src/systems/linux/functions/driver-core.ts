@@ -1,5 +1,6 @@
 /** Buses, drivers and devices as modules register them (drivers/base/bus.c, driver.c, dd.c, core.c). */
 import type { Steps } from '../../../kernel/steps.ts';
+import { readable } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import { attachDevice, attachDriver, devicesOf, probeDevice, releaseDriver } from '../driver/bind.ts';
 import { busDevices, busDrivers, busPrivate, registerBus, unregisterBus } from '../driver/bus.ts';
@@ -14,7 +15,6 @@ import { kernelWarning } from './caller.ts';
 import { kernelFunctions } from './define.ts';
 import { readyBus } from './drivers.ts';
 import { format } from './format/printf.ts';
-import { readable } from './format/sink.ts';
 
 const VARIABLE_BYTES = 2048;
 

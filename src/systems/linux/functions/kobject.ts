@@ -1,6 +1,7 @@
 /** kobjects, ksets and sysfs files (lib/kobject.c, fs/sysfs/). */
 import type { VarArgs } from '../../../abi/convention.ts';
 import type { Steps } from '../../../kernel/steps.ts';
+import { bytesOf } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import { type KobjectType, kobjectType } from '../driver/ktype.ts';
 import { Errno } from '../errno.ts';
@@ -18,7 +19,6 @@ import {
 import { directory, regular } from '../vfs/node.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
-import { bytesOf } from './format/sink.ts';
 
 const PAGE = 4096;
 const NAME_LIMIT = 4096;

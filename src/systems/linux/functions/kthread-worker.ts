@@ -1,6 +1,7 @@
 /** Kernel threads that work off a list of their own (struct kthread_worker); the list is linked in the guest. */
 import type { Steps } from '../../../kernel/steps.ts';
 import { block } from '../../../kernel/steps.ts';
+import { readable } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
@@ -8,7 +9,6 @@ import { addTail, initList, listEmpty, removeInit } from '../lists.ts';
 import { callerOf } from './caller.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
-import { readable } from './format/sink.ts';
 import { createThread, shouldStop, stopThread } from './kthread.ts';
 import { schedule, setTaskState, TASK, wakeTask } from './sched.ts';
 

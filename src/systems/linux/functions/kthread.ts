@@ -2,6 +2,7 @@
 import type { VarArgs } from '../../../abi/convention.ts';
 import { perKernel } from '../../../kernel/kernel.ts';
 import { block, type Steps } from '../../../kernel/steps.ts';
+import { readable } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
@@ -9,7 +10,6 @@ import { initList } from '../lists.ts';
 import { afterwards } from '../tasks.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
-import { readable } from './format/sink.ts';
 import { schedule, setTaskState, TASK, taskState, wakeTask } from './sched.ts';
 import { complete } from './wait.ts';
 

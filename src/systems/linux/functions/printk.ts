@@ -1,6 +1,7 @@
 /** The kernel log from inside: printk, its relatives for devices, hexadecimal dumps and rate limits. */
 import type { VarArgs } from '../../../abi/convention.ts';
 import { perKernel } from '../../../kernel/kernel.ts';
+import { encoded, readable } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
 import { callTrace, whoLine } from '../oops.ts';
@@ -8,7 +9,6 @@ import { jiffies } from './clock.ts';
 import { kernelFunctions } from './define.ts';
 import { hashPointer } from './format/pointer.ts';
 import { byteString, format, formatText, writeText } from './format/printf.ts';
-import { encoded, readable } from './format/sink.ts';
 
 /** A log record's text is cut here (CONSOLE_EXT_LOG_MAX and LOG_LINE_MAX of Linux 6.1 leave 1024 bytes). */
 const RECORD_BYTES = 1024;

@@ -1,4 +1,6 @@
 /** Modules' references to each other, and what code asks about the task it runs for. */
+
+import { readable } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
@@ -7,7 +9,6 @@ import { tainted, taintKernel } from '../taint.ts';
 import { kernelBug } from './caller.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
-import { readable } from './format/sink.ts';
 import { moduleRequest } from './request-module.ts';
 
 /** MODULE_REF_BASE: the count of a live module that nobody uses. */

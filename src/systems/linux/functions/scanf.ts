@@ -1,10 +1,10 @@
 /** The kernel's sscanf (lib/vsprintf.c): no floating point, no %p; character sets only with a width. */
 import type { VarArgs } from '../../../abi/convention.ts';
+import { bytesOf } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { Linux } from '../linux.ts';
 import { kernelFunctions } from './define.ts';
 import { byteString, writeText } from './format/printf.ts';
-import { bytesOf } from './format/sink.ts';
 import { basePrefix, readDigits } from './numbers.ts';
 
 /** SHRT_MAX: the width of a %s that names none. */

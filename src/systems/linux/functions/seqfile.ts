@@ -4,12 +4,12 @@
  */
 import type { VarArgs } from '../../../abi/convention.ts';
 import type { Steps } from '../../../kernel/steps.ts';
+import { bytesOf } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno, isError } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
-import { bytesOf } from './format/sink.ts';
 
 const PAGE = 4096;
 /** A buffer beyond this is a record that never fits: the kernel's own limit is its allocator's. */

@@ -1,5 +1,6 @@
 /** kmalloc and slab caches as modules call them (mm/slab_common.c, mm/slub.c, mm/util.c). */
 import type { Steps } from '../../../kernel/steps.ts';
+import { bytesOf } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import { HeapMisuse, ZERO_SIZE_PTR } from '../heap.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
@@ -7,7 +8,6 @@ import { SLAB, type SlabCache } from '../slab.ts';
 import { badAccess, callerOf, kernelBug, kernelWarning } from './caller.ts';
 import { kernelFunctions } from './define.ts';
 import { byteString, format, writeText } from './format/printf.ts';
-import { bytesOf } from './format/sink.ts';
 import { LARGEST_BLOCK, tooLarge } from './page-limit.ts';
 import { pokePointer } from './thunks.ts';
 

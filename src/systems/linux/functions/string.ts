@@ -1,4 +1,6 @@
 /** String and memory functions of lib/string.c and lib/string_helpers.c, byte for byte on guest memory. */
+
+import { bytesOf } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
@@ -6,7 +8,6 @@ import { kernelBug } from './caller.ts';
 import { kernelFunctions } from './define.ts';
 import { escapeBytes } from './format/escape.ts';
 import { byteString, writeText } from './format/printf.ts';
-import { bytesOf } from './format/sink.ts';
 
 /** A string without NUL within this many bytes is none. */
 const MAX_STRING = 1 << 24;

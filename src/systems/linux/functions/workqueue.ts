@@ -4,6 +4,7 @@
  */
 import { perKernel } from '../../../kernel/kernel.ts';
 import { block, type Steps } from '../../../kernel/steps.ts';
+import { readable } from '../../../kernel/text/sink.ts';
 import type { Thread } from '../../../kernel/thread.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
@@ -12,7 +13,6 @@ import { badAccess, callerOf, kernelWarning } from './caller.ts';
 import { jiffies } from './clock.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
-import { readable } from './format/sink.ts';
 import { pokePointer } from './thunks.ts';
 import { deleteTimer, initTimer, modifyTimer } from './timers.ts';
 

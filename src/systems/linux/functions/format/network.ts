@@ -1,6 +1,6 @@
 /** %pM %pm, %pI4 %pI6 %pIS, %pU: addresses and identifiers. */
 
-import { putString } from './spec.ts';
+import { putString } from '../../../../kernel/text/spec.ts';
 import type { Target } from './target.ts';
 
 const AF_INET = 2;

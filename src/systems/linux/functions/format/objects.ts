@@ -1,8 +1,9 @@
 /** %pd %pD %pg %pt %pR %pG: kernel objects, read by their type information. */
+
+import { encoded, type Sink } from '../../../../kernel/text/sink.ts';
+import { plainSpec, putNumber, putString } from '../../../../kernel/text/spec.ts';
 import type { Address } from '../../../../memory/space.ts';
 import type { Linux } from '../../linux.ts';
-import { encoded, type Sink } from './sink.ts';
-import { plainSpec, putNumber, putString } from './spec.ts';
 import type { Target } from './target.ts';
 
 /** %pd shows the last component, %pd2 to %pd4 as many; %pD the same of an open file. */

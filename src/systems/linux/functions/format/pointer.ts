@@ -1,12 +1,13 @@
 /** %p and the letters behind it (Documentation/core-api/printk-formats.rst). */
+
+import { encoded, type Sink, textOf } from '../../../../kernel/text/sink.ts';
+import { putNumber, putSpecialHex, putString, type Spec } from '../../../../kernel/text/spec.ts';
 import { type Address, fromBig } from '../../../../memory/address.ts';
 import { Errno, isError } from '../../errno.ts';
 import type { Linux } from '../../linux.ts';
 import { escapeBytes, escapeFlags } from './escape.ts';
 import { putIp, putMac, putUuid } from './network.ts';
 import { putDate, putDentry, putDisk, putFlags, putResource } from './objects.ts';
-import { encoded, type Sink, textOf } from './sink.ts';
-import { putNumber, putSpecialHex, putString, type Spec } from './spec.ts';
 import type { Nested, Target } from './target.ts';
 
 const PAGE = 4096;

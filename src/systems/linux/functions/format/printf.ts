@@ -3,11 +3,17 @@
  * `%n`, and `%p` takes a letter that says what it points to (pointer.ts).
  */
 import type { VarArgs } from '../../../../abi/convention.ts';
+import { bytesOf, Sink, textOf } from '../../../../kernel/text/sink.ts';
+import {
+  type Conversion,
+  decodeSpec,
+  putNumber,
+  putString,
+  type Spec,
+} from '../../../../kernel/text/spec.ts';
 import type { Address } from '../../../../memory/space.ts';
 import type { Linux } from '../../linux.ts';
 import { badPointer, putPointer } from './pointer.ts';
-import { bytesOf, Sink, textOf } from './sink.ts';
-import { type Conversion, decodeSpec, putNumber, putString, type Spec } from './spec.ts';
 
 /** A format longer than this is not a format: the kernel's own log lines end at 1 kB. */
 const MAX_FORMAT = 65536;

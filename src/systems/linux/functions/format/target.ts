@@ -1,8 +1,8 @@
 import type { VarArgs } from '../../../../abi/convention.ts';
+import type { Sink } from '../../../../kernel/text/sink.ts';
+import type { Spec } from '../../../../kernel/text/spec.ts';
 import type { Address } from '../../../../memory/space.ts';
 import type { Linux } from '../../linux.ts';
-import type { Sink } from './sink.ts';
-import type { Spec } from './spec.ts';
 
 /** Formats a nested %pV. */
 export type Nested = (format: string, args: VarArgs) => string;

@@ -1,5 +1,5 @@
-/** Conversion specifications of the kernel's printf family (Documentation/core-api/printk-formats.rst). */
-import type { VarArgs } from '../../../../abi/convention.ts';
+/** Conversion specifications of the printf family as kernels take them: no floating point, no `%n`. */
+import type { VarArgs } from '../../abi/convention.ts';
 import type { Sink } from './sink.ts';
 
 export interface Spec {
