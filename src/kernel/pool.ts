@@ -31,14 +31,16 @@ export class Pool<Owner = unknown> {
   /** 0 when there is no room for so much in one piece. */
   allocate(bytes: number, owner?: Owner, caller: Address = 0, align = this.align): Address {
     const step = Math.max(align, this.align);
+    // A block of no bytes has an address of its own all the same.
+    const room = Math.max(bytes, 1);
     let at = roundUp(this.base, step);
     let i = 0;
     for (; i < this.blocks.length; i++) {
       const next = this.blocks[i];
-      if (at + bytes <= next.address) break;
+      if (at + room <= next.address) break;
       at = roundUp(next.address + Math.max(next.bytes, 1), step);
     }
-    if (!(bytes >= 0) || at + Math.max(bytes, 1) > this.end) return 0;
+    if (!(bytes >= 0) || at + room > this.end) return 0;
     this.blocks.splice(i, 0, { address: at, bytes, owner, caller });
     this.used += bytes;
     return at;
