@@ -40,7 +40,16 @@ export interface CommandSpec {
   readonly load: () => Promise<{ readonly command: Command }>;
 }
 
-export type SharedName = 'kernel' | 'as' | 'json' | 'seed' | 'target' | 'engine';
+export type SharedName =
+  | 'kernel'
+  | 'as'
+  | 'json'
+  | 'seed'
+  | 'target'
+  | 'engine'
+  | 'trace'
+  | 'profile'
+  | 'gdb';
 
 /** A body: `export const command: Command = { async run(context) { ... return 0; } }`. */
 export interface Command {

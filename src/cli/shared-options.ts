@@ -37,6 +37,37 @@ export const SHARED: Readonly<Record<SharedName, OptionSpec>> = {
     choices: ['interpreter'],
     summary: 'what executes machine code: interpreter (the default)',
   },
+  trace: {
+    name: 'trace',
+    value: 'WHAT',
+    repeat: true,
+    choices: ['calls', 'insn'],
+    summary: 'trace on standard error: calls of kernel functions, or insn, every instruction',
+    details:
+      'calls shows each kernel function that machine code calls and each call of the kernel into machine code, nested by ' +
+      'thread, with arguments and results by their C prototypes: strings, symbols, names of enumerations and flags. ' +
+      'insn shows every instruction with its symbol; the module then runs much slower, but its own clock does not ' +
+      'see that. With --json the calls are in the result.',
+  },
+  profile: {
+    name: 'profile',
+    value: 'FILE',
+    complete: 'file',
+    summary: 'sample where the instructions go: a flame graph (.svg), or folded stacks (.folded)',
+    details:
+      'A sample is taken about every thousand instructions of machine code, with the functions that led there. Kernel ' +
+      'functions written for the base kernel take no virtual time; they show as callers.',
+  },
+  gdb: {
+    name: 'gdb',
+    value: 'PORT',
+    type: 'integer',
+    summary: 'wait for gdb on this port of 127.0.0.1 (0 takes a free one), and run under its control',
+    details:
+      'In gdb: target remote :PORT. Breakpoints, watchpoints, single steps, registers, memory, threads and, by running ' +
+      'again from the start, reverse-stepi, reverse-step and reverse-continue. `monitor help` lists what is beyond gdb: ' +
+      'loaded modules with add-symbol-file lines, a backtrace through the kernel.',
+  },
 };
 
 /** Options every command takes. */
@@ -55,4 +86,14 @@ export const COMMON: readonly OptionSpec[] = [
 export const VERSION: OptionSpec = { name: 'version', short: 'V', summary: 'show the version' };
 
 /** All shared options, in the order help shows them. */
-export const SHARED_ORDER: readonly SharedName[] = ['kernel', 'as', 'json', 'seed', 'target', 'engine'];
+export const SHARED_ORDER: readonly SharedName[] = [
+  'kernel',
+  'as',
+  'json',
+  'seed',
+  'target',
+  'engine',
+  'trace',
+  'profile',
+  'gdb',
+];

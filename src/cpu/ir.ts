@@ -361,10 +361,47 @@ export interface VectorBuilder {
   ): boolean;
 }
 
+/** One instruction as a person sees it. */
+export interface Inspection {
+  /** Bytes. */
+  readonly length: number;
+  /** In the notation of the instruction set's own tools. */
+  readonly text: string;
+  /** Where execution goes after it. */
+  readonly flow: 'next' | 'branch' | 'jump' | 'call' | 'return';
+  /** An address that the bytes name: the goal of a direct branch, an operand relative to the instruction. */
+  readonly target: Address | undefined;
+}
+
+/** Where a function is, as far as the way back to its caller needs it. */
+export interface CallFrame {
+  readonly ip: Address;
+  readonly sp: Address;
+  /** The register that holds frame pointers where there are any. */
+  readonly fp: Address;
+}
+
+/** Finds the callers of functions. */
+export interface CallFinder {
+  /** `start` is where the function begins that `frame` is in; undefined when the caller cannot be told. */
+  caller(
+    peek: (address: Address, length: number) => Uint8Array,
+    start: Address,
+    frame: CallFrame,
+  ): CallFrame | undefined;
+  /** Code has changed: what was learned of it may be wrong. */
+  forget(): void;
+}
+
 /** One per instruction set. */
 export interface Translator {
   /** Width of the guest's addresses; 64 when left out. In a 32-bit guest everything wraps at 4 GiB. */
   readonly bits?: 32 | 64;
+  /** Registers of the stack and frame pointer. */
+  readonly frameRegisters: { readonly sp: number; readonly fp: number };
+  callFinder(): CallFinder;
+  /** The instruction at the start of `bytes`, which lie at `pc`. */
+  inspect(bytes: Uint8Array, pc: Address): Inspection;
   /**
    * Describes the instructions from `pc` on, until `begin` says false, the block has ended, or an
    * instruction was undefined. `fetch` gives the byte at an address or throws GuestFault, which the

@@ -2,12 +2,19 @@
  * The base kernel: memory, processor, threads, time, log, symbols and the dispatch of kernel functions. It knows
  * no operating system; a system extends it with its own boot, load, unload, faults and functions.
  */
-import { type Convention, plainSignature, type Signature, signatureOf } from '../abi/convention.ts';
+import {
+  type Argument,
+  type Convention,
+  plainSignature,
+  type Signature,
+  signatureOf,
+} from '../abi/convention.ts';
 import type { CpuMachine } from '../cpu/cpu.ts';
 import { Cpu } from '../cpu/cpu.ts';
 import type { Translator } from '../cpu/ir.ts';
 import type { Prototype } from '../ctypes/prototype.ts';
 import type { FieldRef, TypeTable } from '../ctypes/table.ts';
+import type { CType } from '../ctypes/type.ts';
 import type { AreaAllocator } from '../memory/areas.ts';
 import { type Address, GuestMemory, type MemorySpec, PAGE_SIZE, Perm } from '../memory/space.ts';
 import type { KernelFunction } from './functions.ts';
@@ -19,6 +26,7 @@ import { callGuest, type GuestValue } from './steps.ts';
 import { type NearestSymbol, SymbolMap } from './symbols.ts';
 import type { Thread, ThreadKilled } from './thread.ts';
 import { VirtualTime } from './time.ts';
+import type { CallWatcher } from './watch.ts';
 
 interface HostEntry {
   readonly name: string;
@@ -52,6 +60,7 @@ export const GATE_STEP = 16;
 export abstract class Kernel implements SchedulerOwner {
   readonly memory: GuestMemory;
   readonly cpu: Cpu;
+  readonly translator: Translator;
   readonly convention: Convention;
   readonly types: TypeTable;
   readonly time: VirtualTime;
@@ -61,6 +70,8 @@ export abstract class Kernel implements SchedulerOwner {
   readonly missing = new Map<string, MissingFunction>();
   readonly missingPolicy: MissingPolicy;
   readonly seed: number;
+  /** Sees the calls between machine code and the kernel; nobody looks while it is undefined. */
+  watcher: CallWatcher | undefined;
   /** Run each time machine code is about to run: for guest memory that shows the time. Cheap, please. */
   readonly clocks: (() => void)[] = [];
   private readonly entries: HostEntry[] = [];
@@ -74,6 +85,7 @@ export abstract class Kernel implements SchedulerOwner {
 
   constructor(options: KernelOptions) {
     this.memory = new GuestMemory(options.memory);
+    this.translator = options.translator;
     this.cpu = new Cpu(this.memory, options.machine(this), options.translator);
     this.convention = options.convention(this.memory);
     this.types = options.types;
@@ -102,6 +114,11 @@ export abstract class Kernel implements SchedulerOwner {
   /** The system's parser of its own prototypes. */
   abstract parsePrototype(text: string): Prototype;
 
+  /** How a person of this system writes such a value: an error's name, the bits of a mask. Undefined: as any C value. */
+  describeValue(_type: CType, _value: GuestValue): string | undefined {
+    return undefined;
+  }
+
   beforeGuest(): void {
     for (const clock of this.clocks) clock();
   }
@@ -129,10 +146,24 @@ export abstract class Kernel implements SchedulerOwner {
       signature ??= signatureOf(this.parsePrototype(fn.prototype), fn.prototype);
       const called = signature;
       const args = this.convention.readArguments(this.cpu, called);
+      if (this.watcher !== undefined) this.tellCall(this.watcher, thread, name, args, fn.prototype);
       this.scheduler.complete(thread, name, handler(this, ...args), (value) => {
         this.convention.finish(this.cpu, called, value);
+        this.watcher?.returned(thread, name, value);
       });
     });
+  }
+
+  private tellCall(
+    watcher: CallWatcher,
+    thread: Thread,
+    name: string,
+    args: readonly Argument[],
+    text?: string,
+  ): void {
+    const prototype = text === undefined ? undefined : this.parsePrototype(text);
+    const from = this.convention.returnAddress(this.cpu);
+    watcher.called(thread, { name, prototype, text: text ?? '', args, from });
   }
 
   /** An address for a kernel function that has none of its own (a callback of ours that the guest may call). */
@@ -144,7 +175,13 @@ export abstract class Kernel implements SchedulerOwner {
 
   /** Binds an address to an entry with register rules of its own: it reads, writes and returns by itself. */
   bindRaw(name: string, address: Address, run: (thread: Thread) => void): void {
-    if (!this.entryAt.has(address)) this.addEntry(name, address, run);
+    if (this.entryAt.has(address)) return;
+    this.addEntry(name, address, (thread) => {
+      // It reads its registers itself: only that it was called can be told.
+      if (this.watcher !== undefined) this.tellCall(this.watcher, thread, name, []);
+      run(thread);
+      this.watcher?.returned(thread, name, undefined);
+    });
   }
 
   /** Binds an address that machine code may call but that nobody wrote: a call follows the missing policy. */

@@ -8,6 +8,7 @@ import { type Address, EndlessAccess, GuestFault, type GuestMemory } from '../me
 import { isSteps, type Request, type Steps } from './steps.ts';
 import { type Frame, type HostFrame, Thread, ThreadKilled } from './thread.ts';
 import { END_OF_TIME, type VirtualTime } from './time.ts';
+import type { CallWatcher } from './watch.ts';
 
 /** A stop of the machine code that the system must judge. */
 export interface Fault {
@@ -31,6 +32,7 @@ export interface SchedulerOwner {
   readonly convention: Convention;
   readonly time: VirtualTime;
   readonly memory: GuestMemory;
+  readonly watcher: CallWatcher | undefined;
   /** Runs the kernel function behind a host entry. */
   dispatch(thread: Thread, id: number): void;
   /** 'resume' continues where the CPU's registers now point. */
@@ -111,10 +113,12 @@ export class Scheduler {
   settleBudget = 400_000_000;
   /** Accesses to guest memory that one step of a kernel function may make: a second or two of them. */
   stepFuel = 2 ** 26;
-  /** The host entry that guest functions called from TypeScript return to. */
+  /** How machine code is run: replaced by those who look at it as it runs. Gives what {@link Cpu.run} gives. */
+  run: (thread: Thread, budget: number) => Exit;
   private readonly owner: SchedulerOwner;
   private readonly returnId: number;
-  private readonly returnAddress: Address;
+  /** The host entry that guest functions called from TypeScript return to. */
+  readonly returnAddress: Address;
   private readonly ready: Thread[] = [];
   private readonly pendingInterrupts: { name: string; steps: () => Steps<unknown> }[] = [];
   private interruptThread: Thread | undefined;
@@ -128,6 +132,7 @@ export class Scheduler {
     this.owner = owner;
     this.returnId = sentinel.id;
     this.returnAddress = sentinel.address;
+    this.run = (_thread, budget) => owner.cpu.run(budget);
     owner.memory.onCodeChange(() => this.charge(CODE_CHANGE_COST));
   }
 
@@ -371,6 +376,7 @@ export class Scheduler {
       const { cpu, convention } = this.owner;
       const mark = convention.enterFunction(cpu, request.address, request.args, this.returnAddress);
       thread.frames.push({ kind: 'guest', entry: request.address, wide: request.wide === true, mark });
+      this.owner.watcher?.entered(thread, request.address, request.args);
     } else if (request.kind === 'exit') {
       thread.die({ value: request.code });
     } else if (request.kind === 'yield') {
@@ -395,7 +401,7 @@ export class Scheduler {
     this.owner.beforeGuest();
     let exit: number;
     try {
-      exit = cpu.run(Math.max(1, Math.min(SLICE, time.next() - time.now())));
+      exit = this.run(thread, Math.max(1, Math.min(SLICE, time.next() - time.now())));
     } catch (error) {
       // A page that comes into being at its first touch found no frame, or a device register rejects a value.
       this.hostError(thread, error);
@@ -433,6 +439,7 @@ export class Scheduler {
     parent.answer = frame.wide
       ? Number(BigInt.asIntN(64, convention.resultBig(cpu)))
       : convention.result(cpu);
+    this.owner.watcher?.left(thread, frame.entry, parent.answer);
     convention.leaveFunction(cpu, frame.mark);
   }
 

@@ -27,6 +27,8 @@ interface Range {
 
 /** Address to symbol, by range: one per image. */
 export class SymbolMap {
+  /** Rises whenever an image comes or goes: what was learned of addresses may be wrong then. */
+  generation = 0;
   private readonly ranges: Range[] = [];
 
   /** `symbols` may come in any order; those without a size reach to the next one. */
@@ -44,7 +46,9 @@ export class SymbolMap {
     }));
     const range = { base, end: base + bytes, module, symbols: filled };
     this.ranges.push(range);
+    this.generation++;
     return () => {
+      this.generation++;
       const at = this.ranges.indexOf(range);
       if (at >= 0) this.ranges.splice(at, 1);
     };

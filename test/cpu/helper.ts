@@ -1,6 +1,6 @@
 /** A machine whose "decoder" runs functions registered for addresses: IR programs without any encoding. */
 import { Cpu, type CpuMachine } from '../../src/cpu/cpu.ts';
-import type { BlockBuilder, Translator } from '../../src/cpu/ir.ts';
+import type { BlockBuilder, CallFinder, Inspection, Translator } from '../../src/cpu/ir.ts';
 import { GuestMemory, Perm } from '../../src/memory/space.ts';
 
 export const CODE = -0x3fff_0000;
@@ -13,6 +13,16 @@ const RW = Perm.R | Perm.W;
 export type Program = readonly ((b: BlockBuilder) => void)[];
 
 class ScriptTranslator implements Translator {
+  readonly frameRegisters = { sp: 4, fp: 5 };
+
+  callFinder(): CallFinder {
+    return { caller: () => undefined, forget: () => {} };
+  }
+
+  inspect(): Inspection {
+    return { length: 1, text: '(scripted)', flow: 'jump', target: undefined };
+  }
+
   readonly programs = new Map<number, (b: BlockBuilder) => void>();
 
   load(at: number, program: Program): void {

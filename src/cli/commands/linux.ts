@@ -2,6 +2,7 @@ import type { Command, CommandContext } from '../command.ts';
 import { usageError } from '../failure.ts';
 import { ModuleFiles, startSession } from '../linux-session.ts';
 import { linuxShell } from '../linux-shell.ts';
+import { Looking } from '../looking.ts';
 
 export const command: Command = {
   async run(context) {
@@ -13,10 +14,11 @@ export const command: Command = {
     const session = startSession(context, files, { commandLine: options.text('cmdline') });
     const { shell, prompt } = linuxShell(context, session);
     const errexit = options.flag('errexit');
-    const lines = givenLines(context);
-    if (lines !== undefined) return await shell.script(lines, { errexit });
-    if (!context.input.isTTY) return await shell.script(context.input.lines(), { errexit });
-    await prompt();
+    const looking = new Looking(context, session.k);
+    const lines = givenLines(context) ?? (context.input.isTTY ? undefined : context.input.lines());
+    if (lines === undefined) await prompt();
+    else await shell.script(lines, { errexit });
+    looking.finish();
     return shell.lastCode;
   },
 };

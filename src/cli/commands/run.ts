@@ -11,6 +11,7 @@ import type { Command, CommandContext } from '../command.ts';
 import { Failure, usageError } from '../failure.ts';
 import { logLine, ModuleFiles, startSession } from '../linux-session.ts';
 import { linuxShell } from '../linux-shell.ts';
+import { Looking } from '../looking.ts';
 import {
   addLeaks,
   indented,
@@ -62,6 +63,7 @@ class Run {
   private readonly session: LinuxSession;
   private readonly files: ModuleFiles;
   private readonly json: boolean;
+  private readonly looking: Looking;
   private readonly loaded: { module: LinuxModule; report: ModuleReport }[] = [];
   private readonly reports: ModuleReport[] = [];
   private readonly absent: string[] = [];
@@ -72,6 +74,7 @@ class Run {
     this.session = session;
     this.files = files;
     this.json = context.options.flag('json');
+    this.looking = new Looking(context, session.k);
   }
 
   private get k(): Linux {
@@ -87,6 +90,7 @@ class Run {
     }
     if (this.code === 0) await this.use();
     for (const { module, report } of [...this.loaded].reverse()) this.unload(module, report);
+    this.looking.finish();
     this.finish();
     return this.code;
   }
@@ -193,6 +197,7 @@ class Run {
         taint: k.taint,
         instructions: k.cpu.retired,
         log,
+        ...this.looking.result,
       });
       return;
     }

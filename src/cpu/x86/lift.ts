@@ -5,14 +5,16 @@
  * block with `unsupported`; `describeInstruction` gives their name to the fault report.
  */
 import { type Address, PAGE_SIZE } from '../../memory/address.ts';
-import type { BlockBuilder, Translator } from '../ir.ts';
+import type { BlockBuilder, CallFinder, Inspection, Translator } from '../ir.ts';
 import { Decode, Decoder, Instruction, MAX_INSTRUCTION } from './decode.ts';
+import { inspectInstruction } from './inspect.ts';
 import { conditional, integerLifters, type Lifter } from './lift-integer.ts';
 import { legacyLifters } from './lift-legacy.ts';
 import { systemLifters } from './lift-system.ts';
 import { vectorLifter } from './lift-vector.ts';
 import { printInstruction } from './print.ts';
 import { CONDITIONS, mnemonicName, mnemonics, RowFlag } from './table.ts';
+import { Unwinder } from './unwind.ts';
 
 const refuse: Lifter = (b) => b.undefined('unsupported');
 
@@ -46,6 +48,7 @@ const WINDOW = FILL + MAX_INSTRUCTION;
 export class X86Translator implements Translator {
   readonly bits: 32 | 64;
   readonly #decoder: Decoder;
+  readonly frameRegisters = { sp: 4, fp: 5 };
   readonly #insn = new Instruction();
   readonly #window = new Uint8Array(WINDOW);
   /** By mnemonic id, twice: general, then SIMD. */
@@ -74,6 +77,14 @@ export class X86Translator implements Translator {
       if (builder.ended) return;
       pc += insn.length;
     }
+  }
+
+  callFinder(): CallFinder {
+    return new Unwinder(this.bits);
+  }
+
+  inspect(bytes: Uint8Array, pc: Address): Inspection {
+    return inspectInstruction(bytes, pc, this.bits);
   }
 
   #lift(builder: BlockBuilder): void {

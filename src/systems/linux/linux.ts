@@ -5,13 +5,14 @@
 import { SystemV } from '../../abi/sysv.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
+import type { CType } from '../../ctypes/type.ts';
 import type { FunctionTable, KernelFunction } from '../../kernel/functions.ts';
 import { Kernel } from '../../kernel/kernel.ts';
 import type { MissingPolicy } from '../../kernel/missing.ts';
 import { ModuleTable } from '../../kernel/modules.ts';
 import { plainPc } from '../../kernel/pc.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
-import type { Steps } from '../../kernel/steps.ts';
+import type { GuestValue, Steps } from '../../kernel/steps.ts';
 import type { NearestSymbol } from '../../kernel/symbols.ts';
 import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { AreaAllocator } from '../../memory/areas.ts';
@@ -33,6 +34,7 @@ import { definePrototypes } from './prototypes.ts';
 import { enterSystemCall } from './syscall.ts';
 import { type Credential, Tasks } from './tasks.ts';
 import { interruptibleNow, trapInstruction } from './trap.ts';
+import { describeLinuxValue } from './values.ts';
 
 export interface LinuxOptions {
   readonly kernel: KernelFile;
@@ -228,6 +230,10 @@ export class Linux extends Kernel {
 
   fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled } {
     return judgeFault(this, thread, fault);
+  }
+
+  override describeValue(type: CType, value: GuestValue): string | undefined {
+    return describeLinuxValue(this, type, value);
   }
 
   misuse(thread: Thread, error: unknown): ThreadKilled | undefined {
