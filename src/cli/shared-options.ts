@@ -53,8 +53,9 @@ export const SHARED: Readonly<Record<SharedName, OptionSpec>> = {
     name: 'profile',
     value: 'FILE',
     complete: 'file',
-    summary: 'sample where the instructions go: a flame graph (.svg), or folded stacks (.folded)',
+    summary: 'sample where the instructions go: a flame graph, or folded stacks',
     details:
+      'A name that ends in .folded gets one line a stack with its samples, any other a flame graph as SVG. ' +
       'A sample is taken about every thousand instructions of machine code, with the functions that led there. Kernel ' +
       'functions written for the base kernel take no virtual time; they show as callers.',
   },
@@ -62,7 +63,7 @@ export const SHARED: Readonly<Record<SharedName, OptionSpec>> = {
     name: 'gdb',
     value: 'PORT',
     type: 'integer',
-    summary: 'wait for gdb on this port of 127.0.0.1 (0 takes a free one), and run under its control',
+    summary: 'wait for gdb on this port (0 takes a free one) and run under its control',
     details:
       'In gdb: target remote :PORT. Breakpoints, watchpoints, single steps, registers, memory, threads and, by running ' +
       'again from the start, reverse-stepi, reverse-step and reverse-continue. `monitor help` lists what is beyond gdb: ' +
