@@ -33,6 +33,8 @@ const PERCPU = '.data..percpu';
 export interface ImageOptions {
   /** Text of the `config-RELEASE` file that lies beside the image. One inside the image wins. */
   readonly config?: string;
+  /** Types of a kernel that was built without BTF, as `pahole --btf_encode_detached` writes them from its debug file. */
+  readonly btf?: Uint8Array;
   /** What to call the source in messages. */
   readonly origin?: string;
 }
@@ -56,6 +58,7 @@ export class ImageKernel implements KernelFile {
   readonly origin: string;
   readonly #elf: ElfFile;
   readonly #placed: readonly ElfSection[];
+  readonly #detachedTypes: Uint8Array | undefined;
   readonly #texts: readonly SectionText[];
   #evidence: readonly RuleEvidence[] | undefined;
   #rules: ReadonlySet<string> | undefined;
@@ -65,6 +68,7 @@ export class ImageKernel implements KernelFile {
 
   constructor(elf: ElfFile, options: ImageOptions) {
     this.#elf = elf;
+    this.#detachedTypes = options.btf;
     this.#placed = elf.sections.filter((s) => (s.flags & SHF_ALLOC) !== 0 && s.size > 0);
     this.origin = options.origin ?? '';
     this.machine = MACHINES.find(([number]) => number === elf.header.machine)?.[1] ?? 'unknown';
@@ -101,8 +105,9 @@ export class ImageKernel implements KernelFile {
   /** The image's BTF, opened at first use; undefined when the kernel was built without. */
   get btf(): Btf | undefined {
     const section = this.#elf.section('.BTF');
-    if (section === undefined) return undefined;
-    return (this.#btf ??= new Btf(this.#elf.data(section)));
+    const bytes = section === undefined ? this.#detachedTypes : this.#elf.data(section);
+    if (bytes === undefined) return undefined;
+    return (this.#btf ??= new Btf(bytes));
   }
 
   get percpu(): readonly PerCpuVariable[] {
