@@ -42,7 +42,15 @@ const RULES: Readonly<Record<CallKind, Rules>> = {
 export interface I386Options {
   /** Structures of up to 8 bytes come back in eax and edx (Windows, FreeBSD, Linux kernels), or all in memory. */
   readonly smallStructs: 'registers' | 'memory';
+  /**
+   * Pointers into the last page come as negative numbers: they are errors in place of pointers wherever the systems that
+   * do so are 64 bits wide, too.
+   */
+  readonly negativeErrors?: boolean;
 }
+
+/** The last 4095 addresses. */
+const FIRST_ERROR = 2 ** 32 - 4095;
 
 /** Gives each argument its place, in order. */
 class Assigner {
@@ -77,12 +85,14 @@ export class I386 implements Convention {
   private readonly memory: GuestMemory;
   private readonly kind: CallKind;
   private readonly smallStructs: 'registers' | 'memory';
+  private readonly firstError: number;
 
   /** @param kind of functions that do not say their own */
   constructor(memory: GuestMemory, kind: CallKind, options: I386Options = { smallStructs: 'registers' }) {
     this.memory = memory;
     this.kind = kind;
     this.smallStructs = options.smallStructs;
+    this.firstError = options.negativeErrors === true ? FIRST_ERROR : Number.POSITIVE_INFINITY;
   }
 
   enterThread(cpu: Cpu, top: Address): void {
@@ -135,7 +145,11 @@ export class I386 implements Convention {
   }
 
   result(cpu: Cpu): number {
-    return cpu.gpr(EAX);
+    return this.pointer(cpu.gpr(EAX));
+  }
+
+  private pointer(value: number): number {
+    return value >= this.firstError ? value - 2 ** 32 : value;
   }
 
   resultBig(cpu: Cpu): bigint {
@@ -180,6 +194,7 @@ export class I386 implements Convention {
   private argument(type: ParameterClass, low: number): Argument {
     switch (type) {
       case 'pointer':
+        return this.pointer(low);
       case 'ulong':
       // A structure of up to four bytes; the handler takes it apart.
       case 'struct':
@@ -228,7 +243,8 @@ export class I386 implements Convention {
   }
 
   vaList(_cpu: Cpu, address: Address): VarArgs {
-    return new StackWords(this.memory, address);
+    // The object is a pointer to the next word.
+    return new StackWords(this.memory, this.memory.u32(address));
   }
 }
 

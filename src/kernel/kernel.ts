@@ -332,6 +332,11 @@ export abstract class Kernel implements SchedulerOwner {
     this.unmapPages(this.stacks.area, base, this.stacks.bytes / PAGE_SIZE);
   }
 
+  /** Bytes of a pointer in the guest. */
+  get word(): 4 | 8 {
+    return this.memory.pointerBytes;
+  }
+
   // -- typed memory -----------------------------------------------------------------------------------------
 
   field(path: string): FieldRef {

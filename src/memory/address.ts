@@ -21,6 +21,11 @@ export function hex16(value: Address | bigint): string {
   return BigInt.asUintN(64, BigInt(value)).toString(16).padStart(16, '0');
 }
 
+/** As C prints an address with %0*lx: as many digits as a word of that many bytes has. */
+export function hexWord(value: Address | bigint, bytes: 4 | 8): string {
+  return bytes === 8 ? hex16(value) : BigInt.asUintN(32, BigInt(value)).toString(16).padStart(8, '0');
+}
+
 /** The same for people: `0xffffffff81000000`. */
 export function hexAddress(va: Address): string {
   return `0x${hex16(va)}`;

@@ -231,6 +231,21 @@ export class GuestMemory {
     return this.#data.getBigUint64(this.#reach(va, 8, 'read'), true);
   }
 
+  /** A word as wide as a pointer, as a signed number. */
+  long(va: Address): number {
+    return this.pointerBytes === 8 ? this.i64(va) : this.i32(va);
+  }
+
+  /** A word as wide as a pointer, all bits, unsigned. */
+  ulong(va: Address): bigint {
+    return this.pointerBytes === 8 ? this.u64(va) : BigInt(this.u32(va));
+  }
+
+  setUlong(va: Address, value: bigint): void {
+    if (this.pointerBytes === 8) this.setU64(va, value);
+    else this.set32(va, Number(BigInt.asIntN(32, value)));
+  }
+
   set8(va: Address, value: number): void {
     if (--this.fuel < 0) this.#exhausted();
     const off = va - this.#writeBase;

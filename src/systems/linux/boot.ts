@@ -6,7 +6,6 @@ import { type Address, PAGE_SIZE, pageBase } from '../../memory/address.ts';
 import { Perm } from '../../memory/space.ts';
 import type { KernelSection } from './kernelfile/kernelfile.ts';
 import type { Linux } from './linux.ts';
-import { MAP } from './map.ts';
 
 /** int3: what the kernel fills unused text with. */
 const FILL = 0xcc;
@@ -29,7 +28,8 @@ export function bootImage(k: Linux): void {
     k.memory.mapLazy(base, pages, permissions(section), `kernel ${section.name}`, filler(k, section));
     end = base + pages * PAGE_SIZE;
   }
-  k.memory.mapLazy(MAP.gates.base, MAP.gates.bytes / PAGE_SIZE, Perm.R | Perm.X, 'kernel gates', fillGates);
+  const { gates } = k.map;
+  k.memory.mapLazy(gates.base, gates.bytes / PAGE_SIZE, Perm.R | Perm.X, 'kernel gates', fillGates);
 }
 
 /** The image's .rodata is marked writable in its file, for the boot code; mark_rodata_ro ends that. */

@@ -62,6 +62,12 @@ export const Errno = {
 /** Largest errno that a pointer can carry (include/linux/err.h, MAX_ERRNO). */
 const MAX_ERRNO = 4095;
 
+/** The address in a word of all bits; an error pointer of a 32-bit kernel is negative, as on 64 bits. */
+export function addressOfWord(raw: bigint, bytes: 4 | 8): number {
+  if (bytes === 8) return Number(BigInt.asIntN(64, raw));
+  return raw > 0xffffffffn - BigInt(MAX_ERRNO) ? Number(raw) - 2 ** 32 : Number(raw);
+}
+
 /** IS_ERR: a "pointer" that is really a negative errno. */
 export function isError(pointer: number): boolean {
   return pointer < 0 && pointer >= -MAX_ERRNO;

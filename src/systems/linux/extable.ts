@@ -106,7 +106,7 @@ function handle(k: Linux, entry: Entry, fault: Fault): boolean {
       cpu.setGpr(RAX, fault.vector);
       return true;
     case EX.POP_REG:
-      cpu.setGpr(RSP, cpu.gpr(RSP) + 8);
+      cpu.setGpr(RSP, cpu.gpr(RSP) + k.word);
       cpu.setGpr(entry.register, entry.immediate);
       return true;
     case EX.IMM_REG:
@@ -144,20 +144,21 @@ function handleMsr(k: Linux, entry: Entry): boolean {
 }
 
 /**
- * load_unaligned_zeropad: an eight-byte load `mov disp(%base), %reg` that runs into a page that is not there gets the
+ * load_unaligned_zeropad: a load of a word `mov disp(%base), %reg` that runs into a page that is not there gets the
  * bytes before it, and zeros.
  */
 function zeroPad(k: Linux, fault: Fault): boolean {
-  const { cpu, memory } = k;
-  const rex = memory.u8(fault.at);
-  if ((rex & 0xf8) !== 0x48 || memory.u8(fault.at + 1) !== 0x8b) return false;
-  const modrm = memory.u8(fault.at + 2);
+  const { cpu, memory, word: size } = k;
+  const rex = size === 8 ? memory.u8(fault.at) : 0;
+  const opcode = size === 8 ? fault.at + 1 : fault.at;
+  if ((size === 8 && (rex & 0xf8) !== 0x48) || memory.u8(opcode) !== 0x8b) return false;
+  const modrm = memory.u8(opcode + 1);
   const base = (modrm & 7) | ((rex & 1) << 3);
   if (modrm >> 6 > 1 || (modrm & 7) === 4 || (modrm >> 6 === 0 && (modrm & 7) === 5)) return false;
-  const displacement = modrm >> 6 === 1 ? (memory.u8(fault.at + 3) << 24) >> 24 : 0;
-  const address = cpu.gpr(base) + displacement;
-  const offset = ((address % 8) + 8) % 8;
-  const word = memory.u64(address - offset);
+  const displacement = modrm >> 6 === 1 ? (memory.u8(opcode + 2) << 24) >> 24 : 0;
+  const address = cpu.wrap(cpu.gpr(base) + displacement);
+  const offset = ((address % size) + size) % size;
+  const word = memory.ulong(address - offset);
   cpu.setGprBig(((modrm >> 3) & 7) | ((rex & 4) << 1), word >> BigInt(offset * 8));
   return true;
 }

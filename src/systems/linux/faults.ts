@@ -6,7 +6,9 @@ import { MAX_INSTRUCTION } from '../../cpu/x86/decode.ts';
 import { describeInstruction } from '../../cpu/x86/lift.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
 import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
+import { hexWord } from '../../memory/address.ts';
 import { type Address, Perm } from '../../memory/space.ts';
+import { addressOfWord } from './errno.ts';
 import { type Bug, findBug, searchExceptionTable } from './extable.ts';
 import type { Linux } from './linux.ts';
 import { oops, registersAndTrace, reportHead } from './oops.ts';
@@ -67,7 +69,7 @@ function dieWithOops(k: Linux, thread: Thread, fault: Fault): Verdict {
     case VECTOR_INVALID_OPCODE:
       return die(k, thread, fault, 'invalid opcode', SIGSEGV);
     case VECTOR_PAGE_FAULT:
-      if (isStackGuard(thread, fault)) return stackOverflow(k, thread, fault);
+      if (isStackGuard(k, thread, fault)) return stackOverflow(k, thread, fault);
       reportHead(k, fault);
       return die(k, thread, fault, 'Oops', SIGKILL);
     case VECTOR_GENERAL_PROTECTION:
@@ -86,15 +88,15 @@ function generalProtection(fault: Fault): string {
   return `general protection fault, probably for non-canonical address 0x${address}`;
 }
 
-function isStackGuard(thread: Thread, fault: Fault): boolean {
-  const address = Number(BigInt.asIntN(64, fault.address));
+function isStackGuard(k: Linux, thread: Thread, fault: Fault): boolean {
+  const address = addressOfWord(fault.address, k.word);
   return address < thread.stackBase && address >= thread.stackBase - 4096;
 }
 
 /** handle_stack_overflow (arch/x86/kernel/traps.c); on the real machine it arrives as a double fault. */
 function stackOverflow(k: Linux, thread: Thread, fault: Fault): Verdict {
-  const hex = (n: number) => BigInt.asUintN(64, BigInt(n)).toString(16).padStart(16, '0');
-  const at = hex(Number(BigInt.asIntN(64, fault.address)));
+  const hex = (n: number | bigint) => hexWord(n, k.word);
+  const at = hex(fault.address);
   const end = hex(thread.stackBase + thread.stackSize - 1);
   k.printk(0, `BUG: TASK stack guard page was hit at ${at} (stack is ${hex(thread.stackBase)}..${end})`);
   return dieInInterrupt(
@@ -125,7 +127,7 @@ function die(k: Linux, thread: Thread, fault: Fault, what: string, signal: numbe
 /** What the kernel's own words leave out: an instruction that this processor does not have is called by its name. */
 function detailOf(k: Linux, fault: Fault): string | undefined {
   if (fault.detail !== 'unsupported') return fault.detail;
-  const { text } = describeInstruction(instructionBytes(k, fault.at), fault.at);
+  const { text } = describeInstruction(instructionBytes(k, fault.at), fault.at, k.arch.bits);
   return `the processor does not have the instruction "${text}"`;
 }
 

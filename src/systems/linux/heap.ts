@@ -240,7 +240,7 @@ export class Heap {
   private cacheBytes(): number {
     // The array of per-node pointers at the end is as long as the machine has nodes: one.
     return this.k.types.has('kmem_cache.node')
-      ? this.k.offset('kmem_cache.node') + 8
+      ? this.k.offset('kmem_cache.node') + this.k.word
       : this.k.sizeof('kmem_cache');
   }
 

@@ -25,8 +25,8 @@ function* pieces(k: Linux, iterator: Address, wanted: number): Generator<Piece> 
   if (!user && type !== k.types.enumerator('ITER_KVEC')) {
     throw new RangeError(`an iov_iter of type ${type} (pages or pipes) is not served`);
   }
-  for (let vector = k.read(vectorField(k), iterator); left > 0; vector += 16, offset = 0) {
-    const bytes = Math.min(left, k.memory.ptr(vector + 8) - offset);
+  for (let vector = k.read(vectorField(k), iterator); left > 0; vector += 2 * k.word, offset = 0) {
+    const bytes = Math.min(left, k.memory.ptr(vector + k.word) - offset);
     if (bytes > 0) yield { at: k.memory.ptr(vector) + offset, bytes, user };
     left -= Math.max(0, bytes);
   }
@@ -42,9 +42,9 @@ export function advance(k: Linux, iterator: Address, bytes: number): void {
   let offset = k.read('iov_iter.iov_offset', iterator) + bytes;
   let vector = k.read(vectorField(k), iterator);
   let segments = k.read('iov_iter.nr_segs', iterator);
-  while (segments > 0 && offset >= k.memory.ptr(vector + 8)) {
-    offset -= k.memory.ptr(vector + 8);
-    vector += 16;
+  while (segments > 0 && offset >= k.memory.ptr(vector + k.word)) {
+    offset -= k.memory.ptr(vector + k.word);
+    vector += 2 * k.word;
     segments--;
   }
   k.write(vectorField(k), iterator, vector);

@@ -7,8 +7,8 @@ import type { Address } from '../../memory/space.ts';
 import type { Linux } from './linux.ts';
 import type { LinuxModule } from './module.ts';
 
-/** struct jump_entry on x86-64: s32 code, s32 target, s64 key, each relative to itself. */
-const ENTRY_BYTES = 16;
+/** struct jump_entry: s32 code, s32 target, long key, each relative to itself. */
+const entryBytes = (k: Linux): number => 8 + k.word;
 const NOP2 = Uint8Array.of(0x66, 0x90);
 const NOP5 = Uint8Array.of(0x0f, 0x1f, 0x44, 0x00, 0x00);
 /** JUMP_TYPE_TRUE, in the low bits of static_key.type. */
@@ -19,7 +19,7 @@ const TYPE_MASK = 3;
 const index = perKernel(() => new Map<Address, Set<Address>>());
 
 function keyOf(k: Linux, entry: Address): { key: Address; branch: boolean } {
-  const raw = k.memory.ptr(entry + 8);
+  const raw = k.memory.long(entry + 8);
   const flags = ((raw % 4) + 4) % 4;
   return { key: entry + 8 + raw - flags, branch: (flags & 1) === 1 };
 }
@@ -27,7 +27,7 @@ function keyOf(k: Linux, entry: Address): { key: Address; branch: boolean } {
 function* entriesOf(k: Linux, module: LinuxModule): Generator<Address> {
   const table = k.read('module.jump_entries', module.control);
   const count = k.read('module.num_jump_entries', module.control);
-  for (let i = 0; i < count; i++) yield table + i * ENTRY_BYTES;
+  for (let i = 0; i < count; i++) yield table + i * entryBytes(k);
 }
 
 export function staticKeyEnabled(k: Linux, key: Address): boolean {
@@ -41,7 +41,7 @@ export function addJumpLabels(k: Linux, module: LinuxModule): void {
   const typeAt = k.offset('static_key.type');
   for (const entry of entriesOf(k, module)) {
     const { key, branch } = keyOf(k, entry);
-    if (!isReadable(k, key, typeAt + 8)) continue;
+    if (!isReadable(k, key, typeAt + k.word)) continue;
     let entries = keys.get(key);
     if (entries === undefined) {
       entries = new Set();

@@ -6,7 +6,7 @@ import { SHF, SHN, SHT, STB, STT } from '../../formats/elf/layout.ts';
 import type { ElfSymbols } from '../../formats/elf/symbols.ts';
 import type { StagedArea } from '../../link/place.ts';
 import type { Address } from '../../memory/space.ts';
-import { type KallsymsPlan, SYMBOL_BYTES } from './layout.ts';
+import { type KallsymsPlan, symbolBytes } from './layout.ts';
 import type { ModuleFile } from './module-file.ts';
 
 export interface NamedAddress {
@@ -34,7 +34,7 @@ export function stageKallsyms(image: KallsymsImage): void {
   init.bytes.set(source, plan.init.symbols);
   init.bytes.set(strings, plan.init.strings);
   const view = new DataView(init.bytes.buffer, init.bytes.byteOffset + plan.init.symbols, source.length);
-  for (let index = 1; index < symbols.count; index++) setValue(view, index, values[index]);
+  for (let index = 1; index < symbols.count; index++) setValue(view, index, values[index], elf.bits);
   for (let index = 0; index < symbols.count; index++) {
     init.bytes[plan.init.types + index] = symbolLetter(file, symbols, index).charCodeAt(0);
   }
@@ -47,22 +47,28 @@ export function stageKallsyms(image: KallsymsImage): void {
     init.base + plan.init.strings,
     init.base + plan.init.types,
   ];
-  for (const [i, value] of at.entries()) struct.setBigInt64(i * 8, BigInt(value), true);
+  for (const [i, value] of at.entries()) setWord(struct, i * (elf.bits / 8), value, elf.bits);
 }
 
-function setValue(view: DataView, index: number, value: number): void {
-  view.setInt32(index * SYMBOL_BYTES + 8, value | 0, true);
-  view.setInt32(index * SYMBOL_BYTES + 12, Math.floor(value / 4294967296) | 0, true);
+/** st_value follows the name, and in the wide form what is at the end of the narrow one. */
+function setValue(view: DataView, index: number, value: number, bits: 32 | 64): void {
+  setWord(view, index * symbolBytes(bits) + (bits === 64 ? 8 : 4), value, bits);
+}
+
+function setWord(view: DataView, at: number, value: number, bits: 32 | 64): void {
+  view.setInt32(at, value | 0, true);
+  if (bits === 64) view.setInt32(at + 4, Math.floor(value / 4294967296) | 0, true);
 }
 
 /** The cut-down table that stays when init memory is given back. */
-function stageKept({ plan, core, init }: KallsymsImage, strings: Uint8Array): void {
+function stageKept({ file, plan, core, init }: KallsymsImage, strings: Uint8Array): void {
+  const size = symbolBytes(file.elf.bits);
   const view = new DataView(core.bytes.buffer, core.bytes.byteOffset);
   let text = plan.core.strings;
   plan.kept.forEach((index, position) => {
-    const from = plan.init.symbols + index * SYMBOL_BYTES;
-    const entry = init.bytes.subarray(from, from + SYMBOL_BYTES);
-    const to = plan.core.symbols + position * SYMBOL_BYTES;
+    const from = plan.init.symbols + index * size;
+    const entry = init.bytes.subarray(from, from + size);
+    const to = plan.core.symbols + position * size;
     core.bytes.set(entry, to);
     const start = new DataView(entry.buffer, entry.byteOffset).getUint32(0, true);
     const nul = strings.indexOf(0, start);

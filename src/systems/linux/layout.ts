@@ -14,7 +14,8 @@ import type { ModuleFile } from './module-file.ts';
 /** Sections that become read-only when the module has started (module_mark_ro_after_init). */
 const READ_ONLY_AFTER_INIT = new Set(['.data..ro_after_init', '__jump_table']);
 
-export const SYMBOL_BYTES = 24;
+/** sizeof(Elf64_Sym) and sizeof(Elf32_Sym). */
+export const symbolBytes = (bits: 32 | 64): number => (bits === 64 ? 24 : 16);
 
 /** Names of segments whose meaning other steps ask for. */
 export const Segments = {
@@ -127,12 +128,12 @@ function layoutSymbols(
   const kept = symbols === undefined ? [] : keptSymbols(symbols, plan, file);
   const stringBytes = kept.reduce((sum, index) => sum + nameBytes(file, symbols, index) + 1, 0);
   const initSymbols = init.reserve(symbolTable.size, symbolTable.alignment);
-  const coreSymbols = core.reserve(kept.length * SYMBOL_BYTES, symbolTable.alignment);
+  const coreSymbols = core.reserve(kept.length * symbolBytes(elf.bits), symbolTable.alignment);
   const coreStrings = core.reserve(stringBytes, 1);
   const coreTypes = core.reserve(kept.length, 1);
   core.close();
   const initStrings = init.reserve(strings.size, strings.alignment);
-  const struct = init.reserve(types.sizeof('mod_kallsyms'), 8);
+  const struct = init.reserve(types.sizeof('mod_kallsyms'), elf.bits / 8);
   const initTypes = init.reserve(symbols?.count ?? 0, 1);
   init.close();
   return {

@@ -2,7 +2,6 @@
  * The Linux base kernel: the generic kernel plus Linux's address map, tasks, printk and symbol binding.
  * What a subsystem needs to remember lives in that subsystem's file (kernel/kernel.ts, `perKernel`).
  */
-import { SystemV } from '../../abi/sysv.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
 import type { CType } from '../../ctypes/type.ts';
@@ -18,6 +17,7 @@ import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { AreaAllocator } from '../../memory/areas.ts';
 import { OutOfMemory } from '../../memory/frames.ts';
 import type { Address } from '../../memory/space.ts';
+import { type Architecture, type AddressMap, architectureOf } from './arch.ts';
 import { bootImage } from './boot.ts';
 import { judgeFault } from './faults.ts';
 import { finishRecord } from './functions/printk.ts';
@@ -25,7 +25,6 @@ import { Heap } from './heap.ts';
 import type { KernelExport } from './kernelfile/exports.ts';
 import type { KernelFile } from './kernelfile/kernelfile.ts';
 import { prototypeFits } from './kernelfile/prototype-check.ts';
-import { MAP } from './map.ts';
 import { judgeMisuse } from './misuse.ts';
 import type { LinuxModule } from './module.ts';
 import { earlierName } from './newer-names.ts';
@@ -56,10 +55,9 @@ export interface DataInitialiser {
   /** 'boot' runs at boot, 'import' when a module first imports the symbol. */
   readonly when: 'boot' | 'import';
   readonly fill: (k: Linux, at: Address) => void;
+  /** Of the kernels that it is for: machine code of ours, mostly. Undefined: any. */
+  readonly bits?: 32 | 64;
 }
-
-/** THREAD_SIZE without KASAN (arch/x86/include/asm/page_64_types.h): four pages. */
-export const THREAD_SIZE = 16384;
 
 export class Linux extends Kernel {
   readonly file: KernelFile;
@@ -69,7 +67,9 @@ export class Linux extends Kernel {
   readonly tasks: Tasks;
   /** vmalloc space and the module area: addresses only; frames come from memory.frames. */
   readonly vmallocArea: AreaAllocator;
-  readonly moduleArea = new AreaAllocator(MAP.modules, MAP.modulesEnd);
+  readonly moduleArea: AreaAllocator;
+  readonly arch: Architecture;
+  readonly map: AddressMap;
   readonly modules = new ModuleTable<LinuxModule>();
   /** Global taint mask (bit numbers of Documentation/admin-guide/tainted-kernels.rst). */
   taint = 0;
@@ -79,32 +79,43 @@ export class Linux extends Kernel {
   private readonly prototypes: (text: string) => Prototype;
 
   constructor(options: LinuxOptions) {
-    const vmallocArea = new AreaAllocator(MAP.vmalloc, MAP.vmallocEnd);
+    const arch = architectureOf(options.kernel);
+    const { map, bits } = arch;
+    const vmallocArea = new AreaAllocator(map.vmalloc, map.vmallocEnd);
     super({
-      memory: { ramBytes: (options.ramMiB ?? 48) * 2 ** 20, directMap: MAP.directMap },
+      memory: {
+        ramBytes: (options.ramMiB ?? 48) * 2 ** 20,
+        directMap: map.directMap,
+        pointerBytes: bits === 64 ? 8 : 4,
+      },
       machine: plainPc,
-      translator: new X86Translator(),
-      convention: (memory) => new SystemV(memory),
+      translator: new X86Translator({ bits }),
+      convention: (memory) => arch.convention(memory),
       types: options.kernel.types,
-      gates: MAP.gates,
+      gates: map.gates,
       // With a guard page between them, as VMAP_STACK has.
-      stacks: { area: vmallocArea, bytes: THREAD_SIZE },
+      stacks: { area: vmallocArea, bytes: arch.threadSize },
       seed: options.seed ?? 1,
       missing: options.missing ?? 'stop',
     });
+    this.arch = arch;
+    this.map = map;
     this.vmallocArea = vmallocArea;
+    this.moduleArea =
+      map.modules === map.vmalloc ? vmallocArea : new AreaAllocator(map.modules, map.modulesEnd);
     this.file = options.kernel;
     this.commandLine = options.commandLine ?? '';
     this.functions = options.functions;
     this.prototypes = definePrototypes(options.kernel.types);
-    this.importData = groupBySymbol(options.data.filter((d) => d.when === 'import'));
-    this.dataSymbols = new Set(options.data.map((data) => data.symbol));
+    const ours = options.data.filter((data) => data.bits === undefined || data.bits === bits);
+    this.importData = groupBySymbol(ours.filter((data) => data.when === 'import'));
+    this.dataSymbols = new Set(ours.map((data) => data.symbol));
     bootImage(this);
     this.percpu = new Percpu(this);
     this.heap = new Heap(this);
     this.tasks = new Tasks(this);
     this.scheduler.prepareInterrupts();
-    for (const data of options.data) {
+    for (const data of ours) {
       if (data.when !== 'boot') continue;
       const found = this.file.exports.find(data.symbol);
       if (found !== undefined) data.fill(this, found.address);

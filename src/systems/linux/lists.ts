@@ -5,12 +5,9 @@ import type { Linux } from './linux.ts';
 /** Longer lists than this are rings that never come back to their head. */
 const MAX_ENTRIES = 1_000_000;
 
-/** Offset of `prev` in struct list_head. */
-const PREV = 8;
-
 export function initList(k: Linux, head: Address): void {
   k.memory.setPtr(head, head);
-  k.memory.setPtr(head + PREV, head);
+  k.memory.setPtr(head + k.word, head);
 }
 
 export function listEmpty(k: Linux, head: Address): boolean {
@@ -18,9 +15,9 @@ export function listEmpty(k: Linux, head: Address): boolean {
 }
 
 function between(k: Linux, entry: Address, prev: Address, next: Address): void {
-  k.memory.setPtr(next + PREV, entry);
+  k.memory.setPtr(next + k.word, entry);
   k.memory.setPtr(entry, next);
-  k.memory.setPtr(entry + PREV, prev);
+  k.memory.setPtr(entry + k.word, prev);
   k.memory.setPtr(prev, entry);
 }
 
@@ -31,14 +28,14 @@ export function addHead(k: Linux, entry: Address, head: Address): void {
 
 /** list_add_tail: right before the head. */
 export function addTail(k: Linux, entry: Address, head: Address): void {
-  between(k, entry, k.memory.ptr(head + PREV), head);
+  between(k, entry, k.memory.ptr(head + k.word), head);
 }
 
 /** Takes an entry out and leaves its pointers as they are (__list_del_entry). */
 export function unlink(k: Linux, entry: Address): void {
   const next = k.memory.ptr(entry);
-  const prev = k.memory.ptr(entry + PREV);
-  k.memory.setPtr(next + PREV, prev);
+  const prev = k.memory.ptr(entry + k.word);
+  k.memory.setPtr(next + k.word, prev);
   k.memory.setPtr(prev, next);
 }
 
@@ -62,18 +59,18 @@ export function* entries(k: Linux, head: Address): Iterable<Address> {
 export function addToHlist(k: Linux, node: Address, head: Address): void {
   const first = k.memory.ptr(head);
   k.memory.setPtr(node, first);
-  if (first !== 0) k.memory.setPtr(first + PREV, node);
+  if (first !== 0) k.memory.setPtr(first + k.word, node);
   k.memory.setPtr(head, node);
-  k.memory.setPtr(node + PREV, head);
+  k.memory.setPtr(node + k.word, head);
 }
 
 /** hlist_del_init: a node that is in no list stays as it is. */
 export function removeFromHlist(k: Linux, node: Address): void {
-  const place = k.memory.ptr(node + PREV);
+  const place = k.memory.ptr(node + k.word);
   if (place === 0) return;
   const next = k.memory.ptr(node);
   k.memory.setPtr(place, next);
-  if (next !== 0) k.memory.setPtr(next + PREV, place);
+  if (next !== 0) k.memory.setPtr(next + k.word, place);
   k.memory.setPtr(node, 0);
-  k.memory.setPtr(node + PREV, 0);
+  k.memory.setPtr(node + k.word, 0);
 }

@@ -7,7 +7,6 @@ import type { FrameStatistics } from '../../memory/frames.ts';
 import { Perm } from '../../memory/space.ts';
 import { SimulatedTlb, type TlbFigures } from '../../memory/tlb.ts';
 import type { Linux } from './linux.ts';
-import { MAP } from './map.ts';
 import type { LinuxModule } from './module.ts';
 
 /** The page size that x86-64 kernels map their own image with. */
@@ -157,11 +156,13 @@ function contiguousPlaces(k: Linux): Map<Address, Address> {
  */
 export class TlbComparison extends SimulatedTlb {
   private readonly places: ReadonlyMap<Address, Address>;
+  private readonly image: Linux['map'];
   private readonly data = { mapped: new SimulatedTlb(), contiguous: new SimulatedTlb() };
   private readonly code = { mapped: new SimulatedTlb(), contiguous: new SimulatedTlb() };
 
   constructor(k: Linux) {
     super();
+    this.image = k.map;
     this.places = contiguousPlaces(k);
   }
 
@@ -196,7 +197,7 @@ export class TlbComparison extends SimulatedTlb {
   private see(pair: TlbComparison['data'], va: Address, large: boolean): void {
     const place = this.places.get(pageBase(va));
     // The kernel's image lies in 2 MiB pages, as the direct map does.
-    const inImage = va >= MAP.kernelText && va < MAP.modules;
+    const inImage = va >= this.image.kernelText && va < this.image.modules;
     pair.mapped.access(va, large || inImage);
     if (place === undefined) pair.contiguous.access(va, large || inImage);
     else pair.contiguous.access(place + (va - pageBase(va)), true);

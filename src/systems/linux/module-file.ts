@@ -46,9 +46,8 @@ export class ModInfo {
   }
 }
 
-/** Symbol versions of a module's imports (`struct modversion_info`: u64 crc, char name[56]). */
+/** Symbol versions of a module's imports (`struct modversion_info`: unsigned long crc, char name[]). */
 const VERSION_BYTES = 64;
-const VERSION_NAME = 8;
 
 export class ModuleFile {
   readonly elf: ElfFile;
@@ -98,7 +97,7 @@ export class ModuleFile {
   get versions(): ReadonlyMap<string, number> | undefined {
     const section = this.section('__versions');
     if (section === undefined) return undefined;
-    this.#versions ??= readVersions(this.elf.data(section));
+    this.#versions ??= readVersions(this.elf.data(section), this.elf.bits / 8);
     return this.#versions;
   }
 }
@@ -113,12 +112,12 @@ export function findSymbolTable(elf: ElfFile): ElfSection | undefined {
   return elf.sections.find((section, index) => index > 0 && section.type === SHT.SYMTAB);
 }
 
-function readVersions(bytes: Uint8Array): Map<string, number> {
+function readVersions(bytes: Uint8Array, nameAt: number): Map<string, number> {
   const versions = new Map<string, number>();
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 0; at + VERSION_BYTES <= bytes.length; at += VERSION_BYTES) {
     let name = '';
-    for (let i = at + VERSION_NAME; i < at + VERSION_BYTES && bytes[i] !== 0; i++)
+    for (let i = at + nameAt; i < at + VERSION_BYTES && bytes[i] !== 0; i++)
       name += String.fromCharCode(bytes[i]);
     // The first entry of a name is the one the kernel compares.
     if (!versions.has(name)) versions.set(name, view.getUint32(at, true));

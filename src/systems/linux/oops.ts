@@ -5,7 +5,7 @@
  */
 import { perKernel } from '../../kernel/kernel.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
-import { type Address, hex16 } from '../../memory/address.ts';
+import { type Address, hexWord } from '../../memory/address.ts';
 import type { Linux } from './linux.ts';
 import { panicsOnOops } from './panic.ts';
 import { modulesLinkedIn, taintText } from './taint.ts';
@@ -17,7 +17,7 @@ const PAGE_FAULT = 14;
 
 /** The lines a bad page access begins with (show_fault_oops). */
 export function reportHead(k: Linux, fault: Fault): void {
-  const at = hex16(fault.address);
+  const at = hexWord(fault.address, k.word);
   if (fault.access === 'execute' && (fault.errorCode & 1) === 1) {
     k.printk(
       2,
@@ -32,7 +32,7 @@ export function reportHead(k: Linux, fault: Fault): void {
   const code = (fault.errorCode | fetch).toString(16).padStart(4, '0');
   const why = (fault.errorCode & 1) === 1 ? 'permissions violation' : 'not-present page';
   k.printk(ALERT, `#PF: error_code(0x${code}) - ${why}`);
-  k.printk(6, 'PGD 0 P4D 0 ');
+  k.printk(6, k.word === 8 ? 'PGD 0 P4D 0 ' : '*pdpt = 0000000000000000 *pde = 0000000000000000 ');
 }
 
 /** The oops proper: `what` is "Oops", "divide error", "invalid opcode"... */
@@ -42,7 +42,7 @@ export function oops(k: Linux, fault: Fault, what: string): void {
   const code = (fault.errorCode & 0xffff).toString(16).padStart(4, '0');
   k.printk(WARNING, `${what}: ${code} [#${counter.count}] PREEMPT SMP NOPTI`);
   registersAndTrace(k, fault, WARNING, false);
-  if (fault.vector === PAGE_FAULT) k.printk(WARNING, `CR2: ${hex16(fault.address)}`);
+  if (fault.vector === PAGE_FAULT) k.printk(WARNING, `CR2: ${hexWord(fault.address, k.word)}`);
   k.printk(WARNING, '---[ end trace 0000000000000000 ]---');
   // The registers of the first oops may have scrolled away: they are shown again (oops_end, exec_summary_regs).
   counter.first ??= registerLines(k, fault);
@@ -97,7 +97,7 @@ function codeBytes(k: Linux, at: Address): string {
       bytes.push(i === 0 ? `<${byte}>` : byte);
     } catch {
       return (
-        'Unable to access opcode bytes at RIP 0x' + BigInt.asUintN(64, BigInt(at - 42)).toString(16) + '.'
+        `Unable to access opcode bytes at ${k.word === 8 ? 'RIP' : 'EIP'} 0x` + BigInt.asUintN(64, BigInt(at - 42)).toString(16) + '.'
       );
     }
   }
@@ -132,17 +132,36 @@ const ROWS: readonly (readonly [string, number][])[] = [
   ],
 ];
 
-function registerLines(k: Linux, fault: Fault): string[] {
+/** As __show_regs of process_32.c has them. */
+function registerLines32(k: Linux, fault: Fault): string[] {
   const { cpu } = k;
+  const hex = (value: Address | bigint): string => hexWord(value, 4);
+  const row = (names: readonly string[], first: readonly number[]): string =>
+    names.map((name, i) => `${name}: ${hex(cpu.gpr(first[i]))}`).join(' ');
+  const segment = (n: number): string => cpu.segments[n].toString(16).padStart(4, '0');
+  return [
+    `EIP: ${k.describe(fault.at)}`,
+    codeBytes(k, fault.at),
+    row(['EAX', 'EBX', 'ECX', 'EDX'], [0, 3, 1, 2]),
+    row(['ESI', 'EDI', 'EBP', 'ESP'], [6, 7, 5, 4]),
+    `DS: ${segment(3)} ES: ${segment(0)} FS: ${segment(4)} GS: ${segment(5)} SS: ${segment(2)} EFLAGS: ${hex(cpu.rflags)}`,
+    `CR0: 80050033 CR2: ${hex(fault.address)} CR3: 00000000 CR4: 000006f0`,
+  ];
+}
+
+function registerLines(k: Linux, fault: Fault): string[] {
+  if (k.word === 4) return registerLines32(k, fault);
+  const { cpu } = k;
+  const hex = (value: Address | bigint): string => hexWord(value, 8);
   const flags = cpu.rflags.toString(16).padStart(8, '0');
   return [
     `RIP: 0010:${k.describe(fault.at)}`,
     codeBytes(k, fault.at),
-    `RSP: 0018:${hex16(cpu.gprBig(4))} EFLAGS: ${flags}`,
-    ...ROWS.map((row) => row.map(([name, n]) => `${name}: ${hex16(cpu.gprBig(n))}`).join(' ')),
-    `FS:  ${hex16(cpu.fsBase)}(0000) GS:${hex16(cpu.gsBase)}(0000) knlGS:0000000000000000`,
+    `RSP: 0018:${hex(cpu.gprBig(4))} EFLAGS: ${flags}`,
+    ...ROWS.map((row) => row.map(([name, n]) => `${name}: ${hex(cpu.gprBig(n))}`).join(' ')),
+    `FS:  ${hex(cpu.fsBase)}(0000) GS:${hex(cpu.gsBase)}(0000) knlGS:0000000000000000`,
     'CS:  0010 DS: 0000 ES: 0000 CR0: 0000000080050033',
-    `CR2: ${hex16(fault.address)} CR3: 0000000000000000 CR4: 00000000000006f0`,
+    `CR2: ${hex(fault.address)} CR3: 0000000000000000 CR4: 00000000000006f0`,
   ];
 }
 
@@ -160,7 +179,7 @@ export function callTrace(k: Linux): string[] {
   const lines: string[] = [];
   const top = thread.stackBase + thread.stackSize;
   const start = k.cpu.gpr(4);
-  for (let at = start; at >= thread.stackBase && at < top && lines.length < MAX_TRACE; at += 8) {
+  for (let at = start; at >= thread.stackBase && at < top && lines.length < MAX_TRACE; at += k.word) {
     if (k.memory.permOf(at) === undefined) break;
     const word = k.memory.ptr(at);
     if (k.modules.at(word) !== undefined && followsCall(k, word)) lines.push(k.describeReturn(word));

@@ -7,7 +7,6 @@ import { OutOfMemory } from '../../memory/frames.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
 import type { AllocationIndex } from './allocations.ts';
 import type { Linux } from './linux.ts';
-import { MAP } from './map.ts';
 
 /** gfp_t bits of Linux 6.1 (include/linux/gfp_types.h) that change what happens here. */
 export const GFP = {
@@ -18,12 +17,8 @@ export const GFP = {
   ATOMIC: 0xa20,
 } as const;
 
-/** __START_KERNEL_map: what the physical address of the image is reckoned from. */
-const IMAGE_BASE: Address = -0x80000000;
 /** sizeof(struct page): vmemmap is an array that inline code indexes by shifting. */
 const PAGE_STRUCT = 64;
-/** ZONE_DMA32 in page->flags: zone bits lie under the ten node bits (include/linux/page-flags-layout.h). */
-const ZONE_DMA32_FLAGS = 1n << 51n;
 /** COMPOUND_PAGE_DTOR (enum compound_dtor_id). */
 const COMPOUND_DTOR = 1;
 
@@ -32,6 +27,8 @@ export class Pages {
   private readonly index: AllocationIndex;
   private readonly head: bigint;
   private readonly size: number;
+  /** Page frame number of the guest's first frame: what the guest calls a pfn is this much more than a frame here. */
+  readonly firstFrame: number;
 
   constructor(k: Linux, index: AllocationIndex) {
     this.k = k;
@@ -39,10 +36,12 @@ export class Pages {
     this.size = k.types.has('page.flags') ? k.sizeof('page') : PAGE_STRUCT;
     this.head = 1n << BigInt(k.types.enumerator('PG_head'));
     // The image has frames of its own below the first 128 MiB or so; ZERO_PAGE and its like have a struct page, too.
-    const image = Math.max(...k.file.sections.map(({ base, size }) => base + size)) - IMAGE_BASE;
-    const bytes = Math.max(k.memory.frames.total * this.size, (image / PAGE_SIZE) * this.size);
+    const image = Math.max(...k.file.sections.map(({ base, size }) => base + size)) - k.map.imageBase;
+    this.firstFrame = (k.map.directMap - k.map.pageOffset) / PAGE_SIZE;
+    const ram = this.firstFrame + k.memory.frames.total;
+    const bytes = Math.max(ram * this.size, (image / PAGE_SIZE) * this.size);
     const pages = Math.ceil(bytes / PAGE_SIZE);
-    k.memory.mapLazy(MAP.vmemmap, pages, Perm.R | Perm.W, 'struct page array', (va, to) =>
+    k.memory.mapLazy(this.k.map.vmemmap, pages, Perm.R | Perm.W, 'struct page array', (va, to) =>
       this.reserve(va, to),
     );
   }
@@ -52,20 +51,20 @@ export class Pages {
     const { k, size } = this;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     const count = k.offset('page._refcount.counter');
-    const first = Math.ceil((va - MAP.vmemmap) / size);
+    const first = Math.ceil((va - this.k.map.vmemmap) / size) - this.firstFrame;
     for (let pfn = first; this.descriptor(pfn) + size <= va + PAGE_SIZE; pfn++) {
-      if (pfn >= k.memory.frames.total) view.setInt32(this.descriptor(pfn) - va + count, 1, true);
+      if (pfn < 0 || pfn >= k.memory.frames.total) view.setInt32(this.descriptor(pfn) - va + count, 1, true);
     }
   }
 
   /** Address of the `struct page` of a frame. */
   descriptor(pfn: number): Address {
-    return MAP.vmemmap + pfn * this.size;
+    return this.k.map.vmemmap + (pfn + this.firstFrame) * this.size;
   }
 
   /** Frame number of a `struct page`. */
   frameOf(page: Address): number {
-    return Math.floor((page - MAP.vmemmap) / this.size);
+    return Math.floor((page - this.k.map.vmemmap) / this.size) - this.firstFrame;
   }
 
   /** Kernel virtual address of a `struct page`'s frame. */
@@ -135,7 +134,7 @@ export class Pages {
       k.memory.set32(page + k.offset('page.page_type'), k.types.enumerator('PGTY_slab') << 24);
     } else if (k.types.hasEnumerator('PG_slab')) {
       const flags = page + k.offset('page.flags');
-      k.memory.setU64(flags, k.memory.u64(flags) | (1n << BigInt(k.types.enumerator('PG_slab'))));
+      k.memory.setUlong(flags, k.memory.ulong(flags) | (1n << BigInt(k.types.enumerator('PG_slab'))));
     }
   }
 
@@ -145,7 +144,7 @@ export class Pages {
     for (let i = 0; i < 1 << order; i++) {
       const each = page + i * this.size;
       k.memory.fill(each, this.size, 0);
-      k.memory.setU64(each + k.offset('page.flags'), ZONE_DMA32_FLAGS);
+      k.memory.setUlong(each + k.offset('page.flags'), k.map.zoneFlags);
       k.write('page._mapcount.counter', each, -1);
       if (compound && i > 0) this.makeTail(each, page, order);
     }
@@ -164,7 +163,7 @@ export class Pages {
   private makeHead(page: Address, order: number): void {
     const { k } = this;
     const flags = page + k.offset('page.flags');
-    k.memory.setU64(flags, k.memory.u64(flags) | this.head);
+    k.memory.setUlong(flags, k.memory.ulong(flags) | this.head);
     const second = page + this.size;
     if (!k.types.has('page.compound_order')) {
       this.makeFolio(page, order);
@@ -181,7 +180,7 @@ export class Pages {
     const { k } = this;
     if (!k.types.has('folio._flags_1')) return;
     const flags = page + k.offset('folio._flags_1');
-    k.memory.setU64(flags, (k.memory.u64(flags) & ~0xffn) | BigInt(order));
+    k.memory.setUlong(flags, (k.memory.ulong(flags) & ~0xffn) | BigInt(order));
     for (const pages of ['folio._folio_nr_pages', 'folio._nr_pages']) {
       if (k.types.has(pages)) k.write(pages, page, 1 << order);
     }

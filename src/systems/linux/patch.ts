@@ -98,8 +98,8 @@ function patchReturns(load: Loading): void {
 /** apply_retpolines, with X86_FEATURE_RETPOLINE off: `call thunk_reg` becomes `call *%reg`. */
 function patchIndirectBranches(load: Loading): void {
   const thunks = new Map<Address, number>();
-  for (let register = 0; register < 16; register++) {
-    const found = load.k.file.exports.find(`__x86_indirect_thunk_${registerName(register, 8)}`);
+  for (let register = 0; register < 2 * load.k.word; register++) {
+    const found = load.k.file.exports.find(`__x86_indirect_thunk_${registerName(register, load.k.word)}`);
     if (register !== RSP && found !== undefined) thunks.set(found.address, register);
   }
   for (const { at, bytes } of places(load, load.section('.retpoline_sites'), 6)) {
@@ -189,8 +189,10 @@ function patchCallSites(load: Loading): void {
   const table = load.section('__mcount_loc');
   if (table === undefined) return;
   const view = viewOf(table.bytes);
-  for (let i = 0; i + 8 <= table.bytes.length; i += 8) {
-    const at = view.getInt32(i + 4, true) * 4294967296 + view.getUint32(i, true);
+  const { word } = load.k;
+  for (let i = 0; i + word <= table.bytes.length; i += word) {
+    const high = word === 8 ? view.getInt32(i + 4, true) : 0;
+    const at = high * 4294967296 + view.getUint32(i, true);
     const code = load.staged(at, 5);
     if (code !== undefined && code[0] === CALL) code.set(nops(5));
   }

@@ -3,6 +3,7 @@
  * `alloc_percpu` and modules take. A per-CPU pointer is the address the section was linked at (x86-64 up to 6.14: 0) plus
  * an offset into the area; `%gs` and `__per_cpu_offset[0]` hold the area's base less that address.
  */
+import type { Cpu } from '../../cpu/cpu.ts';
 import { type Address, PAGE_SIZE } from '../../memory/space.ts';
 import type { Linux } from './linux.ts';
 
@@ -31,6 +32,7 @@ export class Percpu {
   private readonly start: Address;
   /** Bytes of the kernel's own variables, from offset 0 on. */
   readonly staticBytes: number;
+  private readonly bits: 32 | 64;
   private readonly memory: Linux['memory'];
   private readonly end: number;
   /** Pieces in use, by offset. */
@@ -48,7 +50,14 @@ export class Percpu {
     this.base = area - this.start;
     this.end = this.start + (PAGE_SIZE << order);
     k.memory.fill(area, PAGE_SIZE << order, 0);
-    k.cpu.gsBase = this.base;
+    this.bits = k.arch.bits;
+    this.use(k.cpu);
+  }
+
+  /** Points the segment that machine code reads per-CPU variables through at them: %gs, or %fs of 32-bit kernels. */
+  use(cpu: Cpu): void {
+    if (this.bits === 64) cpu.gsBase = this.base;
+    else cpu.fsBase = this.base;
   }
 
   /** Offset of a static per-CPU variable of the kernel, if the kernel file knows it. */

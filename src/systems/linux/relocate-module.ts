@@ -2,6 +2,7 @@
 
 import type { ObjectRelocation } from '../../formats/object.ts';
 import { relocationMachine } from '../../link/machines.ts';
+import { R_386 } from '../../link/relocate/i386.ts';
 import { R_X86_64 } from '../../link/relocate/x86-64.ts';
 import {
   applyRelocations,
@@ -39,7 +40,13 @@ export function relocateModule(load: Loading): void {
   addKallsyms(load);
 }
 
+/** What apply_relocate of 32-bit kernels knows: it adds to what is in the place, and sums wrap. */
+const KNOWN_386: ReadonlySet<number> = new Set([R_386[32], R_386.PC32, R_386.PLT32]);
+
 function policyOf(load: Loading): RelocationPolicy {
+  if (load.k.arch.bits === 32) {
+    return { known: KNOWN_386, emptyPlace: false, fail: (problem, at) => failRelocation(load, problem, at) };
+  }
   return { unchecked: UNCHECKED, emptyPlace: true, fail: (problem, at) => failRelocation(load, problem, at) };
 }
 
@@ -63,7 +70,9 @@ function messages({ file, k }: Loading, problem: RelocationProblem): string[] {
   const hex = (value: number) => BigInt.asUintN(64, BigInt(Math.trunc(value))).toString(16);
   switch (problem.kind) {
     case 'unknown-type':
-      return [`module: ${file.name}: Unknown rela relocation: ${problem.type}`];
+      return [
+        `module: ${file.name}: Unknown ${k.arch.bits === 64 ? 'rela ' : ''}relocation: ${problem.type}`,
+      ];
     case 'no-addend':
       return [`module: ${file.name}: REL relocation unsupported`];
     case 'not-empty': {

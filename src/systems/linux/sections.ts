@@ -48,15 +48,15 @@ const TABLES: readonly (readonly [
   ['gpl_crcs', undefined, '__kcrctab_gpl', 4],
   ['noinstr_text_start', 'noinstr_text_size', '.noinstr.text', 1],
   ['tracepoints_ptrs', 'num_tracepoints', '__tracepoints_ptrs', 4],
-  ['srcu_struct_ptrs', 'num_srcu_structs', '___srcu_struct_ptrs', 8],
+  ['srcu_struct_ptrs', 'num_srcu_structs', '___srcu_struct_ptrs', 'word'],
   ['bpf_raw_events', 'num_bpf_raw_events', '__bpf_raw_tp_map', 32],
-  ['jump_entries', 'num_jump_entries', '__jump_table', 16],
-  ['trace_events', 'num_trace_events', '_ftrace_events', 8],
-  ['trace_evals', 'num_trace_evals', '_ftrace_eval_map', 8],
-  ['trace_bprintk_fmt_start', 'num_trace_bprintk_fmt', '__trace_printk_fmt', 8],
-  ['ftrace_callsites', 'num_ftrace_callsites', '__mcount_loc', 8],
-  ['ei_funcs', 'num_ei_funcs', '_error_injection_whitelist', 16],
-  ['kprobe_blacklist', 'num_kprobe_blacklist', '_kprobe_blacklist', 8],
+  ['jump_entries', 'num_jump_entries', '__jump_table', 'jump_entry'],
+  ['trace_events', 'num_trace_events', '_ftrace_events', 'word'],
+  ['trace_evals', 'num_trace_evals', '_ftrace_eval_map', 'word'],
+  ['trace_bprintk_fmt_start', 'num_trace_bprintk_fmt', '__trace_printk_fmt', 'word'],
+  ['ftrace_callsites', 'num_ftrace_callsites', '__mcount_loc', 'word'],
+  ['ei_funcs', 'num_ei_funcs', '_error_injection_whitelist', 'error_injection_entry'],
+  ['kprobe_blacklist', 'num_kprobe_blacklist', '_kprobe_blacklist', 'word'],
   ['kprobes_text_start', 'kprobes_text_size', '.kprobes.text', 1],
   ['static_call_sites', 'num_static_call_sites', '.static_call_sites', 8],
   ['extable', 'num_exentries', '__ex_table', 12],
@@ -79,8 +79,14 @@ export function findSections(load: Loading): void {
   describeSections(load);
 }
 
-/** struct kernel_symbol is three relative references on x86-64, whether the type information shows them or not. */
+/**
+ * struct kernel_symbol is three relative references on x86, whether the type information shows them or not; likewise
+ * struct jump_entry two and a word, struct error_injection_entry a word and a number.
+ */
 function entrySize({ k }: Loading, type: string): number {
+  if (type === 'word') return k.word;
+  if (type === 'jump_entry') return 8 + k.word;
+  if (type === 'error_injection_entry') return 2 * k.word;
   return type === 'kernel_symbol' && !k.types.has('kernel_symbol.value_offset') ? 12 : k.sizeof(type);
 }
 

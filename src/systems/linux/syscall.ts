@@ -87,7 +87,7 @@ function enter(k: Linux, number: number, regs: Address): Steps<number> {
   if (!callsThroughTable(exactRelease(k))) return k.call(k.addressOf('x64_sys_call'), regs, number);
   const known = number >= 0 && number < TABLE_ENTRIES;
   return k.call(
-    known ? k.memory.ptr(k.state(systemCallTable).at + number * 8) : k.addressOf('__x64_sys_ni_syscall'),
+    known ? k.memory.ptr(k.state(systemCallTable).at + number * k.word) : k.addressOf('__x64_sys_ni_syscall'),
     regs,
   );
 }

@@ -116,7 +116,7 @@ export class Tasks {
     memory.setPtr(percpu.base + this.currentOffset, task);
     if (this.stackTopOffset !== undefined) memory.setPtr(percpu.base + this.stackTopOffset, stackTop);
     memory.setPtr(percpu.base + this.canaryOffset, this.k.read('task_struct.stack_canary', task));
-    cpu.gsBase = percpu.base;
+    percpu.use(cpu);
   }
 
   private fill(task: Address, name: string, pid: number, credential: Credential): void {

@@ -6,25 +6,25 @@ import { perKernel } from '../../kernel/kernel.ts';
 import { type Address, GuestFault, PAGE_SIZE, Perm } from '../../memory/space.ts';
 import type { Linux } from './linux.ts';
 
-/** Near the top of the lower half, where a real process has its stack. */
-const USER_BASE = 0x7ffc00000000;
 /** Larger than any single transfer the shell and the tour make; frames are taken only for touched pages. */
 const USER_PAGES = 4096;
 
 export class UserSpace {
   private readonly k: Linux;
-  private next = USER_BASE;
+  private readonly base: Address;
+  private next: Address;
 
   constructor(k: Linux) {
     this.k = k;
-    k.memory.mapLazy(USER_BASE, USER_PAGES, Perm.R | Perm.W | Perm.U, 'user buffers', () => undefined);
+    this.base = this.next = k.map.user;
+    k.memory.mapLazy(this.base, USER_PAGES, Perm.R | Perm.W | Perm.U, 'user buffers', () => undefined);
   }
 
   /** Room for `bytes`; released by `release` of an earlier mark. Throws RangeError when it is full. */
   allocate(bytes: number): Address {
     const at = this.next;
     this.next += Math.max(16, Math.ceil(bytes / 16) * 16);
-    if (this.next > USER_BASE + USER_PAGES * PAGE_SIZE) {
+    if (this.next > this.base + USER_PAGES * PAGE_SIZE) {
       this.next = at;
       throw new RangeError(`a transfer of ${bytes} bytes is larger than the user buffer area`);
     }
@@ -52,23 +52,20 @@ export class UserSpace {
 
 export const userSpace = perKernel<UserSpace, Linux>((k) => new UserSpace(k));
 
-/** TASK_SIZE_MAX with four-level paging (arch/x86/include/asm/page_64_types.h). */
-const TASK_SIZE = 0x7ffffffff000;
-
 /** access_ok: the range lies in the user half. */
-export function accessOk(at: Address, bytes: number): boolean {
-  return at >= 0 && bytes >= 0 && at + bytes <= TASK_SIZE;
+export function accessOk(k: Linux, at: Address, bytes: number): boolean {
+  return at >= 0 && bytes >= 0 && at + bytes <= k.map.userEnd;
 }
 
 /** copy_to_user: returns the bytes that could not be copied. Faults on the kernel's side are real faults. */
 export function copyToUser(k: Linux, to: Address, from: Address, bytes: number): number {
-  if (!accessOk(to, bytes)) return bytes;
+  if (!accessOk(k, to, bytes)) return bytes;
   return copyPages(to, bytes, (at, size) => k.memory.write(to + at, k.memory.bytes(from + at, size)), to);
 }
 
 /** copy_from_user: returns the bytes that could not be copied; the rest of the target is zeroed, as the kernel does. */
 export function copyFromUser(k: Linux, to: Address, from: Address, bytes: number): number {
-  const left = accessOk(from, bytes)
+  const left = accessOk(k, from, bytes)
     ? copyPages(from, bytes, (at, size) => k.memory.write(to + at, k.memory.bytes(from + at, size)), from)
     : bytes;
   if (left > 0) k.memory.fill(to + bytes - left, left, 0);

@@ -4,7 +4,6 @@ import { OutOfMemory } from '../../memory/frames.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
 import type { AllocationIndex } from './allocations.ts';
 import type { Linux } from './linux.ts';
-import { MAP } from './map.ts';
 
 interface Area {
   readonly base: Address;
@@ -68,7 +67,8 @@ export class Vmalloc {
 
   /** Is this address in vmalloc space, mapped or not? (is_vmalloc_addr) */
   holds(address: Address): boolean {
-    return address >= MAP.vmalloc && address < MAP.vmalloc + VMALLOC_BYTES;
+    const { vmalloc, vmallocBytes } = this.k.map;
+    return address >= vmalloc && address < vmalloc + vmallocBytes;
   }
 
   /** Bytes of the area that starts at `base`. */
@@ -86,6 +86,3 @@ export class Vmalloc {
     }
   }
 }
-
-/** 32 TiB with four-level page tables (Documentation/arch/x86/x86_64/mm.rst). */
-const VMALLOC_BYTES = 2 ** 45;

@@ -19,7 +19,7 @@ export function addVariable(k: Linux, environment: Address, text: string): numbe
   if (index >= MAX_VARIABLES || used + bytes.length > BUFFER_BYTES) return -Errno.ENOMEM;
   const at = environment + k.offset(EVENT_BUFFER) + used;
   k.memory.write(at, bytes);
-  k.memory.setPtr(environment + k.offset('kobj_uevent_env.envp') + 8 * index, at);
+  k.memory.setPtr(environment + k.offset('kobj_uevent_env.envp') + k.word * index, at);
   k.write('kobj_uevent_env.envp_idx', environment, index + 1);
   k.write('kobj_uevent_env.buflen', environment, used + bytes.length);
   return 0;

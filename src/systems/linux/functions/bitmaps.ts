@@ -1,4 +1,4 @@
-/** Bitmaps and CPU masks: 64-bit words in the guest, least significant bit first. */
+/** Bitmaps and CPU masks: words of the guest, least significant bit first. */
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
@@ -10,11 +10,12 @@ import { byteString, writeText } from './format/printf.ts';
 /** No bitmap of a module is larger; a larger size is a negative number in disguise. */
 const MAX_BITS = 1 << 27;
 
-const bytesFor = (bits: number): number => Math.ceil(bits / 64) * 8;
+/** Whole words of the guest. */
+const bytesFor = (k: Linux, bits: number): number => Math.ceil(bits / (8 * k.word)) * k.word;
 
 /** The bits of a map as bytes, those beyond `bits` cleared. */
 function load(k: Linux, map: Address, bits: number): Uint8Array {
-  const bytes = k.memory.bytes(map, bytesFor(Math.min(Math.max(bits, 0), MAX_BITS)));
+  const bytes = k.memory.bytes(map, bytesFor(k, Math.min(Math.max(bits, 0), MAX_BITS)));
   mask(bytes, bits);
   return bytes;
 }
@@ -51,8 +52,8 @@ function combine(
   bits: number,
   of: (x: number, y: number) => number,
 ): Uint8Array {
-  const x = k.memory.bytes(a, bytesFor(bits));
-  const y = k.memory.bytes(b, bytesFor(bits));
+  const x = k.memory.bytes(a, bytesFor(k, bits));
+  const y = k.memory.bytes(b, bytesFor(k, bits));
   return x.map((byte, i) => of(byte, y[i]));
 }
 
@@ -193,11 +194,11 @@ export const bitmaps = kernelFunctions({
   'void __bitmap_shift_left(unsigned long *dst, const unsigned long *src, unsigned int shift, unsigned int nbits)':
     (k, dst, src, shift, bits) => shiftMap(k, dst, src, bits, (bit) => bit - shift),
   'unsigned long *bitmap_alloc(unsigned int nbits, gfp_t flags)': (k, bits, gfp) =>
-    k.heap.allocate(bytesFor(bits), gfp, callerOf(k)),
+    k.heap.allocate(bytesFor(k, bits), gfp, callerOf(k)),
   'unsigned long *bitmap_zalloc(unsigned int nbits, gfp_t flags)': (k, bits, gfp) =>
-    k.heap.allocate(bytesFor(bits), gfp, callerOf(k)),
+    k.heap.allocate(bytesFor(k, bits), gfp, callerOf(k)),
   'unsigned long *bitmap_zalloc_node(unsigned int nbits, gfp_t flags, int node)': (k, bits, gfp) =>
-    k.heap.allocate(bytesFor(bits), gfp, callerOf(k)),
+    k.heap.allocate(bytesFor(k, bits), gfp, callerOf(k)),
   'void bitmap_free(const unsigned long *bitmap)': (k, map) => k.heap.free(map),
   'unsigned long bitmap_find_next_zero_area_off(unsigned long *map, unsigned long size, unsigned long start, unsigned int nr, unsigned long align_mask, unsigned long align_offset)':
     (k, map, size, start, count, alignMask, alignOffset) =>
@@ -249,7 +250,7 @@ function shiftMap(k: Linux, dst: Address, src: Address, bits: number, from: (bit
 
 /** Ranges with optional groups: 0-7,16 or 0-1023:2/8 (Documentation/admin-guide/kernel-parameters.rst). */
 function parseList(k: Linux, text: string, map: Address, bits: number): number {
-  const set = new Uint8Array(bytesFor(bits));
+  const set = new Uint8Array(bytesFor(k, bits));
   for (const part of text.trim().split(/[,\s]+/)) {
     if (part === '') continue;
     const range = /^(\d+|N)(?:-(\d+|N)(?::(\d+)\/(\d+))?)?$/.exec(part.replace(/^all$/, '0-N'));

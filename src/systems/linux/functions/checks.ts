@@ -2,7 +2,8 @@
 
 import { readable } from '../../../kernel/text/sink.ts';
 import { ThreadKilled } from '../../../kernel/thread.ts';
-import { type Address, hex16, toBig } from '../../../memory/address.ts';
+import { type Address, hexWord } from '../../../memory/address.ts';
+import { addressOfWord } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { panicNow } from '../panic.ts';
 import { callerOf, kernelBug, kernelWarning } from './caller.ts';
@@ -10,9 +11,8 @@ import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
 import { dumpStack, finishRecord } from './printk.ts';
 
-/** LIST_POISON1 and LIST_POISON2 with CONFIG_ILLEGAL_POINTER_VALUE=0xdead000000000000. */
-const POISON1 = 0xdead000000000100n;
-const POISON2 = 0xdead000000000122n;
+/** What LIST_POISON1 and LIST_POISON2 are reckoned from: CONFIG_ILLEGAL_POINTER_VALUE, none on 32 bits. */
+const illegalPointer = (k: Linux): bigint => (k.word === 8 ? 0xdead000000000000n : 0n);
 
 /** Debian builds with BUG_ON_DATA_CORRUPTION: a damaged list ends the task that found it. */
 function corrupt(k: Linux, line: number, text: string): never {
@@ -22,54 +22,57 @@ function corrupt(k: Linux, line: number, text: string): never {
 }
 
 function checkAdd(k: Linux, entry: Address, prev: Address, next: Address): number {
+  const hex = (value: Address): string => hexWord(value, k.word);
   if (prev === 0) corrupt(k, 23, 'list_add corruption. prev is NULL.');
   if (next === 0) corrupt(k, 25, 'list_add corruption. next is NULL.');
-  const back = k.memory.ptr(next + 8);
+  const back = k.memory.ptr(next + k.word);
   if (back !== prev)
     corrupt(
       k,
       27,
-      `list_add corruption. next->prev should be prev (${hex16(prev)}), but was ${hex16(back)}. (next=${hex16(next)}).`,
+      `list_add corruption. next->prev should be prev (${hex(prev)}), but was ${hex(back)}. (next=${hex(next)}).`,
     );
   const forth = k.memory.ptr(prev);
   if (forth !== next)
     corrupt(
       k,
       30,
-      `list_add corruption. prev->next should be next (${hex16(next)}), but was ${hex16(forth)}. (prev=${hex16(prev)}).`,
+      `list_add corruption. prev->next should be next (${hex(next)}), but was ${hex(forth)}. (prev=${hex(prev)}).`,
     );
   if (entry === prev || entry === next)
-    corrupt(k, 33, `list_add double add: new=${hex16(entry)}, prev=${hex16(prev)}, next=${hex16(next)}.`);
+    corrupt(k, 33, `list_add double add: new=${hex(entry)}, prev=${hex(prev)}, next=${hex(next)}.`);
   return 1;
 }
 
 function checkDelete(k: Linux, entry: Address): number {
-  const next = k.memory.u64(entry);
-  const prev = k.memory.u64(entry + 8);
-  if (next === 0n) corrupt(k, 49, `list_del corruption, ${hex16(entry)}->next is NULL`);
-  if (prev === 0n) corrupt(k, 51, `list_del corruption, ${hex16(entry)}->prev is NULL`);
-  if (next === POISON1)
-    corrupt(k, 53, `list_del corruption, ${hex16(entry)}->next is LIST_POISON1 (${hex16(POISON1)})`);
-  if (prev === POISON2)
-    corrupt(k, 56, `list_del corruption, ${hex16(entry)}->prev is LIST_POISON2 (${hex16(POISON2)})`);
-  const forth = k.memory.u64(signed(prev));
-  if (forth !== toBig(entry))
+  const hex = (value: Address | bigint): string => hexWord(value, k.word);
+  const own = BigInt.asUintN(k.word * 8, BigInt(entry));
+  const poison1 = illegalPointer(k) + 0x100n;
+  const poison2 = illegalPointer(k) + 0x122n;
+  const next = k.memory.ulong(entry);
+  const prev = k.memory.ulong(entry + k.word);
+  if (next === 0n) corrupt(k, 49, `list_del corruption, ${hex(entry)}->next is NULL`);
+  if (prev === 0n) corrupt(k, 51, `list_del corruption, ${hex(entry)}->prev is NULL`);
+  if (next === poison1)
+    corrupt(k, 53, `list_del corruption, ${hex(entry)}->next is LIST_POISON1 (${hex(poison1)})`);
+  if (prev === poison2)
+    corrupt(k, 56, `list_del corruption, ${hex(entry)}->prev is LIST_POISON2 (${hex(poison2)})`);
+  const forth = k.memory.ulong(addressOfWord(prev, k.word));
+  if (forth !== own)
     corrupt(
       k,
       59,
-      `list_del corruption. prev->next should be ${hex16(entry)}, but was ${hex16(forth)}. (prev=${hex16(prev)})`,
+      `list_del corruption. prev->next should be ${hex(entry)}, but was ${hex(forth)}. (prev=${hex(prev)})`,
     );
-  const back = k.memory.u64(signed(next) + 8);
-  if (back !== toBig(entry))
+  const back = k.memory.ulong(addressOfWord(next, k.word) + k.word);
+  if (back !== own)
     corrupt(
       k,
       62,
-      `list_del corruption. next->prev should be ${hex16(entry)}, but was ${hex16(back)}. (next=${hex16(next)})`,
+      `list_del corruption. next->prev should be ${hex(entry)}, but was ${hex(back)}. (next=${hex(next)})`,
     );
   return 1;
 }
-
-const signed = (value: bigint): Address => Number(BigInt.asIntN(64, value));
 
 /** enum refcount_saturation_type: the warning and its line in lib/refcount.c. */
 const SATURATIONS: readonly (readonly [string, number])[] = [

@@ -45,7 +45,7 @@ function* stepKlist(k: Linux, iterator: Address, forward: boolean): Steps<Addres
   const list = k.read('klist_iter.i_klist', iterator);
   const head = list + k.offset('klist.k_list');
   const last = k.read('klist_iter.i_cur', iterator);
-  const side = forward ? 0 : 8;
+  const side = forward ? 0 : k.word;
   let link = k.memory.ptr((last === 0 ? head : nodeLink(k, last)) + side);
   if (last !== 0) yield* putNode(k, last, false);
   k.write('klist_iter.i_cur', iterator, 0);
@@ -291,7 +291,7 @@ function* fillPool(
   free: Address,
   data: Address,
 ): Steps<number> {
-  const elements = k.heap.allocate(min * 8, undefined, callerOf(k));
+  const elements = k.heap.allocate(min * k.word, undefined, callerOf(k));
   if (elements === 0) return -Errno.ENOMEM;
   k.memory.set32(pool, 0);
   k.write('mempool_s.min_nr', pool, min);
@@ -314,7 +314,7 @@ function* fillPool(
 
 function putElement(k: Linux, pool: Address, element: Address): void {
   const count = k.read('mempool_s.curr_nr', pool);
-  k.memory.setPtr(k.read('mempool_s.elements', pool) + count * 8, element);
+  k.memory.setPtr(k.read('mempool_s.elements', pool) + count * k.word, element);
   k.write('mempool_s.curr_nr', pool, count + 1);
 }
 
@@ -322,7 +322,7 @@ function takeElement(k: Linux, pool: Address): Address {
   const count = k.read('mempool_s.curr_nr', pool);
   if (count === 0) return 0;
   k.write('mempool_s.curr_nr', pool, count - 1);
-  return k.memory.ptr(k.read('mempool_s.elements', pool) + (count - 1) * 8);
+  return k.memory.ptr(k.read('mempool_s.elements', pool) + (count - 1) * k.word);
 }
 
 function* emptyPool(k: Linux, pool: Address): Steps<void> {

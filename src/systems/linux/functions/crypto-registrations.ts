@@ -97,7 +97,7 @@ const templates = kernelFunctions({
   'void crypto_init_queue(struct crypto_queue *queue, unsigned int max_qlen)': (k, queue, most) => {
     const head = queue + k.offset('crypto_queue.list');
     k.memory.setPtr(head, head);
-    k.memory.setPtr(head + 8, head);
+    k.memory.setPtr(head + k.word, head);
     k.write('crypto_queue.backlog', queue, head);
     k.write('crypto_queue.qlen', queue, 0);
     k.write('crypto_queue.max_qlen', queue, most);

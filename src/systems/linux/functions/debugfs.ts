@@ -181,7 +181,7 @@ const tree = kernelFunctions({
         regular(k.memory.cstring(name), mode & 0o444, {
           *read(kernel, _file, buffer, count, position) {
             // struct debugfs_blob_wrapper: data, size (include/linux/debugfs.h).
-            const size = kernel.memory.ptr(blob + 8);
+            const size = kernel.memory.ptr(blob + kernel.word);
             const from = kernel.memory.ptr(position);
             const length = Math.max(0, Math.min(count, size - from));
             kernel.memory.copy(buffer, kernel.memory.ptr(blob) + from, length);

@@ -14,7 +14,6 @@ import { kernelFunctions } from './define.ts';
 import { byteString, format } from './format/printf.ts';
 
 /** struct devres_node: list_head, release, name, size; the data follow, aligned as kmalloc aligns (struct devres). */
-const RELEASE = 16;
 const DATA = 64;
 const MAX_TEXT = 1 << 20;
 
@@ -31,8 +30,8 @@ function newResource(k: Linux, size: number, release: Address): Address {
   const node = k.heap.allocate(DATA + size, undefined, callerOf(k));
   if (node === 0) return 0;
   k.memory.setPtr(node, node);
-  k.memory.setPtr(node + 8, node);
-  k.memory.setPtr(node + RELEASE, release);
+  k.memory.setPtr(node + k.word, node);
+  k.memory.setPtr(node + 2 * k.word, release);
   return node + DATA;
 }
 
@@ -53,7 +52,7 @@ export function* releaseAll(k: Linux, device: Address): Steps<number> {
 }
 
 function* release(k: Linux, device: Address, node: Address): Steps<void> {
-  const func = k.memory.ptr(node + RELEASE);
+  const func = k.memory.ptr(node + 2 * k.word);
   if (func !== 0) yield* k.call(func, device, node + DATA);
   k.heap.free(node);
 }
@@ -71,7 +70,7 @@ function formatted(k: Linux, device: Address, fmt: Address, args: VarArgs): Addr
 /** The first node of a release function for which `match` says yes; without a function, any. */
 function* search(k: Linux, device: Address, func: Address, match: Address, data: Address): Steps<Address> {
   for (const node of [...entries(k, headOf(k, device))].reverse()) {
-    if (k.memory.ptr(node + RELEASE) !== func) continue;
+    if (k.memory.ptr(node + 2 * k.word) !== func) continue;
     if (match === 0 || (yield* k.callInt(match, device, node + DATA, data)) !== 0) return node;
   }
   return 0;
@@ -148,7 +147,7 @@ export const devres = kernelFunctions({
       if (node === 0) return 0;
       unlink(k, node);
       k.memory.setPtr(node, node);
-      k.memory.setPtr(node + 8, node);
+      k.memory.setPtr(node + k.word, node);
       return node + DATA;
     },
   'int devres_destroy(struct device *dev, dr_release_t release, dr_match_t match, void *match_data)':
@@ -176,7 +175,7 @@ export const devres = kernelFunctions({
     const at = addResource(k, device, 16, k.addressOf('devm_action_release'));
     if (at === 0) return -Errno.ENOMEM;
     k.memory.setPtr(at, data);
-    k.memory.setPtr(at + 8, action);
+    k.memory.setPtr(at + k.word, action);
     return 0;
   },
   'void devm_remove_action(struct device *dev, void (*action)(void *), void *data)': (
@@ -204,14 +203,14 @@ export const devres = kernelFunctions({
     yield* release(k, device, node);
   },
   'void devm_action_release(struct device *dev, void *res)': function* (k, _device, data) {
-    yield* k.call(k.memory.ptr(data + 8), k.memory.ptr(data));
+    yield* k.call(k.memory.ptr(data + k.word), k.memory.ptr(data));
   },
 });
 
 function findAction(k: Linux, device: Address, action: Address, data: Address): Address {
   for (const node of entries(k, headOf(k, device))) {
-    const ours = k.memory.ptr(node + RELEASE) === k.addressOf('devm_action_release');
-    if (ours && k.memory.ptr(node + DATA) === data && k.memory.ptr(node + DATA + 8) === action) return node;
+    const ours = k.memory.ptr(node + 2 * k.word) === k.addressOf('devm_action_release');
+    if (ours && k.memory.ptr(node + DATA) === data && k.memory.ptr(node + DATA + k.word) === action) return node;
   }
   return 0;
 }

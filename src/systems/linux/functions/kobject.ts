@@ -106,7 +106,7 @@ export function* remove(k: Linux, kobject: Address): Steps<void> {
 
 /** A NULL-terminated array of pointers. */
 export function* pointers(k: Linux, list: Address): Generator<Address> {
-  for (let at = list; at !== 0; at += 8) {
+  for (let at = list; at !== 0; at += k.word) {
     const pointer = k.memory.ptr(at);
     if (pointer === 0) return;
     yield pointer;
@@ -379,15 +379,15 @@ function exportedKobject(symbol: string, path: string): DataInitialiser {
       setName(k, kobject, path.split('/').at(-1) ?? path);
       k.write(IN_SYSFS, kobject, 1);
       k.state(sysfs).bind(kobject, sysDirectory(k, path));
-      k.memory.poke(at, pointerBytes(kobject));
+      k.memory.poke(at, pointerBytes(k, kobject));
     },
   };
 }
 
-export function pointerBytes(value: number): Uint8Array {
+export function pointerBytes(k: Linux, value: number): Uint8Array {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigInt64(0, BigInt(value), true);
-  return bytes;
+  return bytes.subarray(0, k.word);
 }
 
 /** `kobj_sysfs_ops` is exported data: its two members point to the functions above. */

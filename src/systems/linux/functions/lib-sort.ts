@@ -57,11 +57,11 @@ function* sortList(k: Linux, priv: Address, head: Address, compare: Address): St
   let previous = head;
   for (const entry of sorted) {
     k.memory.setPtr(previous, entry);
-    k.memory.setPtr(entry + 8, previous);
+    k.memory.setPtr(entry + k.word, previous);
     previous = entry;
   }
   k.memory.setPtr(previous, head);
-  k.memory.setPtr(head + 8, previous);
+  k.memory.setPtr(head + k.word, previous);
 }
 
 function* mergeSort(k: Linux, list: Address[], priv: Address, compare: Address): Steps<Address[]> {

@@ -13,15 +13,15 @@ import { Refusal } from '../verdict.ts';
 import { kernelFunctions } from './define.ts';
 import { byteString } from './format/printf.ts';
 
-/** sizeof(Elf64_Ehdr): less than that is refused before anything is copied. */
-const ELF_HEADER = 64;
+/** sizeof(Elf_Ehdr): less than that is refused before anything is copied. */
+const elfHeader = (k: Linux): number => (k.arch.bits === 64 ? 64 : 52);
 /** Longest argument string taken; the kernel has no limit of its own. */
 const MAX_ARGUMENTS = 65536;
 const MAX_NAME = 56;
 const O_TRUNC = 0o1000;
 
 function userBytes(k: Linux, at: Address, length: number): Uint8Array | undefined {
-  if (!accessOk(at, length)) return undefined;
+  if (!accessOk(k, at, length)) return undefined;
   try {
     return k.memory.bytes(at, length);
   } catch (error) {
@@ -31,7 +31,7 @@ function userBytes(k: Linux, at: Address, length: number): Uint8Array | undefine
 }
 
 function userString(k: Linux, at: Address, max: number): string | undefined {
-  if (!accessOk(at, 1)) return undefined;
+  if (!accessOk(k, at, 1)) return undefined;
   try {
     return byteString(k, at, max);
   } catch (error) {
@@ -43,7 +43,7 @@ function userString(k: Linux, at: Address, max: number): string | undefined {
 function* initModule(k: Linux, image: Address, length: number, args: Address): Steps<number> {
   const credential = k.tasks.currentCredential;
   if (credential.uid !== 0 || modulesDisabled(k)) return -Errno.EPERM;
-  if (length < ELF_HEADER) return -Errno.ENOEXEC;
+  if (length < elfHeader(k)) return -Errno.ENOEXEC;
   if (length > k.memory.frames.total * 4096) return -Errno.ENOMEM;
   const bytes = userBytes(k, image, length);
   const text = userString(k, args, MAX_ARGUMENTS);

@@ -25,13 +25,13 @@ interface Namespace {
 
 const initial = perKernel<Namespace, Linux>((k) => {
   const net = k.file.exports.find('init_net')?.address ?? 0;
-  const generic = k.heap.allocateZeroed(GENERIC_SLOTS * 8);
+  const generic = k.heap.allocateZeroed(GENERIC_SLOTS * k.word);
   k.write('net.gen', net, generic);
   for (const list of ['list', 'exit_list', 'dev_base_head']) {
     if (!k.types.has(`net.${list}`)) continue;
     const head = net + k.offset(`net.${list}`);
     k.memory.setPtr(head, head);
-    k.memory.setPtr(head + 8, head);
+    k.memory.setPtr(head + k.word, head);
   }
   return { net, generic, taken: new Set(), operations: [] };
 });
@@ -50,7 +50,7 @@ function* addOperations(k: Linux, operations: Address): Steps<number> {
     if (size > 0) {
       const data = k.heap.allocateZeroed(size);
       if (data === 0) return -Errno.ENOMEM;
-      k.memory.setPtr(generic + id * 8, data);
+      k.memory.setPtr(generic + id * k.word, data);
     }
   }
   space.operations.push(operations);
@@ -68,8 +68,8 @@ function release(k: Linux, operations: Address): void {
   if (idAt === 0) return;
   const id = k.memory.u32(idAt);
   taken.delete(id);
-  k.heap.free(k.memory.ptr(generic + id * 8));
-  k.memory.setPtr(generic + id * 8, 0);
+  k.heap.free(k.memory.ptr(generic + id * k.word));
+  k.memory.setPtr(generic + id * k.word, 0);
 }
 
 function* removeOperations(k: Linux, operations: Address): Steps<void> {
@@ -85,11 +85,11 @@ function* removeOperations(k: Linux, operations: Address): Steps<void> {
 /** exit_batch gets a list of namespaces: here of one. */
 function* exitBatch(k: Linux, exit: Address, net: Address): Steps<void> {
   const entry = net + k.offset('net.exit_list');
-  const head = k.heap.allocateZeroed(16);
-  for (const at of [head, head + 8]) k.memory.setPtr(at, entry);
-  for (const at of [entry, entry + 8]) k.memory.setPtr(at, head);
+  const head = k.heap.allocateZeroed(2 * k.word);
+  for (const at of [head, head + k.word]) k.memory.setPtr(at, entry);
+  for (const at of [entry, entry + k.word]) k.memory.setPtr(at, head);
   yield* k.call(exit, head);
-  for (const at of [entry, entry + 8]) k.memory.setPtr(at, entry);
+  for (const at of [entry, entry + k.word]) k.memory.setPtr(at, entry);
   k.heap.free(head);
 }
 
@@ -238,7 +238,7 @@ const netlink = kernelFunctions({
 const familyIds = perKernel(() => ({ next: 0 }));
 
 /** struct tc_action_ops: a list head, then the name (include/net/act_api.h). */
-const nameOfAction = (k: Linux, action: Address): string => k.memory.cstring(action + 16, 16);
+const nameOfAction = (k: Linux, action: Address): string => k.memory.cstring(action + 2 * k.word, 16);
 
 const families_ = perKernel(() => new Set<number>([1, 2, 10, 16]));
 

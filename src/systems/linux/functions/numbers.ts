@@ -269,8 +269,8 @@ export const simpleNumbers = kernelFunctions({
     splitArguments(k, str, count),
   'void argv_free(char **argv)': (k, argv) => {
     // The words and the vector are two allocations; the words' address lies in front of the vector.
-    k.heap.free(k.memory.ptr(argv - 8));
-    k.heap.free(argv - 8);
+    k.heap.free(k.memory.ptr(argv - k.word));
+    k.heap.free(argv - k.word);
   },
 });
 
@@ -316,23 +316,23 @@ function splitArguments(k: Linux, str: Address, countAt: Address): Address {
   const text = byteString(k, str);
   const words = text.split(/[\t\n\v\f\r ]+/).filter((word) => word !== '');
   const copy = k.heap.allocate(text.length + 1);
-  const block = k.heap.allocate((words.length + 2) * 8);
+  const block = k.heap.allocate((words.length + 2) * k.word);
   if (copy === 0 || block === 0) return 0;
   k.memory.setPtr(block, copy);
   let at = copy;
   words.forEach((word, i) => {
     writeText(k, at, word);
-    k.memory.setPtr(block + 8 + i * 8, at);
+    k.memory.setPtr(block + k.word + i * k.word, at);
     at += word.length + 1;
   });
-  k.memory.setPtr(block + 8 + words.length * 8, 0);
+  k.memory.setPtr(block + k.word + words.length * k.word, 0);
   if (countAt !== 0) k.memory.set32(countAt, words.length);
-  return block + 8;
+  return block + k.word;
 }
 
 /** Most arguments a match_token pattern may have (include/linux/parser.h). */
 const MAX_OPT_ARGS = 3;
-const SUBSTRING_BYTES = 16;
+const SUBSTRING_WORDS = 2;
 
 /** Matches one pattern; the substrings its conversions stand for, or undefined. */
 function matchPattern(text: string, pattern: string): [number, number][] | undefined {
@@ -376,7 +376,7 @@ function conversionLength(text: string, kind: string, width: number): number {
 
 function matchNumber(k: Linux, s: Address, out: Address, base: number): number {
   const from = k.memory.ptr(s);
-  const text = byteString(k, from, k.memory.ptr(s + 8) - from);
+  const text = byteString(k, from, k.memory.ptr(s + k.word) - from);
   const negative = text[0] === '-';
   const body = negative ? text.slice(1) : text;
   const [actual, prefix] = basePrefix(body, base);
@@ -390,19 +390,19 @@ function matchNumber(k: Linux, s: Address, out: Address, base: number): number {
 
 function substring(k: Linux, s: Address): string {
   const from = k.memory.ptr(s);
-  return byteString(k, from, Math.max(0, k.memory.ptr(s + 8) - from));
+  return byteString(k, from, Math.max(0, k.memory.ptr(s + k.word) - from));
 }
 
 export const parser = kernelFunctions({
   'int match_token(char *s, const match_table_t table, substring_t args[])': (k, s, table, args) => {
     const text = byteString(k, s);
-    for (let row = table; ; row += 16) {
-      const pattern = k.memory.ptr(row + 8);
+    for (let row = table; ; row += 2 * k.word) {
+      const pattern = k.memory.ptr(row + k.word);
       const found = pattern === 0 ? [] : matchPattern(text, byteString(k, pattern));
       if (found === undefined) continue;
       found.forEach(([from, to], i) => {
-        k.memory.setPtr(args + i * SUBSTRING_BYTES, s + from);
-        k.memory.setPtr(args + i * SUBSTRING_BYTES + 8, s + to);
+        k.memory.setPtr(args + i * SUBSTRING_WORDS * k.word, s + from);
+        k.memory.setPtr(args + i * SUBSTRING_WORDS * k.word + k.word, s + to);
       });
       return k.memory.i32(row);
     }

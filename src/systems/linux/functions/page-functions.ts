@@ -3,7 +3,6 @@ import { perKernel } from '../../../kernel/kernel.ts';
 import { hex16 } from '../../../memory/address.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../../memory/space.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
-import { MAP } from '../map.ts';
 import { GFP, PageMisuse } from '../pages.ts';
 import { Percpu } from '../percpu.ts';
 import { badAccess, callerOf, kernelWarning } from './caller.ts';
@@ -32,7 +31,7 @@ function freePages(k: Linux, page: Address, order: number): void {
     if (!(error instanceof PageMisuse)) throw error;
     k.printk(
       1,
-      `BUG: Bad page state in process ${k.tasks.comm(k.current)}  pfn:${error.pfn.toString(16).padStart(5, '0')}`,
+      `BUG: Bad page state in process ${k.tasks.comm(k.current)}  pfn:${(error.pfn + k.heap.pages.firstFrame).toString(16).padStart(5, '0')}`,
     );
     kernelWarning(k, 'mm/page_alloc.c');
   }
@@ -98,16 +97,19 @@ export const pageFunctions = kernelFunctions({
   'void split_page(struct page *page, unsigned int order)': (k, page, order) =>
     k.heap.pages.split(page, order),
   'struct page *vmalloc_to_page(const void *vmalloc_addr)': (k, address) => k.heap.pages.ofAddress(address),
-  'unsigned long vmalloc_to_pfn(const void *vmalloc_addr)': (k, address) => k.memory.pfnOf(address) ?? 0,
+  'unsigned long vmalloc_to_pfn(const void *vmalloc_addr)': (k, address) => {
+    const frame = k.memory.pfnOf(address);
+    return frame === undefined ? 0 : frame + k.heap.pages.firstFrame;
+  },
   'void clear_page_rep(void *page)': (k, page) => k.memory.fill(page, PAGE_SIZE, 0),
   'void clear_page_orig(void *page)': (k, page) => k.memory.fill(page, PAGE_SIZE, 0),
   'void clear_page_erms(void *page)': (k, page) => k.memory.fill(page, PAGE_SIZE, 0),
   'void copy_page(void *to, void *from)': (k, to, from) => k.memory.copy(to, from, PAGE_SIZE),
   'bool __virt_addr_valid(unsigned long x)': (k, address) => {
-    const pfn = (address - MAP.directMap) / PAGE_SIZE;
+    const pfn = (address - k.map.directMap) / PAGE_SIZE;
     return pfn >= 0 && pfn < k.memory.frames.total;
   },
-  'unsigned long __phys_addr(unsigned long x)': (_k, address) => address - MAP.directMap,
+  'unsigned long __phys_addr(unsigned long x)': (k, address) => address - k.map.pageOffset,
   'int set_memory_ro(unsigned long addr, int numpages)': (k, at, pages) =>
     protect(k, at, pages, { clear: Perm.W }),
   'int set_memory_rw(unsigned long addr, int numpages)': (k, at, pages) =>
@@ -164,20 +166,20 @@ export const vmallocFunctions = kernelFunctions({
     prot,
   ) => {
     if (count < 0 || count > k.memory.frames.total) return 0;
-    const frames = Array.from({ length: count }, (_, i) => k.heap.pages.frameOf(k.memory.ptr(list + i * 8)));
+    const frames = Array.from({ length: count }, (_, i) => k.heap.pages.frameOf(k.memory.ptr(list + i * k.word)));
     return k.heap.virtual.map(frames, callerOf(k), (prot & PAGE_RW) === 0 ? Perm.R : Perm.R | Perm.W);
   },
   'void vunmap(const void *addr)': (k, at) => freeVirtual(k, at),
   'void *vm_map_ram(struct page **pages, unsigned int count, int node)': (k, list, count) =>
     k.heap.virtual.map(
-      Array.from({ length: count }, (_, i) => k.heap.pages.frameOf(k.memory.ptr(list + i * 8))),
+      Array.from({ length: count }, (_, i) => k.heap.pages.frameOf(k.memory.ptr(list + i * k.word))),
       callerOf(k),
     ),
   'void vm_unmap_ram(const void *mem, unsigned int count)': (k, at) => freeVirtual(k, at),
   'void vm_unmap_aliases(void)': () => undefined,
   'bool is_vmalloc_addr(const void *x)': (k, at) => k.heap.virtual.holds(at),
   'int is_vmalloc_or_module_addr(const void *x)': (k, at) =>
-    k.heap.virtual.holds(at) || (at >= MAP.modules && at < MAP.modulesEnd) ? 1 : 0,
+    k.heap.virtual.holds(at) || (at >= k.map.modules && at < k.map.modulesEnd) ? 1 : 0,
   'void *kvmalloc_node(size_t size, gfp_t flags, int node)': (k, size, gfp) => {
     const at = size > 4 * PAGE_SIZE ? 0 : k.heap.allocate(size, gfp, callerOf(k));
     return at !== 0 || size > 0x7fffffff ? at : virtual(k, size, gfp);
@@ -279,12 +281,12 @@ function fillPercpu(k: Linux): void {
 const percpuFilled = perKernel(() => ({ done: false }));
 
 export const memoryData: readonly DataInitialiser[] = [
-  word('page_offset_base', () => MAP.directMap),
-  word('vmemmap_base', () => MAP.vmemmap),
-  word('vmalloc_base', () => MAP.vmalloc),
+  word('page_offset_base', (k) => k.map.directMap),
+  word('vmemmap_base', (k) => k.map.vmemmap),
+  word('vmalloc_base', (k) => k.map.vmalloc),
   // The image lies where it was linked: no relocation, so physical addresses of its symbols start at 16 MiB.
   word('phys_base', () => 0),
-  word('high_memory', (k) => MAP.directMap + k.memory.frames.total * PAGE_SIZE),
+  word('high_memory', (k) => k.map.directMap + k.memory.frames.total * PAGE_SIZE),
   word('max_pfn', (k) => k.memory.frames.total),
   word('max_low_pfn', (k) => k.memory.frames.total),
   word('_totalram_pages', (k) => k.memory.frames.total),

@@ -8,6 +8,7 @@ import { Errno } from '../errno.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
 import { kernelFunctions } from './define.ts';
 import { byteString, writeText } from './format/printf.ts';
+import { pointerBytes } from './kobject.ts';
 import { parseBoolean, parseSigned, parseUnsigned } from './numbers.ts';
 
 const ERR = 3;
@@ -262,19 +263,13 @@ export const paramFunctions = kernelFunctions({
 function ops(symbol: string, set: string, get: string, flags = 0, free = ''): DataInitialiser {
   const fill = (k: Linux, at: Address): void => {
     const write = (field: string, name: string) =>
-      k.memory.poke(at + k.offset(`kernel_param_ops.${field}`), pointer(name === '' ? 0 : k.addressOf(name)));
+      k.memory.poke(at + k.offset(`kernel_param_ops.${field}`), pointerBytes(k, name === '' ? 0 : k.addressOf(name)));
     k.memory.poke(at + k.offset('kernel_param_ops.flags'), Uint8Array.of(flags, 0, 0, 0));
     write('set', set);
     write('get', get);
     write('free', free);
   };
   return { symbol, when: 'import', fill };
-}
-
-function pointer(value: Address): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigInt64(0, BigInt(value), true);
-  return bytes;
 }
 
 const plain = (type: string, flags = 0): DataInitialiser =>

@@ -101,12 +101,12 @@ const devices = kernelFunctions({
     registerFull,
   'int platform_add_devices(struct platform_device **devs, int num)': function* (k, list, count) {
     for (let i = 0; i < count; i++) {
-      const platform = k.memory.ptr(list + 8 * i);
+      const platform = k.memory.ptr(list + k.word * i);
       prepare(k, platform);
       const error = yield* addPlatformDevice(k, platform);
       if (error === 0) continue;
       for (let done = i - 1; done >= 0; done--) {
-        const earlier = k.memory.ptr(list + 8 * done);
+        const earlier = k.memory.ptr(list + k.word * done);
         yield* deletePlatformDevice(k, earlier);
         yield* putPlatformDevice(k, earlier);
       }
@@ -153,10 +153,10 @@ const drivers = kernelFunctions({
   'int __platform_register_drivers(struct platform_driver * const *drivers, unsigned int count, struct module *owner)':
     function* (k, list, count, owner) {
       for (let i = 0; i < count; i++) {
-        const error = yield* registerPlatformDriver(k, k.memory.ptr(list + 8 * i), owner);
+        const error = yield* registerPlatformDriver(k, k.memory.ptr(list + k.word * i), owner);
         if (error === 0) continue;
         for (let done = i - 1; done >= 0; done--) {
-          yield* unregisterDriver(k, driverIn(k, k.memory.ptr(list + 8 * done)));
+          yield* unregisterDriver(k, driverIn(k, k.memory.ptr(list + k.word * done)));
         }
         return error;
       }
@@ -167,7 +167,7 @@ const drivers = kernelFunctions({
     list,
     count,
   ) {
-    for (let i = count - 1; i >= 0; i--) yield* unregisterDriver(k, driverIn(k, k.memory.ptr(list + 8 * i)));
+    for (let i = count - 1; i >= 0; i--) yield* unregisterDriver(k, driverIn(k, k.memory.ptr(list + k.word * i)));
   },
 });
 

@@ -219,16 +219,16 @@ export const cacheFunctions = kernelFunctions({
     for (let i = 0; i < count; i++) {
       const object = yield* fromCache(k, s);
       if (object === 0) {
-        for (let j = 0; j < i; j++) release(k, k.memory.ptr(out + j * 8));
+        for (let j = 0; j < i; j++) release(k, k.memory.ptr(out + j * k.word));
         return 0;
       }
-      k.memory.setPtr(out + i * 8, object);
+      k.memory.setPtr(out + i * k.word, object);
     }
     return count;
   },
   'void kmem_cache_free_bulk(struct kmem_cache *s, size_t size, void **p)': (k, s, count, list) => {
     const cache = k.heap.cacheAt(s);
-    for (let i = 0; i < count; i++) release(k, k.memory.ptr(list + i * 8), cache);
+    for (let i = 0; i < count; i++) release(k, k.memory.ptr(list + i * k.word), cache);
   },
   'void kmem_cache_destroy(struct kmem_cache *s)': (k, s) => destroyCache(k, s),
   'int kmem_cache_shrink(struct kmem_cache *s)': (k, s) => {
@@ -249,7 +249,7 @@ export const slabData: readonly DataInitialiser[] = [
       const rows = k.types.hasEnumerator('NR_KMALLOC_TYPES') ? k.types.enumerator('NR_KMALLOC_TYPES') : 4;
       for (let type = 0; type < rows; type++) {
         for (let column = 0; column < COLUMNS; column++) {
-          pokePointer(k, at + (type * COLUMNS + column) * 8, k.heap.kmallocCache(type, column));
+          pokePointer(k, at + (type * COLUMNS + column) * k.word, k.heap.kmallocCache(type, column));
         }
       }
     },

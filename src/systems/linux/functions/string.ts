@@ -272,7 +272,7 @@ function rawText(k: Linux, at: Address, size: number): string {
 
 function lookUp(k: Linux, array: Address, n: number, fits: (item: string) => boolean): number {
   for (let i = 0; i < (n < 0 ? MAX_STRING : n); i++) {
-    const item = k.memory.ptr(array + i * 8);
+    const item = k.memory.ptr(array + i * k.word);
     if (item === 0) break;
     if (fits(text(k, item))) return i;
   }

@@ -21,9 +21,11 @@ const RDI = 7;
 const RET = [0xc3];
 /** Registers by hardware number. */
 const REGISTERS = Array.from({ length: 16 }, (_, n) => registerName(n, 8));
+const SHORT_REGISTERS = Array.from({ length: 8 }, (_, n) => registerName(n, 4));
 
-const code = (symbol: string, bytes: readonly number[]): DataInitialiser => ({
+const code = (symbol: string, bytes: readonly number[], bits?: 32 | 64): DataInitialiser => ({
   symbol,
+  bits,
   when: 'import',
   fill: (k, at) => k.placeCode(at, Uint8Array.from(bytes)),
 });
@@ -51,13 +53,15 @@ function getUser(symbol: string, bytes: 1 | 2 | 4 | 8, checked: boolean): DataIn
     let value = 0n;
     let error = 0;
     try {
-      if (checked && !accessOk(at, bytes)) throw new GuestFault(at, 'read', bytes, 'protection');
+      if (checked && !accessOk(k, at, bytes)) throw new GuestFault(at, 'read', bytes, 'protection');
       value = readSized(k, at, bytes);
     } catch (fault) {
       if (!(fault instanceof GuestFault)) throw fault;
       error = -Errno.EFAULT;
     }
     k.cpu.setGprBig(RDX, value);
+    // Eight bytes take two registers of a 32-bit kernel.
+    if (k.word === 4 && bytes === 8) k.cpu.setGprBig(RCX, value >> 32n);
     k.cpu.setGpr(RAX, error);
   });
 }
@@ -72,10 +76,11 @@ function readSized(k: Linux, at: Address, bytes: number): bigint {
 function putUser(symbol: string, bytes: 1 | 2 | 4 | 8, checked: boolean): DataInitialiser {
   return raw(symbol, (k) => {
     const at = k.cpu.gpr(RCX);
-    const value = k.cpu.gprBig(RAX);
+    const high = k.word === 4 ? k.cpu.gprBig(RDX) << 32n : 0n;
+    const value = k.cpu.gprBig(RAX) | high;
     let error = 0;
     try {
-      if (checked && !accessOk(at, bytes)) throw new GuestFault(at, 'write', bytes, 'protection');
+      if (checked && !accessOk(k, at, bytes)) throw new GuestFault(at, 'write', bytes, 'protection');
       writeSized(k, at, bytes, value);
     } catch (fault) {
       if (!(fault instanceof GuestFault)) throw fault;
@@ -114,11 +119,11 @@ function clearUser(symbol: string): DataInitialiser {
   });
 }
 
-/** Population count of the low `bits` of rdi into rax; every other register stays (arch/x86/lib/hweight.S). */
+/** Population count of the low `bits` of rdi, or eax of 32-bit kernels, into rax; every other register stays (arch/x86/lib/hweight.S). */
 function hweight(symbol: string, bits: number): DataInitialiser {
   return raw(symbol, (k) => {
     let count = 0;
-    for (let rest = BigInt.asUintN(bits, k.cpu.gprBig(RDI)); rest !== 0n; rest &= rest - 1n) count++;
+    for (let rest = BigInt.asUintN(bits, k.cpu.gprBig(k.word === 8 ? RDI : RAX)); rest !== 0n; rest &= rest - 1n) count++;
     k.cpu.setGpr(RAX, count);
   });
 }
@@ -170,6 +175,7 @@ function checkSize(k: Linux, n: number): void {
 
 const withLarge = (symbol: string, body: readonly number[], handler: string): DataInitialiser => ({
   symbol,
+  bits: 64,
   when: 'import',
   fill: (k, at) => {
     const gate = k.gate(handler, entry(large, handler));
@@ -191,7 +197,8 @@ export const thunks: readonly DataInitialiser[] = [
   code('__x86_return_thunk', [...RET, 0xcc]),
   code('entry_ibpb', RET),
   code('entry_untrain_ret', RET),
-  ...REGISTERS.map((name, n) => code(`__x86_indirect_thunk_${name}`, indirectThunk(n))),
+  ...REGISTERS.map((name, n) => code(`__x86_indirect_thunk_${name}`, indirectThunk(n), 64)),
+  ...SHORT_REGISTERS.map((name, n) => code(`__x86_indirect_thunk_${name}`, indirectThunk(n), 32)),
   // With voluntary preemption these static calls lead nowhere (kernel/sched/core.c, PREEMPT_DYNAMIC).
   code('__SCT__preempt_schedule', RET),
   code('__SCT__preempt_schedule_notrace', RET),
@@ -244,7 +251,33 @@ const PV_CODE: Readonly<Record<string, readonly number[]>> = {
   'lock.vcpu_is_preempted.func': [0x31, 0xc0, 0xc3],
 };
 
-/** Page table entries need no translation on real hardware: mov %rdi,%rax; ret. */
+/** The same with arguments in eax, edx and ecx. */
+const PV_CODE_32: Readonly<Record<string, readonly number[]>> = {
+  'irq.save_fl.func': [0x9c, 0x58, 0xc3],
+  'irq.irq_disable.func': [0xfa, 0xc3],
+  'irq.irq_enable.func': [0xfb, 0xc3],
+  'irq.safe_halt': [0xfb, 0xf4, 0xc3],
+  'irq.halt': [0xf4, 0xc3],
+  'cpu.io_delay': [0xe6, 0x80, 0xc3],
+  'cpu.wbinvd': [0x0f, 0x09, 0xc3],
+  'cpu.read_cr0': [0x0f, 0x20, 0xc0, 0xc3],
+  'cpu.write_cr0': [0x0f, 0x22, 0xc0, 0xc3],
+  // push four registers; three of the pointers to esi, edi, ebp; cpuid; store, the fourth from the stack; pop; ret
+  'cpu.cpuid': [
+    0x53, 0x56, 0x57, 0x55, 0x89, 0xc6, 0x89, 0xd7, 0x89, 0xcd, 0x8b, 0x06, 0x8b, 0x4d, 0x00, 0x0f, 0xa2, 0x89,
+    0x06, 0x89, 0x1f, 0x89, 0x4d, 0x00, 0x8b, 0x4c, 0x24, 0x14, 0x89, 0x11, 0x5d, 0x5f, 0x5e, 0x5b, 0xc3,
+  ],
+  // mov %eax,%ecx; rdmsr; ret
+  'cpu.read_msr': [0x89, 0xc1, 0x0f, 0x32, 0xc3],
+  // xchg %eax,%ecx; xchg %eax,%edx; wrmsr; ret
+  'cpu.write_msr': [0x91, 0x92, 0x0f, 0x30, 0xc3],
+  'mmu.read_cr2.func': [0x0f, 0x20, 0xd0, 0xc3],
+  // movb $0,(%eax); ret
+  'lock.queued_spin_unlock.func': [0xc6, 0x00, 0x00, 0xc3],
+  'lock.vcpu_is_preempted.func': [0x31, 0xc0, 0xc3],
+};
+
+/** Page table entries need no translation on real hardware: mov %rdi,%rax; ret. On 32 bits they are where they should be. */
 const IDENTITY = [0x48, 0x89, 0xf8, 0xc3];
 const IDENTITIES = ['pte', 'pgd', 'pmd', 'pud', 'p4d'].flatMap((level) => [
   `mmu.${level}_val.func`,
@@ -256,13 +289,16 @@ export const paravirtual: readonly DataInitialiser[] = [
     symbol: 'pv_ops',
     when: 'import',
     fill: (k, at) => {
+      const wide = k.word === 8;
       const place = (path: string, bytes: readonly number[]) => {
+        // The levels of page tables differ.
+        if (!k.types.has(`paravirt_patch_template.${path}`)) return;
         const gate = k.takeGate(bytes.length);
         k.placeCode(gate, Uint8Array.from(bytes));
         pokePointer(k, at + k.offset(`paravirt_patch_template.${path}`), gate);
       };
-      for (const [path, bytes] of Object.entries(PV_CODE)) place(path, bytes);
-      for (const path of IDENTITIES) place(path, IDENTITY);
+      for (const [path, bytes] of Object.entries(wide ? PV_CODE : PV_CODE_32)) place(path, bytes);
+      for (const path of IDENTITIES) place(path, wide ? IDENTITY : RET);
     },
   },
 ];
@@ -271,5 +307,5 @@ export const paravirtual: readonly DataInitialiser[] = [
 export function pokePointer(k: Linux, at: Address, value: Address): void {
   const bytes = new DataView(new ArrayBuffer(8));
   bytes.setBigUint64(0, toBig(value), true);
-  k.memory.poke(at, new Uint8Array(bytes.buffer));
+  k.memory.poke(at, new Uint8Array(bytes.buffer, 0, k.word));
 }

@@ -31,11 +31,11 @@ const running = perKernel(() => ({ timer: 0 as Address }));
 function setPending(k: Linux, timer: Address, on: boolean): void {
   const entry = timer + k.offset('timer_list.entry');
   k.memory.setPtr(entry, 0);
-  k.memory.setPtr(entry + 8, on ? entry : 0);
+  k.memory.setPtr(entry + k.word, on ? entry : 0);
 }
 
 function isPending(k: Linux, timer: Address): boolean {
-  return k.memory.ptr(timer + k.offset('timer_list.entry') + 8) !== 0;
+  return k.memory.ptr(timer + k.offset('timer_list.entry') + k.word) !== 0;
 }
 
 export function initTimer(k: Linux, timer: Address, func: Address, flags: number): void {

@@ -32,7 +32,7 @@ function copyEither(k: Linux, to: Address, from: Address, bytes: number): number
 function userStringLength(k: Linux, at: Address, count: number): number {
   for (let i = 0; i < Math.min(count, MAX_STRING); i++) {
     try {
-      if (!accessOk(at + i, 1)) return -Errno.EFAULT;
+      if (!accessOk(k, at + i, 1)) return -Errno.EFAULT;
       if (k.memory.u8(at + i) === 0) return i;
     } catch (fault) {
       if (!(fault instanceof GuestFault)) throw fault;
@@ -136,7 +136,7 @@ export const usercopy = kernelFunctions({
   },
   'int check_zeroed_user(const void *from, size_t size)': (k, from, size) => {
     try {
-      if (!accessOk(from, size)) return -Errno.EFAULT;
+      if (!accessOk(k, from, size)) return -Errno.EFAULT;
       return k.memory.bytes(from, size).every((byte) => byte === 0) ? 1 : 0;
     } catch (fault) {
       if (!(fault instanceof GuestFault)) throw fault;

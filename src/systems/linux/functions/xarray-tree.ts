@@ -85,7 +85,7 @@ export class Tree {
   }
 
   private slotAt(node: Address, offset: number): Address {
-    return node + this.o.node.slots + offset * 8;
+    return node + this.o.node.slots + offset * this.k.word;
   }
 
   private shiftOf(node: Address): number {

@@ -147,7 +147,7 @@ function gather(
   while (count < n) {
     const found = t.next(index, max, mark);
     if (found === undefined) break;
-    k.memory.setPtr(dst + count * 8, found.entry);
+    k.memory.setPtr(dst + count * k.word, found.entry);
     index = found.index + 1;
     count++;
   }

@@ -6,6 +6,7 @@ import { EM } from '../../../formats/elf/layout.ts';
 import { type ElfFile, readElf } from '../../../formats/elf/read.ts';
 import type { Machine } from '../../../formats/object.ts';
 import { embeddedConfig, parseConfig } from './config.ts';
+import { dataModelOf } from './data-model.ts';
 import type { ExportKind, ExportTable } from './exports.ts';
 import type { KernelFile, KernelSection, NearestExport, PerCpuVariable, SectionRole } from './kernelfile.ts';
 import { readExports } from './ksymtab.ts';
@@ -107,7 +108,7 @@ export class ImageKernel implements KernelFile {
     const section = this.#elf.section('.BTF');
     const bytes = section === undefined ? this.#detachedTypes : this.#elf.data(section);
     if (bytes === undefined) return undefined;
-    return (this.#btf ??= new Btf(bytes));
+    return (this.#btf ??= new Btf(bytes, { model: dataModelOf(this) }));
   }
 
   get percpu(): readonly PerCpuVariable[] {

@@ -7,6 +7,7 @@ import { subsetOf } from '../../../ctypes/btf-subset.ts';
 import { TypeTable } from '../../../ctypes/table.ts';
 import type { Machine } from '../../../formats/object.ts';
 import { readBuiltInNames } from './builtin-names.ts';
+import { dataModelOf } from './data-model.ts';
 import { ExportTable } from './exports.ts';
 import { nearestExport } from './image.ts';
 import type { KernelFile, KernelSection, NearestExport, PerCpuVariable } from './kernelfile.ts';
@@ -196,7 +197,7 @@ class SavedKernel implements KernelFile {
   /** Unpacked and opened at first use. */
   get btf(): Btf | undefined {
     if (this.#packedTypes.length === 0) return undefined;
-    return (this.#btf ??= new Btf(unpackBtf(this.#packedTypes)));
+    return (this.#btf ??= new Btf(unpackBtf(this.#packedTypes), { model: dataModelOf(this) }));
   }
 
   get types(): TypeTable {
@@ -232,7 +233,7 @@ function savedTypes(kernel: Savable, { types, functionPointers = false }: SaveRe
   if (btf === undefined) return { bytes: new Uint8Array(0), types: 0, missing: types === 'all' ? [] : types };
   if (types === 'all') return { bytes: packBtf(btf), types: btf.starts.length, missing: [] };
   const subset = subsetOf(btf, { names: types, functionPointers });
-  return { ...subset, bytes: packBtf(new Btf(subset.parts)) };
+  return { ...subset, bytes: packBtf(new Btf(subset.parts, { model: btf.model })) };
 }
 
 function keptConfig(kernel: KernelFile, { config }: SaveRequest): Record<string, string> | null {

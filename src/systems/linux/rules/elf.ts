@@ -8,21 +8,22 @@ import { ByteView } from '../../../bytes/view.ts';
 import { readSectionHeader, type SectionHeader } from '../../../formats/elf/headers.ts';
 import { EHDR, EM, ET, SHDR, SHF, SHN, SHT } from '../../../formats/elf/layout.ts';
 import { type ElfFile, readElf } from '../../../formats/elf/read.ts';
+import type { Machine } from '../../../formats/object.ts';
 import { Errno } from '../errno.ts';
 import { findSection, findSymbolTable, ModInfo, ModuleFile } from '../module-file.ts';
 import { type Judge, Level } from './judge.ts';
 
-const at = EHDR[64];
 const HINT_FILE = 'Compare the file with its package; it may have been cut short or changed on the way.';
 const HINT_KERNEL = 'Build or fetch the module for this kernel and this machine.';
 
 /** The checks before anything of the file is used. @throws FormatError where the kernel would not have noticed */
 export function checkElf(judge: Judge, bytes: Uint8Array): ElfFile {
   checkHeader(judge, bytes);
+  const at = EHDR[judge.kernel.bits];
   const view = new ByteView(bytes, true);
-  const sections = checkSectionTable(judge, view);
-  checkNames(judge, view, sections);
-  checkSections(judge, view, sections);
+  const sections = checkSectionTable(judge, view, at);
+  checkNames(judge, view, at, sections);
+  checkSections(judge, view, at, sections);
   return readElf(bytes);
 }
 
@@ -32,7 +33,16 @@ export function refuseDamaged(judge: Judge, error: FormatError): never {
   return judge.refuse('elf-damaged', Errno.ENOEXEC, why, HINT_FILE);
 }
 
+type HeaderOffsets = (typeof EHDR)[32 | 64];
+
+/** elf_check_arch: the number an ELF header has for the machine, and its name. */
+const ARCHITECTURES: Partial<Record<Machine, readonly [number, string]>> = {
+  'x86-64': [EM.X86_64, 'x86-64'],
+  i386: [EM[386], 'i386'],
+};
+
 function checkHeader(judge: Judge, bytes: Uint8Array): void {
+  const at = EHDR[judge.kernel.bits];
   if (bytes.length < at.size) {
     const why = `The file has ${bytes.length} bytes, an ELF header alone needs ${at.size}.`;
     judge.reject('elf-size', Errno.ENOEXEC, `Invalid ELF header len ${bytes.length}`, why, HINT_FILE);
@@ -66,8 +76,9 @@ function checkHeader(judge: Judge, bytes: Uint8Array): void {
     );
   }
   const machine = view.u16(18);
-  if (machine !== EM.X86_64) {
-    const why = `The module is for another processor (e_machine ${machine}), this kernel runs on x86-64 (62).`;
+  const [own, name] = ARCHITECTURES[judge.kernel.machine] ?? [0, judge.kernel.machine];
+  if (machine !== own) {
+    const why = `The module is for another processor (e_machine ${machine}), this kernel runs on ${name} (${own}).`;
     judge.reject(
       'elf-machine',
       Errno.ENOEXEC,
@@ -78,19 +89,20 @@ function checkHeader(judge: Judge, bytes: Uint8Array): void {
   }
 }
 
-function checkSectionTable(judge: Judge, view: ByteView): SectionHeader[] {
-  const size = SHDR[64].size;
+function checkSectionTable(judge: Judge, view: ByteView, at: HeaderOffsets): SectionHeader[] {
+  const { bits } = judge.kernel;
+  const size = SHDR[bits].size;
   if (view.u16(at.shentsize) !== size) {
-    const why = `Section headers of ${view.u16(at.shentsize)} bytes: a 64-bit file has ${size}.`;
+    const why = `Section headers of ${view.u16(at.shentsize)} bytes: a ${bits}-bit file has ${size}.`;
     judge.reject('elf-shentsize', Errno.ENOEXEC, 'Invalid ELF section header size', why, HINT_FILE);
   }
-  const offset = view.n64(at.shoff);
+  const offset = bits === 64 ? view.n64(at.shoff) : view.u32(at.shoff);
   const count = view.u16(at.shnum);
   if (offset >= view.length || count * size > view.length - offset) {
     const why = `The section table (${count} entries at ${offset}) ends beyond the file of ${view.length} bytes.`;
     judge.reject('elf-section-table', Errno.ENOEXEC, 'Invalid ELF section header overflow', why, HINT_FILE);
   }
-  return Array.from({ length: count }, (_, i) => readSectionHeader(view, offset + i * size, 64));
+  return Array.from({ length: count }, (_, i) => readSectionHeader(view, offset + i * size, bits));
 }
 
 function inside(view: ByteView, section: SectionHeader): boolean {
@@ -98,7 +110,12 @@ function inside(view: ByteView, section: SectionHeader): boolean {
   return offset + size <= view.length && offset + size < 2 ** 64;
 }
 
-function checkNames(judge: Judge, view: ByteView, sections: readonly SectionHeader[]): void {
+function checkNames(
+  judge: Judge,
+  view: ByteView,
+  at: HeaderOffsets,
+  sections: readonly SectionHeader[],
+): void {
   const index = view.u16(at.shstrndx);
   if (index === SHN.UNDEF || index >= sections.length) {
     const message = `Invalid ELF section name index: ${index} || e_shstrndx (${index}) >= e_shnum (${sections.length})`;
@@ -141,7 +158,12 @@ function checkNames(judge: Judge, view: ByteView, sections: readonly SectionHead
   }
 }
 
-function checkSections(judge: Judge, view: ByteView, sections: readonly SectionHeader[]): void {
+function checkSections(
+  judge: Judge,
+  view: ByteView,
+  at: HeaderOffsets,
+  sections: readonly SectionHeader[],
+): void {
   const names = sections[view.u16(at.shstrndx)];
   for (let i = 1; i < sections.length; i++) {
     const { type, link, flags, nameOffset } = sections[i];

@@ -168,7 +168,7 @@ function isUnhashed(k: Linux, dentry: Address): boolean {
   const parent = k.read('dentry.d_parent', dentry);
   if (parent === dentry) return true;
   const link = dentry + linkOf(k);
-  return hashed(k) ? k.memory.ptr(link + 8) === 0 : k.memory.ptr(link) === link;
+  return hashed(k) ? k.memory.ptr(link + k.word) === 0 : k.memory.ptr(link) === link;
 }
 
 /** d_move: `dentry` takes the name of `target` below `parent`; the target's own name moves over and is not kept. */

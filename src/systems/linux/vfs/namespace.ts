@@ -145,11 +145,11 @@ export function* linkTarget(k: Linux, place: Place): Steps<string | undefined> {
   const getLink = operations === 0 ? 0 : k.read('inode_operations.get_link', operations);
   if (getLink === 0) return undefined;
   // struct delayed_call: a function and its argument, to be called when the text is no longer needed.
-  const delayed = k.heap.allocateZeroed(16);
+  const delayed = k.heap.allocateZeroed(2 * k.word);
   const text = yield* k.call(getLink, place.dentry, inode, delayed);
   const target = isError(text) || text === 0 ? undefined : k.memory.cstring(text);
   const done = k.memory.ptr(delayed);
-  if (done !== 0) yield* k.call(done, k.memory.ptr(delayed + 8));
+  if (done !== 0) yield* k.call(done, k.memory.ptr(delayed + k.word));
   k.heap.free(delayed);
   return target;
 }

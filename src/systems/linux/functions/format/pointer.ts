@@ -2,8 +2,8 @@
 
 import { encoded, type Sink, textOf } from '../../../../kernel/text/sink.ts';
 import { putNumber, putSpecialHex, putString, type Spec } from '../../../../kernel/text/spec.ts';
-import { type Address, fromBig } from '../../../../memory/address.ts';
-import { Errno, isError } from '../../errno.ts';
+import type { Address } from '../../../../memory/address.ts';
+import { addressOfWord, Errno, isError } from '../../errno.ts';
 import type { Linux } from '../../linux.ts';
 import { escapeBytes, escapeFlags } from './escape.ts';
 import { putIp, putMac, putUuid } from './network.ts';
@@ -29,7 +29,7 @@ export function putPointer(
   spec: Spec,
   nested: Nested,
 ): void {
-  const at = fromBig(raw);
+  const at = addressOfWord(raw, k.word);
   const plain = PLAIN[letters[0]];
   if (plain !== undefined) {
     plain(k, out, raw, letters, spec);
@@ -53,7 +53,7 @@ type Plain = (k: Linux, out: Sink, raw: bigint, letters: string, spec: Spec) => 
 
 /** Letters that print the pointer itself. */
 const PLAIN: Record<string, Plain | undefined> = {
-  x: (_k, out, raw, _letters, spec) => putAddress(out, raw, spec),
+  x: (k, out, raw, _letters, spec) => putAddress(k, out, raw, spec),
   // kernel.kptr_restrict is 0 by default: hashed, as plain %p.
   K: (k, out, raw, _letters, spec) => putHashed(k, out, raw, spec),
   S: putSymbol,
@@ -92,15 +92,15 @@ const FOLLOWED: Record<string, ((t: Target) => void) | undefined> = {
   G: putFlags,
 };
 
-function putAddress(out: Sink, raw: bigint, spec: Spec): void {
-  const width = spec.width === -1 ? { width: 16, zero: true } : {};
+function putAddress(k: Linux, out: Sink, raw: bigint, spec: Spec): void {
+  const width = spec.width === -1 ? { width: 2 * k.word, zero: true } : {};
   putNumber(out, raw, { ...spec, ...width, base: 16, small: true, signed: false });
 }
 
 /** Addresses are not for everyone: 32 bits of a keyed hash stand for them. NULL and error pointers are shown as they are. */
 function putHashed(k: Linux, out: Sink, raw: bigint, spec: Spec): void {
-  const bare = raw === 0n || isError(fromBig(raw));
-  putAddress(out, bare ? raw : BigInt(hashPointer(k.seed, raw)), spec);
+  const bare = raw === 0n || isError(addressOfWord(raw, k.word));
+  putAddress(k, out, bare ? raw : BigInt(hashPointer(k.seed, raw)), spec);
 }
 
 /** A 32-bit mix of pointer and seed: repeatable, and not invertible by eye, which is all that is asked here. */
@@ -115,7 +115,7 @@ export function hashPointer(seed: number, raw: bigint): number {
 }
 
 function putSymbol(k: Linux, out: Sink, raw: bigint, letters: string, spec: Spec): void {
-  const at = fromBig(raw);
+  const at = addressOfWord(raw, k.word);
   putString(out, encoded(symbolText(k, at, letters[0])), spec);
 }
 
@@ -133,7 +133,7 @@ function symbolText(k: Linux, at: Address, letter: string): string {
 const ERROR_NAMES = new Map<number, string>(Object.entries(Errno).map(([name, value]) => [value, name]));
 
 function putError(k: Linux, out: Sink, raw: bigint, _letters: string, spec: Spec): void {
-  const at = fromBig(raw);
+  const at = addressOfWord(raw, k.word);
   if (!isError(at)) putHashed(k, out, raw, spec);
   else {
     const name = ERROR_NAMES.get(-at);
@@ -155,7 +155,7 @@ function hexByte(byte: number): string {
 
 function putBits(t: Target): void {
   const bits = Math.max(t.spec.width, 0);
-  const bytes = t.k.memory.bytes(t.at, Math.ceil(bits / 64) * 8);
+  const bytes = t.k.memory.bytes(t.at, Math.ceil(bits / (8 * t.k.word)) * t.k.word);
   t.out.put(t.letters[1] === 'l' ? bitList(bytes, bits) : bitWords(bytes, bits));
 }
 
@@ -194,7 +194,7 @@ function putEscaped({ k, out, at, letters, spec }: Target): void {
 function putVaFormat({ k, out, at, spec, nested }: Target): void {
   // struct va_format { const char *fmt; va_list *va; }, include/linux/printk.h
   const format = k.memory.cstring(k.memory.ptr(at));
-  const args = k.convention.vaList(k.cpu, k.memory.ptr(at + 8));
+  const args = k.convention.vaList(k.cpu, k.memory.ptr(at + k.word));
   putString(out, nested(encoded(format), args), spec);
 }
 

@@ -40,7 +40,7 @@ export function formatText(k: Linux, text: string, args: VarArgs, limit: number,
       at += letters.length;
       const nested = (inner: string, from: VarArgs) =>
         depth < MAX_NESTING ? formatText(k, inner, from, limit, depth + 1).text : '';
-      putPointer(k, out, args.u64(), letters, conversion.spec, nested);
+      putPointer(k, out, takeWord(k, args), letters, conversion.spec, nested);
     } else if (!convert(k, out, conversion, args)) return out;
   }
   out.put(text.slice(at));
@@ -65,7 +65,7 @@ function convert(k: Linux, out: Sink, { spec, qualifier, kind }: Conversion, arg
     case 'o':
     case 'x':
     case 'X':
-      putNumber(out, takeInteger(args, qualifier, spec.signed), spec);
+      putNumber(out, takeInteger(k, args, qualifier, spec.signed), spec);
       return true;
     default:
       k.printk(4, `Please remove unsupported %${kind} in format string`);
@@ -73,9 +73,13 @@ function convert(k: Linux, out: Sink, { spec, qualifier, kind }: Conversion, arg
   }
 }
 
-function takeInteger(args: VarArgs, qualifier: string, signed: boolean): bigint {
-  const bits = { L: 64, l: 64, z: 64, t: 64, H: 8, h: 16 }[qualifier] ?? 32;
-  const raw = args.u64();
+/** A word as wide as a pointer. */
+const takeWord = (k: Linux, args: VarArgs): bigint => (k.word === 8 ? args.u64() : BigInt(args.u32()));
+
+function takeInteger(k: Linux, args: VarArgs, qualifier: string, signed: boolean): bigint {
+  const long = k.word * 8;
+  const bits = { L: 64, l: long, z: long, t: long, H: 8, h: 16 }[qualifier] ?? 32;
+  const raw = bits === 64 ? args.u64() : takeWord(k, args);
   return signed ? BigInt.asIntN(bits, raw) : BigInt.asUintN(bits, raw);
 }
 
