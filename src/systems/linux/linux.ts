@@ -17,7 +17,7 @@ import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { AreaAllocator } from '../../memory/areas.ts';
 import { OutOfMemory } from '../../memory/frames.ts';
 import type { Address } from '../../memory/space.ts';
-import { type Architecture, type AddressMap, architectureOf } from './arch.ts';
+import { type AddressMap, type Architecture, architectureOf } from './arch.ts';
 import { bootImage } from './boot.ts';
 import { judgeFault } from './faults.ts';
 import { finishRecord } from './functions/printk.ts';

@@ -97,7 +97,9 @@ function codeBytes(k: Linux, at: Address): string {
       bytes.push(i === 0 ? `<${byte}>` : byte);
     } catch {
       return (
-        `Unable to access opcode bytes at ${k.word === 8 ? 'RIP' : 'EIP'} 0x` + BigInt.asUintN(64, BigInt(at - 42)).toString(16) + '.'
+        `Unable to access opcode bytes at ${k.word === 8 ? 'RIP' : 'EIP'} 0x` +
+        BigInt.asUintN(64, BigInt(at - 42)).toString(16) +
+        '.'
       );
     }
   }

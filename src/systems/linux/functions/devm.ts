@@ -210,7 +210,8 @@ export const devres = kernelFunctions({
 function findAction(k: Linux, device: Address, action: Address, data: Address): Address {
   for (const node of entries(k, headOf(k, device))) {
     const ours = k.memory.ptr(node + 2 * k.word) === k.addressOf('devm_action_release');
-    if (ours && k.memory.ptr(node + DATA) === data && k.memory.ptr(node + DATA + k.word) === action) return node;
+    if (ours && k.memory.ptr(node + DATA) === data && k.memory.ptr(node + DATA + k.word) === action)
+      return node;
   }
   return 0;
 }

@@ -166,7 +166,9 @@ export const vmallocFunctions = kernelFunctions({
     prot,
   ) => {
     if (count < 0 || count > k.memory.frames.total) return 0;
-    const frames = Array.from({ length: count }, (_, i) => k.heap.pages.frameOf(k.memory.ptr(list + i * k.word)));
+    const frames = Array.from({ length: count }, (_, i) =>
+      k.heap.pages.frameOf(k.memory.ptr(list + i * k.word)),
+    );
     return k.heap.virtual.map(frames, callerOf(k), (prot & PAGE_RW) === 0 ? Perm.R : Perm.R | Perm.W);
   },
   'void vunmap(const void *addr)': (k, at) => freeVirtual(k, at),

@@ -263,7 +263,10 @@ export const paramFunctions = kernelFunctions({
 function ops(symbol: string, set: string, get: string, flags = 0, free = ''): DataInitialiser {
   const fill = (k: Linux, at: Address): void => {
     const write = (field: string, name: string) =>
-      k.memory.poke(at + k.offset(`kernel_param_ops.${field}`), pointerBytes(k, name === '' ? 0 : k.addressOf(name)));
+      k.memory.poke(
+        at + k.offset(`kernel_param_ops.${field}`),
+        pointerBytes(k, name === '' ? 0 : k.addressOf(name)),
+      );
     k.memory.poke(at + k.offset('kernel_param_ops.flags'), Uint8Array.of(flags, 0, 0, 0));
     write('set', set);
     write('get', get);

@@ -167,7 +167,8 @@ const drivers = kernelFunctions({
     list,
     count,
   ) {
-    for (let i = count - 1; i >= 0; i--) yield* unregisterDriver(k, driverIn(k, k.memory.ptr(list + k.word * i)));
+    for (let i = count - 1; i >= 0; i--)
+      yield* unregisterDriver(k, driverIn(k, k.memory.ptr(list + k.word * i)));
   },
 });
 
