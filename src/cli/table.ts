@@ -6,7 +6,7 @@
 import type { CommandSpec } from './command.ts';
 import { SYSTEM_SPECS } from './specs/systems.ts';
 
-const RUNNING = ['kernel', 'as', 'seed', 'target', 'engine', 'trace', 'profile'] as const;
+const RUNNING = ['kernel', 'as', 'seed', 'target', 'engine', 'trace', 'profile', 'gdb'] as const;
 
 const inspect: CommandSpec = {
   name: 'inspect',

@@ -317,14 +317,14 @@ export class Cpu implements HelperHost {
     }
   }
 
-  /** Runs exactly one instruction (one iteration of a rep). */
-  step(): Exit {
+  /** Runs exactly one instruction (one iteration of a rep); `through`: over entries with numbers below 0. */
+  step(through = false): Exit {
     let block: { start: number };
     try {
       if (!this.#canonicalRip()) return Exit.Fault;
       const pc = this.rip;
       const hosted = this.#blocks.hostAt(pc);
-      if (hosted !== undefined) {
+      if (hosted !== undefined && !(through && hosted < 0)) {
         this.exitHostId = hosted;
         return Exit.Host;
       }

@@ -20,6 +20,7 @@ import { type Address, GuestMemory, type MemorySpec, PAGE_SIZE, Perm } from '../
 import type { KernelFunction } from './functions.ts';
 import { KernelLog } from './log.ts';
 import { type MissingFunction, MissingFunctionReached, type MissingPolicy } from './missing.ts';
+import type { KernelModule } from './modules.ts';
 import { type Fault, Scheduler, type SchedulerOwner } from './scheduler.ts';
 import type { Steps } from './steps.ts';
 import { callGuest, type GuestValue } from './steps.ts';
@@ -117,6 +118,11 @@ export abstract class Kernel implements SchedulerOwner {
   /** How a person of this system writes such a value: an error's name, the bits of a mask. Undefined: as any C value. */
   describeValue(_type: CType, _value: GuestValue): string | undefined {
     return undefined;
+  }
+
+  /** The images that are in memory, in the order they came. */
+  images(): Iterable<KernelModule> {
+    return [];
   }
 
   beforeGuest(): void {

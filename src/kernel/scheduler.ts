@@ -5,6 +5,7 @@
 import type { Convention } from '../abi/convention.ts';
 import { type Cpu, Exit } from '../cpu/cpu.ts';
 import { type Address, EndlessAccess, GuestFault, type GuestMemory } from '../memory/space.ts';
+import { Abandoned } from './abandon.ts';
 import { isSteps, type Request, type Steps } from './steps.ts';
 import { type Frame, type HostFrame, Thread, ThreadKilled } from './thread.ts';
 import { END_OF_TIME, type VirtualTime } from './time.ts';
@@ -361,6 +362,7 @@ export class Scheduler {
   }
 
   private hostError(thread: Thread, error: unknown): void {
+    if (error instanceof Abandoned) throw error;
     if (error instanceof GuestFault) this.judge(thread, hostFault(error, this.owner.cpu.rip));
     else if (error instanceof EndlessAccess) this.lockUp(thread);
     else if (error instanceof ThreadKilled) thread.die({ killed: error });

@@ -1,4 +1,5 @@
 import type { Command, CommandContext } from '../command.ts';
+import { type Attach, debuggable } from '../debugging.ts';
 import { usageError } from '../failure.ts';
 import { ModuleFiles, startSession } from '../linux-session.ts';
 import { linuxShell } from '../linux-shell.ts';
@@ -11,17 +12,32 @@ export const command: Command = {
       throw usageError('only one script can be run', 'Join the scripts, or run them one by one.');
     const files = new ModuleFiles(context);
     files.beside('./x');
-    const session = startSession(context, files, { commandLine: options.text('cmdline') });
-    const { shell, prompt } = linuxShell(context, session);
-    const errexit = options.flag('errexit');
-    const looking = new Looking(context, session.k);
-    const lines = givenLines(context) ?? (context.input.isTTY ? undefined : context.input.lines());
-    if (lines === undefined) await prompt();
-    else await shell.script(lines, { errexit });
-    looking.finish();
-    return shell.lastCode;
+    const given = givenLines(context) ?? (context.input.isTTY ? undefined : context.input.lines());
+    if (options.integer('gdb') === undefined) return await session(context, files, given, () => {});
+    if (given === undefined)
+      throw usageError('under gdb the lines must be there before', 'Give a script, or lines with --command.');
+    // To go back the run is repeated, with the same lines.
+    const lines = [...given];
+    return await debuggable(context, (under, attach) => session(under, files, lines, attach));
   },
 };
+
+async function session(
+  context: CommandContext,
+  files: ModuleFiles,
+  lines: Iterable<string> | undefined,
+  attach: Attach,
+): Promise<number> {
+  const { options } = context;
+  const started = startSession(context, files, { commandLine: options.text('cmdline') });
+  attach(started.k);
+  const { shell, prompt } = linuxShell(context, started);
+  const looking = new Looking(context, started.k);
+  if (lines === undefined) await prompt();
+  else await shell.script(lines, { errexit: options.flag('errexit') });
+  looking.finish();
+  return shell.lastCode;
+}
 
 /** The lines of --command, or of the script file; undefined when neither was given. */
 function givenLines({ options, args, readFile, input }: CommandContext): Iterable<string> | undefined {

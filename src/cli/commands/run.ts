@@ -8,6 +8,7 @@ import { registrations } from '../../systems/linux/registered.ts';
 import { dependenciesOf } from '../../tools/linux/module-tree.ts';
 import type { LinuxSession } from '../../tools/linux/session.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { debuggable } from '../debugging.ts';
 import { Failure, usageError } from '../failure.ts';
 import { logLine, ModuleFiles, startSession } from '../linux-session.ts';
 import { linuxShell } from '../linux-shell.ts';
@@ -39,8 +40,11 @@ export const command: Command = {
     const files = new ModuleFiles(context);
     for (const { path } of wanted) files.beside(path);
     const missing = context.options.text('missing') as MissingPolicy | undefined;
-    const session = startSession(context, files, { missing });
-    return await new Run(context, session, files).all(wanted);
+    return await debuggable(context, async (under, attach) => {
+      const session = startSession(under, files, { missing });
+      attach(session.k);
+      return await new Run(under, session, files).all(wanted);
+    });
   },
 };
 
@@ -161,7 +165,10 @@ class Run {
       const code = await shell.line(line);
       if (code !== 0) this.code = 1;
     }
-    if (commands.length === 0 && !this.json && this.context.input.isTTY && this.context.isTTY) await prompt();
+    const person = !this.json && this.context.input.isTTY && this.context.isTTY;
+    // A run under gdb is repeated to go back: what a person typed could not be.
+    const debugged = this.context.options.integer('gdb') !== undefined;
+    if (commands.length === 0 && person && !debugged) await prompt();
   }
 
   private unload(module: LinuxModule, report: ModuleReport): void {

@@ -8,7 +8,7 @@ import type { CType } from '../../ctypes/type.ts';
 import type { FunctionTable, KernelFunction } from '../../kernel/functions.ts';
 import { Kernel } from '../../kernel/kernel.ts';
 import type { MissingPolicy } from '../../kernel/missing.ts';
-import { ModuleTable } from '../../kernel/modules.ts';
+import { type KernelModule, ModuleTable } from '../../kernel/modules.ts';
 import { plainPc } from '../../kernel/pc.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
 import type { GuestValue, Steps } from '../../kernel/steps.ts';
@@ -241,6 +241,10 @@ export class Linux extends Kernel {
 
   fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled } {
     return judgeFault(this, thread, fault);
+  }
+
+  override images(): Iterable<KernelModule> {
+    return this.modules;
   }
 
   override describeValue(type: CType, value: GuestValue): string | undefined {
