@@ -2,6 +2,8 @@
 import type { MissingPolicy } from '../kernel/missing.ts';
 import type { LoadOutcome, NativeSystem, SystemSession, UnloadOutcome } from '../tools/system.ts';
 import type { CommandContext } from './command.ts';
+import { debuggable } from './debugging.ts';
+import { Looking } from './looking.ts';
 import { printable } from './printable.ts';
 import { indented } from './run-report.ts';
 import { HostFiles, settingsOf, show, startSystem, systemShell } from './system-session.ts';
@@ -28,14 +30,18 @@ export async function runForeign(context: CommandContext, system: NativeSystem):
   const wanted = wantedFiles(context.args, (word) => files.stat(word) !== undefined);
   for (const { path } of wanted) files.beside(path);
   const missing = context.options.text('missing') as MissingPolicy | undefined;
-  const session = await startSystem(context, system, files, settingsOf(context), { missing });
-  return await new SystemRun(context, session).all(wanted);
+  return await debuggable(context, async (under, attach) => {
+    const session = await startSystem(under, system, files, settingsOf(under), { missing });
+    attach(session.kernel);
+    return await new SystemRun(under, session).all(wanted);
+  });
 }
 
 class SystemRun {
   private readonly context: CommandContext;
   private readonly session: SystemSession;
   private readonly json: boolean;
+  private readonly looking: Looking;
   private readonly reports: SystemReport[] = [];
   private code = 0;
 
@@ -43,6 +49,7 @@ class SystemRun {
     this.context = context;
     this.session = session;
     this.json = context.options.flag('json');
+    this.looking = new Looking(context, session.kernel);
   }
 
   async all(wanted: readonly { path: string; args: readonly string[] }[]): Promise<number> {
@@ -59,6 +66,7 @@ class SystemRun {
     }
     if (this.code === 0) await this.use();
     for (const report of [...this.reports].reverse()) await this.unload(report);
+    this.looking.finish();
     this.finish();
     return this.code;
   }
@@ -69,7 +77,9 @@ class SystemRun {
     const commands = context.options.list('do');
     const shell = systemShell(context, session, { quietLog: true });
     for (const line of commands) if ((await shell.line(line)) !== 0) this.code = 1;
-    if (commands.length > 0 || this.json || !context.input.isTTY || !context.isTTY) return;
+    // A run under gdb is repeated to go back: what a person typed could not be.
+    if (commands.length > 0 || this.json || context.options.integer('gdb') !== undefined) return;
+    if (!context.input.isTTY || !context.isTTY) return;
     const { runPrompt } = await import('./prompt.ts');
     await runPrompt(shell, 'run', {
       input: context.input.stream(),
@@ -109,6 +119,7 @@ class SystemRun {
         registeredOnly: registered,
         instructions: kernel.cpu.retired,
         log: kernel.log.records.map(({ time, level, text }) => ({ time: Math.round(time), level, text })),
+        ...this.looking.result,
       });
       return;
     }

@@ -16,8 +16,12 @@ afterEach(() => running?.kill());
 afterAll(() => rmSync(scratch, { recursive: true }));
 
 /** Starts lkm under --gdb and gives the port it listens on. */
-function start(args: readonly string[]): Promise<{ port: number; ended: Promise<{ out: string; err: string }> }> {
-  const child = spawn(process.execPath, [packagedPath('dist/lkm.js'), ...args, '--gdb', '0'], { cwd: scratch });
+function start(
+  args: readonly string[],
+): Promise<{ port: number; ended: Promise<{ out: string; err: string }> }> {
+  const child = spawn(process.execPath, [packagedPath('dist/lkm.js'), ...args, '--gdb', '0'], {
+    cwd: scratch,
+  });
   running = child;
   let out = '';
   let err = '';
@@ -103,9 +107,17 @@ describeWith(gdb, 'gdb', () => {
   });
 
   it('watches memory', async () => {
-    const { gdb: said } = await session(['watch *(unsigned*)&count', 'continue', 'continue', 'delete', 'continue']);
+    const { gdb: said } = await session([
+      'watch *(unsigned*)&count',
+      'continue',
+      'continue',
+      'delete',
+      'continue',
+    ]);
     // Once by a kernel function (kstrtouint_from_user), once by the module itself.
-    expect(said).toMatch(/Old value = 0\nNew value = 41\n[^$]*Old value = 41\nNew value = 42\n.*counter_read/s);
+    expect(said).toMatch(
+      /Old value = 0\nNew value = 41\n[^$]*Old value = 41\nNew value = 42\n.*counter_read/s,
+    );
   });
 
   it('goes back: steps, breakpoints and watchpoints in reverse', async () => {
@@ -158,7 +170,10 @@ describeWith(gdb, 'gdb', () => {
 
   it('leaves the run as it was: the log is the same with and without', async () => {
     const timers = packagedPath('fixtures/linux/built/timers.ko');
-    const { out } = await session(['break timers_exit', 'stepi 200', 'continue', 'continue'], ['run', timers]);
+    const { out } = await session(
+      ['break timers_exit', 'stepi 200', 'continue', 'continue'],
+      ['run', timers],
+    );
     const plain = execFileSync(process.execPath, [packagedPath('dist/lkm.js'), 'run', timers], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
