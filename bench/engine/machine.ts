@@ -1,5 +1,7 @@
 /** A bare processor with flat code: where engines are measured without a kernel around them. */
+
 import { Cpu, type CpuMachine, Exit } from '../../src/cpu/cpu.ts';
+import type { Engine } from '../../src/cpu/engines.ts';
 import { Reg } from '../../src/cpu/ir.ts';
 import { X86Translator } from '../../src/cpu/x86/lift.ts';
 import { GuestMemory, Perm } from '../../src/memory/space.ts';
@@ -12,8 +14,9 @@ const DIRECT = -0x7780_0000_0000;
 /** Data begins here: RAM below it backs code, stack and page tables of the test. */
 const DATA = 8 << 20;
 
-export type EngineName = 'interpreter';
-export const ENGINES: readonly EngineName[] = ['interpreter'];
+/** Measured; the targets are those of the last. */
+export const ENGINES = ['interpreter', 'auto'] as const satisfies readonly Engine[];
+export type EngineName = (typeof ENGINES)[number];
 
 const silent: CpuMachine = {
   cpuid: () => ({ eax: 0, ebx: 0, ecx: 0, edx: 0 }),
@@ -34,13 +37,13 @@ export interface BareMachine {
 }
 
 /** Maps `flat` at {@link CODE} and gives the machine `dataBytes` of room for data. */
-export function bareMachine(_engine: EngineName, flat: Uint8Array, dataBytes: number): BareMachine {
+export function bareMachine(engine: Engine, flat: Uint8Array, dataBytes: number): BareMachine {
   const ramBytes = DATA + ((dataBytes + 0xfffff) & ~0xfffff);
   const memory = new GuestMemory({ ramBytes, directMap: DIRECT });
   memory.map(CODE, 16, Math.ceil(flat.length / 4096), Perm.R | Perm.X, 'code');
   memory.poke(CODE, flat);
   memory.map(STACK - 0x10000, 1024, 16, Perm.R | Perm.W, 'stack');
-  const cpu = new Cpu(memory, silent, new X86Translator());
+  const cpu = new Cpu(memory, silent, new X86Translator(), { engine });
   cpu.addHostEntry(RETURN, 1);
   const registers = [Reg.RDI, Reg.RSI, Reg.RDX, Reg.RCX, Reg.R8, Reg.R9];
   const call = (...args: readonly number[]): bigint => {

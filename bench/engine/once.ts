@@ -3,13 +3,14 @@
  * `node engine-once.js ENGINE FLAT WHICH BYTES FILE` prints the result, the two times and the instructions.
  */
 import { readFileSync } from 'node:fs';
+import type { Engine } from '../../src/cpu/engines.ts';
 import { now } from '../clock.ts';
-import { bareMachine, type EngineName } from './machine.ts';
+import { bareMachine } from './machine.ts';
 
 const [engine, flat, which, bytes, path] = process.argv.slice(2);
 const size = Number(bytes);
 const room = (size + 4095) & ~4095;
-const machine = bareMachine(engine as EngineName, readFileSync(flat), 3 * room + 65536);
+const machine = bareMachine(engine as Engine, readFileSync(flat), 3 * room + 65536);
 const scratch = machine.data + room;
 machine.memory.write(machine.data, readFileSync(path).subarray(0, size));
 machine.memory.write(scratch, new Uint8Array(2 * room + 65536).fill(1));

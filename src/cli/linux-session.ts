@@ -1,8 +1,10 @@
 /** What the commands that run a Linux kernel share: the kernel, the module files, and the words for results. */
+
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { decompress } from '../bytes/decompress.ts';
 import { FormatError } from '../bytes/errors.ts';
+import { ENGINES } from '../cpu/engines.ts';
 import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
 import type { Savable } from '../systems/linux/kernelfile/saved.ts';
 import { modulesBelow } from '../targets/census-tree.ts';
@@ -133,13 +135,17 @@ export function startSession(
   more: Partial<SessionOptions> = {},
 ): LinuxSession {
   const { options } = context;
+  // Not every command that boots a kernel takes all of these.
+  const shared = (name: 'as' | 'engine') =>
+    context.spec.shared.includes(name) ? options.text(name) : undefined;
+  const engine = shared('engine');
   const session = new LinuxSession(chosenKernel(context), {
     moduleFile: files.find,
     seed: options.integer('seed'),
+    engine: ENGINES.find((name) => name === engine),
     ...more,
   });
-  // Not every command that boots a kernel acts as somebody.
-  const user = context.spec.shared.includes('as') ? options.text('as') : undefined;
+  const user = shared('as');
   if ((user ?? 'root') !== 'root') session.console.credential = NOBODY;
   return session;
 }

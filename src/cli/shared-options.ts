@@ -1,3 +1,4 @@
+import { ENGINES } from '../cpu/engines.ts';
 import type { SharedName } from './command.ts';
 import type { OptionSpec } from './option.ts';
 
@@ -34,8 +35,11 @@ export const SHARED: Readonly<Record<SharedName, OptionSpec>> = {
   engine: {
     name: 'engine',
     value: 'NAME',
-    choices: ['interpreter'],
-    summary: 'what executes machine code: interpreter (the default)',
+    choices: ENGINES,
+    summary: 'what executes machine code: interpreter, wasm or auto (the default)',
+    details:
+      'auto interprets code until it proves to be hot, then translates it to WebAssembly; wasm translates nearly at ' +
+      'once. Log, state and instruction counts are the same with each.',
   },
   trace: {
     name: 'trace',

@@ -224,7 +224,7 @@ const lab: CommandSpec = {
     { name: 'jsonl', summary: 'one JSON object a line for each module' },
     { name: 'sample', value: 'N', type: 'integer', summary: 'only this many, chosen by --seed' },
   ],
-  shared: ['kernel', 'json', 'seed'],
+  shared: ['kernel', 'json', 'seed', 'engine'],
   examples: [
     { command: 'lkm lab census /lib/modules/6.1.0-56-amd64 --jsonl', explanation: 'a line for each module' },
   ],

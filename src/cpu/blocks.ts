@@ -1,10 +1,10 @@
 /** The cache of translated blocks: where they are, how they are linked, when they go. */
 import { type Address, PAGE_SIZE } from '../memory/address.ts';
 import { GuestFault } from '../memory/fault.ts';
-import { CODE_BASE, LOOKUP_BASE, LOOKUP_ENTRIES, LOOKUP_ENTRY_SHIFT } from '../memory/layout.ts';
+import { CODE_BASE, LOOKUP_BASE, LOOKUP_ENTRIES, LOOKUP_ENTRY_SHIFT, LOOKUP_SLOT } from '../memory/layout.ts';
 import type { GuestMemory } from '../memory/space.ts';
 import { IrBuilder } from './builder.ts';
-import { setInt64 } from './emit.ts';
+import { type BlockExit, setInt64 } from './emit.ts';
 import type { Translator } from './ir.ts';
 import { opcode } from './ops/table.ts';
 import { OP, OP_BYTES } from './state.ts';
@@ -14,9 +14,37 @@ export interface Block {
   /** Offset of the first operation, and of the first byte after the block's operations and stubs. */
   readonly start: number;
   readonly end: number;
+  /** First operation of its instructions: after {@link start} when entries of the block are counted. */
+  readonly body: number;
   /** Guest bytes; 0 for a host entry. */
   readonly length: number;
+  /** The frames its bytes are in. */
+  readonly frames: readonly number[];
+  /** Whose it is, when it was only described for a translator: nothing leads to it then. */
+  readonly owner?: object;
 }
+
+/** A block described for a translator, with its ways out. */
+export interface Description {
+  readonly block: Block;
+  readonly exits: readonly BlockExit[];
+  /** First byte after the operations proper: stubs follow. */
+  readonly opsEnd: number;
+}
+
+/** What a translator of hot code wants of the cache. */
+export interface Translations {
+  /** Entries of a block before it is reported as hot; 0: entries are not counted. */
+  readonly threshold: number;
+  /** Where in the table the translated code of an address is, 0 for nowhere. */
+  slotAt(pc: Address): number;
+  /** All blocks are gone. */
+  flushed(): void;
+  /** Bytes of a block that was described for `owner` have changed, or are gone. */
+  dropped(owner: object): void;
+}
+
+const NO_TRANSLATIONS: Translations = { threshold: 0, slotAt: () => 0, flushed: () => {}, dropped: () => {} };
 
 /** A block goes on past branches that are not taken; longer ones would be copied too often. */
 const MAX_INSTRUCTIONS = 48;
@@ -29,6 +57,9 @@ const EMPTY_PC = 1;
 const STUB = opcode('stub');
 const FORWARD = opcode('forward');
 const HOST = opcode('host');
+const COUNT = opcode('count');
+const ENTER = opcode('enter');
+const NOP = opcode('nop');
 
 export class BlockCache {
   /** Rises whenever everything is dropped: offsets from before mean nothing then. */
@@ -46,6 +77,8 @@ export class BlockCache {
   /** In the order of their offsets. */
   readonly #ordered: Block[] = [];
   #step: Block | undefined;
+  /** Set by a translator before anything runs. */
+  translations: Translations = NO_TRANSLATIONS;
   #at = 0;
   #fetchPage = Number.NaN;
   #fetchHost = 0;
@@ -69,7 +102,7 @@ export class BlockCache {
   /** A block of one instruction that links to nothing; good until the next call. */
   single(pc: Address): Block {
     const limits = { instructions: 1, end: this.#end + STEP_ROOM, stopsAt: () => false };
-    this.#step = this.#build(pc, this.#end, limits, false);
+    this.#step = this.#build(pc, this.#end, limits, 'alone');
     return this.#step;
   }
 
@@ -101,16 +134,60 @@ export class BlockCache {
     const pc = this.#imm(op);
     const from = this.#data.getUint32(op + OP.TARGET, true);
     const { generation } = this;
-    const { start } = this.get(pc);
+    const block = this.get(pc);
+    const free = this.#data.getUint8(from + OP.SCALE) === 1;
+    if (from !== 0 && free) {
+      if (generation === this.generation) this.#data.setUint32(from + OP.TARGET, block.body, true);
+      return block.body;
+    }
     if (generation === this.generation && op < this.#end) {
-      if (from !== 0) this.#data.setUint32(from + OP.TARGET, start, true);
+      if (from !== 0) this.#data.setUint32(from + OP.TARGET, block.start, true);
       else {
         this.#data.setUint16(op, FORWARD, true);
         this.#data.setUint16(op + OP.COUNT, 0, true);
-        this.#data.setUint32(op + OP.TARGET, start, true);
+        // Whoever came here has looked at the budget if that was due.
+        this.#data.setUint8(op + OP.SCALE, 1);
+        this.#data.setUint32(op + OP.TARGET, block.start, true);
       }
     }
-    return start;
+    return block.start;
+  }
+
+  /** Describes the code at `pc` up to an address where it `stops`; `owner` undefined: only until the next call. */
+  describe(pc: Address, stops: (pc: Address) => boolean, owner: object | undefined): Description {
+    if (this.#at + BLOCK_ROOM > this.#end) throw new RangeError('no room for operations');
+    const limits = {
+      instructions: MAX_INSTRUCTIONS,
+      end: this.#at + BLOCK_ROOM,
+      stopsAt: (at: Address) => this.#hosts.has(at) || stops(at),
+    };
+    const block = this.#build(pc, this.#at, limits, 'described');
+    const { exits, at: opsEnd } = this.#builder.emit;
+    if (owner === undefined) return { block, exits: [...exits], opsEnd };
+    const owned = { ...block, owner };
+    this.#at = block.end;
+    this.#ordered.push(owned);
+    this.translated++;
+    this.#register(owned);
+    return { block: owned, exits: [...exits], opsEnd };
+  }
+
+  /** True when the code there has been executed: its frame holds blocks already. */
+  hasRun(pc: Address): boolean {
+    const pfn = this.#memory.pfnOf(pc);
+    return pfn !== undefined && this.#byFrame.has(pfn);
+  }
+
+  /** Forgets blocks that were described for an owner. */
+  disown(blocks: readonly Block[]): void {
+    for (const block of blocks) for (const pfn of block.frames) this.#byFrame.get(pfn)?.delete(block);
+  }
+
+  /** Makes entries of the block at `pc`, if there is one, go to its translated code; slot 0: to be counted again. */
+  redirect(pc: Address, slot: number, count = this.translations.threshold): void {
+    const block = this.#blocks.get(pc);
+    if (block === undefined || block.body === block.start) return;
+    this.#writeEntry(block.start, slot, count);
   }
 
   /** Enters a block into the lookup cache. */
@@ -120,6 +197,15 @@ export class BlockCache {
     this.#bytes.copyWithin(at ^ (1 << LOOKUP_ENTRY_SHIFT), at, at + (1 << LOOKUP_ENTRY_SHIFT));
     setInt64(this.#data, at, block.pc);
     this.#data.setUint32(at + 8, block.start, true);
+    this.#data.setUint32(at + LOOKUP_SLOT, this.translations.slotAt(block.pc), true);
+  }
+
+  /** Corrects where the lookup cache says that the translation of an address is. */
+  relook(pc: Address, slot: number): void {
+    const first = this.#lookup(pc);
+    for (const at of [first, first ^ (1 << LOOKUP_ENTRY_SHIFT)]) {
+      if (this.#imm(at - OP.IMM) === pc) this.#data.setUint32(at + LOOKUP_SLOT, slot, true);
+    }
   }
 
   hostAt(pc: Address): number | undefined {
@@ -142,11 +228,13 @@ export class BlockCache {
     this.#byFrame.clear();
     this.#ordered.length = 0;
     this.generation++;
+    this.translations.flushed();
     this.#fetchPage = Number.NaN;
     this.#at = CODE_BASE + OP_BYTES;
     this.#writeStub(CODE_BASE, EMPTY_PC, 0);
     setInt64(this.#data, LOOKUP_BASE, EMPTY_PC);
     this.#data.setUint32(LOOKUP_BASE + 8, CODE_BASE, true);
+    this.#data.setUint32(LOOKUP_BASE + LOOKUP_SLOT, 0, true);
     const size = LOOKUP_ENTRIES << LOOKUP_ENTRY_SHIFT;
     for (let done = 1 << LOOKUP_ENTRY_SHIFT; done < size; done *= 2) {
       this.#bytes.copyWithin(LOOKUP_BASE + done, LOOKUP_BASE, LOOKUP_BASE + done);
@@ -163,12 +251,15 @@ export class BlockCache {
     if (blocks === undefined) return;
     for (const block of [...blocks]) {
       // The part of the block in this frame: from its start, or from the top of the page it runs into.
-      const first = this.#memory.pfnOf(block.pc) === pfn ? block.pc & 4095 : 0;
+      const first = block.frames[0] === pfn ? block.pc & 4095 : 0;
       const runsOver = (block.pc & 4095) + block.length > PAGE_SIZE;
       const last = runsOver ? PAGE_SIZE : first + block.length;
       if (offset < last && offset + length > first) {
-        if (running >= block.start && running < block.end) this.#leaveAfter(running, block);
-        this.#drop(block);
+        if (block.owner !== undefined) this.translations.dropped(block.owner);
+        else {
+          if (running >= block.start && running < block.end) this.#leaveAfter(running, block);
+          this.#drop(block);
+        }
       }
     }
     if (blocks.size === 0) {
@@ -192,7 +283,7 @@ export class BlockCache {
     const at = this.#at;
     this.#writeStub(at, id, 0);
     this.#data.setUint16(at, HOST, true);
-    return { pc, start: at, end: at + OP_BYTES, length: 0 };
+    return { pc, start: at, body: at, end: at + OP_BYTES, length: 0, frames: [] };
   }
 
   #guestBlock(pc: Address): Block {
@@ -201,10 +292,13 @@ export class BlockCache {
       end: this.#at + BLOCK_ROOM,
       stopsAt: (at: Address) => this.#hosts.has(at),
     };
-    const block = this.#build(pc, this.#at, limits, true);
-    for (const at of [pc, pc + Math.max(block.length - 1, 0)]) {
-      const pfn = this.#memory.pfnOf(at);
-      if (pfn === undefined) continue;
+    const block = this.#build(pc, this.#at, limits, 'linked');
+    this.#register(block);
+    return block;
+  }
+
+  #register(block: Block): void {
+    for (const pfn of block.frames) {
       let blocks = this.#byFrame.get(pfn);
       if (blocks === undefined) {
         blocks = new Set();
@@ -213,19 +307,31 @@ export class BlockCache {
       }
       blocks.add(block);
     }
-    return block;
+  }
+
+  #framesOf(pc: Address, length: number): number[] {
+    const frames: number[] = [];
+    for (const at of [pc, pc + Math.max(length - 1, 0)]) {
+      const pfn = this.#memory.pfnOf(at);
+      if (pfn !== undefined && !frames.includes(pfn)) frames.push(pfn);
+    }
+    return frames;
   }
 
   #build(
     pc: Address,
     at: number,
     limits: { instructions: number; end: number; stopsAt: (pc: Address) => boolean },
-    linked: boolean,
+    kind: 'linked' | 'described' | 'alone',
   ): Block {
     const builder = this.#builder;
-    builder.start(pc, at, limits);
+    const linked = kind === 'linked';
+    const counted = linked && this.translations.threshold > 0;
+    const body = counted ? at + OP_BYTES : at;
+    if (counted) this.#writeEntry(at, this.translations.slotAt(pc), this.translations.threshold);
+    builder.start(pc, body, limits);
     try {
-      this.#translator.translate(this.#fetch, pc, builder);
+      this.#translator.translate(kind === 'described' ? this.#fetchSeen : this.#fetch, pc, builder);
       if (!builder.ended) builder.fallThrough();
     } catch (error) {
       // What could not be fetched faults when execution gets there.
@@ -234,12 +340,23 @@ export class BlockCache {
     }
     let end = builder.emit.at;
     for (const exit of builder.emit.exits) {
-      const target = linked ? (exit.pc === pc ? at : this.#blocks.get(exit.pc)?.start) : undefined;
+      const free = this.#data.getUint8(exit.op + OP.SCALE) === 1;
+      const known = linked ? this.#blocks.get(exit.pc) : undefined;
+      const target = linked && exit.pc === pc ? at : free ? known?.body : known?.start;
       if (target === undefined) this.#writeStub(end, exit.pc, exit.op);
       builder.emit.setTarget(exit.op, target ?? end);
       if (target === undefined) end += OP_BYTES;
     }
-    return { pc, start: at, end, length: builder.next - pc };
+    const length = builder.next - pc;
+    return { pc, start: at, body, end, length, frames: this.#framesOf(pc, length) };
+  }
+
+  /** The operation before a block's own: counts, or goes to translated code. */
+  #writeEntry(at: number, slot: number, count: number): void {
+    this.#bytes.fill(0, at, at + OP_BYTES);
+    const code = slot !== 0 ? ENTER : count > 0 ? COUNT : NOP;
+    this.#data.setUint16(at, code, true);
+    this.#data.setInt32(at + OP.IMM32, slot !== 0 ? slot : count, true);
   }
 
   readonly #fetch = (va: Address): number => {
@@ -249,6 +366,14 @@ export class BlockCache {
     this.#fetchPage = va - (va & 4095);
     this.#fetchHost = host - (va & 4095);
     return this.#bytes[host];
+  };
+
+  /** For code that was not reached yet: looking at it must not bring pages into being. */
+  readonly #fetchSeen = (va: Address): number => {
+    const off = va - this.#fetchPage;
+    if (!(off >= 0 && off < PAGE_SIZE) && !this.hasRun(va))
+      throw new GuestFault(va, 'execute', 1, 'unmapped');
+    return this.#fetch(va);
   };
 
   #writeStub(at: number, pc: number, from: number): void {
@@ -272,13 +397,15 @@ export class BlockCache {
   #drop(block: Block): void {
     this.#blocks.delete(block.pc);
     this.#writeStub(block.start, block.pc, 0);
+    if (block.body !== block.start) this.#writeStub(block.body, block.pc, 0);
     const first = this.#lookup(block.pc);
     for (const at of [first, first ^ (1 << LOOKUP_ENTRY_SHIFT)]) {
       if (this.#data.getUint32(at + 8, true) !== block.start) continue;
       setInt64(this.#data, at, EMPTY_PC);
       this.#data.setUint32(at + 8, CODE_BASE, true);
+      this.#data.setUint32(at + LOOKUP_SLOT, 0, true);
     }
-    for (const blocks of this.#byFrame.values()) blocks.delete(block);
+    for (const pfn of block.frames) this.#byFrame.get(pfn)?.delete(block);
   }
 
   /** Makes the instruction after that of `op` a way out to a fresh translation. */
@@ -293,6 +420,7 @@ export class BlockCache {
     this.#at += OP_BYTES;
     this.#writeStub(stub, block.pc + data.getUint16(next + OP.PC, true), 0);
     data.setUint16(next, opcode('goto'), true);
+    data.setUint8(next + OP.SCALE, 1);
     data.setUint32(next + OP.TARGET, stub, true);
   }
 
@@ -303,6 +431,10 @@ export class BlockCache {
     const pfn = this.#memory.pfnOf(pc);
     const blocks = pfn === undefined ? undefined : this.#byFrame.get(pfn);
     if (blocks === undefined) return;
-    for (const block of [...blocks]) if (pc > block.pc && pc < block.pc + block.length) this.#drop(block);
+    for (const block of [...blocks]) {
+      if (pc < block.pc || pc >= block.pc + block.length) continue;
+      if (block.owner !== undefined) this.translations.dropped(block.owner);
+      else this.#drop(block);
+    }
   }
 }

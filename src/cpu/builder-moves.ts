@@ -35,6 +35,7 @@ export function code(name: string): number {
 export const S0 = reg(Reg.S0);
 export const S1 = reg(Reg.S1);
 const RAX = reg(Reg.RAX);
+const pageOf = (at: Address): number => Math.floor(at / 4096);
 const fitsInt32 = (value: number | bigint): boolean => Number(value) === (Number(value) | 0);
 /** What the block cache lets a builder do. */
 export interface BlockLimits {
@@ -83,7 +84,7 @@ export class MoveBuilder {
 
   begin(pc: Address, length: number): boolean {
     const first = this.#begun === 0;
-    const leftPage = Math.floor(pc / 4096) !== Math.floor(this.#start / 4096);
+    const leftPage = pageOf(pc) !== pageOf(this.#start);
     const room = this.emit.at + RESERVE + (this.emit.exits.length + 2) * 24 <= this.#limits.end;
     if (
       !first &&
@@ -102,8 +103,16 @@ export class MoveBuilder {
   /** Ends the block before the instruction at {@link next}. */
   fallThrough(): void {
     this.emit.count = this.#begun;
-    this.emit.exit(code('goto'), {}, this.next);
+    this.emit.exit(code('goto'), {}, this.next, pageOf(this.next) === pageOf(this.#start));
     this.ended = true;
+  }
+
+  /**
+   * The budget is looked at where execution goes back or to another page, so that both engines stop at the same
+   * places: a branch forward in its own page is free.
+   */
+  protected isFree(target: Address): boolean {
+    return target > this.pc && pageOf(target) === pageOf(this.pc);
   }
 
   // ---- operands ----

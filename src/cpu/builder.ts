@@ -82,10 +82,10 @@ export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
 
   jcc(cc: number, target: Address): void {
     const fused = this.#fusedWith(cc);
-    if (fused !== undefined) this.emit.fuse(fused, target);
+    if (fused !== undefined) this.emit.fuse(fused, target, this.isFree(target));
     else {
       const { name, aux } = this.#predicate(cc);
-      this.emit.exit(code(`jcc.${name}`), { aux }, target);
+      this.emit.exit(code(`jcc.${name}`), { aux }, target, this.isFree(target));
     }
   }
 
@@ -98,7 +98,7 @@ export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
   }
 
   jmp(target: Address): void {
-    this.emit.exit(code('jmp'), {}, target);
+    this.emit.exit(code('jmp'), {}, target, this.isFree(target));
     this.ended = true;
   }
 
@@ -109,7 +109,7 @@ export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
   }
 
   call(target: Address): void {
-    this.emit.exit(code('call'), { imm: this.next }, target);
+    this.emit.exit(code('call'), { imm: this.next }, target, false);
     this.ended = true;
   }
 
@@ -126,12 +126,12 @@ export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
   }
 
   jcxz(addressSize: 4 | 8, target: Address): void {
-    this.emit.exit(code(`jcxz.${addressSize}`), {}, target);
+    this.emit.exit(code(`jcxz.${addressSize}`), {}, target, this.isFree(target));
   }
 
   loop(cc: number, addressSize: 4 | 8, target: Address): void {
-    if (cc < 0) this.emit.exit(code(`loop.${addressSize}`), {}, target);
-    else this.emit.exit(code(`loopcc.${addressSize}`), { aux: cc }, target);
+    if (cc < 0) this.emit.exit(code(`loop.${addressSize}`), {}, target, this.isFree(target));
+    else this.emit.exit(code(`loopcc.${addressSize}`), { aux: cc }, target, this.isFree(target));
   }
 
   // ---- the rest ----

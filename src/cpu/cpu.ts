@@ -5,11 +5,13 @@ import { BOUNCE, CPU_STATE } from '../memory/layout.ts';
 import { type GuestMemory, Perm } from '../memory/space.ts';
 import { BlockCache } from './blocks.ts';
 import { UNDEFINED_REASONS } from './builder.ts';
+import type { Engine } from './engines.ts';
 import { type HelperHost, runHelper } from './helpers.ts';
 import { type InterpreterExports, type InterpreterImports, interpreterModule } from './interpreter.ts';
 import { Reg, type Translator, type Undefined } from './ir.ts';
 import type { CpuMachine } from './machine.ts';
 import * as S from './state.ts';
+import { TranslationEngine } from './translate/engine.ts';
 
 export type { CpuMachine } from './machine.ts';
 
@@ -63,6 +65,11 @@ interface FaultDetails {
 
 const compiled = new Map<32 | 64, WebAssembly.Module>();
 
+export interface CpuOptions {
+  /** What executes machine code; the outcome is the same, to the instruction. */
+  readonly engine?: Engine;
+}
+
 /** Compiled once: the module is the same for every processor of a width and holds no state. */
 function interpreter(bits: 32 | 64): WebAssembly.Module {
   let module = compiled.get(bits);
@@ -99,6 +106,7 @@ export class Cpu implements HelperHost {
   readonly #bytes: Uint8Array;
   readonly #blocks: BlockCache;
   readonly #translator: Translator;
+  readonly #engine: TranslationEngine;
   #fault: FaultDetails = NO_FAULT;
   #error: unknown;
   #retired = 0;
@@ -114,7 +122,7 @@ export class Cpu implements HelperHost {
   /** Instructions the helper that leaves has retired. */
   #own = 1;
 
-  constructor(memory: GuestMemory, machine: CpuMachine, translator: Translator) {
+  constructor(memory: GuestMemory, machine: CpuMachine, translator: Translator, options: CpuOptions = {}) {
     this.memory = memory;
     this.machine = machine;
     this.bits = translator.bits ?? 64;
@@ -128,10 +136,13 @@ export class Cpu implements HelperHost {
       commit: (size) => memory.commit(this.#missAddress(), size),
       helper: (ip) => this.#helper(ip),
     };
-    const instance = new WebAssembly.Instance(interpreter(this.bits), {
-      env: { memory: memory.wasm, ...env },
-    });
+    const engine = new TranslationEngine(options.engine ?? 'auto', this.#blocks, memory, this.bits);
+    const imports = { memory: memory.wasm, table: engine.table, ...env };
+    const instance = new WebAssembly.Instance(interpreter(this.bits), { env: imports });
     this.#wasm = instance.exports as unknown as InterpreterExports;
+    engine.connect(this.#wasm, env);
+    this.#blocks.translations = engine;
+    this.#engine = engine;
     memory.onCodeChange((pfn, offset, length) => this.#blocks.changed(pfn, offset, length, this.#inside));
     this.reset();
   }
@@ -292,6 +303,11 @@ export class Cpu implements HelperHost {
     else this.#flushLater = true;
   }
 
+  /** Regions of hot code made into WebAssembly since the start. */
+  get regions(): number {
+    return this.#engine.translated;
+  }
+
   /** Blocks translated since the start. */
   get translated(): number {
     return this.#blocks.translated;
@@ -301,8 +317,8 @@ export class Cpu implements HelperHost {
 
   /**
    * Runs from rip until something happens or about `budget` instructions have retired: the count is exact
-   * (see {@link retired}), but checked at branches taken and at the ends of blocks alone, so up to 48
-   * instructions more may run. The points are the same in every run of the same code.
+   * (see {@link retired}), but looked at only where execution goes back, to another page, into a function or out of
+   * one, so up to a page of instructions more may run. The points depend on nothing but the code.
    */
   run(budget: number): Exit {
     if (this.trace !== undefined) return this.#runTraced(budget, this.trace);
@@ -313,7 +329,6 @@ export class Cpu implements HelperHost {
       if (entry < 0) return Exit.Fault;
       const exit = this.#runFrom(entry, goal);
       if (exit !== undefined) return exit;
-      if (this.#retired >= goal) return Exit.Budget;
     }
   }
 
@@ -358,8 +373,8 @@ export class Cpu implements HelperHost {
   /** Is the budget looked at when the instruction at `from` is followed by that at `to`? */
   stopsBetween(from: Address, to: Address): boolean {
     if (to <= from || pageBase(to) !== pageBase(from)) return true;
-    const { flow } = this.#translator.inspect(this.memory.peek(from, 16), from);
-    return flow === 'call' || flow === 'return' || flow === 'jump';
+    const { flow, target } = this.#translator.inspect(this.memory.peek(from, 16), from);
+    return flow === 'call' || flow === 'return' || (flow === 'jump' && target !== to);
   }
 
   /** Offset of the first operation at rip, or -1 after a fault of the fetch. */
@@ -405,7 +420,7 @@ export class Cpu implements HelperHost {
     return Exit.Fault;
   }
 
-  /** Runs until there is an exit, or undefined to enter again at rip. */
+  /** Runs until there is an exit, or undefined to enter again at rip, whatever is left of the budget. */
   #runFrom(entry: number, goal: number): Exit | undefined {
     let ip = entry;
     for (;;) {
@@ -420,20 +435,25 @@ export class Cpu implements HelperHost {
       }
       if (code === S.Leave.LINK) {
         this.rip = this.#blocks.pcOf(ip);
-        if (spent) return Exit.Budget;
         const next = this.#link(ip);
         if (next < 0) return Exit.Fault;
         ip = next;
-      } else if (code === S.Leave.MISS) {
-        if (spent) return Exit.Budget;
+      } else if (code === S.Leave.MISS || code === S.Leave.GO) {
+        if (spent && code === S.Leave.MISS) return Exit.Budget;
         const next = this.#enter();
         if (next < 0) return Exit.Fault;
         this.#blocks.remember(this.#blocks.get(this.rip));
         ip = next;
+      } else if (code === S.Leave.HOT) {
+        this.rip = this.#blocks.pcOf(ip);
+        this.#engine.hot(this.rip);
+        // The count is at its end: what it has become is run without counting.
+        return undefined;
       } else {
         const exit = this.#left(code, ip);
         // A rep that ran into the end of a slice is not at the end of the budget.
-        return exit === Exit.Budget && this.#retired < goal ? undefined : exit;
+        if (exit === Exit.Budget && this.#retired < goal) return undefined;
+        return exit ?? (this.#retired >= goal ? Exit.Budget : undefined);
       }
     }
   }

@@ -121,17 +121,18 @@ export class Emitter {
     return op;
   }
 
-  /** A branch to a guest address. */
-  exit(code: number, fields: Fields, pc: Address): number {
-    const op = this.visible(code, fields);
+  /** A branch to a guest address; `free`: the budget is not looked at there. */
+  exit(code: number, fields: Fields, pc: Address, free: boolean): number {
+    const op = this.visible(code, { ...fields, scale: free ? 1 : 0 });
     this.exits.push({ op, pc });
     return op;
   }
 
   /** Turns the operation before this one into its fused form with a branch. */
-  fuse(code: number, pc: Address): void {
+  fuse(code: number, pc: Address, free: boolean): void {
     const op = this.at - OP_BYTES;
     this.#data.setUint16(op, code, true);
+    this.#data.setUint8(op + OP.SCALE, free ? 1 : 0);
     this.#unseen = 0;
     this.exits.push({ op, pc });
   }

@@ -18,9 +18,8 @@ import {
 const kindIs = (kind: Local, value: number): Code => i32.eq(kind.get, i32.const(value));
 
 /** CF, ZF, SF, PF, AF and OF of a sum or difference. All i64 values have the operand's sign in bit 63. */
-function flagsBody(): Code {
-  const [kind, shift, left, right, result, unit] = [0, 1, 2, 3, 4, 5].map(local);
-  const out = local(6);
+function flagsBody(mulhu: number): Code {
+  const [kind, left, right, shift, result, unit, out] = [0, 1, 2, 3, 4, 5, 6].map(local);
   const difference = i32.or(kindIs(kind, FlagKind.SUB), kindIs(kind, FlagKind.SBB));
   const sum = i32.or(kindIs(kind, FlagKind.ADD), kindIs(kind, FlagKind.ADC));
   const withCarry = i32.or(kindIs(kind, FlagKind.ADC), kindIs(kind, FlagKind.SBB));
@@ -32,15 +31,14 @@ function flagsBody(): Code {
   const borrow = select(withCarry, i64.leU(left.get, right.get), i64.ltU(left.get, right.get));
   const low = i32.wrap(i64.shrU(result.get, i64.extendU(shift.get)));
   return seq(
-    out.set(i32.load(zero, FLAG_KIND)),
+    out.set(kind.get),
     kind.set(i32.and(out.get, i32.const(15))),
-    iff(i32.eqz(kind.get), ret(i32.and(i32.wrap(i64.load(zero, FLAG_B)), i32.const(ARITHMETIC)))),
+    iff(i32.eqz(kind.get), ret(i32.and(i32.wrap(right.get), i32.const(ARITHMETIC)))),
     shift.set(i32.sub(i32.const(64), i32.shl(i32.const(8), i32.shrU(out.get, i32.const(4))))),
-    left.set(i64.load(zero, FLAG_A)),
     result.set(left.get),
-    right.set(i64.load(zero, FLAG_B)),
     unit.set(select(withCarry, i64.shl(i64.const(1), i64.extendU(shift.get)), i64.const(0))),
     out.set(zero),
+    iff(kindIs(kind, FlagKind.PRODUCT), productFlags(mulhu, { left, right, shift, result, unit, out })),
     iff(
       difference,
       seq(
@@ -92,23 +90,50 @@ function flagsBody(): Code {
   );
 }
 
-/** Kinds are numbered so that few tests are needed. */
-function carryBody(): Code {
-  const kind = local(0);
-  const a = i64.load(zero, FLAG_A);
-  const b = i64.load(zero, FLAG_B);
+/** Flags of a product: `result` shifted as those of sums are, CF and OF where the whole product is more than it says. */
+function productFlags(
+  mulhu: number,
+  l: Record<'left' | 'right' | 'shift' | 'result' | 'unit' | 'out', Local>,
+): Code {
+  const { left, right, shift, result, unit, out } = l;
+  const correction = (x: Local, y: Local): Code => i64.and(i64.shrS(x.get, i64.const(63)), y.get);
+  const high = i64.sub(
+    i64.sub(call(mulhu, left.get, right.get), correction(left, right)),
+    correction(right, left),
+  );
+  const overflow = i32.const(FLAG.CF | FLAG.OF);
   return seq(
-    kind.set(i32.and(i32.load(zero, FLAG_KIND), i32.const(15))),
-    iff(i32.or(kindIs(kind, FlagKind.SUB), kindIs(kind, FlagKind.ADD)), ret(i64.ltU(a, b))),
-    iff(i32.or(kindIs(kind, FlagKind.SBB), kindIs(kind, FlagKind.ADC)), ret(i64.leU(a, b))),
+    result.set(i64.mul(left.get, right.get)),
+    unit.set(i64.extendU(shift.get)),
+    iff(
+      shift.get,
+      // Factors of up to 32 bits: the product is whole, and fits when extending its lower part changes nothing.
+      seq(
+        left.set(i64.shl(result.get, unit.get)),
+        out.set(i32.mul(i64.ne(i64.shrS(left.get, unit.get), result.get), overflow)),
+        result.set(left.get),
+      ),
+      out.set(i32.mul(i64.ne(high, i64.shrS(result.get, i64.const(63))), overflow)),
+    ),
+  );
+}
+
+/** Kinds are numbered so that few tests are needed. */
+function carryBody(flags: number): Code {
+  const [whole, a, b, kind] = [0, 1, 2, 3].map(local);
+  return seq(
+    kind.set(i32.and(whole.get, i32.const(15))),
+    iff(i32.or(kindIs(kind, FlagKind.SUB), kindIs(kind, FlagKind.ADD)), ret(i64.ltU(a.get, b.get))),
+    iff(i32.or(kindIs(kind, FlagKind.SBB), kindIs(kind, FlagKind.ADC)), ret(i64.leU(a.get, b.get))),
     iff(kindIs(kind, FlagKind.LOGIC), ret(zero)),
-    i32.and(i32.wrap(b), i32.const(1)),
+    iff(kindIs(kind, FlagKind.PRODUCT), ret(i32.and(call(flags, whole.get, a.get, b.get), i32.const(1)))),
+    i32.and(i32.wrap(b.get), i32.const(1)),
   );
 }
 
 /** Conditions in pairs; the odd one of each negates. */
 function condBody(flags: number): Code {
-  const [condition, bits, pair] = [0, 1, 2].map(local);
+  const [kind, a, b, condition, bits, pair] = [0, 1, 2, 3, 4, 5].map(local);
   const has = (mask: number): Code => i32.ne(i32.and(bits.get, i32.const(mask)), zero);
   const less = i32.and(
     i32.xor(i32.shrU(bits.get, i32.const(7)), i32.shrU(bits.get, i32.const(11))),
@@ -117,7 +142,7 @@ function condBody(flags: number): Code {
   const masks = [FLAG.OF, FLAG.CF, FLAG.ZF, FLAG.CF | FLAG.ZF, FLAG.SF, FLAG.PF];
   const negated = (value: Code): Code => ret(i32.xor(value, i32.and(condition.get, i32.const(1))));
   return seq(
-    bits.set(call(flags)),
+    bits.set(call(flags, kind.get, a.get, b.get)),
     pair.set(i32.shrU(condition.get, i32.const(1))),
     ...masks.map((mask, index) => iff(i32.eq(pair.get, i32.const(index)), negated(has(mask)))),
     iff(i32.eq(pair.get, i32.const(6)), negated(less)),
@@ -125,23 +150,52 @@ function condBody(flags: number): Code {
   );
 }
 
-export function flagFunctions(builder: ModuleBuilder): { flags: number; carry: number; cond: number } {
-  const flags = builder.addFunction({
-    params: [],
-    results: ['i32'],
-    locals: ['i32', 'i32', 'i64', 'i64', 'i64', 'i64', 'i32'],
-    body: flagsBody(),
-    exportAs: 'flags',
+/** Numbers of functions. Those ending in Of take kind, a, b instead of reading them from memory. */
+export interface FlagFunctions {
+  readonly flags: number;
+  readonly carry: number;
+  readonly cond: number;
+  readonly flagsOf: number;
+  readonly carryOf: number;
+  readonly condOf: number;
+}
+
+export function flagFunctions(builder: ModuleBuilder, mulhu: number): FlagFunctions {
+  const three = ['i32', 'i64', 'i64'] as const;
+  const stored = [i32.load(zero, FLAG_KIND), i64.load(zero, FLAG_A), i64.load(zero, FLAG_B)];
+  const results = ['i32'] as const;
+  const flagsOf = builder.addFunction({
+    params: three,
+    results,
+    locals: ['i32', 'i64', 'i64', 'i32'],
+    body: flagsBody(mulhu),
+    exportAs: 'flagsOf',
   });
-  const carry = builder.addFunction({ params: [], results: ['i32'], locals: ['i32'], body: carryBody() });
+  const carryOf = builder.addFunction({
+    params: three,
+    results,
+    locals: ['i32'],
+    body: carryBody(flagsOf),
+    exportAs: 'carryOf',
+  });
+  const condOf = builder.addFunction({
+    params: [...three, 'i32'],
+    results,
+    locals: ['i32', 'i32'],
+    body: condBody(flagsOf),
+    exportAs: 'condOf',
+  });
+  const none = { params: [], results, locals: [] } as const;
+  const flags = builder.addFunction({ ...none, body: call(flagsOf, ...stored), exportAs: 'flags' });
+  const carry = builder.addFunction({ ...none, body: call(carryOf, ...stored) });
   const cond = builder.addFunction({
     params: ['i32'],
-    results: ['i32'],
-    locals: ['i32', 'i32'],
-    body: condBody(flags),
+    results,
+    locals: [],
+    body: call(condOf, ...stored, local(0).get),
     exportAs: 'cond',
   });
-  return { flags, carry, cond };
+  return { flags, carry, cond, flagsOf, carryOf, condOf };
 }
 
 /** High half of a 64 by 64 bit product from four 32-bit ones. */

@@ -127,6 +127,11 @@ export abstract class Gen {
   /** Takes instructions off the budget that the operation completes beyond its own. */
   abstract spend(instructions: Code): Code;
 
+  /** Counts an entry of the block down; leaves when it turns out to be hot. */
+  abstract countEntry(): Code;
+  /** Runs the translated code of this block's address, and goes on where that has left. */
+  abstract enterTranslated(): Code;
+
   /** Calls the helper the operation names; goes on here unless that leaves or faults. */
   callHelper(): Code {
     const { n } = this.t;
@@ -186,7 +191,11 @@ export abstract class Gen {
       iff(
         this.#hit(size, write ? TLB_WRITE : TLB_READ),
         host.set(this.#translated()),
-        seq(host.set(call(this.calls.miss, va.get, what, this.here())), this.faultIf(i32.eqz(host.get))),
+        seq(
+          host.set(call(this.calls.miss, va.get, what, this.here())),
+          this.faultIf(i32.eqz(host.get)),
+          write ? this.afterSlowWrite() : [],
+        ),
       ),
     );
   }
@@ -205,7 +214,10 @@ export abstract class Gen {
       iff(
         this.#hit(size, TLB_WRITE),
         storeHost(size, this.#translated(), value),
-        this.faultIf(call(this.calls.slowStore, va.get, widen(size, value), i32.const(size), this.here())),
+        seq(
+          this.faultIf(call(this.calls.slowStore, va.get, widen(size, value), i32.const(size), this.here())),
+          this.afterSlowWrite(),
+        ),
       ),
     );
   }
@@ -239,7 +251,15 @@ export abstract class Gen {
   /** After a write through `host`. */
   committed(size: number): Code {
     const { va, host } = this.t;
-    return iff(i32.eq(host.get, i32.const(BOUNCE)), call(this.calls.commit, va.get, i32.const(size)));
+    return iff(
+      i32.eq(host.get, i32.const(BOUNCE)),
+      seq(call(this.calls.commit, va.get, i32.const(size)), this.afterSlowWrite()),
+    );
+  }
+
+  /** What to look at after a write that may have changed code. */
+  protected afterSlowWrite(): Code {
+    return [];
   }
 
   #entry(): Code {
@@ -284,6 +304,20 @@ export abstract class Gen {
   /** All arithmetic flags given as an i32. */
   setRawFlags(bits: Code): Code {
     return this.setFlags(FlagKind.RAW, 1, undefined, i64.extendU(bits));
+  }
+
+  /** What the last flag writer left, as {@link FlagKind} says. */
+  flagA(): Code {
+    return i64.load(zero, FLAG_A);
+  }
+
+  flagB(): Code {
+    return i64.load(zero, FLAG_B);
+  }
+
+  /** 0 or 1: the condition that the operation names. */
+  condition(): Code {
+    return call(this.calls.cond, this.aux());
   }
 
   flags(): Code {

@@ -1,11 +1,25 @@
 /** One WebAssembly module: a loop around a switch over the flat operations in linear memory. */
-import { LOOKUP_BASE, LOOKUP_ENTRIES, LOOKUP_ENTRY_SHIFT } from '../memory/layout.ts';
+
+import { LOOKUP_BASE, LOOKUP_ENTRY_SHIFT } from '../memory/layout.ts';
 import { flagFunctions, mulhuFunction } from './functions.ts';
 import { type Calls, type Field, Gen, type Scratch, zero } from './gen.ts';
 import type { Size } from './ir.ts';
 import { storeRip } from './ops/branch.ts';
 import { operations } from './ops/table.ts';
-import { EXIT_IP, LEFT, Leave, MISS_VA, MISS_VALUE, OP, OP_BYTES, REGISTERS, XMM } from './state.ts';
+import {
+  EXIT_IP,
+  LEAVE_CODE,
+  LEFT,
+  Leave,
+  MISS_VA,
+  MISS_VALUE,
+  OP,
+  OP_BYTES,
+  REGISTERS,
+  RIP,
+  XMM,
+} from './state.ts';
+import { ABSENT, lookupEntry, NO_RETURN, REGION_SIGNATURE } from './translate/protocol.ts';
 import {
   block,
   br,
@@ -13,6 +27,7 @@ import {
   brTable,
   type Code,
   call,
+  callIndirect,
   i32,
   i64,
   iff,
@@ -44,6 +59,7 @@ class InterpreterGen extends Gen {
     readonly code: Local,
     readonly at: Labels,
     bits: 32 | 64,
+    readonly regionType: number,
   ) {
     super(calls, t, bits);
   }
@@ -89,38 +105,75 @@ class InterpreterGen extends Gen {
   }
 
   jump(own: number): Code {
+    const free = this.t.entry;
     return seq(
       this.#retire(own),
+      free.set(this.scale()),
       this.ip.set(i32.load(this.ip.get, OP.TARGET)),
-      brIf(this.at.next, i32.gtS(this.left.get, zero)),
+      brIf(this.at.next, i32.or(i32.gtS(this.left.get, zero), free.get)),
       br(this.at.budget),
     );
   }
 
+  countEntry(): Code {
+    const { n } = this.t;
+    return seq(
+      n.set(i32.sub(this.imm32(), i32.const(1))),
+      i32.store(this.ip.get, n.get, OP.IMM32),
+      iff(i32.eqz(n.get), this.leave(Leave.HOT)),
+    );
+  }
+
+  enterTranslated(): Code {
+    const { x, n } = this.t;
+    const went = (code: number): Code => i32.eq(n.get, i32.const(code));
+    return seq(
+      n.set(callIndirect(this.regionType, this.imm32(), this.left.get, zero, i64.const(NO_RETURN))),
+      // Less than 0: nothing is translated there any more.
+      iff(
+        i32.eqz(n.get),
+        seq(
+          this.left.set(i32.load(zero, LEFT)),
+          n.set(i32.load(zero, LEAVE_CODE)),
+          iff(
+            i32.or(went(Leave.GO), went(Leave.MISS)),
+            [],
+            seq(this.ip.set(i32.load(zero, EXIT_IP)), this.code.set(n.get), br(this.at.leave)),
+          ),
+          x.set(i64.load(zero, RIP)),
+          this.#find(x, i32.or(i32.gtS(this.left.get, zero), went(Leave.GO))),
+          this.code.set(n.get),
+          br(this.at.leave),
+        ),
+      ),
+    );
+  }
+
   indirect(target: Local, own: number): Code {
-    const { entry } = this.t;
-    const low = i32.wrap(target.get);
-    const hash = i32.and(i32.xor(low, i32.shrU(low, i32.const(12))), i32.const(LOOKUP_ENTRIES - 1));
     return seq(
       this.#retire(own),
-      entry.set(i32.shl(hash, i32.const(LOOKUP_ENTRY_SHIFT))),
-      this.#ifFound(target),
-      entry.set(i32.xor(entry.get, i32.const(1 << LOOKUP_ENTRY_SHIFT))),
-      this.#ifFound(target),
+      this.#find(target, i32.gtS(this.left.get, zero)),
       storeRip(target.get),
       this.leave(Leave.MISS),
     );
   }
 
-  #ifFound(target: Local): Code {
+  /** Goes on at the block of an address if the lookup cache has it: at once, or by way of the budget exit. */
+  #find(target: Local, allowed: Code): Code {
+    const { entry } = this.t;
+    return seq(
+      entry.set(lookupEntry(target)),
+      this.#ifFound(target, allowed),
+      entry.set(i32.xor(entry.get, i32.const(1 << LOOKUP_ENTRY_SHIFT))),
+      this.#ifFound(target, allowed),
+    );
+  }
+
+  #ifFound(target: Local, allowed: Code): Code {
     const { entry } = this.t;
     return iff(
       i64.eq(i64.load(entry.get, LOOKUP_BASE), target.get),
-      seq(
-        this.ip.set(i32.load(entry.get, LOOKUP_BASE + 8)),
-        brIf(this.at.next, i32.gtS(this.left.get, zero)),
-        br(this.at.budget),
-      ),
+      seq(this.ip.set(i32.load(entry.get, LOOKUP_BASE + 8)), brIf(this.at.next, allowed), br(this.at.budget)),
     );
   }
 
@@ -192,6 +245,15 @@ export interface InterpreterExports {
   /** The arithmetic flags as bits of the flags register. */
   flags(): number;
   cond(condition: number): number;
+  /** What an empty place of the table of translated functions holds. */
+  absent: CallableFunction;
+  /** Those that translated code calls. */
+  flagsOf: CallableFunction;
+  carryOf: CallableFunction;
+  condOf: CallableFunction;
+  missOf: CallableFunction;
+  slowStore: CallableFunction;
+  commitOf: CallableFunction;
 }
 
 /** The same for every kernel of a width: compile once, instantiate for each. */
@@ -202,12 +264,15 @@ export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
   const storeImport = builder.importFunction('store', { params: ['i32', 'i32'], results: ['i32'] });
   const commitImport = builder.importFunction('commit', { params: ['i32'], results: [] });
   const helper = builder.importFunction('helper', { params: ['i32'], results: ['i32'] });
+  builder.importTable();
+  const regionType = builder.addType(REGION_SIGNATURE);
   const [p0, p1, p2, p3] = [local(0), local(1), local(2), local(3)];
   const miss = builder.addFunction({
     params: ['i64', 'i32', 'i32'],
     results: ['i32'],
     locals: [],
     body: seq(i64.store(zero, p0.get, MISS_VA), call(missImport, p1.get, p2.get)),
+    exportAs: 'missOf',
   });
   const slowStore = builder.addFunction({
     params: ['i64', 'i64', 'i32', 'i32'],
@@ -218,27 +283,30 @@ export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
       i64.store(zero, p1.get, MISS_VALUE),
       call(storeImport, p2.get, p3.get),
     ),
+    exportAs: 'slowStore',
   });
   const commit = builder.addFunction({
     ...none,
     params: ['i64', 'i32'],
     locals: [],
     body: seq(i64.store(zero, p0.get, MISS_VA), call(commitImport, p1.get)),
+    exportAs: 'commitOf',
   });
-  const { flags, carry, cond } = flagFunctions(builder);
   const mulhu = mulhuFunction(builder);
+  const { flags, carry, cond } = flagFunctions(builder, mulhu);
+  builder.addFunction({ ...REGION_SIGNATURE, locals: [], body: i32.const(ABSENT), exportAs: 'absent' });
   const calls: Calls = { miss, slowStore, commit, helper, flags, carry, cond, mulhu };
   builder.addFunction({
     params: ['i32', 'i32'],
     results: ['i32'],
     locals: ['i64', 'i64', 'i64', 'i64', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
-    body: runBody(calls, bits),
+    body: runBody(calls, bits, regionType),
     exportAs: 'run',
   });
   return builder.finish();
 }
 
-function runBody(calls: Calls, bits: 32 | 64): Code {
+function runBody(calls: Calls, bits: 32 | 64, regionType: number): Code {
   const [ip, left, va, x, y, z, entry, host, n, m, k, code] = Array.from({ length: 12 }, (_, i) => local(i));
   const at: Labels = {
     next: label('next'),
@@ -246,7 +314,16 @@ function runBody(calls: Calls, bits: 32 | 64): Code {
     fault: label('fault'),
     leave: label('leave'),
   };
-  const g = new InterpreterGen(calls, { va, x, y, z, entry, host, n, m, k }, ip, left, code, at, bits);
+  const g = new InterpreterGen(
+    calls,
+    { va, x, y, z, entry, host, n, m, k },
+    ip,
+    left,
+    code,
+    at,
+    bits,
+    regionType,
+  );
   const advance = seq(ip.set(i32.add(ip.get, i32.const(OP_BYTES))), br(at.next));
   const labels = operations.map((definition) => label(definition.name));
   // Blocks within blocks: the switch leaves the one of its operation, whose code comes right after.

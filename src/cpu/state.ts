@@ -28,6 +28,10 @@ export const EXIT_IP = CPU_STATE + 0x410;
 export const LEFT = CPU_STATE + 0x414;
 /** {@link FaultCause} of the fault that is being reported. */
 export const CAUSE = CPU_STATE + 0x418;
+/** {@link Leave} code with which translated code left. */
+export const LEAVE_CODE = CPU_STATE + 0x41c;
+/** Not 0: translated code was dropped while it may be running; it leaves after the current instruction. */
+export const STALE = CPU_STATE + 0x420;
 /** Two 16-byte temporaries for vector operations. */
 export const XMM_TEMP = CPU_STATE + 0x440;
 
@@ -50,6 +54,8 @@ export const FlagKind = {
   SBB: 5,
   /** ZF SF PF from the result A; CF AF OF are 0. */
   LOGIC: 6,
+  /** A * B, both signed and sign-extended instead of shifted; CF and OF say that the product does not fit. */
+  PRODUCT: 7,
 } as const;
 
 export const FLAG = {
@@ -105,6 +111,10 @@ export const Leave = {
   /** A helper asked for it; it has set RIP. */
   HELPER: 5,
   HOST: 6,
+  /** A block has been entered often: its operation is a count that has run out. */
+  HOT: 7,
+  /** Translated code goes on at RIP, where the budget is not looked at. */
+  GO: 8,
 } as const;
 
 export const FaultCause = {

@@ -11,6 +11,7 @@ import {
 } from '../abi/convention.ts';
 import type { CpuMachine } from '../cpu/cpu.ts';
 import { Cpu } from '../cpu/cpu.ts';
+import type { Engine } from '../cpu/engines.ts';
 import type { Translator } from '../cpu/ir.ts';
 import type { Prototype } from '../ctypes/prototype.ts';
 import type { FieldRef, TypeTable } from '../ctypes/table.ts';
@@ -49,6 +50,8 @@ export interface KernelOptions {
   /** Seeds everything that is random in the guest. */
   readonly seed: number;
   readonly missing: MissingPolicy;
+  /** What executes machine code; the outcome is the same. */
+  readonly engine?: Engine;
 }
 
 /** Instructions that one record of the log is worth: a flood of warnings is an endless loop like any other. */
@@ -87,7 +90,7 @@ export abstract class Kernel implements SchedulerOwner {
   constructor(options: KernelOptions) {
     this.memory = new GuestMemory(options.memory);
     this.translator = options.translator;
-    this.cpu = new Cpu(this.memory, options.machine(this), options.translator);
+    this.cpu = new Cpu(this.memory, options.machine(this), options.translator, { engine: options.engine });
     this.convention = options.convention(this.memory);
     this.types = options.types;
     this.time = new VirtualTime(() => this.cpu.retired);

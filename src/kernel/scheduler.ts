@@ -100,6 +100,14 @@ const MAX_AT_ONCE = 1000;
 /** Instructions between looks at the clock: short enough for timers, long enough to cost nothing. */
 const SLICE = 100_000;
 
+/** Where the counts of work were. */
+interface Mark {
+  readonly retired: number;
+  /** Work of translating code. */
+  readonly upkeep: number;
+  readonly work: number;
+}
+
 export class Scheduler {
   /** The thread whose registers are live. */
   current: Thread | undefined;
@@ -125,16 +133,20 @@ export class Scheduler {
   private interruptThread: Thread | undefined;
   private inInterrupt = false;
   private ids = 0;
-  private sliceStart = 0;
+  private sliceStart: Mark = { retired: 0, upkeep: 0, work: 0 };
   /** Work other than instructions, weighed in instructions. */
   private work = 0;
+  /** Changes of code that was translated. */
+  private codeChanges = 0;
 
   constructor(owner: SchedulerOwner, sentinel: { id: number; address: Address }) {
     this.owner = owner;
     this.returnId = sentinel.id;
     this.returnAddress = sentinel.address;
     this.run = (_thread, budget) => owner.cpu.run(budget);
-    owner.memory.onCodeChange(() => this.charge(CODE_CHANGE_COST));
+    owner.memory.onCodeChange(() => {
+      this.codeChanges++;
+    });
   }
 
   /** Counts work done for the guest that takes as long as so many instructions. */
@@ -192,12 +204,12 @@ export class Scheduler {
 
   /** Runs threads until `done`; throws Deadlock when nothing can ever make it true, Endless when nothing has so far. */
   runUntil(done: () => boolean): void {
-    const start = this.effort();
+    const start = this.mark();
     const since = this.owner.time.now();
     while (!done()) {
       this.deliver();
       if (done()) return;
-      if (this.effort() - start > this.runBudget) throw this.endless(since);
+      if (this.effort(start) > this.runBudget) throw this.endless(since);
       const thread = this.takeReady();
       if (thread !== undefined) this.slice(thread);
       else if (!this.idle()) throw new Deadlock([...this.threads]);
@@ -235,9 +247,9 @@ export class Scheduler {
 
   /** Runs every ready thread until all sleep, without letting idle time pass. Those that never sleep stay ready. */
   settle(): void {
-    const start = this.effort();
+    const start = this.mark();
     this.deliver();
-    while (this.effort() - start <= this.settleBudget) {
+    while (this.effort(start) <= this.settleBudget) {
       const thread = this.takeReady();
       if (thread === undefined) return;
       this.slice(thread);
@@ -309,7 +321,7 @@ export class Scheduler {
     this.switchTo(thread);
     thread.state = 'running';
     this.work += EVENT_COST;
-    this.sliceStart = this.effort();
+    this.sliceStart = this.mark();
     while (thread.state === 'running') {
       const top = thread.frames.at(-1);
       if (top === undefined) throw new Error(`thread ${thread.name} has no frame to run`);
@@ -337,10 +349,20 @@ export class Scheduler {
     memory.fuel = this.stepFuel;
   }
 
-  /** Instructions and other work since the machine started, weighed in instructions. */
-  private effort(): number {
+  private mark(): Mark {
     const { retired, translated } = this.owner.cpu;
-    return retired + translated * TRANSLATION_COST + this.work;
+    const upkeep = translated * TRANSLATION_COST + this.codeChanges * CODE_CHANGE_COST;
+    return { retired, upkeep, work: this.work };
+  }
+
+  /**
+   * What has been done since then, weighed in instructions. Translating code counts only where it is more work than
+   * the instructions are: how much is translated depends on the engine, and an endless loop must end at the same
+   * instruction with each.
+   */
+  private effort(since: Mark): number {
+    const now = this.mark();
+    return now.work - since.work + Math.max(now.retired - since.retired, now.upkeep - since.upkeep);
   }
 
   private endless(since: number): Endless {
@@ -453,12 +475,12 @@ export class Scheduler {
   }
 
   private checkBudget(thread: Thread): void {
-    if (this.effort() - this.sliceStart >= this.instructionBudget) this.lockUp(thread);
+    if (this.effort(this.sliceStart) >= this.instructionBudget) this.lockUp(thread);
   }
 
   private lockUp(thread: Thread): void {
     const { cpu } = this.owner;
-    this.sliceStart = this.effort();
+    this.sliceStart = this.mark();
     this.judge(thread, {
       source: 'budget',
       vector: -1,

@@ -30,12 +30,14 @@ export const TLB_ADDEND = 24;
 export const TLB_EMPTY = 1;
 
 /**
- * A lookup entry is 16 bytes: 8-byte pc, 4-byte offset of the block's first operation, 4 unused. A pc has
+ * A lookup entry is 16 bytes: 8-byte pc, 4-byte offset of the block's first operation, 4-byte place of its
+ * translation in the table of functions (0: none). A pc has
  * two places: the one its hash names and that with the lowest bit of the index turned.
  */
 export const LOOKUP_BASE = 0x20000;
 export const LOOKUP_ENTRIES = 8192;
 export const LOOKUP_ENTRY_SHIFT = 4;
+export const LOOKUP_SLOT = 12;
 
 export const CODE_BASE = 0x40000;
 /** Room for about 350,000 operations: the text of the largest modules, translated once. */

@@ -1,5 +1,7 @@
 /** A census over many modules in worker threads: the jobs, who does them, and what happens to one that hangs. */
+
 import { Worker } from 'node:worker_threads';
+import type { Engine } from '../cpu/engines.ts';
 import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
 import type { Savable } from '../systems/linux/kernelfile/saved.ts';
 import type { CensusResult } from './census.ts';
@@ -13,6 +15,7 @@ export interface CensusSetup {
   readonly packagedRoot: string;
   readonly environment: KernelStoreOptions['environment'];
   readonly seed: number | undefined;
+  readonly engine: Engine | undefined;
   /** The whole tree: what the sampled modules depend on or ask for is found in it. */
   readonly modules: readonly TreeModule[];
 }

@@ -1,5 +1,6 @@
 /** What becomes of one module in a fresh kernel: loaded with its dependencies, left alone for a moment, unloaded. */
 
+import type { Engine } from '../cpu/engines.ts';
 import { MissingFunctionReached } from '../kernel/missing.ts';
 import { Deadlock } from '../kernel/scheduler.ts';
 import type { Steps } from '../kernel/steps.ts';
@@ -57,6 +58,7 @@ export type Requested = (name: string) => readonly CensusModule[];
 
 export interface CensusOptions {
   readonly seed?: number;
+  readonly engine?: Engine;
   /** Instructions that one stretch without blocking, and the whole run, may take. */
   readonly stretch?: number;
   readonly total?: number;
@@ -81,7 +83,7 @@ export function censusOne(
   options: CensusOptions = {},
 ): CensusResult {
   const started = performance.now();
-  const k = bootLinux(kernel, { seed: options.seed });
+  const k = bootLinux(kernel, { seed: options.seed, engine: options.engine });
   limit(k, options);
   if (options.requested !== undefined) serveRequests(k, options.requested);
   const life = new Life(k, plan);

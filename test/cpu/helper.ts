@@ -1,5 +1,6 @@
 /** A machine whose "decoder" runs functions registered for addresses: IR programs without any encoding. */
 import { Cpu, type CpuMachine } from '../../src/cpu/cpu.ts';
+import type { Engine } from '../../src/cpu/engines.ts';
 import type { BlockBuilder, CallFinder, Inspection, Translator } from '../../src/cpu/ir.ts';
 import { GuestMemory, Perm } from '../../src/memory/space.ts';
 
@@ -59,14 +60,14 @@ export interface Setup {
 }
 
 /** 4 pages of code, 4 of data (the last with nothing after it), a stack. */
-export function setup(program: Program = [], overrides: Partial<CpuMachine> = {}): Setup {
+export function setup(program: Program = [], overrides: Partial<CpuMachine> = {}, engine?: Engine): Setup {
   const memory = new GuestMemory({ ramBytes: 1 << 20, directMap: DIRECT, codeCacheBytes: 1 << 18 });
   memory.map(CODE, 16, 4, Perm.R | Perm.X, 'code');
   memory.map(DATA, 32, 4, RW, 'data');
   memory.map(STACK - 0x4000, 48, 4, RW, 'stack');
   const translator = new ScriptTranslator();
   translator.load(CODE, program);
-  const cpu = new Cpu(memory, { ...machine, ...overrides }, translator);
+  const cpu = new Cpu(memory, { ...machine, ...overrides }, translator, { engine });
   cpu.rip = CODE;
   cpu.setGpr(4, STACK);
   return { memory, cpu, translator };

@@ -1,5 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { ENGINES } from '../../cpu/engines.ts';
 import { type CensusResult, isClean } from '../../targets/census.ts';
 import { runCensus } from '../../targets/census-jobs.ts';
 import { modulesBelow, type TreeModule } from '../../targets/census-tree.ts';
@@ -57,6 +58,7 @@ class Census {
         packagedRoot: context.packaged(''),
         environment: { ...context.environment },
         seed,
+        engine: ENGINES.find((name) => name === options.text('engine')),
         modules,
       },
       program: context.packaged('dist/census-worker.js'),

@@ -1,13 +1,11 @@
 /** Conditions and everything that uses them; jumps, calls, returns; the operations that leave. */
 import { type Gen, loadHost, narrow, top, widen } from '../gen.ts';
 import { Cond, Reg, type Size } from '../ir.ts';
-import { FaultCause, FLAG_A, FLAG_B, FlagKind, Leave, RIP } from '../state.ts';
-import { type Code, call, i32, i64, iff, select, seq } from '../wasm/encoder.ts';
+import { FaultCause, FlagKind, Leave, RIP } from '../state.ts';
+import { type Code, i32, i64, iff, select, seq } from '../wasm/encoder.ts';
 import { each, ending, type OpDefinition, op } from './define.ts';
 import { push } from './move.ts';
 
-const a = i64.load(i32.const(0), FLAG_A);
-const b = i64.load(i32.const(0), FLAG_B);
 const none = i64.const(0);
 
 /** Conditions after a comparison of x with y, both as `top` makes them. */
@@ -43,9 +41,9 @@ interface Predicate {
 }
 
 const predicates: readonly Predicate[] = [
-  ...COMPARED.map(([cc, test]) => ({ name: `sub.${cc}`, test: () => test(a, b) })),
-  ...TESTED.map(([cc, test]) => ({ name: `res.${cc}`, test: () => test(a) })),
-  { name: 'any', test: (g) => call(g.calls.cond, g.aux()) },
+  ...COMPARED.map(([cc, test]) => ({ name: `sub.${cc}`, test: (g: Gen) => test(g.flagA(), g.flagB()) })),
+  ...TESTED.map(([cc, test]) => ({ name: `res.${cc}`, test: (g: Gen) => test(g.flagA()) })),
+  { name: 'any', test: (g) => g.condition() },
 ];
 
 const conditional = (p: Predicate): OpDefinition[] => [
@@ -151,7 +149,7 @@ export const branchOps: readonly OpDefinition[] = [
   ...fused,
   // 8- and 16-bit conditional moves of any condition.
   ...each([1, 2] as const, (size) => [
-    op(`cmov.any.${size}`, (g) => iff(call(g.calls.cond, g.aux()), g.setReg('d', size, g.reg('a', size)))),
+    op(`cmov.any.${size}`, (g) => iff(g.condition(), g.setReg('d', size, g.reg('a', size)))),
   ]),
   ending('jmp', (g) => g.jump(1)),
   // Goes on in another block without retiring an instruction of its own.
@@ -169,12 +167,12 @@ export const branchOps: readonly OpDefinition[] = [
     op(`jcxz.${size}`, (g) => iff(counterZero(g, size), g.jump(1))),
     op(`loop.${size}`, (g) => seq(loopCounter(g, size), iff(i32.eqz(counterZero(g, size)), g.jump(1)))),
     op(`loopcc.${size}`, (g) =>
-      seq(
-        loopCounter(g, size),
-        iff(i32.and(i32.eqz(counterZero(g, size)), call(g.calls.cond, g.aux())), g.jump(1)),
-      ),
+      seq(loopCounter(g, size), iff(i32.and(i32.eqz(counterZero(g, size)), g.condition()), g.jump(1))),
     ),
   ]),
+  // At the start of a block, where execution can go over to translated code.
+  op('count', (g) => g.countEntry()),
+  op('enter', (g) => g.enterTranslated()),
   ending('stub', (g) => g.leave(Leave.LINK)),
   ending('host', (g) => g.leave(Leave.HOST)),
   ending('undefined', (g) => g.faultFor(FaultCause.UNDEFINED)),

@@ -1,7 +1,7 @@
 /** Multiplication and division. */
 import { bitsOf, type Gen, narrow, numeric, signExtend, top, widen } from '../gen.ts';
 import { Reg, type Size } from '../ir.ts';
-import { FaultCause, FLAG } from '../state.ts';
+import { FaultCause, FLAG, FlagKind } from '../state.ts';
 import { type Code, call, i32, i64, iff, seq } from '../wasm/encoder.ts';
 import { each, type OpDefinition, op } from './define.ts';
 
@@ -14,30 +14,17 @@ function highSigned(g: Gen, a: Code, b: Code): Code {
   return i64.sub(i64.sub(call(g.calls.mulhu, a, b), correction(a, b)), correction(b, a));
 }
 
-/** x and y: factors, sign-extended. Leaves the product in z and whether it does not fit in n. */
-function signedProduct(g: Gen, size: Size): Code {
-  const { x, y, z, n } = g.t;
-  if (size === 8) {
-    return seq(
-      z.set(i64.mul(x.get, y.get)),
-      n.set(i64.ne(highSigned(g, x.get, y.get), i64.shrS(z.get, i64.const(63)))),
-    );
-  }
-  return seq(z.set(i64.mul(x.get, y.get)), n.set(i64.ne(signExtend(size, i32.wrap(z.get)), z.get)));
-}
-
 const overflowFlags = (g: Gen, size: Size, result: Code, overflow: Code): Code =>
   g.setResultFlags(size, top(size, narrow(size, result)), i32.mul(overflow, i32.const(OVERFLOW)));
 
 /** d = a * b, where b is a register or the immediate. */
 function truncated(g: Gen, size: Size, b: Code): Code {
-  const { x, y, z, n } = g.t;
+  const { x, y } = g.t;
   return seq(
     x.set(signExtend(size, g.reg('a', size))),
     y.set(b),
-    signedProduct(g, size),
-    g.setReg('d', size, narrow(size, z.get)),
-    overflowFlags(g, size, z.get, n.get),
+    g.setReg('d', size, narrow(size, i64.mul(x.get, y.get))),
+    g.setFlags(FlagKind.PRODUCT, size, x.get, y.get),
   );
 }
 
@@ -116,7 +103,7 @@ function narrowDivide(g: Gen, signed: boolean, size: 1 | 2 | 4): Code {
 
 /** 128 by 64 bits: one instruction when the high half says nothing new, else the helper. */
 function longDivide(g: Gen, signed: boolean): Code {
-  const { x, y, z, n } = g.t;
+  const { x, y, z } = g.t;
   const trivial = signed ? i64.shrS(x.get, i64.const(63)) : i64.const(0);
   const safe = signed
     ? i32.and(i64.eq(z.get, trivial), i64.gtU(i64.add(y.get, i64.const(1)), i64.const(1)))
@@ -131,7 +118,7 @@ function longDivide(g: Gen, signed: boolean): Code {
         g.setFixed(Reg.RAX, 8, signed ? i64.divS(x.get, y.get) : i64.divU(x.get, y.get)),
         g.setFixed(Reg.RDX, 8, signed ? i64.remS(x.get, y.get) : i64.remU(x.get, y.get)),
       ),
-      seq(n.set(call(g.calls.helper, g.here())), g.faultIf(n.get)),
+      g.callHelper(),
     ),
   );
 }

@@ -208,6 +208,15 @@ export const call = (index: number, ...args: readonly Code[]): Code => [
   0x10,
   ...unsigned(index),
 ];
+/** Calls entry `index` of the table; `type` is what {@link ModuleBuilder.addType} gave. */
+export const callIndirect = (type: number, index: Code, ...args: readonly Code[]): Code => [
+  ...args,
+  index,
+  0x11,
+  ...unsigned(type),
+  0,
+];
+export const unreachable: Code = [0x00];
 export const select = (condition: Code, yes: Code, no: Code): Code => [yes, no, condition, 0x1b];
 
 export const block = (at: Label, body: Code): Code => [
@@ -307,10 +316,13 @@ export interface FunctionSpec extends Signature {
   readonly exportAs?: string;
 }
 
-/** A module with one imported memory (`env.memory`) and functions numbered imports first. */
+/** A module with one imported memory (`env.memory`), perhaps a table, and functions numbered imports first. */
 export class ModuleBuilder {
   readonly #imports: { name: string; signature: Signature }[] = [];
   readonly #functions: FunctionSpec[] = [];
+  /** Types that only indirect calls name. */
+  readonly #types: Signature[] = [];
+  #table = false;
 
   constructor(readonly memoryPages: { readonly min: number; readonly max: number }) {}
 
@@ -320,12 +332,30 @@ export class ModuleBuilder {
     return this.#imports.push({ name, signature }) - 1;
   }
 
+  /** The table that indirect calls go through, `env.table`. */
+  importTable(): void {
+    this.#table = true;
+  }
+
+  addType(signature: Signature): number {
+    return this.#types.push(signature) - 1;
+  }
+
+  /** Number that the next function will have. */
+  get nextFunction(): number {
+    return this.#imports.length + this.#functions.length;
+  }
+
   addFunction(spec: FunctionSpec): number {
     return this.#imports.length + this.#functions.push(spec) - 1;
   }
 
   finish(): Uint8Array<ArrayBuffer> {
-    const all: Signature[] = [...this.#imports.map((entry) => entry.signature), ...this.#functions];
+    const all: Signature[] = [
+      ...this.#types,
+      ...this.#imports.map((entry) => entry.signature),
+      ...this.#functions,
+    ];
     const types = all.map((s) => [
       0x60,
       ...vector(s.params.map((t) => [TYPE[t]])),
@@ -334,8 +364,15 @@ export class ModuleBuilder {
     const memory = [1, ...unsigned(this.memoryPages.min), ...unsigned(this.memoryPages.max)];
     const imports = [
       [...text('env'), ...text('memory'), 2, ...memory],
-      ...this.#imports.map((entry, i) => [...text('env'), ...text(entry.name), 0, ...unsigned(i)]),
+      ...(this.#table ? [[...text('env'), ...text('table'), 1, 0x70, 0, 0]] : []),
+      ...this.#imports.map((entry, i) => [
+        ...text('env'),
+        ...text(entry.name),
+        0,
+        ...unsigned(this.#types.length + i),
+      ]),
     ];
+    const firstType = this.#types.length + this.#imports.length;
     const first = this.#imports.length;
     const exports = this.#functions.flatMap((f, i) =>
       f.exportAs === undefined ? [] : [[...text(f.exportAs), 0, ...unsigned(first + i)]],
@@ -344,7 +381,7 @@ export class ModuleBuilder {
       Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0),
       section(1, vector(types)),
       section(2, vector(imports)),
-      section(3, vector(this.#functions.map((_, i) => unsigned(first + i)))),
+      section(3, vector(this.#functions.map((_, i) => unsigned(firstType + i)))),
       section(7, vector(exports)),
       section(
         10,

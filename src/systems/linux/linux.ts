@@ -2,6 +2,7 @@
  * The Linux base kernel: the generic kernel plus Linux's address map, tasks, printk and symbol binding.
  * What a subsystem needs to remember lives in that subsystem's file (kernel/kernel.ts, `perKernel`).
  */
+import type { Engine } from '../../cpu/engines.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
 import type { CType } from '../../ctypes/type.ts';
@@ -42,6 +43,8 @@ export interface LinuxOptions {
   readonly seed?: number;
   /** What an import that nobody wrote does; 'stop' (at the call) by default. */
   readonly missing?: MissingPolicy;
+  /** What executes machine code; the outcome is the same. */
+  readonly engine?: Engine;
   /** The kernel command line, as /proc/cmdline would show it. */
   readonly commandLine?: string;
   readonly functions: FunctionTable<Linux>;
@@ -97,6 +100,7 @@ export class Linux extends Kernel {
       stacks: { area: vmallocArea, bytes: arch.threadSize },
       seed: options.seed ?? 1,
       missing: options.missing ?? 'stop',
+      engine: options.engine,
     });
     this.arch = arch;
     this.map = map;

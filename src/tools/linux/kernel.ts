@@ -1,5 +1,7 @@
 /** A Linux base kernel for programs: the library's face. Addresses and 64-bit values are bigint here. */
+
 import { decompress } from '../../bytes/decompress.ts';
+import type { Engine } from '../../cpu/engines.ts';
 import { elfObject } from '../../formats/elf/object.ts';
 import { readElf } from '../../formats/elf/read.ts';
 import type { MissingPolicy } from '../../kernel/missing.ts';
@@ -97,6 +99,8 @@ export interface BootOptions {
   readonly ramMiB?: number;
   /** What an import that nobody wrote does: refuse the load, stop at the call (the default), or stand in. */
   readonly missing?: MissingPolicy;
+  /** What executes machine code: `auto` unless given. The outcome is the same. */
+  readonly engine?: Engine;
   /** Whose rights the calls have: root unless given. */
   readonly user?: Credential;
 }

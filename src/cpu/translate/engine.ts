@@ -1,0 +1,196 @@
+/** Translated code of one processor: which regions there are, when more are made, when they go. */
+
+import type { Address } from '../../memory/address.ts';
+import { GuestFault } from '../../memory/fault.ts';
+import type { GuestMemory } from '../../memory/space.ts';
+import type { Block, BlockCache, Translations } from '../blocks.ts';
+import type { Engine } from '../engines.ts';
+import { mulhuFunction } from '../functions.ts';
+import type { InterpreterExports } from '../interpreter.ts';
+import { STALE } from '../state.ts';
+import { ModuleBuilder } from '../wasm/encoder.ts';
+import { GraphBuilder, type RegionGraph } from './graph.ts';
+import { REGION_SIGNATURE } from './protocol.ts';
+import { regionFunction } from './region.ts';
+
+/** Entries of a block before the region that begins there is translated. */
+const THRESHOLD: Readonly<Record<Engine, number>> = { interpreter: 0, wasm: 2, auto: 1000 };
+/** Code that keeps changing is translated this often at most. */
+const MAX_CHANGES = 8;
+/** What an address counts again when its translation was dropped. */
+const AFTER_CHANGE = 20_000;
+const FIRST_TABLE = 16;
+
+/** The translation of the code that begins at one address. */
+class Region {
+  readonly entry: Address;
+  readonly slot: number;
+  blocks: readonly Block[] = [];
+  live = true;
+
+  constructor(entry: Address, slot: number) {
+    this.entry = entry;
+    this.slot = slot;
+  }
+}
+
+/** What a module of translated code imports. */
+export interface RegionImports {
+  helper(ip: number): number;
+}
+
+export class TranslationEngine implements Translations {
+  readonly threshold: number;
+  /** Functions of translated code; place 0 and all free ones do nothing. */
+  readonly table: WebAssembly.Table;
+  /** Regions translated since the start, and the modules they came in. */
+  translated = 0;
+  modules = 0;
+  readonly #cache: BlockCache;
+  readonly #data: DataView;
+  readonly #memory: GuestMemory;
+  readonly #bits: 32 | 64;
+  #exports!: InterpreterExports;
+  #imports!: RegionImports;
+  /** The place in the table that calls of an address go through, translated or not. */
+  readonly #slots = new Map<Address, number>();
+  readonly #regions = new Map<Address, Region>();
+  readonly #changes = new Map<Address, number>();
+  #used = 1;
+
+  constructor(engine: Engine, cache: BlockCache, memory: GuestMemory, bits: 32 | 64) {
+    this.#bits = bits;
+    this.threshold = THRESHOLD[engine];
+    this.table = new WebAssembly.Table({ element: 'anyfunc', initial: FIRST_TABLE });
+    this.#cache = cache;
+    this.#memory = memory;
+    this.#data = new DataView(memory.wasm.buffer);
+  }
+
+  /** Before anything runs: the functions of the interpreter that translated code needs. */
+  connect(exports: InterpreterExports, imports: RegionImports): void {
+    this.#exports = exports;
+    this.#imports = imports;
+    this.#clear(0, FIRST_TABLE);
+  }
+
+  slotAt(pc: Address): number {
+    return this.#regions.get(pc)?.slot ?? 0;
+  }
+
+  /** Everything that was translated goes, as the operations it refers to have. */
+  flushed(): void {
+    for (const region of [...this.#regions.values()]) this.#release(region);
+    this.#slots.clear();
+    this.#clear(1, this.#used);
+    this.#used = 1;
+  }
+
+  dropped(owner: object): void {
+    if (!(owner instanceof Region) || !owner.live) return;
+    this.#release(owner);
+    this.#changes.set(owner.entry, (this.#changes.get(owner.entry) ?? 0) + 1);
+    this.#cache.redirect(owner.entry, 0, this.#changed(owner.entry) ? 0 : AFTER_CHANGE);
+    this.#data.setInt32(STALE, 1, true);
+  }
+
+  /** The block at `pc` has been entered often: translates what begins there if that is any use. */
+  hot(pc: Address): void {
+    if (!this.#regions.has(pc) && this.#isWanted(pc)) {
+      try {
+        this.#translate(pc);
+      } catch (error) {
+        // No room for operations, or the code is gone: it is interpreted as before.
+        if (!(error instanceof GuestFault) && !(error instanceof RangeError)) throw error;
+      }
+    }
+    this.#cache.redirect(pc, this.slotAt(pc), 0);
+  }
+
+  #changed(pc: Address): boolean {
+    return (this.#changes.get(pc) ?? 0) >= MAX_CHANGES;
+  }
+
+  #isWanted(pc: Address): boolean {
+    return !this.#changed(pc) && !this.#memory.userMode && this.#cache.hostAt(pc) === undefined;
+  }
+
+  #translate(pc: Address): void {
+    const region = new Region(pc, this.#slotFor(pc));
+    const graph = new GraphBuilder(this.#cache, this.#data, region).build(pc);
+    region.blocks = graph.blocks;
+    this.#install([{ region, graph }]);
+  }
+
+  /** Makes one module of the regions. */
+  #install(made: readonly { region: Region; graph: RegionGraph }[]): void {
+    const { buffer } = this.#memory.wasm;
+    const pages = buffer.byteLength / 65536;
+    const builder = new ModuleBuilder({ min: 1, max: Math.max(pages, 65536) });
+    builder.importTable();
+    const type = builder.addType(REGION_SIGNATURE);
+    const i = 'i32';
+    const flags = [i, 'i64', 'i64'] as const;
+    const calls = {
+      miss: builder.importFunction('missOf', { params: ['i64', i, i], results: [i] }),
+      slowStore: builder.importFunction('slowStore', { params: ['i64', 'i64', i, i], results: [i] }),
+      commit: builder.importFunction('commitOf', { params: ['i64', i], results: [] }),
+      helper: builder.importFunction('helper', { params: [i], results: [i] }),
+      flagsOf: builder.importFunction('flagsOf', { params: flags, results: [i] }),
+      carryOf: builder.importFunction('carryOf', { params: flags, results: [i] }),
+      condOf: builder.importFunction('condOf', { params: [...flags, i], results: [i] }),
+      flags: -1,
+      carry: -1,
+      cond: -1,
+      mulhu: builder.nextFunction,
+    };
+    mulhuFunction(builder);
+    const context = {
+      calls,
+      type,
+      data: this.#data,
+      bits: this.#bits,
+      slotOf: (at: Address) => this.#slotFor(at),
+    };
+    made.forEach(({ graph }, n) => {
+      builder.addFunction({ ...regionFunction(graph, context), exportAs: `r${n}` });
+    });
+    const module = new WebAssembly.Module(builder.finish());
+    const env = { ...this.#exports, ...this.#imports, memory: this.#memory.wasm, table: this.table };
+    const instance = new WebAssembly.Instance(module, { env });
+    this.modules++;
+    made.forEach(({ region }, n) => {
+      this.table.set(region.slot, instance.exports[`r${n}`] as CallableFunction);
+      this.#regions.set(region.entry, region);
+      this.translated++;
+      this.#cache.redirect(region.entry, region.slot, 0);
+      this.#cache.relook(region.entry, region.slot);
+    });
+  }
+
+  #release(region: Region): void {
+    region.live = false;
+    this.#regions.delete(region.entry);
+    this.#clear(region.slot, region.slot + 1);
+    this.#cache.disown(region.blocks);
+    this.#cache.relook(region.entry, 0);
+  }
+
+  #slotFor(pc: Address): number {
+    let slot = this.#slots.get(pc);
+    if (slot === undefined) {
+      slot = this.#used++;
+      this.#slots.set(pc, slot);
+      if (slot >= this.table.length) {
+        const { length } = this.table;
+        this.table.grow(length);
+        this.#clear(length, this.table.length);
+      }
+    }
+    return slot;
+  }
+
+  #clear(from: number, to: number): void {
+    for (let slot = from; slot < to; slot++) this.table.set(slot, this.#exports.absent);
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Which registers must be written back where execution leaves a region, and which must be loaded where it enters or
+ * comes back. Sets are bits: 0 to 15 the general registers, 16 the flags, 17 and 18 segment bases, 20 on temporaries.
+ */
+import { Reg } from '../ir.ts';
+import { operations } from '../ops/table.ts';
+import { OP, OP_BYTES } from '../state.ts';
+import { effectsOf, TEMPORARIES } from './effects.ts';
+import type { Node } from './graph.ts';
+import type { Order } from './order.ts';
+
+/** Place of the flags: the register that is always 0 needs none. */
+export const FLAGS = 1 << Reg.ZERO;
+
+/** One operation with what it does to the sets. */
+export interface Step {
+  readonly op: number;
+  readonly code: number;
+  readonly name: string;
+  readonly reads: number;
+  readonly writes: number;
+  readonly kills: number;
+  readonly faults: boolean;
+  readonly stores: boolean;
+  readonly helper: 'never' | 'maybe' | 'always';
+  /** Control can leave the region here after what the operation writes is done. */
+  readonly leaves: boolean;
+  /** A call to translated code: everything is in memory before it. */
+  readonly calls: boolean;
+  /** A branch leads to that node. */
+  readonly target: Node | undefined;
+  /** Changed since they were last in memory: before and after the operation. */
+  dirtyBefore: number;
+  dirtyAfter: number;
+  /** Wanted after the operation, if execution goes on behind it. */
+  liveAfter: number;
+}
+
+export interface NodeSteps {
+  readonly node: Node;
+  readonly steps: readonly Step[];
+  dirtyIn: number;
+  liveIn: number;
+}
+
+/** Steps of all nodes, by index, with the sets filled in. */
+export function analyse(order: Order, data: DataView): readonly NodeSteps[] {
+  const all = order.nodes.map((node): NodeSteps => {
+    return { node, steps: stepsOf(node, order, data), dirtyIn: 0, liveIn: 0 };
+  });
+  const byNode = new Map(all.map((each) => [each.node, each]));
+  findDirty(all, byNode);
+  findLive(all, byNode);
+  return all;
+}
+
+/** Bit of the register that an operand byte names. */
+const bitOf = (operand: number): number => (1 << (operand >> 3)) & ~FLAGS;
+
+function stepsOf(node: Node, order: Order, data: DataView): Step[] {
+  const steps: Step[] = [];
+  for (let op = node.block.start; op < node.opsEnd; op += OP_BYTES) {
+    const code = data.getUint16(op, true);
+    const effects = effectsOf(code);
+    const { name, ends } = operations[code];
+    const operand = { d: OP.D, a: OP.A, b: OP.B, x: OP.X } as const;
+    const bits = (fields: Iterable<keyof typeof operand>, flags: boolean): number => {
+      let set = flags ? FLAGS : 0;
+      for (const field of fields) set |= bitOf(data.getUint8(op + operand[field]));
+      return set;
+    };
+    const calls = name === 'call' || name === 'call.r';
+    const pc = node.targets.get(op);
+    const target = pc === undefined || calls ? undefined : node.next.find((next) => next.pc === pc);
+    steps.push({
+      op,
+      code,
+      name,
+      reads: bits(effects.reads, effects.readsFlags) | (effects.fixedReads & ~FLAGS),
+      writes: bits(effects.writes, effects.writesFlags) | (effects.fixedWrites & ~FLAGS),
+      kills: bits(effects.kills, effects.killsFlags),
+      faults: effects.faults,
+      stores: effects.stores,
+      helper: effects.helper,
+      leaves: (effects.jumps && target === undefined) || effects.stores || effects.jumps || ends === true,
+      calls,
+      target,
+      dirtyBefore: 0,
+      dirtyAfter: 0,
+      liveAfter: 0,
+    });
+  }
+  return order.indexOf.has(node) ? steps : [];
+}
+
+/** Forward: what may have changed since it was in memory. Calls and helpers leave everything there. */
+function findDirty(all: readonly NodeSteps[], byNode: ReadonlyMap<Node, NodeSteps>): void {
+  for (let changed = true; changed; ) {
+    changed = false;
+    const into = (node: Node | undefined, dirty: number): void => {
+      const to = node === undefined ? undefined : byNode.get(node);
+      if (to === undefined || (to.dirtyIn | dirty) === to.dirtyIn) return;
+      to.dirtyIn |= dirty;
+      changed = true;
+    };
+    for (const { node, steps, dirtyIn } of all) {
+      let dirty = dirtyIn;
+      for (const step of steps) {
+        step.dirtyBefore = dirty;
+        dirty = step.helper === 'always' ? 0 : dirty | step.writes;
+        step.dirtyAfter = dirty;
+        into(step.target, dirty & ~TEMPORARIES);
+        if (step.calls) {
+          dirty = 0;
+          into(returnNode(node), 0);
+        }
+      }
+    }
+  }
+}
+
+export const returnNode = (node: Node): Node | undefined =>
+  node.returnsTo === undefined ? undefined : node.next.find((next) => next.pc === node.returnsTo);
+
+/** Backward: what is read before it is written, on the way on or by whatever leaves. */
+function findLive(all: readonly NodeSteps[], byNode: ReadonlyMap<Node, NodeSteps>): void {
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (let n = all.length - 1; n >= 0; n--) {
+      const each = all[n];
+      let live = 0;
+      for (let i = each.steps.length - 1; i >= 0; i--) {
+        const step = each.steps[i];
+        if (step.calls) live = liveInto(returnNode(each.node), byNode);
+        step.liveAfter = live;
+        const target = step.target === undefined ? 0 : (byNode.get(step.target)?.liveIn ?? 0);
+        const left = step.leaves || step.stores ? step.dirtyAfter & ~TEMPORARIES : 0;
+        // After a call nothing that was there before is wanted: it is loaded again.
+        const after = step.calls ? left : live | target | left;
+        const atFault = step.faults || step.helper !== 'never' ? step.dirtyBefore : 0;
+        const behind = step.helper === 'always' ? 0 : after & ~step.kills;
+        live = behind | step.reads | atFault;
+      }
+      if (live !== each.liveIn) {
+        each.liveIn = live;
+        changed = true;
+      }
+    }
+  }
+}
+
+const liveInto = (node: Node | undefined, byNode: ReadonlyMap<Node, NodeSteps>): number =>
+  node === undefined ? 0 : (byNode.get(node)?.liveIn ?? 0);

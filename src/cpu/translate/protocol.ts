@@ -1,0 +1,20 @@
+/** What the interpreter and translated code have agreed on. */
+import { LOOKUP_ENTRIES, LOOKUP_ENTRY_SHIFT } from '../../memory/layout.ts';
+import { type Code, i32, type Local } from '../wasm/encoder.ts';
+
+/**
+ * What every translated function takes: budget left, depth of calls on the host's stack, the guest address that its
+ * return must go to. It gives the budget left after such a return; or 0 when it has left in another way, with
+ * everything in memory; or {@link ABSENT}, having done nothing.
+ */
+export const REGION_SIGNATURE = { params: ['i32', 'i32', 'i64'], results: ['i32'] } as const;
+export const ABSENT = -1;
+/** Not canonical: no return goes there. */
+export const NO_RETURN = 2n ** 62n;
+
+/** Offset of the place in the lookup cache that an address hashes to. */
+export function lookupEntry(target: Local): Code {
+  const low = i32.wrap(target.get);
+  const hash = i32.and(i32.xor(low, i32.shrU(low, i32.const(12))), i32.const(LOOKUP_ENTRIES - 1));
+  return i32.shl(hash, i32.const(LOOKUP_ENTRY_SHIFT));
+}

@@ -1,0 +1,474 @@
+/** The meaning of operations with registers, flags and the budget in WebAssembly locals. */
+
+import type { Address } from '../../memory/address.ts';
+import { LOOKUP_BASE, LOOKUP_ENTRY_SHIFT, LOOKUP_SLOT } from '../../memory/layout.ts';
+import { type Calls, type Field, type Form, Gen, type Scratch, zero } from '../gen.ts';
+import { Reg, type Size } from '../ir.ts';
+import { storeRip } from '../ops/branch.ts';
+import {
+  EXIT_IP,
+  FLAG_A,
+  FLAG_B,
+  FLAG_KIND,
+  FlagKind,
+  LEAVE_CODE,
+  LEFT,
+  Leave,
+  OP,
+  REGISTERS,
+  STALE,
+  XMM,
+} from '../state.ts';
+import {
+  block,
+  br,
+  type Code,
+  call,
+  callIndirect,
+  i32,
+  i64,
+  iff,
+  type Label,
+  type Local,
+  label,
+  local,
+  ret,
+  seq,
+  type ValueType,
+} from '../wasm/encoder.ts';
+import { TEMPORARIES } from './effects.ts';
+import { FLAGS, type Step } from './liveness.ts';
+import { lookupEntry } from './protocol.ts';
+
+/** Functions that translated code calls beside those of every generator. */
+export interface RegionCalls extends Calls {
+  readonly flagsOf: number;
+  readonly carryOf: number;
+  readonly condOf: number;
+}
+
+/** What the code around an operation decides: where its branches lead. */
+export interface Flow {
+  /** Goes on at a guest address. `checked`: the budget is looked at on the way. */
+  goTo(pc: Address, checked: boolean): Code;
+  /** Entry of the table with the translation of a function. */
+  slotOf(pc: Address): number;
+  /** Goes on after a call that has come back. */
+  afterCall(): Code;
+}
+
+/** Calls on the host's stack; deeper ones leave, and start again from the bottom. */
+const MAX_DEPTH = 200;
+const I64_LOCALS = 6;
+const I32_LOCALS = 9;
+
+export class RegionGen extends Gen {
+  readonly left = local(0);
+  readonly depth = local(1);
+  readonly returnTo = local(2);
+  readonly locals: ValueType[] = [];
+  step!: Step;
+  /** Start of the block that the operation is in. */
+  pc: Address = 0;
+  flow!: Flow;
+  readonly #data: DataView;
+  readonly #calls: RegionCalls;
+  readonly #type: number;
+  readonly #registers: (Local | undefined)[] = [];
+  readonly #exits = new Map<number, Label>();
+  readonly #exitOp: Local;
+  readonly #code: Local;
+  readonly #pending: Local;
+  readonly #kind: Local;
+  readonly #a: Local;
+  readonly #b: Local;
+  /** What has to be written back if the operation faults here. */
+  #dirty = 0;
+  /** Kind of the flags where it is known. */
+  #knownKind = -1;
+
+  constructor(calls: RegionCalls, type: number, data: DataView, bits: 32 | 64) {
+    const wide = Array.from({ length: I64_LOCALS }, (_, i) => local(3 + i));
+    const narrow = Array.from({ length: I32_LOCALS }, (_, i) => local(3 + I64_LOCALS + i));
+    const [va, x, y, z, a, b] = wide;
+    const [entry, host, n, m, k, exitOp, code, pending, kind] = narrow;
+    const scratch: Scratch = { va, x, y, z, entry, host, n, m, k };
+    super(calls, scratch, bits);
+    this.#calls = calls;
+    this.#type = type;
+    this.#data = data;
+    [this.#exitOp, this.#code, this.#pending, this.#kind] = [exitOp, code, pending, kind];
+    [this.#a, this.#b] = [a, b];
+    this.locals.push(...wide.map((): ValueType => 'i64'), ...narrow.map((): ValueType => 'i32'));
+  }
+
+  /** Begins a block: nothing is known of the flags. */
+  startBlock(pc: Address): void {
+    this.pc = pc;
+    this.#knownKind = -1;
+  }
+
+  startStep(step: Step): void {
+    this.step = step;
+    this.#dirty = step.dirtyBefore;
+  }
+
+  // ---- registers ----
+
+  #local(register: number): Local {
+    let found = this.#registers[register];
+    if (found === undefined) {
+      found = local(3 + this.locals.length);
+      this.locals.push('i64');
+      this.#registers[register] = found;
+    }
+    return found;
+  }
+
+  #operand(field: Field): number {
+    return this.#data.getUint8(this.step.op + { d: OP.D, a: OP.A, b: OP.B, x: OP.X }[field]);
+  }
+
+  reg(field: Field, size: Size): Code {
+    const operand = this.#operand(field);
+    return this.#get(operand >> 3, size, (operand & 1) !== 0);
+  }
+
+  setReg(field: Field, size: Size, value: Code): Code {
+    const operand = this.#operand(field);
+    return this.#set(operand >> 3, size, value, (operand & 1) !== 0);
+  }
+
+  fixed(register: number, size: Size): Code {
+    return this.#get(register, size, false);
+  }
+
+  setFixed(register: number, size: Size, value: Code): Code {
+    return this.#set(register, size, value, false);
+  }
+
+  #get(register: number, size: Size, high: boolean): Code {
+    if (register === Reg.ZERO) return size === 8 ? i64.const(0) : i32.const(0);
+    const value = this.#local(register).get;
+    if (size === 8) return value;
+    const low = i32.wrap(value);
+    if (size === 4) return low;
+    if (size === 2) return i32.and(low, i32.const(0xffff));
+    return i32.and(high ? i32.shrU(low, i32.const(8)) : low, i32.const(0xff));
+  }
+
+  #set(register: number, size: Size, value: Code, high: boolean): Code {
+    const to = this.#local(register);
+    if (size === 8) return to.set(value);
+    if (size === 4) return to.set(i64.extendU(value));
+    const [mask, shift] = size === 2 ? [0xffff, 0] : high ? [0xff00, 8] : [0xff, 0];
+    const cut = i32.and(value, i32.const(size === 2 ? 0xffff : 0xff));
+    const bits = i64.extendU(shift === 0 ? cut : i32.shl(cut, i32.const(shift)));
+    // The value first: it may set temporaries, and read the register itself.
+    return to.set(i64.or(bits, i64.and(to.get, i64.const(~mask))));
+  }
+
+  fieldByte(field: Field): Code {
+    return i32.const(XMM + this.#operand(field) * 16);
+  }
+
+  // ---- payload ----
+
+  imm64(): Code {
+    return i64.const(this.#imm());
+  }
+
+  #imm(): number | bigint {
+    const low = this.#data.getInt32(this.step.op + OP.IMM, true);
+    const high = this.#data.getInt32(this.step.op + OP.IMM + 4, true);
+    return high === low >> 31 ? low : this.#data.getBigInt64(this.step.op + OP.IMM, true);
+  }
+
+  imm32(): Code {
+    return i32.const(this.#data.getInt32(this.step.op + OP.IMM32, true));
+  }
+
+  override disp32(): Code {
+    return i32.const(this.#data.getInt32(this.step.op + OP.DISP32, true));
+  }
+
+  scale(): Code {
+    return i32.const(this.#data.getUint8(this.step.op + OP.SCALE));
+  }
+
+  aux(): Code {
+    return i32.const(this.#data.getUint8(this.step.op + OP.AUX));
+  }
+
+  here(): Code {
+    return i32.const(this.step.op);
+  }
+
+  override address(form: Form): Code {
+    if (this.bits === 32) return super.address(form);
+    const near = form === 'i' ? this.#data.getInt32(this.step.op + OP.DISP32, true) : this.#imm();
+    const scaled = (): Code => {
+      const scale = this.#data.getUint8(this.step.op + OP.SCALE);
+      const index = this.reg('x', 8);
+      return scale === 0 ? index : i64.shl(index, i64.const(scale));
+    };
+    const parts: Code[] = [];
+    if (this.#operand('a') >> 3 !== Reg.ZERO) parts.push(this.reg('a', 8));
+    if (form === 'x' && this.#operand('x') >> 3 !== Reg.ZERO) parts.push(scaled());
+    if (near !== 0 || parts.length === 0) parts.push(i64.const(near));
+    return parts.reduce((sum, part) => i64.add(sum, part));
+  }
+
+  // ---- flags ----
+
+  override setFlagsKind(kind: Code, a: Code | undefined, b?: Code): Code {
+    this.#knownKind = -1;
+    return seq(
+      b === undefined ? [] : this.#b.set(b),
+      a === undefined ? [] : this.#a.set(a),
+      this.#kind.set(kind),
+    );
+  }
+
+  override setFlags(kind: number, size: Size, a: Code | undefined, b?: Code): Code {
+    const code = super.setFlags(kind, size, a, b);
+    if (this.step.kills & FLAGS) this.#knownKind = kind;
+    return code;
+  }
+
+  override flagA(): Code {
+    return this.#a.get;
+  }
+
+  override flagB(): Code {
+    return this.#b.get;
+  }
+
+  override condition(): Code {
+    const cc = this.#data.getUint8(this.step.op + OP.AUX);
+    if (cc >> 1 === 1 && this.#knownKind >= 0) return cc === 2 ? this.carry() : i32.eqz(this.carry());
+    return call(this.#calls.condOf, this.#kind.get, this.#a.get, this.#b.get, i32.const(cc));
+  }
+
+  override flags(): Code {
+    return call(this.#calls.flagsOf, this.#kind.get, this.#a.get, this.#b.get);
+  }
+
+  override carry(): Code {
+    const kind = this.#knownKind;
+    if (kind === FlagKind.ADD || kind === FlagKind.SUB) return i64.ltU(this.#a.get, this.#b.get);
+    if (kind === FlagKind.LOGIC) return zero;
+    if (kind === FlagKind.RESULT || kind === FlagKind.RAW)
+      return i32.and(i32.wrap(this.#b.get), i32.const(1));
+    return call(this.#calls.carryOf, this.#kind.get, this.#a.get, this.#b.get);
+  }
+
+  // ---- memory and locals ----
+
+  /** Writes registers and flags of a set back. */
+  spill(set: number): Code {
+    const parts: Code[] = [];
+    for (let register = 0; register < 32; register++) {
+      if (register === Reg.ZERO || ((set >>> register) & 1) === 0) continue;
+      parts.push(i64.store(zero, this.#local(register).get, REGISTERS + register * 8));
+    }
+    if (set & FLAGS) {
+      parts.push(
+        i32.store(zero, this.#kind.get, FLAG_KIND),
+        i64.store(zero, this.#a.get, FLAG_A),
+        i64.store(zero, this.#b.get, FLAG_B),
+      );
+    }
+    return parts;
+  }
+
+  /** Loads registers and flags of a set. */
+  reload(set: number): Code {
+    const parts: Code[] = [];
+    for (let register = 0; register < 32; register++) {
+      if (register === Reg.ZERO || ((set >>> register) & 1) === 0) continue;
+      parts.push(this.#local(register).set(i64.load(zero, REGISTERS + register * 8)));
+    }
+    if (set & FLAGS) {
+      parts.push(
+        this.#kind.set(i32.load(zero, FLAG_KIND)),
+        this.#a.set(i64.load(zero, FLAG_A)),
+        this.#b.set(i64.load(zero, FLAG_B)),
+      );
+    }
+    return parts;
+  }
+
+  protected override afterSlowWrite(): Code {
+    return this.#pending.set(i32.load(zero, STALE));
+  }
+
+  // ---- leaving ----
+
+  #exit(dirty: number): Label {
+    const set = dirty & ~TEMPORARIES;
+    let found = this.#exits.get(set);
+    if (found === undefined) {
+      found = label(`exit ${set}`);
+      this.#exits.set(set, found);
+    }
+    return found;
+  }
+
+  /** Leaves to go on at a guest address. */
+  leaveAt(rip: Code, code: number, dirty: number): Code {
+    return seq(storeRip(rip), this.#code.set(i32.const(code)), br(this.#exit(dirty)));
+  }
+
+  #leaveAtOp(code: number, dirty: number): Code {
+    return seq(this.#exitOp.set(this.here()), this.#code.set(i32.const(code)), br(this.#exit(dirty)));
+  }
+
+  fault(): Code {
+    return this.#leaveAtOp(Leave.FAULT, this.#dirty);
+  }
+
+  faultIf(condition: Code): Code {
+    return iff(condition, this.fault());
+  }
+
+  /** Only helpers leave in this way: everything was written back before them. */
+  leave(code: number): Code {
+    return this.#leaveAtOp(code, 0);
+  }
+
+  /** After an instruction that may have changed code: goes on in fresh code if this may be stale. */
+  leaveIfStale(retired: number, next: Address): Code {
+    return iff(
+      this.#pending.get,
+      seq(
+        i32.store(zero, zero, STALE),
+        this.#retire(retired),
+        this.leaveAt(i64.const(next), Leave.GO, this.step.dirtyAfter),
+      ),
+    );
+  }
+
+  /** Puts the ways out behind the body. */
+  finish(body: Code): Code {
+    const done = label('done');
+    let code = body;
+    for (const [dirty, at] of this.#exits) code = seq(block(at, code), this.spill(dirty), br(done));
+    return seq(
+      block(done, code),
+      i32.store(zero, this.#exitOp.get, EXIT_IP),
+      i32.store(zero, this.#code.get, LEAVE_CODE),
+      i32.store(zero, this.left.get, LEFT),
+      zero,
+    );
+  }
+
+  // ---- control ----
+
+  #count(): number {
+    return this.#data.getUint16(this.step.op + OP.COUNT, true);
+  }
+
+  #retire(instructions: number): Code {
+    if (instructions === 0) return [];
+    return this.left.set(i32.sub(this.left.get, i32.const(instructions)));
+  }
+
+  /** Address that a direct branch of the operation leads to; set by whoever emits it. */
+  target: Address = 0;
+
+  jump(own: number): Code {
+    const retired = this.#retire(this.#count() + own);
+    if (this.step.calls) {
+      return seq(retired, this.#callGuest(i64.const(this.target), i32.const(this.flow.slotOf(this.target))));
+    }
+    const checked = this.#data.getUint8(this.step.op + OP.SCALE) === 0;
+    return seq(retired, this.flow.goTo(this.target, checked));
+  }
+
+  indirect(target: Local, own: number): Code {
+    const retired = this.#retire(this.#count() + own);
+    const { name, dirtyAfter } = this.step;
+    if (this.step.calls) {
+      const { entry } = this.t;
+      const found = i64.eq(i64.load(entry.get, LOOKUP_BASE), target.get);
+      const look = seq(
+        entry.set(lookupEntry(target)),
+        iff(found, [], entry.set(i32.xor(entry.get, i32.const(1 << LOOKUP_ENTRY_SHIFT)))),
+        entry.set(i32.mul(i32.load(entry.get, LOOKUP_BASE + LOOKUP_SLOT), found)),
+      );
+      return seq(retired, look, this.#callGuest(target.get, entry.get));
+    }
+    if (!name.startsWith('ret')) return seq(retired, this.leaveAt(target.get, Leave.MISS, dirtyAfter));
+    const expected = i32.and(i64.eq(target.get, this.returnTo.get), i32.gtS(this.left.get, zero));
+    return seq(
+      retired,
+      this.spill(dirtyAfter & ~TEMPORARIES),
+      iff(expected, ret(this.left.get)),
+      this.leaveAt(target.get, Leave.MISS, 0),
+    );
+  }
+
+  /** The return address is on the guest's stack; all state goes to memory, so that the callee can leave at any time. */
+  #callGuest(target: Code, slot: Code): Code {
+    const { n } = this.t;
+    const next = i64.const(this.#imm());
+    const away = i32.or(i32.leS(this.left.get, zero), i32.gtU(this.depth.get, i32.const(MAX_DEPTH)));
+    const stale = iff(
+      this.#pending.get,
+      seq(i32.store(zero, zero, STALE), this.leaveAt(target, Leave.MISS, 0)),
+    );
+    return seq(
+      this.spill(this.step.dirtyAfter & ~TEMPORARIES),
+      stale,
+      iff(away, this.leaveAt(target, Leave.MISS, 0)),
+      n.set(callIndirect(this.#type, slot, this.left.get, i32.add(this.depth.get, i32.const(1)), next)),
+      iff(i32.leS(n.get, zero), seq(iff(i32.eqz(n.get), ret(zero)), this.leaveAt(target, Leave.MISS, 0))),
+      this.left.set(n.get),
+      this.flow.afterCall(),
+    );
+  }
+
+  override callHelper(): Code {
+    const { n } = this.t;
+    const { dirtyBefore, dirtyAfter, liveAfter, writes } = this.step;
+    const before = this.spill(dirtyBefore);
+    this.#dirty = 0;
+    const code = seq(
+      before,
+      this.syncLeft(),
+      n.set(call(this.calls.helper, this.here())),
+      this.reloadLeft(),
+      iff(n.get, seq(this.faultIf(i32.eq(n.get, i32.const(Leave.FAULT))), this.leave(Leave.HELPER))),
+      this.reload(liveAfter | dirtyAfter | (this.step.helper === 'maybe' ? writes : 0)),
+      this.afterSlowWrite(),
+    );
+    this.#dirty = dirtyBefore;
+    this.#knownKind = -1;
+    return code;
+  }
+
+  syncLeft(): Code {
+    return i32.store(zero, this.left.get, LEFT);
+  }
+
+  reloadLeft(): Code {
+    return this.left.set(i32.load(zero, LEFT));
+  }
+
+  affords(instructions: Code): Code {
+    return i32.gtS(this.left.get, i32.add(instructions, i32.const(this.#count())));
+  }
+
+  spend(instructions: Code): Code {
+    return this.left.set(i32.sub(this.left.get, instructions));
+  }
+
+  countEntry(): Code {
+    throw new Error('an entry is counted inside a region');
+  }
+
+  enterTranslated(): Code {
+    throw new Error('a region is entered from inside a region');
+  }
+}

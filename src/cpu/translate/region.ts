@@ -1,0 +1,178 @@
+/** One region as a WebAssembly function: structured where its graph allows, else a loop around a table of blocks. */
+
+import type { Address } from '../../memory/address.ts';
+import { zero } from '../gen.ts';
+import { operations } from '../ops/table.ts';
+import { Leave, OP } from '../state.ts';
+import {
+  block,
+  br,
+  brTable,
+  type Code,
+  type FunctionSpec,
+  i32,
+  i64,
+  iff,
+  type Label,
+  type Local,
+  label,
+  local,
+  loop,
+  seq,
+  unreachable,
+} from '../wasm/encoder.ts';
+import type { RegionGraph } from './graph.ts';
+import { analyse, type NodeSteps, returnNode, type Step } from './liveness.ts';
+import { type Order, orderOf } from './order.ts';
+import { REGION_SIGNATURE } from './protocol.ts';
+import { type Flow, type RegionCalls, RegionGen } from './region-gen.ts';
+
+export interface RegionContext {
+  readonly calls: RegionCalls;
+  /** Type of translated functions in the module. */
+  readonly type: number;
+  readonly data: DataView;
+  /** Of a guest address. */
+  readonly bits: 32 | 64;
+  slotOf(pc: Address): number;
+}
+
+export function regionFunction(graph: RegionGraph, context: RegionContext): FunctionSpec {
+  return new RegionEmitter(graph, context).emit();
+}
+
+class RegionEmitter implements Flow {
+  readonly #graph: RegionGraph;
+  readonly #context: RegionContext;
+  readonly #order: Order;
+  readonly #nodes: readonly NodeSteps[];
+  readonly #gen: RegionGen;
+  readonly #loops: readonly Label[];
+  readonly #merges: readonly Label[];
+  /** The block of the dispatcher to go on at, where the graph needs one. */
+  readonly #dispatch: { readonly next: Local; readonly again: Label } | undefined;
+  /** Index of the node being emitted. */
+  #at = 0;
+
+  constructor(graph: RegionGraph, context: RegionContext) {
+    this.#graph = graph;
+    this.#context = context;
+    this.#order = orderOf(graph);
+    this.#nodes = analyse(this.#order, context.data);
+    this.#gen = new RegionGen(context.calls, context.type, context.data, context.bits);
+    this.#gen.flow = this;
+    this.#loops = this.#nodes.map((_, i) => label(`loop ${i}`));
+    this.#merges = this.#nodes.map((_, i) => label(`merge ${i}`));
+    if (!this.#order.reducible) {
+      this.#gen.locals.push('i32');
+      this.#dispatch = { next: local(2 + this.#gen.locals.length), again: label('dispatch') };
+    }
+  }
+
+  emit(): FunctionSpec {
+    const body = this.#dispatch === undefined ? this.#tree(0) : this.#dispatcher(this.#dispatch);
+    const whole = this.#gen.finish(seq(this.#gen.reload(this.#nodes[0].liveIn), body, unreachable));
+    return { ...REGION_SIGNATURE, locals: this.#gen.locals, body: whole };
+  }
+
+  // ---- structure ----
+
+  /** The node and all it dominates. */
+  #tree(index: number): Code {
+    const { children, isMerge, isLoop } = this.#order;
+    const merges = children[index].filter((child) => isMerge[child]).reverse();
+    const body = this.#within(index, merges);
+    return isLoop[index] ? loop(this.#loops[index], body) : body;
+  }
+
+  /** The node inside the blocks whose ends are the merge points it dominates, the last of them outermost. */
+  #within(index: number, merges: readonly number[]): Code {
+    if (merges.length === 0) return this.#node(index);
+    const [last, ...rest] = merges;
+    return seq(block(this.#merges[last], this.#within(index, rest)), this.#tree(last));
+  }
+
+  #dispatcher(dispatch: { next: Local; again: Label }): Code {
+    const cases = this.#nodes.map((_, i) => label(`block ${i}`));
+    let code: Code = brTable(cases, cases[0], dispatch.next.get);
+    this.#nodes.forEach((_, i) => {
+      code = seq(block(cases[i], code), this.#node(i));
+    });
+    return loop(dispatch.again, code);
+  }
+
+  #branchTo(index: number): Code {
+    if (this.#dispatch !== undefined) {
+      return seq(this.#dispatch.next.set(i32.const(index)), br(this.#dispatch.again));
+    }
+    if (index <= this.#at) return br(this.#loops[index]);
+    if (this.#order.isMerge[index]) return br(this.#merges[index]);
+    const here = this.#at;
+    const { step, pc } = this.#gen;
+    const code = this.#tree(index);
+    this.#at = here;
+    this.#gen.startBlock(pc);
+    this.#gen.startStep(step);
+    return code;
+  }
+
+  // ---- one node ----
+
+  #node(index: number): Code {
+    const { node, steps } = this.#nodes[index];
+    this.#at = index;
+    this.#gen.startBlock(node.pc);
+    const parts: Code[] = [];
+    let mayBeStale = false;
+    steps.forEach((step, i) => {
+      this.#gen.startStep(step);
+      this.#gen.target = node.targets.get(step.op) ?? 0;
+      parts.push(operations[step.code].emit(this.#gen));
+      mayBeStale ||= step.stores || step.helper !== 'never';
+      const next = steps[i + 1];
+      if (!mayBeStale || next === undefined || this.#countOf(next) === this.#countOf(step)) return;
+      mayBeStale = false;
+      this.#gen.startStep(step);
+      parts.push(this.#gen.leaveIfStale(this.#countOf(next), this.#addressOf(index, next)));
+    });
+    return parts;
+  }
+
+  #countOf(step: Step): number {
+    return this.#context.data.getUint16(step.op + OP.COUNT, true);
+  }
+
+  /** Address of the instruction that a step belongs to; what ends a block without one has that of its target. */
+  #addressOf(index: number, step: Step): Address {
+    const { node } = this.#nodes[index];
+    if (step.name === 'goto') return node.targets.get(step.op)!;
+    return node.pc + this.#context.data.getUint16(step.op + OP.PC, true);
+  }
+
+  // ---- flow ----
+
+  goTo(pc: Address, checked: boolean): Code {
+    const { step } = this.#gen;
+    const next = this.#graph.nodes.get(pc);
+    const index = next === undefined ? undefined : this.#order.indexOf.get(next);
+    if (index === undefined) {
+      return this.#gen.leaveAt(i64.const(pc), checked ? Leave.MISS : Leave.GO, step.dirtyAfter);
+    }
+    const stop = checked
+      ? iff(i32.leS(this.#gen.left.get, zero), this.#gen.leaveAt(i64.const(pc), Leave.MISS, step.dirtyAfter))
+      : [];
+    return seq(stop, this.#branchTo(index));
+  }
+
+  slotOf(pc: Address): number {
+    return this.#context.slotOf(pc);
+  }
+
+  afterCall(): Code {
+    const { node } = this.#nodes[this.#at];
+    const next = returnNode(node);
+    const index = next === undefined ? undefined : this.#order.indexOf.get(next);
+    if (index === undefined) return this.#gen.leaveAt(i64.const(node.returnsTo!), Leave.GO, 0);
+    return seq(this.#gen.reload(this.#nodes[index].liveIn), this.#branchTo(index));
+  }
+}
