@@ -28,6 +28,8 @@ export interface ShellCall {
 export interface ShellHost {
   readonly commands: readonly ShellCommand[];
   prompt(): string;
+  /** Takes lines whole, in a language of its own; only `help` and `exit` are ours then. */
+  readonly line?: (text: string, call: ShellCall) => number | Promise<number>;
   /** `> path`: everything one command wrote, as one write. Throws a Failure when the file refuses. */
   writeFile(path: string, bytes: Uint8Array, append: boolean): void | Promise<void>;
   /** `command &`: starts it and returns. Absent: refused. */
@@ -61,6 +63,7 @@ export class Shell {
 
   /** Runs one line; resolves to the code of its last command. Never throws a Failure: it is shown. */
   async line(text: string): Promise<number> {
+    if (this.#host.line !== undefined && !/^\s*(help|exit)\b/.test(text)) return this.#whole(text, this.#host.line);
     let steps: readonly ShellStep[];
     try {
       steps = parseLine(text, this.lastCode);
@@ -97,6 +100,16 @@ export class Shell {
         : (command?.complete?.([...args, typed]) ?? this.#host.completePath?.(typed) ?? []);
     const fitting = candidates.filter((one) => one.startsWith(typed));
     return [fitting.map((one) => (one.endsWith('/') ? one : `${quoteWord(one)} `)), typed];
+  }
+
+  async #whole(text: string, line: NonNullable<ShellHost['line']>): Promise<number> {
+    const call = {
+      args: [text],
+      out: (chunk: string | Uint8Array) => void this.#output.out(chunk),
+      err: (chunk: string) => void this.#output.err(chunk),
+    };
+    this.lastCode = await line(text, call);
+    return this.lastCode;
   }
 
   async #step({ words, redirect, background }: ShellStep): Promise<number> {

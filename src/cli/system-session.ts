@@ -104,6 +104,7 @@ export function systemShell(
         run: async (call: ShellCall) => show(await session.run([command.name, ...call.args]), call),
       })),
       prompt: () => session.prompt,
+      line: takesLines(session),
       writeFile: async (path, bytes, append) => {
         const result = await session.writeFile(path, bytes, append);
         if (result.code === 0) return;
@@ -114,6 +115,14 @@ export function systemShell(
     context.output,
   );
 }
+
+/** The session's own reading of a line, with what it gave shown. */
+function takesLines(session: SystemSession) {
+  if (session.line === undefined) return undefined;
+  return async (text: string, call: ShellCall) => show((await session.line?.(text)) ?? NOTHING, call);
+}
+
+const NOTHING: ToolResult = { code: 0, out: '', err: '' };
 
 const lined = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`);
 

@@ -257,6 +257,13 @@ export class Cpu implements HelperHost {
     this.#setPrivilege(this.cpl);
   }
 
+  /** A register of a saved context: general ones by number, or where it goes on. */
+  saved(context: Uint8Array, register: number | 'pc'): Address {
+    const at = register === 'pc' ? S.RIP - CPU_STATE : S.REGISTERS - CPU_STATE + register * 8;
+    const value = new DataView(context.buffer, context.byteOffset + at, 8).getBigInt64(0, true);
+    return Number(this.bits === 32 ? BigInt.asUintN(32, value) : value);
+  }
+
   // ---- what the last exit was ----
 
   get vector(): number {

@@ -75,7 +75,7 @@ export interface ObjectRelocation {
 }
 
 export interface ObjectFile {
-  readonly format: 'elf' | 'pe' | 'macho' | 'xcoff' | 'nlm' | 'som';
+  readonly format: 'elf' | 'coff' | 'pe' | 'macho' | 'xcoff' | 'nlm' | 'som';
   readonly machine: Machine;
   readonly bits: 32 | 64;
   readonly littleEndian: boolean;

@@ -45,7 +45,8 @@ export interface SchedulerOwner {
   misuse(thread: Thread, error: unknown): ThreadKilled | undefined;
   /**
    * For systems whose threads have priorities: a lower number is more urgent, and a thread that becomes ready takes the
-   * processor from a less urgent one. Without it threads take turns and switch where they wait only.
+   * processor from a less urgent one. A thread of priority Infinity is held back. Without it threads take turns and
+   * switch where they wait only.
    */
   priority?(thread: Thread): number;
   /** May the running thread lose the processor to a more urgent one now? Yes, when not given. */
@@ -290,13 +291,15 @@ export class Scheduler {
   /** The most urgent ready thread; of equals, the one that has been ready the longest. */
   private takeReady(): Thread | undefined {
     const { owner, ready } = this;
-    if (owner.priority === undefined || ready.length < 2) return ready.shift();
-    return ready.splice(this.mostUrgent(), 1)[0];
+    if (owner.priority === undefined) return ready.shift();
+    const best = this.mostUrgent();
+    return best < 0 ? undefined : ready.splice(best, 1)[0];
   }
 
+  /** Index in the ready list; -1 when all are held back. */
   private mostUrgent(): number {
     const { owner, ready } = this;
-    let best = 0;
+    let best = -1;
     let least = Number.POSITIVE_INFINITY;
     for (let i = 0; i < ready.length; i++) {
       const priority = owner.priority?.(ready[i]) ?? 0;
@@ -310,7 +313,8 @@ export class Scheduler {
     const { owner, ready } = this;
     if (owner.priority === undefined || ready.length === 0 || this.inInterrupt) return;
     if (thread.state !== 'running' || owner.preemptible?.(thread) === false) return;
-    if (owner.priority(ready[this.mostUrgent()]) >= owner.priority(thread)) return;
+    const best = this.mostUrgent();
+    if (best < 0 || owner.priority(ready[best]) >= owner.priority(thread)) return;
     thread.state = 'ready';
     // Those that lose the processor come before others of their own priority.
     ready.unshift(thread);

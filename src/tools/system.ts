@@ -101,6 +101,8 @@ export interface SystemSession {
   readonly prompt: string;
   /** Runs one command of `commands`. */
   run(words: readonly string[]): ToolResult | Promise<ToolResult>;
+  /** For systems whose shell is a language of its own: takes whole lines, as typed. `help` and `exit` stay ours. */
+  line?(text: string): ToolResult | Promise<ToolResult>;
   /** The shell's `command > path`. */
   writeFile(path: string, bytes: Uint8Array, append: boolean): ToolResult | Promise<ToolResult>;
   /** `lkm run FILE ARGUMENT...`: loads a file the way the system's own command does. */

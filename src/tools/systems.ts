@@ -12,7 +12,20 @@ export interface SystemEntry {
   readonly load: () => Promise<NativeSystem>;
 }
 
-export const SYSTEMS: readonly SystemEntry[] = [];
+export const SYSTEMS: readonly SystemEntry[] = [
+  {
+    name: 'vxworks',
+    title: 'VxWorks',
+    sniff: (file) => isElf(file) || isCoffObject(file),
+    load: async () => (await import('./vxworks/native.ts')).vxworks,
+  },
+];
+
+/** COFF objects of machines that VxWorks ran on: i386, 68k, SuperH. */
+const isCoffObject = ({ bytes }: ModuleFile): boolean => {
+  const magic = bytes === undefined ? 0 : (bytes[0] << 8) | bytes[1];
+  return [0x4c01, 0x0150, 0x0500, 0x5005].includes(magic);
+};
 
 /** Those that may be ELF files. */
 export const isElf = ({ bytes }: ModuleFile): boolean =>

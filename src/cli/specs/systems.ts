@@ -13,7 +13,25 @@ interface SystemWords {
 }
 
 /** In the order help lists them. */
-const WORDS: readonly SystemWords[] = [];
+const WORDS: readonly SystemWords[] = [
+  {
+    name: 'vxworks',
+    title: 'VxWorks',
+    tools: 'ld, unld, moduleShow, lkup, sp, i ...',
+    description: [
+      'The shell is the C interpreter: any function of a module is called by its name with arguments as C writes them, ' +
+        'without parentheses if you like; variables are read, assigned and made. Nothing starts by itself when a module ' +
+        'is loaded, undefined symbols are a warning, and a module can be unloaded under those that use it.',
+      'Tasks run after each line until all of them wait; `taskDelay 60` lets a second of the system clock pass. The ' +
+        'machine is x86-64, or i386 with --set machine=i386.',
+    ],
+    examples: [
+      { command: 'lkm vxworks -c "ld < hello.o" -c "hello \"Ada\""', explanation: 'load a module, call a function of it' },
+      { command: 'lkm vxworks -s machine=i386', explanation: 'a shell on a 32-bit kernel' },
+      { command: 'lkm run ramdev.o --do "ramDevCreate \"/ram0\"" --do devs', explanation: 'load, use, unload a driver' },
+    ],
+  },
+];
 
 function systemSpec({ name, title, tools, description, examples }: SystemWords): CommandSpec {
   return {

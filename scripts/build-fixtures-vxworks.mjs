@@ -1,0 +1,63 @@
+// Builds fixtures/vxworks/*.c and *.cpp as relocatable objects, for the machines that run here and for some that are only
+// described and linked, and writes them to fixtures/vxworks/built. They are committed: tests need no compiler.
+//
+//   node scripts/build-fixtures-vxworks.mjs [NAME...]
+//
+// Needs gcc with 32-bit code generation (-m32 -c needs no libraries), g++ and clang.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const sources = join(root, 'fixtures/vxworks');
+const built = join(sources, 'built');
+
+const common = ['-O2', '-ffreestanding', '-fno-builtin', '-fno-asynchronous-unwind-tables', '-fno-stack-protector', '-fno-delete-null-pointer-checks', '-Wall', '-Wno-array-bounds'];
+const plusplus = ['-fno-exceptions', '-fno-rtti', '-fno-use-cxa-atexit', '-fno-threadsafe-statics'];
+
+const machines = {
+  '': { compiler: 'gcc', flags: ['-m64', '-mcmodel=kernel', '-mno-red-zone', '-fno-pic', '-fcf-protection=none', '-mno-sse'] },
+  i386: { compiler: 'gcc', flags: ['-m32', '-march=pentium', '-fno-pic', '-fcf-protection=none'] },
+};
+const described = {
+  ppc: ['--target=powerpc-unknown-elf', '-fno-pic'],
+  arm: ['--target=arm-none-eabi', '-mcpu=cortex-a8', '-fno-pic'],
+  mips: ['--target=mips-unknown-elf', '-fno-pic', '-mno-abicalls'],
+  sparc: ['--target=sparc-unknown-elf', '-fno-pic'],
+};
+
+const only = process.argv.slice(2);
+const wanted = (name) => only.length === 0 || only.includes(name);
+
+function compile(compiler, flags, source, target) {
+  const language = source.endsWith('.cpp') ? plusplus : ['-std=gnu11'];
+  mkdirSync(dirname(target), { recursive: true });
+  execFileSync(compiler, [...common, ...flags, ...language, '-c', join(sources, source), '-o', target], { stdio: 'inherit' });
+  execFileSync('objcopy', ['--remove-section=.comment', '--remove-section=.note.GNU-stack', target], { stdio: 'ignore' });
+}
+
+function quietly(action) {
+  try {
+    action();
+  } catch {
+    // objcopy of the build machine does not know every machine: the section stays.
+  }
+}
+
+if (only.length === 0) rmSync(built, { recursive: true, force: true });
+for (const source of readdirSync(sources).filter((name) => /\.(c|cpp)$/.test(name))) {
+  const name = source.replace(/\.\w+$/, '');
+  if (!wanted(name)) continue;
+  const commons = name.startsWith('common') ? ['-fcommon'] : ['-fno-common'];
+  for (const [folder, { compiler, flags }] of Object.entries(machines)) {
+    const tool = source.endsWith('.cpp') ? 'g++' : compiler;
+    compile(tool, [...flags, ...commons], source, join(built, folder, `${name}.o`));
+  }
+}
+for (const [machine, flags] of Object.entries(described)) {
+  if (!wanted('hello')) break;
+  quietly(() => compile('clang', [...flags, '-fno-common', '-Wno-unused-command-line-argument', '-fintegrated-as'], 'hello.c', join(built, machine, 'hello.o')));
+}
+const total = readdirSync(built, { recursive: true }).reduce((sum, name) => sum + statSync(join(built, name)).size, 0);
+console.log(`${total} bytes in fixtures/vxworks/built`);

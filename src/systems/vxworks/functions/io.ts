@@ -1,0 +1,215 @@
+/** iosLib and ioLib: drivers, devices by name, file descriptors. Descriptors 0 to 2 are the console. */
+import { definer } from '../../../kernel/functions.ts';
+import { perKernel } from '../../../kernel/kernel.ts';
+import type { Steps } from '../../../kernel/steps.ts';
+import { guestText } from '../../../kernel/text/printf.ts';
+import { bytesOf, textOf } from '../../../kernel/text/sink.ts';
+import { ERRNO, ERROR, OK } from '../errno.ts';
+import { failed } from '../tasks.ts';
+import type { CodePointer, VxWorks } from '../vxworks.ts';
+
+const functions = definer<VxWorks>();
+
+const O_WRONLY = 1;
+const O_CREAT = 0x200;
+/** NUM_FILES and NUM_DRIVERS of the usual configuration. */
+const MAX_FILES = 50;
+const MAX_DRIVERS = 20;
+const FIRST_FD = 3;
+
+const ENTRIES = ['create', 'remove', 'open', 'close', 'read', 'write', 'ioctl'] as const;
+type Driver = Readonly<Record<(typeof ENTRIES)[number], number>>;
+
+interface OpenFile {
+  readonly driver: Driver;
+  readonly device: number;
+  /** What the driver's open routine gave: it wants it back in every call. */
+  readonly handle: number;
+  readonly name: string;
+}
+
+class InputOutput {
+  /** By number; number 0 is the null driver of the standard descriptors. */
+  readonly drivers: (Driver | undefined)[] = [undefined];
+  /** DEV_HDR addresses in the order they were added. */
+  readonly devices: number[] = [];
+  readonly files = new Map<number, OpenFile>();
+}
+
+const io = perKernel((kernel) => {
+  const k = kernel as VxWorks;
+  const all = new InputOutput();
+  k.pointerSources.push(function* (): Iterable<CodePointer> {
+    for (const [number, driver] of all.drivers.entries()) {
+      for (const name of ENTRIES)
+        if (driver !== undefined && driver[name] !== 0) yield { who: `driver ${number}`, address: driver[name] };
+    }
+  });
+  return all;
+});
+
+export const ioFunctions = functions({
+  'int iosDrvInstall(FUNCPTR create, FUNCPTR remove, FUNCPTR open, FUNCPTR close, FUNCPTR read, FUNCPTR write, FUNCPTR ioctl)':
+    (k, create, remove, open, close, read, write, ioctl) => {
+      const { drivers } = k.state(io);
+      const free = drivers.findIndex((one, i) => i > 0 && one === undefined);
+      const number = free > 0 ? free : drivers.length;
+      if (number > MAX_DRIVERS) return failed(k, ERRNO.S_iosLib_DRIVER_GLUT);
+      drivers[number] = { create, remove, open, close, read, write, ioctl };
+      return number;
+    },
+  'STATUS iosDrvRemove(int number, BOOL forceClose)': (k, number, force) => {
+    const { drivers, files, devices } = k.state(io);
+    const driver = drivers[number];
+    if (driver === undefined) return ERROR;
+    const open = [...files].filter(([, file]) => file.driver === driver);
+    if (open.length > 0 && force === 0) return ERROR;
+    for (const [fd] of open) files.delete(fd);
+    for (const device of devices.filter((one) => driverOf(k, one) === driver)) devices.splice(devices.indexOf(device), 1);
+    drivers[number] = undefined;
+    return OK;
+  },
+  'STATUS iosDevAdd(DEV_HDR *device, char *name, int driver)': (k, device, name, driver) => {
+    const { devices } = k.state(io);
+    const text = guestText(k, name, 255);
+    if (devices.some((one) => deviceName(k, one) === text)) return failed(k, ERRNO.S_iosLib_DUPLICATE_DEVICE_NAME);
+    const copy = k.allocate(text.length + 1, k.caller);
+    k.memory.write(copy, bytesOf(`${text}\0`));
+    k.write('DEV_HDR.drvNum', device, driver);
+    k.write('DEV_HDR.name', device, copy);
+    devices.push(device);
+    return OK;
+  },
+  'void iosDevDelete(DEV_HDR *device)': (k, device) => {
+    const { devices } = k.state(io);
+    const at = devices.indexOf(device);
+    if (at < 0) return;
+    devices.splice(at, 1);
+    k.pool.free(k.read('DEV_HDR.name', device));
+  },
+  'DEV_HDR *iosDevFind(char *name, char **rest)': (k, name, rest) => {
+    const text = guestText(k, name, 1024);
+    const found = findDevice(k, text);
+    if (found !== undefined && rest !== 0) k.memory.setPtr(rest, name + found.skip);
+    return found?.device ?? (failed(k, ERRNO.S_iosLib_DEVICE_NOT_FOUND), 0);
+  },
+  'int open(const char *name, int flags, int mode)': (k, name, flags, mode) =>
+    openFile(k, guestText(k, name, 1024), flags, mode, 'open'),
+  'int creat(const char *name, int flags)': (k, name, flags) =>
+    openFile(k, guestText(k, name, 1024), flags | O_CREAT | O_WRONLY, 0, 'create'),
+  'STATUS remove(const char *name)': (k, name) => removeFile(k, guestText(k, name, 1024)),
+  'STATUS close(int fd)': closeFile,
+  'ssize_t read(int fd, void *buffer, size_t most)': readFile,
+  'ssize_t write(int fd, const void *buffer, size_t bytes)': writeFile,
+  'int ioctl(int fd, int function, _Vx_ioctl_arg_t argument)': ioctlFile,
+});
+
+export function deviceName(k: VxWorks, device: number): string {
+  return guestText(k, k.read('DEV_HDR.name', device), 256);
+}
+
+/** What `devs` lists: driver number and name. */
+export function listDevices(k: VxWorks): { driver: number; name: string }[] {
+  return k.state(io).devices.map((device) => ({
+    driver: k.read('DEV_HDR.drvNum', device),
+    name: deviceName(k, device),
+  }));
+}
+
+/** What `iosDrvShow` lists. */
+export function listDrivers(k: VxWorks): { number: number; entries: Driver }[] {
+  return k.state(io).drivers.flatMap((entries, number) => (entries === undefined ? [] : [{ number, entries }]));
+}
+
+/** What `iosFdShow` lists. */
+export function listFiles(k: VxWorks): { fd: number; name: string }[] {
+  return [...k.state(io).files].map(([fd, { name }]) => ({ fd, name }));
+}
+
+function driverOf(k: VxWorks, device: number): Driver | undefined {
+  return k.state(io).drivers[k.read('DEV_HDR.drvNum', device)];
+}
+
+/** The device with the longest name that the path begins with; what follows is the driver's business. */
+function findDevice(k: VxWorks, path: string): { device: number; skip: number } | undefined {
+  let best: { device: number; skip: number } | undefined;
+  for (const device of k.state(io).devices) {
+    const name = deviceName(k, device);
+    if (path.startsWith(name) && name.length > (best?.skip ?? 0)) best = { device, skip: name.length };
+  }
+  return best;
+}
+
+/** A copy of the rest of the path for as long as a driver looks at it. */
+function* withRest(k: VxWorks, rest: string, call: (at: number) => Steps<number>): Steps<number> {
+  const at = k.allocate(rest.length + 1);
+  k.memory.write(at, bytesOf(`${rest}\0`));
+  const result = yield* call(at);
+  k.pool.free(at);
+  return result;
+}
+
+/** Opens; gives a descriptor or ERROR. */
+export function* openFile(
+  k: VxWorks,
+  path: string,
+  flags: number,
+  mode: number,
+  how: 'open' | 'create',
+): Steps<number> {
+  const { files } = k.state(io);
+  const found = findDevice(k, path);
+  const driver = found === undefined ? undefined : driverOf(k, found.device);
+  if (found === undefined || driver === undefined || driver[how] === 0)
+    return failed(k, ERRNO.S_iosLib_DEVICE_NOT_FOUND);
+  let fd = FIRST_FD;
+  while (files.has(fd)) fd++;
+  if (fd >= MAX_FILES) return failed(k, ERRNO.S_iosLib_TOO_MANY_OPEN_FILES);
+  const { device, skip } = found;
+  const handle = yield* withRest(k, path.slice(skip), (rest) =>
+    how === 'open' ? k.call(driver.open, device, rest, flags, mode) : k.call(driver.create, device, rest, flags),
+  );
+  if ((handle | 0) === ERROR) return ERROR;
+  files.set(fd, { driver, device, handle, name: path });
+  return fd;
+}
+
+function* removeFile(k: VxWorks, path: string): Steps<number> {
+  const found = findDevice(k, path);
+  const driver = found === undefined ? undefined : driverOf(k, found.device);
+  if (found === undefined || driver === undefined || driver.remove === 0)
+    return failed(k, ERRNO.S_iosLib_DEVICE_NOT_FOUND);
+  return yield* withRest(k, path.slice(found.skip), (rest) => k.callInt(driver.remove, found.device, rest));
+}
+
+export function* closeFile(k: VxWorks, fd: number): Steps<number> {
+  const { files } = k.state(io);
+  const file = files.get(fd);
+  if (file === undefined) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
+  files.delete(fd);
+  return file.driver.close === 0 ? OK : yield* k.callInt(file.driver.close, file.handle);
+}
+
+export function* readFile(k: VxWorks, fd: number, buffer: number, most: number): Steps<number> {
+  const file = k.state(io).files.get(fd);
+  // Nobody types at this console.
+  if (fd >= 0 && fd < FIRST_FD) return 0;
+  if (file === undefined) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
+  return file.driver.read === 0 ? ERROR : yield* k.callInt(file.driver.read, file.handle, buffer, most);
+}
+
+export function* writeFile(k: VxWorks, fd: number, buffer: number, bytes: number): Steps<number> {
+  const file = k.state(io).files.get(fd);
+  if (fd >= 0 && fd < FIRST_FD) {
+    k.console.write(textOf(k.memory.bytes(buffer, bytes)));
+    return bytes;
+  }
+  if (file === undefined) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
+  return file.driver.write === 0 ? ERROR : yield* k.callInt(file.driver.write, file.handle, buffer, bytes);
+}
+
+function* ioctlFile(k: VxWorks, fd: number, code: number, argument: number): Steps<number> {
+  const file = k.state(io).files.get(fd);
+  if (file === undefined) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
+  return file.driver.ioctl === 0 ? ERROR : yield* k.callInt(file.driver.ioctl, file.handle, code, argument);
+}
