@@ -13,11 +13,23 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const sources = join(root, 'fixtures/vxworks');
 const built = join(sources, 'built');
 
-const common = ['-O2', '-ffreestanding', '-fno-builtin', '-fno-asynchronous-unwind-tables', '-fno-stack-protector', '-fno-delete-null-pointer-checks', '-Wall', '-Wno-array-bounds'];
+const common = [
+  '-O2',
+  '-ffreestanding',
+  '-fno-builtin',
+  '-fno-asynchronous-unwind-tables',
+  '-fno-stack-protector',
+  '-fno-delete-null-pointer-checks',
+  '-Wall',
+  '-Wno-array-bounds',
+];
 const plusplus = ['-fno-exceptions', '-fno-rtti', '-fno-use-cxa-atexit', '-fno-threadsafe-statics'];
 
 const machines = {
-  '': { compiler: 'gcc', flags: ['-m64', '-mcmodel=kernel', '-mno-red-zone', '-fno-pic', '-fcf-protection=none', '-mno-sse'] },
+  '': {
+    compiler: 'gcc',
+    flags: ['-m64', '-mcmodel=kernel', '-mno-red-zone', '-fno-pic', '-fcf-protection=none', '-mno-sse'],
+  },
   i386: { compiler: 'gcc', flags: ['-m32', '-march=pentium', '-fno-pic', '-fcf-protection=none'] },
 };
 const described = {
@@ -33,8 +45,12 @@ const wanted = (name) => only.length === 0 || only.includes(name);
 function compile(compiler, flags, source, target) {
   const language = source.endsWith('.cpp') ? plusplus : ['-std=gnu11'];
   mkdirSync(dirname(target), { recursive: true });
-  execFileSync(compiler, [...common, ...flags, ...language, '-c', join(sources, source), '-o', target], { stdio: 'inherit' });
-  execFileSync('objcopy', ['--remove-section=.comment', '--remove-section=.note.GNU-stack', target], { stdio: 'ignore' });
+  execFileSync(compiler, [...common, ...flags, ...language, '-c', join(sources, source), '-o', target], {
+    stdio: 'inherit',
+  });
+  execFileSync('objcopy', ['--remove-section=.comment', '--remove-section=.note.GNU-stack', target], {
+    stdio: 'ignore',
+  });
 }
 
 function quietly(action) {
@@ -57,7 +73,17 @@ for (const source of readdirSync(sources).filter((name) => /\.(c|cpp)$/.test(nam
 }
 for (const [machine, flags] of Object.entries(described)) {
   if (!wanted('hello')) break;
-  quietly(() => compile('clang', [...flags, '-fno-common', '-Wno-unused-command-line-argument', '-fintegrated-as'], 'hello.c', join(built, machine, 'hello.o')));
+  quietly(() =>
+    compile(
+      'clang',
+      [...flags, '-fno-common', '-Wno-unused-command-line-argument', '-fintegrated-as'],
+      'hello.c',
+      join(built, machine, 'hello.o'),
+    ),
+  );
 }
-const total = readdirSync(built, { recursive: true }).reduce((sum, name) => sum + statSync(join(built, name)).size, 0);
+const total = readdirSync(built, { recursive: true }).reduce(
+  (sum, name) => sum + statSync(join(built, name)).size,
+  0,
+);
 console.log(`${total} bytes in fixtures/vxworks/built`);

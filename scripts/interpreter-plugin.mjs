@@ -13,19 +13,21 @@ export const embedInterpreter = {
   name: 'embed-interpreter',
   setup(build) {
     const virtual = 'interpreter-bytes';
-    build.onResolve({ filter: /^interpreter\.wasm$/ }, ({ path }) => ({ path, namespace: virtual }));
-    build.onLoad({ filter: /.*/, namespace: virtual }, async () => ({
-      contents: await interpreterBytes(build.esbuild),
+    build.onResolve({ filter: /^interpreter-(64|32)\.wasm$/ }, ({ path }) => ({ path, namespace: virtual }));
+    build.onLoad({ filter: /.*/, namespace: virtual }, async ({ path }) => ({
+      contents: await interpreterBytes(build.esbuild, path.includes('32') ? 32 : 64),
       loader: 'binary',
     }));
     build.onLoad({ filter: /[/\\]src[/\\]cpu[/\\]interpreter\.ts$/ }, () => ({
-      contents: "import bytes from 'interpreter.wasm'; export const interpreterModule = () => bytes;",
+      contents:
+        "import wide from 'interpreter-64.wasm'; import narrow from 'interpreter-32.wasm';" +
+        'export const interpreterModule = (bits = 64) => (bits === 32 ? narrow : wide);',
       loader: 'js',
     }));
   },
 };
 
-async function interpreterBytes({ build }) {
+async function interpreterBytes({ build }, bits) {
   const { outputFiles } = await build({
     entryPoints: [join(root, SOURCE)],
     bundle: true,
@@ -37,5 +39,5 @@ async function interpreterBytes({ build }) {
   const { interpreterModule } = await import(
     `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`
   );
-  return interpreterModule();
+  return interpreterModule(bits);
 }

@@ -63,7 +63,8 @@ export class Shell {
 
   /** Runs one line; resolves to the code of its last command. Never throws a Failure: it is shown. */
   async line(text: string): Promise<number> {
-    if (this.#host.line !== undefined && !/^\s*(help|exit)\b/.test(text)) return this.#whole(text, this.#host.line);
+    if (this.#host.line !== undefined && !/^\s*(help|exit)\b/.test(text))
+      return this.#whole(text, this.#host.line);
     let steps: readonly ShellStep[];
     try {
       steps = parseLine(text, this.lastCode);

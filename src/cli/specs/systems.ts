@@ -26,9 +26,15 @@ const WORDS: readonly SystemWords[] = [
         'machine is x86-64, or i386 with --set machine=i386.',
     ],
     examples: [
-      { command: 'lkm vxworks -c "ld < hello.o" -c "hello \"Ada\""', explanation: 'load a module, call a function of it' },
+      {
+        command: 'lkm vxworks -c "ld < hello.o" -c "hello "Ada""',
+        explanation: 'load a module, call a function of it',
+      },
       { command: 'lkm vxworks -s machine=i386', explanation: 'a shell on a 32-bit kernel' },
-      { command: 'lkm run ramdev.o --do "ramDevCreate \"/ram0\"" --do devs', explanation: 'load, use, unload a driver' },
+      {
+        command: 'lkm run ramdev.o --do "ramDevCreate "/ram0"" --do devs',
+        explanation: 'load, use, unload a driver',
+      },
     ],
   },
 ];

@@ -6,6 +6,7 @@ import type { TourStep } from './record.ts';
 import { relations } from './relations.ts';
 import { rules } from './rules.ts';
 import { trouble } from './trouble.ts';
+import { vxworks } from './vxworks.ts';
 
 export const STEPS: readonly TourStep[] = [
   ...basics,
@@ -14,4 +15,5 @@ export const STEPS: readonly TourStep[] = [
   ...memory,
   ...rules,
   ...trouble,
+  ...vxworks,
 ];

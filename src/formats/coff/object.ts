@@ -5,7 +5,14 @@
 import { Unsupported } from '../../bytes/errors.ts';
 import type { ObjectFile, ObjectRelocation, ObjectSection, ObjectSymbol } from '../object.ts';
 import { C, F_EXEC, N, R_I386_COFF, STYP } from './layout.ts';
-import { type CoffFile, type CoffRelocation, type CoffSection, type CoffSymbol, readCoff, readRelocations } from './read.ts';
+import {
+  type CoffFile,
+  type CoffRelocation,
+  type CoffSection,
+  type CoffSymbol,
+  readCoff,
+  readRelocations,
+} from './read.ts';
 
 /** i386 relocation types of ELF, which the linker knows: `S + A` and `S + A - P` in 32 bits. */
 const ELF_386 = { 32: 1, PC32: 2 } as const;
@@ -40,7 +47,9 @@ class CoffObject implements ObjectFile {
     const coff = this.#coff.sections[section - 1];
     if (coff === undefined) return [];
     const bySymbol = new Map(this.#coff.symbols.map((symbol) => [symbol.index, symbol]));
-    return readRelocations(this.#coff, coff).map((one) => this.#relocation(coff, one, bySymbol.get(one.symbol)));
+    return readRelocations(this.#coff, coff).map((one) =>
+      this.#relocation(coff, one, bySymbol.get(one.symbol)),
+    );
   }
 
   #relocation(section: CoffSection, one: CoffRelocation, symbol: CoffSymbol | undefined): ObjectRelocation {
@@ -112,7 +121,8 @@ function objectSymbol(coff: CoffFile, symbol: CoffSymbol): ObjectSymbol {
   const weak = storageClass === C.WEAKEXT;
   const place = placeOf(symbol, global);
   const section = place === 'section' ? symbol.section : 0;
-  const isSection = storageClass === C.STAT && coff.sections.some((one) => one.name === name && one.index === section);
+  const isSection =
+    storageClass === C.STAT && coff.sections.some((one) => one.name === name && one.index === section);
   // The derived type of a function is 2 (n_type, bits 4 and 5).
   const isFunction = (type & 0x30) === 0x20;
   return {
@@ -122,7 +132,12 @@ function objectSymbol(coff: CoffFile, symbol: CoffSymbol): ObjectSymbol {
     type: isSection ? 'section' : storageClass === C.FILE ? 'file' : isFunction ? 'function' : 'none',
     place,
     section,
-    value: place === 'section' ? symbol.value - coff.sections[section - 1].address : place === 'common' ? 4 : symbol.value,
+    value:
+      place === 'section'
+        ? symbol.value - coff.sections[section - 1].address
+        : place === 'common'
+          ? 4
+          : symbol.value,
     size: place === 'common' ? symbol.value : 0,
   };
 }

@@ -1,15 +1,9 @@
 /** Bytes -> CoffFile, bounded and checked once. */
-import { BadMagic, Invalid, Truncated } from '../../bytes/errors.ts';
+
 import { cstring } from '../../bytes/cstring.ts';
+import { BadMagic, Invalid, Truncated } from '../../bytes/errors.ts';
 import { ByteView } from '../../bytes/view.ts';
-import {
-  COFF_MACHINES,
-  FILE_HEADER,
-  RELOCATION_SIZE,
-  SECTION_HEADER,
-  STYP,
-  SYMBOL_SIZE,
-} from './layout.ts';
+import { COFF_MACHINES, FILE_HEADER, RELOCATION_SIZE, SECTION_HEADER, STYP, SYMBOL_SIZE } from './layout.ts';
 
 export interface CoffSection {
   /** Counted from 1, as symbols name them. */
@@ -68,13 +62,16 @@ export function isCoff(bytes: Uint8Array): boolean {
   const sections = view.u16(FILE_HEADER.sections);
   const optional = view.u16(FILE_HEADER.optionalSize);
   const end = FILE_HEADER.size + optional + sections * SECTION_HEADER.size;
-  return sections > 0 && sections < 1000 && end <= bytes.length && view.u32(FILE_HEADER.symbols) <= bytes.length;
+  return (
+    sections > 0 && sections < 1000 && end <= bytes.length && view.u32(FILE_HEADER.symbols) <= bytes.length
+  );
 }
 
 /** @throws BadMagic, Truncated, Invalid */
 export function readCoff(bytes: Uint8Array): CoffFile {
   const machine = machineOf(bytes);
-  if (machine === undefined) throw new BadMagic('f_magic', 'not a COFF object of a known machine', { offset: 0 });
+  if (machine === undefined)
+    throw new BadMagic('f_magic', 'not a COFF object of a known machine', { offset: 0 });
   const view = new ByteView(bytes, machine.littleEndian);
   const entries = view.u32(FILE_HEADER.symbolCount);
   const symbolsAt = view.u32(FILE_HEADER.symbols);
@@ -103,7 +100,11 @@ function readSections(view: ByteView, count: number, optional: number): CoffSect
     const stored = (flags & STYP.BSS) === 0 && dataAt !== 0;
     const relocationsAt = field('relocations');
     const relocationCount = view.u16(at + SECTION_HEADER.relocationCount);
-    view.need(relocationCount === 0 ? 0 : relocationsAt, relocationCount * RELOCATION_SIZE, `relocations of ${name}`);
+    view.need(
+      relocationCount === 0 ? 0 : relocationsAt,
+      relocationCount * RELOCATION_SIZE,
+      `relocations of ${name}`,
+    );
     if (size > 0x20000000) throw new Invalid(`section ${name}`, 'is larger than any module', { value: size });
     sections.push({
       index: i + 1,
@@ -136,7 +137,10 @@ function readSymbols(
     if (budget < 0) throw new Invalid('symbol table', 'names repeat too many bytes');
     const section = (view.u16(here + 12) << 16) >> 16;
     if (section > sections) {
-      throw new Invalid(`symbol ${index}`, `there are ${sections} sections`, { offset: here + 12, value: section });
+      throw new Invalid(`symbol ${index}`, `there are ${sections} sections`, {
+        offset: here + 12,
+        value: section,
+      });
     }
     symbols.push({
       index,

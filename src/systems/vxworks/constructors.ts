@@ -23,7 +23,8 @@ export function xtorsOf(
   values: Float64Array,
   symbols: readonly VxSymbol[],
 ): Xtors {
-  const munched = (name: string) => symbols.find((symbol) => symbol.name === name || symbol.name === `_${name}`);
+  const munched = (name: string) =>
+    symbols.find((symbol) => symbol.name === name || symbol.name === `_${name}`);
   const ctors = munched('_ctors');
   const dtors = munched('_dtors');
   if (ctors !== undefined || dtors !== undefined) {
@@ -33,7 +34,9 @@ export function xtorsOf(
   }
   const sections = (names: readonly string[]) =>
     file.sections
-      .filter(({ name, allocated }) => allocated && names.some((one) => name === one || name.startsWith(`${one}.`)))
+      .filter(
+        ({ name, allocated }) => allocated && names.some((one) => name === one || name.startsWith(`${one}.`)),
+      )
       .sort((a, b) => rank(a.name) - rank(b.name))
       .flatMap((section) => entries(k, file, section.index, values));
   return {

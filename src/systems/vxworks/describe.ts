@@ -13,7 +13,11 @@ export interface VxDescription {
   readonly kind: ObjectFile['kind'];
   /** Bytes in memory; bss with the common blocks that the loader would make. */
   readonly sizes: Readonly<Record<SegmentKind, number>>;
-  readonly sections: readonly { readonly name: string; readonly size: number; readonly segment: SegmentKind | undefined }[];
+  readonly sections: readonly {
+    readonly name: string;
+    readonly size: number;
+    readonly segment: SegmentKind | undefined;
+  }[];
   readonly defined: readonly DefinedName[];
   readonly common: readonly { readonly name: string; readonly size: number }[];
   /** Names that the kernel or an earlier module has to define. */
@@ -79,8 +83,11 @@ export function describeModule(file: ObjectFile): VxDescription {
 const GENERATED = /^_?_GLOBAL_[._$](?:sub_)?[ID][._$]/;
 
 function constructorsOf(file: ObjectFile): VxDescription['constructors'] {
-  if (file.symbols.some(({ name, place }) => place === 'section' && /^__?[cd]tors$/.test(name))) return 'munched';
-  const listed = file.sections.some(({ name, size }) => size > 0 && /^\.(init_array|fini_array|ctors|dtors)(\.|$)/.test(name));
+  if (file.symbols.some(({ name, place }) => place === 'section' && /^__?[cd]tors$/.test(name)))
+    return 'munched';
+  const listed = file.sections.some(
+    ({ name, size }) => size > 0 && /^\.(init_array|fini_array|ctors|dtors)(\.|$)/.test(name),
+  );
   if (listed) return 'sections';
   return file.symbols.some(({ name }) => GENERATED.test(name)) ? 'not munched' : 'none';
 }

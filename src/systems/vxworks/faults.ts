@@ -22,7 +22,10 @@ const EXCEPTIONS: ReadonlyMap<number, string> = new Map([
 export function judgeFault(k: VxWorks, thread: Thread, fault: Fault): { kill: ThreadKilled } {
   const bits = k.spec.pointerBytes * 8;
   const task = k.tasks.of(thread);
-  const name = fault.source === 'budget' ? 'Endless loop' : (EXCEPTIONS.get(fault.vector) ?? `Exception ${fault.vector}`);
+  const name =
+    fault.source === 'budget'
+      ? 'Endless loop'
+      : (EXCEPTIONS.get(fault.vector) ?? `Exception ${fault.vector}`);
   k.console.say(wording.exception(name));
   k.console.say(wording.programCounter(hex(fault.at, bits)));
   k.console.say(wording.statusRegister(hex(k.cpu.rflags, 32)));

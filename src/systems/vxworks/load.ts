@@ -7,11 +7,11 @@ import { readCoffObject } from '../../formats/coff/object.ts';
 import { isCoff } from '../../formats/coff/read.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
 import type { ObjectFile, ObjectSymbol } from '../../formats/object.ts';
+import type { Steps } from '../../kernel/steps.ts';
+import { Transaction } from '../../kernel/transaction.ts';
 import { relocationMachine } from '../../link/machines.ts';
 import { stage } from '../../link/place.ts';
 import { applyRelocations, type RelocationProblem, relocationTarget } from '../../link/relocate.ts';
-import type { Steps } from '../../kernel/steps.ts';
-import { Transaction } from '../../kernel/transaction.ts';
 import type { Address } from '../../memory/address.ts';
 import { xtorsOf } from './constructors.ts';
 import { ERRNO } from './errno.ts';
@@ -71,7 +71,7 @@ export function* loadModule(k: VxWorks, request: LoadRequest): Steps<Loaded> {
     const manual = (request.flags & LOAD.CPLUS_XTOR_MANUAL) !== 0;
     const automatic = (request.flags & LOAD.CPLUS_XTOR_AUTO) !== 0 || k.automaticConstructors;
     t.commit();
-    if (automatic && !manual) for (const constructor of module.constructors) yield* k.call(constructor);
+    if (automatic && !manual) for (const routine of module.constructors) yield* k.call(routine);
     return { module, undefinedNames: module.undefinedNames };
   } catch (error) {
     yield* t.unwind();
@@ -81,7 +81,8 @@ export function* loadModule(k: VxWorks, request: LoadRequest): Steps<Loaded> {
 
 function link(k: VxWorks, t: Transaction, request: LoadRequest): VxModule {
   const file = readModule(request.bytes);
-  if (file.kind !== 'relocatable') throw new LoadRefused('type', `an object module is wanted, not ${file.kind}`);
+  if (file.kind !== 'relocatable')
+    throw new LoadRefused('type', `an object module is wanted, not ${file.kind}`);
   if (file.machine !== k.spec.name) {
     const problem = `the module is for ${file.machine}, this kernel runs on ${k.spec.name}`;
     throw new LoadRefused('machine', problem);
@@ -225,13 +226,17 @@ function place(
   values: Float64Array,
 ): void {
   const machine = relocationMachine(file.machine);
-  if (machine === undefined) throw new LoadRefused('machine', `relocations of ${file.machine} are not written`);
+  if (machine === undefined)
+    throw new LoadRefused('machine', `relocations of ${file.machine} are not written`);
   const staged = stage(plan, (area) => segments[area.name as SegmentKind].address);
   for (const { section, address, bytes } of staged.sections.values()) {
     applyRelocations(machine, relocationTarget(bytes, address), file.relocations(section.index), values, {
       emptyPlace: false,
       fail: (problem, { symbol }) => {
-        throw new LoadRefused('relocation', relocationText(problem, section.name, file.symbols[symbol]?.name));
+        throw new LoadRefused(
+          'relocation',
+          relocationText(problem, section.name, file.symbols[symbol]?.name),
+        );
       },
     });
   }
@@ -239,7 +244,11 @@ function place(
 }
 
 /** What a relocation that does not work says, with what to do where that is known. */
-export function relocationText(problem: RelocationProblem, section: string, symbol: string | undefined): string {
+export function relocationText(
+  problem: RelocationProblem,
+  section: string,
+  symbol: string | undefined,
+): string {
   const where = `${section}: relocation type ${problem.type} against ${symbol || 'a section'}`;
   switch (problem.kind) {
     case 'unknown-type':
@@ -304,7 +313,10 @@ function nameAddresses(
   values: Float64Array,
 ): () => void {
   const named = file.symbols
-    .filter(({ name, type, place }) => name !== '' && type !== 'file' && type !== 'section' && place !== 'undefined')
+    .filter(
+      ({ name, type, place }) =>
+        name !== '' && type !== 'file' && type !== 'section' && place !== 'undefined',
+    )
     .map(({ name, index, size }) => ({ name, address: values[index], size }));
   const undo = Object.values(segments)
     .filter(({ bytes }) => bytes > 0)

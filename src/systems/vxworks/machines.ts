@@ -2,8 +2,8 @@
 import type { Convention } from '../../abi/convention.ts';
 import { I386 } from '../../abi/i386.ts';
 import { SystemV } from '../../abi/sysv.ts';
-import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Translator } from '../../cpu/ir.ts';
+import { X86Translator } from '../../cpu/x86/lift.ts';
 import { type DataModel, ILP32_I386, LP64 } from '../../ctypes/model.ts';
 import type { Machine } from '../../formats/object.ts';
 import type { Address } from '../../memory/address.ts';

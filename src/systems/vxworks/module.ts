@@ -1,6 +1,7 @@
 /** A loaded object module, and the list of them. */
-import type { Address } from '../../memory/address.ts';
+
 import type { ObjectFile } from '../../formats/object.ts';
+import type { Address } from '../../memory/address.ts';
 
 export type SegmentKind = 'text' | 'data' | 'bss';
 

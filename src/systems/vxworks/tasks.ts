@@ -159,6 +159,12 @@ export class Tasks {
   }
 }
 
+/** errno and NULL in one go. */
+export function noneFor(k: VxWorks, errno: number): 0 {
+  k.errno = errno;
+  return 0;
+}
+
 /** errno and ERROR in one go, for handlers: `return failed(k, ERRNO...)`. */
 export function failed(k: VxWorks, errno: number): number {
   k.errno = errno;

@@ -17,8 +17,7 @@ export interface Dangling {
 
 /** Unloads; gives an errno when it refuses, 0 when the module is gone. */
 export function* unloadModule(k: VxWorks, module: VxModule, options: number): Steps<number> {
-  if ((options & UNLD.FORCE) === 0 && hookInText(k, module) !== undefined)
-    return ERRNO.S_unldLib_TEXT_IN_USE;
+  if ((options & UNLD.FORCE) === 0 && hookInText(k, module) !== undefined) return ERRNO.S_unldLib_TEXT_IN_USE;
   const automatic = (options & UNLD.CPLUS_XTOR_AUTO) !== 0 || k.automaticConstructors;
   if (automatic && (options & UNLD.CPLUS_XTOR_MANUAL) === 0)
     for (const destructor of module.destructors) yield* k.call(destructor);
@@ -58,17 +57,20 @@ export function danglingOf(k: VxWorks, module: VxModule): Dangling[] {
   const found: Dangling[] = [];
   for (const task of k.tasks) {
     if (task.thread.state === 'dead') continue;
-    if (inText(module, task.entry)) found.push({ who: `task ${task.name}`, why: `runs ${k.describe(task.entry)}` });
+    if (inText(module, task.entry))
+      found.push({ who: `task ${task.name}`, why: `runs ${k.describe(task.entry)}` });
   }
   for (const other of k.modules) {
     const names = other === module ? undefined : other.uses.get(module.group);
-    if (names !== undefined) found.push({ who: `module ${other.name}`, why: `was linked with ${names.join(', ')}` });
+    if (names !== undefined)
+      found.push({ who: `module ${other.name}`, why: `was linked with ${names.join(', ')}` });
   }
   for (const { kind, routine } of k.hooks) {
     if (inText(module, routine)) found.push({ who: `${kind} hook`, why: `is ${k.describe(routine)}` });
   }
   for (const pointer of k.pointers()) {
-    if (inText(module, pointer.address)) found.push({ who: pointer.who, why: `calls ${k.describe(pointer.address)}` });
+    if (inText(module, pointer.address))
+      found.push({ who: pointer.who, why: `calls ${k.describe(pointer.address)}` });
   }
   return found;
 }

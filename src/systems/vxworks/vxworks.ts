@@ -77,7 +77,10 @@ export class VxWorks extends Kernel {
       convention: spec.convention,
       types: new TypeTable(declarations),
       gates: spec.gates,
-      stacks: { area: new AreaAllocator(spec.stacks.base, spec.stacks.base + spec.stacks.bytes), bytes: STACK_BYTES },
+      stacks: {
+        area: new AreaAllocator(spec.stacks.base, spec.stacks.base + spec.stacks.bytes),
+        bytes: STACK_BYTES,
+      },
       seed: options.seed ?? 1,
       missing: options.missing ?? 'stop',
     });

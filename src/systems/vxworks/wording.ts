@@ -30,7 +30,8 @@ export const wording = {
   statusRegister: (flags: string) => `Status Register         ${flags}`,
   accessAddress: (address: string) => `Access Address          ${address}`,
   task: (id: string, name: string) => `Task: ${id} "${name}"`,
-  stopped: (id: string, name: string) => `${id} (${name}): task ${id} has had a failure and has been stopped.`,
+  stopped: (id: string, name: string) =>
+    `${id} (${name}): task ${id} has had a failure and has been stopped.`,
   shellRestarted: 'tShell restarted.',
   logMessage: (id: string, name: string, text: string) => `${id} (${name}): ${text}`,
   logInterrupt: (text: string) => `interrupt: ${text}`,

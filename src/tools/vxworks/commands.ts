@@ -64,7 +64,6 @@ export function builtins(s: ShellState): ReadonlyMap<string, Builtin> {
 }
 
 function plain(act: (args: readonly ShellValue[]) => void): Builtin {
-  // biome-ignore lint/correctness/useYield: a command is steps like any other, and this one has nothing to wait for
   return function* (args) {
     act(args);
     return SILENT;
@@ -113,7 +112,11 @@ function moduleOf(s: ShellState, which: ShellValue | undefined): VxModule | unde
   return s.k.modules.byId(Number(which.value));
 }
 
-function* unld(s: ShellState, which: ShellValue | undefined, options: ShellValue | undefined): Steps<ShellValue> {
+function* unld(
+  s: ShellState,
+  which: ShellValue | undefined,
+  options: ShellValue | undefined,
+): Steps<ShellValue> {
   const module = moduleOf(s, which);
   if (module === undefined) {
     s.say(wording.moduleNotFound);
@@ -214,7 +217,13 @@ function* sp(s: ShellState, entry: ShellValue | undefined, args: readonly ShellV
   if (entry === undefined) throw new ShellError('sp FUNCTION [, ARGUMENT]...');
   const { k } = s;
   const all = Array.from({ length: 10 }, (_, i) => Number(args[i]?.value ?? 0n));
-  const spec = { name: k.tasks.nextName('u'), priority: 100, options: 8, entry: Number(entry.value), args: all };
+  const spec = {
+    name: k.tasks.nextName('u'),
+    priority: 100,
+    options: 8,
+    entry: Number(entry.value),
+    args: all,
+  };
   const task = k.tasks.create(spec, true);
   if (task === undefined) return given(ERROR);
   s.say(wording.taskSpawned(hex(task.id, bits(s)), task.name));
@@ -289,7 +298,11 @@ function dump(
   const start = from === undefined ? s.dumpAt : (from.place?.address ?? Number(from.value));
   const end = start + count * size;
   const digits = k.spec.pointerBytes * 2;
-  for (let line = start - (((start % LINE_BYTES) + LINE_BYTES) % LINE_BYTES); line < end; line += LINE_BYTES) {
+  for (
+    let line = start - (((start % LINE_BYTES) + LINE_BYTES) % LINE_BYTES);
+    line < end;
+    line += LINE_BYTES
+  ) {
     let values = '';
     let text = '';
     for (let at = line; at < line + LINE_BYTES; at += size) {
@@ -368,7 +381,6 @@ function cannot(s: ShellState, path: string): ShellValue {
   return given(ERROR);
 }
 
-// biome-ignore lint/correctness/useYield: a command is steps like any other
 function* interrupt(s: ShellState, vector: number): Steps<ShellValue> {
   return given(raiseInterrupt(s.k, vector) ? OK : ERROR);
 }

@@ -49,7 +49,8 @@ export class Interpreter {
 
   /** Evaluates a whole statement: a function's name alone calls it. @throws ShellError */
   *statement(expression: Expression, input: string | undefined): Steps<ShellValue> {
-    if (expression.kind === 'call' || expression.kind !== 'name') return yield* this.evaluate(expression, input);
+    if (expression.kind === 'call' || expression.kind !== 'name')
+      return yield* this.evaluate(expression, input);
     const builtin = this.builtins.get(expression.name);
     if (builtin !== undefined) return yield* builtin([], input);
     const symbol = this.symbol(expression.name);
@@ -171,12 +172,17 @@ export class Interpreter {
     return address;
   }
 
-  private *call(callee: Expression, args: readonly Expression[], input: string | undefined): Steps<ShellValue> {
+  private *call(
+    callee: Expression,
+    args: readonly Expression[],
+    input: string | undefined,
+  ): Steps<ShellValue> {
     const builtin = callee.kind === 'name' ? this.builtins.get(callee.name) : undefined;
     const values: ShellValue[] = [];
     for (const arg of args) values.push(yield* this.argument(arg, builtin !== undefined));
     if (builtin !== undefined) return yield* builtin(values, input);
-    if (values.length > MAX_ARGUMENTS) throw new ShellError(`no more than ${MAX_ARGUMENTS} arguments are handed over`);
+    if (values.length > MAX_ARGUMENTS)
+      throw new ShellError(`no more than ${MAX_ARGUMENTS} arguments are handed over`);
     const { value } = callee.kind === 'name' ? this.target1(callee.name) : yield* this.evaluate(callee);
     return yield* this.callFunction(
       Number(value),

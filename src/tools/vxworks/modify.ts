@@ -22,7 +22,9 @@ export class Modifier {
     const digits = [...this.k.memory.bytes(this.at, this.width)]
       .reverse()
       .map((byte) => byte.toString(16).padStart(2, '0'));
-    return `${hex(this.at, bits).slice(2).padStart(bits / 4, '0')}:  ${digits.join('')}-`;
+    return `${hex(this.at, bits)
+      .slice(2)
+      .padStart(bits / 4, '0')}:  ${digits.join('')}-`;
   }
 
   /** False at the end. */

@@ -1,6 +1,7 @@
 /** VxWorks as the command line knows it: recognised, described, started. */
-import { isCoff } from '../../formats/coff/read.ts';
+
 import { readCoffObject } from '../../formats/coff/object.ts';
+import { isCoff } from '../../formats/coff/read.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
 import type { ObjectFile } from '../../formats/object.ts';
 import { describeModule, type VxDescription } from '../../systems/vxworks/describe.ts';
@@ -17,7 +18,10 @@ import { VxWorksSession } from './session.ts';
 
 const SETTINGS = [
   { name: 'machine', summary: 'x86-64 (default) or i386' },
-  { name: 'undefined', summary: 'keep (default): a module with undefined symbols stays loaded; refuse: it does not' },
+  {
+    name: 'undefined',
+    summary: 'keep (default): a module with undefined symbols stays loaded; refuse: it does not',
+  },
   { name: 'clock-rate', summary: 'ticks a second of the system clock, 60 by default' },
 ] as const;
 
@@ -70,9 +74,15 @@ function rowsOf(facts: VxDescription): [string, string][] {
       : `${facts.relocations}${facts.unknownRelocations.length === 0 ? '' : `, of them unknown types ${facts.unknownRelocations.join(', ')}`}`;
   return [
     ['is', 'VxWorks downloadable kernel module'],
-    ['format', `${facts.format.toUpperCase()}, ${facts.bits} bit, ${order}, ${facts.kind}, for ${facts.machine}`],
+    [
+      'format',
+      `${facts.format.toUpperCase()}, ${facts.bits} bit, ${order}, ${facts.kind}, for ${facts.machine}`,
+    ],
     ['memory', `text ${text}, data ${data}, bss ${bss}: ${text + data + bss} bytes`],
-    ['symbols', `${facts.defined.length} defined, ${facts.common.length} common, ${facts.needs.length} undefined`],
+    [
+      'symbols',
+      `${facts.defined.length} defined, ${facts.common.length} common, ${facts.needs.length} undefined`,
+    ],
     ['relocations', links],
     ['constructors', CONSTRUCTORS[facts.constructors]],
     ['compiler', facts.compilers.join('; ')],
@@ -87,7 +97,10 @@ function listsOf(facts: VxDescription) {
     {
       name: 'exports',
       title: 'global symbols',
-      rows: [...facts.defined.filter(({ local }) => !local).map(({ name, kind }) => `${name} (${kind})`), ...commons],
+      rows: [
+        ...facts.defined.filter(({ local }) => !local).map(({ name, kind }) => `${name} (${kind})`),
+        ...commons,
+      ],
     },
     {
       name: 'sections',
@@ -100,7 +113,10 @@ function listsOf(facts: VxDescription) {
 function settingsOf(settings: ReadonlyMap<string, string> = new Map()) {
   for (const name of settings.keys()) {
     if (!SETTINGS.some((one) => one.name === name))
-      throw new SettingError(`VxWorks has no setting '${name}'`, `there are ${SETTINGS.map((one) => one.name).join(', ')}`);
+      throw new SettingError(
+        `VxWorks has no setting '${name}'`,
+        `there are ${SETTINGS.map((one) => one.name).join(', ')}`,
+      );
   }
   const machine = settings.get('machine') ?? 'x86-64';
   if (machine !== 'x86-64' && machine !== 'i386')

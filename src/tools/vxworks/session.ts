@@ -38,7 +38,11 @@ export const COMMANDS: readonly ToolCommand[] = [
   { name: 'ts', usage: 'TASK', summary: 'suspend a task' },
   { name: 'tr', usage: 'TASK', summary: 'resume a task' },
   { name: 'd', usage: '[ADDRESS [, UNITS [, WIDTH]]]', summary: 'show memory' },
-  { name: 'm', usage: 'ADDRESS [, WIDTH]', summary: 'change memory: a value a line, an empty line goes on, . ends' },
+  {
+    name: 'm',
+    usage: 'ADDRESS [, WIDTH]',
+    summary: 'change memory: a value a line, an empty line goes on, . ends',
+  },
   { name: 'devs', usage: '', summary: 'the devices' },
   { name: 'iosDrvShow', usage: '', summary: 'the drivers and their entries' },
   { name: 'iosFdShow', usage: '', summary: 'the open files' },
@@ -56,6 +60,8 @@ export class VxWorksSession implements SystemSession {
   private modifier: Modifier | undefined;
   private out: string[] = [];
   private notes: string[] = [];
+  /** The shell's own: it outlives the task that runs one line. */
+  private errno = 0;
 
   constructor(kernel: VxWorks, files: SystemFiles) {
     this.kernel = kernel;
@@ -84,7 +90,8 @@ export class VxWorksSession implements SystemSession {
 
   private requoted(word: string): string {
     const [, plain, comma] = /^(.*?)(,?)$/.exec(word) ?? ['', word, ''];
-    const isExpression = /^(0x[0-9a-f]+|-?\d+|[<&*"'].*|)$/i.test(plain) || this.kernel.sysSymTbl.findAny(plain) !== undefined;
+    const isExpression =
+      /^(0x[0-9a-f]+|-?\d+|[<&*"'].*|)$/i.test(plain) || this.kernel.sysSymTbl.findAny(plain) !== undefined;
     return isExpression ? word : `${JSON.stringify(plain)}${comma}`;
   }
 
@@ -97,7 +104,8 @@ export class VxWorksSession implements SystemSession {
     let code = 0;
     try {
       if (start !== null) this.beginModify(start[1]);
-      else for (const { expression, input } of parseStatements(text)) code = this.statement(expression, input);
+      else
+        for (const { expression, input } of parseStatements(text)) code = this.statement(expression, input);
     } catch (error) {
       code = this.failed(error);
     }
@@ -117,12 +125,19 @@ export class VxWorksSession implements SystemSession {
     const { tasks, scheduler } = this.kernel;
     let result: { value: T } | undefined;
     let thrown: unknown;
+    const { kernel } = this;
+    const keep = (value: number) => {
+      this.errno = value;
+    };
+    const before = this.errno;
     const body = function* (): Steps<void> {
+      kernel.errno = before;
       try {
         result = { value: yield* steps };
       } catch (error) {
         thrown = error;
       }
+      keep(kernel.errno);
     };
     const spec = { name: 'tShell', priority: SHELL_PRIORITY, options: 0, entry: 0, args: [] };
     const task = tasks.start(spec, body());
@@ -189,9 +204,15 @@ export class VxWorksSession implements SystemSession {
   private beginModify(text: string): void {
     const [statement] = parseStatements(`modifyAt(${text})`);
     if (statement.expression.kind !== 'call') throw new ShellError('m ADDRESS [, WIDTH]');
-    const values = statement.expression.args.map((one) => this.inShell(this.interpreter.statement(one, undefined)));
+    const values = statement.expression.args.map((one) =>
+      this.inShell(this.interpreter.statement(one, undefined)),
+    );
     const [address, width] = values;
-    this.modifier = new Modifier(this.kernel, address.place?.address ?? Number(address.value), Number(width?.value ?? 2n));
+    this.modifier = new Modifier(
+      this.kernel,
+      address.place?.address ?? Number(address.value),
+      Number(width?.value ?? 2n),
+    );
   }
 
   private modify(text: string): ToolResult {
@@ -208,7 +229,12 @@ export class VxWorksSession implements SystemSession {
 
   writeFile(path: string): ToolResult {
     const err = `${path}: the shell of VxWorks redirects nothing\n`;
-    return { code: 2, out: '', err, note: 'open "NAME", 2, 0 and write FD, "TEXT", LENGTH write to a device' };
+    return {
+      code: 2,
+      out: '',
+      err,
+      note: 'open "NAME", 2, 0 and write FD, "TEXT", LENGTH write to a device',
+    };
   }
 
   load(path: string, args: readonly string[]): LoadOutcome {
@@ -232,7 +258,9 @@ export class VxWorksSession implements SystemSession {
   unload(module: string): UnloadOutcome {
     this.out = [];
     this.notes = [];
-    const found = this.kernel.modules.byId(Number(BigInt.asIntN(this.kernel.spec.pointerBytes * 8, BigInt(module))));
+    const found = this.kernel.modules.byId(
+      Number(BigInt.asIntN(this.kernel.spec.pointerBytes * 8, BigInt(module))),
+    );
     if (found === undefined) return { ...this.result(1), leaks: [] };
     const { text } = found.segments;
     const mine = (caller: number) => caller >= text.address && caller < text.address + text.bytes;

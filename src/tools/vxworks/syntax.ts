@@ -15,8 +15,18 @@ export type Expression =
   | { readonly kind: 'string'; readonly text: string }
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'unary'; readonly operator: string; readonly operand: Expression }
-  | { readonly kind: 'binary'; readonly operator: string; readonly left: Expression; readonly right: Expression }
-  | { readonly kind: 'assign'; readonly operator: string; readonly target: Expression; readonly value: Expression }
+  | {
+      readonly kind: 'binary';
+      readonly operator: string;
+      readonly left: Expression;
+      readonly right: Expression;
+    }
+  | {
+      readonly kind: 'assign';
+      readonly operator: string;
+      readonly target: Expression;
+      readonly value: Expression;
+    }
   | { readonly kind: 'call'; readonly callee: Expression; readonly args: readonly Expression[] };
 
 export interface Statement {
@@ -35,8 +45,43 @@ interface Token {
 }
 
 const OPERATORS = [
-  '<<=', '>>=', '&&', '||', '<<', '>>', '<=', '>=', '==', '!=', '+=', '-=', '*=', '/=', '%=', '&=', '|=', '^=', '++', '--',
-  '+', '-', '*', '/', '%', '&', '|', '^', '~', '!', '<', '>', '=', '(', ')', ',', ';',
+  '<<=',
+  '>>=',
+  '&&',
+  '||',
+  '<<',
+  '>>',
+  '<=',
+  '>=',
+  '==',
+  '!=',
+  '+=',
+  '-=',
+  '*=',
+  '/=',
+  '%=',
+  '&=',
+  '|=',
+  '^=',
+  '++',
+  '--',
+  '+',
+  '-',
+  '*',
+  '/',
+  '%',
+  '&',
+  '|',
+  '^',
+  '~',
+  '!',
+  '<',
+  '>',
+  '=',
+  '(',
+  ')',
+  ',',
+  ';',
 ];
 
 /** From the weakest to the strongest (ISO C, 6.5). */
@@ -88,7 +133,10 @@ function tokenAt(line: string, at: number): { token: Omit<Token, 'before' | 'aft
   if (number !== null) {
     const [text] = number;
     const octal = /^0[0-7]+$/.test(text);
-    return { token: { kind: 'number', text, value: BigInt(octal ? `0o${text.slice(1)}` : text) }, next: at + text.length };
+    return {
+      token: { kind: 'number', text, value: BigInt(octal ? `0o${text.slice(1)}` : text) },
+      next: at + text.length,
+    };
   }
   const name = /^[A-Za-z_$][\w$.]*/.exec(rest);
   if (name !== null) return { token: { kind: 'name', text: name[0], value: 0n }, next: at + name[0].length };
@@ -139,7 +187,11 @@ class Parser {
   /** `name arg, arg` and `name < file` are known by what follows the first word. */
   private statement(): Statement {
     const first = this.peek;
-    if (first.kind === 'name' && this.tokens[this.at + 1].text === '<' && this.tokens[this.at + 1].kind === 'operator') {
+    if (
+      first.kind === 'name' &&
+      this.tokens[this.at + 1].text === '<' &&
+      this.tokens[this.at + 1].kind === 'operator'
+    ) {
       const from = this.at;
       this.at += 2;
       if (this.peek.kind === 'name' || this.peek.kind === 'string' || this.isOperator('/')) {
@@ -212,7 +264,7 @@ class Parser {
       return this.isOperator('(') ? call(inner, this.parenthesised()) : inner;
     }
     if (token.kind !== 'name') {
-      this.at--;
+      if (token.kind !== 'end') this.at--;
       this.unexpected();
     }
     const callee: Expression = { kind: 'name', name: token.text };

@@ -5,7 +5,7 @@ import type { Steps } from '../../../kernel/steps.ts';
 import { guestText } from '../../../kernel/text/printf.ts';
 import { bytesOf, textOf } from '../../../kernel/text/sink.ts';
 import { ERRNO, ERROR, OK } from '../errno.ts';
-import { failed } from '../tasks.ts';
+import { failed, noneFor } from '../tasks.ts';
 import type { CodePointer, VxWorks } from '../vxworks.ts';
 
 const functions = definer<VxWorks>();
@@ -42,7 +42,8 @@ const io = perKernel((kernel) => {
   k.pointerSources.push(function* (): Iterable<CodePointer> {
     for (const [number, driver] of all.drivers.entries()) {
       for (const name of ENTRIES)
-        if (driver !== undefined && driver[name] !== 0) yield { who: `driver ${number}`, address: driver[name] };
+        if (driver !== undefined && driver[name] !== 0)
+          yield { who: `driver ${number}`, address: driver[name] };
     }
   });
   return all;
@@ -65,14 +66,16 @@ export const ioFunctions = functions({
     const open = [...files].filter(([, file]) => file.driver === driver);
     if (open.length > 0 && force === 0) return ERROR;
     for (const [fd] of open) files.delete(fd);
-    for (const device of devices.filter((one) => driverOf(k, one) === driver)) devices.splice(devices.indexOf(device), 1);
+    for (const device of devices.filter((one) => driverOf(k, one) === driver))
+      devices.splice(devices.indexOf(device), 1);
     drivers[number] = undefined;
     return OK;
   },
   'STATUS iosDevAdd(DEV_HDR *device, char *name, int driver)': (k, device, name, driver) => {
     const { devices } = k.state(io);
     const text = guestText(k, name, 255);
-    if (devices.some((one) => deviceName(k, one) === text)) return failed(k, ERRNO.S_iosLib_DUPLICATE_DEVICE_NAME);
+    if (devices.some((one) => deviceName(k, one) === text))
+      return failed(k, ERRNO.S_iosLib_DUPLICATE_DEVICE_NAME);
     const copy = k.allocate(text.length + 1, k.caller);
     k.memory.write(copy, bytesOf(`${text}\0`));
     k.write('DEV_HDR.drvNum', device, driver);
@@ -91,7 +94,7 @@ export const ioFunctions = functions({
     const text = guestText(k, name, 1024);
     const found = findDevice(k, text);
     if (found !== undefined && rest !== 0) k.memory.setPtr(rest, name + found.skip);
-    return found?.device ?? (failed(k, ERRNO.S_iosLib_DEVICE_NOT_FOUND), 0);
+    return found?.device ?? noneFor(k, ERRNO.S_iosLib_DEVICE_NOT_FOUND);
   },
   'int open(const char *name, int flags, int mode)': (k, name, flags, mode) =>
     openFile(k, guestText(k, name, 1024), flags, mode, 'open'),
@@ -118,7 +121,9 @@ export function listDevices(k: VxWorks): { driver: number; name: string }[] {
 
 /** What `iosDrvShow` lists. */
 export function listDrivers(k: VxWorks): { number: number; entries: Driver }[] {
-  return k.state(io).drivers.flatMap((entries, number) => (entries === undefined ? [] : [{ number, entries }]));
+  return k
+    .state(io)
+    .drivers.flatMap((entries, number) => (entries === undefined ? [] : [{ number, entries }]));
 }
 
 /** What `iosFdShow` lists. */
@@ -167,7 +172,9 @@ export function* openFile(
   if (fd >= MAX_FILES) return failed(k, ERRNO.S_iosLib_TOO_MANY_OPEN_FILES);
   const { device, skip } = found;
   const handle = yield* withRest(k, path.slice(skip), (rest) =>
-    how === 'open' ? k.call(driver.open, device, rest, flags, mode) : k.call(driver.create, device, rest, flags),
+    how === 'open'
+      ? k.call(driver.open, device, rest, flags, mode)
+      : k.call(driver.create, device, rest, flags),
   );
   if ((handle | 0) === ERROR) return ERROR;
   files.set(fd, { driver, device, handle, name: path });

@@ -1,7 +1,7 @@
 /** memPartLib, memLib: the system memory partition. */
 import { definer } from '../../../kernel/functions.ts';
 import { ERRNO, OK } from '../errno.ts';
-import { failed } from '../tasks.ts';
+import { failed, noneFor } from '../tasks.ts';
 import type { VxWorks } from '../vxworks.ts';
 
 const functions = definer<VxWorks>();
@@ -15,7 +15,7 @@ export const memoryPartition = functions({
   },
   'void *memalign(size_t alignment, size_t bytes)': (k, alignment, bytes) => {
     const power = Number.isInteger(Math.log2(alignment));
-    return power ? take(k, bytes, alignment) : none(k, ERRNO.S_memLib_BLOCK_ERROR);
+    return power ? take(k, bytes, alignment) : noneFor(k, ERRNO.S_memLib_BLOCK_ERROR);
   },
   'void *realloc(void *old, size_t bytes)': (k, old, bytes) => {
     const block = k.pool.get(old);
@@ -34,17 +34,14 @@ export const memoryPartition = functions({
 
 function take(k: VxWorks, bytes: number, alignment = 16): number {
   const at = k.allocate(bytes, k.caller, alignment);
-  return at === 0 ? none(k, ERRNO.S_memLib_NOT_ENOUGH_MEMORY) : at;
-}
-
-function none(k: VxWorks, errno: number): number {
-  k.errno = errno;
-  return 0;
+  return at === 0 ? noneFor(k, ERRNO.S_memLib_NOT_ENOUGH_MEMORY) : at;
 }
 
 /** A block that is none is told on the console and left alone: the partition checks its headers. */
 function give(k: VxWorks, at: number): number {
   if (at === 0 || k.pool.free(at) !== undefined) return OK;
-  k.console.say(`memPartFree: invalid block 0x${(at >>> 0).toString(16)} in partition, from ${k.describe(k.caller)}`);
+  k.console.say(
+    `memPartFree: invalid block 0x${(at >>> 0).toString(16)} in partition, from ${k.describe(k.caller)}`,
+  );
   return failed(k, ERRNO.S_memLib_BLOCK_ERROR);
 }

@@ -3,7 +3,7 @@ import { definer } from '../../../kernel/functions.ts';
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import { ERRNO, OK } from '../errno.ts';
-import { failed } from '../tasks.ts';
+import { failed, noneFor } from '../tasks.ts';
 import type { VxWorks } from '../vxworks.ts';
 import { Handles, WaitQueue } from '../waiting.ts';
 
@@ -29,9 +29,9 @@ const queues = perKernel((k) => new Handles<MessageQueue>(k as VxWorks));
 
 export const messageFunctions = functions({
   'MSG_Q_ID msgQCreate(size_t most, size_t longest, int options)': (k, most, longest, options) => {
-    if (most * longest > MAX_QUEUE_BYTES || most < 1) return nothing(k, ERRNO.S_memLib_NOT_ENOUGH_MEMORY);
+    if (most * longest > MAX_QUEUE_BYTES || most < 1) return noneFor(k, ERRNO.S_memLib_NOT_ENOUGH_MEMORY);
     const store = k.allocate(Math.max(1, most * longest), k.caller);
-    if (store === 0) return nothing(k, ERRNO.S_memLib_NOT_ENOUGH_MEMORY);
+    if (store === 0) return noneFor(k, ERRNO.S_memLib_NOT_ENOUGH_MEMORY);
     const byPriority = (options & MSG_Q_PRIORITY) !== 0;
     const free = Array.from({ length: most }, (_, i) => store + i * longest);
     const waiting = () => new WaitQueue(k, byPriority);
@@ -52,11 +52,6 @@ export const messageFunctions = functions({
     return OK;
   },
 });
-
-function nothing(k: VxWorks, errno: number): number {
-  k.errno = errno;
-  return 0;
-}
 
 function* send(
   k: VxWorks,

@@ -3,10 +3,10 @@ import { definer } from '../../../kernel/functions.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import { guestText } from '../../../kernel/text/printf.ts';
 import { bytesOf } from '../../../kernel/text/sink.ts';
-import { ERRNO, ERROR, OK } from '../errno.ts';
+import { ERRNO, OK } from '../errno.ts';
 import type { VxModule } from '../module.ts';
 import { SYM_GLOBAL, SYM_TYPE, type SymbolKind, type VxSymbol } from '../symbols.ts';
-import { failed } from '../tasks.ts';
+import { failed, noneFor } from '../tasks.ts';
 import { unloadModule } from '../unload.ts';
 import type { VxWorks } from '../vxworks.ts';
 
@@ -18,9 +18,9 @@ const FORMAT_COFF = 2;
 
 export const moduleFunctions = functions({
   'MODULE_ID moduleFindByName(char *name)': (k, name) =>
-    k.modules.find(guestText(k, name, 255))?.id ?? (failed(k, ERRNO.S_moduleLib_MODULE_NOT_FOUND), 0),
+    k.modules.find(guestText(k, name, 255))?.id ?? noneFor(k, ERRNO.S_moduleLib_MODULE_NOT_FOUND),
   'MODULE_ID moduleFindByGroup(int group)': (k, group) =>
-    k.modules.byGroup(group)?.id ?? (failed(k, ERRNO.S_moduleLib_MODULE_NOT_FOUND), 0),
+    k.modules.byGroup(group)?.id ?? noneFor(k, ERRNO.S_moduleLib_MODULE_NOT_FOUND),
   'char *moduleNameGet(MODULE_ID id)': (k, id) => {
     const module = k.modules.byId(id);
     if (module === undefined) return 0;
@@ -38,12 +38,19 @@ export const moduleFunctions = functions({
     for (const [i, id] of ids.entries()) k.memory.setPtr(list + i * k.spec.pointerBytes, id);
     return ids.length;
   },
-  'STATUS unldByModuleId(MODULE_ID id, int options)': (k, id, options) => unload(k, k.modules.byId(id), options),
+  'STATUS unldByModuleId(MODULE_ID id, int options)': (k, id, options) =>
+    unload(k, k.modules.byId(id), options),
   'STATUS unldByNameAndPath(char *name, char *path, int options)': (k, name, _path, options) =>
     unload(k, k.modules.find(guestText(k, name, 255)), options),
   'STATUS unldByGroup(UINT16 group, int options)': (k, group, options) =>
     unload(k, k.modules.byGroup(group), options),
-  'STATUS symFindByName(SYMTAB_ID table, char *name, char **value, SYM_TYPE *type)': (k, _t, name, value, type) => {
+  'STATUS symFindByName(SYMTAB_ID table, char *name, char **value, SYM_TYPE *type)': (
+    k,
+    _t,
+    name,
+    value,
+    type,
+  ) => {
     const symbol = k.sysSymTbl.find(guestText(k, name, 1024));
     if (symbol === undefined) return failed(k, ERRNO.S_symLib_SYMBOL_NOT_FOUND);
     if (value !== 0) k.memory.setPtr(value, symbol.address);
@@ -99,7 +106,7 @@ export function symbolType({ kind, global, common }: VxSymbol): number {
 function* unload(k: VxWorks, module: VxModule | undefined, options: number): Steps<number> {
   if (module === undefined) return failed(k, ERRNO.S_unldLib_MODULE_NOT_FOUND);
   const errno = yield* unloadModule(k, module, options);
-  return errno === 0 ? OK : (failed(k, errno), ERROR);
+  return errno === 0 ? OK : failed(k, errno);
 }
 
 function fillInfo(k: VxWorks, { name, file, group, segments }: VxModule, info: number): void {

@@ -8,9 +8,11 @@ const functions = definer<VxWorks>();
 
 export const printingFunctions = functions({
   'int printf(const char *format, ...)': (k, format, args) => print(k, formatC(k, format, args).text),
-  'int vprintf(const char *format, va_list args)': (k, format, args) => print(k, formatC(k, format, args).text),
+  'int vprintf(const char *format, va_list args)': (k, format, args) =>
+    print(k, formatC(k, format, args).text),
   'int printErr(const char *format, ...)': (k, format, args) => print(k, formatC(k, format, args).text),
-  'int fdprintf(int fd, const char *format, ...)': (k, _fd, format, args) => print(k, formatC(k, format, args).text),
+  'int fdprintf(int fd, const char *format, ...)': (k, _fd, format, args) =>
+    print(k, formatC(k, format, args).text),
   'int puts(const char *text)': (k, text) => print(k, `${guestText(k, text)}\n`),
   'int putchar(int c)': (k, c) => {
     k.console.write(String.fromCharCode(c & 0xff));
@@ -22,7 +24,9 @@ export const printingFunctions = functions({
     const task = k.tasks.current;
     const bits = k.spec.pointerBytes * 8;
     const line =
-      task === undefined ? wording.logInterrupt(text) : wording.logMessage(hex(task.id, bits), task.name, text);
+      task === undefined
+        ? wording.logInterrupt(text)
+        : wording.logMessage(hex(task.id, bits), task.name, text);
     k.console.say(line);
     return text.length;
   },

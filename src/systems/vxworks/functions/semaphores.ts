@@ -27,7 +27,8 @@ interface Semaphore {
 const semaphores = perKernel((k) => new Handles<Semaphore>(k as VxWorks));
 
 export const semaphoreFunctions = functions({
-  'SEM_ID semBCreate(int options, int full)': (k, options, full) => create(k, 'binary', options, full === 0 ? 0 : 1),
+  'SEM_ID semBCreate(int options, int full)': (k, options, full) =>
+    create(k, 'binary', options, full === 0 ? 0 : 1),
   'SEM_ID semMCreate(int options)': (k, options) => create(k, 'mutex', options, 1),
   'SEM_ID semCCreate(int options, int count)': (k, options, count) => create(k, 'counting', options, count),
   'STATUS semTake(SEM_ID id, int timeout)': take,

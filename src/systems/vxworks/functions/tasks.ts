@@ -1,7 +1,7 @@
 /** taskLib, taskInfo, taskHookLib, kernelLib, tickLib: what tasks do to themselves and to each other. */
 import { definer } from '../../../kernel/functions.ts';
-import { guestText } from '../../../kernel/text/printf.ts';
 import { block, type Steps } from '../../../kernel/steps.ts';
+import { guestText } from '../../../kernel/text/printf.ts';
 import { ERRNO, ERROR, OK, WAIT_FOREVER } from '../errno.ts';
 import type { HookKind } from '../hooks.ts';
 import { failed, type Task } from '../tasks.ts';
@@ -11,17 +11,24 @@ const functions = definer<VxWorks>();
 
 export const taskFunctions = functions({
   'TASK_ID taskSpawn(char *name, int priority, int options, size_t stack, FUNCPTR entry, _Vx_usr_arg_t a1, _Vx_usr_arg_t a2, _Vx_usr_arg_t a3, _Vx_usr_arg_t a4, _Vx_usr_arg_t a5, _Vx_usr_arg_t a6, _Vx_usr_arg_t a7, _Vx_usr_arg_t a8, _Vx_usr_arg_t a9, _Vx_usr_arg_t a10)':
-    (k, name, priority, options, _stack, entry, ...args) => make(k, { name, priority, options, entry, args }, true),
+    (k, name, priority, options, _stack, entry, ...args) =>
+      make(k, { name, priority, options, entry, args }, true),
   'TASK_ID taskCreate(char *name, int priority, int options, size_t stack, FUNCPTR entry, _Vx_usr_arg_t a1, _Vx_usr_arg_t a2, _Vx_usr_arg_t a3, _Vx_usr_arg_t a4, _Vx_usr_arg_t a5, _Vx_usr_arg_t a6, _Vx_usr_arg_t a7, _Vx_usr_arg_t a8, _Vx_usr_arg_t a9, _Vx_usr_arg_t a10)':
-    (k, name, priority, options, _stack, entry, ...args) => make(k, { name, priority, options, entry, args }, false),
+    (k, name, priority, options, _stack, entry, ...args) =>
+      make(k, { name, priority, options, entry, args }, false),
   'STATUS taskActivate(TASK_ID id)': (k, id) => onTask(k, id, (task) => void k.scheduler.wake(task.thread)),
   'STATUS taskDelete(TASK_ID id)': (k, id) => taskDelete(k, id, false),
   'STATUS taskDeleteForce(TASK_ID id)': (k, id) => taskDelete(k, id, true),
   'void exit(int code)': (k) => taskDelete(k, 0, true),
   'STATUS taskSuspend(TASK_ID id)': (k, id) =>
-    onTask(k, id, (task) => {
-      task.suspended = true;
-    }, true),
+    onTask(
+      k,
+      id,
+      (task) => {
+        task.suspended = true;
+      },
+      true,
+    ),
   'STATUS taskResume(TASK_ID id)': (k, id) =>
     onTask(k, id, (task) => {
       task.suspended = false;

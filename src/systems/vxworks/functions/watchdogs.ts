@@ -19,7 +19,8 @@ const watchdogs = perKernel((kernel) => {
   const all = new Handles<Watchdog>(k);
   k.pointerSources.push(function* (): Iterable<CodePointer> {
     for (const [id, { deadline, routine }] of all) {
-      if (deadline !== undefined && !deadline.cancelled) yield { who: `watchdog 0x${id.toString(16)}`, address: routine };
+      if (deadline !== undefined && !deadline.cancelled)
+        yield { who: `watchdog 0x${id.toString(16)}`, address: routine };
     }
   });
   return all;
@@ -35,7 +36,8 @@ const vectors = perKernel((kernel) => {
   const all = new Map<number, Vector[]>();
   k.pointerSources.push(function* (): Iterable<CodePointer> {
     for (const [vector, list] of all)
-      for (const { routine } of list) yield { who: `interrupt vector 0x${vector.toString(16)}`, address: routine };
+      for (const { routine } of list)
+        yield { who: `interrupt vector 0x${vector.toString(16)}`, address: routine };
   });
   return all;
 });
