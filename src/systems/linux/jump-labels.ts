@@ -11,6 +11,8 @@ import type { LinuxModule } from './module.ts';
 const entryBytes = (k: Linux): number => 8 + k.word;
 const NOP2 = Uint8Array.of(0x66, 0x90);
 const NOP5 = Uint8Array.of(0x0f, 0x1f, 0x44, 0x00, 0x00);
+/** lea 0(%esi,1),%esi with a prefix: what compilers for any 32-bit processor fill with (asm/nops.h). */
+const NOP5_32 = Uint8Array.of(0x3e, 0x8d, 0x74, 0x26, 0x00);
 /** JUMP_TYPE_TRUE, in the low bits of static_key.type. */
 const TYPE_TRUE = 1;
 const TYPE_MASK = 3;
@@ -95,11 +97,11 @@ function transform(k: Linux, entry: Address, jump: boolean): void {
   const first = k.memory.u8(code);
   if (first === 0xeb || first === 0x66) {
     k.memory.poke(code, jump ? Uint8Array.of(0xeb, target - code - 2) : NOP2);
-  } else if (first === 0xe9 || first === 0x0f) {
+  } else if (first === 0xe9 || first === NOP5[0] || first === NOP5_32[0]) {
     const bytes = new Uint8Array(5);
     bytes[0] = 0xe9;
     new DataView(bytes.buffer).setInt32(1, target - code - 5, true);
-    k.memory.poke(code, jump ? bytes : NOP5);
+    k.memory.poke(code, jump ? bytes : k.word === 8 ? NOP5 : NOP5_32);
   }
 }
 

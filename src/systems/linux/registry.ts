@@ -3,6 +3,7 @@ import { type FunctionTable, joinTables, withOthers } from '../../kernel/functio
 import { builtInHashes } from './crypto/builtin.ts';
 import { platformData } from './driver/platform.ts';
 import { aesFunctions } from './functions/aes.ts';
+import { atomic64 } from './functions/atomic64.ts';
 import { bitmaps, cpumasks, findBits } from './functions/bitmaps.ts';
 import { checks } from './functions/checks.ts';
 import { chrdevFunctions } from './functions/chrdev.ts';
@@ -208,4 +209,5 @@ export const linuxData: readonly DataInitialiser[] = [
   ...newerData,
   ...machineData,
   ...thunks,
+  ...atomic64,
 ];

@@ -17,6 +17,13 @@ export function jiffies(k: Linux): number {
   return INITIAL_JIFFIES + Math.floor(k.time.now() / NS_PER_JIFFY);
 }
 
+/** The count that a value of the guest stands for: `unsigned long` wraps on 32 bits, and the nearest one is meant. */
+export function unwrapped(k: Linux, value: number): number {
+  if (k.word === 8) return value;
+  const now = jiffies(k);
+  return now + ((value - now) | 0);
+}
+
 /** Virtual ns since boot at which `jiffies` reaches a value. */
 export function timeOfJiffies(count: number): number {
   return (count - INITIAL_JIFFIES) * NS_PER_JIFFY;
@@ -45,5 +52,6 @@ function updateJiffies(k: Linux): void {
   const now = jiffies(k);
   if (now === state.last) return;
   state.last = now;
-  for (const address of state.at) k.memory.setPtr(address, now);
+  // On 32 bits `jiffies` is the lower half of `jiffies_64`.
+  for (const address of state.at) k.memory.setI64(address, now);
 }

@@ -289,8 +289,10 @@ export const memoryData: readonly DataInitialiser[] = [
   // The image lies where it was linked: no relocation, so physical addresses of its symbols start at 16 MiB.
   word('phys_base', () => 0),
   word('high_memory', (k) => k.map.directMap + k.memory.frames.total * PAGE_SIZE),
-  word('max_pfn', (k) => k.memory.frames.total),
-  word('max_low_pfn', (k) => k.memory.frames.total),
+  word('max_pfn', (k) => k.heap.pages.firstFrame + k.memory.frames.total),
+  word('max_low_pfn', (k) => k.heap.pages.firstFrame + k.memory.frames.total),
+  // The array of kernels with one piece of memory (FLATMEM).
+  word('mem_map', (k) => k.map.vmemmap),
   word('_totalram_pages', (k) => k.memory.frames.total),
   word('physical_mask', () => 2 ** 46 - 1),
   word('sme_me_mask', () => 0),

@@ -5,7 +5,7 @@ import { encoded, readable } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
 import { callTrace, whoLine } from '../oops.ts';
-import { jiffies } from './clock.ts';
+import { jiffies, unwrapped } from './clock.ts';
 import { kernelFunctions } from './define.ts';
 import { hashPointer } from './format/pointer.ts';
 import { byteString, format, formatText, writeText } from './format/printf.ts';
@@ -159,8 +159,8 @@ function passRateLimit(k: Linux, state: Address, name: string): boolean {
   const interval = k.read('ratelimit_state.interval', state);
   if (interval === 0) return true;
   const now = jiffies(k);
-  let begin = k.read('ratelimit_state.begin', state);
-  if (begin === 0) begin = now;
+  const began = k.read('ratelimit_state.begin', state);
+  let begin = began === 0 ? now : unwrapped(k, began);
   if (now > begin + interval) {
     const missed = k.read('ratelimit_state.missed', state);
     // RATELIMIT_MSG_ON_RELEASE (bit 0) keeps the count for ratelimit_state_exit.
@@ -209,7 +209,7 @@ export const printk = kernelFunctions({
     interval,
   ) => {
     const last = k.memory.ptr(at);
-    const elapsed = jiffies(k) - last;
+    const elapsed = jiffies(k) - unwrapped(k, last);
     if (last !== 0 && elapsed <= Math.ceil(interval / 4)) return 0;
     k.memory.setPtr(at, jiffies(k));
     return 1;

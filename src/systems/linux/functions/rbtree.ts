@@ -6,8 +6,9 @@ import type { Address } from '../../../memory/space.ts';
 import type { Linux } from '../linux.ts';
 import { kernelFunctions } from './define.ts';
 
-const RIGHT = 8;
-const LEFT = 16;
+/** Words of struct rb_node. */
+const RIGHT = 1;
+const LEFT = 2;
 const BLACK = 1;
 
 class RbTree {
@@ -41,11 +42,11 @@ class RbTree {
   }
 
   child(node: Address, side: number): Address {
-    return this.k.memory.ptr(node + side);
+    return this.k.memory.ptr(node + side * this.k.word);
   }
 
   private setChild(node: Address, side: number, child: Address): void {
-    this.k.memory.setPtr(node + side, child);
+    this.k.memory.setPtr(node + side * this.k.word, child);
   }
 
   private replaceChild(parent: Address, old: Address, child: Address): void {

@@ -44,6 +44,10 @@ const SIGNAL_PENDING = 1 << 2;
 /** A timeout in jiffies that means "for ever" (LONG_MAX rounds to 2^63 as a number). */
 export const MAX_SCHEDULE_TIMEOUT = 2 ** 63;
 
+/** Does a timeout mean "for ever"? */
+export const isForever = (k: Linux, timeout: number): boolean =>
+  timeout >= (k.word === 8 ? MAX_SCHEDULE_TIMEOUT / 2 : 0x7fffffff);
+
 const countAt = perKernel<Address, Linux>(
   (k) => k.percpu.base + (Percpu.offsetOf(k, '__preempt_count') ?? 0),
 );
@@ -231,7 +235,7 @@ export function* sleepIn(k: Linux, state: number, until: number, why: string): S
 
 /** schedule_timeout: jiffies that were left. The state is the caller's to set. */
 export function* scheduleTimeout(k: Linux, timeout: number, why = 'schedule_timeout'): Steps<number> {
-  if (timeout >= MAX_SCHEDULE_TIMEOUT / 2) {
+  if (isForever(k, timeout)) {
     yield* schedule(k, Number.POSITIVE_INFINITY, why);
     return timeout;
   }

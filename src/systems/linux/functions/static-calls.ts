@@ -32,5 +32,13 @@ export const staticCallFunctions = kernelFunctions({
     k.write('static_call_key.func', key, func);
     writeTrampoline(k, trampoline, func);
   },
+  'void arch_static_call_transform(void *site, void *tramp, void *func, bool tail)': (
+    k,
+    _site,
+    trampoline,
+    func,
+  ) => {
+    if (trampoline !== 0) writeTrampoline(k, trampoline, func);
+  },
   'long __static_call_return0(void)': () => 0,
 });

@@ -4,7 +4,7 @@
  */
 import { plainSignature } from '../../../abi/convention.ts';
 import { registerName } from '../../../cpu/x86/print.ts';
-import type { FunctionTable } from '../../../kernel/functions.ts';
+import type { FunctionTable, KernelFunction } from '../../../kernel/functions.ts';
 import { toBig } from '../../../memory/address.ts';
 import { type Address, GuestFault } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
@@ -123,12 +123,8 @@ function clearUser(symbol: string): DataInitialiser {
 function hweight(symbol: string, bits: number): DataInitialiser {
   return raw(symbol, (k) => {
     let count = 0;
-    for (
-      let rest = BigInt.asUintN(bits, k.cpu.gprBig(k.word === 8 ? RDI : RAX));
-      rest !== 0n;
-      rest &= rest - 1n
-    )
-      count++;
+    const value = k.word === 8 ? k.cpu.gprBig(RDI) : (k.cpu.gprBig(RDX) << 32n) | k.cpu.gprBig(RAX);
+    for (let rest = BigInt.asUintN(bits, value); rest !== 0n; rest &= rest - 1n) count++;
     k.cpu.setGpr(RAX, count);
   });
 }
@@ -191,6 +187,14 @@ const withLarge = (symbol: string, body: readonly number[], handler: string): Da
   },
 });
 
+/** 32-bit kernels: the function as it is. */
+const whole = (symbol: string): DataInitialiser => ({
+  symbol,
+  bits: 32,
+  when: 'import',
+  fill: (k, at) => k.bind(symbol, at, entry(large, symbol) as KernelFunction<never>),
+});
+
 function entry(table: FunctionTable<Linux>, name: string) {
   const found = table.get(name);
   if (found === undefined) throw new Error(`${name} is not in its own table`);
@@ -209,6 +213,8 @@ export const thunks: readonly DataInitialiser[] = [
   code('__SCT__preempt_schedule_notrace', RET),
   code('preempt_schedule_thunk', RET),
   code('preempt_schedule_notrace_thunk', RET),
+  whole('memcpy'),
+  whole('memset'),
   withLarge('memcpy', MEMCPY, 'memcpy'),
   withLarge('__memcpy', MEMCPY, 'memcpy'),
   withLarge('memset', MEMSET, 'memset'),

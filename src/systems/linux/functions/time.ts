@@ -1,13 +1,13 @@
 /** Clocks, conversions and busy delays: virtual time in the kernel's units. */
 import type { Address } from '../../../memory/space.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
-import { HZ, jiffies, NS_PER_JIFFY, showJiffies, wallClock } from './clock.ts';
+import { HZ, jiffies, NS_PER_JIFFY, showJiffies, unwrapped, wallClock } from './clock.ts';
 import { kernelFunctions } from './define.ts';
 import { pokePointer } from './thunks.ts';
 
 const NS = 1_000_000_000n;
 /** MAX_JIFFY_OFFSET: (LONG_MAX >> 1) - 1. */
-const MAX_JIFFIES = 2 ** 62 - 1;
+const maxJiffies = (k: Linux): number => (k.word === 8 ? 2 ** 62 - 1 : 2 ** 30 - 2);
 /** TSC kHz of the 1 GHz machine that virtual time makes. */
 const CPU_KHZ = 1_000_000;
 
@@ -15,7 +15,7 @@ const monotonic = (k: Linux): bigint => BigInt(Math.floor(k.time.now()));
 
 function writeTime(k: Linux, at: Address, ns: bigint): void {
   k.memory.setU64(at, ns / NS);
-  k.memory.setU64(at + 8, ns % NS);
+  k.memory.setUlong(at + 8, ns % NS);
 }
 
 /** enum tk_offsets: real time, boot time, TAI. */
@@ -73,8 +73,8 @@ export const timeConversions = kernelFunctions({
   'unsigned int jiffies_to_usecs(const unsigned long j)': (_k, j) => (j * 1_000_000) / HZ,
   'u64 jiffies64_to_nsecs(u64 j)': (_k, j) => j * BigInt(NS_PER_JIFFY),
   'u64 jiffies64_to_msecs(u64 j)': (_k, j) => (j * 1000n) / BigInt(HZ),
-  'unsigned long __msecs_to_jiffies(const unsigned int m)': (_k, ms) =>
-    (ms | 0) < 0 ? MAX_JIFFIES : Math.ceil((ms * HZ) / 1000),
+  'unsigned long __msecs_to_jiffies(const unsigned int m)': (k, ms) =>
+    (ms | 0) < 0 ? maxJiffies(k) : Math.ceil((ms * HZ) / 1000),
   'unsigned long __usecs_to_jiffies(const unsigned int u)': (_k, us) => Math.ceil((us * HZ) / 1_000_000),
   'unsigned long nsecs_to_jiffies(u64 n)': (_k, ns) => ns / BigInt(NS_PER_JIFFY),
   'u64 nsecs_to_jiffies64(u64 n)': (_k, ns) => ns / BigInt(NS_PER_JIFFY),
@@ -84,14 +84,14 @@ export const timeConversions = kernelFunctions({
   'void jiffies_to_timespec64(const unsigned long jiffies, struct timespec64 *value)': (k, j, at) =>
     writeTime(k, at, BigInt(j) * BigInt(NS_PER_JIFFY)),
   'unsigned long timespec64_to_jiffies(const struct timespec64 *value)': (k, at) => {
-    const ns = BigInt.asIntN(64, k.memory.u64(at)) * NS + BigInt.asIntN(64, k.memory.u64(at + 8));
+    const ns = BigInt.asIntN(64, k.memory.u64(at)) * NS + BigInt(k.memory.long(at + 8));
     return (ns + BigInt(NS_PER_JIFFY) - 1n) / BigInt(NS_PER_JIFFY);
   },
   'void set_normalized_timespec64(struct timespec64 *ts, time64_t sec, s64 nsec)': (k, at, seconds, ns) => {
     const total = BigInt(seconds) * NS + ns;
     const rest = ((total % NS) + NS) % NS;
     k.memory.setU64(at, (total - rest) / NS);
-    k.memory.setU64(at + 8, rest);
+    k.memory.setUlong(at + 8, rest);
   },
   'time64_t mktime64(const unsigned int year, const unsigned int mon, const unsigned int day, const unsigned int hour, const unsigned int min, const unsigned int sec)':
     (_k, year, month, day, hour, minute, second) => {
@@ -110,7 +110,8 @@ export const timeConversions = kernelFunctions({
 });
 
 /** To a whole second: down below a quarter of one, up otherwise; never into the past. */
-function roundJiffies(k: Linux, j: number, up: boolean): number {
+function roundJiffies(k: Linux, value: number, up: boolean): number {
+  const j = unwrapped(k, value);
   const rest = j % HZ;
   const rounded = rest < HZ / 4 && !up ? j - rest : j - rest + HZ;
   return rounded > jiffies(k) ? rounded : j;

@@ -8,7 +8,7 @@ import type { Deadline } from '../../../kernel/time.ts';
 import { type Address, toBig } from '../../../memory/address.ts';
 import type { Linux } from '../linux.ts';
 import { kernelBug } from './caller.ts';
-import { timeOfJiffies, wallClock } from './clock.ts';
+import { timeOfJiffies, unwrapped, wallClock } from './clock.ts';
 import { kernelFunctions } from './define.ts';
 import {
   inInterrupt,
@@ -61,7 +61,9 @@ export function modifyTimer(k: Linux, timer: Address, expires: number): number {
   const was = deleteTimer(k, timer);
   k.write('timer_list.expires', timer, expires);
   setPending(k, timer, true);
-  const deadline = k.time.at(timeOfJiffies(expires), () => softInterrupt(k, 'timer', () => expire(k, timer)));
+  const deadline = k.time.at(timeOfJiffies(unwrapped(k, expires)), () =>
+    softInterrupt(k, 'timer', () => expire(k, timer)),
+  );
   k.state(pending).set(timer, deadline);
   return was ? 1 : 0;
 }
@@ -104,7 +106,8 @@ export const timers = kernelFunctions({
   'int mod_timer_pending(struct timer_list *timer, unsigned long expires)': (k, timer, expires) =>
     isPending(k, timer) ? modifyTimer(k, timer, expires) : 0,
   'int timer_reduce(struct timer_list *timer, unsigned long expires)': (k, timer, expires) => {
-    const sooner = !isPending(k, timer) || expires < k.read('timer_list.expires', timer);
+    const sooner =
+      !isPending(k, timer) || unwrapped(k, expires) < unwrapped(k, k.read('timer_list.expires', timer));
     return sooner ? modifyTimer(k, timer, expires) : 1;
   },
   'int timer_delete(struct timer_list *timer)': (k, timer) => (deleteTimer(k, timer) ? 1 : 0),

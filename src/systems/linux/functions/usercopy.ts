@@ -118,7 +118,7 @@ export const usercopy = kernelFunctions({
   'void __copy_overflow(int size, unsigned long count)': (k, size, count) =>
     kernelWarning(k, 'mm/maccess.c:228', `Buffer overflow detected (${size} < ${count})!`),
   'long copy_from_kernel_nofault(void *dst, const void *src, size_t size)': (k, dst, src, size) => {
-    if (!inKernelHalf(src)) return -Errno.ERANGE;
+    if (!inKernelHalf(k, src)) return -Errno.ERANGE;
     return copyEither(k, dst, src, size) === 0 ? 0 : -Errno.EFAULT;
   },
   'long copy_from_user_nofault(void *dst, const void *src, size_t size)': (k, dst, src, size) =>
@@ -146,7 +146,8 @@ export const usercopy = kernelFunctions({
 });
 
 /** copy_from_kernel_nofault_allowed (arch/x86/mm/maccess.c): canonical and not of user space. */
-function inKernelHalf(at: Address): boolean {
+function inKernelHalf(k: Linux, at: Address): boolean {
+  if (k.word === 4) return at >= k.map.userEnd;
   return at < 0 && at >= -0x8000_0000_0000;
 }
 

@@ -8,6 +8,7 @@ import { addHead, addTail, entries, initList, listEmpty, removeInit, unlink } fr
 import { jiffies, timeOfJiffies } from './clock.ts';
 import { kernelFunctions } from './define.ts';
 import {
+  isForever,
   MAX_SCHEDULE_TIMEOUT,
   scheduleTimeout,
   setTaskState,
@@ -345,8 +346,7 @@ export function* waitForCompletion(k: Linux, x: Address, timeout: number, state:
     if (entry === 0) return -Errno.ENOMEM;
     initList(k, entry + k.offset('swait_queue.task_list'));
     try {
-      const until =
-        timeout >= MAX_SCHEDULE_TIMEOUT / 2 ? Number.POSITIVE_INFINITY : timeOfJiffies(jiffies(k) + timeout);
+      const until = isForever(k, timeout) ? Number.POSITIVE_INFINITY : timeOfJiffies(jiffies(k) + timeout);
       while (k.read('completion.done', x) === 0) {
         const interruptible = (state & (TASK.INTERRUPTIBLE | TASK.WAKEKILL)) !== 0;
         if (interruptible && signalPending(k)) return -Errno.ERESTARTSYS;
