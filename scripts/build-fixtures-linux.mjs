@@ -4,6 +4,10 @@
 //   node scripts/build-fixtures-linux.mjs [--headers /lib/modules/6.1.0-56-amd64/build] [NAME...]
 //
 // Needs make, gcc and binutils, and Debian's linux-headers-*-amd64.
+//
+// With the headers of a 32-bit kernel (and gcc-multilib) the modules of `narrow` go to fixtures/linux/built-686. Such headers
+// need not be installed: unpack linux-headers-*-686-pae and linux-headers-*-common of i386 with `dpkg-deb -x PACKAGE DIR` and
+// give DIR/usr/src/linux-headers-*-686-pae; their Makefile, which names its other half by an absolute path, is mended.
 import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -14,15 +18,21 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const sources = join(root, 'fixtures/linux');
-const built = join(sources, 'built');
+let built = join(sources, 'built');
+
+/** What is kept for i386: one of each kind, so that the files stay small. */
+const narrow =
+  'chardev containers exporter formats hashing hello importer_gpl locking memories oops_init params percpus procfile ' +
+  'statickey staticcall sysattr threads timers tinyfs works';
 
 /** Modules that must not see the exports of the rest while they are built: each is made alone, by itself. */
 const apart = new Set(['twin_b']);
@@ -227,6 +237,21 @@ function keep(name, bytes) {
   writeFileSync(join(built, `${name}.ko`), bytes);
 }
 
+const isNarrow = (headers) => !readFileSync(join(headers, '.config'), 'utf8').includes('CONFIG_64BIT=y');
+
+/** Headers that were unpacked rather than installed: both halves find each other and the host's kbuild. */
+function mendUnpacked(headers) {
+  const file = join(headers, 'Makefile');
+  const [, common] = /^include (\S+)\/Makefile$/m.exec(readFileSync(file, 'utf8')) ?? [];
+  if (common === undefined || existsSync(common)) return;
+  writeFileSync(file, `include ${join(dirname(headers), basename(common))}/Makefile\n`);
+  const scripts = join(dirname(dirname(headers)), 'lib');
+  mkdirSync(scripts, { recursive: true });
+  for (const name of readdirSync('/usr/lib').filter((entry) => entry.startsWith('linux-kbuild-'))) {
+    if (!existsSync(join(scripts, name))) symlinkSync(join('/usr/lib', name), join(scripts, name));
+  }
+}
+
 function options(args) {
   const chosen = [];
   let headers;
@@ -239,11 +264,17 @@ function options(args) {
     .filter((d) => existsSync(d))
     .at(-1);
   if (!headers) throw new Error('no kernel headers below /lib/modules: install linux-headers-amd64');
-  return { headers, chosen };
+  return { headers: resolve(headers), chosen };
 }
 
 function main() {
   const { headers, chosen } = options(process.argv.slice(2));
+  mendUnpacked(headers);
+  const wide = !isNarrow(headers);
+  if (!wide) {
+    built = join(sources, 'built-686');
+    chosen.push(...(chosen.length === 0 ? narrow.split(' ') : []));
+  }
   const all = readdirSync(sources)
     .filter((f) => f.endsWith('.c'))
     .map((f) => f.slice(0, -2))
@@ -261,11 +292,11 @@ function main() {
       for (const n of names) made.set(n, readFileSync(join(dir, `${n}.ko`)));
     }
     for (const [name, bytes] of made) keep(name, bytes);
-    for (const [name, d] of Object.entries(derived)) {
+    for (const [name, d] of Object.entries(wide ? derived : {})) {
       const from = made.get(d.from);
       if (from) keep(name, d.edit(Buffer.from(from), sectionsOf(from)));
     }
-    for (const [name, d] of Object.entries(stripped)) {
+    for (const [name, d] of Object.entries(wide ? stripped : {})) {
       const from = made.get(d.from);
       if (!from) continue;
       keep(name, from);
@@ -276,7 +307,7 @@ function main() {
   }
   const files = readdirSync(built);
   const total = files.reduce((sum, f) => sum + statSync(join(built, f)).size, 0);
-  console.log(`${files.length} files, ${total} bytes in fixtures/linux/built`);
+  console.log(`${files.length} files, ${total} bytes in ${built}`);
 }
 
 try {

@@ -1,7 +1,9 @@
 // Makes the built-in kernel profile out of a Debian kernel package.
 //
-//   node scripts/make-profile.mjs [--image VMLINUZ] [--config FILE] [--out FILE] [--all-types] [--limit BYTES]
+//   node scripts/make-profile.mjs [--image VMLINUZ] [--config FILE] [--btf FILE] [--out FILE] [--all-types] [--limit BYTES]
 //
+// --btf: types of a kernel that was built without, as Debian's 32-bit ones are: unpack its linux-image-*-dbg package and
+//   pahole --btf_encode_detached=FILE usr/lib/debug/boot/vmlinux-RELEASE
 // Without --image: the newest linux-image-6.1.*-amd64 that scripts/fetch-debian.mjs unpacked into the cache.
 // Kept are the types of profiles/types.txt and every type whose name stands in a string of src/systems/linux:
 // run this again after writing kernel functions that use new fields.
@@ -18,6 +20,7 @@ const { values } = parseArgs({
   options: {
     image: { type: 'string' },
     config: { type: 'string' },
+    btf: { type: 'string' },
     out: { type: 'string', default: path.join(root, 'profiles/debian-6.1.kernel') },
     'all-types': { type: 'boolean', default: false },
     limit: { type: 'string', default: '200000' },
@@ -102,6 +105,7 @@ const { decode, encode, readKernel } = await library();
 
 const kernel = readKernel(readFileSync(source.image), {
   config: source.config === undefined ? undefined : readFileSync(source.config, 'utf8'),
+  btf: values.btf === undefined ? undefined : readFileSync(values.btf),
   origin: path.basename(source.image),
 });
 

@@ -160,6 +160,8 @@ const kernel: CommandSpec = {
   description: [
     'Reads a vmlinuz, a vmlinux or a saved .kernel: release, vermagic, exported symbols with their versions and ' +
       'namespaces, structure layouts, and which rules its loader has, read from the image itself.',
+    'A kernel that was built without type information (Debian has none in 32-bit ones) takes it from FILE.btf beside ' +
+      'it, which `pahole --btf_encode_detached` makes of the debug file.',
   ],
   arguments: [
     { name: 'FILE', summary: 'a kernel image, a .kernel, or builtin:NAME', required: true, complete: 'file' },

@@ -14,7 +14,7 @@ import { decode, encode, isSaved, type Savable } from '../systems/linux/kernelfi
 export const BUILT_IN = 'builtin:debian-6.1';
 
 /** The names after `builtin:`, each a file in profiles/. */
-const BUILT_INS = ['debian-6.1'];
+const BUILT_INS = ['debian-6.1', 'debian-6.1-686'];
 
 const PREFIX = 'builtin:';
 
@@ -53,10 +53,14 @@ function builtIn(name: string, { packaged }: KernelStoreOptions): KernelFile & S
 
 /** Reads an image, or the description that an earlier run made of the same bytes. */
 function cached(bytes: Uint8Array, path: string, { environment }: KernelStoreOptions): KernelFile & Savable {
-  const hash = createHash('sha256').update(bytes).digest('hex');
+  const btf = typesBeside(path);
+  const hash = createHash('sha256')
+    .update(bytes)
+    .update(btf ?? '')
+    .digest('hex');
   const file = join(cacheDirectory(environment), 'kernels', `${hash}.kernel`);
   if (existsSync(file)) return decode(readFileSync(file), nativeGunzip);
-  const kernel = readKernel(bytes, { origin: `sha256:${hash}`, config: configBeside(path) });
+  const kernel = readKernel(bytes, { origin: `sha256:${hash}`, config: configBeside(path), btf });
   try {
     store(file, encode(kernel, { types: 'all', functionPointers: true, config: 'all' }).bytes);
   } catch {
@@ -69,6 +73,12 @@ function cached(bytes: Uint8Array, path: string, { environment }: KernelStoreOpt
 function configBeside(path: string): string | undefined {
   const config = join(dirname(path), basename(path).replace(/^vmlinu[xz]/, 'config'));
   return config !== path && existsSync(config) ? readFileSync(config, 'utf8') : undefined;
+}
+
+/** FILE.btf beside FILE: the types of a kernel that was built without (`pahole --btf_encode_detached`). */
+function typesBeside(path: string): Uint8Array | undefined {
+  const file = `${path}.btf`;
+  return existsSync(file) ? plain(readFileSync(file)) : undefined;
 }
 
 function cacheDirectory(environment: KernelStoreOptions['environment']): string {
