@@ -8,20 +8,26 @@ import { root } from './setup.mjs';
 
 const SOURCE = 'src/cpu/interpreter.ts';
 
+const EMBEDDED = `
+import wide from 'interpreter64.wasm';
+import narrow from 'interpreter32.wasm';
+export const interpreterModule = (bits = 64) =>
+  bits === 64 ? wide : Uint8Array.from(atob(narrow), (character) => character.charCodeAt(0));
+`;
+
 /** Replaces the generator in a bundle by what it generates. */
 export const embedInterpreter = {
   name: 'embed-interpreter',
   setup(build) {
     const virtual = 'interpreter-bytes';
-    build.onResolve({ filter: /^interpreter-(64|32)\.wasm$/ }, ({ path }) => ({ path, namespace: virtual }));
+    build.onResolve({ filter: /^interpreter(64|32)\.wasm$/ }, ({ path }) => ({ path, namespace: virtual }));
+    // The one for 32-bit guests stays text until it is asked for: few processes do.
     build.onLoad({ filter: /.*/, namespace: virtual }, async ({ path }) => ({
       contents: await interpreterBytes(build.esbuild, path.includes('32') ? 32 : 64),
-      loader: 'binary',
+      loader: path.includes('32') ? 'base64' : 'binary',
     }));
     build.onLoad({ filter: /[/\\]src[/\\]cpu[/\\]interpreter\.ts$/ }, () => ({
-      contents:
-        "import wide from 'interpreter-64.wasm'; import narrow from 'interpreter-32.wasm';" +
-        'export const interpreterModule = (bits = 64) => (bits === 32 ? narrow : wide);',
+      contents: EMBEDDED,
       loader: 'js',
     }));
   },

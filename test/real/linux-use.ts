@@ -9,7 +9,7 @@ import { insmod, rmmod } from '../../src/systems/linux/loader.ts';
 import { serveRequests } from '../../src/targets/census.ts';
 import { moduleBytes, modulesBelow, Tree } from '../../src/targets/census-tree.ts';
 import { BUILT_IN, openKernel } from '../../src/targets/kernel-store.ts';
-import type { DebianKernel } from './require.ts';
+import { type DebianKernel, describeWith, needs } from './require.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -29,6 +29,23 @@ export function mixed(length: number, seed = 1): Uint8Array {
   return out;
 }
 
+/** Debian's kernel of a machine, and the built-in description of it. */
+const MACHINES = [
+  ['debian-amd64', BUILT_IN],
+  ['debian-i386', 'builtin:debian-6.1-686'],
+] as const;
+
+/** A describe block for each kind of x86 that Debian builds kernels for. */
+export function describeModules(name: string, body: (modules: RealModules) => void): void {
+  for (const [need, builtin] of MACHINES) {
+    describeWith(needs(need), `${name} (${need})`, (found) => {
+      body(new RealModules(found, openKernel(builtin, { packaged, environment: process.env })));
+    });
+  }
+}
+
+const packaged = (path: string): string => `${root}${path}`;
+
 /** The modules of one Debian kernel, to be loaded into fresh kernels. */
 export class RealModules {
   readonly tree: Tree;
@@ -37,7 +54,6 @@ export class RealModules {
   /** @param kernel the kernel they are for, the built-in one by default */
   constructor({ modules }: Pick<DebianKernel, 'modules'>, kernel?: KernelFile) {
     this.tree = new Tree(modulesBelow(modules));
-    const packaged = (path: string) => `${root}${path}`;
     this.kernel = kernel ?? openKernel(BUILT_IN, { packaged, environment: process.env });
   }
 
@@ -128,7 +144,7 @@ export class Live {
     return this.k.memory.bytes(at, length);
   }
 
-  /** Calls a function that a module exports. */
+  /** Calls a function that a module exports; a 64-bit argument must be a bigint. The result has all 64 bits. */
   call(name: string, ...args: (number | bigint)[]): bigint {
     const { k } = this;
     for (const module of k.modules as Iterable<{ exports: ReadonlyMap<string, { address: number }> }>) {
@@ -137,7 +153,7 @@ export class Live {
       return this.run(
         (function* () {
           yield* k.call(found.address, ...args);
-          return BigInt.asUintN(64, k.cpu.gprBig(0));
+          return k.convention.resultBig(k.cpu);
         })(),
       );
     }

@@ -181,7 +181,11 @@ export function callTrace(k: Linux): string[] {
   const lines: string[] = [];
   const top = thread.stackBase + thread.stackSize;
   const start = k.cpu.gpr(4);
-  for (let at = start; at >= thread.stackBase && at < top && lines.length < MAX_TRACE; at += k.word) {
+  for (
+    let at = start;
+    at >= thread.stackBase && at + k.word <= top && lines.length < MAX_TRACE;
+    at += k.word
+  ) {
     if (k.memory.permOf(at) === undefined) break;
     const word = k.memory.ptr(at);
     if (k.modules.at(word) !== undefined && followsCall(k, word)) lines.push(k.describeReturn(word));
