@@ -129,10 +129,14 @@ function unpack(view: DataView, start: number): { outcome: Outcome; next: number
   return { outcome, next: at };
 }
 
-/** Runs the cases on the host processor, in order; `stepped` with the trap flag set, to count instructions. */
-export function runNative(cases: readonly Case[], stepped = false): Outcome[] {
-  const harness = buildNative('harness.c', ['-O1', '-fPIE', '-pie']);
-  const run = spawnSync(harness, [], { input: packCases(cases, stepped), maxBuffer: 1 << 30 });
+/**
+ * Runs the cases on the host processor, in order; `stepped` with the trap flag set, to count instructions; `under` an
+ * emulator of the host's own programs.
+ */
+export function runNative(cases: readonly Case[], stepped = false, under: readonly string[] = []): Outcome[] {
+  const command = [...under, buildNative('harness.c', ['-O1', '-fPIE', '-pie'])];
+  const input = packCases(cases, stepped);
+  const run = spawnSync(command[0], command.slice(1), { input, maxBuffer: 1 << 30 });
   if (run.status !== 0)
     throw new Error(`native harness ended with ${run.status ?? run.signal}: ${run.stderr}`);
   const view = new DataView(run.stdout.buffer, run.stdout.byteOffset, run.stdout.byteLength);

@@ -34,6 +34,11 @@ const CLASSES = {
   },
 } as const;
 
+export interface ProgramOptions {
+  readonly machine?: CpuMachine;
+  readonly engine?: string;
+}
+
 export class Program {
   readonly memory: GuestMemory;
   readonly cpu: Cpu;
@@ -43,7 +48,7 @@ export class Program {
   readonly #file: Buffer;
   readonly #view: DataView;
 
-  constructor(path: string, machine: CpuMachine = EMPTY_MACHINE) {
+  constructor(path: string, { machine = EMPTY_MACHINE }: ProgramOptions = {}) {
     this.#file = readFileSync(path);
     this.#view = new DataView(this.#file.buffer, this.#file.byteOffset, this.#file.byteLength);
     this.bits = this.#file[4] === 1 ? 32 : 64;
