@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Engine } from '../../../src/cpu/engines.ts';
 import { BUFFER_BYTES, mainSource, programSource, statements } from './c-source.ts';
 import { Program } from './program.ts';
 import { Random } from './random.ts';
@@ -39,12 +40,14 @@ export interface CDifftestOptions {
   /** Programs of eight functions each, for each width. */
   readonly programs: number;
   readonly widths: readonly (32 | 64)[];
-  readonly engines: readonly string[];
+  readonly engines: readonly Engine[];
 }
 
 interface Result {
   readonly value: string;
   readonly hash: string;
+  /** Instructions, where they are counted. */
+  readonly retired?: number;
 }
 
 /** By function; undefined where it did not come back. */
@@ -65,7 +68,9 @@ export function cDifftest({ seed, programs, widths, engines }: CDifftestOptions)
     for (let n = 0; n < programs; n++) {
       for (const width of widths) {
         const own = random.bits() >>> 0;
-        const functions = Array.from({ length: FUNCTIONS }, (_, i) => statements((own + i * 977) | 1, STATEMENTS));
+        const functions = Array.from({ length: FUNCTIONS }, (_, i) =>
+          statements((own + i * 977) | 1, STATEMENTS),
+        );
         const trial = { width, level: LEVELS[n % LEVELS.length], seed: own, functions };
         examine(folder, trial, engines, tally);
       }
@@ -76,19 +81,26 @@ export function cDifftest({ seed, programs, widths, engines }: CDifftestOptions)
   return tally;
 }
 
-function examine(folder: string, trial: Trial, engines: readonly string[], tally: CTally): void {
+function examine(folder: string, trial: Trial, engines: readonly Engine[], tally: CTally): void {
   const built = build(folder, trial);
   const truth = outside([built.native], trial.seed);
   if (truth === undefined) return;
   tally.functions += truth.length;
-  for (const engine of ['qemu', ...engines]) {
+  let counted: Results | undefined;
+  for (const engine of ['qemu', ...engines] as const) {
     const got = runOn(engine, built, trial);
     if (got === undefined) continue;
     truth.forEach((expected, n) => {
       if (expected === undefined) return;
       tally.compared.set(engine, (tally.compared.get(engine) ?? 0) + 1);
       if (!same(expected, got[n])) tally.failures.push(report(folder, trial, engine, n));
+      const [count, other] = [got[n]?.retired, counted?.[n]?.retired];
+      if (count !== undefined && other !== undefined && count !== other)
+        tally.failures.push(
+          `${engine}, seed ${trial.seed}, function ${n}: ${count} instructions, not ${other}`,
+        );
     });
+    if (engine !== 'qemu') counted ??= got;
   }
 }
 
@@ -96,7 +108,7 @@ const same = (a: Result | undefined, b: Result | undefined): boolean =>
   a?.value === b?.value && a?.hash === b?.hash;
 
 /** The failing function with every statement left out that is not needed for it to fail. */
-function report(folder: string, trial: Trial, engine: string, which: number): string {
+function report(folder: string, trial: Trial, engine: Engine | 'qemu', which: number): string {
   let lines = [...trial.functions[which]];
   // The function's number chooses its input.
   const alone = (some: readonly string[]): Trial => ({
@@ -147,7 +159,10 @@ function gcc(args: readonly string[]): void {
 
 /** What a program prints; undefined when it did not run, or took too long to be worth comparing. */
 function outside(command: readonly string[], seed: number): Results | undefined {
-  const run = spawnSync(command[0], [...command.slice(1), String(seed)], { encoding: 'utf8', timeout: NATIVE_MS });
+  const run = spawnSync(command[0], [...command.slice(1), String(seed)], {
+    encoding: 'utf8',
+    timeout: NATIVE_MS,
+  });
   if (run.status !== 0) return undefined;
   return run.stdout
     .trim()
@@ -158,7 +173,7 @@ function outside(command: readonly string[], seed: number): Results | undefined 
     });
 }
 
-function runOn(engine: string, built: Built, trial: Trial): Results | undefined {
+function runOn(engine: Engine | 'qemu', built: Built, trial: Trial): Results | undefined {
   if (engine === 'qemu') {
     const emulator = trial.width === 64 ? 'qemu-x86_64' : 'qemu-i386';
     return outside([emulator, built.native], trial.seed);
@@ -166,7 +181,7 @@ function runOn(engine: string, built: Built, trial: Trial): Results | undefined 
   return inside(engine, built.flat, trial);
 }
 
-function inside(engine: string, flat: string, { seed, functions }: Trial): Results {
+function inside(engine: Engine, flat: string, { seed, functions }: Trial): Results {
   const program = new Program(flat, { engine });
   return functions.map((_, n) => {
     let x = BigInt(seed + n);
@@ -176,9 +191,11 @@ function inside(engine: string, flat: string, { seed, functions }: Trial): Resul
       bytes[k] = Number(x >> 56n);
     }
     program.memory.write(BUFFER, bytes);
+    const before = program.cpu.retired;
     try {
       const value = program.call(`f${n}`, [BUFFER, x]);
-      return { value: hex(value), hash: hex(fnv(program.memory.bytes(BUFFER, BUFFER_BYTES))) };
+      const retired = program.cpu.retired - before;
+      return { value: hex(value), hash: hex(fnv(program.memory.bytes(BUFFER, BUFFER_BYTES))), retired };
     } catch (error) {
       return { value: String(error), hash: '' };
     }

@@ -121,7 +121,10 @@ function statement(random: Random, depth: number): string {
       return `for (u32 ${n} = 0; ${n} < ((u32)(${x()}) & 15); ${n}++) { w[${n}] += ${x()}; ${inner(2)} }`;
     }
     case 12: {
-      const cases = Array.from({ length: 5 }, (_, n) => `case ${n}: ${inner(1)}${random.oneIn(4) ? '' : ' break;'}`);
+      const cases = Array.from(
+        { length: 5 },
+        (_, n) => `case ${n}: ${inner(1)}${random.oneIn(4) ? '' : ' break;'}`,
+      );
       return `switch ((u32)(${x()}) % 7) { ${cases.join(' ')} default: ${inner(1)} }`;
     }
     default: {

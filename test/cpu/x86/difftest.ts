@@ -1,4 +1,5 @@
 /** Runs generated cases on the host processor and on the simulated one, and reports where they disagree. */
+import type { Engine } from '../../../src/cpu/engines.ts';
 import { type Case, GENERATED, singleCase } from './cases.ts';
 import { describeCase, differences } from './compare.ts';
 import { GuestRunner } from './guest.ts';
@@ -14,6 +15,8 @@ export interface DifftestOptions {
   readonly sequenceLength: number;
   /** Only mnemonics that match. */
   readonly only?: RegExp;
+  /** Ours to compare with the host; the interpreter alone when left out. */
+  readonly engine?: Engine;
 }
 
 export interface Tally {
@@ -104,7 +107,7 @@ export function difftest(options: DifftestOptions): DifftestReport {
     sequences: { agreed: 0, differed: 0, refused: 0 },
     failures: [],
   };
-  const runner = new GuestRunner();
+  const runner = new GuestRunner(options.engine ?? 'interpreter');
   runSingles(options, runner, report);
   runSequences(options, runner, report);
   return report;

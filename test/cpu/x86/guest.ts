@@ -1,5 +1,6 @@
 /** The simulated processor as the other side of a differential test. */
 import { Cpu, type CpuMachine, Exit, Vector } from '../../../src/cpu/cpu.ts';
+import type { Engine } from '../../../src/cpu/engines.ts';
 import { X86Translator } from '../../../src/cpu/x86/lift.ts';
 import { GuestMemory, Perm } from '../../../src/memory/space.ts';
 import { type Case, CODE_BASE, GS_BASE, WINDOW_BASE, WINDOW_SIZE, windowOf } from './cases.ts';
@@ -30,7 +31,7 @@ export class GuestRunner {
   readonly cpu: Cpu;
   readonly #memory: GuestMemory;
 
-  constructor() {
+  constructor(engine?: Engine) {
     this.#memory = new GuestMemory({ ramBytes: 16 << 20, directMap: undefined });
     const frames = this.#memory.frames;
     this.#memory.map(CODE_BASE, frames.allocate(1), CODE_PAGES, Perm.R | Perm.W | Perm.X, 'code');
@@ -39,7 +40,7 @@ export class GuestRunner {
     frames.allocate(0);
     this.#memory.map(WINDOW_BASE, frames.allocate(0), 1, Perm.R | Perm.W, 'window');
     this.#memory.map(WINDOW_BASE + 4096, second, 1, Perm.R | Perm.W, 'window');
-    this.cpu = new Cpu(this.#memory, EMPTY_MACHINE, new X86Translator());
+    this.cpu = new Cpu(this.#memory, EMPTY_MACHINE, new X86Translator(), { engine });
   }
 
   /** Runs a case; `stepped` one instruction at a time, which must make no difference. */

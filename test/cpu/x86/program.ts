@@ -4,6 +4,7 @@ import type { Convention } from '../../../src/abi/convention.ts';
 import { I386 } from '../../../src/abi/i386.ts';
 import { SystemV } from '../../../src/abi/sysv.ts';
 import { Cpu, type CpuMachine, Exit } from '../../../src/cpu/cpu.ts';
+import type { Engine } from '../../../src/cpu/engines.ts';
 import { X86Translator } from '../../../src/cpu/x86/lift.ts';
 import { GuestMemory, Perm } from '../../../src/memory/space.ts';
 import { EMPTY_MACHINE } from './guest.ts';
@@ -36,7 +37,7 @@ const CLASSES = {
 
 export interface ProgramOptions {
   readonly machine?: CpuMachine;
-  readonly engine?: string;
+  readonly engine?: Engine;
 }
 
 export class Program {
@@ -48,7 +49,7 @@ export class Program {
   readonly #file: Buffer;
   readonly #view: DataView;
 
-  constructor(path: string, { machine = EMPTY_MACHINE }: ProgramOptions = {}) {
+  constructor(path: string, { machine = EMPTY_MACHINE, engine }: ProgramOptions = {}) {
     this.#file = readFileSync(path);
     this.#view = new DataView(this.#file.buffer, this.#file.byteOffset, this.#file.byteLength);
     this.bits = this.#file[4] === 1 ? 32 : 64;
@@ -57,7 +58,7 @@ export class Program {
     const stack = this.memory.frames.allocate(4);
     this.memory.map(STACK_TOP - STACK_PAGES * 4096, stack, STACK_PAGES, Perm.R | Perm.W, 'stack');
     this.#load();
-    this.cpu = new Cpu(this.memory, machine, new X86Translator({ bits: this.bits }));
+    this.cpu = new Cpu(this.memory, machine, new X86Translator({ bits: this.bits }), { engine });
     this.#convention = this.bits === 32 ? new I386(this.memory, 'cdecl') : new SystemV(this.memory);
     this.cpu.addHostEntry(RETURN_TO, 1);
   }
