@@ -1,0 +1,212 @@
+/** Code that is written to hurt: right results or a clear end, bounded memory, the budget honoured, under every engine. */
+import { describe, expect, it } from 'vitest';
+import { Cpu, Exit, Vector } from '../../../src/cpu/cpu.ts';
+import { ENGINES, type Engine } from '../../../src/cpu/engines.ts';
+import { X86Translator } from '../../../src/cpu/x86/lift.ts';
+import { GuestMemory, Perm } from '../../../src/memory/space.ts';
+import { EMPTY_MACHINE } from './guest.ts';
+import { Random, seedOfRun } from './random.ts';
+
+const CODE = 0x1000_0000;
+const DATA = 0x2000_0000;
+const STACK = 0x3000_0000;
+const STACK_PAGES = 16;
+const RETURN = 0x4000_0000;
+const RAX = 0;
+const RSP = 4;
+const RWX = Perm.R | Perm.W | Perm.X;
+
+interface Machine {
+  readonly cpu: Cpu;
+  readonly memory: GuestMemory;
+  /** Runs from the start of the code until it returns, or for so many instructions. */
+  run(budget?: number): Exit;
+}
+
+function machine(engine: Engine, code: Uint8Array | readonly number[], perm: number = RWX): Machine {
+  const pages = Math.max(1, Math.ceil(code.length / 4096)) + 1;
+  const memory = new GuestMemory({ ramBytes: (64 << 20) + pages * 4096, directMap: undefined });
+  for (let page = 0; page < pages; page++)
+    memory.map(CODE + page * 4096, memory.frames.allocate(0), 1, perm, 'code');
+  for (let page = 0; page < 4; page++)
+    memory.map(DATA + page * 4096, memory.frames.allocate(0), 1, Perm.R | Perm.W, 'data');
+  for (let page = 0; page < STACK_PAGES; page++)
+    memory.map(STACK - (page + 1) * 4096, memory.frames.allocate(0), 1, Perm.R | Perm.W, 'stack');
+  memory.poke(CODE, Uint8Array.from(code));
+  const cpu = new Cpu(memory, EMPTY_MACHINE, new X86Translator(), { engine });
+  cpu.addHostEntry(RETURN, 1);
+  const run = (budget = 1e9): Exit => {
+    cpu.rip = CODE;
+    cpu.rflags = 0x202;
+    cpu.setGpr(RSP, STACK - 64);
+    memory.setPtr(STACK - 64, RETURN);
+    return cpu.run(budget);
+  };
+  return { cpu, memory, run };
+}
+
+const bytes32 = (value: number): number[] => [0, 8, 16, 24].map((shift) => (value >> shift) & 255);
+/** xor %eax,%eax; mov $n,%ecx */
+const begin = (n: number): number[] => [0x31, 0xc0, 0xb9, ...bytes32(n)];
+/** dec %ecx; jnz back to the offset `to`; ret, when what stands before is `at` bytes long. */
+const loopTo = (to: number, at: number): number[] => [
+  0xff,
+  0xc9,
+  0x0f,
+  0x85,
+  ...bytes32(to - (at + 8)),
+  0xc3,
+];
+
+/** More than the longest way between two places where the budget is looked at: a page of one-byte instructions. */
+const SLACK = 4096 + 16;
+
+describe.each(ENGINES)('hostile code under the %s engine', (engine) => {
+  it('jumps into the middle of instructions', () => {
+    // test $1,%cl; jz over one byte into the immediate of mov: 05 01000000 90 is add $1,%eax; nop inside b8 ...
+    const head = begin(10_000);
+    const at = head.length;
+    const body = [
+      ...[0xf6, 0xc1, 0x01], // test $1,%cl
+      ...[0x74, 0x02], // jz +2: into the mov
+      ...[0x48, 0xba, 0x83, 0xc0, 0x03, 0x90, 0x90, 0x90, 0x90, 0x90], // mov $0x90..03c083,%rdx
+    ];
+    const code = [...head, ...body];
+    const { cpu, run } = machine(engine, [...code, ...loopTo(at, code.length)]);
+    expect(run()).toBe(Exit.Host);
+    // Every even count went to add $3,%eax inside the immediate.
+    expect(cpu.gpr(RAX)).toBe(15_000);
+    // Odd: test jz mov dec jnz. Even: test jz add 5 nops dec jnz. And two before, one after.
+    expect(cpu.retired).toBe(5000 * 5 + 5000 * 10 + 3);
+  });
+
+  it('changes the instruction that it is about to run, in a loop', () => {
+    // lea 0(%rip) to the immediate, then: incl (imm); add $imm,%eax.
+    const head = begin(3000);
+    const at = head.length;
+    // incl 1(%rip): the immediate of the add behind it.
+    const code = [...head, 0xff, 0x05, ...bytes32(1), 0x05, ...bytes32(0)];
+    const { cpu, run } = machine(engine, [...code, ...loopTo(at, code.length)]);
+    expect(run()).toBe(Exit.Host);
+    expect(cpu.gpr(RAX)).toBe((3000 * 3001) / 2);
+    expect(cpu.retired).toBe(3000 * 4 + 3);
+  });
+
+  it('stores into its own page a million times', () => {
+    const head = begin(200_000);
+    const at = head.length;
+    // incl 0x800(%rip): data in the page of the code; add %ecx,%eax
+    const code = [...head, 0xff, 0x05, ...bytes32(0x800), 0x01, 0xc8];
+    const { cpu, memory, run } = machine(engine, [...code, ...loopTo(at, code.length)]);
+    expect(run()).toBe(Exit.Host);
+    expect(memory.u32(CODE + at + 6 + 0x800)).toBe(200_000);
+    expect(cpu.gprLow(RAX)).toBe(((200_000 * 200_001) / 2) | 0);
+  });
+
+  it('is ten megabytes of nops', () => {
+    const size = 10 << 20;
+    const code = new Uint8Array(size + 1).fill(0x90);
+    code[size] = 0xc3;
+    const { cpu, run } = machine(engine, code, Perm.R | Perm.X);
+    const before = process.memoryUsage().arrayBuffers;
+    expect(run()).toBe(Exit.Host);
+    expect(cpu.retired).toBe(size + 1);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(64 << 20);
+  });
+
+  it('is one block of a hundred thousand instructions, several times', () => {
+    const head = begin(20);
+    const at = head.length;
+    const adds = Array.from({ length: 100_000 }, () => [0x83, 0xc0, 0x01]).flat();
+    const code = [...head, ...adds];
+    const { cpu, run } = machine(engine, [...code, ...loopTo(at, code.length)], Perm.R | Perm.X);
+    expect(run()).toBe(Exit.Host);
+    expect(cpu.gpr(RAX)).toBe(2_000_000);
+    expect(cpu.retired).toBe(20 * 100_002 + 3);
+  });
+
+  it('calls itself until the stack ends', () => {
+    // inc %eax; call CODE
+    const { cpu, run } = machine(engine, [0xff, 0xc0, 0xe8, ...bytes32(-7)]);
+    expect(run()).toBe(Exit.Fault);
+    expect(cpu.vector).toBe(Vector.PF);
+    expect(cpu.address).toBe(STACK - STACK_PAGES * 4096 - 8);
+    expect(cpu.gpr(RAX)).toBe((STACK_PAGES * 4096 - 64) / 8 + 1);
+  });
+
+  it('recurses deeply and comes back', () => {
+    // f: dec %ecx; jz out; call f; out: inc %eax; ret
+    const f = [0xff, 0xc9, 0x74, 0x05, 0xe8, ...bytes32(-9), 0xff, 0xc0, 0xc3];
+    const head = [...begin(8000), 0xe8, ...bytes32(1), 0xc3];
+    const { cpu, run } = machine(engine, [...head, ...f]);
+    expect(run()).toBe(Exit.Host);
+    expect(cpu.gpr(RAX)).toBe(8000);
+    expect(cpu.gpr(RSP)).toBe(STACK - 56);
+  });
+
+  const endless: Readonly<Record<string, readonly number[]>> = {
+    'an empty loop': [0xeb, 0xfe],
+    'a loop that stores into itself': [0xff, 0x05, ...bytes32(0x100), 0xeb, 0xf8],
+    'a loop that rewrites its next instruction': [0xfe, 0x05, ...bytes32(1), 0xb0, 0x00, 0xeb, 0xf6],
+    'calls and returns': [0xe8, ...bytes32(2), 0xeb, 0xf9, 0xc3],
+    'indirect jumps': [0x48, 0x8d, 0x05, ...bytes32(-7), 0xff, 0xe0],
+    'returns through pushed addresses': [0x48, 0x8d, 0x05, ...bytes32(-7), 0x50, 0xc3],
+    'rep stosb over and over': [
+      0x48,
+      0xc7,
+      0xc7,
+      ...bytes32(DATA),
+      0xb9,
+      ...bytes32(4096),
+      0xf3,
+      0xaa,
+      0xeb,
+      0xf0,
+    ],
+    'a loop that never takes a branch back but through the middle': [0xeb, 0x01, 0xe9, 0xeb, 0xfb],
+  };
+  it.each(Object.entries(endless))('does not outrun its budget: %s', (_name, code) => {
+    const { cpu, run } = machine(engine, code);
+    for (const budget of [1, 10, 1000, 30_001]) {
+      const before = cpu.retired;
+      expect(run(budget)).toBe(Exit.Budget);
+      expect(cpu.retired - before).toBeGreaterThanOrEqual(budget);
+      expect(cpu.retired - before).toBeLessThan(budget + SLACK);
+    }
+  });
+});
+
+/** State after a run, in words. */
+function outcome({ cpu, memory }: Machine, exit: Exit): string {
+  const registers = Array.from({ length: 16 }, (_, n) => cpu.gprBig(n).toString(16));
+  const fault = exit === Exit.Fault ? `${cpu.vector} ${cpu.errorCode} ${cpu.exactAddress.toString(16)}` : '';
+  const sum = [...memory.peek(CODE, 4096), ...memory.peek(DATA, 4 * 4096)].reduce(
+    (x, y) => (x * 31 + y) | 0,
+    7,
+  );
+  return `exit ${exit} ${fault} rip ${cpu.rip} flags ${cpu.rflags} retired ${cpu.retired} memory ${sum} ${registers}`;
+}
+
+describe('bytes that mean nothing', () => {
+  it('end the same way under every engine, within the budget', () => {
+    const seed = seedOfRun();
+    const rounds = process.env.LKM_FULL === '1' ? 5000 : 80;
+    const endings = new Map<Exit, number>();
+    for (let round = 0; round < rounds; round++) {
+      const random = new Random(seed + round * 7919);
+      const code = Uint8Array.from({ length: 1024 }, () => random.below(256));
+      // Half of them begin as a loop over the noise, so that it is run often enough to be translated.
+      if (round % 2 === 0) code.set([0xff, 0xc1, 0x90, 0xeb, 0x02], 0);
+      const made = ENGINES.map((engine) => {
+        const one = machine(engine, code);
+        for (let n = 0; n < 16; n++) if (n !== RSP) one.cpu.setGpr(n, DATA + 256 * n);
+        const exit = one.run(20_000);
+        expect(one.cpu.retired, `seed ${seed}, round ${round}`).toBeLessThan(20_000 + SLACK);
+        endings.set(exit, (endings.get(exit) ?? 0) + 1);
+        return outcome(one, exit);
+      });
+      for (const text of made) expect(text, `seed ${seed}, round ${round}`).toBe(made[0]);
+    }
+    expect(endings.size).toBeGreaterThan(1);
+  });
+});
