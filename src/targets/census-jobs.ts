@@ -16,6 +16,8 @@ export interface CensusSetup {
   readonly environment: KernelStoreOptions['environment'];
   readonly seed: number | undefined;
   readonly engine: Engine | undefined;
+  /** Also give the state that each module leaves. */
+  readonly state?: boolean;
   /** The whole tree: what the sampled modules depend on or ask for is found in it. */
   readonly modules: readonly TreeModule[];
 }

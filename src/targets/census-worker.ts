@@ -17,5 +17,6 @@ function requested(name: string): readonly CensusModule[] {
 
 parentPort?.on('message', ({ module }: CensusJob) => {
   const plan = tree.plan(module).map(read);
-  parentPort?.postMessage(censusOne(kernel, plan, { seed: setup.seed, engine: setup.engine, requested }));
+  const { seed, engine, state } = setup;
+  parentPort?.postMessage(censusOne(kernel, plan, { seed, engine, state, requested }));
 });

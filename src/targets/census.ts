@@ -45,6 +45,8 @@ export interface CensusResult {
   readonly lostPages: number;
   /** A defect of the base kernel: the error it ended in. */
   readonly internal: string | undefined;
+  /** What the machine came to, when it was asked for: every byte of memory, the registers, the log with its times. */
+  readonly state?: string;
 }
 
 export interface CensusModule {
@@ -62,6 +64,8 @@ export interface CensusOptions {
   /** Instructions that one stretch without blocking, and the whole run, may take. */
   readonly stretch?: number;
   readonly total?: number;
+  /** Give the state at the end as well. */
+  readonly state?: boolean;
   /** Serves request_module; without it the kernel is told that there is no modprobe. */
   readonly requested?: Requested;
 }
@@ -94,7 +98,24 @@ export function censusOne(
     if (!life.stopped(error))
       internal = error instanceof Error ? (error.stack ?? error.message) : String(error);
   }
-  return { ...life.result(performance.now() - started), internal: internal ?? life.internal() };
+  const result = { ...life.result(performance.now() - started), internal: internal ?? life.internal() };
+  return options.state === true ? { ...result, state: stateOf(k) } : result;
+}
+
+/** Equal for two kernels that nothing could tell apart, and as good as never otherwise. */
+function stateOf(k: Linux): string {
+  const { memory, cpu, log } = k;
+  const ram = new Int32Array(memory.wasm.buffer, memory.ramBase, memory.frames.total * 1024);
+  let [low, high] = [0, 0];
+  for (let n = 0; n < ram.length; n++) {
+    // Most of it was never touched.
+    if (ram[n] === 0) continue;
+    low = Math.imul(low ^ ram[n] ^ n, 0x85ebca6b);
+    high = Math.imul(high + ram[n], 0x9e3779b1) ^ (high >>> 15) ^ n;
+  }
+  const registers = Array.from({ length: 16 }, (_, n) => cpu.gprBig(n).toString(16));
+  const times = log.records.map(({ time }) => time);
+  return [low, high, cpu.rip, cpu.rflags, cpu.retired, k.time.now(), ...registers, ...times].join(' ');
 }
 
 /** Nothing runs for ever: not a loop, not a loop that sleeps. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { ENGINES } from '../../src/cpu/engines.ts';
 import { censusOne, isClean } from '../../src/targets/census.ts';
 import { moduleBytes, modulesBelow, Tree } from '../../src/targets/census-tree.ts';
 import { BUILT_IN, openKernel } from '../../src/targets/kernel-store.ts';
@@ -51,6 +52,20 @@ describe('the census', () => {
     const plain = ({ ms: _ms, ...row }: { ms: number }) => row;
     expect(plain(census('hello', { seed: 7 }).row)).toEqual(plain(census('hello', { seed: 7 }).row));
   });
+});
+
+describe('the engines', () => {
+  it.each(['containers', 'formats', 'hashing', 'locking', 'threads', 'timers', 'works', 'oops_init'])(
+    'come to the same machine after %s',
+    (name) => {
+      const [first, ...others] = ENGINES.map((engine) => census(name, { engine, state: true }));
+      expect(first.state).not.toBe(census(name, { engine: ENGINES[0], seed: 99, state: true }).state);
+      for (const { row, state } of others) {
+        expect({ ...row, ms: 0 }).toEqual({ ...first.row, ms: 0 });
+        expect(state).toBe(first.state);
+      }
+    },
+  );
 });
 
 describe('a tree of modules', () => {

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { ENGINES } from '../../cpu/engines.ts';
+import { ENGINES, type Engine } from '../../cpu/engines.ts';
 import { type CensusResult, isClean } from '../../targets/census.ts';
 import { runCensus } from '../../targets/census-jobs.ts';
 import { modulesBelow, type TreeModule } from '../../targets/census-tree.ts';
@@ -17,11 +17,94 @@ const EXIT_DEFECT = 70;
 export const command: Command = {
   async run(context) {
     const [what, directory, extra] = context.args;
-    if (what !== 'census') throw usageError(`there is no measurement ${what}`, 'There is: census.');
-    if (directory === undefined || extra !== undefined) throw usageError('census takes one directory');
-    return await new Census(context, directory).take();
+    if (what !== 'census' && what !== 'agree')
+      throw usageError(`there is no measurement ${what}`, 'There are: census, agree.');
+    if (directory === undefined || extra !== undefined) throw usageError(`${what} takes one directory`);
+    return what === 'agree' ? await agree(context, directory) : await new Census(context, directory).take();
   },
 };
+
+function modulesIn(directory: string): readonly TreeModule[] {
+  if (!existsSync(directory) || !statSync(directory).isDirectory()) {
+    throw new Failure('no such directory', {
+      subject: directory,
+      hint: 'Give the folder of a module tree.',
+    });
+  }
+  const modules = modulesBelow(directory);
+  if (modules.length === 0) {
+    throw new Failure('no module below it', {
+      subject: directory,
+      hint: 'Module files end in .ko, .ko.xz ...',
+    });
+  }
+  return modules;
+}
+
+/** Modules that are compared when nobody says how many: a minute or so. */
+const AGREE_SAMPLE = 40;
+
+/** Every engine on the same modules: rows, leaks and the whole machine at the end must be the same. */
+async function agree(context: CommandContext, directory: string): Promise<number> {
+  const { options } = context;
+  const tree = modulesIn(directory);
+  chosenKernel(context);
+  const seed = options.integer('seed');
+  const modules = sample(tree, options.integer('sample') ?? AGREE_SAMPLE, seed ?? 1);
+  const made = new Map<Engine, Map<string, CensusResult>>();
+  for (const engine of ENGINES) {
+    const results = new Map<string, CensusResult>();
+    const setup = { ...censusSetup(context, tree, seed), engine, state: true };
+    const report = ({ path }: TreeModule, result: CensusResult) => results.set(path, result);
+    await runCensus({ ...censusRun(context), modules, setup, report });
+    made.set(engine, results);
+  }
+  const differing = modules.flatMap(({ name, path }) => {
+    const [first, ...others] = ENGINES.map((engine) => [engine, made.get(engine)?.get(path)] as const);
+    return others.flatMap(([engine, result]) => {
+      const what = differences(first[1], result);
+      return what.length === 0 ? [] : [{ module: name, engines: [first[0], engine], what }];
+    });
+  });
+  const summary = { modules: modules.length, engines: ENGINES, differing };
+  if (options.flag('json')) context.json('lkm.lab.agree/1', summary);
+  else {
+    for (const { module, engines, what } of differing)
+      context.out(`${module}: ${engines.join(' and ')} differ in ${what.join(', ')}\n`);
+    context.out(`${modules.length} modules under ${ENGINES.join(', ')}: ${differing.length} differ\n`);
+  }
+  return differing.length > 0 ? 1 : 0;
+}
+
+/** What is not the same in two results; the time it took does not count. */
+function differences(a: CensusResult | undefined, b: CensusResult | undefined): string[] {
+  if (a === undefined || b === undefined) return ['result'];
+  const rows = Object.keys(a.row).filter((key) => key !== 'ms') as (keyof CensusResult['row'])[];
+  const text = (value: unknown): string => JSON.stringify(value) ?? '';
+  return [
+    ...rows.filter((key) => text(a.row[key]) !== text(b.row[key])),
+    ...(['leaks', 'lostPages', 'internal', 'state'] as const).filter((key) => text(a[key]) !== text(b[key])),
+  ];
+}
+
+function censusSetup(context: CommandContext, modules: readonly TreeModule[], seed: number | undefined) {
+  return {
+    kernel: context.options.text('kernel') ?? BUILT_IN,
+    packagedRoot: context.packaged(''),
+    environment: { ...context.environment },
+    seed,
+    engine: ENGINES.find((name) => name === context.options.text('engine')),
+    modules,
+  };
+}
+
+function censusRun(context: CommandContext) {
+  return {
+    program: context.packaged('dist/census-worker.js'),
+    workers: availableParallelism(),
+    patience: PATIENCE,
+  };
+}
 
 class Census {
   private readonly context: CommandContext;
@@ -29,20 +112,8 @@ class Census {
   private readonly results: CensusResult[] = [];
 
   constructor(context: CommandContext, directory: string) {
-    if (!existsSync(directory) || !statSync(directory).isDirectory()) {
-      throw new Failure('no such directory', {
-        subject: directory,
-        hint: 'Give the folder of a module tree.',
-      });
-    }
     this.context = context;
-    this.modules = modulesBelow(directory);
-    if (this.modules.length === 0) {
-      throw new Failure('no module below it', {
-        subject: directory,
-        hint: 'Module files end in .ko, .ko.xz ...',
-      });
-    }
+    this.modules = modulesIn(directory);
   }
 
   async take(): Promise<number> {
@@ -53,17 +124,8 @@ class Census {
     const seed = options.integer('seed');
     await runCensus({
       modules: sample(modules, options.integer('sample'), seed ?? 1),
-      setup: {
-        kernel: options.text('kernel') ?? BUILT_IN,
-        packagedRoot: context.packaged(''),
-        environment: { ...context.environment },
-        seed,
-        engine: ENGINES.find((name) => name === options.text('engine')),
-        modules,
-      },
-      program: context.packaged('dist/census-worker.js'),
-      workers: availableParallelism(),
-      patience: PATIENCE,
+      setup: censusSetup(context, modules, seed),
+      ...censusRun(context),
       report: (_module, result) => this.report(result),
     });
     this.finish();
