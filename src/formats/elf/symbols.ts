@@ -2,7 +2,7 @@
 import { Invalid, Truncated, Unsupported } from '../../bytes/errors.ts';
 import type { ByteView } from '../../bytes/view.ts';
 import type { ElfSection } from './headers.ts';
-import { SHN, SYM } from './layout.ts';
+import { SHN, SHT, STT, SYM } from './layout.ts';
 import { boundedName, nameBudget } from './names.ts';
 
 /** Where a symbol is; 'reserved' is a processor's or system's own st_shndx, such as SHN_MIPS_SCOMMON. */
@@ -113,6 +113,7 @@ export class ElfSymbols {
   place(index: number): SymbolIn {
     const raw = this.rawSection(index);
     if (raw === SHN.UNDEF) return 'undefined';
+    if (this.#isLostSection(index)) return 'absolute';
     if (raw < SHN.LORESERVE || raw === SHN.XINDEX) return 'section';
     if (raw === SHN.ABS) return 'absolute';
     return raw === SHN.COMMON ? 'common' : 'reserved';
@@ -156,6 +157,17 @@ export class ElfSymbols {
     return all;
   }
 
+  /**
+   * strip removes sections of linked files but leaves their section symbols in .dynsym, which nothing refers to (FreeBSD
+   * 8 modules have them): they are of no section.
+   */
+  #isLostSection(index: number): boolean {
+    const { sectionCount } = this.#source;
+    const raw = this.rawSection(index);
+    if (this.table.type !== SHT.DYNSYM || raw < sectionCount || raw >= SHN.LORESERVE) return false;
+    return (this.info(index) & 15) === STT.SECTION;
+  }
+
   #at(index: number): number {
     if (!(index >= 0 && index < this.count)) {
       throw new Invalid(`symbol table ${this.table.name}`, `has ${this.count} symbols`, { value: index });
@@ -184,6 +196,7 @@ export class ElfSymbols {
         throw new Invalid(`symbol ${index} of ${this.table.name}`, problem, { offset: this.#at(index) });
       }
       const section = raw === SHN.XINDEX && extended ? view.u32(extended.offset + index * 4) : raw;
+      if (this.#isLostSection(index)) continue;
       if (section >= sectionCount && (raw < SHN.LORESERVE || raw === SHN.XINDEX)) {
         const problem = `there are ${sectionCount} sections`;
         throw new Invalid(`symbol ${index} of ${this.table.name}`, problem, {

@@ -1,0 +1,170 @@
+/**
+ * The structures that kernel and modules share, as C declarations of our own: field names, order and types are those of
+ * FreeBSD's headers (named at each), so that the layouts follow for i386 and amd64 alike. What changed between major
+ * versions is chosen by the kernel's `__FreeBSD_version`; versions below 8 and above 15 use the nearest known one.
+ */
+import { Declarations } from '../../ctypes/declarations.ts';
+import { ILP32_I386, LP64 } from '../../ctypes/model.ts';
+import { TypeTable } from '../../ctypes/table.ts';
+import { majorOf } from './version.ts';
+
+const BASIC = `
+typedef unsigned char u_char; typedef unsigned short u_short; typedef unsigned int u_int; typedef unsigned long u_long;
+typedef signed char int8_t; typedef unsigned char uint8_t; typedef short int16_t; typedef unsigned short uint16_t;
+typedef int int32_t; typedef unsigned int uint32_t; typedef long long int64_t; typedef unsigned long long uint64_t;
+typedef unsigned int u_int32_t; typedef unsigned char u_int8_t; typedef unsigned short u_int16_t;
+typedef unsigned long long u_int64_t; typedef long long quad_t; typedef unsigned long long u_quad_t;
+typedef unsigned long size_t; typedef long ssize_t; typedef long intptr_t; typedef unsigned long uintptr_t;
+typedef long register_t; typedef long long off_t; typedef unsigned int mode_t; typedef unsigned int uid_t;
+typedef unsigned int gid_t; typedef int pid_t; typedef char *caddr_t; typedef const char *c_caddr_t;
+typedef unsigned long vm_offset_t; typedef unsigned long vm_size_t; typedef int64_t sbintime_t; typedef int64_t daddr_t;
+typedef long long intmax_t; typedef unsigned long long uintmax_t; typedef __builtin_va_list va_list;
+typedef int boolean_t; typedef unsigned long rman_res_t; typedef unsigned char bool_t;
+`;
+
+/** sys/module.h, sys/kernel.h, sys/linker.h. */
+const MODULES = `
+struct mod_metadata { int md_version; int md_type; const void *md_data; const char *md_cval; };
+struct mod_depend { int md_ver_minimum; int md_ver_preferred; int md_ver_maximum; };
+struct mod_version { int mv_version; };
+struct mod_pnp_match_info { const char *descr; const char *bus; const void *table; int entry_len; int num_entry; };
+struct moduledata { const char *name; void *evhand; void *priv; };
+struct sysinit { unsigned int subsystem; unsigned int order; void *func; const void *udata; };
+
+/* sys/linker.h: what modules may walk; TAILQ_ENTRY is a pointer and the address of the pointer to it. */
+struct tailq_entry { void *tqe_next; void *tqe_prev; };
+struct tailq_head { void *tqh_first; void *tqh_last; };
+struct linker_file {
+  void *ops; int refs; int userrefs; int flags; struct tailq_entry link; char *filename; char *pathname; int id;
+  char *address; size_t size; char *ctors_addr; size_t ctors_size; int ndeps; struct linker_file **deps;
+  struct tailq_head common; struct tailq_head modules; struct tailq_entry loaded; int loadcnt;
+};
+/* kern_module.c: opaque to modules, who only pass its address on. */
+struct module {
+  struct tailq_entry link; struct tailq_entry flink; struct linker_file *file; int refs; int id; char *name;
+  void *handler; void *arg; long data;
+};
+`;
+
+/** sys/malloc.h up to 12 and from 13 on: the magic number gave way to a version. */
+const MALLOC_OLD = `struct malloc_type { struct malloc_type *ks_next; u_long ks_magic; const char *ks_shortdesc; void *ks_handle; };`;
+const MALLOC_NEW = `struct malloc_type { struct malloc_type *ks_next; u_long ks_version; const char *ks_shortdesc; void *ks_handle; };`;
+
+const SYSCTL_TAIL = `
+  int oid_number; unsigned int oid_kind; void *oid_arg1; OID_ARG2 oid_arg2; const char *oid_name; void *oid_handler;
+  const char *oid_fmt;`;
+
+/** sys/sysctl.h: children moved into the oid with 11, became a tree with 14. */
+function sysctlOid(major: number): string {
+  const tail = SYSCTL_TAIL.replace('OID_ARG2', major < 11 ? 'intptr_t' : 'intmax_t');
+  if (major < 10) {
+    return `struct sysctl_oid { void *oid_parent; struct sysctl_oid *oid_link; ${tail} int oid_refcnt; const char *oid_descr; };`;
+  }
+  const counts = 'int oid_refcnt; unsigned int oid_running; const char *oid_descr;';
+  if (major < 11)
+    return `struct sysctl_oid { void *oid_parent; struct sysctl_oid *oid_link; ${tail} ${counts} };`;
+  const label = major < 12 ? '' : 'const char *oid_label;';
+  const link = major < 14 ? 'struct sysctl_oid *oid_link;' : 'struct sysctl_oid *oid_link; void *oid_rb[2];';
+  return `struct sysctl_oid { void *oid_children; void *oid_parent; ${link} ${tail} ${counts} ${label} };`;
+}
+
+const SYSCTL = `
+struct sysctl_req {
+  void *td; int lock; char *oldptr; size_t oldlen; size_t oldidx; void *oldfunc; char *newptr; size_t newlen;
+  size_t newidx; void *newfunc; size_t validlen; int flags;
+};
+struct sysctl_ctx_entry { struct sysctl_oid *entry; struct tailq_entry link; };
+`;
+
+/** sys/conf.h, D_VERSION_03. */
+const DEVICES = `
+struct cdevsw {
+  int d_version; unsigned int d_flags; const char *d_name; void *d_open; void *d_fdopen; void *d_close; void *d_read;
+  void *d_write; void *d_ioctl; void *d_poll; void *d_mmap; void *d_strategy; void *d_dump; void *d_kqfilter;
+  void *d_purge; void *d_mmap_single; int d_spare0[3]; void *d_spare1[3]; void *d_devs; int d_spare2; void *d_gianttrick;
+};
+struct cdev {
+  void *si_spare0; unsigned int si_flags; long si_atime[2]; long si_ctime[2]; long si_mtime[2]; uid_t si_uid; gid_t si_gid;
+  mode_t si_mode; void *si_cred; int si_drv0; int si_refcount; void *si_list[2]; void *si_clone[2]; void *si_children;
+  void *si_siblings[2]; struct cdev *si_parent; void *si_mountpt; void *si_drv1; void *si_drv2; struct cdevsw *si_devsw;
+  int si_iosize_max; u_long si_usecount; u_long si_threadcount; void *si_u; char si_name[256];
+};
+struct make_dev_args {
+  size_t mda_size; int mda_flags; struct cdevsw *mda_devsw; void *mda_cr; uid_t mda_uid; gid_t mda_gid; int mda_mode;
+  int mda_unit; void *mda_si_drv1; void *mda_si_drv2;
+};
+struct iovec { void *iov_base; size_t iov_len; };
+struct uio {
+  struct iovec *uio_iov; int uio_iovcnt; off_t uio_offset; ssize_t uio_resid; int uio_segflg; int uio_rw; void *uio_td;
+};
+`;
+
+/** sys/_lock.h, sys/_mutex.h, sys/_sx.h, sys/_rwlock.h. */
+const LOCKS = `
+struct lock_object { const char *lo_name; unsigned int lo_flags; unsigned int lo_data; void *lo_witness; };
+struct mtx { struct lock_object lock_object; uintptr_t mtx_lock; };
+struct sx { struct lock_object lock_object; uintptr_t sx_lock; };
+struct rwlock { struct lock_object lock_object; uintptr_t rw_lock; };
+struct mtx_args { void *ma_mtx; const char *ma_desc; int ma_opts; };
+struct sx_args { void *sa_sx; const char *sa_desc; int sa_flags; };
+struct rw_args { void *ra_rw; const char *ra_desc; int ra_flags; };
+`;
+
+/** sys/sysent.h, sys/syscall.h. */
+const SYSCALLS = `
+struct sysent {
+  int sy_narg; void *sy_call; unsigned short sy_auevent; void *sy_systrace_args_func; unsigned int sy_entry;
+  unsigned int sy_return; unsigned int sy_flags; unsigned int sy_thrcnt;
+};
+struct syscall_module_data {
+  void *chainevh; void *chainarg; int *offset; struct sysent *new_sysent; struct sysent old_sysent; int flags;
+};
+`;
+
+/** sys/mount.h, VFS_VERSION numbers differ by major version; the fields up to vfc_flags do not. */
+const FILESYSTEMS = `
+struct vfsconf {
+  unsigned int vfc_version; char vfc_name[16]; void *vfc_vfsops; int vfc_typenum; int vfc_refcount; int vfc_flags;
+  void *vfc_opts; void *vfc_list[2];
+};
+`;
+
+/** sys/bus.h, sys/kobj.h. */
+const BUSES = `
+struct driver_module_data {
+  void *dmd_chainevh; void *dmd_chainarg; const char *dmd_busname; void *dmd_driver; void **dmd_devclass; int dmd_pass;
+};
+struct kobjop_desc { unsigned int id; void *deflt; };
+struct kobj_method { struct kobjop_desc *desc; void *func; };
+struct kobj_class {
+  const char *name; struct kobj_method *methods; size_t size; void **baseclasses; unsigned int refs; void *ops;
+};
+`;
+
+/** Major versions whose layouts are written down; others are given the nearest one's. */
+export const FIRST_KNOWN = 8;
+export const LAST_KNOWN = 15;
+
+/** The architectures whose layouts are known: by bits of a pointer. */
+export type Bits = 32 | 64;
+
+/** The layouts of a kernel that calls itself `version` on a machine of so many bits. */
+export function freebsdTypes(version: number, bits: Bits): TypeTable {
+  return new TypeTable(freebsdDeclarations(version, bits));
+}
+
+/** Declarations that prototypes of kernel functions are read with. */
+export function freebsdDeclarations(version: number, bits: Bits): Declarations {
+  const major = Math.min(LAST_KNOWN, Math.max(FIRST_KNOWN, majorOf(version)));
+  return new Declarations(bits === 64 ? LP64 : ILP32_I386)
+    .add(BASIC)
+    .add(MODULES)
+    .add(major < 13 ? MALLOC_OLD : MALLOC_NEW)
+    .add(sysctlOid(major))
+    .add(SYSCTL)
+    .add(DEVICES)
+    .add(LOCKS)
+    .add(SYSCALLS)
+    .add(FILESYSTEMS)
+    .add(BUSES);
+}

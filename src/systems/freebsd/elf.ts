@@ -1,0 +1,112 @@
+/**
+ * The checks that the kernel's two linker classes make of a file before they place anything (link_elf_load_file of
+ * sys/kern/link_elf_obj.c and link_elf.c), in their order and with their words.
+ */
+import { FormatError } from '../../bytes/errors.ts';
+import { readElfHeader } from '../../formats/elf/headers.ts';
+import { EM, ET, EV_CURRENT, SHF, SHT } from '../../formats/elf/layout.ts';
+import { elfObject } from '../../formats/elf/object.ts';
+import { type ElfFile, readElf } from '../../formats/elf/read.ts';
+import type { ObjectFile } from '../../formats/object.ts';
+import type { Bits } from './declarations.ts';
+import { Errno } from './errno.ts';
+import { KldFile } from './kldfile.ts';
+
+/** A file that passed the checks of a class. */
+export interface Elf {
+  /** Base name. */
+  readonly name: string;
+  readonly path: string;
+  readonly file: ElfFile;
+  readonly object: ObjectFile;
+  readonly kld: KldFile;
+}
+
+/** What a check found: the error number, and what the kernel prints (nothing where it is silent). */
+export interface ElfFinding {
+  readonly errno: number;
+  /** `kldload: FILE: MESSAGE` */
+  readonly message?: string;
+  readonly why: string;
+}
+
+export type ElfVerdict = { readonly elf: Elf } | { readonly finding: ElfFinding };
+
+const no = (errno: number, why: string, message?: string): ElfVerdict => ({ finding: { errno, why, message } });
+
+const MACHINE = { 32: EM[386], 64: EM.X86_64 } as const;
+
+/** What link_elf_obj says of a file on amd64 (`bits` 64) or i386. */
+export function judgeRelocatable(bytes: Uint8Array, path: string, bits: Bits): ElfVerdict {
+  const common = judgeHeader(bytes, bits, [ET.REL]);
+  if (common !== undefined) return { finding: common };
+  return judged(bytes, path, (file) => {
+    if (file.sections.length === 0) return { errno: Errno.ENOEXEC, why: 'The file has no section headers.' };
+    const loaded = file.sections.some(
+      ({ type, size, flags }) =>
+        (type === SHT.PROGBITS || type === SHT.NOBITS || type === 0x70000001) && size > 0 && (flags & SHF.ALLOC) !== 0,
+    );
+    if (!loaded) return said(Errno.ENOEXEC, 'file has no contents');
+    const tables = file.sections.filter(({ type }) => type === SHT.SYMTAB);
+    if (tables.length !== 1) return said(Errno.ENOEXEC, 'file must have exactly one symbol table');
+    const strings = file.sections[tables[0].link];
+    if (strings?.type !== SHT.STRTAB) return said(Errno.ENOEXEC, 'file has invalid symbol strings');
+    return undefined;
+  });
+}
+
+/** More segments than link_elf.c takes (MAXSEGS). */
+const MAX_SEGMENTS = 3;
+const PT = { LOAD: 1, DYNAMIC: 2, INTERP: 3 } as const;
+
+/** What link_elf says of a file: shared objects, as every architecture but amd64 has them. */
+export function judgeShared(bytes: Uint8Array, path: string, bits: Bits): ElfVerdict {
+  const common = judgeHeader(bytes, bits, [ET.DYN, ET.EXEC]);
+  if (common !== undefined) return { finding: common };
+  return judged(bytes, path, (file) => {
+    const count = (type: number) => file.segments.filter((segment) => segment.type === type).length;
+    if (count(PT.INTERP) > 0) return { errno: Errno.ENOSYS, why: 'The file asks for an interpreter.' };
+    if (count(PT.LOAD) > MAX_SEGMENTS) return said(Errno.ENOEXEC, 'Too many sections');
+    if (count(PT.DYNAMIC) === 0) return said(Errno.ENOEXEC, 'Object is not dynamically-linked');
+    if (count(PT.LOAD) === 0) return said(Errno.ENOEXEC, 'No sections');
+    if (file.sectionOfType(SHT.HASH) === undefined)
+      return said(Errno.ENOEXEC, 'missing symbol hash table');
+    return undefined;
+  });
+}
+
+const said = (errno: number, message: string): ElfFinding => ({ errno, message, why: `${message}.` });
+
+function judgeHeader(bytes: Uint8Array, bits: Bits, types: readonly number[]): ElfFinding | undefined {
+  const magic = [0x7f, 0x45, 0x4c, 0x46];
+  if (bytes.length < 52 || magic.some((byte, i) => bytes[i] !== byte))
+    return { errno: Errno.ENOEXEC, why: 'This is no ELF file.' };
+  if (bytes[4] !== bits / 32 || bytes[5] !== 1) return said(Errno.ENOEXEC, 'Unsupported file layout');
+  try {
+    const header = readElfHeader(bytes);
+    if (bytes[6] !== EV_CURRENT || header.version !== EV_CURRENT)
+      return said(Errno.ENOEXEC, 'Unsupported file version');
+    if (!types.includes(header.type))
+      return { errno: Errno.ENOSYS, why: 'This linker class takes another kind of ELF file.' };
+    if (header.machine !== MACHINE[bits]) return said(Errno.ENOEXEC, 'Unsupported machine');
+  } catch (error) {
+    if (error instanceof FormatError) return { errno: Errno.ENOEXEC, why: error.message };
+    throw error;
+  }
+  return undefined;
+}
+
+/** Reads the rest of a file whose header is right; what contradicts itself is no executable. */
+function judged(bytes: Uint8Array, path: string, check: (file: ElfFile) => ElfFinding | undefined): ElfVerdict {
+  try {
+    const file = readElf(bytes);
+    const finding = check(file);
+    if (finding !== undefined) return { finding };
+    const object = elfObject(file);
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    return { elf: { name, path, file, object, kld: new KldFile(object) } };
+  } catch (error) {
+    if (error instanceof FormatError) return no(Errno.ENOEXEC, error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * Threads: a `struct thread` and `struct proc` in guest memory for each, and the per-CPU block that machine code finds
+ * the current one in (`%gs:0`, pc_curthread of sys/pcpu.h). Of these structures only what is named below is known to be
+ * where releases 8 to 15 have it; the rest is zero.
+ */
+import type { Thread } from '../../kernel/thread.ts';
+import { type Address, PAGE_SIZE } from '../../memory/space.ts';
+import type { FreeBsd } from './freebsd.ts';
+
+/** Larger than struct thread and struct proc of any release. */
+const THREAD_BYTES = 2048;
+/** sys/proc.h: td_lock, then td_proc. */
+const TD_PROC_WORDS = 1;
+/** EFLAGS.IF */
+const INTERRUPTS = 1 << 9;
+
+export class Threads {
+  /** thread0, current when no other runs. */
+  readonly boot: Address;
+  private readonly k: FreeBsd;
+  private readonly pcpu: Address;
+  private readonly users = new Map<Address, number>();
+  private readonly names = new Map<Address, string>();
+  private readonly byAddress = new Map<Address, Thread>();
+  private readonly canary: Address;
+  private lastPid = 0;
+
+  constructor(k: FreeBsd) {
+    this.k = k;
+    this.pcpu = k.data.reserve(PAGE_SIZE);
+    this.canary = k.kernelSymbol('__stack_chk_guard') ?? 0;
+    this.boot = this.make('kernel', 0);
+    k.memory.setPtr(this.pcpu, this.boot);
+  }
+
+  /** Gives a thread of the scheduler its struct thread; freed when it ends. */
+  adopt(thread: Thread, name: string, uid = 0): Address {
+    const at = this.make(name, uid);
+    thread.control = at;
+    this.byAddress.set(at, thread);
+    thread.onExit(() => this.release(at));
+    return at;
+  }
+
+  makeCurrent(thread: Thread): void {
+    this.k.memory.setPtr(this.pcpu, thread.control || this.boot);
+    this.k.cpu.gsBase = this.pcpu;
+  }
+
+  threadOf(td: Address): Thread | undefined {
+    return this.byAddress.get(td);
+  }
+
+  /** User id of whoever a struct thread acts for. */
+  uid(td: Address): number {
+    return this.users.get(td) ?? 0;
+  }
+
+  name(td: Address): string {
+    return this.names.get(td) ?? '';
+  }
+
+  proc(td: Address): Address {
+    return this.k.memory.ptr(td + TD_PROC_WORDS * this.k.word);
+  }
+
+  interruptible(): boolean {
+    return (this.k.cpu.rflags & INTERRUPTS) !== 0;
+  }
+
+  nextPid(): number {
+    this.lastPid++;
+    return this.lastPid;
+  }
+
+  private make(name: string, uid: number): Address {
+    const { k } = this;
+    const td = k.heap.allocate(THREAD_BYTES);
+    const proc = k.heap.allocate(THREAD_BYTES);
+    k.memory.setPtr(td + TD_PROC_WORDS * k.word, proc);
+    this.users.set(td, uid);
+    this.names.set(td, name);
+    return td;
+  }
+
+  private release(td: Address): void {
+    this.byAddress.delete(td);
+    this.users.delete(td);
+    this.names.delete(td);
+    this.k.heap.free(this.proc(td));
+    this.k.heap.free(td);
+  }
+}
