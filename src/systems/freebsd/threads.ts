@@ -21,14 +21,13 @@ export class Threads {
   private readonly pcpu: Address;
   private readonly users = new Map<Address, number>();
   private readonly names = new Map<Address, string>();
+  private readonly pids = new Map<Address, number>();
   private readonly byAddress = new Map<Address, Thread>();
-  private readonly canary: Address;
   private lastPid = 0;
 
   constructor(k: FreeBsd) {
     this.k = k;
     this.pcpu = k.data.reserve(PAGE_SIZE);
-    this.canary = k.kernelSymbol('__stack_chk_guard') ?? 0;
     this.boot = this.make('kernel', 0);
     k.memory.setPtr(this.pcpu, this.boot);
   }
@@ -68,9 +67,8 @@ export class Threads {
     return (this.k.cpu.rflags & INTERRUPTS) !== 0;
   }
 
-  nextPid(): number {
-    this.lastPid++;
-    return this.lastPid;
+  pid(td: Address): number {
+    return this.pids.get(td) ?? 0;
   }
 
   private make(name: string, uid: number): Address {
@@ -80,6 +78,7 @@ export class Threads {
     k.memory.setPtr(td + TD_PROC_WORDS * k.word, proc);
     this.users.set(td, uid);
     this.names.set(td, name);
+    this.pids.set(td, this.lastPid++);
     return td;
   }
 
@@ -87,6 +86,7 @@ export class Threads {
     this.byAddress.delete(td);
     this.users.delete(td);
     this.names.delete(td);
+    this.pids.delete(td);
     this.k.heap.free(this.proc(td));
     this.k.heap.free(td);
   }

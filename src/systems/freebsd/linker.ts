@@ -1,0 +1,427 @@
+/**
+ * The kernel linker (sys/kern/kern_linker.c): files, what they depend on, which interfaces they publish, and the order in
+ * which a file comes and goes. Reference counts, ids and dependencies live in `struct linker_file` in guest memory.
+ */
+import type { Steps } from '../../kernel/steps.ts';
+import type { ObjectSymbol } from '../../formats/object.ts';
+import type { Address } from '../../memory/space.ts';
+import { type Elf, type ElfFinding, judgeRelocatable, judgeShared } from './elf.ts';
+import { Errno, KernelErrno } from './errno.ts';
+import type { FreeBsd } from './freebsd.ts';
+import { findInterface, type Interface, type KldModule, type VersionRange } from './kld.ts';
+import type { DependRecord } from './kldfile.ts';
+import { elements, initTailQueue, insertTail, removeElement, type TailQueue } from './lists.ts';
+import { ModuleRegistry } from './modules.ts';
+import { asErrno, PlacedObject } from './place.ts';
+import type { ModuleSearch } from './search.ts';
+import { registerOids, unregisterOids } from './sysctl.ts';
+import { runSysinits } from './sysinit.ts';
+import { releaseOf } from './version.ts';
+
+/** lf->flags */
+export const LINKED = 1;
+const MODULES = 2;
+
+export const UNLOAD = { NORMAL: 0, FORCE: 1 } as const;
+
+/** An interface that the kernel itself has from the start. */
+export interface BuiltIn {
+  readonly name: string;
+  readonly version: number;
+}
+
+/** What is printed for one failed relocation, dependency... is the kernel's; `why` says it for a person. */
+export class Linker {
+  readonly k: FreeBsd;
+  readonly registry: ModuleRegistry;
+  readonly search: ModuleSearch;
+  /** linker_file of the kernel. */
+  readonly kernel: Address;
+  /** found_modules: what MODULE_VERSION of the kernel and of every file declares. */
+  readonly interfaces: Interface[] = [];
+  readonly files: TailQueue;
+  private readonly byControl = new Map<Address, KldModule>();
+  private nextId = 1;
+
+  constructor(k: FreeBsd, search: ModuleSearch, builtIn: readonly BuiltIn[]) {
+    this.k = k;
+    this.search = search;
+    this.registry = new ModuleRegistry(k);
+    this.files = { head: k.data.reserve(2 * k.word), entry: k.offset('linker_file.link') };
+    initTailQueue(k, this.files);
+    this.kernel = this.makeFile('kernel', '/boot/kernel/kernel');
+    k.write('linker_file.address', this.kernel, k.map.kernel.base);
+    k.write('linker_file.size', this.kernel, k.map.kernel.bytes);
+    k.write('linker_file.flags', this.kernel, LINKED);
+    this.interfaces.push({ name: 'kernel', version: k.version, container: this.kernel });
+    for (const { name, version } of builtIn) this.interfaces.push({ name, version, container: this.kernel });
+  }
+
+  // -- files ------------------------------------------------------------------------------------------------
+
+  /** Addresses of all struct linker_file, in the order they came. */
+  list(): Address[] {
+    return elements(this.k, this.files);
+  }
+
+  module(file: Address): KldModule | undefined {
+    return this.byControl.get(file);
+  }
+
+  fileName(file: Address): string {
+    return this.k.readString('linker_file.filename', file);
+  }
+
+  pathName(file: Address): string {
+    return this.k.readString('linker_file.pathname', file);
+  }
+
+  refs(file: Address): number {
+    return this.k.read('linker_file.refs', file);
+  }
+
+  private setRefs(file: Address, refs: number): void {
+    this.k.write('linker_file.refs', file, refs);
+  }
+
+  isLinked(file: Address): boolean {
+    return (this.k.read('linker_file.flags', file) & LINKED) !== 0;
+  }
+
+  find(id: number): Address | undefined {
+    return this.list().find((file) => this.k.read('linker_file.id', file) === id);
+  }
+
+  /** linker_find_file_by_name: `X` or `X.ko`. */
+  findByName(name: string): Address | undefined {
+    const base = name.slice(name.lastIndexOf('/') + 1);
+    return this.list().find((file) => [base, `${base}.ko`].includes(this.fileName(file)));
+  }
+
+  dependencies(file: Address): Address[] {
+    const { k } = this;
+    const count = k.read('linker_file.ndeps', file);
+    const list = k.read('linker_file.deps', file);
+    return Array.from({ length: count }, (_, i) => k.memory.ptr(list + i * k.word));
+  }
+
+  private makeFile(name: string, path: string): Address {
+    const { k } = this;
+    const file = k.heap.allocate(k.sizeof('linker_file'));
+    if (file === 0) throw new KernelErrno(Errno.ENOMEM);
+    const ids = new Set(this.list().map((one) => k.read('linker_file.id', one)));
+    while (ids.has(this.nextId)) this.nextId++;
+    k.write('linker_file.id', file, this.nextId);
+    k.write('linker_file.refs', file, 1);
+    k.write('linker_file.filename', file, k.heap.string(name));
+    k.write('linker_file.pathname', file, k.heap.string(path));
+    initTailQueue(k, this.registry.modulesOf(file));
+    insertTail(k, this.files, file);
+    return file;
+  }
+
+  private dropFile(file: Address): void {
+    const { k } = this;
+    removeElement(k, this.files, file);
+    this.byControl.delete(file);
+    for (const field of ['filename', 'pathname', 'deps']) k.heap.free(k.read(`linker_file.${field}`, file));
+    k.heap.free(file);
+  }
+
+  private addDependency(file: Address, on: Address): void {
+    const { k } = this;
+    this.setRefs(on, this.refs(on) + 1);
+    const old = this.dependencies(file);
+    const list = k.heap.allocate((old.length + 1) * k.word);
+    [...old, on].forEach((one, i) => k.memory.setPtr(list + i * k.word, one));
+    k.heap.free(k.read('linker_file.deps', file));
+    k.write('linker_file.deps', file, list);
+    k.write('linker_file.ndeps', file, old.length + 1);
+  }
+
+  // -- loading ----------------------------------------------------------------------------------------------
+
+  /** linker_load_module: by file name (`kldName`) or by interface (`modName`). The new or found struct linker_file. */
+  *loadModule(
+    kldName: string | undefined,
+    modName: string | undefined,
+    parent: Address,
+    range?: VersionRange,
+  ): Steps<Address> {
+    let path: string | undefined;
+    if (modName === undefined) path = this.search.file(kldName ?? '');
+    else {
+      if (findInterface(this.interfaces, modName, range) !== undefined) {
+        const why = `The interface ${modName} is there already${this.isBuiltIn(modName) ? ', as part of the kernel' : ''}.`;
+        throw new KernelErrno(Errno.EEXIST, why, 'kldstat lists what is loaded.');
+      }
+      path = this.search.module(modName, range, (text) => this.k.printf(text));
+    }
+    if (path === undefined) throw this.notFound(kldName ?? modName ?? '', modName, range);
+    const base = path.slice(path.lastIndexOf('/') + 1);
+    const already = this.findByName(base);
+    if (already !== undefined) {
+      const why = `The file ${base} is loaded already, with id ${this.k.read('linker_file.id', already)}.`;
+      throw new KernelErrno(Errno.EEXIST, why, `Unload it first: kldunload ${base}`);
+    }
+    const file = yield* this.loadFile(path);
+    if (modName !== undefined && findInterface(this.interfaces, modName, range) === undefined) {
+      yield* this.unloadFile(file, UNLOAD.FORCE);
+      throw new KernelErrno(Errno.ENOENT, `${base} was loaded, but it does not declare the interface ${modName}.`);
+    }
+    if (parent !== 0) this.addParent(parent, file);
+    return file;
+  }
+
+  /** The new file's one reference belongs to the parent. */
+  private addParent(parent: Address, file: Address): void {
+    this.addDependency(parent, file);
+    this.setRefs(file, this.refs(file) - 1);
+  }
+
+  private isBuiltIn(name: string): boolean {
+    return this.interfaces.some((one) => one.name === name && one.container === this.kernel);
+  }
+
+  private notFound(name: string, modName: string | undefined, range: VersionRange | undefined): KernelErrno {
+    const where = this.search.path.replaceAll(';', ', ');
+    if (modName === 'kernel' && range !== undefined) return this.wrongKernel(range);
+    const there = this.interfaces.filter((one) => one.name === name).map(({ version }) => version);
+    if (there.length > 0 && range !== undefined) {
+      const why = `${name} is there in version ${there.join(', ')}; ${range.minimum} to ${range.maximum} is wanted.`;
+      return new KernelErrno(Errno.ENOENT, why, 'Rebuild the two from the same sources.');
+    }
+    return new KernelErrno(Errno.ENOENT, `No ${name} in ${where}.`, 'kern.module_path names the folders.');
+  }
+
+  private wrongKernel({ minimum, maximum }: VersionRange): KernelErrno {
+    const { version } = this.k;
+    const older = version < minimum;
+    const why = `It was built for FreeBSD ${releaseOf(minimum)} (${minimum}) and takes kernels up to ${maximum}; this one is ${releaseOf(version)} (${version}), ${older ? 'older than that' : 'of a later major version'}.`;
+    const hint = older ? 'Update the kernel, or build the module with its sources.' : 'Build the module for this kernel.';
+    return new KernelErrno(Errno.ENOENT, why, hint);
+  }
+
+  /**
+   * linker_load_file: each linker class tries the file, relocatable files first; whatever went wrong in the one that
+   * takes it, the errno of the whole is ENOEXEC (A1.3 explains the extra line on amd64).
+   */
+  *loadFile(path: string): Steps<Address> {
+    const { k } = this;
+    const bytes = this.search.read(path);
+    if (bytes === undefined) throw new KernelErrno(Errno.ENOENT, `There is no file ${path}.`);
+    const first = yield* this.tryClass(judgeRelocatable(bytes, path, 64), 'relocatable');
+    if (typeof first === 'number') return yield* this.complete(first);
+    const second = yield* this.tryClass(judgeShared(bytes, path, 64), 'shared');
+    if (typeof second === 'number') return yield* this.complete(second);
+    const cause = first.errno === Errno.ENOSYS ? second : first;
+    if (second.errno === Errno.ENOSYS) {
+      const text = k.version < 1200000 ? `linker_load_file: Unsupported file type\n` : `linker_load_file: ${path} - unsupported file type\n`;
+      k.printf(text);
+    }
+    throw new KernelErrno(
+      second.errno === Errno.EEXIST ? Errno.EEXIST : Errno.ENOEXEC,
+      cause.why,
+      cause.hint,
+    );
+  }
+
+  private *tryClass(
+    verdict: { readonly elf: Elf } | { readonly finding: ElfFinding },
+    kind: 'relocatable' | 'shared',
+  ): Steps<Address | KernelErrno> {
+    if ('finding' in verdict) {
+      const { errno, message, why } = verdict.finding;
+      if (message !== undefined) this.k.printf(`kldload: ${message}\n`);
+      return new KernelErrno(errno, why);
+    }
+    if (kind === 'shared') return new KernelErrno(Errno.ENOSYS, 'Shared objects are not loaded on amd64.');
+    try {
+      return yield* this.link(verdict.elf);
+    } catch (error) {
+      const mapped = asErrno(error);
+      if (mapped instanceof KernelErrno) return mapped;
+      throw mapped;
+    }
+  }
+
+  /** link_elf_load_file: memory, local relocations, dependencies, the other relocations. */
+  private *link(elf: Elf): Steps<Address> {
+    const { k } = this;
+    const file = this.makeFile(elf.name, elf.path);
+    let placed: PlacedObject | undefined;
+    try {
+      placed = new PlacedObject(k, elf);
+      const module = this.describe(file, placed);
+      this.byControl.set(file, module);
+      k.modules.add(module);
+      k.write('linker_file.address', file, placed.base);
+      k.write('linker_file.size', file, placed.size);
+      const lookup = (symbol: ObjectSymbol) => this.lookUp(file, symbol);
+      placed.relocate(true, lookup);
+      yield* this.loadDependencies(file, module);
+      placed.relocate(false, lookup);
+      placed.commit();
+      return file;
+    } catch (error) {
+      yield* this.abandon(file);
+      throw error;
+    }
+  }
+
+  private describe(file: Address, placed: PlacedObject): KldModule {
+    const { k } = this;
+    const { elf } = placed;
+    const symbols = placed.symbols();
+    const forget = k.symbols.add(
+      placed.base,
+      placed.size,
+      elf.name,
+      [...symbols].map(([name, { address, size }]) => ({ name, address, size })),
+    );
+    return {
+      name: elf.name,
+      path: elf.path,
+      control: file,
+      kld: elf.kld,
+      object: elf.object,
+      image: { file: elf.object, segments: placed.segments(), sections: placed.placedSections() },
+      symbols,
+      section(name) {
+        const found = placed.sectionNamed(name);
+        return found === undefined ? undefined : { address: found.address, size: found.section.size };
+      },
+      release() {
+        forget();
+        placed.release();
+      },
+    };
+  }
+
+  /** Undoes a load that failed before the file was linked. */
+  private *abandon(file: Address): Steps<void> {
+    const module = this.byControl.get(file);
+    this.forgetInterfaces(file);
+    if (module !== undefined) {
+      this.k.modules.remove(module);
+      module.release();
+    }
+    yield* this.releaseDependencies(file);
+    this.dropFile(file);
+  }
+
+  /** linker_load_dependencies */
+  private *loadDependencies(file: Address, { name, kld }: KldModule): Steps<void> {
+    const { k } = this;
+    this.addDependency(file, this.kernel);
+    for (const { name: own, version } of kld.versions) {
+      const there = this.interfaces.find((one) => one.name === own && one.version === version);
+      if (there === undefined) continue;
+      k.printf(`interface ${own}.${version} already present in the KLD '${this.fileName(there.container)}'!\n`);
+      throw new KernelErrno(Errno.EEXIST, `${this.fileName(there.container)} brings the interface ${own} already.`);
+    }
+    for (const depend of kld.depends) {
+      if (kld.versions.some((own) => own.name === depend.name)) continue;
+      yield* this.loadDependency(file, name, depend);
+    }
+    for (const { name: own, version } of kld.versions) {
+      if (findInterface(this.interfaces, own, { minimum: version, preferred: version, maximum: version }) !== undefined) {
+        k.printf(`module ${own} already present!\n`);
+      } else this.interfaces.push({ name: own, version, container: file });
+    }
+  }
+
+  private *loadDependency(file: Address, fileName: string, depend: DependRecord): Steps<void> {
+    const { name } = depend;
+    const found = findInterface(this.interfaces, name, depend);
+    if (found !== undefined) {
+      this.addDependency(file, found.container);
+      return;
+    }
+    try {
+      yield* this.loadModule(undefined, name, file, depend);
+    } catch (error) {
+      if (!(error instanceof KernelErrno)) throw error;
+      this.k.printf(`KLD ${fileName}: depends on ${name} - not available or version mismatch\n`);
+      throw new KernelErrno(error.errno, `${fileName} depends on ${name}: ${error.why}`, error.hint);
+    }
+  }
+
+  /** linker_file_lookup_symbol with deps: the file itself, then what it depends on, one level only. */
+  private lookUp(file: Address, { name, binding, place: kind }: ObjectSymbol): Address | undefined {
+    for (const place of [file, ...this.dependencies(file)]) {
+      if (place === this.kernel) {
+        const found = this.k.kernelSymbol(name);
+        if (found !== undefined) return found;
+        continue;
+      }
+      const found = this.byControl.get(place)?.symbols.get(name);
+      if (found !== undefined) return found.address;
+    }
+    // A module's symbol may also be missing in ours only: what becomes of it is the policy's decision.
+    const mayLack = binding === 'weak' || kind === 'common' || this.k.missingPolicy === 'refuse';
+    return mayLack ? undefined : this.k.data.missing(name);
+  }
+
+  /** What linker_load_file does with a file that its class has loaded. */
+  private *complete(file: Address): Steps<Address> {
+    const { k, registry } = this;
+    const module = this.byControl.get(file);
+    if (module === undefined) throw new Error('a file without an image was linked');
+    const registered = registry.registerAll(file, module);
+    if (registered !== undefined) {
+      yield* this.unloadFile(file, UNLOAD.FORCE);
+      throw registered;
+    }
+    registerOids(k, module, false);
+    yield* runSysinits(k, module, 'sysinit');
+    k.write('linker_file.flags', file, k.read('linker_file.flags', file) | LINKED);
+    const had = (k.read('linker_file.flags', file) & MODULES) !== 0 || module.kld.modules.length > 0;
+    if (had && elements(k, registry.modulesOf(file)).length === 0) {
+      const cause = registry.lastFailure;
+      yield* this.unloadFile(file, UNLOAD.FORCE);
+      throw new KernelErrno(Errno.ENOEXEC, cause ?? `No module of ${module.name} could be started.`);
+    }
+    registerOids(k, module, true);
+    return file;
+  }
+
+  // -- unloading --------------------------------------------------------------------------------------------
+
+  /** linker_file_unload. @throws KernelErrno */
+  *unloadFile(file: Address, flags: number): Steps<void> {
+    const { k, registry } = this;
+    if (this.refs(file) > 1) {
+      this.setRefs(file, this.refs(file) - 1);
+      return;
+    }
+    const module = this.byControl.get(file);
+    yield* registry.quiesceAll(file, flags);
+    yield* registry.unloadAll(file);
+    this.forgetInterfaces(file);
+    if (module !== undefined && this.isLinked(file)) {
+      k.write('linker_file.flags', file, k.read('linker_file.flags', file) & ~LINKED);
+      unregisterOids(k, module);
+      yield* runSysinits(k, module, 'sysuninit');
+    } else if (module !== undefined) unregisterOids(k, module);
+    if (module !== undefined) {
+      k.modules.remove(module);
+      module.release();
+    }
+    yield* this.releaseDependencies(file);
+    this.dropFile(file);
+  }
+
+  private *releaseDependencies(file: Address): Steps<void> {
+    const { k } = this;
+    const dependencies = this.dependencies(file);
+    k.write('linker_file.ndeps', file, 0);
+    for (const on of dependencies) yield* this.unloadFile(on, UNLOAD.FORCE);
+  }
+
+  private forgetInterfaces(file: Address): void {
+    for (let i = this.interfaces.length - 1; i >= 0; i--) {
+      if (this.interfaces[i].container === file) this.interfaces.splice(i, 1);
+    }
+  }
+}
