@@ -15,10 +15,10 @@ typedef int int32_t; typedef unsigned int uint32_t; typedef long long int64_t; t
 typedef unsigned int u_int32_t; typedef unsigned char u_int8_t; typedef unsigned short u_int16_t;
 typedef unsigned long long u_int64_t; typedef long long quad_t; typedef unsigned long long u_quad_t;
 typedef unsigned long size_t; typedef long ssize_t; typedef long intptr_t; typedef unsigned long uintptr_t;
-typedef long register_t; typedef long long off_t; typedef unsigned int mode_t; typedef unsigned int uid_t;
+typedef long register_t; typedef long long off_t; typedef unsigned short mode_t; typedef unsigned int uid_t;
 typedef unsigned int gid_t; typedef int pid_t; typedef char *caddr_t; typedef const char *c_caddr_t;
 typedef unsigned long vm_offset_t; typedef unsigned long vm_size_t; typedef int64_t sbintime_t; typedef int64_t daddr_t;
-typedef long long intmax_t; typedef unsigned long long uintmax_t; typedef __builtin_va_list va_list;
+typedef long long intmax_t; typedef unsigned long long uintmax_t; typedef struct va_list_tag { long words[3]; } va_list;
 typedef int boolean_t; typedef unsigned long rman_res_t; typedef unsigned char bool_t;
 `;
 
@@ -134,8 +134,9 @@ const BUSES = `
 struct driver_module_data {
   void *dmd_chainevh; void *dmd_chainarg; const char *dmd_busname; void *dmd_driver; void **dmd_devclass; int dmd_pass;
 };
-struct kobjop_desc { unsigned int id; void *deflt; };
 struct kobj_method { struct kobjop_desc *desc; void *func; };
+struct kobjop_desc { unsigned int id; struct kobj_method deflt; };
+struct kobj_ops { struct kobj_method *cache[256]; struct kobj_class *cls; };
 struct kobj_class {
   const char *name; struct kobj_method *methods; size_t size; void **baseclasses; unsigned int refs; void *ops;
 };

@@ -101,6 +101,11 @@ export class FreeBsd extends Kernel {
 
   /** Address of a kernel symbol; undefined when the kernel has none of that name (see MissingPolicy). */
   kernelSymbol(name: string): Address | undefined {
+    return this.functionGates.address(name) ?? this.data.familyAddress(name);
+  }
+
+  /** As `kernelSymbol`, without the families of names that a module may define itself. */
+  ownSymbol(name: string): Address | undefined {
     return this.functionGates.address(name) ?? this.data.address(name);
   }
 

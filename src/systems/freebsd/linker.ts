@@ -30,7 +30,6 @@ export interface BuiltIn {
   readonly version: number;
 }
 
-/** What is printed for one failed relocation, dependency... is the kernel's; `why` says it for a person. */
 export class Linker {
   readonly k: FreeBsd;
   readonly registry: ModuleRegistry;
@@ -43,8 +42,17 @@ export class Linker {
   private readonly byControl = new Map<Address, KldModule>();
   private nextId = 1;
 
-  constructor(k: FreeBsd, search: ModuleSearch, builtIn: readonly BuiltIn[]) {
+  private readonly generic: ReadonlyMap<string, number>;
+
+  /** `generic`: interfaces that the kernel has when a module asks for one and no file brings it. */
+  constructor(
+    k: FreeBsd,
+    search: ModuleSearch,
+    builtIn: readonly BuiltIn[],
+    generic: ReadonlyMap<string, number> = new Map(),
+  ) {
     this.k = k;
+    this.generic = generic;
     this.search = search;
     this.registry = new ModuleRegistry(k);
     this.files = { head: k.data.reserve(2 * k.word), entry: k.offset('linker_file.link') };
@@ -342,22 +350,35 @@ export class Linker {
       yield* this.loadModule(undefined, name, file, depend);
     } catch (error) {
       if (!(error instanceof KernelErrno)) throw error;
+      if (error.errno === Errno.ENOENT && this.supplyGeneric(file, depend)) return;
       this.k.printf(`KLD ${fileName}: depends on ${name} - not available or version mismatch\n`);
       throw new KernelErrno(error.errno, `${fileName} depends on ${name}: ${error.why}`, error.hint);
     }
+  }
+
+  /** An interface that a GENERIC kernel has and that no file brings is taken to be in this kernel, too. */
+  private supplyGeneric(file: Address, { name, minimum, maximum }: DependRecord): boolean {
+    const version = this.generic.get(name);
+    if (version === undefined || version < minimum || version > maximum) return false;
+    if (this.interfaces.some((one) => one.name === name)) return false;
+    this.interfaces.push({ name, version, container: this.kernel });
+    this.addDependency(file, this.kernel);
+    return true;
   }
 
   /** linker_file_lookup_symbol with deps: the file itself, then what it depends on, one level only. */
   private lookUp(file: Address, { name, binding, place: kind }: ObjectSymbol): Address | undefined {
     for (const place of [file, ...this.dependencies(file)]) {
       if (place === this.kernel) {
-        const found = this.k.kernelSymbol(name);
+        const found = this.k.ownSymbol(name);
         if (found !== undefined) return found;
         continue;
       }
       const found = this.byControl.get(place)?.symbols.get(name);
       if (found !== undefined) return found.address;
     }
+    const general = this.k.kernelSymbol(name);
+    if (general !== undefined) return general;
     // A module's symbol may also be missing in ours only: what becomes of it is the policy's decision.
     const mayLack = binding === 'weak' || kind === 'common' || this.k.missingPolicy === 'refuse';
     return mayLack ? undefined : this.k.data.missing(name);

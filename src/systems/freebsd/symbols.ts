@@ -40,10 +40,19 @@ export class KernelData {
     return this.definition(name) !== undefined;
   }
 
+  /** Where an object of this very name is. */
   address(name: string): Address | undefined {
+    return this.place(name, this.exact.get(name));
+  }
+
+  /** As `address`, for names that only follow a pattern: a module that defines one of them itself comes before. */
+  familyAddress(name: string): Address | undefined {
+    return this.place(name, this.definition(name));
+  }
+
+  private place(name: string, symbol: DataSymbol | undefined): Address | undefined {
     const known = this.placed.get(name);
     if (known !== undefined) return known.address;
-    const symbol = this.definition(name);
     if (symbol === undefined) return undefined;
     const size = typeof symbol.bytes === 'number' ? symbol.bytes : symbol.bytes(this.k);
     const address = this.reserve(size);

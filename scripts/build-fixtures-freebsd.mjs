@@ -1,0 +1,51 @@
+// Builds fixtures/freebsd/*.c with clang and lld and writes the results to fixtures/freebsd/built, which is committed, so
+// that neither the tour nor the tests need a compiler. Run it after a source changes.
+//
+//   node scripts/build-fixtures-freebsd.mjs [NAME...]
+//
+// Needs clang, ld.lld and llvm-objcopy.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const sources = join(root, 'fixtures/freebsd');
+const built = join(sources, 'built');
+
+/** Headers of another release than the rest: the textbook case of a module that was built for 6.0. */
+const versions = { old: 600034 };
+/** The same source under other names. */
+const sourceOf = { old: 'hello', hello32: 'hello', echo32: 'echo', shared: 'hello' };
+
+const COMMON = '-O2 -g0 -std=c11 -ffreestanding -fno-builtin -fno-common -fno-stack-protector -fno-asynchronous-unwind-tables'.split(' ');
+const WARNINGS = '-Wall -Wextra -Werror -Wno-initializer-overrides'.split(' ');
+/** sys/conf/kern.mk: the kernel's code model, no red zone, no vector registers. */
+const AMD64 = '-mcmodel=kernel -mno-red-zone -mno-mmx -mno-sse -fno-pic'.split(' ');
+const I386 = '-mno-mmx -mno-sse -fno-pic'.split(' ');
+
+/** amd64 modules are relocatable (`ld -r`); those of i386, and `shared`, are shared objects. */
+function build(name, to, work) {
+  const source = join(sources, `${sourceOf[name] ?? name}.c`);
+  const bits32 = name.endsWith('32');
+  const target = bits32 ? 'i386-unknown-freebsd' : 'x86_64-unknown-freebsd';
+  const object = join(work, `${name}.o`);
+  const out = join(to, `${name}.ko`);
+  const machine = bits32 ? I386 : name === 'shared' ? ['-mno-red-zone', '-mno-sse', '-fPIC'] : AMD64;
+  const version = versions[name] === undefined ? [] : [`-DFREEBSD_VERSION=${versions[name]}`];
+  execFileSync('clang', [`--target=${target}`, ...COMMON, ...WARNINGS, ...machine, ...version, '-c', source, '-o', object]);
+  const shared = ['-shared', '-Bsymbolic', '-z', 'notext', '-z', 'norelro', '--hash-style=sysv', '--build-id=none'];
+  const emulation = ['-m', bits32 ? 'elf_i386_fbsd' : 'elf_x86_64_fbsd'];
+  execFileSync('ld.lld', [...emulation, ...(bits32 || name === 'shared' ? shared : ['-r']), '-o', out, object]);
+  execFileSync('llvm-objcopy', ['--strip-debug', '--remove-section=.comment', '--remove-section=.llvm_addrsig', out]);
+}
+
+mkdirSync(built, { recursive: true });
+const all = readdirSync(sources).filter((name) => name.endsWith('.c')).map((name) => name.slice(0, -2));
+const wanted = process.argv.slice(2);
+const work = mkdtempSync(join(tmpdir(), 'lkm-freebsd-'));
+for (const name of [...all, ...Object.keys(sourceOf)]) {
+  if (wanted.length === 0 || wanted.includes(name)) build(name, built, work);
+}
+rmSync(work, { recursive: true });

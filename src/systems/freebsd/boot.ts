@@ -1,0 +1,65 @@
+/** Boots a FreeBSD base kernel: the kernel itself, its linker, and which interfaces it has built in. */
+import type { MissingPolicy } from '../../kernel/missing.ts';
+import { freebsdData } from './data.ts';
+import { FreeBsd } from './freebsd.ts';
+import { linkerHolder } from './kernel-linker.ts';
+import { type BuiltIn, Linker } from './linker.ts';
+import { freebsdFunctions } from './registry.ts';
+import { type FileSource, ModuleSearch } from './search.ts';
+
+export interface BootOptions {
+  /** `__FreeBSD_version` */
+  readonly version: number;
+  readonly files: FileSource;
+  /** kern.module_path */
+  readonly modulePath?: string;
+  readonly seed?: number;
+  readonly ramMiB?: number;
+  readonly missing?: MissingPolicy;
+  /** Loader tunables (kernel environment). */
+  readonly environment?: ReadonlyMap<string, string>;
+  /** `minimal`: nothing but what is written here; `generic` (the default): see GENERIC. */
+  readonly config?: 'generic' | 'minimal';
+}
+
+/** What the base kernel always offers beside `kernel`: parts that it has functions for. */
+const BUILT_IN: readonly BuiltIn[] = [{ name: 'firmware', version: 1 }];
+
+/**
+ * Interfaces that GENERIC kernels of releases 8 to 15 declare. The base kernel has them when a module depends on one and
+ * no file in the module path brings it; a file of that name is loaded instead, where a real GENERIC would refuse it as
+ * there already.
+ */
+const GENERIC: ReadonlyMap<string, number> = new Map(
+  (
+    'acpi acpi_pci agp ahc ahc_pci ahd ata atapci cam cardbus cd9660 crypto cryptodev cryptosoft dcons_crom ether exca ' +
+    'fbd firewire geom_raid iicbb iicbus io isa krpc mem mii_bitbang miibus midi mmc msdosfs nfs nfscommon nfslock null ' +
+    'pccard pci ppbus procfs pseudofs random rc4 sdhci smbus splash sysvmsg sysvsem sysvshm ucom uether ufs uhid uhub ' +
+    'ukbd umass ums usb usb_quirk virtio virtio_pci vmbus wlan wlan_amrr wlan_ccmp wlan_sta wlan_tkip wlan_wep x86bios zlib ' +
+    'cpufreq eisa gpiobus iflib lagg led nvme ofwbus pcm scc spibus uart usb_linux xpt'
+  )
+    .split(' ')
+    .map((name) => [name, 1] as const),
+);
+const OTHER_VERSIONS: readonly (readonly [string, number])[] = [
+  ['sound', 5],
+  ['netgraph', 12],
+  ['if_vlan', 3],
+  ['kernel_mac_support', 4],
+  ['g_part', 0],
+];
+
+export interface Booted {
+  readonly k: FreeBsd;
+  readonly linker: Linker;
+}
+
+export function bootFreeBsd(options: BootOptions): Booted {
+  const { version, files, modulePath, config, ...rest } = options;
+  const k = new FreeBsd({ version, functions: freebsdFunctions, data: freebsdData, ...rest });
+  const search = new ModuleSearch(files, modulePath);
+  const generic = config === 'minimal' ? new Map<string, number>() : new Map([...GENERIC, ...OTHER_VERSIONS]);
+  const linker = new Linker(k, search, BUILT_IN, generic);
+  k.state(linkerHolder).linker = linker;
+  return { k, linker };
+}

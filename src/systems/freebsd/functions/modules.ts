@@ -1,0 +1,194 @@
+/** Functions that modules start and end with: module_register_init, SYSCALL_MODULE, event handlers, privileges. */
+import { perKernel } from '../../../kernel/kernel.ts';
+import type { Steps } from '../../../kernel/steps.ts';
+import { guestText } from '../../../kernel/text/printf.ts';
+import type { Address } from '../../../memory/space.ts';
+import { Errno } from '../errno.ts';
+import type { FreeBsd } from '../freebsd.ts';
+import { linkerOf } from '../kernel-linker.ts';
+import { MOD } from '../modules.ts';
+import { kernelFunctions } from './define.ts';
+
+/** Event handlers by the name of their list (EVENTHANDLER_REGISTER). */
+interface EventHandler {
+  readonly tag: Address;
+  readonly list: string;
+  readonly fn: Address;
+  readonly arg: Address;
+  readonly priority: number;
+}
+
+const eventHandlers = perKernel(() => new Map<Address, EventHandler>());
+
+export const moduleCalls = kernelFunctions({
+  'void module_register_init(const void *arg)': (k, data) => k.state(linkerOf).registry.start(data),
+  'int module_register(const struct moduledata *data, struct linker_file *container)': (k, data, file) => {
+    const linker = k.state(linkerOf);
+    return linker.registry.register(file, linker.fileName(file), data)?.errno ?? 0;
+  },
+  'struct module *module_lookupbyname(const char *name)': (k, name) =>
+    k.state(linkerOf).registry.find(guestText(k, name)) ?? 0,
+  'int module_getid(struct module *m)': (k, module) => k.read('module.id', module),
+  'const char *module_getname(struct module *m)': (k, module) => k.read('module.name', module),
+  'struct linker_file *module_file(struct module *m)': (k, module) => k.read('module.file', module),
+  'void module_setspecific(struct module *m, void *data)': (k, module, data) =>
+    k.write('module.data', module, k.memory.ptr(data)),
+  'int priv_check(void *td, int priv)': (k, td) => (k.threads.uid(td) === 0 ? 0 : Errno.EPERM),
+  'int priv_check_cred(void *cred, int priv, int flags)': () => 0,
+  'int securelevel_gt(void *cred, int level)': (k, _cred, level) => (k.securelevel > level ? Errno.EPERM : 0),
+  'int securelevel_ge(void *cred, int level)': (k, _cred, level) => (k.securelevel >= level ? Errno.EPERM : 0),
+  'void *eventhandler_register(void *list, const char *name, void *func, void *arg, int priority)': (
+    k,
+    _list,
+    name,
+    fn,
+    arg,
+    priority,
+  ) => {
+    const tag = k.heap.allocate(64);
+    k.state(eventHandlers).set(tag, { tag, list: guestText(k, name), fn, arg, priority });
+    return tag;
+  },
+  'void *eventhandler_find_list(const char *name)': (k, name) => eventList(k, guestText(k, name)),
+  'void eventhandler_deregister(void *list, void *tag)': (k, _list, tag) => {
+    k.state(eventHandlers).delete(tag);
+    k.heap.free(tag);
+  },
+  'void critical_enter(void)': () => undefined,
+  'void critical_exit(void)': () => undefined,
+  'void spinlock_enter(void)': () => undefined,
+  'void spinlock_exit(void)': () => undefined,
+});
+
+/** Lists by name: only the address counts for a module, which hands it back. */
+const eventLists = perKernel(() => new Map<string, Address>());
+
+function eventList(k: FreeBsd, name: string): Address {
+  const lists = k.state(eventLists);
+  let at = lists.get(name);
+  if (at === undefined) {
+    at = k.data.reserve(128);
+    lists.set(name, at);
+  }
+  return at;
+}
+
+/** EVENTHANDLER_INVOKE: calls the handlers of a list, the lowest priority first. */
+export function* invokeEvent(k: FreeBsd, list: string, ...args: number[]): Steps<void> {
+  const handlers = [...k.state(eventHandlers).values()].filter((one) => one.list === list);
+  handlers.sort((a, b) => a.priority - b.priority);
+  for (const { fn, arg } of handlers) yield* k.call(fn, arg, ...args);
+}
+
+// -- system calls ---------------------------------------------------------------------------------------------
+
+/** NO_SYSCALL: the kernel picks a free number; free ones begin at SYS_lkmnosys, 210 to 219. */
+const NO_SYSCALL = -1;
+const FREE_FIRST = 210;
+const FREE_LAST = 219;
+const SYS_MAXSYSCALL = 1024;
+
+/** struct sysent of the calls that modules added, by number. */
+export const addedCalls = perKernel(() => new Map<number, Address>());
+
+function registerCall(k: FreeBsd, offsetAt: Address, entry: Address, oldAt: Address): number {
+  const table = k.state(addedCalls);
+  let number = k.memory.i32(offsetAt);
+  if (number === NO_SYSCALL) {
+    number = FREE_FIRST;
+    while (number <= FREE_LAST && table.has(number)) number++;
+    if (number > FREE_LAST) return Errno.ENFILE;
+    k.memory.set32(offsetAt, number);
+  } else if (number < 0 || number >= SYS_MAXSYSCALL) return Errno.EINVAL;
+  else if (number < FREE_FIRST || number > FREE_LAST || table.has(number)) return Errno.EEXIST;
+  if (oldAt !== 0) k.memory.fill(oldAt, k.sizeof('sysent'), 0);
+  table.set(number, entry);
+  return 0;
+}
+
+function deregisterCall(k: FreeBsd, offsetAt: Address): number {
+  const number = k.memory.i32(offsetAt);
+  return k.state(addedCalls).delete(number) ? 0 : 0;
+}
+
+/** syscall_module_handler: what SYSCALL_MODULE's moduledata has as its handler (sys/kern/kern_syscalls.c). */
+function* syscallModule(k: FreeBsd, module: Address, what: number, data: Address): Steps<number> {
+  const field = (name: string) => k.read(`syscall_module_data.${name}`, data);
+  const chain = field('chainevh');
+  const next = function* (): Steps<number> {
+    return chain === 0 ? 0 : yield* k.callInt(chain, module, what, field('chainarg'));
+  };
+  const old = data + k.offset('syscall_module_data.old_sysent');
+  if (what === MOD.LOAD) {
+    const error = registerCall(k, field('offset'), field('new_sysent'), old);
+    if (error !== 0) {
+      k.write('syscall_module_data.offset', data, 0);
+      return error;
+    }
+    k.write('module.data', module, k.memory.i32(field('offset')));
+    return yield* next();
+  }
+  if (what === MOD.UNLOAD) {
+    // A load that failed left the offset empty, so that nothing is taken away.
+    if (field('offset') === 0) return 0;
+    const error = yield* next();
+    if (error !== 0) return error;
+    deregisterCall(k, field('offset'));
+    return 0;
+  }
+  return chain === 0 ? Errno.EOPNOTSUPP : yield* next();
+}
+
+export const systemCalls = kernelFunctions({
+  'int syscall_register(int *offset, struct sysent *new_sysent, struct sysent *old_sysent, int flags)': registerCall,
+  'int syscall_deregister(int *offset, struct sysent *old_sysent)': deregisterCall,
+  'int syscall_module_handler(void *mod, int what, void *arg)': syscallModule,
+  'int syscall_helper_register(void *sd, int flags)': registerHelpers,
+  'int syscall_helper_unregister(void *sd)': unregisterHelpers,
+  'int nosys(void *td, void *args)': () => Errno.ENOSYS,
+  'int lkmnosys(void *td, void *args)': () => Errno.ENOSYS,
+  'int lkmressys(void *td, void *args)': () => Errno.ENOSYS,
+  'int nullop(void)': () => 0,
+  'int eopnotsupp(void)': () => Errno.EOPNOTSUPP,
+});
+
+/** struct syscall_helper_data: two sysents, the number, and whether it is registered; ends with number -1. */
+function* helpers(k: FreeBsd, at: Address): Generator<{ offset: Address; entry: Address; registered: Address }> {
+  const sysent = k.sizeof('sysent');
+  const size = 2 * sysent + 8;
+  for (let one = at; one < at + 4096 * size; one += size) {
+    const offset = one + 2 * sysent;
+    if (k.memory.i32(offset) === NO_SYSCALL) return;
+    yield { offset, entry: one, registered: offset + 4 };
+  }
+}
+
+function registerHelpers(k: FreeBsd, at: Address): number {
+  for (const { offset, entry, registered } of helpers(k, at)) {
+    const error = registerReserved(k, offset, entry);
+    if (error !== 0) {
+      unregisterHelpers(k, at);
+      return error;
+    }
+    k.memory.set32(registered, 1);
+  }
+  return 0;
+}
+
+/** Numbers that the kernel keeps for a module of its own (lkmressys) are free until it is there. */
+function registerReserved(k: FreeBsd, offset: Address, entry: Address): number {
+  const table = k.state(addedCalls);
+  const number = k.memory.i32(offset);
+  if (table.has(number)) return Errno.EEXIST;
+  table.set(number, entry);
+  return 0;
+}
+
+function unregisterHelpers(k: FreeBsd, at: Address): number {
+  for (const { offset, registered } of helpers(k, at)) {
+    if (k.memory.i32(registered) === 0) continue;
+    deregisterCall(k, offset);
+    k.memory.set32(registered, 0);
+  }
+  return 0;
+}

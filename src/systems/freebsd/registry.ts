@@ -1,0 +1,39 @@
+/** Every subsystem's kernel functions, in one place: the only list of them. */
+import { characterFunctions, memoryFunctions, numberFunctions, sortFunctions, stringFunctions } from '../../kernel/clib.ts';
+import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
+import type { FreeBsd } from './freebsd.ts';
+import { busFunctions, firmwareFunctions } from './functions/bus.ts';
+import { deviceFunctions } from './functions/devices.ts';
+import { condvars, mutexes, rwLocks, sxLocks } from './functions/locks.ts';
+import { environment, memory, uma } from './functions/memory.ts';
+import { moduleCalls, systemCalls } from './functions/modules.ts';
+import { output } from './functions/output.ts';
+import { callouts, sleeping } from './functions/sleep.ts';
+import { atomics, strings } from './functions/strings.ts';
+import { sysctls } from './functions/sysctl.ts';
+
+export const freebsdFunctions: FunctionTable<FreeBsd> = joinTables<FreeBsd>([
+  memoryFunctions,
+  stringFunctions,
+  characterFunctions,
+  numberFunctions,
+  sortFunctions,
+  atomics,
+  busFunctions,
+  callouts,
+  condvars,
+  deviceFunctions,
+  environment,
+  firmwareFunctions,
+  memory,
+  moduleCalls,
+  mutexes,
+  output,
+  rwLocks,
+  sleeping,
+  strings,
+  sxLocks,
+  sysctls,
+  systemCalls,
+  uma,
+]);
