@@ -79,6 +79,7 @@ export async function startSystem(
   try {
     return await system.start({
       files,
+      named: namedFiles(context, files),
       seed: options.integer('seed'),
       user: options.text('as') ?? 'root',
       settings,
@@ -88,6 +89,16 @@ export async function startSystem(
     if (error instanceof SettingError) throw usageError(error.message, error.hint);
     throw error;
   }
+}
+
+/** Files among the words of the command line, and of the lines given with --command. */
+function namedFiles(context: CommandContext, files: SystemFiles): { path: string; bytes: Uint8Array }[] {
+  const lines = context.spec.native ? context.options.list('command') : [];
+  const words = [...context.args, ...lines.flatMap((line) => line.split(/\s+/))];
+  return words.flatMap((path) => {
+    const bytes = path === '' ? undefined : files.read(path);
+    return bytes === undefined ? [] : [{ path, bytes }];
+  });
 }
 
 /** The session behind the shell of the command line. `quietLog`: the log is shown by somebody else. */

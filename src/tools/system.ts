@@ -45,6 +45,8 @@ export interface SystemFiles {
 
 export interface SessionOptions {
   readonly files: SystemFiles;
+  /** Module files named on the command line: a system may take its default release and machine from what they say. */
+  readonly named?: readonly ModuleFile[];
   readonly seed?: number;
   readonly missing?: MissingPolicy;
   /** Who gives the commands: `root` (the administrator) unless `--as` says otherwise. */

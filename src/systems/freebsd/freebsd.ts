@@ -94,11 +94,6 @@ export class FreeBsd extends Kernel {
     this.scheduler.prepareInterrupts();
   }
 
-  /** Size of a pointer. */
-  get word(): number {
-    return this.types.model.pointer;
-  }
-
   /** Address of a kernel symbol; undefined when the kernel has none of that name (see MissingPolicy). */
   kernelSymbol(name: string): Address | undefined {
     return this.functionGates.address(name) ?? this.data.familyAddress(name);

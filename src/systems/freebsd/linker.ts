@@ -300,6 +300,7 @@ export class Linker {
         return found === undefined ? undefined : { address: found.address, size: found.section.size };
       },
       release() {
+        k.heap.noteCallers(placed.base, placed.base + placed.size);
         forget();
         placed.release();
       },

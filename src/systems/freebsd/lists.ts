@@ -11,7 +11,7 @@ export interface TailQueue {
 /** More elements than any list of ours has; ends a list that a module has tied into a circle. */
 const MAX_ELEMENTS = 100_000;
 
-const word = (k: Kernel): number => k.types.model.pointer;
+const word = (k: Kernel): number => k.word;
 
 export function initTailQueue(k: Kernel, { head }: TailQueue): void {
   k.memory.setPtr(head, 0);

@@ -22,6 +22,8 @@ export interface Allocation {
   readonly type: Address;
   /** Return address of the caller, for the leak report; 0 for the kernel itself. */
   readonly caller: Address;
+  /** The caller as symbol+offset, once its module is gone. */
+  where?: string;
 }
 
 export class HeapMisuse extends Error {
@@ -89,6 +91,13 @@ export class Malloc {
 
   allocations(): Iterable<Allocation> {
     return this.live.values();
+  }
+
+  /** Notes where live allocations were made by code between two addresses, before the names there are gone. */
+  noteCallers(from: Address, to: Address): void {
+    for (const one of this.live.values()) {
+      if (one.caller >= from && one.caller < to) one.where = this.k.describeReturn(one.caller);
+    }
   }
 
   private freeList(size: number): Address[] {

@@ -1,0 +1,66 @@
+/** The settings of a FreeBSD session, and what they are when nobody says: taken from the module that is at hand. */
+import { FormatError } from '../../bytes/errors.ts';
+import { readElfObject } from '../../formats/elf/object.ts';
+import { KldFile } from '../../systems/freebsd/kldfile.ts';
+import { parseVersion } from '../../systems/freebsd/version.ts';
+import { type SessionOptions, type Setting, SettingError } from '../system.ts';
+
+/** 13.2-RELEASE */
+const DEFAULT_VERSION = 1302001;
+
+export const SETTINGS: readonly Setting[] = [
+  {
+    name: 'release',
+    summary: 'release or __FreeBSD_version of the kernel (of the module on the command line, else 13.2)',
+  },
+  { name: 'config', summary: 'generic (the default) or minimal: which interfaces are built in' },
+  { name: 'module_path', summary: 'kern.module_path (/boot/kernel;/boot/modules)' },
+  { name: 'securelevel', summary: 'kern.securelevel: -1 (the default) to 3' },
+];
+
+export interface Choices {
+  readonly version: number;
+  readonly config: 'generic' | 'minimal';
+  readonly modulePath: string | undefined;
+  readonly securelevel: number;
+}
+
+/** @throws SettingError */
+export function chooseKernel(options: SessionOptions): Choices {
+  const settings = options.settings ?? new Map<string, string>();
+  for (const name of settings.keys()) {
+    if (SETTINGS.some((one) => one.name === name)) continue;
+    throw new SettingError(`FreeBSD has no setting '${name}'`, `there are: ${SETTINGS.map((one) => one.name).join(', ')}`);
+  }
+  const config = settings.get('config') ?? 'generic';
+  if (config !== 'generic' && config !== 'minimal')
+    throw new SettingError(`config=${config} is not known`, 'it is generic or minimal');
+  const securelevel = Number(settings.get('securelevel') ?? -1);
+  if (!Number.isInteger(securelevel) || securelevel < -1 || securelevel > 3)
+    throw new SettingError(`securelevel=${settings.get('securelevel')} is no level`, 'levels are -1, 0, 1, 2 and 3');
+  return { version: chooseVersion(options), config, modulePath: settings.get('module_path'), securelevel };
+}
+
+function chooseVersion({ settings, named }: SessionOptions): number {
+  const text = settings?.get('release');
+  if (text !== undefined) {
+    const version = parseVersion(text);
+    if (version === undefined)
+      throw new SettingError(`release=${text} is no release`, 'give one such as 12.1, or a __FreeBSD_version such as 1201000');
+    return version;
+  }
+  for (const { bytes } of named ?? []) {
+    const version = bytes === undefined ? undefined : builtFor(bytes);
+    if (version !== undefined) return version;
+  }
+  return DEFAULT_VERSION;
+}
+
+function builtFor(bytes: Uint8Array): number | undefined {
+  try {
+    return new KldFile(readElfObject(bytes)).builtFor;
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,41 @@
+/** FreeBSD, as the command line reaches it. */
+import { FormatError, Truncated } from '../../bytes/errors.ts';
+import { readElfObject } from '../../formats/elf/object.ts';
+import { describeKld } from './describe.ts';
+import { KldFile } from '../../systems/freebsd/kldfile.ts';
+import type { Description, ModuleFile, NativeSystem } from '../system.ts';
+import { SETTINGS } from './choices.ts';
+import { FreeBsdSession } from './session.ts';
+
+/** EI_OSABI of FreeBSD. */
+const OSABI_FREEBSD = 9;
+
+/** A module has a set of metadata; the operating system's number in the header makes it certain. */
+function recognise({ bytes }: ModuleFile): number {
+  if (bytes === undefined) return 0;
+  try {
+    const object = readElfObject(bytes);
+    const sets = object.sections.some(({ name }) => name === 'set_modmetadata_set' || name === 'set_sysinit_set');
+    if (sets) return bytes[7] === OSABI_FREEBSD ? 1 : 0.9;
+    if (bytes[7] !== OSABI_FREEBSD) return 0;
+    return object.kind === 'relocatable' ? 0.7 : 0.3;
+  } catch (error) {
+    if (error instanceof FormatError) return 0;
+    throw error;
+  }
+}
+
+function describe({ path, bytes }: ModuleFile): Description {
+  if (bytes === undefined) throw new Truncated(path, 'is a folder, not a module file');
+  return describeKld(new KldFile(readElfObject(bytes)), path);
+}
+
+export const freebsd: NativeSystem = {
+  name: 'freebsd',
+  title: 'FreeBSD',
+  settings: SETTINGS,
+  recognise,
+  describe,
+  start: (options) => new FreeBsdSession(options),
+};
+

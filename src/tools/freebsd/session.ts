@@ -1,0 +1,110 @@
+/** A FreeBSD kernel with a root shell: its commands, the files it can see, and the calls the commands make. */
+import type { LogRecord } from '../../kernel/log.ts';
+import type { Steps } from '../../kernel/steps.ts';
+import { type Booted, bootFreeBsd } from '../../systems/freebsd/boot.ts';
+import { mallocTypeName } from '../../systems/freebsd/data.ts';
+import { firmwareNames, waitingDrivers } from '../../systems/freebsd/functions/bus.ts';
+import { devices } from '../../systems/freebsd/functions/devices.ts';
+import { type CallResult, type Credential, performCall } from '../../systems/freebsd/syscalls.ts';
+import { releaseOf } from '../../systems/freebsd/version.ts';
+import type {
+  LoadOutcome,
+  SessionLeak,
+  SessionOptions,
+  SystemSession,
+  ToolCommand,
+  ToolResult,
+  UnloadOutcome,
+} from '../system.ts';
+import { Answer, fail } from './answer.ts';
+import { type Choices, chooseKernel } from './choices.ts';
+import { SessionFiles } from './files.ts';
+import { TOOLS } from './tools.ts';
+
+export class FreeBsdSession implements SystemSession {
+  readonly booted: Booted;
+  readonly choices: Choices;
+  readonly files: SessionFiles;
+  readonly who: Credential;
+  readonly commands: readonly ToolCommand[] = TOOLS;
+
+  constructor(options: SessionOptions) {
+    this.choices = chooseKernel(options);
+    this.files = new SessionFiles(options.files);
+    this.who = { uid: (options.user ?? 'root') === 'root' ? 0 : 1001 };
+    const { version, modulePath, config, securelevel } = this.choices;
+    const { seed, missing } = options;
+    this.booted = bootFreeBsd({ version, files: this.files, modulePath, seed, missing, config });
+    this.booted.k.securelevel = securelevel;
+    this.files.attach(this.booted.k);
+  }
+
+  get kernel() {
+    return this.booted.k;
+  }
+
+  get release(): string {
+    return `FreeBSD ${releaseOf(this.choices.version)}-RELEASE amd64`;
+  }
+
+  get prompt(): string {
+    return this.who.uid === 0 ? 'root@freebsd:~ # ' : 'user@freebsd:~ $ ';
+  }
+
+  run(words: readonly string[]): ToolResult {
+    const [name, ...args] = words;
+    const tool = TOOLS.find((one) => one.name === name);
+    if (tool === undefined) return { code: 127, out: '', err: `${name}: Command not found.\n` };
+    return tool.run(this, args);
+  }
+
+  writeFile(path: string, bytes: Uint8Array, append: boolean): ToolResult {
+    const answer = new Answer();
+    const result = this.call('sh', this.files.write(path, bytes, append, this.who));
+    if (result.outcome !== 'done') fail(answer, result, `sh: cannot create ${path}`);
+    return answer.result();
+  }
+
+  load(path: string, args: readonly string[]): LoadOutcome {
+    const name = this.files.adopt(path);
+    const result = this.run(['kldload', ...args, name]);
+    return { ...result, module: result.code === 0 ? name : undefined };
+  }
+
+  unload(module: string): UnloadOutcome {
+    const result = this.run(['kldunload', module]);
+    return { ...result, leaks: this.leaks(module) };
+  }
+
+  /** Memory that code of a module took and did not give back. */
+  private leaks(module: string): SessionLeak[] {
+    const { k } = this.booted;
+    if (k.modules.find(module) !== undefined) return [];
+    return [...k.heap.allocations()]
+      .filter(({ where }) => where?.endsWith(`[${module}]`))
+      .map(({ bytes, type, where }) => ({ what: `malloc(${mallocTypeName(k, type)})`, bytes, where: where ?? '' }));
+  }
+
+  logLine(record: LogRecord): string {
+    return record.text;
+  }
+
+  registeredOnly(): { what: string; name: string }[] {
+    const { k } = this.booted;
+    return [
+      ...waitingDrivers(k).map(({ bus, driver }) => ({ what: `driver on ${bus}`, name: driver })),
+      ...firmwareNames(k).map((name) => ({ what: 'firmware image', name })),
+    ];
+  }
+
+  completePath(prefix: string): readonly string[] {
+    return ['/dev/', ...[...this.booted.k.state(devices).keys()].map((name) => `/dev/${name}`)].filter((path) =>
+      path.startsWith(prefix),
+    );
+  }
+
+  /** Makes system calls as a process of that name. */
+  call<T>(name: string, steps: Steps<T>): CallResult<T> {
+    return performCall(this.booted, name, steps, this.who);
+  }
+}
