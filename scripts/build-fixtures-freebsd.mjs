@@ -19,7 +19,10 @@ const versions = { old: 600034 };
 /** The same source under other names. */
 const sourceOf = { old: 'hello', hello32: 'hello', echo32: 'echo', shared: 'hello' };
 
-const COMMON = '-O2 -g0 -std=c11 -ffreestanding -fno-builtin -fno-common -fno-stack-protector -fno-asynchronous-unwind-tables'.split(' ');
+const COMMON =
+  '-O2 -g0 -std=c11 -ffreestanding -fno-builtin -fno-common -fno-stack-protector -fno-asynchronous-unwind-tables'.split(
+    ' ',
+  );
 const WARNINGS = '-Wall -Wextra -Werror -Wno-initializer-overrides'.split(' ');
 /** sys/conf/kern.mk: the kernel's code model, no red zone, no vector registers. */
 const AMD64 = '-mcmodel=kernel -mno-red-zone -mno-mmx -mno-sse -fno-pic'.split(' ');
@@ -34,15 +37,47 @@ function build(name, to, work) {
   const out = join(to, `${name}.ko`);
   const machine = bits32 ? I386 : name === 'shared' ? ['-mno-red-zone', '-mno-sse', '-fPIC'] : AMD64;
   const version = versions[name] === undefined ? [] : [`-DFREEBSD_VERSION=${versions[name]}`];
-  execFileSync('clang', [`--target=${target}`, ...COMMON, ...WARNINGS, ...machine, ...version, '-c', source, '-o', object]);
-  const shared = ['-shared', '-Bsymbolic', '-z', 'notext', '-z', 'norelro', '--hash-style=sysv', '--build-id=none'];
+  execFileSync('clang', [
+    `--target=${target}`,
+    ...COMMON,
+    ...WARNINGS,
+    ...machine,
+    ...version,
+    '-c',
+    source,
+    '-o',
+    object,
+  ]);
+  const shared = [
+    '-shared',
+    '-Bsymbolic',
+    '-z',
+    'notext',
+    '-z',
+    'norelro',
+    '--hash-style=sysv',
+    '--build-id=none',
+  ];
   const emulation = ['-m', bits32 ? 'elf_i386_fbsd' : 'elf_x86_64_fbsd'];
-  execFileSync('ld.lld', [...emulation, ...(bits32 || name === 'shared' ? shared : ['-r']), '-o', out, object]);
-  execFileSync('llvm-objcopy', ['--strip-debug', '--remove-section=.comment', '--remove-section=.llvm_addrsig', out]);
+  execFileSync('ld.lld', [
+    ...emulation,
+    ...(bits32 || name === 'shared' ? shared : ['-r']),
+    '-o',
+    out,
+    object,
+  ]);
+  execFileSync('llvm-objcopy', [
+    '--strip-debug',
+    '--remove-section=.comment',
+    '--remove-section=.llvm_addrsig',
+    out,
+  ]);
 }
 
 mkdirSync(built, { recursive: true });
-const all = readdirSync(sources).filter((name) => name.endsWith('.c')).map((name) => name.slice(0, -2));
+const all = readdirSync(sources)
+  .filter((name) => name.endsWith('.c'))
+  .map((name) => name.slice(0, -2));
 const wanted = process.argv.slice(2);
 const work = mkdtempSync(join(tmpdir(), 'lkm-freebsd-'));
 for (const name of [...all, ...Object.keys(sourceOf)]) {

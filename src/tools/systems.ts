@@ -14,6 +14,12 @@ export interface SystemEntry {
 
 export const SYSTEMS: readonly SystemEntry[] = [
   {
+    name: 'freebsd',
+    title: 'FreeBSD',
+    sniff: (file) => isElf(file),
+    load: async () => (await import('./freebsd/native.ts')).freebsd,
+  },
+  {
     name: 'vxworks',
     title: 'VxWorks',
     sniff: (file) => isElf(file) || isCoffObject(file),

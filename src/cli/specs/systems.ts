@@ -37,6 +37,25 @@ const WORDS: readonly SystemWords[] = [
       },
     ],
   },
+  {
+    name: 'freebsd',
+    title: 'FreeBSD',
+    tools: 'kldload, kldunload, kldstat, sysctl ...',
+    description: [
+      'The release is that of the module on the command line (its own dependency on the kernel names it), else 13.2; ' +
+        '`--set release=12.1` chooses another. Module files given lie in /boot/modules, with a linker.hints beside them if there is one.',
+      'Interfaces that a GENERIC kernel has and that no file brings count as built in, with empty buses behind them; ' +
+        '`--set config=minimal` leaves them out.',
+    ],
+    examples: [
+      { command: 'lkm freebsd kldload -v hello.ko', explanation: 'load a fixture and show its id' },
+      {
+        command: "lkm freebsd -c 'kldload echo' -c 'echo hi > /dev/echo' -c 'cat /dev/echo'",
+        explanation: 'use a character device',
+      },
+      { command: 'lkm freebsd --set release=7.0 kldload old.ko', explanation: 'built for 6.0: refused' },
+    ],
+  },
 ];
 
 function systemSpec({ name, title, tools, description, examples }: SystemWords): CommandSpec {

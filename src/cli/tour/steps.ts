@@ -1,6 +1,7 @@
 /** All steps of the tour, in order. */
 import { additions } from './additions.ts';
 import { basics } from './basics.ts';
+import { freebsd } from './freebsd.ts';
 import { memory } from './memory.ts';
 import type { TourStep } from './record.ts';
 import { relations } from './relations.ts';
@@ -16,4 +17,5 @@ export const STEPS: readonly TourStep[] = [
   ...rules,
   ...trouble,
   ...vxworks,
+  ...freebsd,
 ];

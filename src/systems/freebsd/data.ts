@@ -2,8 +2,8 @@
 import { guestText } from '../../kernel/text/printf.ts';
 import type { Address } from '../../memory/space.ts';
 import type { DataSymbol, FreeBsd } from './freebsd.ts';
-import { HZ } from './functions/sleep.ts';
 import { initMutex } from './functions/locks.ts';
+import { HZ } from './functions/sleep.ts';
 import { fillNode, fillNodeChildren } from './sysctl-nodes.ts';
 
 const int = (name: string, value: number): DataSymbol => ({
@@ -90,7 +90,8 @@ export const freebsdData: readonly DataSymbol[] = [
   {
     name: 'time_second',
     bytes: 8,
-    fill: (k, at) => void k.clocks.push(() => k.memory.setPtr(at, BOOT_TIME + Math.floor(k.time.now() / 1e9))),
+    fill: (k, at) =>
+      void k.clocks.push(() => k.memory.setPtr(at, BOOT_TIME + Math.floor(k.time.now() / 1e9))),
   },
   int('bootverbose', 0),
   int('cold', 0),
@@ -113,7 +114,11 @@ export const freebsdData: readonly DataSymbol[] = [
   long('physmem', 16384),
   long('realmem', 16384),
   long('panicstr', 0),
-  long('__stack_chk_guard', 0x595e9fbd94fda766),
+  {
+    name: '__stack_chk_guard',
+    bytes: 64,
+    fill: (k, at) => k.memory.setPtr(at, k.random32() * 256),
+  },
   zeros('__start_set_pcpu', 16),
   zeros('__stop_set_pcpu', 16),
   int('cpu_feature', 0x0789a3fd | 0),
@@ -122,7 +127,11 @@ export const freebsdData: readonly DataSymbol[] = [
   text('ostype', 'FreeBSD'),
   text('cpu_vendor', 'GenuineIntel'),
   { name: 'osreldate', bytes: 4, fill: (k, at) => k.memory.set32(at, k.version) },
-  { name: 'Giant', bytes: (k) => k.sizeof('mtx'), fill: (k, at) => initMutex(k, at, k.heap.string('Giant'), 4) },
+  {
+    name: 'Giant',
+    bytes: (k) => k.sizeof('mtx'),
+    fill: (k, at) => initMutex(k, at, k.heap.string('Giant'), 4),
+  },
   { name: /^M_[A-Z0-9_]+$/, bytes: (k) => k.sizeof('malloc_type'), fill: fillMallocType },
   { name: METHOD_DESCRIPTIONS, bytes: (k) => k.sizeof('kobjop_desc'), fill: fillMethodDescription },
   { name: /^sysctl__\w*_children$/, bytes: 8, fill: fillNodeChildren },

@@ -19,7 +19,13 @@ export interface Opened {
 }
 
 /** Runs a function of the device's cdevsw; what is not there gives `absent`. */
-function* invoke(k: FreeBsd, { device, file }: Opened, name: string, absent: number, args: number[]): Steps<number> {
+function* invoke(
+  k: FreeBsd,
+  { device, file }: Opened,
+  name: string,
+  absent: number,
+  args: number[],
+): Steps<number> {
   const fn = k.read(`cdevsw.${name}`, device.switch);
   if (fn === 0) return absent;
   const current = k.state(currentFile);
@@ -36,12 +42,20 @@ function check(error: number, why = ''): void {
   if (error !== 0) throw new KernelErrno(error, why);
 }
 
-export function* openDevice(k: FreeBsd, device: Device, how: keyof typeof FLAGS, who: Credential): Steps<Opened> {
+export function* openDevice(
+  k: FreeBsd,
+  device: Device,
+  how: keyof typeof FLAGS,
+  who: Credential,
+): Steps<Opened> {
   const bits = who.uid === device.uid ? device.mode >> 6 : device.mode & 7;
   const wanted = (FLAGS[how] & 1 ? 4 : 0) | (FLAGS[how] & 2 ? 2 : 0);
   if (who.uid !== 0 && (bits & wanted) !== wanted) {
     const mode = device.mode.toString(8).padStart(4, '0');
-    throw new KernelErrno(Errno.EACCES, `/dev/${device.name} belongs to user ${device.uid} and has mode ${mode}.`);
+    throw new KernelErrno(
+      Errno.EACCES,
+      `/dev/${device.name} belongs to user ${device.uid} and has mode ${mode}.`,
+    );
   }
   const opened: Opened = { device, file: { data: 0, destructor: 0 }, flags: FLAGS[how], offset: 0 };
   check(yield* invoke(k, opened, 'd_open', 0, [FLAGS[how], S_IFCHR, k.curthread]));

@@ -32,7 +32,9 @@ export interface ElfFinding {
 
 export type ElfVerdict = { readonly elf: Elf } | { readonly finding: ElfFinding };
 
-const no = (errno: number, why: string, message?: string): ElfVerdict => ({ finding: { errno, why, message } });
+const no = (errno: number, why: string, message?: string): ElfVerdict => ({
+  finding: { errno, why, message },
+});
 
 const MACHINE = { 32: EM[386], 64: EM.X86_64 } as const;
 
@@ -44,7 +46,9 @@ export function judgeRelocatable(bytes: Uint8Array, path: string, bits: Bits): E
     if (file.sections.length === 0) return { errno: Errno.ENOEXEC, why: 'The file has no section headers.' };
     const loaded = file.sections.some(
       ({ type, size, flags }) =>
-        (type === SHT.PROGBITS || type === SHT.NOBITS || type === 0x70000001) && size > 0 && (flags & SHF.ALLOC) !== 0,
+        (type === SHT.PROGBITS || type === SHT.NOBITS || type === 0x70000001) &&
+        size > 0 &&
+        (flags & SHF.ALLOC) !== 0,
     );
     if (!loaded) return said(Errno.ENOEXEC, 'file has no contents');
     const tables = file.sections.filter(({ type }) => type === SHT.SYMTAB);
@@ -69,8 +73,7 @@ export function judgeShared(bytes: Uint8Array, path: string, bits: Bits): ElfVer
     if (count(PT.LOAD) > MAX_SEGMENTS) return said(Errno.ENOEXEC, 'Too many sections');
     if (count(PT.DYNAMIC) === 0) return said(Errno.ENOEXEC, 'Object is not dynamically-linked');
     if (count(PT.LOAD) === 0) return said(Errno.ENOEXEC, 'No sections');
-    if (file.sectionOfType(SHT.HASH) === undefined)
-      return said(Errno.ENOEXEC, 'missing symbol hash table');
+    if (file.sectionOfType(SHT.HASH) === undefined) return said(Errno.ENOEXEC, 'missing symbol hash table');
     return undefined;
   });
 }
@@ -97,7 +100,11 @@ function judgeHeader(bytes: Uint8Array, bits: Bits, types: readonly number[]): E
 }
 
 /** Reads the rest of a file whose header is right; what contradicts itself is no executable. */
-function judged(bytes: Uint8Array, path: string, check: (file: ElfFile) => ElfFinding | undefined): ElfVerdict {
+function judged(
+  bytes: Uint8Array,
+  path: string,
+  check: (file: ElfFile) => ElfFinding | undefined,
+): ElfVerdict {
   try {
     const file = readElf(bytes);
     const finding = check(file);

@@ -1,11 +1,12 @@
 /** What the kernel does when machine code goes wrong: a fatal trap and a panic (sys/amd64/amd64/trap.c, kern_shutdown.c). */
+
+import { perKernel } from '../../kernel/kernel.ts';
+import { MissingFunctionReached } from '../../kernel/missing.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
 import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { AreaError } from '../../memory/areas.ts';
 import { FrameError, OutOfMemory } from '../../memory/frames.ts';
 import { type Address, MappingError } from '../../memory/space.ts';
-import { perKernel } from '../../kernel/kernel.ts';
-import { MissingFunctionReached } from '../../kernel/missing.ts';
 import type { FreeBsd } from './freebsd.ts';
 import { HeapMisuse } from './malloc.ts';
 
@@ -50,7 +51,12 @@ function touchedMissing(k: FreeBsd, thread: Thread, fault: Fault): boolean {
 const detail = ({ detail: more }: Fault): string => (more === undefined ? '' : `: ${more}`);
 
 /** Prints the panic and says how the thread ends. */
-export function panic(k: FreeBsd, thread: Thread | undefined, text: string, why = text): { kill: ThreadKilled } {
+export function panic(
+  k: FreeBsd,
+  thread: Thread | undefined,
+  text: string,
+  why = text,
+): { kill: ThreadKilled } {
   k.console.flush();
   k.printf(`panic: ${text}\ncpuid = 0\n`);
   k.state(panicState).text = text;
@@ -91,13 +97,18 @@ export function judgeMisuse(k: FreeBsd, thread: Thread, error: unknown): ThreadK
   if (error instanceof HeapMisuse) {
     // uma_core.c of releases with INVARIANTS off just corrupts its lists; this is what the checks of INVARIANTS say.
     const at = `0x${hex(error.address)}`;
-    return panic(k, thread, `free: address ${at}(${at}) has not been allocated.`, `${error.message} (${at})`).kill;
+    return panic(k, thread, `free: address ${at}(${at}) has not been allocated.`, `${error.message} (${at})`)
+      .kill;
   }
   if (error instanceof OutOfMemory)
     return panic(k, thread, 'kmem_malloc: kmem_map too small', 'guest memory has run out').kill;
   if (!(error instanceof Error) || !MISUSES.some((kind) => error instanceof kind)) return undefined;
-  return panic(k, thread, 'page fault', `a kernel function could not go on with what it was given: ${error.message}`)
-    .kill;
+  return panic(
+    k,
+    thread,
+    'page fault',
+    `a kernel function could not go on with what it was given: ${error.message}`,
+  ).kill;
 }
 
 /** A kernel function ends the system with a message of its own. */

@@ -19,7 +19,7 @@ import { freebsdDeclarations, freebsdTypes } from './declarations.ts';
 import { judgeFault, judgeMisuse, trapInstruction } from './faults.ts';
 import type { KldModule } from './kld.ts';
 import { Malloc } from './malloc.ts';
-import { AMD64_MAP, type AddressMap } from './map.ts';
+import { type AddressMap, AMD64_MAP } from './map.ts';
 import { KernelData } from './symbols.ts';
 import { Threads } from './threads.ts';
 

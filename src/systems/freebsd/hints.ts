@@ -61,9 +61,16 @@ export function readHints(bytes: Uint8Array, littleEndian = true): Hint[] {
   while (at < bytes.length) {
     const length = view.i32(at, 'length of a record');
     at += 4;
-    if (length < 4) throw new Invalid('record of linker.hints', 'is too short for its type', { offset: at - 4, value: length });
+    if (length < 4)
+      throw new Invalid('record of linker.hints', 'is too short for its type', {
+        offset: at - 4,
+        value: length,
+      });
     if (at + length > bytes.length)
-      throw new Truncated('record of linker.hints', 'runs past the end of the file', { offset: at - 4, value: length });
+      throw new Truncated('record of linker.hints', 'runs past the end of the file', {
+        offset: at - 4,
+        value: length,
+      });
     hints.push(new RecordReader(view, at, at + length).hint());
     at = roundUp(at + length, 4);
   }

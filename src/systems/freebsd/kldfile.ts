@@ -119,7 +119,8 @@ export class KldFile {
     const range = this.setRange(name);
     if (range === undefined) return [];
     const count = Math.floor(range.bytes / image.word);
-    if (count > MAX_ENTRIES) throw new Invalid(`linker set ${name}`, 'has too many entries', { value: count });
+    if (count > MAX_ENTRIES)
+      throw new Invalid(`linker set ${name}`, 'has too many entries', { value: count });
     const places: Place[] = [];
     for (let i = 0; i < count; i++) {
       const target = image.pointer(image.at(range.start, i * image.word));
@@ -143,7 +144,8 @@ export class KldFile {
   private symbolAt({ section, offset }: Place): string | undefined {
     const value = this.file.kind === 'relocatable' ? offset : section.address + offset;
     return this.file.symbols.find(
-      (one) => one.place === 'section' && one.section === section.index && one.value === value && one.name !== '',
+      (one) =>
+        one.place === 'section' && one.section === section.index && one.value === value && one.name !== '',
     )?.name;
   }
 

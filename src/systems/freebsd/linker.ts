@@ -2,8 +2,9 @@
  * The kernel linker (sys/kern/kern_linker.c): files, what they depend on, which interfaces they publish, and the order in
  * which a file comes and goes. Reference counts, ids and dependencies live in `struct linker_file` in guest memory.
  */
-import type { Steps } from '../../kernel/steps.ts';
+
 import type { ObjectSymbol } from '../../formats/object.ts';
+import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import { type Elf, type ElfFinding, judgeRelocatable, judgeShared } from './elf.ts';
 import { Errno, KernelErrno } from './errno.ts';
@@ -141,7 +142,7 @@ export class Linker {
     this.setRefs(on, this.refs(on) + 1);
     const old = this.dependencies(file);
     const list = k.heap.allocate((old.length + 1) * k.word);
-    [...old, on].forEach((one, i) => k.memory.setPtr(list + i * k.word, one));
+    for (const [i, one] of [...old, on].entries()) k.memory.setPtr(list + i * k.word, one);
     k.heap.free(k.read('linker_file.deps', file));
     k.write('linker_file.deps', file, list);
     k.write('linker_file.ndeps', file, old.length + 1);
@@ -173,9 +174,16 @@ export class Linker {
       throw new KernelErrno(Errno.EEXIST, why, `Unload it first: kldunload ${base}`);
     }
     const file = yield* this.loadFile(path);
-    if (modName !== undefined && findInterface(this.interfaces, modName, range) === undefined) {
+    if (
+      modName !== undefined &&
+      range !== undefined &&
+      findInterface(this.interfaces, modName, range) === undefined
+    ) {
       yield* this.unloadFile(file, UNLOAD.FORCE);
-      throw new KernelErrno(Errno.ENOENT, `${base} was loaded, but it does not declare the interface ${modName}.`);
+      throw new KernelErrno(
+        Errno.ENOENT,
+        `${base} does not declare the interface ${modName} in a version that is wanted.`,
+      );
     }
     if (parent !== 0) this.addParent(parent, file);
     return file;
@@ -206,7 +214,9 @@ export class Linker {
     const { version } = this.k;
     const older = version < minimum;
     const why = `It was built for FreeBSD ${releaseOf(minimum)} (${minimum}) and takes kernels up to ${maximum}; this one is ${releaseOf(version)} (${version}), ${older ? 'older than that' : 'of a later major version'}.`;
-    const hint = older ? 'Update the kernel, or build the module with its sources.' : 'Build the module for this kernel.';
+    const hint = older
+      ? 'Update the kernel, or build the module with its sources.'
+      : 'Build the module for this kernel.';
     return new KernelErrno(Errno.ENOENT, why, hint);
   }
 
@@ -224,7 +234,10 @@ export class Linker {
     if (typeof second === 'number') return yield* this.complete(second);
     const cause = first.errno === Errno.ENOSYS ? second : first;
     if (second.errno === Errno.ENOSYS) {
-      const text = k.version < 1200000 ? `linker_load_file: Unsupported file type\n` : `linker_load_file: ${path} - unsupported file type\n`;
+      const text =
+        k.version < 1200000
+          ? `linker_load_file: Unsupported file type\n`
+          : `linker_load_file: ${path} - unsupported file type\n`;
       k.printf(text);
     }
     throw new KernelErrno(
@@ -326,15 +339,23 @@ export class Linker {
     for (const { name: own, version } of kld.versions) {
       const there = this.interfaces.find((one) => one.name === own && one.version === version);
       if (there === undefined) continue;
-      k.printf(`interface ${own}.${version} already present in the KLD '${this.fileName(there.container)}'!\n`);
-      throw new KernelErrno(Errno.EEXIST, `${this.fileName(there.container)} brings the interface ${own} already.`);
+      k.printf(
+        `interface ${own}.${version} already present in the KLD '${this.fileName(there.container)}'!\n`,
+      );
+      throw new KernelErrno(
+        Errno.EEXIST,
+        `${this.fileName(there.container)} brings the interface ${own} already.`,
+      );
     }
     for (const depend of kld.depends) {
       if (kld.versions.some((own) => own.name === depend.name)) continue;
       yield* this.loadDependency(file, name, depend);
     }
     for (const { name: own, version } of kld.versions) {
-      if (findInterface(this.interfaces, own, { minimum: version, preferred: version, maximum: version }) !== undefined) {
+      if (
+        findInterface(this.interfaces, own, { minimum: version, preferred: version, maximum: version }) !==
+        undefined
+      ) {
         k.printf(`module ${own} already present!\n`);
       } else this.interfaces.push({ name: own, version, container: file });
     }
@@ -353,7 +374,8 @@ export class Linker {
       if (!(error instanceof KernelErrno)) throw error;
       if (error.errno === Errno.ENOENT && this.supplyGeneric(file, depend)) return;
       this.k.printf(`KLD ${fileName}: depends on ${name} - not available or version mismatch\n`);
-      throw new KernelErrno(error.errno, `${fileName} depends on ${name}: ${error.why}`, error.hint);
+      const cause = error.errno === Errno.EEXIST ? this.notFound(name, name, depend) : error;
+      throw new KernelErrno(error.errno, `${fileName} depends on ${name}: ${cause.why}`, cause.hint);
     }
   }
 

@@ -123,7 +123,8 @@ export class Malloc {
   /** A page of the direct map where there is one, as uma_small_alloc takes it. */
   private page(): Address {
     try {
-      if (this.k.map.directMap === undefined) return this.k.mapPages(this.k.kmem, 1, Perm.R | Perm.W, 'malloc');
+      if (this.k.map.directMap === undefined)
+        return this.k.mapPages(this.k.kmem, 1, Perm.R | Perm.W, 'malloc');
       return this.k.memory.directMap(this.k.memory.frames.allocate(0, 'malloc'));
     } catch (error) {
       if (error instanceof OutOfMemory) return 0;

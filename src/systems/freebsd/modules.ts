@@ -106,7 +106,9 @@ export class ModuleRegistry {
     const priv = BigInt.asUintN(k.word * 8, BigInt(k.read('moduledata.priv', data)));
     this.release(module);
     const shown = priv === 0n ? '0' : `0x${priv.toString(16)}`;
-    k.printf(`module_register_init: MOD_LOAD (${name}, 0x${handler.toString(16)}, ${shown}) error ${error}\n`);
+    k.printf(
+      `module_register_init: MOD_LOAD (${name}, 0x${handler.toString(16)}, ${shown}) error ${error}\n`,
+    );
     this.lastFailure = `The module ${name} refused to start: its MOD_LOAD handler returned ${error}.`;
   }
 

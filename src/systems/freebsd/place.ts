@@ -3,7 +3,7 @@
  * get their values and places their relocations. The bytes are put together outside of guest memory; nothing of the
  * module can run before they are written.
  */
-import type { Elf } from './elf.ts';
+
 import { FormatError } from '../../bytes/errors.ts';
 import { SHT } from '../../formats/elf/layout.ts';
 import type { ObjectRelocation, ObjectSection, ObjectSymbol } from '../../formats/object.ts';
@@ -14,6 +14,7 @@ import { applyRelocations, type RelocationPolicy, relocationTarget } from '../..
 import { AreaError } from '../../memory/areas.ts';
 import { OutOfMemory } from '../../memory/frames.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
+import type { Elf } from './elf.ts';
 import { Errno, KernelErrno } from './errno.ts';
 import type { FreeBsd } from './freebsd.ts';
 import { majorOf } from './version.ts';
@@ -73,7 +74,8 @@ export class PlacedObject {
   relocate(locals: boolean, lookup: SymbolLookup): void {
     const { object } = this.elf;
     const machine = relocationMachine(object.machine);
-    if (machine === undefined) throw new KernelErrno(Errno.ENOEXEC, `no relocations are known for ${object.machine}`);
+    if (machine === undefined)
+      throw new KernelErrno(Errno.ENOEXEC, `no relocations are known for ${object.machine}`);
     for (const { section, address, bytes } of this.sections.values()) {
       const wanted = object.relocations(section.index).filter((one) => {
         const symbol = object.symbols[one.symbol];
@@ -151,7 +153,7 @@ export class PlacedObject {
       const last = Math.floor((address + Math.max(1, section.size) - 1 - this.base) / PAGE_SIZE);
       for (let page = first; page <= last; page++) perms[page] |= perm;
     }
-    perms.forEach((perm, page) => this.k.memory.protect(this.base + page * PAGE_SIZE, 1, perm));
+    for (const [page, perm] of perms.entries()) this.k.memory.protect(this.base + page * PAGE_SIZE, 1, perm);
   }
 
   release(): void {
@@ -168,7 +170,8 @@ export class PlacedObject {
   symbols(): Map<string, { address: Address; local: boolean; size: number }> {
     const symbols = new Map<string, { address: Address; local: boolean; size: number }>();
     for (const { index, name, place, binding, type, size } of this.elf.object.symbols) {
-      if (place !== 'section' || name === '' || type === 'section' || type === 'file' || symbols.has(name)) continue;
+      if (place !== 'section' || name === '' || type === 'section' || type === 'file' || symbols.has(name))
+        continue;
       symbols.set(name, { address: this.values[index], local: binding === 'local', size });
     }
     return symbols;
@@ -188,8 +191,7 @@ export class PlacedObject {
 
   private isLoaded(section: ObjectSection): boolean {
     const type = this.elf.file.sections[section.index]?.type;
-    const known =
-      type === SHT.PROGBITS || type === SHT.NOBITS || type === SHT_UNWIND || this.isArray(type);
+    const known = type === SHT.PROGBITS || type === SHT.NOBITS || type === SHT_UNWIND || this.isArray(type);
     return section.allocated && section.size > 0 && known;
   }
 
@@ -221,7 +223,8 @@ function isApart({ name }: ObjectSection): boolean {
 }
 
 function takePages(k: FreeBsd, pages: number, name: string): Address {
-  if (pages > k.memory.frames.freePages) throw new KernelErrno(Errno.ENOMEM, `There is no memory for ${name}.`);
+  if (pages > k.memory.frames.freePages)
+    throw new KernelErrno(Errno.ENOMEM, `There is no memory for ${name}.`);
   try {
     return k.mapPages(k.moduleArea, pages, RULE_PERM, `module ${name}`);
   } catch (error) {

@@ -1,5 +1,11 @@
 /** Every subsystem's kernel functions, in one place: the only list of them. */
-import { characterFunctions, memoryFunctions, numberFunctions, sortFunctions, stringFunctions } from '../../kernel/clib.ts';
+import {
+  characterFunctions,
+  memoryFunctions,
+  numberFunctions,
+  sortFunctions,
+  stringFunctions,
+} from '../../kernel/clib.ts';
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
 import type { FreeBsd } from './freebsd.ts';
 import { busFunctions, firmwareFunctions } from './functions/bus.ts';

@@ -76,7 +76,8 @@ export class KernelData {
     if (address === undefined) {
       const { base, bytes } = this.k.map.absent;
       address = base + this.missingAt.size * ABSENT_STEP;
-      if (address >= base + bytes) throw new RangeError('too many symbols that the base kernel does not have');
+      if (address >= base + bytes)
+        throw new RangeError('too many symbols that the base kernel does not have');
       this.missingAt.set(name, address);
       this.k.bindMissing(name, address);
     }
@@ -102,6 +103,8 @@ export class KernelData {
   }
 
   private definition(name: string): DataSymbol | undefined {
-    return this.exact.get(name) ?? this.families.find((one) => one.name instanceof RegExp && one.name.test(name));
+    return (
+      this.exact.get(name) ?? this.families.find((one) => one.name instanceof RegExp && one.name.test(name))
+    );
   }
 }

@@ -1,6 +1,7 @@
 /** kldload(2), kldunload(2) and their like, as a process calls them (sys/kern/kern_linker.c). */
-import { Deadlock } from '../../kernel/scheduler.ts';
+
 import { MissingFunctionReached } from '../../kernel/missing.ts';
+import { Deadlock } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { ThreadKilled } from '../../kernel/thread.ts';
 import type { Address } from '../../memory/space.ts';
@@ -28,7 +29,8 @@ export type CallResult<T> =
 export function performCall<T>(booted: Booted, name: string, steps: Steps<T>, who = ROOT): CallResult<T> {
   const { k } = booted;
   const { text } = k.state(panicState);
-  if (text !== undefined) return { outcome: 'killed', why: `the system is down since the panic '${text}'; boot it again` };
+  if (text !== undefined)
+    return { outcome: 'killed', why: `the system is down since the panic '${text}'; boot it again` };
   try {
     return { outcome: 'done', value: k.runProcess(name, steps, who.uid) };
   } catch (error) {
@@ -45,7 +47,8 @@ function mayChange({ k }: Booted, { uid }: Credential): void {
     const why = `kern.securelevel is ${k.securelevel}: from 1 on no module comes or goes.`;
     throw new KernelErrno(Errno.EPERM, why, 'It can only be lowered by a reboot.');
   }
-  if (uid !== 0) throw new KernelErrno(Errno.EPERM, 'Loading needs the privilege PRIV_KLD_LOAD.', 'Do it as root.');
+  if (uid !== 0)
+    throw new KernelErrno(Errno.EPERM, 'Loading needs the privilege PRIV_KLD_LOAD.', 'Do it as root.');
 }
 
 /** kldload: a name with a slash or a dot is a file, any other an interface. The id of the new file. */
@@ -60,7 +63,12 @@ export function* kldload(booted: Booted, name: string, who = ROOT): Steps<number
 }
 
 /** kldunloadf */
-export function* kldunload(booted: Booted, id: number, flags: number = UNLOAD.NORMAL, who = ROOT): Steps<void> {
+export function* kldunload(
+  booted: Booted,
+  id: number,
+  flags: number = UNLOAD.NORMAL,
+  who = ROOT,
+): Steps<void> {
   const { linker, k } = booted;
   if (flags !== UNLOAD.NORMAL && flags !== UNLOAD.FORCE) throw new KernelErrno(Errno.EINVAL);
   mayChange(booted, who);
@@ -85,7 +93,8 @@ export function* kldunload(booted: Booted, id: number, flags: number = UNLOAD.NO
 /** kldfind: by base name. */
 export function kldfind({ linker, k }: Booted, name: string): number {
   const file = linker.findByName(name);
-  if (file === undefined) throw new KernelErrno(Errno.ENOENT, `No file ${name} is loaded.`, 'kldstat lists them.');
+  if (file === undefined)
+    throw new KernelErrno(Errno.ENOENT, `No file ${name} is loaded.`, 'kldstat lists them.');
   return k.read('linker_file.id', file);
 }
 

@@ -43,6 +43,7 @@ export function* writeOid(k: FreeBsd, oid: Address, value: Uint8Array, uid: numb
   if ((kind & CTLFLAG.WR) === 0) throw new KernelErrno(Errno.EPERM, 'It can only be read.');
   if ((kind & CTLFLAG.SECURE) !== 0 && k.securelevel > 0)
     throw new KernelErrno(Errno.EPERM, `kern.securelevel is ${k.securelevel}.`);
-  if (uid !== 0 && (kind & CTLFLAG.ANYBODY) === 0) throw new KernelErrno(Errno.EPERM, 'Only root may set it.');
+  if (uid !== 0 && (kind & CTLFLAG.ANYBODY) === 0)
+    throw new KernelErrno(Errno.EPERM, 'Only root may set it.');
   yield* transfer(k, oid, value);
 }

@@ -58,7 +58,11 @@ export function oidsIn(k: FreeBsd, list: Address): Address[] {
     walkTree(k, k.memory.ptr(list), found, 0);
     return found;
   }
-  for (let at = k.memory.ptr(list); at !== 0 && found.length < MAX_SIBLINGS; at = k.read('sysctl_oid.oid_link', at)) {
+  for (
+    let at = k.memory.ptr(list);
+    at !== 0 && found.length < MAX_SIBLINGS;
+    at = k.read('sysctl_oid.oid_link', at)
+  ) {
     found.push(at);
   }
   return found;
@@ -146,7 +150,9 @@ export function unregisterOid(k: FreeBsd, oid: Address): boolean {
 function oidsOf(k: FreeBsd, module: KldModule): Address[] {
   const set = module.section('set_sysctl_set');
   if (set === undefined) return [];
-  return Array.from({ length: Math.floor(set.size / k.word) }, (_, i) => k.memory.ptr(set.address + i * k.word));
+  return Array.from({ length: Math.floor(set.size / k.word) }, (_, i) =>
+    k.memory.ptr(set.address + i * k.word),
+  );
 }
 
 /** linker_file_register_sysctls: dormant while the SYSINITs run (from 12 on), then enabled. */
@@ -166,7 +172,12 @@ export function unregisterOids(k: FreeBsd, module: KldModule): void {
 }
 
 /** Every oid below a list with its dotted name, nodes included, in the order of their numbers. */
-export function* walkOids(k: FreeBsd, list: Address, prefix = '', depth = 0): Generator<{ name: string; oid: Address }> {
+export function* walkOids(
+  k: FreeBsd,
+  list: Address,
+  prefix = '',
+  depth = 0,
+): Generator<{ name: string; oid: Address }> {
   if (depth > MAX_DEPTH) return;
   for (const oid of oidsIn(k, list)) {
     if ((oidKind(k, oid) & CTLFLAG.DORMANT) !== 0) continue;

@@ -18,9 +18,32 @@ export function releaseOf(version: number): string {
   return `${majorOf(version)}.${Math.floor((version % 100000) / 1000)}`;
 }
 
+/**
+ * Releases whose number is not major * 100000 + minor * 1000: those that end a line of development, and a few that were
+ * counted up once more before they came out (Porter's Handbook, "__FreeBSD_version values").
+ */
+const RELEASES: Readonly<Record<string, number>> = {
+  '6.0': 600034,
+  '7.0': 700055,
+  '8.0': 800107,
+  '9.0': 900044,
+  '9.2': 902001,
+  '10.0': 1000510,
+  '11.0': 1100122,
+  '11.1': 1101001,
+  '11.4': 1104001,
+  '12.0': 1200086,
+  '13.0': 1300139,
+  '13.2': 1302001,
+  '13.3': 1303001,
+  '14.0': 1400097,
+};
+
 /** The version number of a release as `uname -r` writes it (`12.1`, `6.4-RELEASE`), or of a plain number. */
 export function parseVersion(text: string): number | undefined {
   if (/^\d{6,7}$/.test(text)) return Number(text);
   const match = /^(\d{1,2})\.(\d{1,2})(?:-[A-Z0-9-]+)?$/i.exec(text);
-  return match === null ? undefined : Number(match[1]) * 100000 + Number(match[2]) * 1000;
+  if (match === null) return undefined;
+  const [major, minor] = [Number(match[1]), Number(match[2])];
+  return RELEASES[`${major}.${minor}`] ?? major * 100000 + minor * 1000;
 }

@@ -35,7 +35,8 @@ export function fail<T>(answer: Answer, result: CallResult<T>, what: string): vo
     answer.err += `${what}: ${errorText(result.error.errno)}\n`;
     answer.explain(result.error.why, result.error.hint);
   } else if (result.outcome === 'killed') answer.explain(`${result.why}.`);
-  else if (result.outcome === 'missing') answer.explain(missingText(result.missing.symbol, result.missing.caller));
+  else if (result.outcome === 'missing')
+    answer.explain(missingText(result.missing.symbol, result.missing.caller));
 }
 
 export function missingText(symbol: string, caller: string): string {

@@ -1,6 +1,7 @@
 /** The settings of a FreeBSD session, and what they are when nobody says: taken from the module that is at hand. */
 import { FormatError } from '../../bytes/errors.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
+import type { MissingPolicy } from '../../kernel/missing.ts';
 import { KldFile } from '../../systems/freebsd/kldfile.ts';
 import { parseVersion } from '../../systems/freebsd/version.ts';
 import { type SessionOptions, type Setting, SettingError } from '../system.ts';
@@ -14,6 +15,10 @@ export const SETTINGS: readonly Setting[] = [
     summary: 'release or __FreeBSD_version of the kernel (of the module on the command line, else 13.2)',
   },
   { name: 'config', summary: 'generic (the default) or minimal: which interfaces are built in' },
+  {
+    name: 'missing',
+    summary: 'refuse, stop (when it is used, the default) or stand-in: symbols that nobody has',
+  },
   { name: 'module_path', summary: 'kern.module_path (/boot/kernel;/boot/modules)' },
   { name: 'securelevel', summary: 'kern.securelevel: -1 (the default) to 3' },
 ];
@@ -21,6 +26,7 @@ export const SETTINGS: readonly Setting[] = [
 export interface Choices {
   readonly version: number;
   readonly config: 'generic' | 'minimal';
+  readonly missing: MissingPolicy;
   readonly modulePath: string | undefined;
   readonly securelevel: number;
 }
@@ -30,15 +36,25 @@ export function chooseKernel(options: SessionOptions): Choices {
   const settings = options.settings ?? new Map<string, string>();
   for (const name of settings.keys()) {
     if (SETTINGS.some((one) => one.name === name)) continue;
-    throw new SettingError(`FreeBSD has no setting '${name}'`, `there are: ${SETTINGS.map((one) => one.name).join(', ')}`);
+    throw new SettingError(
+      `FreeBSD has no setting '${name}'`,
+      `there are: ${SETTINGS.map((one) => one.name).join(', ')}`,
+    );
   }
   const config = settings.get('config') ?? 'generic';
   if (config !== 'generic' && config !== 'minimal')
     throw new SettingError(`config=${config} is not known`, 'it is generic or minimal');
   const securelevel = Number(settings.get('securelevel') ?? -1);
   if (!Number.isInteger(securelevel) || securelevel < -1 || securelevel > 3)
-    throw new SettingError(`securelevel=${settings.get('securelevel')} is no level`, 'levels are -1, 0, 1, 2 and 3');
-  return { version: chooseVersion(options), config, modulePath: settings.get('module_path'), securelevel };
+    throw new SettingError(
+      `securelevel=${settings.get('securelevel')} is no level`,
+      'levels are -1, 0, 1, 2 and 3',
+    );
+  const missing = settings.get('missing') ?? options.missing ?? 'stop';
+  if (missing !== 'refuse' && missing !== 'stop' && missing !== 'stand-in')
+    throw new SettingError(`missing=${missing} is not known`, 'it is refuse, stop or stand-in');
+  const modulePath = settings.get('module_path');
+  return { version: chooseVersion(options), config, missing, modulePath, securelevel };
 }
 
 function chooseVersion({ settings, named }: SessionOptions): number {
@@ -46,7 +62,10 @@ function chooseVersion({ settings, named }: SessionOptions): number {
   if (text !== undefined) {
     const version = parseVersion(text);
     if (version === undefined)
-      throw new SettingError(`release=${text} is no release`, 'give one such as 12.1, or a __FreeBSD_version such as 1201000');
+      throw new SettingError(
+        `release=${text} is no release`,
+        'give one such as 12.1, or a __FreeBSD_version such as 1201000',
+      );
     return version;
   }
   for (const { bytes } of named ?? []) {

@@ -19,16 +19,41 @@ export function describeKld(kld: KldFile, path: string): Description {
     ['file', path],
     ['kind', KINDS[file.kind]],
     ['machine', `${file.machine}, ${file.bits} bits`],
-    ['built for', builtFor === undefined ? 'any kernel: it declares no dependency on one' : `FreeBSD ${releaseOf(builtFor)} (${builtFor})`],
+    [
+      'built for',
+      builtFor === undefined
+        ? 'any kernel: it declares no dependency on one'
+        : `FreeBSD ${releaseOf(builtFor)} (${builtFor})`,
+    ],
     ['loads on', builtFor === undefined ? '' : `kernels ${range(kld)}`],
-    ...column('modules', kld.modules.map((one) => (one.registered ?? one.name) + alias(one))),
-    ...column('interfaces', kld.versions.map(({ name, version }) => `${name} version ${version}`)),
+    ...column(
+      'modules',
+      kld.modules.map((one) => (one.registered ?? one.name) + alias(one)),
+    ),
+    ...column(
+      'interfaces',
+      kld.versions.map(({ name, version }) => `${name} version ${version}`),
+    ),
     ...column('depends on', kld.depends.filter(({ name }) => name !== 'kernel').map(dependText)),
-    ...column('devices', kld.pnp.map((one) => `${one.entries} on ${one.bus}: ${one.description}`)),
+    ...column(
+      'devices',
+      kld.pnp.map((one) => `${one.entries} on ${one.bus}: ${one.description}`),
+    ),
     ['starts', starts(kld)],
-    ['linker sets', kld.sets().map(({ name, entries }) => `${name} (${entries})`).join(', ')],
+    [
+      'linker sets',
+      kld
+        .sets()
+        .map(({ name, entries }) => `${name} (${entries})`)
+        .join(', '),
+    ],
   ];
-  return { system: 'freebsd', rows, lists: lists(file, imports, exports), facts: factsOf(kld, imports, exports) };
+  return {
+    system: 'freebsd',
+    rows,
+    lists: lists(file, imports, exports),
+    facts: factsOf(kld, imports, exports),
+  };
 }
 
 const alias = ({ name, registered }: { name: string; registered: string | undefined }): string =>
@@ -46,8 +71,20 @@ function column(label: string, texts: readonly string[]): (readonly [string, str
   return texts.map((text, i) => [i === 0 ? label : '', text] as const);
 }
 
-const dependText = ({ name, minimum, preferred, maximum }: { name: string; minimum: number; preferred: number; maximum: number }): string =>
-  minimum === maximum ? `${name} version ${preferred}` : `${name} version ${preferred} (${minimum} to ${maximum})`;
+const dependText = ({
+  name,
+  minimum,
+  preferred,
+  maximum,
+}: {
+  name: string;
+  minimum: number;
+  preferred: number;
+  maximum: number;
+}): string =>
+  minimum === maximum
+    ? `${name} version ${preferred}`
+    : `${name} version ${preferred} (${minimum} to ${maximum})`;
 
 /** Functions of the SYSINIT set, in the order the kernel runs them. */
 function starts(kld: KldFile): string {
@@ -63,7 +100,10 @@ function importsOf(file: ObjectFile): string[] {
 
 function exportsOf(file: ObjectFile): string[] {
   return file.symbols
-    .filter(({ place, binding, type, name }) => place === 'section' && binding !== 'local' && type !== 'section' && name !== '')
+    .filter(
+      ({ place, binding, type, name }) =>
+        place === 'section' && binding !== 'local' && type !== 'section' && name !== '',
+    )
     .map(({ name }) => name);
 }
 

@@ -65,7 +65,9 @@ const ioctl: Tool = {
     if (device === undefined || !Number.isInteger(number) || !/^([0-9a-f]{2})*$/i.test(hex)) {
       answer.code = 1;
       answer.err =
-        device === undefined ? `ioctl: ${path}: ${errorText(Errno.ENOENT)}\n` : 'usage: ioctl DEVICE COMMAND [HEX]\n';
+        device === undefined
+          ? `ioctl: ${path}: ${errorText(Errno.ENOENT)}\n`
+          : 'usage: ioctl DEVICE COMMAND [HEX]\n';
       return answer.result();
     }
     const parameter = Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));

@@ -3,10 +3,10 @@
  * modules make, and what the shell writes.
  */
 import type { Steps } from '../../kernel/steps.ts';
+import { closeDevice, openDevice, readDevice, writeDevice } from '../../systems/freebsd/device-calls.ts';
 import { Errno, KernelErrno } from '../../systems/freebsd/errno.ts';
 import type { FreeBsd } from '../../systems/freebsd/freebsd.ts';
 import { type Device, devices } from '../../systems/freebsd/functions/devices.ts';
-import { closeDevice, openDevice, readDevice, writeDevice } from '../../systems/freebsd/device-calls.ts';
 import type { Credential } from '../../systems/freebsd/syscalls.ts';
 import type { SystemFiles } from '../system.ts';
 
@@ -50,10 +50,14 @@ export class SessionFiles {
   /** Names in /boot/modules that were written or adopted, and those of a folder of the host. */
   list(path: string): string[] | undefined {
     const folder = path.endsWith('/') ? path : `${path}/`;
-    const own = [...this.written.keys()].filter((one) => one.startsWith(folder)).map((one) => one.slice(folder.length));
+    const own = [...this.written.keys()]
+      .filter((one) => one.startsWith(folder))
+      .map((one) => one.slice(folder.length));
     if (folder === '/dev/') return [...this.devices().keys()].sort();
     const host = this.host.list(path);
-    return own.length === 0 && host === undefined ? undefined : [...new Set([...own, ...(host ?? [])])].sort();
+    return own.length === 0 && host === undefined
+      ? undefined
+      : [...new Set([...own, ...(host ?? [])])].sort();
   }
 
   put(path: string, bytes: Uint8Array): void {
@@ -68,7 +72,8 @@ export class SessionFiles {
   *write(path: string, bytes: Uint8Array, append: boolean, who: Credential): Steps<void> {
     const device = this.device(path);
     if (device === undefined) {
-      if (path.startsWith('/dev/')) throw new KernelErrno(Errno.EOPNOTSUPP, 'In /dev there are only devices.');
+      if (path.startsWith('/dev/'))
+        throw new KernelErrno(Errno.EOPNOTSUPP, 'In /dev there are only devices.');
       const old = append ? (this.read(path) ?? new Uint8Array(0)) : new Uint8Array(0);
       this.written.set(path, Uint8Array.from([...old, ...bytes]));
       return;
@@ -110,7 +115,6 @@ export class SessionFiles {
   devices(): ReadonlyMap<string, Device> {
     return this.kernel().state(devices);
   }
-
 
   private kernel(): FreeBsd {
     if (this.k === undefined) throw new Error('the kernel is not there yet');

@@ -10,7 +10,12 @@ export interface Options {
 export function getopt(args: readonly string[], letters: string): Options {
   const flags = new Set<string>();
   const values = new Map<string, string>();
-  const done = (at: number, problem?: string): Options => ({ flags, values, operands: args.slice(at), problem });
+  const done = (at: number, problem?: string): Options => ({
+    flags,
+    values,
+    operands: args.slice(at),
+    problem,
+  });
   for (let at = 0; at < args.length; at++) {
     const word = args[at];
     if (word === '--') return done(at + 1);

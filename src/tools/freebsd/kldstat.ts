@@ -1,7 +1,8 @@
 /** kldstat(8) */
+
+import type { Address } from '../../memory/space.ts';
 import { elements } from '../../systems/freebsd/lists.ts';
 import { type FileStat, kldstat as statAll } from '../../systems/freebsd/syscalls.ts';
-import type { Address } from '../../memory/space.ts';
 import { Answer, type Tool } from './answer.ts';
 import { getopt } from './getopt.ts';
 import type { FreeBsdSession } from './session.ts';
@@ -73,7 +74,11 @@ function modulesOf({ booted: { k, linker } }: FreeBsdSession, { file }: FileStat
   return elements(k, linker.registry.modulesOf(file));
 }
 
-function moduleRow({ booted: { k, linker } }: FreeBsdSession, module: Address, flags: ReadonlySet<string>): string {
+function moduleRow(
+  { booted: { k, linker } }: FreeBsdSession,
+  module: Address,
+  flags: ReadonlySet<string>,
+): string {
   const id = `${k.read('module.id', module)}`.padStart(3);
   const line = `${id} ${linker.registry.name(module)}`;
   return flags.has('d') ? `${line} ${specific(k.read('module.data', module))}` : line;
@@ -97,7 +102,8 @@ function showModule(session: FreeBsdSession, answer: Answer, name: string, flags
   const id = `${k.read('module.id', module)}`.padStart(3);
   const refs = `${k.read('module.refs', module)}`.padStart(4);
   const data = k.read('module.data', module);
-  if (flags.has('d')) answer.out += `Id  Refs Name data..(int, uint, ulong)\n${id} ${refs} ${name} ${specific(data)}\n`;
+  if (flags.has('d'))
+    answer.out += `Id  Refs Name data..(int, uint, ulong)\n${id} ${refs} ${name} ${specific(data)}\n`;
   else answer.out += `Id  Refs Name\n${id} ${refs} ${name}\n`;
 }
 

@@ -1,7 +1,8 @@
 /** kldunload(8) */
+
+import type { Steps } from '../../kernel/steps.ts';
 import { UNLOAD } from '../../systems/freebsd/linker.ts';
 import { kldfind, kldstat, kldunload as unload } from '../../systems/freebsd/syscalls.ts';
-import type { Steps } from '../../kernel/steps.ts';
 import { Answer, fail, type Tool } from './answer.ts';
 import { getopt } from './getopt.ts';
 import type { FreeBsdSession } from './session.ts';

@@ -60,7 +60,9 @@ function folder(
   let machine: string | undefined;
   let first = '';
   // Names without a dot (the kernel) and modules count.
-  for (const name of names.filter((one) => !one.endsWith('/') && (!one.includes('.') || one.endsWith('.ko')))) {
+  for (const name of names.filter(
+    (one) => !one.endsWith('/') && (!one.includes('.') || one.endsWith('.ko')),
+  )) {
     const kld = read(session, answer, `${at}/${name}`);
     if (kld === undefined) continue;
     if (flags.has('d')) {

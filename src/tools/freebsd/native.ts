@@ -1,10 +1,10 @@
 /** FreeBSD, as the command line reaches it. */
 import { FormatError, Truncated } from '../../bytes/errors.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
-import { describeKld } from './describe.ts';
 import { KldFile } from '../../systems/freebsd/kldfile.ts';
 import type { Description, ModuleFile, NativeSystem } from '../system.ts';
 import { SETTINGS } from './choices.ts';
+import { describeKld } from './describe.ts';
 import { FreeBsdSession } from './session.ts';
 
 /** EI_OSABI of FreeBSD. */
@@ -15,7 +15,9 @@ function recognise({ bytes }: ModuleFile): number {
   if (bytes === undefined) return 0;
   try {
     const object = readElfObject(bytes);
-    const sets = object.sections.some(({ name }) => name === 'set_modmetadata_set' || name === 'set_sysinit_set');
+    const sets = object.sections.some(
+      ({ name }) => name === 'set_modmetadata_set' || name === 'set_sysinit_set',
+    );
     if (sets) return bytes[7] === OSABI_FREEBSD ? 1 : 0.9;
     if (bytes[7] !== OSABI_FREEBSD) return 0;
     return object.kind === 'relocatable' ? 0.7 : 0.3;
@@ -38,4 +40,3 @@ export const freebsd: NativeSystem = {
   describe,
   start: (options) => new FreeBsdSession(options),
 };
-

@@ -32,8 +32,8 @@ export class FreeBsdSession implements SystemSession {
     this.choices = chooseKernel(options);
     this.files = new SessionFiles(options.files);
     this.who = { uid: (options.user ?? 'root') === 'root' ? 0 : 1001 };
-    const { version, modulePath, config, securelevel } = this.choices;
-    const { seed, missing } = options;
+    const { version, modulePath, config, securelevel, missing } = this.choices;
+    const { seed } = options;
     this.booted = bootFreeBsd({ version, files: this.files, modulePath, seed, missing, config });
     this.booted.k.securelevel = securelevel;
     this.files.attach(this.booted.k);
@@ -82,7 +82,11 @@ export class FreeBsdSession implements SystemSession {
     if (k.modules.find(module) !== undefined) return [];
     return [...k.heap.allocations()]
       .filter(({ where }) => where?.endsWith(`[${module}]`))
-      .map(({ bytes, type, where }) => ({ what: `malloc(${mallocTypeName(k, type)})`, bytes, where: where ?? '' }));
+      .map(({ bytes, type, where }) => ({
+        what: `malloc(${mallocTypeName(k, type)})`,
+        bytes,
+        where: where ?? '',
+      }));
   }
 
   logLine(record: LogRecord): string {
@@ -98,8 +102,8 @@ export class FreeBsdSession implements SystemSession {
   }
 
   completePath(prefix: string): readonly string[] {
-    return ['/dev/', ...[...this.booted.k.state(devices).keys()].map((name) => `/dev/${name}`)].filter((path) =>
-      path.startsWith(prefix),
+    return ['/dev/', ...[...this.booted.k.state(devices).keys()].map((name) => `/dev/${name}`)].filter(
+      (path) => path.startsWith(prefix),
     );
   }
 

@@ -1,8 +1,9 @@
 /** sysctl(8): lists, reads and sets; values go through the oid's own handler, machine code of the module included. */
-import { CTLFLAG, CTLTYPE, isNode, oidKind, walkOids, childrenOf } from '../../systems/freebsd/sysctl.ts';
+
+import type { Address } from '../../memory/space.ts';
+import { CTLFLAG, CTLTYPE, childrenOf, isNode, oidKind, walkOids } from '../../systems/freebsd/sysctl.ts';
 import { readOid, writeOid } from '../../systems/freebsd/sysctl-calls.ts';
 import { findOid, rootList } from '../../systems/freebsd/sysctl-nodes.ts';
-import type { Address } from '../../memory/space.ts';
 import { Answer, fail, type Tool } from './answer.ts';
 import { getopt } from './getopt.ts';
 import type { FreeBsdSession } from './session.ts';
@@ -22,7 +23,8 @@ export const sysctl: Tool = {
       return answer.result();
     }
     if (flags.has('a')) {
-      for (const { name, oid } of walkOids(session.kernel, rootList(session.kernel))) show(session, answer, name, oid, flags);
+      for (const { name, oid } of walkOids(session.kernel, rootList(session.kernel)))
+        show(session, answer, name, oid, flags);
     }
     for (const operand of operands) one(session, answer, operand, flags);
     return answer.result();
@@ -42,7 +44,9 @@ function one(session: FreeBsdSession, answer: Answer, operand: string, flags: Re
   }
   if (equals < 0) {
     if (!isNode(k, oid)) show(session, answer, name, oid, flags);
-    else for (const below of walkOids(k, childrenOf(k, oid), name)) show(session, answer, below.name, below.oid, flags);
+    else
+      for (const below of walkOids(k, childrenOf(k, oid), name))
+        show(session, answer, below.name, below.oid, flags);
     return;
   }
   set(session, answer, name, oid, operand.slice(equals + 1), flags);
@@ -90,7 +94,13 @@ function setSecurelevel(session: FreeBsdSession, answer: Answer, level: number):
   k.securelevel = level;
 }
 
-function show(session: FreeBsdSession, answer: Answer, name: string, oid: Address, flags: ReadonlySet<string>): void {
+function show(
+  session: FreeBsdSession,
+  answer: Answer,
+  name: string,
+  oid: Address,
+  flags: ReadonlySet<string>,
+): void {
   const k = session.kernel;
   if (isNode(k, oid) && k.read('sysctl_oid.oid_handler', oid) === 0) return;
   if (flags.has('d')) {
@@ -102,7 +112,10 @@ function show(session: FreeBsdSession, answer: Answer, name: string, oid: Addres
     return;
   }
   const result = session.call('sysctl', readOid(k, oid));
-  if (result.outcome === 'done') answer.out += flags.has('n') ? `${text(session, oid, result.value)}\n` : `${name}: ${text(session, oid, result.value)}\n`;
+  if (result.outcome === 'done')
+    answer.out += flags.has('n')
+      ? `${text(session, oid, result.value)}\n`
+      : `${name}: ${text(session, oid, result.value)}\n`;
   else fail(answer, result, `sysctl: ${name}`);
 }
 
@@ -153,7 +166,14 @@ const SIZES: Readonly<Record<number, number>> = {
   [CTLTYPE.S32]: 4,
   [CTLTYPE.U32]: 4,
 };
-const UNSIGNED = new Set<number>([CTLTYPE.UINT, CTLTYPE.ULONG, CTLTYPE.U64, CTLTYPE.U8, CTLTYPE.U16, CTLTYPE.U32]);
+const UNSIGNED = new Set<number>([
+  CTLTYPE.UINT,
+  CTLTYPE.ULONG,
+  CTLTYPE.U64,
+  CTLTYPE.U8,
+  CTLTYPE.U16,
+  CTLTYPE.U32,
+]);
 
 function encode(type: number, value: string): Uint8Array | undefined {
   const size = SIZES[type];
@@ -172,10 +192,13 @@ function text(session: FreeBsdSession, oid: Address, bytes: Uint8Array): string 
   if (size === undefined) return `Format: Length:${bytes.length} Dump:0x${hex(bytes.subarray(0, 16))}`;
   const values: string[] = [];
   for (let at = 0; at + size <= bytes.length; at += size) {
-    const raw = [...bytes.subarray(at, at + size)].reverse().reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
+    const raw = [...bytes.subarray(at, at + size)]
+      .reverse()
+      .reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
     values.push(`${UNSIGNED.has(type) ? raw : BigInt.asIntN(size * 8, raw)}`);
   }
   return values.join(' ');
 }
 
-const hex = (bytes: Uint8Array): string => [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+const hex = (bytes: Uint8Array): string =>
+  [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -24,7 +24,13 @@ const uname: Tool = {
     const { version } = session.choices;
     const release = `${releaseOf(version)}-RELEASE`;
     const letters = args.join('').replaceAll('-', '') || 's';
-    const words: Record<string, string> = { s: 'FreeBSD', r: release, m: 'amd64', K: `${version}`, U: `${version}` };
+    const words: Record<string, string> = {
+      s: 'FreeBSD',
+      r: release,
+      m: 'amd64',
+      K: `${version}`,
+      U: `${version}`,
+    };
     if (letters.includes('a')) answer.out = `FreeBSD freebsd ${release} FreeBSD ${release} GENERIC amd64\n`;
     else answer.out = `${[...letters].map((letter) => words[letter] ?? '').join(' ')}\n`;
     return answer.result();
@@ -41,7 +47,10 @@ const kenv: Tool = {
     const remove = args[0] === '-u';
     const [word] = args.filter((one) => one !== '-u');
     if (word === undefined) {
-      answer.out = [...environment].sort().map(([name, value]) => `${name}="${value}"\n`).join('');
+      answer.out = [...environment]
+        .sort()
+        .map(([name, value]) => `${name}="${value}"\n`)
+        .join('');
       return answer.result();
     }
     const equals = word.indexOf('=');
@@ -83,7 +92,8 @@ const id: Tool = {
   summary: 'show who gives the commands',
   run(session) {
     const answer = new Answer();
-    answer.out = session.who.uid === 0 ? 'uid=0(root) gid=0(wheel)\n' : `uid=${session.who.uid}(user) gid=1001(user)\n`;
+    answer.out =
+      session.who.uid === 0 ? 'uid=0(root) gid=0(wheel)\n' : `uid=${session.who.uid}(user) gid=1001(user)\n`;
     return answer.result();
   },
 };

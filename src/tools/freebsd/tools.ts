@@ -9,4 +9,13 @@ import { kldxref } from './kldxref.ts';
 import { sysctl } from './sysctl.ts';
 import { systemTools } from './system-tools.ts';
 
-export const TOOLS: readonly Tool[] = [kldload, kldunload, kldstat, kldconfig, kldxref, sysctl, ...fileTools, ...systemTools];
+export const TOOLS: readonly Tool[] = [
+  kldload,
+  kldunload,
+  kldstat,
+  kldconfig,
+  kldxref,
+  sysctl,
+  ...fileTools,
+  ...systemTools,
+];

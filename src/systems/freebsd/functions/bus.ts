@@ -76,7 +76,9 @@ function freeClass(k: FreeBsd, cls: Address): void {
   k.write('kobj_class.ops', cls, 0);
 }
 
-const nullMethods = perKernel<{ at: Address }, FreeBsd>((k) => ({ at: k.data.reserve(k.sizeof('kobj_method')) }));
+const nullMethods = perKernel<{ at: Address }, FreeBsd>((k) => ({
+  at: k.data.reserve(k.sizeof('kobj_method')),
+}));
 const nullMethod = (k: FreeBsd): Address => k.state(nullMethods).at;
 
 /** kobj_lookup_method: the class, then those it is based on, then the interface's own default. */
@@ -171,13 +173,20 @@ export const busFunctions = kernelFunctions({
     if (type !== 0) k.heap.free(object);
   },
   'int kobj_error_method(void)': () => Errno.ENXIO,
-  'void *devclass_find(const char *classname)': (k, name) => k.state(classes).get(guestText(k, name))?.address ?? 0,
+  'void *devclass_find(const char *classname)': (k, name) =>
+    k.state(classes).get(guestText(k, name))?.address ?? 0,
   'void *devclass_create(const char *classname)': (k, name) => classNamed(k, guestText(k, name)).address,
   'const char *devclass_get_name(void *dc)': (k, at) => {
     const found = classAt(k, at);
     return found === undefined ? 0 : k.heap.string(found.name);
   },
-  'int devclass_add_driver(void *dc, struct kobj_class *driver, int pass, void **dcp)': (k, at, driver, _pass, own) => {
+  'int devclass_add_driver(void *dc, struct kobj_class *driver, int pass, void **dcp)': (
+    k,
+    at,
+    driver,
+    _pass,
+    own,
+  ) => {
     const bus = classAt(k, at);
     if (bus === undefined) return Errno.EINVAL;
     addDriver(k, bus, driver, own);
@@ -224,7 +233,7 @@ function registerFirmware(
     return 0;
   }
   const at = k.heap.allocate(4 * k.word);
-  [nameAt, data, bytes].forEach((value, i) => k.memory.setPtr(at + i * k.word, value));
+  for (const [i, value] of [nameAt, data, bytes].entries()) k.memory.setPtr(at + i * k.word, value);
   k.memory.set32(at + 3 * k.word, version);
   table.set(name, { address: at, parent, users: 0 });
   return at;

@@ -59,7 +59,16 @@ function makeDevice(k: FreeBsd, one: NewDevice): Address | undefined {
   k.write('cdev.si_devsw', at, one.sw);
   const bytes = new TextEncoder().encode(`${name.slice(0, 62)}\0`);
   k.memory.write(at + k.offset('cdev.si_name'), bytes);
-  table.set(name, { name, address: at, switch: one.sw, unit: one.unit, uid: one.uid, gid: one.gid, mode: one.mode, opens: 0 });
+  table.set(name, {
+    name,
+    address: at,
+    switch: one.sw,
+    unit: one.unit,
+    uid: one.uid,
+    gid: one.gid,
+    mode: one.mode,
+    opens: 0,
+  });
   return at;
 }
 
@@ -80,16 +89,9 @@ function makeOrPanic(k: FreeBsd, one: NewDevice): Address {
 const field = (k: FreeBsd, args: Address, name: string): number => k.read(`make_dev_args.${name}`, args);
 
 export const deviceFunctions = kernelFunctions({
-  'struct cdev *make_dev(struct cdevsw *devsw, int unit, uid_t uid, gid_t gid, int perms, const char *fmt, ...)': (
-    k,
-    sw,
-    unit,
-    uid,
-    gid,
-    mode,
-    name,
-    args,
-  ) => makeOrPanic(k, { sw, unit, uid, gid, mode, name: format(k, guestText(k, name), args) }),
+  'struct cdev *make_dev(struct cdevsw *devsw, int unit, uid_t uid, gid_t gid, int perms, const char *fmt, ...)':
+    (k, sw, unit, uid, gid, mode, name, args) =>
+      makeOrPanic(k, { sw, unit, uid, gid, mode, name: format(k, guestText(k, name), args) }),
   'struct cdev *make_dev_cred(struct cdevsw *devsw, int unit, void *cr, uid_t uid, gid_t gid, int perms, const char *fmt, ...)':
     (k, sw, unit, _cr, uid, gid, mode, name, args) =>
       makeOrPanic(k, { sw, unit, uid, gid, mode, name: format(k, guestText(k, name), args) }),

@@ -34,7 +34,14 @@ const nameOf = (k: FreeBsd, lock: Address): string => {
   return at === 0 ? '?' : k.memory.cstring(at, 64);
 };
 
-function initLock(k: FreeBsd, lock: Address, name: Address, kind: number, recurse: boolean, word: number): void {
+function initLock(
+  k: FreeBsd,
+  lock: Address,
+  name: Address,
+  kind: number,
+  recurse: boolean,
+  word: number,
+): void {
   k.memory.fill(lock, k.sizeof('mtx'), 0);
   k.write('lock_object.lo_name', lock, name);
   const flags = LO.INITIALIZED | (recurse ? LO.RECURSABLE : 0) | (kind << CLASS_SHIFT);
@@ -72,7 +79,8 @@ function tryExclusive(k: FreeBsd, lock: Address, free: number): number {
     k.memory.setPtr(word, k.curthread);
     return 1;
   }
-  const again = owner(k, word) === k.curthread && (k.read('lock_object.lo_flags', lock) & LO.RECURSABLE) !== 0;
+  const again =
+    owner(k, word) === k.curthread && (k.read('lock_object.lo_flags', lock) & LO.RECURSABLE) !== 0;
   if (again) k.write('lock_object.lo_data', lock, k.read('lock_object.lo_data', lock) + 1);
   return again ? 1 : 0;
 }
@@ -90,7 +98,8 @@ function unlockExclusive(k: FreeBsd, lock: Address, free: number): void {
 
 function* lockShared(k: FreeBsd, lock: Address): Steps<void> {
   const word = wordOf(k, lock);
-  while ((k.memory.ptr(word) & READ) === 0) yield* sleepOn(k, word, nameOf(k, lock), Number.POSITIVE_INFINITY);
+  while ((k.memory.ptr(word) & READ) === 0)
+    yield* sleepOn(k, word, nameOf(k, lock), Number.POSITIVE_INFINITY);
   k.memory.setPtr(word, k.memory.ptr(word) + (1 << READERS_SHIFT));
 }
 
@@ -120,14 +129,24 @@ const releaseByWord = (k: FreeBsd, word: Address) => unlockExclusive(k, lockOf(k
 
 /** From 10 on functions get the address of the lock word, before that of the mutex. */
 export const mutexes = kernelFunctions({
-  'void _mtx_init(volatile uintptr_t *c, const char *name, const char *type, int opts)': (k, c, name, _type, opts) =>
-    initMutex(k, lockOf(k, c), name, opts),
+  'void _mtx_init(volatile uintptr_t *c, const char *name, const char *type, int opts)': (
+    k,
+    c,
+    name,
+    _type,
+    opts,
+  ) => initMutex(k, lockOf(k, c), name, opts),
   'void mtx_init(struct mtx *m, const char *name, const char *type, int opts)': (k, m, name, _type, opts) =>
     initMutex(k, m, name, opts),
   'void _mtx_destroy(volatile uintptr_t *c)': (k, c) => destroy(k, lockOf(k, c)),
   'void mtx_destroy(struct mtx *m)': destroy,
   'void mtx_sysinit(void *arg)': (k, at) =>
-    initMutex(k, k.read('mtx_args.ma_mtx', at), k.read('mtx_args.ma_desc', at), k.read('mtx_args.ma_opts', at)),
+    initMutex(
+      k,
+      k.read('mtx_args.ma_mtx', at),
+      k.read('mtx_args.ma_desc', at),
+      k.read('mtx_args.ma_opts', at),
+    ),
   'void __mtx_lock_flags(volatile uintptr_t *c, int opts, const char *file, int line)': mutexByWord,
   'void __mtx_unlock_flags(volatile uintptr_t *c, int opts, const char *file, int line)': releaseByWord,
   'void __mtx_lock_spin_flags(volatile uintptr_t *c, int opts, const char *file, int line)': mutexByWord,
@@ -144,7 +163,8 @@ export const mutexes = kernelFunctions({
     tryExclusive(k, lockOf(k, c), unowned(k)),
   'int mtx_trylock_flags_(volatile uintptr_t *c, int opts, const char *file, int line)': (k, c) =>
     tryExclusive(k, lockOf(k, c), unowned(k)),
-  'int _mtx_trylock(struct mtx *m, int opts, const char *file, int line)': (k, m) => tryExclusive(k, m, unowned(k)),
+  'int _mtx_trylock(struct mtx *m, int opts, const char *file, int line)': (k, m) =>
+    tryExclusive(k, m, unowned(k)),
   'void _mtx_assert(struct mtx *m, int what, const char *file, int line)': () => undefined,
   'void __mtx_assert(const volatile uintptr_t *c, int what, const char *file, int line)': () => undefined,
 });
@@ -172,7 +192,8 @@ export const sxLocks = kernelFunctions({
     yield* lockExclusive(k, sx, FREE_SHARED);
     return 0;
   },
-  'void _sx_xunlock(struct sx *sx, const char *file, int line)': (k, sx) => unlockExclusive(k, sx, FREE_SHARED),
+  'void _sx_xunlock(struct sx *sx, const char *file, int line)': (k, sx) =>
+    unlockExclusive(k, sx, FREE_SHARED),
   *'int _sx_slock(struct sx *sx, int opts, const char *file, int line)'(k, sx) {
     yield* lockShared(k, sx);
     return 0;
@@ -197,7 +218,8 @@ export const rwLocks = kernelFunctions({
   'void _rw_init_flags(volatile uintptr_t *c, const char *name, int opts)': (k, c, name, opts) =>
     initRw(k, lockOf(k, c), name, opts),
   'void rw_init_flags(struct rwlock *rw, const char *name, int opts)': initRw,
-  'void rw_sysinit(void *arg)': (k, at) => initRw(k, k.read('rw_args.ra_rw', at), k.read('rw_args.ra_desc', at), 0),
+  'void rw_sysinit(void *arg)': (k, at) =>
+    initRw(k, k.read('rw_args.ra_rw', at), k.read('rw_args.ra_desc', at), 0),
   'void rw_sysinit_flags(void *arg)': (k, at) =>
     initRw(k, k.read('rw_args.ra_rw', at), k.read('rw_args.ra_desc', at), k.read('rw_args.ra_flags', at)),
   'void _rw_destroy(volatile uintptr_t *c)': (k, c) => destroy(k, lockOf(k, c)),
@@ -207,12 +229,16 @@ export const rwLocks = kernelFunctions({
   'void _rw_wunlock_cookie(volatile uintptr_t *c, const char *file, int line)': (k, c) =>
     unlockExclusive(k, lockOf(k, c), FREE_SHARED),
   'void __rw_rlock(volatile uintptr_t *c, const char *file, int line)': (k, c) => lockShared(k, lockOf(k, c)),
-  'void _rw_runlock_cookie(volatile uintptr_t *c, const char *file, int line)': (k, c) => unlockShared(k, lockOf(k, c)),
+  'void _rw_runlock_cookie(volatile uintptr_t *c, const char *file, int line)': (k, c) =>
+    unlockShared(k, lockOf(k, c)),
   'int __rw_try_wlock(volatile uintptr_t *c, const char *file, int line)': (k, c) =>
     tryExclusive(k, lockOf(k, c), FREE_SHARED),
-  'void __rw_downgrade(volatile uintptr_t *c, const char *file, int line)': (k, c) => downgrade(k, lockOf(k, c)),
-  'void _rw_wlock(struct rwlock *rw, const char *file, int line)': (k, rw) => lockExclusive(k, rw, FREE_SHARED),
-  'void _rw_wunlock(struct rwlock *rw, const char *file, int line)': (k, rw) => unlockExclusive(k, rw, FREE_SHARED),
+  'void __rw_downgrade(volatile uintptr_t *c, const char *file, int line)': (k, c) =>
+    downgrade(k, lockOf(k, c)),
+  'void _rw_wlock(struct rwlock *rw, const char *file, int line)': (k, rw) =>
+    lockExclusive(k, rw, FREE_SHARED),
+  'void _rw_wunlock(struct rwlock *rw, const char *file, int line)': (k, rw) =>
+    unlockExclusive(k, rw, FREE_SHARED),
   'void _rw_rlock(struct rwlock *rw, const char *file, int line)': lockShared,
   'void _rw_runlock(struct rwlock *rw, const char *file, int line)': unlockShared,
 });

@@ -25,8 +25,13 @@ function reallocate(k: FreeBsd, at: Address, bytes: number, type: Address, flags
 export const memory = kernelFunctions({
   'void *malloc(size_t size, struct malloc_type *type, int flags)': (k, size, type, flags) =>
     k.heap.allocate(size, flags, type, caller(k)),
-  'void *mallocarray(size_t nmemb, size_t size, struct malloc_type *type, int flags)': (k, count, size, type, flags) =>
-    k.heap.allocate(count * size, flags, type, caller(k)),
+  'void *mallocarray(size_t nmemb, size_t size, struct malloc_type *type, int flags)': (
+    k,
+    count,
+    size,
+    type,
+    flags,
+  ) => k.heap.allocate(count * size, flags, type, caller(k)),
   'void free(void *addr, struct malloc_type *type)': (k, at) => {
     k.heap.free(at);
   },
@@ -34,7 +39,13 @@ export const memory = kernelFunctions({
     k.heap.free(at);
   },
   'void *realloc(void *addr, size_t size, struct malloc_type *type, int flags)': reallocate,
-  'void *reallocf(void *addr, size_t size, struct malloc_type *type, int flags)': (k, at, size, type, flags) => {
+  'void *reallocf(void *addr, size_t size, struct malloc_type *type, int flags)': (
+    k,
+    at,
+    size,
+    type,
+    flags,
+  ) => {
     const to = reallocate(k, at, size, type, flags);
     if (to === 0) k.heap.free(at);
     return to;
@@ -49,7 +60,9 @@ export const memory = kernelFunctions({
     if (left.length === 0) return;
     const bytes = left.reduce((sum, one) => sum + one.bytes, 0);
     const name = guestText(k, k.read('malloc_type.ks_shortdesc', type));
-    k.printf(`Warning: memory type ${name} leaked memory on destroy (${left.length} allocations, ${bytes} bytes leaked).\n`);
+    k.printf(
+      `Warning: memory type ${name} leaked memory on destroy (${left.length} allocations, ${bytes} bytes leaked).\n`,
+    );
   },
   'void *contigmalloc(unsigned long size, struct malloc_type *type, int flags, unsigned long low, unsigned long high, unsigned long alignment, unsigned long boundary)':
     (k, size, type, flags) => k.heap.allocate(Math.max(size, PAGE_SIZE), flags, type, caller(k)),
@@ -57,7 +70,8 @@ export const memory = kernelFunctions({
     k.heap.free(at);
   },
   'void *malloc_type_allocate(size_t size)': (k, size) => k.heap.allocate(size),
-  'unsigned long pmap_kextract(vm_offset_t va)': (k, va) => (k.memory.pfnOf(va) ?? 0) * PAGE_SIZE + (va & (PAGE_SIZE - 1)),
+  'unsigned long pmap_kextract(vm_offset_t va)': (k, va) =>
+    (k.memory.pfnOf(va) ?? 0) * PAGE_SIZE + (va & (PAGE_SIZE - 1)),
 });
 
 // -- uma(9) ---------------------------------------------------------------------------------------------------
@@ -114,7 +128,9 @@ export const uma = kernelFunctions({
     const known = k.state(zones).get(zone);
     const left = [...k.heap.allocations()].filter((one) => one.type === zone).length;
     if (known !== undefined && left > 0) {
-      k.printf(`Freed UMA keg (${known.name}) was not empty (${left} items).  Lost ${Math.ceil((left * known.size) / PAGE_SIZE)} pages of memory.\n`);
+      k.printf(
+        `Freed UMA keg (${known.name}) was not empty (${left} items).  Lost ${Math.ceil((left * known.size) / PAGE_SIZE)} pages of memory.\n`,
+      );
     }
     k.state(zones).delete(zone);
     k.heap.free(zone);
@@ -124,7 +140,8 @@ export const uma = kernelFunctions({
   'int uma_zone_set_max(void *zone, int nitems)': (_k, _zone, count) => count,
   'void uma_zone_set_init(void *zone, void *init)': () => undefined,
   'void uma_zone_set_allocf(void *zone, void *allocf)': () => undefined,
-  'int uma_zone_get_cur(void *zone)': (k, zone) => [...k.heap.allocations()].filter((one) => one.type === zone).length,
+  'int uma_zone_get_cur(void *zone)': (k, zone) =>
+    [...k.heap.allocations()].filter((one) => one.type === zone).length,
   'void uma_prealloc(void *zone, int items)': () => undefined,
   'int uma_zone_reserve_kva(void *zone, int items)': () => 1,
 });
@@ -196,7 +213,13 @@ export const environment = kernelFunctions({
   'void tunable_str_init(void *data)': (k, at) => {
     putText(k, k.memory.ptr(at), k.memory.ptr(at + k.word), k.memory.i32(at + 2 * k.word));
   },
-  'int resource_int_value(const char *name, int unit, const char *resname, int *result)': (k, name, unit, what, to) => {
+  'int resource_int_value(const char *name, int unit, const char *resname, int *result)': (
+    k,
+    name,
+    unit,
+    what,
+    to,
+  ) => {
     const text = k.environment.get(`hint.${guestText(k, name)}.${unit}.${guestText(k, what)}`);
     if (text === undefined || Number.isNaN(Number(text))) return Errno.ENOENT;
     k.memory.set32(to, Number(text) | 0);
@@ -205,4 +228,3 @@ export const environment = kernelFunctions({
   'int resource_disabled(const char *name, int unit)': (k, name, unit) =>
     k.environment.get(`hint.${guestText(k, name)}.${unit}.disabled`) === '1' ? 1 : 0,
 });
-

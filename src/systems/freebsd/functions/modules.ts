@@ -36,7 +36,8 @@ export const moduleCalls = kernelFunctions({
   'int priv_check(void *td, int priv)': (k, td) => (k.threads.uid(td) === 0 ? 0 : Errno.EPERM),
   'int priv_check_cred(void *cred, int priv, int flags)': () => 0,
   'int securelevel_gt(void *cred, int level)': (k, _cred, level) => (k.securelevel > level ? Errno.EPERM : 0),
-  'int securelevel_ge(void *cred, int level)': (k, _cred, level) => (k.securelevel >= level ? Errno.EPERM : 0),
+  'int securelevel_ge(void *cred, int level)': (k, _cred, level) =>
+    k.securelevel >= level ? Errno.EPERM : 0,
   'void *eventhandler_register(void *list, const char *name, void *func, void *arg, int priority)': (
     k,
     _list,
@@ -140,7 +141,8 @@ function* syscallModule(k: FreeBsd, module: Address, what: number, data: Address
 }
 
 export const systemCalls = kernelFunctions({
-  'int syscall_register(int *offset, struct sysent *new_sysent, struct sysent *old_sysent, int flags)': registerCall,
+  'int syscall_register(int *offset, struct sysent *new_sysent, struct sysent *old_sysent, int flags)':
+    registerCall,
   'int syscall_deregister(int *offset, struct sysent *old_sysent)': deregisterCall,
   'int syscall_module_handler(void *mod, int what, void *arg)': syscallModule,
   'int syscall_helper_register(void *sd, int flags)': registerHelpers,
@@ -153,7 +155,10 @@ export const systemCalls = kernelFunctions({
 });
 
 /** struct syscall_helper_data: two sysents, the number, and whether it is registered; ends with number -1. */
-function* helpers(k: FreeBsd, at: Address): Generator<{ offset: Address; entry: Address; registered: Address }> {
+function* helpers(
+  k: FreeBsd,
+  at: Address,
+): Generator<{ offset: Address; entry: Address; registered: Address }> {
   const sysent = k.sizeof('sysent');
   const size = 2 * sysent + 8;
   for (let one = at; one < at + 4096 * size; one += size) {

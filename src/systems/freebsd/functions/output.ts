@@ -47,8 +47,14 @@ export const output = kernelFunctions({
     putSized(k, to, size, text(k, at, args)),
   'int vsnprintf(char *str, size_t size, const char *fmt, va_list ap)': (k, to, size, at, args) =>
     putSized(k, to, size, text(k, at, args)),
-  'int vsnrprintf(char *str, size_t size, int radix, const char *fmt, va_list ap)': (k, to, size, radix, at, args) =>
-    putSized(k, to, size, format(k, guestText(k, at), args, radix)),
+  'int vsnrprintf(char *str, size_t size, int radix, const char *fmt, va_list ap)': (
+    k,
+    to,
+    size,
+    radix,
+    at,
+    args,
+  ) => putSized(k, to, size, format(k, guestText(k, at), args, radix)),
   'void panic(const char *fmt, ...)': (k, at, args) => {
     throw new KernelPanic(text(k, at, args));
   },
@@ -65,7 +71,9 @@ export const output = kernelFunctions({
     for (let line = 0; line < Math.min(length, 65536); line += 16) {
       const bytes = [...k.memory.bytes(at + line, Math.min(16, length - line))];
       const hex = bytes.map((byte) => ` ${byte.toString(16).padStart(2, '0')}`).join('');
-      const shown = bytes.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : '.')).join('');
+      const shown = bytes
+        .map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : '.'))
+        .join('');
       k.printf(`${line.toString(16).padStart(4, '0')}  ${hex.padEnd(48)}  |${shown}|\n`);
     }
   },

@@ -158,8 +158,7 @@ function* fire(k: FreeBsd, at: Address): Steps<void> {
 /** callout_drain waits for a handler that runs. */
 function* drain(k: FreeBsd, at: Address, wait: number): Steps<number> {
   const stopped = stopCallout(k, at);
-  while (wait === 1 && k.state(running).has(at))
-    yield* sleepOn(k, at, 'codrain', Number.POSITIVE_INFINITY);
+  while (wait === 1 && k.state(running).has(at)) yield* sleepOn(k, at, 'codrain', Number.POSITIVE_INFINITY);
   return stopped ? 1 : 0;
 }
 

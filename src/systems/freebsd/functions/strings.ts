@@ -41,8 +41,10 @@ export const strings = kernelFunctions({
     k.memory.setPtr(place, end < 0 ? 0 : at + end + 1);
     return at;
   },
-  'int strvalid(const char *s, size_t len)': (k, at, length) => (guestText(k, at, length).length < length ? 1 : 0),
-  'u_quad_t strtouq(const char *nptr, char **endptr, int base)': (k, at, end, base) => parse(k, at, end, base),
+  'int strvalid(const char *s, size_t len)': (k, at, length) =>
+    guestText(k, at, length).length < length ? 1 : 0,
+  'u_quad_t strtouq(const char *nptr, char **endptr, int base)': (k, at, end, base) =>
+    parse(k, at, end, base),
   'quad_t strtoq(const char *nptr, char **endptr, int base)': (k, at, end, base) => parse(k, at, end, base),
   'uint32_t crc32(const void *buf, size_t size)': (k, at, size) => crc32(k.memory.bytes(at, size)),
   'int ffs(int mask)': (_k, mask) => (mask === 0 ? 0 : 32 - Math.clz32(mask & -mask)),
@@ -89,7 +91,8 @@ function parse(k: FreeBsd, at: Address, end: Address, base: number): number {
   const hexadecimal = match?.[2] !== undefined && (base === 0 || base === 16);
   const radix = hexadecimal ? 16 : base !== 0 ? base : (match?.[3] ?? '').startsWith('0') ? 8 : 10;
   const allowed = '0123456789abcdefghijklmnopqrstuvwxyz'.slice(0, radix);
-  const start = (match?.[0].length ?? 0) - (match?.[3].length ?? 0) - (hexadecimal || match?.[2] === undefined ? 0 : 1);
+  const start =
+    (match?.[0].length ?? 0) - (match?.[3].length ?? 0) - (hexadecimal || match?.[2] === undefined ? 0 : 1);
   let value = 0;
   let place = start;
   for (; place < text.length && allowed.includes(text[place].toLowerCase()); place++) {
@@ -120,9 +123,10 @@ function isUser(k: FreeBsd, at: Address, length: number): boolean {
 }
 
 /** copyin(9) and its like give EFAULT for what is not the process's own. */
-function userCopy(k: FreeBsd, user: Address, length: number, copy: () => number | void): number {
+function userCopy(k: FreeBsd, user: Address, length: number, copy: () => unknown): number {
   if (!isUser(k, user, length)) return Errno.EFAULT;
-  return copy() || 0;
+  const error = copy();
+  return typeof error === 'number' ? error : 0;
 }
 
 function copyString(k: FreeBsd, from: Address, to: Address, length: number, done: Address): number {
@@ -143,13 +147,17 @@ function fetch(k: FreeBsd, user: Address, bytes: 1 | 2 | 4): number {
 export const atomics = kernelFunctions({
   'void atomic_set_int(volatile u_int *p, u_int v)': (k, p, v) => k.memory.set32(p, k.memory.u32(p) | v),
   'void atomic_clear_int(volatile u_int *p, u_int v)': (k, p, v) => k.memory.set32(p, k.memory.u32(p) & ~v),
-  'void atomic_add_int(volatile u_int *p, u_int v)': (k, p, v) => k.memory.set32(p, (k.memory.u32(p) + v) | 0),
-  'void atomic_add_barr_int(volatile u_int *p, u_int v)': (k, p, v) => k.memory.set32(p, (k.memory.u32(p) + v) | 0),
-  'void atomic_subtract_int(volatile u_int *p, u_int v)': (k, p, v) => k.memory.set32(p, (k.memory.u32(p) - v) | 0),
+  'void atomic_add_int(volatile u_int *p, u_int v)': (k, p, v) =>
+    k.memory.set32(p, (k.memory.u32(p) + v) | 0),
+  'void atomic_add_barr_int(volatile u_int *p, u_int v)': (k, p, v) =>
+    k.memory.set32(p, (k.memory.u32(p) + v) | 0),
+  'void atomic_subtract_int(volatile u_int *p, u_int v)': (k, p, v) =>
+    k.memory.set32(p, (k.memory.u32(p) - v) | 0),
   'void atomic_subtract_barr_int(volatile u_int *p, u_int v)': (k, p, v) =>
     k.memory.set32(p, (k.memory.u32(p) - v) | 0),
   'void atomic_set_barr_int(volatile u_int *p, u_int v)': (k, p, v) => k.memory.set32(p, k.memory.u32(p) | v),
-  'void atomic_clear_barr_int(volatile u_int *p, u_int v)': (k, p, v) => k.memory.set32(p, k.memory.u32(p) & ~v),
+  'void atomic_clear_barr_int(volatile u_int *p, u_int v)': (k, p, v) =>
+    k.memory.set32(p, k.memory.u32(p) & ~v),
   'u_int atomic_fetchadd_int(volatile u_int *p, u_int v)': (k, p, v) => {
     const old = k.memory.u32(p);
     k.memory.set32(p, (old + v) | 0);
@@ -162,8 +170,10 @@ export const atomics = kernelFunctions({
   },
   'u_int atomic_load_acq_int(volatile u_int *p)': (k, p) => k.memory.u32(p),
   'void atomic_store_rel_int(volatile u_int *p, u_int v)': (k, p, v) => k.memory.set32(p, v),
-  'void atomic_set_long(volatile u_long *p, uint64_t v)': (k, p, v) => k.memory.setU64(p, k.memory.u64(p) | v),
-  'void atomic_clear_long(volatile u_long *p, uint64_t v)': (k, p, v) => k.memory.setU64(p, k.memory.u64(p) & ~v),
+  'void atomic_set_long(volatile u_long *p, uint64_t v)': (k, p, v) =>
+    k.memory.setU64(p, k.memory.u64(p) | v),
+  'void atomic_clear_long(volatile u_long *p, uint64_t v)': (k, p, v) =>
+    k.memory.setU64(p, k.memory.u64(p) & ~v),
   'void atomic_add_long(volatile u_long *p, uint64_t v)': (k, p, v) => add64(k, p, v),
   'void atomic_add_barr_long(volatile u_long *p, uint64_t v)': (k, p, v) => add64(k, p, v),
   'void atomic_subtract_long(volatile u_long *p, uint64_t v)': (k, p, v) => add64(k, p, -v),

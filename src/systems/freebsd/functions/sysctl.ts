@@ -5,7 +5,16 @@ import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { FreeBsd } from '../freebsd.ts';
 import { elements, initTailQueue, insertHead, removeElement, type TailQueue } from '../lists.ts';
-import { CTLFLAG, CTLTYPE, childrenOf, isNode, oidKind, oidsIn, registerOid, unregisterOid } from '../sysctl.ts';
+import {
+  CTLFLAG,
+  CTLTYPE,
+  childrenOf,
+  isNode,
+  oidKind,
+  oidsIn,
+  registerOid,
+  unregisterOid,
+} from '../sysctl.ts';
 import { kernelFunctions } from './define.ts';
 
 function* sysctlOut(k: FreeBsd, req: Address, at: Address, bytes: number): Steps<number> {
@@ -49,7 +58,10 @@ function* handleOpaque(k: FreeBsd, at: Address, size: number, req: Address): Ste
 }
 
 /** A list of contexts: TAILQ of struct sysctl_ctx_entry. */
-const contextQueue = (k: FreeBsd, at: Address): TailQueue => ({ head: at, entry: k.offset('sysctl_ctx_entry.link') });
+const contextQueue = (k: FreeBsd, at: Address): TailQueue => ({
+  head: at,
+  entry: k.offset('sysctl_ctx_entry.link'),
+});
 
 interface NewOid {
   readonly context: Address;
@@ -97,7 +109,11 @@ function makeOid(k: FreeBsd, one: NewOid): Address {
   k.write('sysctl_oid.oid_handler', oid, one.handler);
   k.write('sysctl_oid.oid_fmt', oid, one.format);
   k.write('sysctl_oid.oid_refcnt', oid, 1);
-  k.write('sysctl_oid.oid_descr', oid, one.description === 0 ? 0 : k.heap.string(guestText(k, one.description)));
+  k.write(
+    'sysctl_oid.oid_descr',
+    oid,
+    one.description === 0 ? 0 : k.heap.string(guestText(k, one.description)),
+  );
   return oid;
 }
 
@@ -127,7 +143,8 @@ function removeOid(k: FreeBsd, oid: Address, del: number, recurse: number): numb
   }
   unregisterOid(k, oid);
   if (del === 0) return 0;
-  if (isNode(k, oid) && !k.types.has('sysctl_oid.oid_children')) k.heap.free(k.read('sysctl_oid.oid_arg1', oid));
+  if (isNode(k, oid) && !k.types.has('sysctl_oid.oid_children'))
+    k.heap.free(k.read('sysctl_oid.oid_arg1', oid));
   for (const field of ['oid_name', 'oid_descr']) k.heap.free(k.read(`sysctl_oid.${field}`, oid));
   k.heap.free(oid);
   return 0;
@@ -162,7 +179,9 @@ export const sysctls = kernelFunctions({
     recurse,
   ) => {
     const text = guestText(k, name);
-    const found = oidsIn(k, childrenOf(k, parent)).find((oid) => k.readString('sysctl_oid.oid_name', oid) === text);
+    const found = oidsIn(k, childrenOf(k, parent)).find(
+      (oid) => k.readString('sysctl_oid.oid_name', oid) === text,
+    );
     return found === undefined ? Errno.ENOENT : removeOid(k, found, del, recurse);
   },
   'int sysctl_ctx_init(void *clist)': (k, at) => {

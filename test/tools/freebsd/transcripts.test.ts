@@ -1,0 +1,155 @@
+/** What a user of the system sees, command by command. To accept a changed transcript: LKM_UPDATE_GOLDEN=1. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { startSession, transcript } from './session.ts';
+
+interface Case {
+  readonly name: string;
+  readonly settings?: Record<string, string>;
+  readonly user?: string;
+  readonly lines: readonly string[];
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: 'hello',
+    lines: [
+      'kldload -v hello.ko',
+      'kldstat',
+      'kldstat -v -n hello',
+      'kldload hello',
+      'kldload hello.ko',
+      'kldload -n hello',
+      'kldload -nv hello',
+      'kldunload -v hello',
+      'kldunload hello',
+      'kldstat -m hello',
+    ],
+  },
+  {
+    name: 'device',
+    lines: [
+      'kldload echo',
+      'ls -l /dev',
+      'echo one two > /dev/echo',
+      'cat /dev/echo',
+      'ioctl /dev/echo 0x40046501',
+      'ioctl /dev/echo 0x20006502',
+      'kldunload echo',
+      'cat /dev/echo',
+    ],
+  },
+  {
+    name: 'dependencies',
+    settings: { missing: 'refuse' },
+    lines: [
+      'kldload importer',
+      'kldstat',
+      'kldunload exporter',
+      'kldload undeclared',
+      'kldload newer',
+      'kldunload importer',
+      'kldstat',
+      'kldload exporter',
+      'kldload importer',
+      'kldunload -v exporter',
+      'kldstat',
+      'kldunload importer',
+      'kldstat',
+    ],
+  },
+  {
+    name: 'refusals',
+    settings: { missing: 'refuse' },
+    lines: [
+      'kldload nowhere',
+      'kldload nowhere.ko',
+      'kldload missing',
+      'kldload failing',
+      'kldload shared',
+      'kldload busy',
+      'kldunload busy',
+      'sysctl debug.busy',
+      'sysctl debug.busy.refuse=1',
+      'kldunload -f busy',
+      'sysctl debug.busy.refuse=0',
+      'kldunload -f busy',
+      'kldunload -i 1',
+      'kldunload -i 77',
+      'kldload',
+      'kldunload',
+      'kldstat -i 9',
+      'kldstat -n nothing',
+      'kldstat -z',
+    ],
+  },
+  {
+    name: 'syscall',
+    lines: [
+      'kldload newcall',
+      'kldstat -d -m sys/newcall',
+      'syscall 210 40 2',
+      'syscall 210 -1 2',
+      'kldunload newcall',
+      'syscall 210 40 2',
+    ],
+  },
+  {
+    name: 'built-for-6.0-on-6.4',
+    settings: { release: '6.4' },
+    lines: ['uname -r', 'kldload -v old.ko', 'kldunload -v old'],
+  },
+  {
+    name: 'built-for-6.0-on-7.0',
+    settings: { release: '7.0' },
+    lines: ['uname -r', 'kldload old.ko', 'kldstat'],
+  },
+  { name: 'built-for-13.2-on-13.1', settings: { release: '13.1' }, lines: ['kldload hello.ko'] },
+  {
+    name: 'securelevel',
+    lines: [
+      'kldload hello',
+      'sysctl kern.securelevel',
+      'sysctl kern.securelevel=1',
+      'kldunload hello',
+      'kldload echo',
+      'sysctl kern.securelevel=0',
+    ],
+  },
+  { name: 'nobody', user: 'user', lines: ['id', 'kldload hello', 'kldstat'] },
+  { name: 'panic', lines: ['kldload crash', 'kldstat', 'kldload hello'] },
+  {
+    name: 'path',
+    lines: [
+      'kldconfig -r',
+      'kldconfig -mv /usr/local/modules',
+      'kldconfig -m /usr/local/modules',
+      'kldconfig -d /nowhere',
+      'kldconfig -iv /first',
+      'kldconfig -dv /first /usr/local/modules',
+      'sysctl kern.module_path',
+    ],
+  },
+];
+
+describe('transcripts', () => {
+  it.each(CASES)('$name', async ({ name, settings, user, lines }) => {
+    const text = await transcript(await startSession(settings, user), lines);
+    const golden = new URL(`../../golden/freebsd/${name}.txt`, import.meta.url);
+    if (process.env.LKM_UPDATE_GOLDEN === '1') writeFileSync(golden, text);
+    expect(text).toBe(readFileSync(golden, 'utf8'));
+  });
+
+  it('leaves nothing behind when a module comes and goes', async () => {
+    const session = await startSession();
+    await transcript(session, ['kldload echo', 'kldunload echo', 'kldload importer', 'kldunload importer']);
+    const free = session.kernel.memory.frames.freePages;
+    await transcript(session, ['kldload echo', 'kldunload echo', 'kldload importer', 'kldunload importer']);
+    expect(session.kernel.memory.frames.freePages).toBe(free);
+  });
+
+  it('repeats to the byte', async () => {
+    const lines = ['kldload echo', 'echo x > /dev/echo', 'cat /dev/echo', 'kldstat', 'kldunload echo'];
+    expect(await transcript(await startSession(), lines)).toBe(await transcript(await startSession(), lines));
+  });
+});
