@@ -19,6 +19,7 @@ const GS_PREFIX = 0x65;
 
 export interface Case {
   readonly seed: number;
+  readonly bits: 32 | 64;
   readonly code: Uint8Array;
   readonly gpr: BigUint64Array;
   readonly flags: number;
@@ -48,7 +49,6 @@ const EXCLUDED = new Set(
   ).split(' '),
 );
 
-const ALL = templates();
 
 /** True when the template can be run: general registers, memory and XMM only. */
 function runnable(template: Template): boolean {
@@ -61,37 +61,52 @@ function runnable(template: Template): boolean {
   });
 }
 
-/** Mnemonics the generator can make; SSE ones end in `.sse`. */
-export const GENERATED: readonly string[] = [...ALL.keys()]
-  .filter((name) => !EXCLUDED.has(name.replace('.sse', '')) && !/^j/.test(name))
-  .filter((name) => ALL.get(name)!.some(runnable));
+/** What cases of one mode are made with. */
+interface Kit {
+  readonly all: Map<string, Template[]>;
+  /** Mnemonics the generator can make; SSE ones end in `.sse`. */
+  readonly generated: readonly string[];
+  readonly decoder: Decoder;
+  readonly single: Wish;
+}
 
-export const EVERY_REGISTER = Array.from({ length: 16 }, (_, n) => n);
-const SINGLE: Wish = {
-  registers: EVERY_REGISTER,
-  bases: EVERY_REGISTER,
-  indexes: EVERY_REGISTER,
-  memory: true,
-  shortAddress: true,
-};
+/** Loads of segment registers, and what has no meaning with flat segments. */
+const EXCLUDED_32 = new Set(['les', 'lds', 'arpl']);
+
+function kit(bits: 32 | 64): Kit {
+  const all = templates(bits);
+  const generated = [...all.keys()]
+    .filter((name) => !EXCLUDED.has(name.replace('.sse', '')) && !EXCLUDED_32.has(name) && !/^j/.test(name))
+    .filter((name) => all.get(name)!.some(runnable));
+  const registers = everyRegister(bits);
+  const single = { bits, registers, bases: registers, indexes: registers, memory: true, shortAddress: bits === 64 };
+  return { all, generated, decoder: new Decoder(bits), single };
+}
+
+export const everyRegister = (bits: 32 | 64): number[] => Array.from({ length: bits / 4 }, (_, n) => n);
+
+const KITS = { 32: kit(32), 64: kit(64) };
+
+export const generated = (bits: 32 | 64): readonly string[] => KITS[bits].generated;
 /** A bit test whose register offset may lead anywhere. */
 export function farBit(name: string, insn: Instruction): boolean {
   return /^bt[src]?$/.test(name) && insn.kind[0] === Operand.Mem && insn.kind[1] === Operand.Reg;
 }
 
-const decoder = new Decoder(64);
-
-export function decodeOne(bytes: Uint8Array, at: number): Instruction | undefined {
+export function decodeOne(bytes: Uint8Array, at: number, bits: 32 | 64): Instruction | undefined {
   const insn = new Instruction();
-  return decoder.decode(bytes, at, CODE_BASE + at, insn) === Decode.Ok ? insn : undefined;
+  return KITS[bits].decoder.decode(bytes, at, CODE_BASE + at, insn) === Decode.Ok ? insn : undefined;
 }
 
-export function randomState(random: Random): { gpr: BigUint64Array; xmm: Uint8Array; flags: number } {
+export function randomState(
+  random: Random,
+  bits: 32 | 64,
+): { gpr: BigUint64Array; xmm: Uint8Array; flags: number } {
   const gpr = new BigUint64Array(16);
-  for (let n = 0; n < 16; n++) gpr[n] = random.word64();
+  for (let n = 0; n < bits / 4; n++) gpr[n] = BigInt.asUintN(bits, random.word64());
   const xmm = new Uint8Array(256);
   const words = new BigUint64Array(xmm.buffer);
-  for (let n = 0; n < 32; n++) words[n] = random.word64();
+  for (let n = 0; n < bits / 2; n++) words[n] = random.word64();
   return { gpr, xmm, flags: (random.bits() & STATUS) | 0x202 };
 }
 
@@ -125,7 +140,7 @@ function aim(
     disp = random.oneIn(2) ? random.bits() >> random.below(32) : 0;
     const index = insn.index < 0 ? 0n : gpr[insn.index] << BigInt(insn.scale);
     let base = BigInt.asUintN(64, BigInt(address) - BigInt(disp) - index);
-    if (insn.addressSize === 4) base = (base & 0xffffffffn) | (gpr[insn.base] & ~0xffffffffn);
+    if (insn.addressSize === 4 && gpr[insn.base] > 0xffffffffn) base = (base & 0xffffffffn) | (gpr[insn.base] & ~0xffffffffn);
     gpr[insn.base] = base;
   }
   const at = encoded.dispAt;
@@ -140,7 +155,7 @@ export function memoryOf(insn: Instruction): number {
 /** Registers that implicit operands need. */
 function implicitRegisters(random: Random, name: string, insn: Instruction, gpr: BigUint64Array): void {
   const somewhere = () => BigInt(targetAddress(random, 8, 8));
-  if (/^(push|pop|pushf|enter)$/.test(name) && insn.base !== 4 && insn.index !== 4) gpr[4] = somewhere();
+  if (/^(push|pop|pushf|enter|pusha|popa)$/.test(name) && insn.base !== 4 && insn.index !== 4) gpr[4] = somewhere();
   if (name === 'leave' || name === 'enter') gpr[5] = somewhere();
   if (name === 'xlat') gpr[3] = BigInt(WINDOW_BASE + random.below(WINDOW_SIZE - 300));
   if (insn.flags & RowFlag.Rep) {
@@ -177,22 +192,22 @@ export function undefinedResult(name: string, insn: Instruction, gpr?: BigUint64
 }
 
 export function makeInstruction(random: Random, name: string, wish: Wish): Encoded | undefined {
-  const choices = ALL.get(name)!.filter(runnable);
+  const choices = KITS[wish.bits].all.get(name)!.filter(runnable);
   return encode(random, random.pick(choices), wish);
 }
 
 /** One instruction, in any operand form. Undefined when the random encoding had to be given up. */
-export function singleCase(seed: number, name: string): Case | undefined {
+export function singleCase(seed: number, name: string, bits: 32 | 64 = 64): Case | undefined {
   const random = new Random(seed);
-  const encoded = makeInstruction(random, name, SINGLE);
+  const encoded = makeInstruction(random, name, KITS[bits].single);
   if (encoded === undefined) return undefined;
   const bytes = encoded.bytes;
   // Nested frames are refused: no compiler makes them.
   if (name === 'enter') bytes[bytes.length - 1] = 0;
   const lockable = encoded.dispAt >= 0 && random.oneIn(4);
-  const first = decodeOne(Uint8Array.from(bytes), 0);
+  const first = decodeOne(Uint8Array.from(bytes), 0, bits);
   if (first === undefined) return undefined;
-  const { gpr, xmm, flags } = randomState(random);
+  const { gpr, xmm, flags } = randomState(random, bits);
   implicitRegisters(random, name, first, gpr);
   let dispAt = encoded.dispAt;
   if (lockable && first.flags & RowFlag.Lock && first.kind[0] === Operand.Mem) {
@@ -200,13 +215,13 @@ export function singleCase(seed: number, name: string): Case | undefined {
     dispAt++;
   }
   if (first.flags & RowFlag.Rep && random.oneIn(2)) bytes.unshift(random.oneIn(2) ? 0xf3 : 0xf2);
-  const gs = (dispAt >= 0 || /^(movs|cmps|lods)$/.test(name)) && random.oneIn(5);
+  const gs = bits === 64 && (dispAt >= 0 || /^(movs|cmps|lods)$/.test(name)) && random.oneIn(5);
   if (gs) {
     bytes.unshift(GS_PREFIX);
     if (dispAt >= 0) dispAt++;
     else gpr[6] = BigInt.asUintN(64, gpr[6] - BigInt(GS_BASE));
   }
-  const insn = decodeOne(Uint8Array.from(bytes), 0)!;
+  const insn = decodeOne(Uint8Array.from(bytes), 0, bits)!;
   const size = memoryOf(insn);
   if (dispAt >= 0) {
     if (insn.base >= 0 && insn.base === insn.index) return undefined;
@@ -216,10 +231,12 @@ export function singleCase(seed: number, name: string): Case | undefined {
     aim(random, bytes, { bytes, dispAt }, insn, gs ? target - GS_BASE : target, gpr);
   }
   if (undefinedResult(name, insn, gpr)) return undefined;
+  for (let n = 0; n < 16; n++) gpr[n] = BigInt.asUintN(bits, gpr[n]);
   const code = Uint8Array.from(bytes);
-  const final = decodeOne(code, 0)!;
+  const final = decodeOne(code, 0, bits)!;
   return {
     seed,
+    bits,
     code,
     gpr,
     xmm,

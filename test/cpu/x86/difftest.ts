@@ -1,6 +1,6 @@
 /** Runs generated cases on the host processor and on the simulated one, and reports where they disagree. */
 import type { Engine } from '../../../src/cpu/engines.ts';
-import { type Case, GENERATED, singleCase } from './cases.ts';
+import { type Case, generated, singleCase } from './cases.ts';
 import { describeCase, differences } from './compare.ts';
 import { GuestRunner } from './guest.ts';
 import { runNative } from './native.ts';
@@ -8,6 +8,8 @@ import { Random } from './random.ts';
 import { sequenceCase } from './sequences.ts';
 
 export interface DifftestOptions {
+  /** Mode of the machine code; 64 when left out. */
+  readonly bits?: 32 | 64;
   readonly seed: number;
   /** Single-instruction cases. */
   readonly singles: number;
@@ -52,9 +54,9 @@ function check(runner: GuestRunner, item: Case): string[] | undefined {
 }
 
 /** The shortest beginning of a sequence that still differs: sequences of one seed are prefixes of each other. */
-function shrink(runner: GuestRunner, seed: number, length: number): string {
+function shrink(runner: GuestRunner, seed: number, length: number, bits: 32 | 64): string {
   for (let n = 1; n <= length; n++) {
-    const item = sequenceCase(seed, n);
+    const item = sequenceCase(seed, n, bits);
     const found = check(runner, item);
     if (found !== undefined && found.length > 0) return describeCase(item, found);
   }
@@ -62,12 +64,13 @@ function shrink(runner: GuestRunner, seed: number, length: number): string {
 }
 
 function runSingles(options: DifftestOptions, runner: GuestRunner, report: DifftestReport): void {
-  const names = GENERATED.filter((name) => options.only?.test(name) ?? true);
+  const { bits = 64 } = options;
+  const names = generated(bits).filter((name) => options.only?.test(name) ?? true);
   const random = new Random(options.seed);
   for (let done = 0; done < options.singles; done += BATCH) {
     const cases: Case[] = [];
     for (let n = done; n < Math.min(options.singles, done + BATCH); n++) {
-      const item = singleCase(random.bits() >>> 0, names[n % names.length]);
+      const item = singleCase(random.bits() >>> 0, names[n % names.length], bits);
       if (item !== undefined) cases.push(item);
     }
     const outcomes = runNative(cases);
@@ -83,19 +86,20 @@ function runSingles(options: DifftestOptions, runner: GuestRunner, report: Difft
 }
 
 function runSequences(options: DifftestOptions, runner: GuestRunner, report: DifftestReport): void {
+  const { bits = 64 } = options;
   const random = new Random(options.seed ^ 0x5bd1e995);
   const { sequences: tally } = report;
   for (let done = 0; done < options.sequences; done += BATCH) {
     const cases: Case[] = [];
     for (let n = done; n < Math.min(options.sequences, done + BATCH); n++) {
-      cases.push(sequenceCase(random.bits() >>> 0, options.sequenceLength));
+      cases.push(sequenceCase(random.bits() >>> 0, options.sequenceLength, bits));
     }
     const outcomes = runNative(cases);
     cases.forEach((item, n) => {
       const guest = runner.run(item);
       if (guest.unsupported) tally.refused++;
       else if (differences(item, outcomes[n], guest).length === 0) tally.agreed++;
-      else if (tally.differed++ < 8) report.failures.push(shrink(runner, item.seed, options.sequenceLength));
+      else if (tally.differed++ < 8) report.failures.push(shrink(runner, item.seed, options.sequenceLength, bits));
     });
   }
 }
@@ -107,7 +111,7 @@ export function difftest(options: DifftestOptions): DifftestReport {
     sequences: { agreed: 0, differed: 0, refused: 0 },
     failures: [],
   };
-  const runner = new GuestRunner(options.engine ?? 'interpreter');
+  const runner = new GuestRunner(options.engine ?? 'interpreter', options.bits);
   runSingles(options, runner, report);
   runSequences(options, runner, report);
   return report;

@@ -47,10 +47,10 @@ function templatesOf(map: OpcodeMap, kind: Template['map'], into: Template[]): v
   });
 }
 
-/** Every template of long mode, by mnemonic. `movsd` and `cmpsd` of SSE have a name of their own: `movsd.sse`. */
-export function templates(): Map<string, Template[]> {
+/** Every template of a mode, by mnemonic. `movsd` and `cmpsd` of SSE have a name of their own: `movsd.sse`. */
+export function templates(bits: 32 | 64): Map<string, Template[]> {
   const all: Template[] = [];
-  const tables = opcodeTables(64);
+  const tables = opcodeTables(bits);
   templatesOf(tables.oneByte, 'one', all);
   templatesOf(tables.map0F, '0f', all);
   templatesOf(tables.map0F38, '0f38', all);
@@ -67,6 +67,7 @@ export function templates(): Map<string, Template[]> {
 
 /** What a case wants of an encoding. */
 export interface Wish {
+  readonly bits: 32 | 64;
   /** General registers to choose from for register operands. */
   readonly registers: readonly number[];
   /** Base registers for memory operands; empty for RIP-relative and absolute only. */
@@ -107,7 +108,7 @@ class Encoder {
     const reg = this.#random.pick(this.#wish.registers);
     // Half of the byte operands 4..7 mean ah..bh, which exist only without REX.
     if (size === 1 && reg >= 4 && reg < 8) {
-      if (this.forbidRex || (!this.needsRex && this.#random.oneIn(2))) this.forbidRex = true;
+      if (this.#wish.bits === 32 || this.forbidRex || (!this.needsRex && this.#random.oneIn(2))) this.forbidRex = true;
       else this.needsRex = true;
     }
     return reg;
@@ -120,7 +121,7 @@ class Encoder {
   }
 
   xmmReg(): void {
-    const reg = this.#random.below(16);
+    const reg = this.#random.below(this.#wish.bits / 4);
     this.modrm |= (reg & 7) << 3;
     if (reg & 8) this.rex |= 4;
   }
@@ -135,7 +136,7 @@ class Encoder {
   }
 
   rmXmm(): void {
-    this.rmRegister(this.#random.below(16));
+    this.rmRegister(this.#random.below(this.#wish.bits / 4));
   }
 
   opcodeRegister(size: number): number {
@@ -219,8 +220,8 @@ export function encode(random: Random, template: Template, wish: Wish): Encoded 
   const isVex = template.map.startsWith('vex');
   const sized = variableSize(row) || row.names[0] !== row.names[2];
   const use66 = sized && !isVex && template.prefix !== 1 && random.oneIn(6);
-  const rexW = sized && random.oneIn(2);
-  e.operandSize = rexW ? 8 : use66 ? 2 : row.flags & RowFlag.Default64 ? 8 : 4;
+  const rexW = wish.bits === 64 && sized && random.oneIn(2);
+  e.operandSize = rexW ? 8 : use66 ? 2 : wish.bits === 64 && row.flags & RowFlag.Default64 ? 8 : 4;
   if (rexW) e.rex |= 8;
   const toMemory = template.mod === 0 || (template.mod < 0 && wish.memory && random.oneIn(2));
   if (toMemory && !wish.memory) return undefined;

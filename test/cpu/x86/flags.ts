@@ -75,6 +75,15 @@ export function undefinedFlags(insn: Instruction, rcx?: bigint): number {
     case 'tzcnt':
     case 'lzcnt':
       return OF | SF | PF | AF;
+    case 'aaa':
+    case 'aas':
+      return OF | SF | ZF | PF;
+    case 'daa':
+    case 'das':
+      return OF;
+    case 'aam':
+    case 'aad':
+      return OF | AF | CF;
     default:
       return 0;
   }
@@ -91,6 +100,9 @@ export function definedFlags(insn: Instruction): number {
   if (/^(mul|imul)$/.test(name)) return CF | OF;
   if (/^(bs[fr])$/.test(name)) return ZF;
   if (/^([lt]zcnt)$/.test(name)) return ZF | CF;
+  if (/^(aaa|aas)$/.test(name)) return AF | CF;
+  if (/^(daa|das)$/.test(name)) return STATUS & ~OF;
+  if (/^(aam|aad)$/.test(name)) return ZF | SF | PF;
   return 0;
 }
 
@@ -99,6 +111,6 @@ export function readsFlags(insn: Instruction): boolean {
   if (insn.flags & RowFlag.Simd) return false;
   return (
     insn.condition >= 0 ||
-    /^(adc|sbb|rc[lr]|ad[co]x|cmc|lahf|pushf|loopn?e)$/.test(mnemonicName(insn.mnemonic))
+    /^(adc|sbb|rc[lr]|ad[co]x|cmc|lahf|pushf|loopn?e|aaa|aas|daa|das)$/.test(mnemonicName(insn.mnemonic))
   );
 }

@@ -6,9 +6,9 @@ import {
   type Case,
   CODE_BASE,
   decodeOne,
-  EVERY_REGISTER,
+  everyRegister,
   farBit,
-  GENERATED,
+  generated,
   GS_BASE,
   makeInstruction,
   memoryOf,
@@ -20,17 +20,21 @@ import type { Encoded, Wish } from './encode.ts';
 import { definedFlags, readsFlags, STATUS, undefinedFlags } from './flags.ts';
 import { Random } from './random.ts';
 
-/** r15 stays a pointer into the window, rsp a stack pointer. */
-const IN_SEQUENCE: Wish = {
-  registers: EVERY_REGISTER.filter((reg) => reg !== 4 && reg !== 15),
-  bases: [15],
+/** One register stays a pointer into the window, rsp a stack pointer. */
+const pointerOf = (bits: 32 | 64): number => (bits === 64 ? 15 : 5);
+
+const inSequence = (bits: 32 | 64): Wish => ({
+  bits,
+  registers: everyRegister(bits).filter((reg) => reg !== 4 && reg !== pointerOf(bits)),
+  bases: [pointerOf(bits)],
   indexes: [],
   memory: true,
   shortAddress: false,
-};
+});
+const WISHES = { 32: inSequence(32), 64: inSequence(64) };
 
 /** Left out: stack pointer changes by hand, implicit pointers, what faults or is undefined too often. */
-const UNFIT = /^(leave|enter|xlat|movs|cmps|stos|lods|scas|cld|std|cmpxchg8b|div|idiv|ud\d|bs[fr])$/;
+const UNFIT = /^(leave|enter|xlat|movs|cmps|stos|lods|scas|cld|std|cmpxchg8b|div|idiv|ud\d|bs[fr]|bound|popa|aam)$/;
 const VECTOR_MOVE = /^(mov[a-z]*|lddqu|p?(and|or|xor)|p?andn|(and|or|xor|andn)p[sd])$/;
 
 function fits(name: string): boolean {
@@ -40,10 +44,17 @@ function fits(name: string): boolean {
   return vector === undefined || VECTOR_MOVE.test(vector) || vectorOperation(vector) !== undefined;
 }
 
-const GENERAL_NAMES = GENERATED.filter((name) => fits(name) && !name.endsWith('.sse'));
-const VECTOR_NAMES = GENERATED.filter((name) => fits(name) && name.endsWith('.sse'));
+const namesOf = (bits: 32 | 64): { general: string[]; vector: string[] } => {
+  const fitting = generated(bits).filter(fits);
+  return {
+    general: fitting.filter((name) => !name.endsWith('.sse')),
+    vector: fitting.filter((name) => name.endsWith('.sse')),
+  };
+};
+const NAMES = { 32: namesOf(32), 64: namesOf(64) };
 
 interface Draft {
+  readonly bits: 32 | 64;
   bytes: number[];
   names: string[];
   text: string[];
@@ -52,10 +63,10 @@ interface Draft {
 
 /** Appends one random instruction, after a `cmp` when it would read undefined flags. */
 function append(random: Random, draft: Draft, stack = true): void {
-  const name = random.pick(random.oneIn(5) ? VECTOR_NAMES : GENERAL_NAMES);
-  const encoded = makeInstruction(random, name, IN_SEQUENCE);
+  const name = random.pick(random.oneIn(5) ? NAMES[draft.bits].vector : NAMES[draft.bits].general);
+  const encoded = makeInstruction(random, name, WISHES[draft.bits]);
   if (encoded === undefined || (!stack && /^(push|pop)/.test(name))) return;
-  const probe = decodeOne(Uint8Array.from(encoded.bytes), 0);
+  const probe = decodeOne(Uint8Array.from(encoded.bytes), 0, draft.bits);
   if (probe === undefined || undefinedResult(name, probe) || farBit(name, probe)) return;
   if (readsFlags(probe) && draft.undefinedFlags !== 0) appendCompare(random, draft);
   push(draft, name, aimInSequence(random, draft, encoded, probe).bytes);
@@ -65,12 +76,13 @@ function append(random: Random, draft: Draft, stack = true): void {
 function aimInSequence(random: Random, draft: Draft, encoded: Encoded, probe: Instruction): Encoded {
   if (encoded.dispAt < 0) return encoded;
   const unit = memoryOf(probe) === 16 ? 16 : 1;
-  const gs = probe.base !== 15 && random.oneIn(4);
+  const pointer = pointerOf(draft.bits);
+  const gs = draft.bits === 64 && probe.base !== pointer && random.oneIn(4);
   const bytes = gs ? [0x65, ...encoded.bytes] : encoded.bytes;
   const dispAt = encoded.dispAt + (gs ? 1 : 0);
   let disp = WINDOW_BASE + 1024 + random.below(2048 / unit) * unit - (gs ? GS_BASE : 0);
   if (probe.base === RIP_BASE) disp -= CODE_BASE + draft.bytes.length + bytes.length;
-  else if (probe.base === 15) disp = (random.below(1024 / unit) - 512 / unit) * unit;
+  else if (probe.base === pointer) disp = (random.below(1024 / unit) - 512 / unit) * unit;
   for (let n = 0; n < 4; n++) bytes[dispAt + n] = (disp >> (8 * n)) & 255;
   return { bytes, dispAt };
 }
@@ -79,15 +91,18 @@ function push(draft: Draft, name: string, bytes: readonly number[]): void {
   const at = draft.bytes.length;
   draft.bytes.push(...bytes);
   draft.names.push(name);
-  draft.text.push(printInstruction(decodeOne(Uint8Array.from(draft.bytes), at)!));
+  draft.text.push(printInstruction(decodeOne(Uint8Array.from(draft.bytes), at, draft.bits)!));
 }
 
 /** `cmp reg,reg`, which defines every status flag. */
 function appendCompare(random: Random, draft: Draft): void {
   const [a, b] = [random.below(4), random.below(4)];
-  push(draft, 'cmp', [0x48, 0x39, 0xc0 | (a << 3) | b]);
+  push(draft, 'cmp', [...wide(draft), 0x39, 0xc0 | (a << 3) | b]);
   draft.undefinedFlags = 0;
 }
+
+/** A prefix for 64-bit operands, where there are any. */
+const wide = ({ bits }: Draft): number[] => (bits === 64 ? [0x48] : []);
 
 const bytes32 = (value: number) => [0, 8, 16, 24].map((shift) => (value >> shift) & 255);
 
@@ -104,16 +119,15 @@ function appendString(random: Random, draft: Draft): void {
   const rep = random.pick([[], [0xf3], [0xf3], [0xf2]]);
   // cmps and scas leave the flags alone when rcx is 0.
   if (compares && draft.undefinedFlags !== 0) appendCompare(random, draft);
-  push(draft, 'string', [...rep, ...random.pick([[], [0x48], [0x66]]), opcode]);
+  push(draft, 'string', [...rep, ...random.pick([[], wide(draft), [0x66]]), opcode]);
   if (backwards) push(draft, 'cld', [0xfc]);
 }
 
 /** A division that fits: rdx is 0 and the divisor is not. */
 function appendDivision(random: Random, draft: Draft): void {
-  push(draft, 'mov', [0x48, 0xc7, 0xc1, ...bytes32(random.bits() | 1)]);
+  push(draft, 'mov', [...wide(draft), 0xc7, 0xc1, ...bytes32(random.bits() | 1)]);
   push(draft, 'xor', [0x31, 0xd2]);
-  const wide = random.oneIn(2) ? [0x48] : [];
-  push(draft, 'div', [...wide, 0xf7, 0xf1]);
+  push(draft, 'div', [...(random.oneIn(2) ? wide(draft) : []), 0xf7, 0xf1]);
   draft.undefinedFlags = STATUS;
 }
 
@@ -143,7 +157,7 @@ function appendBranch(random: Random, draft: Draft, body: () => void): void {
   body();
   draft.undefinedFlags |= before;
   draft.bytes[at + 1] = draft.bytes.length - at - 2;
-  draft.text[textAt] = printInstruction(decodeOne(Uint8Array.from(draft.bytes), at)!);
+  draft.text[textAt] = printInstruction(decodeOne(Uint8Array.from(draft.bytes), at, draft.bits)!);
 }
 
 function appendSome(random: Random, draft: Draft): void {
@@ -159,17 +173,18 @@ function appendSome(random: Random, draft: Draft): void {
 }
 
 /** Several instructions with forward branches; flags live on from one to the next. */
-export function sequenceCase(seed: number, length: number): Case {
+export function sequenceCase(seed: number, length: number, bits: 32 | 64 = 64): Case {
   const random = new Random(seed);
-  const { gpr, xmm, flags } = randomState(random);
-  gpr[15] = BigInt(WINDOW_BASE + 4096 - random.below(4) * 16);
+  const { gpr, xmm, flags } = randomState(random, bits);
+  gpr[pointerOf(bits)] = BigInt(WINDOW_BASE + 4096 - random.below(4) * 16);
   gpr[4] = BigInt(WINDOW_BASE + 6144 - random.below(8) * 8);
-  const draft: Draft = { bytes: [], names: [], text: [], undefinedFlags: 0 };
+  const draft: Draft = { bits, bytes: [], names: [], text: [], undefinedFlags: 0 };
   for (let n = 0; n < length; n++) {
     appendSome(random, draft);
   }
   return {
     seed,
+    bits,
     code: Uint8Array.from(draft.bytes),
     gpr,
     xmm,

@@ -4,7 +4,7 @@
  */
 import { expect, it } from 'vitest';
 import { describeWith } from '../../real/require.ts';
-import { GENERATED, singleCase } from './cases.ts';
+import { generated, singleCase } from './cases.ts';
 import { GuestRunner } from './guest.ts';
 import { Ending, nativeCompiler, runNative } from './native.ts';
 import { Random, seedOfRun } from './random.ts';
@@ -16,7 +16,7 @@ it('a step at a time gives what a run gives', () => {
   const runner = new GuestRunner();
   for (let n = 0; n < 1500; n++) {
     const caseSeed = random.bits() >>> 0;
-    const single = n % 3 === 0 ? singleCase(caseSeed, random.pick(GENERATED)) : undefined;
+    const single = n % 3 === 0 ? singleCase(caseSeed, random.pick(generated(64))) : undefined;
     const item = single ?? sequenceCase(caseSeed, 12);
     const run = runner.run(item);
     const stepped = runner.run(item, true);
