@@ -1,6 +1,6 @@
 // Differential test of our engines against the host processor and QEMU user mode.
 //   npm run difftest -- [--seed N] [--singles N] [--sequences N] [--programs N] [--only REGEXP] [--engine NAME]...
-// Single instructions and sequences (64 bits) run on the host and on each engine; programs of eight random C functions, in 32
+// Single instructions and sequences, in 64 and 32 bits, run on the host and on each engine; programs of eight random C functions, in 32
 // and 64 bits at every optimisation level, also under qemu-x86_64 and qemu-i386. What differs is made small and printed.
 // Prints the seed, tallies and the first disagreements; exits 1 when there is any.
 import { mkdirSync, rmSync } from 'node:fs';
@@ -52,17 +52,19 @@ const show = (found) => {
   for (const failure of found) console.log(`${failure}\n`);
   failures += found.length;
 };
-for (const engine of values.engine) {
+const runs = values.engine.flatMap((engine) => [64, 32].map((bits) => ({ engine, bits })));
+for (const { engine, bits } of runs) {
   const report = difftest({
     seed,
     engine,
+    bits,
     singles: Number(values.singles),
     sequences: Number(values.sequences),
     sequenceLength: Number(values.length),
     only: values.only === undefined ? undefined : new RegExp(values.only),
   });
   show(report.failures);
-  console.log(`${engine}\n${summary(report)}`);
+  console.log(`${engine}, ${bits} bits\n${summary(report)}`);
 }
 const tally = cDifftest({
   seed,

@@ -49,7 +49,6 @@ const EXCLUDED = new Set(
   ).split(' '),
 );
 
-
 /** True when the template can be run: general registers, memory and XMM only. */
 function runnable(template: Template): boolean {
   if (template.row.flags & RowFlag.X87) return false;
@@ -79,7 +78,14 @@ function kit(bits: 32 | 64): Kit {
     .filter((name) => !EXCLUDED.has(name.replace('.sse', '')) && !EXCLUDED_32.has(name) && !/^j/.test(name))
     .filter((name) => all.get(name)!.some(runnable));
   const registers = everyRegister(bits);
-  const single = { bits, registers, bases: registers, indexes: registers, memory: true, shortAddress: bits === 64 };
+  const single = {
+    bits,
+    registers,
+    bases: registers,
+    indexes: registers,
+    memory: true,
+    shortAddress: bits === 64,
+  };
   return { all, generated, decoder: new Decoder(bits), single };
 }
 
@@ -140,7 +146,8 @@ function aim(
     disp = random.oneIn(2) ? random.bits() >> random.below(32) : 0;
     const index = insn.index < 0 ? 0n : gpr[insn.index] << BigInt(insn.scale);
     let base = BigInt.asUintN(64, BigInt(address) - BigInt(disp) - index);
-    if (insn.addressSize === 4 && gpr[insn.base] > 0xffffffffn) base = (base & 0xffffffffn) | (gpr[insn.base] & ~0xffffffffn);
+    if (insn.addressSize === 4 && gpr[insn.base] > 0xffffffffn)
+      base = (base & 0xffffffffn) | (gpr[insn.base] & ~0xffffffffn);
     gpr[insn.base] = base;
   }
   const at = encoded.dispAt;
@@ -155,7 +162,8 @@ export function memoryOf(insn: Instruction): number {
 /** Registers that implicit operands need. */
 function implicitRegisters(random: Random, name: string, insn: Instruction, gpr: BigUint64Array): void {
   const somewhere = () => BigInt(targetAddress(random, 8, 8));
-  if (/^(push|pop|pushf|enter|pusha|popa)$/.test(name) && insn.base !== 4 && insn.index !== 4) gpr[4] = somewhere();
+  if (/^(push|pop|pushf|enter|pusha|popa)$/.test(name) && insn.base !== 4 && insn.index !== 4)
+    gpr[4] = somewhere();
   if (name === 'leave' || name === 'enter') gpr[5] = somewhere();
   if (name === 'xlat') gpr[3] = BigInt(WINDOW_BASE + random.below(WINDOW_SIZE - 300));
   if (insn.flags & RowFlag.Rep) {

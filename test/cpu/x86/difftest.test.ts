@@ -7,15 +7,20 @@ import { nativeCompiler } from './native.ts';
 import { seedOfRun } from './random.ts';
 
 describeWith(nativeCompiler(), 'differential test with the host processor', () => {
-  it.each(['interpreter', 'wasm'] as const)(
-    'agrees on single instructions and sequences: %s',
-    (engine) => {
+  it.each([
+    ['interpreter', 64],
+    ['wasm', 64],
+    ['interpreter', 32],
+    ['wasm', 32],
+  ] as const)(
+    'agrees on single instructions and sequences: %s, %d bits',
+    (engine, bits) => {
       const seed = seedOfRun();
       const full = process.env.LKM_FULL === '1';
       const translated = engine === 'wasm';
       const singles = full ? 200_000 : translated ? 2_000 : 8_000;
       const sequences = full ? 50_000 : translated ? 800 : 1_500;
-      const report = difftest({ engine, seed, singles, sequences, sequenceLength: 12 });
+      const report = difftest({ engine, bits, seed, singles, sequences, sequenceLength: 12 });
       console.log(`seed ${seed}\n${summary(report).split('\n').slice(0, 2).join('\n')}`);
       expect(report.failures, `seed ${seed}`).toEqual([]);
       expect(report.sequences.agreed).toBe(sequences);

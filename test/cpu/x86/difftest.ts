@@ -99,7 +99,8 @@ function runSequences(options: DifftestOptions, runner: GuestRunner, report: Dif
       const guest = runner.run(item);
       if (guest.unsupported) tally.refused++;
       else if (differences(item, outcomes[n], guest).length === 0) tally.agreed++;
-      else if (tally.differed++ < 8) report.failures.push(shrink(runner, item.seed, options.sequenceLength, bits));
+      else if (tally.differed++ < 8)
+        report.failures.push(shrink(runner, item.seed, options.sequenceLength, bits));
     });
   }
 }

@@ -108,7 +108,8 @@ class Encoder {
     const reg = this.#random.pick(this.#wish.registers);
     // Half of the byte operands 4..7 mean ah..bh, which exist only without REX.
     if (size === 1 && reg >= 4 && reg < 8) {
-      if (this.#wish.bits === 32 || this.forbidRex || (!this.needsRex && this.#random.oneIn(2))) this.forbidRex = true;
+      if (this.#wish.bits === 32 || this.forbidRex || (!this.needsRex && this.#random.oneIn(2)))
+        this.forbidRex = true;
       else this.needsRex = true;
     }
     return reg;

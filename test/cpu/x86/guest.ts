@@ -31,8 +31,9 @@ export class GuestRunner {
   readonly cpu: Cpu;
   readonly #memory: GuestMemory;
 
-  constructor(engine?: Engine) {
-    this.#memory = new GuestMemory({ ramBytes: 16 << 20, directMap: undefined });
+  constructor(engine?: Engine, bits: 32 | 64 = 64) {
+    const pointerBytes = bits === 64 ? 8 : 4;
+    this.#memory = new GuestMemory({ ramBytes: 16 << 20, directMap: undefined, pointerBytes });
     const frames = this.#memory.frames;
     this.#memory.map(CODE_BASE, frames.allocate(1), CODE_PAGES, Perm.R | Perm.W | Perm.X, 'code');
     // The window's pages lie apart and in reverse, so that accesses across the page boundary are found out.
@@ -40,7 +41,7 @@ export class GuestRunner {
     frames.allocate(0);
     this.#memory.map(WINDOW_BASE, frames.allocate(0), 1, Perm.R | Perm.W, 'window');
     this.#memory.map(WINDOW_BASE + 4096, second, 1, Perm.R | Perm.W, 'window');
-    this.cpu = new Cpu(this.#memory, EMPTY_MACHINE, new X86Translator(), { engine });
+    this.cpu = new Cpu(this.#memory, EMPTY_MACHINE, new X86Translator({ bits }), { engine });
   }
 
   /** Runs a case; `stepped` one instruction at a time, which must make no difference. */

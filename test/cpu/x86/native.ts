@@ -130,11 +130,12 @@ function unpack(view: DataView, start: number): { outcome: Outcome; next: number
 }
 
 /**
- * Runs the cases on the host processor, in order; `stepped` with the trap flag set, to count instructions; `under` an
+ * Runs the cases, all of one mode, on the host processor, in order; `stepped` with the trap flag set, to count instructions; `under` an
  * emulator of the host's own programs.
  */
 export function runNative(cases: readonly Case[], stepped = false, under: readonly string[] = []): Outcome[] {
-  const command = [...under, buildNative('harness.c', ['-O1', '-fPIE', '-pie'])];
+  const mode = cases[0]?.bits === 32 ? ['-m32', '-no-pie'] : ['-fPIE', '-pie'];
+  const command = [...under, buildNative('harness.c', ['-O1', ...mode])];
   const input = packCases(cases, stepped);
   const run = spawnSync(command[0], command.slice(1), { input, maxBuffer: 1 << 30 });
   if (run.status !== 0)

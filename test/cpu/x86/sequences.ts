@@ -8,8 +8,8 @@ import {
   decodeOne,
   everyRegister,
   farBit,
-  generated,
   GS_BASE,
+  generated,
   makeInstruction,
   memoryOf,
   randomState,
@@ -34,7 +34,8 @@ const inSequence = (bits: 32 | 64): Wish => ({
 const WISHES = { 32: inSequence(32), 64: inSequence(64) };
 
 /** Left out: stack pointer changes by hand, implicit pointers, what faults or is undefined too often. */
-const UNFIT = /^(leave|enter|xlat|movs|cmps|stos|lods|scas|cld|std|cmpxchg8b|div|idiv|ud\d|bs[fr]|bound|popa|aam)$/;
+const UNFIT =
+  /^(leave|enter|xlat|movs|cmps|stos|lods|scas|cld|std|cmpxchg8b|div|idiv|ud\d|bs[fr]|bound|popa|aam)$/;
 const VECTOR_MOVE = /^(mov[a-z]*|lddqu|p?(and|or|xor)|p?andn|(and|or|xor|andn)p[sd])$/;
 
 function fits(name: string): boolean {
