@@ -1,4 +1,5 @@
-// Builds fixtures/solaris/*.c with clang for a Solaris target and writes the results to fixtures/solaris/built/ISA.
+// Builds fixtures/solaris/*.c with clang for a Solaris target and writes the results to fixtures/solaris/built,
+// laid out as a Solaris system has them.
 // The built files are committed, so that neither the tour nor the tests need a compiler. Run it after a source changes.
 //
 //   node scripts/build-fixtures-solaris.mjs [NAME...]
@@ -36,6 +37,19 @@ const targets = {
 
 /** Which modules other machines than amd64 get: for sparcv9 they are only described. */
 const only = { sparcv9: new Set(['hello', 'echo', 'teller']) };
+
+/** Where modules live: below /usr/kernel, in the directory of their class; 64-bit ones in a directory of their ISA. */
+const classes = {
+  echo: 'drv',
+  loopy: 'drv',
+  tinyfs: 'fs',
+  oldfs: 'fs',
+  sumcall: 'sys',
+  pair: 'sys',
+  upper: 'strmod',
+};
+const directory = (isa, name) =>
+  join(built, 'usr/kernel', classes[name] ?? 'misc', isa === 'i386' ? '' : isa);
 
 /** What `-N` names. */
 const needed = { teller: ['misc/tally'] };
@@ -147,13 +161,14 @@ function main() {
   const work = mkdtempSync(join(tmpdir(), 'fixtures-solaris-'));
   try {
     for (const isa of Object.keys(targets)) {
-      mkdirSync(join(built, isa), { recursive: true });
       for (const name of names) {
         if (only[isa] !== undefined && !only[isa].has(name)) continue;
-        writeFileSync(join(built, isa, name), compile(isa, name, work));
+        mkdirSync(directory(isa, name), { recursive: true });
+        writeFileSync(join(directory(isa, name), name), compile(isa, name, work));
       }
     }
-    for (const file of files) if (file.endsWith('.conf')) copyFileSync(join(sources, file), join(built, file));
+    for (const file of files.filter((name) => name.endsWith('.conf')))
+      copyFileSync(join(sources, file), join(built, 'usr/kernel/drv', file));
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
