@@ -1,0 +1,82 @@
+/** The tables in /etc that bind names: one entry a line, `#` begins a comment (add_drv(1M), name_to_major(4)). */
+
+/** Lines that are no comment and not empty, with their numbers. */
+function* lines(text: string): Generator<{ line: string; number: number }> {
+  for (const [i, raw] of text.split('\n').entries()) {
+    const line = raw.replace(/#.*$/, '').trim();
+    if (line !== '') yield { line, number: i + 1 };
+  }
+}
+
+/** /etc/name_to_major and /etc/name_to_sysnum: `md 85`. Lines that are none of it are passed over, as by the kernel. */
+export function parseNumbers(text: string): Map<string, number> {
+  const numbers = new Map<string, number>();
+  for (const { line } of lines(text)) {
+    const match = /^(\S+)\s+(\d{1,9})$/.exec(line);
+    if (match !== null && !numbers.has(match[1])) numbers.set(match[1], Number(match[2]));
+  }
+  return numbers;
+}
+
+/** The lowest number that no name has. */
+export function freeNumber(numbers: ReadonlyMap<string, number>, from = 1): number {
+  const used = new Set(numbers.values());
+  let number = from;
+  while (used.has(number)) number++;
+  return number;
+}
+
+/** /etc/driver_aliases: `asy "pci11c1,480"`; driver and alias, in order. */
+export function parseAliases(text: string): { driver: string; alias: string }[] {
+  const found: { driver: string; alias: string }[] = [];
+  for (const { line } of lines(text)) {
+    const match = /^(\S+)\s+"?([^"\s]+)"?$/.exec(line);
+    if (match !== null) found.push({ driver: match[1], alias: match[2] });
+  }
+  return found;
+}
+
+/** /etc/driver_classes: `sd scsi`. */
+export function parseClasses(text: string): { driver: string; class: string }[] {
+  return [...lines(text)].flatMap(({ line }) => {
+    const match = /^(\S+)\s+(\S+)$/.exec(line);
+    return match === null ? [] : [{ driver: match[1], class: match[2] }];
+  });
+}
+
+export interface MinorPermission {
+  readonly driver: string;
+  /** A pattern of the shell for names of minor nodes. */
+  readonly minor: string;
+  readonly mode: number;
+  readonly owner: string;
+  readonly group: string;
+}
+
+/** /etc/minor_perm: `asy:* 0666 root sys`. */
+export function parseMinorPermissions(text: string): MinorPermission[] {
+  return [...lines(text)].flatMap(({ line }) => {
+    const match = /^([^\s:]+):(\S+)\s+([0-7]{1,6})\s+(\S+)\s+(\S+)$/.exec(line);
+    if (match === null) return [];
+    const [, driver, minor, mode, owner, group] = match;
+    return [{ driver, minor, mode: Number.parseInt(mode, 8), owner, group }];
+  });
+}
+
+/** A permission as add_drv -m takes it: `'* 0666 root sys'`; undefined when it is none. */
+export function permissionLine(driver: string, text: string): string | undefined {
+  const match = /^\s*(\S+)\s+([0-7]{3,5})\s+(\S+)\s+(\S+)\s*$/.exec(text);
+  return match === null ? undefined : `${driver}:${match[1]} ${match[2]} ${match[3]} ${match[4]}`;
+}
+
+/** Adds a line at the end; the file ends in a newline afterwards. */
+export const withLine = (text: string, line: string): string =>
+  `${text === '' || text.endsWith('\n') ? text : `${text}\n`}${line}\n`;
+
+/** Without the lines whose first word is `name` (up to a `:`), comments untouched. */
+export function withoutName(text: string, name: string): string {
+  return text
+    .split('\n')
+    .filter((line) => (/^\s*([^\s:#]+)/.exec(line)?.[1] ?? '') !== name)
+    .join('\n');
+}

@@ -1,0 +1,303 @@
+/** Using what modules brought: devices, file systems, system calls, and the other commands of a session's shell. */
+import type { Steps } from '../../kernel/steps.ts';
+import { textOf } from '../../systems/solaris/configuration.ts';
+import { deviceFiles } from '../../systems/solaris/devices.ts';
+import { Errno } from '../../systems/solaris/errno.ts';
+import { mount, mountOf, mountTable, readNames, readWhole, unmount } from '../../systems/solaris/filesystems.ts';
+import {
+  closeDevice,
+  findDevice,
+  FREAD,
+  FWRITE,
+  ioctlDevice,
+  type OpenDevice,
+  openDevice,
+  readDevice,
+  writeDevice,
+} from '../../systems/solaris/opens.ts';
+import { popModule, pushModule } from '../../systems/solaris/streams.ts';
+import { systemCall } from '../../systems/solaris/syscalls.ts';
+import { moduleGate } from '../../systems/solaris/trust.ts';
+import { userSpace } from '../../systems/solaris/user.ts';
+import type { ToolResult } from '../system.ts';
+import { type CommandRow, done, errno, failed, type SolarisSession } from './session.ts';
+import { elfsign } from './elfsign.ts';
+
+const isDevice = (path: string): boolean => path.startsWith('/devices/');
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+/** What one read of a program like cat or head asks for at most. */
+const READ_SIZE = 4096;
+
+/** Opens, does something, closes. */
+function* withDevice(
+  session: SolarisSession,
+  path: string,
+  flag: number,
+  use: (device: OpenDevice) => Steps<ToolResult>,
+): Steps<ToolResult> {
+  const { kernel } = session;
+  const file = findDevice(kernel, path);
+  if (file === undefined) return errno(path, Errno.ENOENT);
+  const device = yield* openDevice(kernel, file, flag);
+  if (typeof device === 'number') return errno(path, device);
+  const result = yield* use(device);
+  yield* closeDevice(kernel, device);
+  return result;
+}
+
+/** One read of a device, as `dd count=1` would make: a device has no end that cat could reach. */
+function* readOnce(session: SolarisSession, path: string, most: number): Steps<ToolResult> {
+  return yield* withDevice(session, path, FREAD, function* (device) {
+    const bytes = yield* readDevice(session.kernel, device, most);
+    return typeof bytes === 'number' ? errno(path, bytes) : done(text(bytes));
+  });
+}
+
+function cat(session: SolarisSession, args: readonly string[]): ToolResult {
+  if (args.length !== 1) return failed('usage: cat FILE');
+  return session.process('cat', contents(session, args[0]));
+}
+
+function* contents(session: SolarisSession, path: string): Steps<ToolResult> {
+  if (isDevice(path)) return yield* readOnce(session, path, READ_SIZE);
+  if (mountOf(session.kernel, path) !== undefined) {
+    const found = yield* readWhole(session.kernel, path);
+    return 'errno' in found ? errno(`cat: cannot open ${path}`, found.errno) : done(text(found.bytes));
+  }
+  if (path === '/etc/mnttab') {
+    const rows = mountTable(session.kernel);
+    return done(rows.map(({ special, directory, type }) => `${special}\t${directory}\t${type}\n`).join(''));
+  }
+  const bytes = session.files.read(path);
+  return bytes === undefined ? errno(`cat: cannot open ${path}`, Errno.ENOENT) : done(textOf(bytes));
+}
+
+/** head -c BYTES FILE [&] */
+function head(session: SolarisSession, args: readonly string[]): ToolResult {
+  const [flag, count, path, behind] = args;
+  if (flag !== '-c' || !/^\d{1,7}$/.test(count ?? '') || path === undefined) return failed('usage: head -c N FILE');
+  const steps = readOnce(session, path, Number(count));
+  return behind === '&' ? session.start('head', steps) : session.process('head', steps);
+}
+
+export function writeFile(session: SolarisSession, path: string, bytes: Uint8Array, append: boolean): ToolResult {
+  if (isDevice(path)) return session.process('sh', writeOnce(session, path, bytes));
+  if (!session.isRoot) return errno(`sh: ${path}: cannot create`, Errno.EACCES);
+  const gate = session.kernel.state(moduleGate);
+  if (gate.immutable && !gate.trustedPath) return errno(`sh: ${path}: cannot create`, Errno.EROFS);
+  const old = append ? (session.files.read(path) ?? new Uint8Array(0)) : new Uint8Array(0);
+  session.files.write(path, Uint8Array.from([...old, ...bytes]));
+  return done();
+}
+
+function* writeOnce(session: SolarisSession, path: string, bytes: Uint8Array): Steps<ToolResult> {
+  return yield* withDevice(session, path, FWRITE, function* (device) {
+    const written = yield* writeDevice(session.kernel, device, bytes);
+    return written < 0 ? errno(path, -written) : done();
+  });
+}
+
+function ls(session: SolarisSession, args: readonly string[]): ToolResult {
+  const path = args.find((word) => !word.startsWith('-')) ?? '/';
+  const { kernel } = session;
+  if (path === '/devices' || path === '/devices/pseudo') {
+    const prefix = path === '/devices' ? '' : 'pseudo/';
+    const names = deviceFiles(kernel).map((file) => file.path).filter((name) => name.startsWith(prefix));
+    return done(names.map((name) => `${name.slice(prefix.length)}\n`).join(''));
+  }
+  if (mountOf(kernel, path) !== undefined)
+    return session.process(
+      'ls',
+      (function* (): Steps<ToolResult> {
+        const found = yield* readNames(kernel, path);
+        if ('errno' in found) return errno(path, found.errno);
+        return done(found.names.filter((name) => !name.startsWith('.')).map((name) => `${name}\n`).join(''));
+      })(),
+    );
+  const names = session.files.list(path);
+  return names === undefined ? errno(path, Errno.ENOENT) : done(names.map((name) => `${name}\n`).join(''));
+}
+
+// -- files that stay open -----------------------------------------------------------------------------------
+
+function open(session: SolarisSession, [path, how = 'rw']: readonly string[]): ToolResult {
+  const flag = { r: FREAD, w: FWRITE, rw: FREAD | FWRITE }[how];
+  if (path === undefined || flag === undefined) return failed('usage: open FILE [r|w|rw]');
+  return session.process(
+    'open',
+    (function* (): Steps<ToolResult> {
+      const file = findDevice(session.kernel, path);
+      if (file === undefined) return errno(path, Errno.ENOENT);
+      const device = yield* openDevice(session.kernel, file, flag);
+      if (typeof device === 'number') return errno(path, device);
+      let number = 3;
+      while (session.opened.has(number)) number++;
+      session.opened.set(number, device);
+      return done(`${number}\n`);
+    })(),
+  );
+}
+
+/** Runs steps on the open file whose number comes first. */
+function onOpen(
+  session: SolarisSession,
+  name: string,
+  args: readonly string[],
+  use: (device: OpenDevice, rest: readonly string[]) => Steps<ToolResult>,
+): ToolResult {
+  const device = session.opened.get(Number(args[0]));
+  if (device === undefined) return errno(name, Errno.EBADF);
+  return session.process(name, use(device, args.slice(1)));
+}
+
+const read = (session: SolarisSession, args: readonly string[]): ToolResult =>
+  onOpen(session, 'read', args, function* (device, [count = String(READ_SIZE)]) {
+    const bytes = yield* readDevice(session.kernel, device, Math.min(Number(count) || 0, 1 << 20));
+    return typeof bytes === 'number' ? errno('read', bytes) : done(text(bytes));
+  });
+
+const write = (session: SolarisSession, args: readonly string[]): ToolResult =>
+  onOpen(session, 'write', args, function* (device, words) {
+    const written = yield* writeDevice(session.kernel, device, new TextEncoder().encode(words.join(' ')));
+    return written < 0 ? errno('write', -written) : done(`${written}\n`);
+  });
+
+const close = (session: SolarisSession, args: readonly string[]): ToolResult =>
+  onOpen(session, 'close', args, function* (device) {
+    session.opened.delete(Number(args[0]));
+    const status = yield* closeDevice(session.kernel, device);
+    return status === 0 ? done() : errno('close', status);
+  });
+
+/** ioctl N COMMAND [NUMBER | buf:BYTES]: with a buffer, what is in it afterwards is shown in hexadecimal. */
+const ioctl = (session: SolarisSession, args: readonly string[]): ToolResult =>
+  onOpen(session, 'ioctl', args, function* (device, [command, given = '0']) {
+    const user = session.kernel.state(userSpace);
+    const mark = user.mark();
+    const size = /^buf:(\d{1,5})$/.exec(given)?.[1];
+    const argument = size === undefined ? Number(given) : user.put(new Uint8Array(Number(size)));
+    if (Number.isNaN(Number(command)) || Number.isNaN(argument)) return failed('usage: ioctl N COMMAND [NUMBER|buf:BYTES]');
+    const result = yield* ioctlDevice(session.kernel, device, Number(command), argument);
+    const bytes = size === undefined ? new Uint8Array(0) : session.kernel.memory.bytes(argument, Number(size));
+    user.release(mark);
+    if ('errno' in result) return errno('ioctl', result.errno);
+    const shown = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+    return done(`= ${result.rval}${shown === '' ? '' : `: ${shown}`}\n`);
+  });
+
+const push = (session: SolarisSession, args: readonly string[]): ToolResult =>
+  onOpen(session, 'push', args, function* (device, [name = '']) {
+    if (device.stream === undefined) return errno('push', Errno.ENOSTR);
+    const status = yield* pushModule(session.kernel, device.stream, name);
+    return status === 0 ? done() : errno('push', status);
+  });
+
+const pop = (session: SolarisSession, args: readonly string[]): ToolResult =>
+  onOpen(session, 'pop', args, function* (device) {
+    if (device.stream === undefined) return errno('pop', Errno.ENOSTR);
+    const status = yield* popModule(session.kernel, device.stream);
+    return status === 0 ? done() : errno('pop', status);
+  });
+
+// -- the rest -----------------------------------------------------------------------------------------------
+
+function mountCommand(session: SolarisSession, args: readonly string[]): ToolResult {
+  if (args.length === 0) {
+    const rows = mountTable(session.kernel);
+    return done(rows.map(({ directory, special }) => `${directory} on ${special}\n`).join(''));
+  }
+  const [flag, type, special, directory] = args;
+  if (flag !== '-F' || directory === undefined) return failed('usage: mount -F TYPE SPECIAL DIRECTORY');
+  return session.process(
+    'mount',
+    (function* (): Steps<ToolResult> {
+      const status = yield* mount(session.kernel, type, special, directory);
+      return status === 0 ? done() : errno(`mount: ${special}`, status);
+    })(),
+  );
+}
+
+function umount(session: SolarisSession, [directory]: readonly string[]): ToolResult {
+  if (directory === undefined) return failed('usage: umount DIRECTORY');
+  return session.process(
+    'umount',
+    (function* (): Steps<ToolResult> {
+      const status = yield* unmount(session.kernel, directory);
+      if (status === Errno.EINVAL) return failed(`umount: warning: ${directory} not in mnttab`);
+      return status === 0 ? done() : status === Errno.EBUSY ? failed(`umount: ${directory} busy`) : errno('umount', status);
+    })(),
+  );
+}
+
+function syscall(session: SolarisSession, args: readonly string[]): ToolResult {
+  const [number, ...rest] = args.map(Number);
+  if (number === undefined || args.some((word) => Number.isNaN(Number(word)))) return failed('usage: syscall NUMBER [ARGUMENT]...');
+  return session.process(
+    'syscall',
+    (function* (): Steps<ToolResult> {
+      const result = yield* systemCall(session.kernel, number, rest);
+      return 'errno' in result ? errno('syscall', result.errno) : done(`= ${result.value}\n`);
+    })(),
+  );
+}
+
+function sleep(session: SolarisSession, [seconds]: readonly string[]): ToolResult {
+  const count = Number(seconds);
+  if (!(count >= 0 && count <= 1e7)) return failed('usage: sleep SECONDS');
+  const { kernel } = session;
+  kernel.scheduler.runFor(kernel.time.now() + count * 1e9);
+  kernel.scheduler.settle();
+  return done();
+}
+
+/** tpd COMMAND...: gives a command over the trusted path. */
+async function tpd(session: SolarisSession, words: readonly string[]): Promise<ToolResult> {
+  if (!session.isRoot) return errno('tpd', Errno.EPERM);
+  const gate = session.kernel.state(moduleGate);
+  gate.trustedPath = true;
+  try {
+    return await session.run(words);
+  } finally {
+    gate.trustedPath = false;
+  }
+}
+
+async function as(session: SolarisSession, [user, ...words]: readonly string[]): Promise<ToolResult> {
+  const before = session.credential;
+  session.credential = user === 'root' ? { uid: 0, gid: 0 } : { uid: 60001, gid: 60001 };
+  try {
+    return await session.run(words);
+  } finally {
+    session.credential = before;
+  }
+}
+
+export const fileCommands: readonly CommandRow[] = [
+  { name: 'cat', usage: 'FILE', summary: 'show a file; of a device, what one read gives', run: cat },
+  { name: 'head', usage: '-c N FILE [&]', summary: 'read N bytes, with & in the background', run: head },
+  { name: 'ls', usage: '[DIRECTORY]', summary: 'list a directory', run: ls },
+  { name: 'open', usage: 'FILE [r|w|rw]', summary: 'open a device and keep it open; prints its number', run: open },
+  { name: 'read', usage: 'N [BYTES]', summary: 'read from an open device', run: read },
+  { name: 'write', usage: 'N TEXT', summary: 'write to an open device', run: write },
+  { name: 'ioctl', usage: 'N COMMAND [NUMBER|buf:BYTES]', summary: 'control an open device', run: ioctl },
+  { name: 'push', usage: 'N MODULE', summary: 'push a STREAMS module', run: push },
+  { name: 'pop', usage: 'N', summary: 'take the topmost STREAMS module off', run: pop },
+  { name: 'close', usage: 'N', summary: 'close an open device', run: close },
+  { name: 'mount', usage: '[-F TYPE SPECIAL DIRECTORY]', summary: 'mount a file system, or list mounts', run: mountCommand },
+  { name: 'umount', usage: 'DIRECTORY', summary: 'unmount a file system', run: umount },
+  { name: 'syscall', usage: 'NUMBER [ARGUMENT]...', summary: 'make a system call', run: syscall },
+  {
+    name: 'dmesg',
+    usage: '',
+    summary: 'show the messages of the system',
+    run: (session) => done(session.kernel.syslog.lines().map((line) => `${line}\n`).join('')),
+  },
+  { name: 'sleep', usage: 'SECONDS', summary: 'let virtual time pass', run: sleep },
+  { name: 'wait', usage: '', summary: 'wait for the commands in the background', run: (session) => session.wait() },
+  { name: 'elfsign', usage: 'verify|list ...', summary: 'look at the signatures of a file', run: elfsign },
+  { name: 'tpd', usage: 'COMMAND...', summary: 'give a command over the trusted path', run: tpd },
+  { name: 'as', usage: 'USER COMMAND...', summary: 'run a command as another user', run: as },
+  { name: 'uname', usage: '', summary: 'show the release', run: (session) => done(`${session.release}\n`) },
+  { name: 'echo', usage: 'TEXT', summary: 'print its words', run: (_session, args) => done(`${args.join(' ')}\n`) },
+];
