@@ -25,6 +25,12 @@ export const SYSTEMS: readonly SystemEntry[] = [
     sniff: (file) => isElf(file) || isCoffObject(file),
     load: async () => (await import('./vxworks/native.ts')).vxworks,
   },
+  {
+    name: 'solaris',
+    title: 'Solaris',
+    sniff: (file) => isElf(file),
+    load: async () => (await import('./solaris/native.ts')).solaris,
+  },
 ];
 
 /** COFF objects of machines that VxWorks ran on: i386, 68k, SuperH. */

@@ -56,6 +56,27 @@ const WORDS: readonly SystemWords[] = [
       { command: 'lkm freebsd --set release=7.0 kldload old.ko', explanation: 'built for 6.0: refused' },
     ],
   },
+  {
+    name: 'solaris',
+    title: 'Solaris',
+    tools: 'modload, modunload, modinfo, add_drv ...',
+    description: [
+      'Modules lie below /usr/kernel, in the directory of their class (drv, fs, misc, strmod, sys), 64-bit ones in a ' +
+        'directory amd64 there; -p looks for a name like drv/echo along the module path, as the kernel itself does for a ' +
+        'device that is opened or a file system that is mounted. A file of this machine is put there when it is named.',
+      'Drivers get a major number with add_drv, and their files appear below /devices. What the kernel says goes to the ' +
+        'console; dmesg shows it with message ids. The kernel is amd64, or i386 with --set isa=i386; --set debug=yes ' +
+        'gives one that unloads what nobody uses.',
+    ],
+    examples: [
+      { command: 'lkm solaris -c "modload -p misc/hello" -c modinfo', explanation: 'load a module and list it' },
+      {
+        command: 'lkm solaris -c "add_drv echo" -c "echo hi > /devices/pseudo/echo@0:echo"',
+        explanation: 'add a driver and use its device',
+      },
+      { command: 'lkm solaris -s policy=enforce -s certs=ca.pem', explanation: 'load signed modules only' },
+    ],
+  },
 ];
 
 function systemSpec({ name, title, tools, description, examples }: SystemWords): CommandSpec {

@@ -57,9 +57,12 @@ export function bootSolaris(options: BootOptions): Solaris {
   state.assignments = system.assignments.filter(({ only, symbol, module }) => {
     return (only === undefined || only === k.bits) && !(module === '' && POLICY_NAMES.has(symbol));
   });
-  for (const [name, number] of parseNumbers(textOf(options.files.read('/etc/name_to_major')))) state.majors.set(name, number);
-  for (const [name, number] of parseNumbers(textOf(options.files.read('/etc/name_to_sysnum')))) state.sysnums.set(name, number);
-  for (const { driver, alias } of parseAliases(textOf(options.files.read('/etc/driver_aliases')))) state.aliases.set(alias, driver);
+  for (const [name, number] of parseNumbers(textOf(options.files.read('/etc/name_to_major'))))
+    state.majors.set(name, number);
+  for (const [name, number] of parseNumbers(textOf(options.files.read('/etc/name_to_sysnum'))))
+    state.sysnums.set(name, number);
+  for (const { driver, alias } of parseAliases(textOf(options.files.read('/etc/driver_aliases'))))
+    state.aliases.set(alias, driver);
   applyKernelAssignments(k);
   setTrust(k, system, options);
   for (const driver of state.majors.keys()) loadDriverConf(k, driver);

@@ -48,7 +48,8 @@ export class KernelData {
   take(bytes: number): Address {
     const address = this.next;
     this.next += Math.ceil(Math.max(bytes, 1) / 16) * 16;
-    if (this.next > this.k.map.data.base + this.k.map.data.bytes) throw new RangeError('no room for kernel data');
+    if (this.next > this.k.map.data.base + this.k.map.data.bytes)
+      throw new RangeError('no room for kernel data');
     return address;
   }
 

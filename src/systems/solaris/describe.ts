@@ -59,7 +59,12 @@ const OSABI_SOLARIS = 6;
 export function recogniseSolaris(elf: ElfFile): number {
   if (!elf.relocatable || isaOf(elf) === 'unknown') return 0;
   if (elf.section(SIGNATURE_SECTION) !== undefined) return 1;
-  const names = new Map(elf.symbols()?.all().map((symbol) => [symbol.name, symbol.place]));
+  const names = new Map(
+    elf
+      .symbols()
+      ?.all()
+      .map((symbol) => [symbol.name, symbol.place]),
+  );
   const calls = names.get('mod_install') === 'undefined';
   const entries = ['_init', '_info', '_fini'].filter((name) => names.get(name) === 'section').length;
   if (calls && entries > 0) return 1;
@@ -110,14 +115,18 @@ const ENTRIES = new Set(['_init', '_fini', '_info', '_depends_on']);
 
 function isExport({ binding, place, name, type }: ObjectSymbol): boolean {
   return (
-    binding !== 'local' && (place === 'section' || place === 'common') && type !== 'file' && !ENTRIES.has(name)
+    binding !== 'local' &&
+    (place === 'section' || place === 'common') &&
+    type !== 'file' &&
+    !ENTRIES.has(name)
   );
 }
 
 /** get_progbits_size (krtld/kobj.c): sizes with their alignment, and the segment's own alignment on top. */
-export function segmentBytes(
-  sections: readonly { size: number; alignment: number }[],
-): { size: number; alignment: number } {
+export function segmentBytes(sections: readonly { size: number; alignment: number }[]): {
+  size: number;
+  alignment: number;
+} {
   let size = 0;
   let alignment = 0;
   for (const section of sections) {
@@ -211,7 +220,9 @@ function inPlace(file: ObjectFile, { section, offset }: ObjectRelocation): numbe
 }
 
 const stringAt = (place: Place | undefined): string =>
-  place === undefined ? '' : cstring(place.bytes, place.offset, Math.min(place.bytes.length, place.offset + 256));
+  place === undefined
+    ? ''
+    : cstring(place.bytes, place.offset, Math.min(place.bytes.length, place.offset + 256));
 
 /** fmodsw begins with the name itself; the second word of vfsdef points to it. */
 function registered(file: ObjectFile, kind: LinkageKind, data: Place | undefined): string {
@@ -220,5 +231,10 @@ function registered(file: ObjectFile, kind: LinkageKind, data: Place | undefined
     return cstring(data.bytes, data.offset, Math.min(data.bytes.length, data.offset + 9));
   if (kind !== 'file system') return '';
   const at = data.offset + file.bits / 8;
-  return stringAt(pointed(file, file.relocations(data.section).find(({ offset }) => offset === at)));
+  return stringAt(
+    pointed(
+      file,
+      file.relocations(data.section).find(({ offset }) => offset === at),
+    ),
+  );
 }

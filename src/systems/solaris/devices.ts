@@ -6,7 +6,7 @@ import { perKernel } from '../../kernel/kernel.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import { configuration, textOf } from './configuration.ts';
-import { type ConfNode, parseDriverConf, type PropertyValue } from './etc/driver-conf.ts';
+import { type ConfNode, type PropertyValue, parseDriverConf } from './etc/driver-conf.ts';
 import { modLoadAndInstall } from './load.ts';
 import { Refusal } from './refusal.ts';
 import type { Solaris } from './solaris.ts';
@@ -206,7 +206,8 @@ export function createMinor(
 
 export function minorsOf(k: Solaris, dip: Address): Address[] {
   const found: Address[] = [];
-  for (let at = k.read('dev_info.devi_minor', dip); at !== 0; at = k.read('minor_node.next', at)) found.push(at);
+  for (let at = k.read('dev_info.devi_minor', dip); at !== 0; at = k.read('minor_node.next', at))
+    found.push(at);
   return found;
 }
 

@@ -38,7 +38,9 @@ export function judgeFault(k: Solaris, thread: Thread, fault: Fault): 'resume' |
   const text = `${head}occurred in module "${module}"${reason}`;
   const lines = ['', '', `${thread.name}: ${name}`];
   if (page) lines.push(`Bad kernel fault at addr=0x${address}`);
-  lines.push(`pid=0, pc=0x${hex(k, fault.at)}, sp=0x${hex(k, k.cpu.gpr(4))}, eflags=0x${Number(k.cpu.rflags).toString(16)}`);
+  lines.push(
+    `pid=0, pc=0x${hex(k, fault.at)}, sp=0x${hex(k, k.cpu.gpr(4))}, eflags=0x${Number(k.cpu.rflags).toString(16)}`,
+  );
   lines.push('', `${hex(k, k.cpu.gpr(5))} ${k.where(fault.at)} ()`);
   const why = fault.detail === undefined ? '' : `: ${fault.detail}`;
   return { kill: panic(k, text, lines, `${name} in ${k.where(fault.at)}${why}`) };

@@ -16,7 +16,8 @@ const BUILT_IN = ['BADVFS', 'specfs'];
 
 const switchTable = perKernel<Address, Solaris>((k) => {
   const at = k.data.take(FS_SLOTS * k.sizeof('vfssw'));
-  for (const [i, name] of BUILT_IN.entries()) k.write('vfssw.vsw_name', at + i * k.sizeof('vfssw'), k.heap.takeString(name));
+  for (const [i, name] of BUILT_IN.entries())
+    k.write('vfssw.vsw_name', at + i * k.sizeof('vfssw'), k.heap.takeString(name));
   return at;
 });
 
@@ -25,12 +26,14 @@ export interface FsSlot {
   readonly at: Address;
 }
 
-export const fsSlot = (k: Solaris, index: number): Address => k.state(switchTable) + index * k.sizeof('vfssw');
+export const fsSlot = (k: Solaris, index: number): Address =>
+  k.state(switchTable) + index * k.sizeof('vfssw');
 
 export function findFsType(k: Solaris, name: string): FsSlot | undefined {
   for (let index = 1; index < FS_SLOTS; index++) {
     const at = fsSlot(k, index);
-    if (k.read('vfssw.vsw_name', at) !== 0 && k.readString('vfssw.vsw_name', at) === name) return { index, at };
+    if (k.read('vfssw.vsw_name', at) !== 0 && k.readString('vfssw.vsw_name', at) === name)
+      return { index, at };
   }
   return undefined;
 }
@@ -67,9 +70,44 @@ export const VFS_OPERATIONS = [
 ] as const;
 export const VNODE_OPERATIONS = [
   ...['open', 'close', 'read', 'write', 'ioctl', 'setfl', 'getattr', 'setattr', 'access', 'lookup', 'create'],
-  ...['remove', 'link', 'rename', 'mkdir', 'rmdir', 'readdir', 'symlink', 'readlink', 'fsync', 'inactive', 'fid'],
-  ...['rwlock', 'rwunlock', 'seek', 'cmp', 'frlock', 'space', 'realvp', 'getpage', 'putpage', 'map', 'addmap'],
-  ...['delmap', 'poll', 'dump', 'pathconf', 'pageio', 'dumpctl', 'dispose', 'getsecattr', 'setsecattr', 'shrlock'],
+  ...[
+    'remove',
+    'link',
+    'rename',
+    'mkdir',
+    'rmdir',
+    'readdir',
+    'symlink',
+    'readlink',
+    'fsync',
+    'inactive',
+    'fid',
+  ],
+  ...[
+    'rwlock',
+    'rwunlock',
+    'seek',
+    'cmp',
+    'frlock',
+    'space',
+    'realvp',
+    'getpage',
+    'putpage',
+    'map',
+    'addmap',
+  ],
+  ...[
+    'delmap',
+    'poll',
+    'dump',
+    'pathconf',
+    'pageio',
+    'dumpctl',
+    'dispose',
+    'getsecattr',
+    'setsecattr',
+    'shrlock',
+  ],
   ...['vnevent', 'reqzcbuf', 'retzcbuf'],
 ] as const;
 
@@ -169,7 +207,11 @@ function* callMount(
   const user = k.state(userSpace);
   const mark = user.mark();
   const arguments_ = k.heap.take(k.sizeof('mounta'));
-  for (const [field, text] of [['spec', special], ['dir', directory], ['fstype', type]] as const)
+  for (const [field, text] of [
+    ['spec', special],
+    ['dir', directory],
+    ['fstype', type],
+  ] as const)
     k.write(`mounta.${field}`, arguments_, user.putString(text));
   const at = vfsOperation(k, vfs, 'mount');
   const status =
@@ -207,7 +249,10 @@ export function mountOf(k: Solaris, path: string): { vfs: Address; rest: string[
     .sort((a, b) => b.directory.length - a.directory.length);
   const [best] = fits;
   if (best === undefined) return undefined;
-  const rest = path.slice(best.directory.length).split('/').filter((word) => word !== '');
+  const rest = path
+    .slice(best.directory.length)
+    .split('/')
+    .filter((word) => word !== '');
   return { vfs: best.vfs, rest };
 }
 

@@ -20,7 +20,7 @@ const NAMES = new Set(
     'threadp curcpup setrun preempt kpreempt splr splx getpil installctx removectx xc_call priv_getbyname',
     'kas p0 kcred unix ncpus max_ncpus max_cpuid cpu cpu_lock mod_lock tod_lock kernelbase physmax physmem heap_arena',
     'heaptext_arena nsec_per_tick usec_per_tick minclsyspri maxclsyspri hz lbolt rootdir rootvfs rootdev practive',
-    'servicing_interrupt panicstr utsname mb_hashtab thread_lock disp_lock_exit map_addr contig_alloc contig_free',
+    'servicing_interrupt panicstr utsname mb_hashtab thread_lock disp_lock_exit register_cpu_setup_func unregister_cpu_setup_func map_addr contig_alloc contig_free',
     'pollwakeup pollhead_clean freectty ttyclose csx_Get8 inb inw inl outb outw outl repinsb repoutsb hrtime',
     'crget crdup crfree crhold crgetuid crgetruid crgetgid strdup strfree numtos stoi strtolctime bt_getlowbit highbit',
   ].flatMap((line) => line.split(' ')),

@@ -14,10 +14,15 @@ import {
   ImageTooLarge,
   type PlacementPlan,
   planPlacement,
-  stage,
   type StagedSection,
+  stage,
 } from '../../link/place.ts';
-import { applyRelocations, type RelocationPolicy, type RelocationProblem, relocationTarget } from '../../link/relocate.ts';
+import {
+  applyRelocations,
+  type RelocationPolicy,
+  type RelocationProblem,
+  relocationTarget,
+} from '../../link/relocate.ts';
 import { type Lookup, resolveSymbols } from '../../link/resolve.ts';
 import { AreaError } from '../../memory/areas.ts';
 import { OutOfMemory } from '../../memory/frames.ts';
@@ -28,8 +33,8 @@ import { segmentBytes } from './describe.ts';
 import { Errno } from './errno.ts';
 import { isKernelName } from './kernel-names.ts';
 import type { Modctl } from './modctl.ts';
-import { modctls } from './modules.ts';
 import type { SolarisModule } from './module.ts';
+import { modctls } from './modules.ts';
 import { type Finding, invalid, Refusal } from './refusal.ts';
 import { checkFile, damaged } from './rules/file.ts';
 import { checkSignature, type SignatureGate } from './rules/signature.ts';
@@ -118,13 +123,17 @@ function open(k: Solaris, request: KrtldRequest, elf: ElfFile): Linking {
   try {
     const depends = readDependencies(elf);
     if (depends.deprecated && k.debug) {
-      const format = 'Warning: %s uses deprecated _depends_on interface.\nPlease notify module developer or vendor.\n';
+      const format =
+        'Warning: %s uses deprecated _depends_on interface.\nPlease notify module developer or vendor.\n';
       k.syslog.plain(format, format.replace('%s', request.path));
     }
     return new Linking(k, request, elf, depends);
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    const said = ['Error processing dependency for %s', `Error processing dependency for ${request.path}`] as const;
+    const said = [
+      'Error processing dependency for %s',
+      `Error processing dependency for ${request.path}`,
+    ] as const;
     return refuse(k, invalid('dependencies', [said], error.message, 'Build the module again.'));
   }
 }
@@ -145,7 +154,8 @@ function reserve(link: Linking): void {
     if (pages > k.memory.frames.freePages) throw new OutOfMemory(0, k.memory.frames.freePages);
     for (const one of link.plan.areas) takeArea(link, one, one.name === 'text' ? every | Perm.X : every);
   } catch (error) {
-    if (!(error instanceof ImageTooLarge || error instanceof AreaError || error instanceof OutOfMemory)) throw error;
+    if (!(error instanceof ImageTooLarge || error instanceof AreaError || error instanceof OutOfMemory))
+      throw error;
     const said = ['%s unable to allocate space', `${request.path} unable to allocate space`] as const;
     link.refuse({
       ...invalid('memory', [said], `There is no memory for it: ${error.message}.`, 'Unload something.'),
@@ -191,10 +201,15 @@ function placeCommon(link: Linking): void {
   const { k, object } = link;
   const commons = object.symbols.filter(({ place }) => place === 'common');
   const align = Math.max(16, ...commons.map(({ value }) => value));
-  const size = commons.reduce((sum, symbol) => Math.ceil(sum / Math.max(1, symbol.value)) * symbol.value + symbol.size, 0);
+  const size = commons.reduce(
+    (sum, symbol) => Math.ceil(sum / Math.max(1, symbol.value)) * symbol.value + symbol.size,
+    0,
+  );
   if (commons.length === 0) return;
   if (!(size < 2 ** 28 && align <= PAGE_SIZE)) {
-    link.refuse(invalid('common', [], 'Its common symbols ask for more memory than there is.', 'Copy the file again.'));
+    link.refuse(
+      invalid('common', [], 'Its common symbols ask for more memory than there is.', 'Copy the file again.'),
+    );
   }
   const pages = Math.ceil((size + align) / PAGE_SIZE);
   link.common = k.mapPages(k.dataArea, pages, Perm.R | Perm.W, `${link.request.modctl.name} (bss)`);
@@ -240,13 +255,21 @@ function checkKinds(link: Linking, view: SymbolView<Address>): void {
     if (symbol.type === 'tls') {
       const text = `${request.path}: TLS symbol not supported '${symbol.name}'`;
       link.refuse(
-        invalid('tls', [["%s: TLS symbol not supported '%s'", text]], text, 'Kernel code has no thread-local variables.'),
+        invalid(
+          'tls',
+          [["%s: TLS symbol not supported '%s'", text]],
+          text,
+          'Kernel code has no thread-local variables.',
+        ),
       );
     }
     const twice = symbol.binding === 'global' && symbol.place === 'section' && k.implements(symbol.name);
     if (!twice || depends.ignoreMultiple || OFTEN_TWICE.has(symbol.name)) continue;
     if (view.primary(symbol.name) !== undefined)
-      k.syslog.plain('%s symbol %s multiply defined', `${request.path} symbol ${symbol.name} multiply defined`);
+      k.syslog.plain(
+        '%s symbol %s multiply defined',
+        `${request.path} symbol ${symbol.name} multiply defined`,
+      );
   }
 }
 
@@ -295,7 +318,8 @@ function refuseUnresolved(link: Linking, { names, unsafe }: Unresolved): never {
     !unsafe && notFound.length > 0
       ? `${name}: unable to resolve dependency, module '${notFound[0]}' not found`
       : format.replace('%s', name);
-  k.syslog.say(format, text, 2);
+  // Printed by krtld itself, so its priority is a notice whatever the text says.
+  k.syslog.plain(`WARNING: ${format}`, `WARNING: ${text}`);
   const more = names.length > FEW ? ` and ${names.length - FEW} more` : '';
   const list = names.slice(0, FEW).join(', ') + more;
   const why = `${names.length} of the symbols it needs cannot be had: ${list}.`;
@@ -349,7 +373,13 @@ function describe(link: Linking, values: Float64Array) {
   for (const [index, { section, area, offset }] of plan.sections) {
     const segment = segments.find(({ name }) => name === area.name);
     if (segment === undefined) continue;
-    sections.set(index, { index, name: section.name, address: segment.base + offset, size: section.size, segment });
+    sections.set(index, {
+      index,
+      name: section.name,
+      address: segment.base + offset,
+      size: section.size,
+      segment,
+    });
   }
   const symbols = new Map<string, { address: Address; size: number }>();
   for (const symbol of object.symbols) {
@@ -358,7 +388,8 @@ function describe(link: Linking, values: Float64Array) {
     symbols.set(symbol.name, { address: values[symbol.index], size: symbol.size });
   }
   const part = (writable: boolean) =>
-    segmentBytes(object.sections.filter((section) => section.allocated && section.writable === writable)).size;
+    segmentBytes(object.sections.filter((section) => section.allocated && section.writable === writable))
+      .size;
   return {
     name: request.modctl.name,
     path: request.path,
@@ -388,7 +419,9 @@ function relocate(link: Linking, values: Float64Array): void {
   const rel = elf.sections.find(({ type, info }) => type === 9 && sections.has(info));
   if (rel !== undefined && object.bits === 64) {
     const text = `${request.path} can't process type SHT_REL`;
-    link.refuse(invalid('rel', [["%s can't process type SHT_REL", text]], text, 'Build it with addends (RELA).'));
+    link.refuse(
+      invalid('rel', [["%s can't process type SHT_REL", text]], text, 'Build it with addends (RELA).'),
+    );
   }
   for (const { section, address, bytes } of sections.values()) {
     const target = relocationTarget(bytes, address);

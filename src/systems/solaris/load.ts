@@ -9,12 +9,12 @@ import { configuration, MODDEBUG, moddebug } from './configuration.ts';
 import { Errno, errorName } from './errno.ts';
 import { kobjLoadModule, moduleOf } from './krtld.ts';
 import { LOAD_FLAG, type Modctl, moduleName } from './modctl.ts';
-import { modctls } from './modules.ts';
 import type { SolarisModule } from './module.ts';
+import { modctls } from './modules.ts';
 import { Refusal } from './refusal.ts';
+import type { Solaris } from './solaris.ts';
 import { CE } from './syslog.ts';
 import { type ModuleGate, moduleGate } from './trust.ts';
-import type { Solaris } from './solaris.ts';
 
 export interface LoadRequest {
   /** A path, or with `usePath` a name such as drv/foo that is looked for along the module path. */
@@ -46,7 +46,10 @@ export function refuseByTrust(gate: ModuleGate): void {
 }
 
 /** The file that a name stands for (kobj_open_path): in each directory first the one of the kernel's own width. */
-export function findModule(k: Solaris, { name, usePath }: LoadRequest): { path: string; bytes: Uint8Array } | undefined {
+export function findModule(
+  k: Solaris,
+  { name, usePath }: LoadRequest,
+): { path: string; bytes: Uint8Array } | undefined {
   const { files, modulePath } = k.state(configuration);
   const candidates = usePath && !name.startsWith('/') ? candidatesOf(k, name, modulePath) : [name];
   for (const path of candidates) {
@@ -209,7 +212,11 @@ function* installRequisites(k: Solaris, modctl: Modctl): Steps<void> {
 function* start(k: Solaris, modctl: Modctl, module: SolarisModule): Steps<void> {
   const init = module.symbols.get('_init');
   if (init === undefined || k.modules.at(init.address) !== module) {
-    k.syslog.say('_init() not defined properly in %s', `_init() not defined properly in ${modctl.file}`, CE.WARN);
+    k.syslog.say(
+      '_init() not defined properly in %s',
+      `_init() not defined properly in ${modctl.file}`,
+      CE.WARN,
+    );
     throw new Refusal({
       rule: 'no-init',
       errno: Errno.EFAULT,
@@ -238,6 +245,7 @@ export function modUnload(k: Solaris, modctl: Modctl): void {
   }
   const freed = k.state(modctls).releaseRequisites(modctl);
   module?.release();
-  for (const field of ['loaded', 'linkage', 'mp', 'text', 'text_size', 'delay_unload'] as const) modctl.set(field, 0);
+  for (const field of ['loaded', 'linkage', 'mp', 'text', 'text_size', 'delay_unload'] as const)
+    modctl.set(field, 0);
   for (const one of freed) if (one.get('delay_unload') !== 0 && one.get('installed') === 0) modUnload(k, one);
 }

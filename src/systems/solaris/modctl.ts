@@ -90,9 +90,14 @@ export class Modctls {
     for (const one of [new Modctl(k, this.head), genunix]) {
       for (const field of ['prim', 'loaded', 'installed', 'loadcnt'] as const) one.set(field, 1);
     }
-    new Modctl(k, this.head).set('text', k.gates.base);
-    genunix.set('text', k.gates.base);
-    genunix.set('text_size', k.gates.bytes);
+    // Our functions stand for the text of one, our variables for what the other has.
+    for (const [one, { base, bytes }] of [
+      [new Modctl(k, this.head), k.map.data],
+      [genunix, k.map.gates],
+    ] as const) {
+      one.set('text', base);
+      one.set('text_size', bytes);
+    }
   }
 
   *[Symbol.iterator](): Iterator<Modctl> {

@@ -53,7 +53,8 @@ export function* openDevice(k: Solaris, file: DeviceFile, flag: number): Steps<O
   const streamtab = entry(k, file.dev, 'cb_str');
   // The node is held while the driver decides, so that it cannot be detached meanwhile.
   hold(k, file.dip, 1);
-  const opened = streamtab === 0 ? yield* openPlain(k, file, flag) : yield* openStreaming(k, file, streamtab, flag);
+  const opened =
+    streamtab === 0 ? yield* openPlain(k, file, flag) : yield* openStreaming(k, file, streamtab, flag);
   if (typeof opened === 'number') hold(k, file.dip, -1);
   else k.state(counts).set(opened.dev, (k.state(counts).get(opened.dev) ?? 0) + 1);
   return opened;
@@ -73,7 +74,12 @@ function* openPlain(k: Solaris, file: DeviceFile, flag: number): Steps<OpenDevic
   return status !== 0 ? status : { file, dev, flag, stream: undefined, offset: 0 };
 }
 
-function* openStreaming(k: Solaris, file: DeviceFile, tab: Address, flag: number): Steps<OpenDevice | number> {
+function* openStreaming(
+  k: Solaris,
+  file: DeviceFile,
+  tab: Address,
+  flag: number,
+): Steps<OpenDevice | number> {
   const stream = yield* openStream(k, tab, file.dev, flag);
   return typeof stream === 'number' ? stream : { file, dev: stream.dev, flag, stream, offset: 0 };
 }
@@ -146,7 +152,12 @@ const DATAMODEL = { 64: 0x00200000, 32: 0x00100000 } as const;
 export type IoctlResult = { readonly rval: number } | { readonly errno: number };
 
 /** ioctl(2). */
-export function* ioctlDevice(k: Solaris, device: OpenDevice, command: number, argument: number): Steps<IoctlResult> {
+export function* ioctlDevice(
+  k: Solaris,
+  device: OpenDevice,
+  command: number,
+  argument: number,
+): Steps<IoctlResult> {
   if (device.stream !== undefined) return yield* ioctlOnStream(k, device.stream, command, argument);
   const at = entry(k, device.dev, 'cb_ioctl');
   if (at === 0) return { errno: Errno.ENOTTY };
@@ -161,7 +172,9 @@ export function* ioctlDevice(k: Solaris, device: OpenDevice, command: number, ar
 function* ioctlOnStream(k: Solaris, stream: Stream, command: number, argument: number): Steps<IoctlResult> {
   if (command === I_PUSH || command === I_POP) {
     const status =
-      command === I_PUSH ? yield* pushModule(k, stream, k.memory.cstring(argument, 16)) : yield* popModule(k, stream);
+      command === I_PUSH
+        ? yield* pushModule(k, stream, k.memory.cstring(argument, 16))
+        : yield* popModule(k, stream);
     return status === 0 ? { rval: 0 } : { errno: status };
   }
   return yield* ioctlStream(k, stream, command, argument);

@@ -1,5 +1,12 @@
 /** All kernel functions and exported variables of the Solaris base kernel. */
-import { characterFunctions, memoryFunctions, numberFunctions, printFunctions, sortFunctions, stringFunctions } from '../../kernel/clib.ts';
+import {
+  characterFunctions,
+  memoryFunctions,
+  numberFunctions,
+  printFunctions,
+  sortFunctions,
+  stringFunctions,
+} from '../../kernel/clib.ts';
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
 import type { DataSymbol } from './data.ts';
 import { messages } from './functions/cmn-err.ts';

@@ -2,7 +2,7 @@
 import { Invalid } from '../../bytes/errors.ts';
 import { EHDR, SHDR } from '../../formats/elf/layout.ts';
 import { type ElfFile, readElf } from '../../formats/elf/read.ts';
-import { SIGNATURE_SECTION, signedBytes, type Signature, writeSignatures } from './signature.ts';
+import { SIGNATURE_SECTION, type Signature, signedBytes, writeSignatures } from './signature.ts';
 
 /** SHT_SUNW_SIGNATURE, SHF_EXCLUDE */
 const SHT_SUNW_SIGNATURE = 0x6ffffff6;

@@ -4,8 +4,7 @@
  * are of higher versions with the fields of version 3.
  */
 import { Invalid } from '../../bytes/errors.ts';
-import { Cursor, type ByteView } from '../../bytes/view.ts';
-import { ByteView as View } from '../../bytes/view.ts';
+import { type ByteView, Cursor, ByteView as View } from '../../bytes/view.ts';
 import type { ElfSection } from '../../formats/elf/headers.ts';
 import { SHF } from '../../formats/elf/layout.ts';
 import type { ElfFile } from '../../formats/elf/read.ts';

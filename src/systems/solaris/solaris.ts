@@ -63,7 +63,11 @@ export class Solaris extends Kernel {
     const map = bits === 64 ? AMD64 : I386;
     const { types, declarations } = solarisTypes(bits);
     super({
-      memory: { ramBytes: (options.ramMiB ?? 64) * 2 ** 20, directMap: undefined, pointerBytes: bits === 64 ? 8 : 4 },
+      memory: {
+        ramBytes: (options.ramMiB ?? 64) * 2 ** 20,
+        directMap: undefined,
+        pointerBytes: bits === 64 ? 8 : 4,
+      },
       machine: plainPc,
       translator: new X86Translator({ bits }),
       convention: (memory) => (bits === 64 ? new SystemV(memory) : new I386Convention(memory, 'cdecl')),
@@ -87,10 +91,6 @@ export class Solaris extends Kernel {
     this.data = new KernelData(this, options.data);
     this.threads = new Threads(this);
     this.scheduler.prepareInterrupts();
-  }
-
-  get word(): number {
-    return this.types.model.pointer;
   }
 
   /** A symbol of the primary modules (unix, genunix); undefined when the base kernel has none of that name. */

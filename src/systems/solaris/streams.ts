@@ -49,12 +49,16 @@ export interface Stream {
 export const isReader = (k: Solaris, q: Address): boolean => (k.read('queue.q_flag', q) & Q.READR) !== 0;
 export const readSide = (k: Solaris, q: Address): Address => (isReader(k, q) ? q : q - k.sizeof('queue'));
 export const writeSide = (k: Solaris, q: Address): Address => (isReader(k, q) ? q + k.sizeof('queue') : q);
-export const otherSide = (k: Solaris, q: Address): Address => (isReader(k, q) ? writeSide(k, q) : readSide(k, q));
+export const otherSide = (k: Solaris, q: Address): Address =>
+  isReader(k, q) ? writeSide(k, q) : readSide(k, q);
 
 function makePair(k: Solaris, readInit: Address, writeInit: Address): Address {
   const size = k.sizeof('queue');
   const pair = k.heap.take(2 * size);
-  for (const [q, init, flag] of [[pair, readInit, Q.READR], [pair + size, writeInit, 0]] as const) {
+  for (const [q, init, flag] of [
+    [pair, readInit, Q.READR],
+    [pair + size, writeInit, 0],
+  ] as const) {
     k.write('queue.q_qinfo', q, init);
     k.write('queue.q_flag', q, Q.USE | flag);
     const info = init === 0 ? 0 : k.read('qinit.qi_minfo', init);
@@ -66,7 +70,8 @@ function makePair(k: Solaris, readInit: Address, writeInit: Address): Address {
 }
 
 function freePair(k: Solaris, pair: Address): void {
-  for (const q of [pair, pair + k.sizeof('queue')]) for (let mp = takeMessage(k, q); mp !== 0; mp = takeMessage(k, q)) freeMessage(k, mp);
+  for (const q of [pair, pair + k.sizeof('queue')])
+    for (let mp = takeMessage(k, q); mp !== 0; mp = takeMessage(k, q)) freeMessage(k, mp);
   k.heap.free(pair);
 }
 
@@ -89,11 +94,20 @@ function* closePair(k: Solaris, pair: Address, flag: number): Steps<void> {
 }
 
 /** Opens a STREAMS driver; gives the stream or an errno. */
-export function* openStream(k: Solaris, streamtab: Address, dev: number, flag: number): Steps<Stream | number> {
+export function* openStream(
+  k: Solaris,
+  streamtab: Address,
+  dev: number,
+  flag: number,
+): Steps<Stream | number> {
   const size = k.sizeof('queue');
   const init = k.state(headInit);
   const head = makePair(k, init, init);
-  const driver = makePair(k, k.read('streamtab.st_rdinit', streamtab), k.read('streamtab.st_wrinit', streamtab));
+  const driver = makePair(
+    k,
+    k.read('streamtab.st_rdinit', streamtab),
+    k.read('streamtab.st_wrinit', streamtab),
+  );
   k.write('queue.q_next', head + size, driver + size);
   k.write('queue.q_next', driver, head);
   const at = k.heap.take(k.word);
@@ -216,7 +230,12 @@ function* serve(k: Solaris, q: Address, service: Address): Steps<void> {
 // -- messages -----------------------------------------------------------------------------------------------
 
 /** A message of one block with room for `bytes`; 0 when there is no memory. */
-export function allocateMessage(k: Solaris, bytes: number, type: number = M.DATA, caller: Address = 0): Address {
+export function allocateMessage(
+  k: Solaris,
+  bytes: number,
+  type: number = M.DATA,
+  caller: Address = 0,
+): Address {
   if (!(bytes >= 0 && bytes < 2 ** 24)) return 0;
   const base = k.heap.allocate(Math.max(bytes, 1), caller);
   const data = k.heap.allocate(k.sizeof('datab'), caller);

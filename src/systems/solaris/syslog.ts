@@ -75,6 +75,8 @@ export class Syslog {
 
   /** Lines as syslogd writes them, without date and host: `genunix: [ID 819705 kern.notice] ...`. */
   lines(): string[] {
-    return this.entries.map(({ source, id, priority, text }) => `${source}: [ID ${id} kern.${priority}] ${text}`);
+    return this.entries.map(
+      ({ source, id, priority, text }) => `${source}: [ID ${id} kern.${priority}] ${text}`,
+    );
   }
 }

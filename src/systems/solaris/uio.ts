@@ -56,7 +56,8 @@ export function moveUio(k: Solaris, address: Address, bytes: number, rw: number,
       k.write('uio.uio_iovcnt', uio, count - 1);
       continue;
     }
-    if (!movePart(k, at, k.read('iovec.iov_base', vector), size, rw, k.read('uio.uio_segflg', uio))) return false;
+    if (!movePart(k, at, k.read('iovec.iov_base', vector), size, rw, k.read('uio.uio_segflg', uio)))
+      return false;
     advance(k, uio, vector, size);
     at += size;
     left -= size;
@@ -64,7 +65,14 @@ export function moveUio(k: Solaris, address: Address, bytes: number, rw: number,
   return true;
 }
 
-function movePart(k: Solaris, kernel: Address, other: Address, bytes: number, rw: number, segment: number): boolean {
+function movePart(
+  k: Solaris,
+  kernel: Address,
+  other: Address,
+  bytes: number,
+  rw: number,
+  segment: number,
+): boolean {
   const [to, from] = rw === UIO.READ ? [other, kernel] : [kernel, other];
   if (segment !== SEG.SYSTEM) return copyUser(k, to, from, bytes, rw === UIO.READ ? 'to' : 'from');
   k.memory.write(to, k.memory.bytes(from, bytes));

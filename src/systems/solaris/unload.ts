@@ -8,8 +8,8 @@ import { Errno, errorName } from './errno.ts';
 import { moduleOf } from './krtld.ts';
 import { modUnload, refuseByTrust } from './load.ts';
 import { LOAD_FLAG, type Modctl } from './modctl.ts';
-import { modctls } from './modules.ts';
 import type { SolarisModule } from './module.ts';
+import { modctls } from './modules.ts';
 import { Refusal } from './refusal.ts';
 import type { Solaris } from './solaris.ts';
 import { moduleGate } from './trust.ts';
@@ -46,7 +46,12 @@ export function* modUninstall(k: Solaris, modctl: Modctl): Steps<void> {
   if (module === undefined) return;
   if (modctl.get('installed') === 0) return;
   if (!(yield* detachDriver(k, modctl.name))) {
-    refuse('attached', Errno.EBUSY, `An instance of ${modctl.name} did not detach, or is open.`, 'Close its devices.');
+    refuse(
+      'attached',
+      Errno.EBUSY,
+      `An instance of ${modctl.name} did not detach, or is open.`,
+      'Close its devices.',
+    );
   }
   const fini = finiOf(k, modctl, module);
   modctl.set('busy', 1);
@@ -64,7 +69,12 @@ export function* modUninstall(k: Solaris, modctl: Modctl): Steps<void> {
 function checkHolders(k: Solaris, modctl: Modctl): void {
   const { name } = modctl;
   if (modctl.get('prim') !== 0)
-    refuse('primary', Errno.EBUSY, `${name} is part of the kernel itself.`, 'It was there at boot and stays.');
+    refuse(
+      'primary',
+      Errno.EBUSY,
+      `${name} is part of the kernel itself.`,
+      'It was there at boot and stays.',
+    );
   if (modctl.get('ref') === 0) return;
   const holders = [...k.state(modctls)].filter((one) =>
     one.requisites().some(({ address }) => address === modctl.address),
@@ -76,7 +86,12 @@ function checkHolders(k: Solaris, modctl: Modctl): void {
 function finiOf(k: Solaris, modctl: Modctl, module: SolarisModule): number {
   const fini = module.symbols.get('_fini');
   if (fini === undefined || modctl.has(LOAD_FLAG.NOUNLOAD) || moddebug(k, MODDEBUG.FINI_EBUSY)) {
-    return refuse('no-fini', Errno.EBUSY, `${modctl.name} has no _fini: it can never be unloaded.`, 'It stays.');
+    return refuse(
+      'no-fini',
+      Errno.EBUSY,
+      `${modctl.name} has no _fini: it can never be unloaded.`,
+      'It stays.',
+    );
   }
   if (k.modules.at(fini.address) !== module)
     return refuse('fini-outside', Errno.EFAULT, 'Its _fini lies outside of it.', 'Build the module again.');

@@ -51,7 +51,13 @@ export const isUser = (k: Solaris, at: Address, bytes: number): boolean =>
   at >= 0 && bytes >= 0 && at + bytes <= k.map.kernelBase;
 
 /** copyin and copyout: false where the user's side cannot be reached. A fault of the kernel's side is a real one. */
-export function copyUser(k: Solaris, to: Address, from: Address, bytes: number, user: 'to' | 'from'): boolean {
+export function copyUser(
+  k: Solaris,
+  to: Address,
+  from: Address,
+  bytes: number,
+  user: 'to' | 'from',
+): boolean {
   const side = user === 'to' ? to : from;
   if (!isUser(k, side, bytes)) return false;
   try {

@@ -12,7 +12,13 @@ import {
   removeNodes,
 } from '../../systems/solaris/devices.ts';
 import { errorText } from '../../systems/solaris/errno.ts';
-import { freeNumber, parseNumbers, permissionLine, withLine, withoutName } from '../../systems/solaris/etc/name-files.ts';
+import {
+  freeNumber,
+  parseNumbers,
+  permissionLine,
+  withLine,
+  withoutName,
+} from '../../systems/solaris/etc/name-files.ts';
 import { findModule } from '../../systems/solaris/load.ts';
 import { LOAD_FLAG } from '../../systems/solaris/modctl.ts';
 import { modctls } from '../../systems/solaris/modules.ts';
@@ -89,7 +95,8 @@ function refusedToAll(session: SolarisSession): ToolResult | undefined {
 }
 
 /** `'a b'` or `'"pci11c1,480" "pci1"'`: words, quoted or not. */
-const words = (text: string): string[] => [...text.matchAll(/"([^"]+)"|(\S+)/g)].map((match) => match[1] ?? match[2]);
+const words = (text: string): string[] =>
+  [...text.matchAll(/"([^"]+)"|(\S+)/g)].map((match) => match[1] ?? match[2]);
 
 async function addDriver(session: SolarisSession, args: readonly string[]): Promise<ToolResult> {
   const options = optionsOf(args, 'nfv', 'mibcpP');
@@ -213,7 +220,8 @@ function unloadForRemoval(session: SolarisSession, driver: string): ToolResult {
 
 function updateDriver(session: SolarisSession, args: readonly string[]): ToolResult {
   const options = optionsOf(args, 'adfnv', 'mibpP');
-  if (options === undefined || (options.flags.has('a') && options.flags.has('d'))) return failed(UPDATE_USAGE);
+  if (options === undefined || (options.flags.has('a') && options.flags.has('d')))
+    return failed(UPDATE_USAGE);
   const refused = refusedToAll(session);
   if (refused !== undefined) return refused;
   const { driver, flags, values } = options;
@@ -233,14 +241,19 @@ function updateDriver(session: SolarisSession, args: readonly string[]): ToolRes
 function removeBindings(session: SolarisSession, { driver, values }: Options): ToolResult {
   const state = session.kernel.state(configuration);
   for (const alias of words(values.get('i') ?? '')) {
-    if (state.aliases.get(alias) !== driver) return failed(`No entry found for driver (${driver}) in file (${FILES.aliases}).`);
+    if (state.aliases.get(alias) !== driver)
+      return failed(`No entry found for driver (${driver}) in file (${FILES.aliases}).`);
     state.aliases.delete(alias);
-    const kept = read(session, FILES.aliases).split('\n').filter((line) => line.trim() !== `${driver} "${alias}"`);
+    const kept = read(session, FILES.aliases)
+      .split('\n')
+      .filter((line) => line.trim() !== `${driver} "${alias}"`);
     write(session, FILES.aliases, kept.join('\n'));
   }
   for (const permission of (values.get('m') ?? '').split(',').filter((one) => one !== '')) {
     const line = permissionLine(driver, permission);
-    const kept = read(session, FILES.permissions).split('\n').filter((one) => one !== line);
+    const kept = read(session, FILES.permissions)
+      .split('\n')
+      .filter((one) => one !== line);
     write(session, FILES.permissions, kept.join('\n'));
   }
   return done();
@@ -255,7 +268,8 @@ function rereadConf(session: SolarisSession, { driver, flags }: Options): ToolRe
     (function* (): Steps<ToolResult> {
       const major = kernel.state(configuration).majors.get(driver) ?? -1;
       const detached = yield* detachDriver(kernel, driver);
-      if (!detached && !flags.has('f')) return failed(`${forced}Cannot unload module: ${driver}\n${driver}.conf not updated in the kernel`);
+      if (!detached && !flags.has('f'))
+        return failed(`${forced}Cannot unload module: ${driver}\n${driver}.conf not updated in the kernel`);
       if (detached) removeNodes(kernel, major);
       loadDriverConf(kernel, driver);
       yield* attachDriver(kernel, driver);
@@ -280,8 +294,18 @@ function prtconf(session: SolarisSession): ToolResult {
 }
 
 export const driverCommands: readonly CommandRow[] = [
-  { name: 'add_drv', usage: "[-nfv] [-m PERMS] [-i 'ALIASES'] DRIVER", summary: 'add a driver to the system', run: addDriver },
+  {
+    name: 'add_drv',
+    usage: "[-nfv] [-m PERMS] [-i 'ALIASES'] DRIVER",
+    summary: 'add a driver to the system',
+    run: addDriver,
+  },
   { name: 'rem_drv', usage: '[-n] DRIVER', summary: 'remove a driver from the system', run: removeDriver },
-  { name: 'update_drv', usage: '[-adfv] [-m PERMS] [-i ALIASES] DRIVER', summary: 'change a driver, or read its .conf again', run: updateDriver },
+  {
+    name: 'update_drv',
+    usage: '[-adfv] [-m PERMS] [-i ALIASES] DRIVER',
+    summary: 'change a driver, or read its .conf again',
+    run: updateDriver,
+  },
   { name: 'prtconf', usage: '', summary: 'show devices and their drivers', run: prtconf },
 ];

@@ -1,5 +1,5 @@
 /** elfsign(1): verify, list and sign. Texts and exit codes are the command's. */
-import { createPrivateKey, sign as makeSignature, X509Certificate } from 'node:crypto';
+import { createPrivateKey, sign as makeSignature, type X509Certificate } from 'node:crypto';
 import { FormatError } from '../../bytes/errors.ts';
 import { readElf } from '../../formats/elf/read.ts';
 import { signElf } from '../../systems/solaris/sign.ts';
@@ -16,7 +16,12 @@ const USAGE = [
   '\telfsign list -f signer -e <elf_object>',
 ].join('\n');
 
-const FORMATS: Readonly<Record<number, string>> = { 1: 'rsa_md5_sha1', 2: 'rsa_md5_sha1', 3: 'rsa_sha1', 4: 'rsa_sha1' };
+const FORMATS: Readonly<Record<number, string>> = {
+  1: 'rsa_md5_sha1',
+  2: 'rsa_md5_sha1',
+  3: 'rsa_sha1',
+  4: 'rsa_sha1',
+};
 
 /** The name of the format, and for versions that are not published the algorithm. */
 const formatName = ({ version, oid }: Signature): string =>
@@ -62,7 +67,10 @@ async function show(
   const trust = store === undefined ? session.trust : new Trust(session.kernel, store);
   const verdict = await trust.verdict(bytes);
   if (verdict.kind !== 'trusted') {
-    const why = verdict.kind === 'unknown-signer' ? `no certificate of ${verdict.signer} was given (-c FILE)` : verdict.kind;
+    const why =
+      verdict.kind === 'unknown-signer'
+        ? `no certificate of ${verdict.signer} was given (-c FILE)`
+        : verdict.kind;
     return { ...failed(`elfsign: verification of ${path} failed.`, CODE.verify), note: why };
   }
   const more = options.has('v') ? details(first) : '';
@@ -95,7 +103,8 @@ async function signFile(
 }
 
 /** The order in which a file names its signer: as the certificate has the parts, joined by a comma and a blank. */
-export const signerName = (certificate: X509Certificate): string => certificate.subject.replaceAll('\n', ', ');
+export const signerName = (certificate: X509Certificate): string =>
+  certificate.subject.replaceAll('\n', ', ');
 
 /** @throws FormatError */
 export async function signWith(

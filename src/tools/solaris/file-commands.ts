@@ -3,12 +3,19 @@ import type { Steps } from '../../kernel/steps.ts';
 import { textOf } from '../../systems/solaris/configuration.ts';
 import { deviceFiles } from '../../systems/solaris/devices.ts';
 import { Errno } from '../../systems/solaris/errno.ts';
-import { mount, mountOf, mountTable, readNames, readWhole, unmount } from '../../systems/solaris/filesystems.ts';
+import {
+  mount,
+  mountOf,
+  mountTable,
+  readNames,
+  readWhole,
+  unmount,
+} from '../../systems/solaris/filesystems.ts';
 import {
   closeDevice,
-  findDevice,
   FREAD,
   FWRITE,
+  findDevice,
   ioctlDevice,
   type OpenDevice,
   openDevice,
@@ -20,8 +27,8 @@ import { systemCall } from '../../systems/solaris/syscalls.ts';
 import { moduleGate } from '../../systems/solaris/trust.ts';
 import { userSpace } from '../../systems/solaris/user.ts';
 import type { ToolResult } from '../system.ts';
-import { type CommandRow, done, errno, failed, type SolarisSession } from './session.ts';
 import { elfsign } from './elfsign.ts';
+import { type CommandRow, done, errno, failed, type SolarisSession } from './session.ts';
 
 const isDevice = (path: string): boolean => path.startsWith('/devices/');
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
@@ -76,12 +83,18 @@ function* contents(session: SolarisSession, path: string): Steps<ToolResult> {
 /** head -c BYTES FILE [&] */
 function head(session: SolarisSession, args: readonly string[]): ToolResult {
   const [flag, count, path, behind] = args;
-  if (flag !== '-c' || !/^\d{1,7}$/.test(count ?? '') || path === undefined) return failed('usage: head -c N FILE');
+  if (flag !== '-c' || !/^\d{1,7}$/.test(count ?? '') || path === undefined)
+    return failed('usage: head -c N FILE');
   const steps = readOnce(session, path, Number(count));
   return behind === '&' ? session.start('head', steps) : session.process('head', steps);
 }
 
-export function writeFile(session: SolarisSession, path: string, bytes: Uint8Array, append: boolean): ToolResult {
+export function writeFile(
+  session: SolarisSession,
+  path: string,
+  bytes: Uint8Array,
+  append: boolean,
+): ToolResult {
   if (isDevice(path)) return session.process('sh', writeOnce(session, path, bytes));
   if (!session.isRoot) return errno(`sh: ${path}: cannot create`, Errno.EACCES);
   const gate = session.kernel.state(moduleGate);
@@ -103,7 +116,9 @@ function ls(session: SolarisSession, args: readonly string[]): ToolResult {
   const { kernel } = session;
   if (path === '/devices' || path === '/devices/pseudo') {
     const prefix = path === '/devices' ? '' : 'pseudo/';
-    const names = deviceFiles(kernel).map((file) => file.path).filter((name) => name.startsWith(prefix));
+    const names = deviceFiles(kernel)
+      .map((file) => file.path)
+      .filter((name) => name.startsWith(prefix));
     return done(names.map((name) => `${name.slice(prefix.length)}\n`).join(''));
   }
   if (mountOf(kernel, path) !== undefined)
@@ -112,7 +127,12 @@ function ls(session: SolarisSession, args: readonly string[]): ToolResult {
       (function* (): Steps<ToolResult> {
         const found = yield* readNames(kernel, path);
         if ('errno' in found) return errno(path, found.errno);
-        return done(found.names.filter((name) => !name.startsWith('.')).map((name) => `${name}\n`).join(''));
+        return done(
+          found.names
+            .filter((name) => !name.startsWith('.'))
+            .map((name) => `${name}\n`)
+            .join(''),
+        );
       })(),
     );
   const names = session.files.list(path);
@@ -177,9 +197,11 @@ const ioctl = (session: SolarisSession, args: readonly string[]): ToolResult =>
     const mark = user.mark();
     const size = /^buf:(\d{1,5})$/.exec(given)?.[1];
     const argument = size === undefined ? Number(given) : user.put(new Uint8Array(Number(size)));
-    if (Number.isNaN(Number(command)) || Number.isNaN(argument)) return failed('usage: ioctl N COMMAND [NUMBER|buf:BYTES]');
+    if (Number.isNaN(Number(command)) || Number.isNaN(argument))
+      return failed('usage: ioctl N COMMAND [NUMBER|buf:BYTES]');
     const result = yield* ioctlDevice(session.kernel, device, Number(command), argument);
-    const bytes = size === undefined ? new Uint8Array(0) : session.kernel.memory.bytes(argument, Number(size));
+    const bytes =
+      size === undefined ? new Uint8Array(0) : session.kernel.memory.bytes(argument, Number(size));
     user.release(mark);
     if ('errno' in result) return errno('ioctl', result.errno);
     const shown = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
@@ -225,14 +247,19 @@ function umount(session: SolarisSession, [directory]: readonly string[]): ToolRe
     (function* (): Steps<ToolResult> {
       const status = yield* unmount(session.kernel, directory);
       if (status === Errno.EINVAL) return failed(`umount: warning: ${directory} not in mnttab`);
-      return status === 0 ? done() : status === Errno.EBUSY ? failed(`umount: ${directory} busy`) : errno('umount', status);
+      return status === 0
+        ? done()
+        : status === Errno.EBUSY
+          ? failed(`umount: ${directory} busy`)
+          : errno('umount', status);
     })(),
   );
 }
 
 function syscall(session: SolarisSession, args: readonly string[]): ToolResult {
   const [number, ...rest] = args.map(Number);
-  if (number === undefined || args.some((word) => Number.isNaN(Number(word)))) return failed('usage: syscall NUMBER [ARGUMENT]...');
+  if (number === undefined || args.some((word) => Number.isNaN(Number(word))))
+    return failed('usage: syscall NUMBER [ARGUMENT]...');
   return session.process(
     'syscall',
     (function* (): Steps<ToolResult> {
@@ -277,27 +304,53 @@ export const fileCommands: readonly CommandRow[] = [
   { name: 'cat', usage: 'FILE', summary: 'show a file; of a device, what one read gives', run: cat },
   { name: 'head', usage: '-c N FILE [&]', summary: 'read N bytes, with & in the background', run: head },
   { name: 'ls', usage: '[DIRECTORY]', summary: 'list a directory', run: ls },
-  { name: 'open', usage: 'FILE [r|w|rw]', summary: 'open a device and keep it open; prints its number', run: open },
+  {
+    name: 'open',
+    usage: 'FILE [r|w|rw]',
+    summary: 'open a device and keep it open; prints its number',
+    run: open,
+  },
   { name: 'read', usage: 'N [BYTES]', summary: 'read from an open device', run: read },
   { name: 'write', usage: 'N TEXT', summary: 'write to an open device', run: write },
   { name: 'ioctl', usage: 'N COMMAND [NUMBER|buf:BYTES]', summary: 'control an open device', run: ioctl },
   { name: 'push', usage: 'N MODULE', summary: 'push a STREAMS module', run: push },
   { name: 'pop', usage: 'N', summary: 'take the topmost STREAMS module off', run: pop },
   { name: 'close', usage: 'N', summary: 'close an open device', run: close },
-  { name: 'mount', usage: '[-F TYPE SPECIAL DIRECTORY]', summary: 'mount a file system, or list mounts', run: mountCommand },
+  {
+    name: 'mount',
+    usage: '[-F TYPE SPECIAL DIRECTORY]',
+    summary: 'mount a file system, or list mounts',
+    run: mountCommand,
+  },
   { name: 'umount', usage: 'DIRECTORY', summary: 'unmount a file system', run: umount },
   { name: 'syscall', usage: 'NUMBER [ARGUMENT]...', summary: 'make a system call', run: syscall },
   {
     name: 'dmesg',
     usage: '',
     summary: 'show the messages of the system',
-    run: (session) => done(session.kernel.syslog.lines().map((line) => `${line}\n`).join('')),
+    run: (session) =>
+      done(
+        session.kernel.syslog
+          .lines()
+          .map((line) => `${line}\n`)
+          .join(''),
+      ),
   },
   { name: 'sleep', usage: 'SECONDS', summary: 'let virtual time pass', run: sleep },
-  { name: 'wait', usage: '', summary: 'wait for the commands in the background', run: (session) => session.wait() },
+  {
+    name: 'wait',
+    usage: '',
+    summary: 'wait for the commands in the background',
+    run: (session) => session.wait(),
+  },
   { name: 'elfsign', usage: 'verify|list ...', summary: 'look at the signatures of a file', run: elfsign },
   { name: 'tpd', usage: 'COMMAND...', summary: 'give a command over the trusted path', run: tpd },
   { name: 'as', usage: 'USER COMMAND...', summary: 'run a command as another user', run: as },
   { name: 'uname', usage: '', summary: 'show the release', run: (session) => done(`${session.release}\n`) },
-  { name: 'echo', usage: 'TEXT', summary: 'print its words', run: (_session, args) => done(`${args.join(' ')}\n`) },
+  {
+    name: 'echo',
+    usage: 'TEXT',
+    summary: 'print its words',
+    run: (_session, args) => done(`${args.join(' ')}\n`),
+  },
 ];

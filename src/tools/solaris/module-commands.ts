@@ -121,7 +121,9 @@ export function modinfoLines(rows: readonly ModinfoRow[], bits: 32 | 64, wide: b
       : ' Id Loadaddr   Size Info Rev Module Name\n';
   const lines = rows.flatMap((row) =>
     row.linkages.map(({ text, p0 }) => {
-      const at = BigInt.asUintN(bits, BigInt(row.loadAddress)).toString(16).padStart(bits / 4);
+      const at = BigInt.asUintN(bits, BigInt(row.loadAddress))
+        .toString(16)
+        .padStart(bits / 4);
       const head = `${String(row.id).padStart(3)} ${at} ${row.size.toString(16).padStart(6)} `;
       const info = p0 === -1 ? '  - ' : `${String(p0).padStart(3)} `;
       const name = `${row.name} (${text})`;
@@ -176,9 +178,13 @@ function* listModules(k: Solaris, { wide, counts, ids }: InfoOptions): Steps<Too
   return done(counts ? countLines(rows) : modinfoLines(rows, k.bits, wide));
 }
 
-
 export const moduleCommands: readonly CommandRow[] = [
-  { name: 'modload', usage: '[-p] FILE', summary: 'load a module; -p looks along the module path', run: modload },
+  {
+    name: 'modload',
+    usage: '[-p] FILE',
+    summary: 'load a module; -p looks along the module path',
+    run: modload,
+  },
   { name: 'modunload', usage: '-i ID', summary: 'unload a module; 0 is everything unused', run: modunload },
   { name: 'modinfo', usage: '[-w] [-c] [-i ID]', summary: 'list the modules that are loaded', run: modinfo },
 ];

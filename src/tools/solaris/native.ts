@@ -1,9 +1,13 @@
 /** Solaris, as the command line reaches it. */
 import { FormatError } from '../../bytes/errors.ts';
 import { readElf } from '../../formats/elf/read.ts';
-import { describeSolaris, recogniseSolaris, type SolarisDescription } from '../../systems/solaris/describe.ts';
-import { ALGORITHMS } from '../../systems/solaris/signature.ts';
+import {
+  describeSolaris,
+  recogniseSolaris,
+  type SolarisDescription,
+} from '../../systems/solaris/describe.ts';
 import { moduleName } from '../../systems/solaris/modctl.ts';
+import { ALGORITHMS } from '../../systems/solaris/signature.ts';
 import type { Description, ModuleFile, NativeSystem } from '../system.ts';
 import { SolarisSession } from './session.ts';
 import { SETTINGS } from './settings.ts';
@@ -25,7 +29,11 @@ function describe({ path, bytes }: ModuleFile): Description {
     system: 'solaris',
     rows: rowsOf(path, found),
     lists: [
-      { name: 'imports', title: 'Imports', rows: found.imports.map(({ name, weak }) => (weak ? `${name} (weak)` : name)) },
+      {
+        name: 'imports',
+        title: 'Imports',
+        rows: found.imports.map(({ name, weak }) => (weak ? `${name} (weak)` : name)),
+      },
       { name: 'exports', title: 'Exports', rows: found.exports.map(({ name }) => name) },
       {
         name: 'sections',
@@ -49,17 +57,33 @@ function rowsOf(path: string, found: SolarisDescription): [string, string][] {
   const how = dependencies.deprecated ? ' (by _depends_on)' : '';
   rows.push(['Needs', dependencies.names.length === 0 ? '' : dependencies.names.join(', ') + how]);
   rows.push(['Damage', [found.damage, found.signatureDamage].filter((one) => one !== undefined).join('; ')]);
-  const missing = (['init', 'fini', 'info'] as const).filter((name) => !found[name]).map((name) => `_${name}`);
-  rows.push(['Lacks', missing.length === 0 ? '' : `${missing.join(', ')}${found.fini ? '' : ': it can never be unloaded'}`]);
+  const missing = (['init', 'fini', 'info'] as const)
+    .filter((name) => !found[name])
+    .map((name) => `_${name}`);
+  rows.push([
+    'Lacks',
+    missing.length === 0 ? '' : `${missing.join(', ')}${found.fini ? '' : ': it can never be unloaded'}`,
+  ]);
   for (const [i, one] of signatures.entries())
-    rows.push([i === 0 ? 'Signed by' : '', `${one.signer} (${ALGORITHMS[one.oid] ?? one.oid}, version ${one.version})`]);
-  rows.push(['Memory', `text ${memory.text}, data ${memory.data}${memory.common > 0 ? `, common ${memory.common}` : ''} bytes`]);
+    rows.push([
+      i === 0 ? 'Signed by' : '',
+      `${one.signer} (${ALGORITHMS[one.oid] ?? one.oid}, version ${one.version})`,
+    ]);
+  rows.push([
+    'Memory',
+    `text ${memory.text}, data ${memory.data}${memory.common > 0 ? `, common ${memory.common}` : ''} bytes`,
+  ]);
   return rows;
 }
 
 function factsOf(path: string, found: SolarisDescription): Record<string, unknown> {
   const { damage, signatureDamage, ...rest } = found;
-  return { name: moduleName(path), ...rest, damage: damage ?? null, signatureDamage: signatureDamage ?? null };
+  return {
+    name: moduleName(path),
+    ...rest,
+    damage: damage ?? null,
+    signatureDamage: signatureDamage ?? null,
+  };
 }
 
 export const solaris: NativeSystem = {

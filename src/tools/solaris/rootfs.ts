@@ -4,7 +4,8 @@ import type { SystemFiles } from '../system.ts';
 
 /** Tables that a system has before anything is added. Numbers are this base kernel's own choice where none is fixed. */
 const DEFAULTS: Readonly<Record<string, string>> = {
-  '/etc/system': '*ident\t"SYSTEM specification file"\n*\n* moddir, set, exclude, forceload: see system(4).\n',
+  '/etc/system':
+    '*ident\t"SYSTEM specification file"\n*\n* moddir, set, exclude, forceload: see system(4).\n',
   '/etc/name_to_major': 'cn 0\nclone 11\nmm 13\nsy 22\nmd 85\n',
   '/etc/name_to_sysnum':
     'rexit 1\nread 3\nwrite 4\nopen 5\nclose 6\ngetpid 20\nmount 21\nioctl 54\nmodctl 152\nsumcall 180\npair 181\n',
@@ -21,7 +22,8 @@ export class SessionFiles implements RootFiles {
 
   constructor(host: SystemFiles) {
     this.host = host;
-    for (const [path, text] of Object.entries(DEFAULTS)) this.written.set(path, new TextEncoder().encode(text));
+    for (const [path, text] of Object.entries(DEFAULTS))
+      this.written.set(path, new TextEncoder().encode(text));
   }
 
   read(path: string): Uint8Array | undefined {

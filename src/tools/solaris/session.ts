@@ -52,7 +52,8 @@ export const failed = (err: string, code = 1, note?: string): ToolResult => ({
 });
 
 /** A system call that failed, as a command that has no words of its own reports it. */
-export const errno = (subject: string, number: number): ToolResult => failed(`${subject}: ${errorText(number)}`);
+export const errno = (subject: string, number: number): ToolResult =>
+  failed(`${subject}: ${errorText(number)}`);
 
 /** uid and gid of nobody. */
 const NOBODY: Credential = { uid: 60001, gid: 60001 };
@@ -73,7 +74,12 @@ export class SolarisSession implements SystemSession {
     this.host = options.files;
     this.files = new SessionFiles(options.files);
     if (settings.system !== undefined) this.files.write('/etc/system', settings.system);
-    this.kernel = bootSolaris({ ...settings.boot, files: this.files, seed: options.seed, missing: options.missing });
+    this.kernel = bootSolaris({
+      ...settings.boot,
+      files: this.files,
+      seed: options.seed,
+      missing: options.missing,
+    });
     this.trust = new Trust(this.kernel, settings.certificates);
     const { bits, debug, variant } = this.kernel;
     this.release = `${variant === 'illumos' ? 'illumos' : 'SunOS'} 5.11 i86pc ${bits === 64 ? 'amd64' : 'i386'}${debug ? ' DEBUG' : ''}`;
@@ -164,7 +170,8 @@ export class SolarisSession implements SystemSession {
   /** Puts a file of the user where modules of its class lie, so that everything finds it by its name. */
   install(path: string): { name: string; directory: string } | ToolResult {
     const bytes = this.host.read(path);
-    if (bytes === undefined) return failed(`can't load module: ${errorText(2)}`, 2, `there is no file ${path}`);
+    if (bytes === undefined)
+      return failed(`can't load module: ${errorText(2)}`, 2, `there is no file ${path}`);
     const name = moduleName(path);
     let directory = 'misc';
     try {
@@ -181,7 +188,9 @@ export class SolarisSession implements SystemSession {
   private async bind(path: string, name: string): Promise<ToolResult | undefined> {
     const { majors } = this.kernel.state(configuration);
     if (majors.has(name)) return undefined;
-    const conf = this.host.read(`${path.replace(/\/amd64\/([^/]*)$/, '/$1')}.conf`) ?? this.host.read(`usr/kernel/drv/${name}.conf`);
+    const conf =
+      this.host.read(`${path.replace(/\/amd64\/([^/]*)$/, '/$1')}.conf`) ??
+      this.host.read(`usr/kernel/drv/${name}.conf`);
     if (conf !== undefined) this.files.write(`/usr/kernel/drv/${name}.conf`, conf);
     return await this.run(['add_drv', name]);
   }
@@ -190,7 +199,11 @@ export class SolarisSession implements SystemSession {
     const placed = this.install(path);
     if ('code' in placed) return { ...placed, module: undefined };
     if (args.length > 0)
-      return { ...failed('usage:  modload [-p] [-e <exec_file>] <filename>'), module: undefined, note: 'modules take no arguments here: set values in /etc/system (-s system=FILE)' };
+      return {
+        ...failed('usage:  modload [-p] [-e <exec_file>] <filename>'),
+        module: undefined,
+        note: 'modules take no arguments here: set values in /etc/system (-s system=FILE)',
+      };
     const { name, directory } = placed;
     const bound = directory === 'drv' ? await this.bind(path, name) : undefined;
     const result = await this.run(['modload', '-p', `${directory}/${name}`]);
@@ -219,7 +232,6 @@ export class SolarisSession implements SystemSession {
   logLine(record: LogRecord): string {
     return record.text;
   }
-
 
   completePath(prefix: string): readonly string[] {
     const slash = prefix.lastIndexOf('/');

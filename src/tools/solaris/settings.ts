@@ -24,7 +24,10 @@ export interface SolarisSettings {
 export function readSettings(settings: ReadonlyMap<string, string>, files: SystemFiles): SolarisSettings {
   for (const name of settings.keys()) {
     if (!SETTINGS.some((setting) => setting.name === name))
-      throw new SettingError(`there is no setting '${name}'`, `settings are ${SETTINGS.map((one) => one.name).join(', ')}`);
+      throw new SettingError(
+        `there is no setting '${name}'`,
+        `settings are ${SETTINGS.map((one) => one.name).join(', ')}`,
+      );
   }
   const one = <T extends string>(name: string, values: readonly T[]): T | undefined => {
     const given = settings.get(name);
@@ -37,7 +40,8 @@ export function readSettings(settings: ReadonlyMap<string, string>, files: Syste
     const path = settings.get(name);
     if (path === undefined) return undefined;
     const bytes = files.read(path);
-    if (bytes === undefined) throw new SettingError(`${name}: there is no file ${path}`, 'give the path of a file');
+    if (bytes === undefined)
+      throw new SettingError(`${name}: there is no file ${path}`, 'give the path of a file');
     return bytes;
   };
   const variant = one('variant', ['solaris', 'illumos'] as const);

@@ -33,7 +33,12 @@ export function readCertificates(bytes: Uint8Array): X509Certificate[] {
 }
 
 /** A distinguished name as a set of its parts: files write them in one order, certificates in another. */
-const parts = (name: string): string => name.split(/\n|, ?(?=[A-Z]+=)/).map((part) => part.trim()).sort().join('\n');
+const parts = (name: string): string =>
+  name
+    .split(/\n|, ?(?=[A-Z]+=)/)
+    .map((part) => part.trim())
+    .sort()
+    .join('\n');
 
 export class Trust {
   private readonly k: Solaris;
@@ -73,6 +78,11 @@ export class Trust {
     const certificate = this.find(signer);
     const digest = DIGESTS[oid];
     if (certificate === undefined || digest === undefined) return false;
-    return verify(digest, signed, createPublicKey(certificate.publicKey.export({ type: 'spki', format: 'pem' })), signature);
+    return verify(
+      digest,
+      signed,
+      createPublicKey(certificate.publicKey.export({ type: 'spki', format: 'pem' })),
+      signature,
+    );
   }
 }

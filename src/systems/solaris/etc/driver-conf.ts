@@ -39,11 +39,12 @@ interface Token {
 const MAX_CONF = 1 << 20;
 
 function* tokens(text: string): Generator<Token> {
-  const pattern = /(#[^\n]*)|(\s+)|"((?:\\.|[^"\\\n])*)"|(-?0[xX][0-9a-fA-F]+|-?\d+)|([A-Za-z_][\w.,+@#-]*?(?=\s*[=,;]|\s|$))|([=,;])|([\s\S])/gy;
+  const pattern =
+    /(#[^\n]*)|(\s+)|"((?:\\.|[^"\\\n])*)"|(-?0[xX][0-9a-fA-F]+|-?\d+)|([A-Za-z_][\w.,+@#-]*?(?=\s*[=,;]|\s|$))|([=,;])|([\s\S])/gy;
   let line = 1;
   for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
     const [whole, , , string, number, name, mark, bad] = match;
-    if (string !== undefined) yield { kind: 'string', text: unescape(string), line };
+    if (string !== undefined) yield { kind: 'string', text: unescaped(string), line };
     else if (number !== undefined) yield { kind: 'number', text: number, line };
     else if (name !== undefined) yield { kind: 'name', text: name, line };
     else if (mark !== undefined) yield { kind: mark as '=' | ',' | ';', text: mark, line };
@@ -53,7 +54,7 @@ function* tokens(text: string): Generator<Token> {
   yield { kind: 'end', text: '', line };
 }
 
-const unescape = (text: string): string =>
+const unescaped = (text: string): string =>
   text.replace(/\\(n|t|"|\\|[0-7]{1,3})/g, (_, code: string) => {
     if (code === 'n') return '\n';
     if (code === 't') return '\t';
@@ -133,7 +134,8 @@ class ConfParser {
       if (this.peek().kind === ',') this.take();
       const token = this.take();
       if (token.kind === 'string') strings.push(token.text);
-      else if (token.kind === 'number') numbers.push(Number(token.text.replace(/^-/, '')) * (token.text[0] === '-' ? -1 : 1));
+      else if (token.kind === 'number')
+        numbers.push(Number(token.text.replace(/^-/, '')) * (token.text[0] === '-' ? -1 : 1));
       else {
         this.fail(`${name.text}: a value is expected, not '${token.text}'`, token);
         if (token.kind !== ';' && token.kind !== 'end') this.skip();

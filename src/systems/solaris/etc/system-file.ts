@@ -26,7 +26,16 @@ export interface SystemFile {
   readonly errors: readonly SystemError[];
 }
 
-const COMMANDS = ['moddir', 'exclude', 'include', 'forceload', 'rootdev', 'rootfs', 'swapdev', 'swapfs'] as const;
+const COMMANDS = [
+  'moddir',
+  'exclude',
+  'include',
+  'forceload',
+  'rootdev',
+  'rootfs',
+  'swapdev',
+  'swapfs',
+] as const;
 const SETS = ['set', 'set32', 'set64'] as const;
 /** A longer file is cut off: no machine has one. */
 const MAX_BYTES = 1 << 20;
@@ -57,7 +66,11 @@ class SystemParser {
   }
 
   private fail(format: string, text: string, line: number): void {
-    this.errors.push({ format: `${format} on line %d of %s`, text: `${text} on line ${line} of ${this.path}`, line });
+    this.errors.push({
+      format: `${format} on line %d of %s`,
+      text: `${text} on line ${line} of ${this.path}`,
+      line,
+    });
   }
 
   private line(raw: string, number: number): void {
@@ -86,7 +99,10 @@ class SystemParser {
       this.fail(format, format.replace('%s', name), line);
       return;
     }
-    const words = rest.trim().split(/[\s:]+/).filter((word) => word !== '' );
+    const words = rest
+      .trim()
+      .split(/[\s:]+/)
+      .filter((word) => word !== '');
     const value = rest.trim().split(/\s+/)[0] ?? '';
     if (name !== 'moddir' && value === '') {
       this.fail('value expected', 'value expected', line);
@@ -101,7 +117,11 @@ class SystemParser {
 
   private extraneous(text: string, line: number): void {
     const start = /^\S+/.exec(text)?.[0] ?? text;
-    this.fail("extraneous input ignored starting at '%s'", `extraneous input ignored starting at '${start}'`, line);
+    this.fail(
+      "extraneous input ignored starting at '%s'",
+      `extraneous input ignored starting at '${start}'`,
+      line,
+    );
   }
 
   /** `[module:]symbol = value`, `&` and `|` for numbers. */

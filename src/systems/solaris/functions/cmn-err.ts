@@ -23,7 +23,10 @@ export const messages = kernelFunctions({
   'void cmn_err(int level, const char *format, ...)': message,
   'void vcmn_err(int level, const char *format, va_list args)': message,
   'void dev_err(dev_info_t *dip, int level, const char *format, ...)': (k, dip, level, formatAt, args) => {
-    const name = dip === 0 ? '' : `${k.readString('dev_info.devi_node_name', dip)}${k.read('dev_info.devi_instance', dip)}: `;
+    const name =
+      dip === 0
+        ? ''
+        : `${k.readString('dev_info.devi_node_name', dip)}${k.read('dev_info.devi_instance', dip)}: `;
     if (level >= CE.PANIC) throw panic(k, name + format(k, formatAt, args));
     k.syslog.say(guestText(k, formatAt), name + format(k, formatAt, args), level, k.callingModule()?.name);
   },
@@ -43,20 +46,13 @@ export const messages = kernelFunctions({
     const where = `file: ${k.memory.cstring(file)}, line: ${line}`;
     throw panic(k, `assertion failed: ${k.memory.cstring(what)}, ${where}`);
   },
-  'void assfail3(const char *what, uintptr_t left, const char *op, uintptr_t right, const char *file, int line)': (
-    k,
-    what,
-    left,
-    op,
-    right,
-    file,
-    line,
-  ) => {
-    const hex = (value: number) => BigInt.asUintN(k.bits, BigInt(value)).toString(16);
-    const values = `(0x${hex(left)} ${k.memory.cstring(op)} 0x${hex(right)})`;
-    throw panic(
-      k,
-      `assertion failed: ${k.memory.cstring(what)} ${values}, file: ${k.memory.cstring(file)}, line: ${line}`,
-    );
-  },
+  'void assfail3(const char *what, uintptr_t left, const char *op, uintptr_t right, const char *file, int line)':
+    (k, what, left, op, right, file, line) => {
+      const hex = (value: number) => BigInt.asUintN(k.bits, BigInt(value)).toString(16);
+      const values = `(0x${hex(left)} ${k.memory.cstring(op)} 0x${hex(right)})`;
+      throw panic(
+        k,
+        `assertion failed: ${k.memory.cstring(what)} ${values}, file: ${k.memory.cstring(file)}, line: ${line}`,
+      );
+    },
 });

@@ -1,5 +1,6 @@
 /** The device driver interface: soft state, nodes, minor nodes, properties, numbers of devices, copying to processes. */
 import type { Address } from '../../../memory/space.ts';
+import { configuration } from '../configuration.ts';
 import {
   createMinor,
   instancesOf,
@@ -11,13 +12,12 @@ import {
   removeMinors,
 } from '../devices.ts';
 import { Errno } from '../errno.ts';
-import { panic } from '../faults.ts';
-import { configuration } from '../configuration.ts';
 import type { PropertyValue } from '../etc/driver-conf.ts';
+import { panic } from '../faults.ts';
 import type { Solaris } from '../solaris.ts';
 import { CE } from '../syslog.ts';
-import { copyUser } from '../user.ts';
 import { moveUio } from '../uio.ts';
+import { copyUser } from '../user.ts';
 import { kernelFunctions } from './define.ts';
 
 const SUCCESS = 0;
@@ -110,13 +110,22 @@ function property(k: Solaris, dip: Address, name: Address): PropertyValue | unde
   return dip === 0 ? undefined : propertiesOf(k, dip).get(k.memory.cstring(name));
 }
 
-const isNumbers = (value: PropertyValue): value is readonly number[] => value !== true && typeof value[0] === 'number';
-const isStrings = (value: PropertyValue): value is readonly string[] => value !== true && typeof value[0] === 'string';
+const isNumbers = (value: PropertyValue): value is readonly number[] =>
+  value !== true && typeof value[0] === 'number';
+const isStrings = (value: PropertyValue): value is readonly string[] =>
+  value !== true && typeof value[0] === 'string';
 
 /** One block with `count` pointers and what they point to, or with numbers: freed by ddi_prop_free. */
-function giveArray(k: Solaris, values: readonly string[] | readonly number[], out: Address, count: Address): number {
+function giveArray(
+  k: Solaris,
+  values: readonly string[] | readonly number[],
+  out: Address,
+  count: Address,
+): number {
   const caller = k.convention.returnAddress(k.cpu);
-  const encoded = values.map((value) => (typeof value === 'string' ? new TextEncoder().encode(`${value}\0`) : undefined));
+  const encoded = values.map((value) =>
+    typeof value === 'string' ? new TextEncoder().encode(`${value}\0`) : undefined,
+  );
   const text = encoded.reduce((sum, bytes) => sum + (bytes?.length ?? 0), 0);
   const step = encoded[0] === undefined ? 4 : k.word;
   const at = k.heap.allocate(values.length * step + text, caller);
@@ -148,7 +157,14 @@ function lookUpString(k: Solaris, dip: Address, name: Address, out: Address): nu
 
 // -- the rest -----------------------------------------------------------------------------------------------
 
-function copy(k: Solaris, to: Address, from: Address, bytes: number, flags: number, user: 'to' | 'from'): number {
+function copy(
+  k: Solaris,
+  to: Address,
+  from: Address,
+  bytes: number,
+  flags: number,
+  user: 'to' | 'from',
+): number {
   if ((flags & FKIOCTL) !== 0) {
     k.memory.write(to, k.memory.bytes(from, bytes));
     return 0;
@@ -206,14 +222,20 @@ export const ddi = kernelFunctions({
   'minor_t getminor(dev_t dev)': minorNumber,
   'dev_t makedevice(major_t major, minor_t minor)': makeDevice,
   'int ddi_no_info(dev_info_t *dip, int command, void *arg, void **result)': () => FAILURE,
-  'int ddi_getinfo_1to1(dev_info_t *dip, int command, void *arg, void **result)': (k, dip, command, arg, result) => {
+  'int ddi_getinfo_1to1(dev_info_t *dip, int command, void *arg, void **result)': (
+    k,
+    dip,
+    command,
+    arg,
+    result,
+  ) => {
     const instance = minorNumber(k, arg);
     const major = dip === 0 ? majorNumber(k, arg) : k.read('dev_info.devi_major', dip);
     k.memory.setPtr(result, command === 0 ? nodeOf(k, major, instance) : instance);
     return SUCCESS;
   },
-  'int ddi_prop_op(dev_t dev, dev_info_t *dip, int op, int flags, char *name, caddr_t value, int *length)': () =>
-    PROP_NOT_FOUND,
+  'int ddi_prop_op(dev_t dev, dev_info_t *dip, int op, int flags, char *name, caddr_t value, int *length)':
+    () => PROP_NOT_FOUND,
   'int ddi_prop_get_int(dev_t dev, dev_info_t *dip, uint_t flags, const char *name, int fallback)': (
     k,
     _dev,
@@ -225,8 +247,13 @@ export const ddi = kernelFunctions({
     const value = property(k, dip, name);
     return value !== undefined && isNumbers(value) ? (value[0] ?? fallback) : fallback;
   },
-  'int ddi_prop_exists(dev_t dev, dev_info_t *dip, uint_t flags, const char *name)': (k, _dev, dip, _flags, name) =>
-    property(k, dip, name) === undefined ? 0 : 1,
+  'int ddi_prop_exists(dev_t dev, dev_info_t *dip, uint_t flags, const char *name)': (
+    k,
+    _dev,
+    dip,
+    _flags,
+    name,
+  ) => (property(k, dip, name) === undefined ? 0 : 1),
   'int ddi_prop_lookup_string(dev_t dev, dev_info_t *dip, uint_t flags, const char *name, char **out)': (
     k,
     _dev,
@@ -246,7 +273,13 @@ export const ddi = kernelFunctions({
       return value !== undefined && isNumbers(value) ? giveArray(k, value, out, count) : PROP_NOT_FOUND;
     },
   'void ddi_prop_free(void *data)': (k, data) => k.heap.free(data),
-  'int ddi_prop_update_int(dev_t dev, dev_info_t *dip, const char *name, int value)': (k, _dev, dip, name, value) => {
+  'int ddi_prop_update_int(dev_t dev, dev_info_t *dip, const char *name, int value)': (
+    k,
+    _dev,
+    dip,
+    name,
+    value,
+  ) => {
     propertiesOf(k, dip).set(k.memory.cstring(name), [value]);
     return PROP_SUCCESS;
   },
@@ -272,8 +305,10 @@ export const ddi = kernelFunctions({
     copy(k, to, from, size, flags, 'from'),
   'int ddi_copyout(const void *from, void *to, size_t size, int flags)': (k, from, to, size, flags) =>
     copy(k, to, from, size, flags, 'to'),
-  'int copyin(const void *from, void *to, size_t size)': (k, from, to, size) => copy(k, to, from, size, 0, 'from'),
-  'int copyout(const void *from, void *to, size_t size)': (k, from, to, size) => copy(k, to, from, size, 0, 'to'),
+  'int copyin(const void *from, void *to, size_t size)': (k, from, to, size) =>
+    copy(k, to, from, size, 0, 'from'),
+  'int copyout(const void *from, void *to, size_t size)': (k, from, to, size) =>
+    copy(k, to, from, size, 0, 'to'),
   'int copyinstr(const char *from, char *to, size_t size, size_t *done)': (k, from, to, size, done) => {
     const text = new TextEncoder().encode(k.memory.cstring(from, Math.max(1, size)));
     if (text.length >= size) return Errno.ENAMETOOLONG;
@@ -290,7 +325,8 @@ export const ddi = kernelFunctions({
     k.heap.free(at);
     return moved ? 0 : Errno.EFAULT;
   },
-  'int drv_getparm(uint_t parameter, void *value)': (k, parameter, value) => getParameter(k, parameter, value),
+  'int drv_getparm(uint_t parameter, void *value)': (k, parameter, value) =>
+    getParameter(k, parameter, value),
   'int drv_priv(cred_t *credential)': (k, credential) =>
     k.read('cred.cr_uid', credential) === 0 ? 0 : Errno.EPERM,
   'cred_t *ddi_get_cred(void)': (k) => k.threads.currentCredential,
@@ -305,10 +341,17 @@ export const ddi = kernelFunctions({
     k.write('cred.cr_ref', credential, k.read('cred.cr_ref', credential) - 1),
   'int ddi_strtol(const char *text, char **end, int base, long *result)': (k, text, end, base, result) =>
     toNumber(k, text, end, base, result),
-  'int ddi_strtoul(const char *text, char **end, int base, unsigned long *result)': (k, text, end, base, result) =>
-    toNumber(k, text, end, base, result),
-  'int ddi_ffs(long mask)': (_k, mask) => (mask === 0 ? 0 : Math.log2(Number(BigInt(mask) & -BigInt(mask))) + 1),
-  'int ddi_fls(long mask)': (k, mask) => BigInt.asUintN(k.bits, BigInt(mask)).toString(2).replace(/^0$/, '').length,
+  'int ddi_strtoul(const char *text, char **end, int base, unsigned long *result)': (
+    k,
+    text,
+    end,
+    base,
+    result,
+  ) => toNumber(k, text, end, base, result),
+  'int ddi_ffs(long mask)': (_k, mask) =>
+    mask === 0 ? 0 : Math.log2(Number(BigInt(mask) & -BigInt(mask))) + 1,
+  'int ddi_fls(long mask)': (k, mask) =>
+    BigInt.asUintN(k.bits, BigInt(mask)).toString(2).replace(/^0$/, '').length,
 });
 
 /** LBOLT, UPROCP, PPGRP, TIME, PPID, PSID, UCRED (sys/ddi.h): those that a value can be given for. */
@@ -316,7 +359,8 @@ function getParameter(k: Solaris, parameter: number, value: Address): number {
   const LBOLT = 1;
   const TIME = 4;
   const UCRED = 7;
-  if (parameter === LBOLT || parameter === TIME) k.memory.setPtr(value, Math.floor(k.time.now() / (parameter === LBOLT ? 1e7 : 1e9)));
+  if (parameter === LBOLT || parameter === TIME)
+    k.memory.setPtr(value, Math.floor(k.time.now() / (parameter === LBOLT ? 1e7 : 1e9)));
   else if (parameter === UCRED) k.memory.setPtr(value, k.threads.currentCredential);
   else return -1;
   return 0;
@@ -338,7 +382,8 @@ function toNumber(k: Solaris, text: Address, end: Address, base: number, result:
   }
   if (used === 0) return Errno.EINVAL;
   const signed = sign === '-' ? -value : value;
-  if (BigInt.asIntN(k.bits, signed) !== signed && BigInt.asUintN(k.bits, signed) !== signed) return Errno.ERANGE;
+  if (BigInt.asIntN(k.bits, signed) !== signed && BigInt.asUintN(k.bits, signed) !== signed)
+    return Errno.ERANGE;
   if (end !== 0) k.memory.setPtr(end, text + blanks.length + sign.length + prefix.length + used);
   k.memory.setPtr(result, Number(BigInt.asIntN(k.bits, signed)));
   return 0;

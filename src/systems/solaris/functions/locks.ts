@@ -8,14 +8,19 @@ import type { Thread } from '../../../kernel/thread.ts';
 import type { Address } from '../../../memory/space.ts';
 import { panic } from '../faults.ts';
 import type { Solaris } from '../solaris.ts';
-import { kernelFunctions } from './define.ts';
 import { NS_PER_TICK, ticks } from './clock.ts';
+import { kernelFunctions } from './define.ts';
 
 /** Threads that wait, by the address of what they wait for: first come, first served. */
 const sleepers = perKernel(() => new Map<Address, Thread[]>());
 
 /** Sleeps on an address until `wakeOne` or `until` (virtual ns); false when time ran out. */
-export function* sleepOn(k: Solaris, at: Address, why: string, until = Number.POSITIVE_INFINITY): Steps<boolean> {
+export function* sleepOn(
+  k: Solaris,
+  at: Address,
+  why: string,
+  until = Number.POSITIVE_INFINITY,
+): Steps<boolean> {
   const thread = k.scheduler.current;
   if (thread === undefined) throw new Error(`nobody runs who could wait for ${why}`);
   if (k.scheduler.interrupting) throw panic(k, `${why}: a sleep in interrupt context`);
@@ -44,7 +49,11 @@ export function wakeAll(k: Solaris, at: Address): void {
 
 export function* enterMutex(k: Solaris, lock: Address): Steps<void> {
   while (k.memory.ptr(lock) !== 0) {
-    if (k.memory.ptr(lock) === k.curthread) throw panic(k, `recursive mutex_enter, lp=${hex(k, lock)} owner=${hex(k, k.curthread)} thread=${hex(k, k.curthread)}`);
+    if (k.memory.ptr(lock) === k.curthread)
+      throw panic(
+        k,
+        `recursive mutex_enter, lp=${hex(k, lock)} owner=${hex(k, k.curthread)} thread=${hex(k, k.curthread)}`,
+      );
     yield* sleepOn(k, lock, 'mutex_enter');
   }
   k.memory.setPtr(lock, k.curthread);
@@ -55,7 +64,10 @@ const hex = (k: Solaris, value: number): string => BigInt.asUintN(k.bits, BigInt
 export function exitMutex(k: Solaris, lock: Address): void {
   if (k.memory.ptr(lock) !== k.curthread) {
     const owner = k.memory.ptr(lock);
-    throw panic(k, `mutex_exit: not owner, lp=${hex(k, lock)} owner=${hex(k, owner)} thread=${hex(k, k.curthread)}`);
+    throw panic(
+      k,
+      `mutex_exit: not owner, lp=${hex(k, lock)} owner=${hex(k, owner)} thread=${hex(k, k.curthread)}`,
+    );
   }
   k.memory.setPtr(lock, 0);
   wakeOne(k, lock);
@@ -120,7 +132,8 @@ export const locks = kernelFunctions({
   'void mutex_init(kmutex_t *lock, char *name, int type, void *arg)': (k, lock) => k.memory.setPtr(lock, 0),
   'void mutex_destroy(kmutex_t *lock)': (k, lock) => {
     const owner = k.memory.ptr(lock);
-    if (owner !== 0 && owner !== k.curthread) throw panic(k, `mutex_destroy: lock is held by ${hex(k, owner)}`);
+    if (owner !== 0 && owner !== k.curthread)
+      throw panic(k, `mutex_destroy: lock is held by ${hex(k, owner)}`);
     k.memory.setPtr(lock, 0);
   },
   'void mutex_enter(kmutex_t *lock)': enterMutex,
@@ -153,7 +166,8 @@ export const locks = kernelFunctions({
     const word = k.memory.ptr(lock);
     return word !== 0 && !isWritten(k, word) ? 1 : 0;
   },
-  'int rw_write_held(krwlock_t *lock)': (k, lock) => (k.memory.ptr(lock) === k.curthread + WRITE_LOCKED ? 1 : 0),
+  'int rw_write_held(krwlock_t *lock)': (k, lock) =>
+    k.memory.ptr(lock) === k.curthread + WRITE_LOCKED ? 1 : 0,
   'int rw_lock_held(krwlock_t *lock)': (k, lock) => (k.memory.ptr(lock) !== 0 ? 1 : 0),
   'void cv_init(kcondvar_t *cv, char *name, int type, void *arg)': (k, cv) => k.memory.set16(cv, 0),
   'void cv_destroy(kcondvar_t *cv)': (k, cv) => k.memory.set16(cv, 0),
@@ -170,8 +184,12 @@ export const locks = kernelFunctions({
   },
   'clock_t cv_timedwait(kcondvar_t *cv, kmutex_t *lock, clock_t tick)': timedWait,
   'clock_t cv_timedwait_sig(kcondvar_t *cv, kmutex_t *lock, clock_t tick)': timedWait,
-  'clock_t cv_reltimedwait(kcondvar_t *cv, kmutex_t *lock, clock_t delta, int resolution)': (k, cv, lock, delta) =>
-    timedWait(k, cv, lock, ticks(k) + delta),
+  'clock_t cv_reltimedwait(kcondvar_t *cv, kmutex_t *lock, clock_t delta, int resolution)': (
+    k,
+    cv,
+    lock,
+    delta,
+  ) => timedWait(k, cv, lock, ticks(k) + delta),
   'clock_t cv_reltimedwait_sig(kcondvar_t *cv, kmutex_t *lock, clock_t delta, int resolution)': (
     k,
     cv,

@@ -1,8 +1,9 @@
 /** Atomic operations, lists, random numbers, and what belongs nowhere else. */
 import type { Address } from '../../../memory/space.ts';
-import { kernelFunctions } from './define.ts';
+import { panic } from '../faults.ts';
 import type { Solaris } from '../solaris.ts';
 import { errors } from '../syscalls.ts';
+import { kernelFunctions } from './define.ts';
 
 const add32 = (k: Solaris, at: Address, by: number): number => {
   const value = (k.memory.u32(at) + by) >>> 0;
@@ -41,7 +42,17 @@ function unlink(k: Solaris, node: Address): void {
 const objectAt = (k: Solaris, list: Address, node: Address): Address =>
   node === headOf(k, list) || node === 0 ? 0 : node - offsetOf(k, list);
 
+/** What compilers call for 64-bit division on i386. */
+function divide(k: Solaris, a: bigint, b: bigint): bigint {
+  if (b === 0n) throw panic(k, 'BAD TRAP: type=0 (#de Divide error)');
+  return a / b;
+}
+
 export const misc = kernelFunctions({
+  'int64_t __divdi3(int64_t a, int64_t b)': divide,
+  'uint64_t __udivdi3(uint64_t a, uint64_t b)': divide,
+  'int64_t __moddi3(int64_t a, int64_t b)': (k, a, b) => a - divide(k, a, b) * b,
+  'uint64_t __umoddi3(uint64_t a, uint64_t b)': (k, a, b) => a - divide(k, a, b) * b,
   'void atomic_inc_32(uint32_t *at)': (k, at) => {
     add32(k, at, 1);
   },
@@ -105,7 +116,10 @@ export const misc = kernelFunctions({
   },
   'int list_is_empty(void *list)': (k, list) => (k.memory.ptr(headOf(k, list)) === headOf(k, list) ? 1 : 0),
   'int random_get_pseudo_bytes(uint8_t *at, size_t count)': (k, at, count) => {
-    k.memory.write(at, Uint8Array.from({ length: Math.min(count, 4096) }, () => k.random32() & 0xff));
+    k.memory.write(
+      at,
+      Uint8Array.from({ length: Math.min(count, 4096) }, () => k.random32() & 0xff),
+    );
     return 0;
   },
   'size_t strlcpy(char *to, const char *from, size_t size)': (k, to, from, size) => {

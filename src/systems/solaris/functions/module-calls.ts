@@ -8,14 +8,14 @@ import type { Address } from '../../../memory/space.ts';
 import { configuration } from '../configuration.ts';
 import { driverOps, instancesOf, setDriverOps } from '../devices.ts';
 import { Errno } from '../errno.ts';
-import { findFsType, freeFsSlot, fsSlot, FS_SLOTS, type FsSlot, initialiseFs } from '../filesystems.ts';
+import { FS_SLOTS, type FsSlot, findFsType, freeFsSlot, fsSlot, initialiseFs } from '../filesystems.ts';
 import { MI } from '../load.ts';
 import type { Modctl } from '../modctl.ts';
 import { modctls } from '../modules.ts';
 import type { Solaris } from '../solaris.ts';
 import { registerStrmod, strmodsOf, unregisterStrmod } from '../streams.ts';
-import { CE } from '../syslog.ts';
 import { SYSENT_LOADED, sysentOf } from '../syscalls.ts';
+import { CE } from '../syslog.ts';
 import { kernelFunctions } from './define.ts';
 
 const MODREV_1 = 1;
@@ -88,7 +88,9 @@ function* info(k: Solaris, modlinkage: Address, modinfo: Address): Steps<number>
     const p0 = at + SYS_LINKINFO;
     k.memory.set32(p0, -1);
     if ((yield* operate(k, 'modm_info', linkage, modlinkage, p0)) !== 0) return 0;
-    const text = new TextEncoder().encode(k.readString('modlany.linkinfo', linkage)).subarray(0, SYS_LINKINFO - 1);
+    const text = new TextEncoder()
+      .encode(k.readString('modlany.linkinfo', linkage))
+      .subarray(0, SYS_LINKINFO - 1);
     k.memory.write(at, new Uint8Array(SYS_LINKINFO));
     k.memory.write(at, text);
   }
@@ -252,7 +254,6 @@ const setP0 = (k: Solaris, at: Address, value: number | undefined): number => {
   return 0;
 };
 
-
 export const moduleCalls = kernelFunctions({
   'int mod_install(struct modlinkage *linkage)': install,
   'int mod_remove(struct modlinkage *linkage)': remove,
@@ -273,18 +274,22 @@ export const moduleCalls = kernelFunctions({
   'int mod_removestrmod(void *linkage, struct modlinkage *modlinkage)': removeStrmod,
   'int mod_infonull(void *linkage, struct modlinkage *modlinkage, int *p0)': unnumbered,
   'int mod_null(void *linkage, struct modlinkage *modlinkage)': unnumbered,
-  'struct modctl *mod_getctl(struct modlinkage *linkage)': (k, modlinkage) => ownerOf(k, modlinkage)?.address ?? 0,
+  'struct modctl *mod_getctl(struct modlinkage *linkage)': (k, modlinkage) =>
+    ownerOf(k, modlinkage)?.address ?? 0,
   'const char *mod_modname(struct modlinkage *linkage)': (k, modlinkage) => {
     const owner = ownerOf(k, modlinkage);
     return owner === undefined ? 0 : k.read('modctl.mod_modname', owner.address);
   },
-  'id_t mod_name_to_modid(char *name)': (k, name) => k.state(modctls).byName(k.memory.cstring(name))?.id ?? -1,
+  'id_t mod_name_to_modid(char *name)': (k, name) =>
+    k.state(modctls).byName(k.memory.cstring(name))?.id ?? -1,
   'struct modctl *mod_hold_by_id(id_t id)': (k, id) => k.state(modctls).byId(id)?.address ?? 0,
   'void mod_release_mod(struct modctl *modctl)': () => undefined,
 });
 
 /** `mod_driverops` and its like: which functions each kind of linkage has. */
-export const LINKAGE_OPERATIONS: Readonly<Record<string, readonly [install: string, remove: string, info: string]>> = {
+export const LINKAGE_OPERATIONS: Readonly<
+  Record<string, readonly [install: string, remove: string, info: string]>
+> = {
   mod_driverops: ['mod_installdrv', 'mod_removedrv', 'mod_infodrv'],
   mod_syscallops: ['mod_installsys', 'mod_removesys', 'mod_infosys'],
   mod_syscallops32: ['mod_null', 'mod_null', 'mod_infosys'],

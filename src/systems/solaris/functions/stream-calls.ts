@@ -4,8 +4,8 @@ import type { Solaris } from '../solaris.ts';
 import {
   allocateMessage,
   arrive,
-  blocks,
   blockSize,
+  blocks,
   enable,
   freeBlock,
   freeMessage,
@@ -38,7 +38,11 @@ function duplicate(k: Solaris, message: Address): Address {
 }
 
 function copyBlock(k: Solaris, message: Address): Address {
-  return messageOf(k, k.memory.bytes(k.read('msgb.b_rptr', message), blockSize(k, message)), messageType(k, message));
+  return messageOf(
+    k,
+    k.memory.bytes(k.read('msgb.b_rptr', message), blockSize(k, message)),
+    messageType(k, message),
+  );
 }
 
 /** Each block on its own by `one`, linked as the original; 0 when memory runs out. */
@@ -79,7 +83,8 @@ function pullUp(k: Solaris, message: Address, length: number): number {
   if (fresh === 0) return 0;
   const rest = k.read('msgb.b_cont', message);
   const data = k.read('msgb.b_datap', message);
-  for (const field of ['b_rptr', 'b_wptr', 'b_datap']) k.write(`msgb.${field}`, message, k.read(`msgb.${field}`, fresh));
+  for (const field of ['b_rptr', 'b_wptr', 'b_datap'])
+    k.write(`msgb.${field}`, message, k.read(`msgb.${field}`, fresh));
   k.write('msgb.b_datap', fresh, data);
   k.write('msgb.b_cont', message, 0);
   freeBlock(k, fresh);
@@ -148,7 +153,8 @@ export const streamCalls = kernelFunctions({
   'void noenable(queue_t *q)': (k, q) => setFlag(k, q, Q.NOENB, true),
   'int qsize(queue_t *q)': (k, q) => {
     let count = 0;
-    for (let at = k.read('queue.q_first', q); at !== 0 && count < 1e6; at = k.read('msgb.b_next', at)) count++;
+    for (let at = k.read('queue.q_first', q); at !== 0 && count < 1e6; at = k.read('msgb.b_next', at))
+      count++;
     return count;
   },
   'queue_t *RD(queue_t *q)': readSide,
@@ -157,7 +163,13 @@ export const streamCalls = kernelFunctions({
   'int SAMESTR(queue_t *q)': (k, q) => (k.read('queue.q_next', q) !== 0 ? 1 : 0),
   'mblk_t *allocb(size_t size, uint_t pri)': (k, size) =>
     allocateMessage(k, size, M.DATA, k.convention.returnAddress(k.cpu)),
-  'mblk_t *allocb_wait(size_t size, uint_t pri, uint_t flags, int *error)': (k, size, _pri, _flags, error) => {
+  'mblk_t *allocb_wait(size_t size, uint_t pri, uint_t flags, int *error)': (
+    k,
+    size,
+    _pri,
+    _flags,
+    error,
+  ) => {
     if (error !== 0) k.memory.set32(error, 0);
     return allocateMessage(k, size, M.DATA, k.convention.returnAddress(k.cpu));
   },

@@ -19,7 +19,13 @@ const queues = perKernel(() => new Map<Address, Queue>());
 
 function create(k: Solaris, name: string, threads: number): Address {
   const handle = k.heap.take(64);
-  k.state(queues).set(handle, { name, threads: Math.max(1, threads), waiting: [], running: 0, suspended: false });
+  k.state(queues).set(handle, {
+    name,
+    threads: Math.max(1, threads),
+    waiting: [],
+    running: 0,
+    suspended: false,
+  });
   return handle;
 }
 
@@ -45,7 +51,11 @@ function startWorkers(k: Solaris, handle: Address, queue: Queue): void {
 
 function* work(k: Solaris, handle: Address, queue: Queue): Steps<void> {
   try {
-    for (let task = queue.waiting.shift(); task !== undefined; task = queue.suspended ? undefined : queue.waiting.shift())
+    for (
+      let task = queue.waiting.shift();
+      task !== undefined;
+      task = queue.suspended ? undefined : queue.waiting.shift()
+    )
       yield* k.call(task.func, task.arg);
   } finally {
     queue.running--;
@@ -82,20 +92,26 @@ export const taskqs = kernelFunctions({
     const owner = dip === 0 ? '' : `${k.readString('dev_info.devi_node_name', dip)}_`;
     return create(k, owner + k.memory.cstring(name), threads);
   },
-  'int ddi_taskq_dispatch(ddi_taskq_t *queue, void (*func)(void *), void *arg, uint_t flags)': (k, queue, func, arg) =>
-    dispatch(k, queue, func, arg) ? 0 : -1,
+  'int ddi_taskq_dispatch(ddi_taskq_t *queue, void (*func)(void *), void *arg, uint_t flags)': (
+    k,
+    queue,
+    func,
+    arg,
+  ) => (dispatch(k, queue, func, arg) ? 0 : -1),
   'void ddi_taskq_wait(ddi_taskq_t *queue)': wait,
   'void ddi_taskq_destroy(ddi_taskq_t *queue)': destroy,
   'void ddi_taskq_suspend(ddi_taskq_t *queue)': (k, queue) => suspend(k, queue, true),
   'void ddi_taskq_resume(ddi_taskq_t *queue)': (k, queue) => suspend(k, queue, false),
-  'boolean_t ddi_taskq_suspended(ddi_taskq_t *queue)': (k, queue) => k.state(queues).get(queue)?.suspended === true,
-  'taskq_t *taskq_create(const char *name, int threads, pri_t pri, int minalloc, int maxalloc, uint_t flags)': (
+  'boolean_t ddi_taskq_suspended(ddi_taskq_t *queue)': (k, queue) =>
+    k.state(queues).get(queue)?.suspended === true,
+  'taskq_t *taskq_create(const char *name, int threads, pri_t pri, int minalloc, int maxalloc, uint_t flags)':
+    (k, name, threads) => create(k, k.memory.cstring(name), threads),
+  'uintptr_t taskq_dispatch(taskq_t *queue, void (*func)(void *), void *arg, uint_t flags)': (
     k,
-    name,
-    threads,
-  ) => create(k, k.memory.cstring(name), threads),
-  'uintptr_t taskq_dispatch(taskq_t *queue, void (*func)(void *), void *arg, uint_t flags)': (k, queue, func, arg) =>
-    dispatch(k, queue, func, arg) ? queue : 0,
+    queue,
+    func,
+    arg,
+  ) => (dispatch(k, queue, func, arg) ? queue : 0),
   'void taskq_wait(taskq_t *queue)': wait,
   'void taskq_destroy(taskq_t *queue)': destroy,
   'kthread_t *thread_create(caddr_t stack, size_t stksize, void (*proc)(void *), void *arg, size_t len, void *pp, int state, pri_t pri)':
@@ -104,7 +120,8 @@ export const taskqs = kernelFunctions({
     yield { kind: 'exit', code: 0 };
   },
   *'void thread_join(uint64_t id)'(k, id) {
-    const alive = () => [...k.scheduler.threads].some((thread) => thread.control !== 0 && tidOf(k, thread.control) === id);
+    const alive = () =>
+      [...k.scheduler.threads].some((thread) => thread.control !== 0 && tidOf(k, thread.control) === id);
     while (alive()) yield* block('thread_join', k.time.now() + 1_000_000);
   },
   'kthread_t *threadp(void)': (k) => k.curthread,

@@ -92,7 +92,8 @@ export const timers = kernelFunctions({
     if (delta > 0) yield* block('delay', k.time.now() + delta * NS_PER_TICK);
     return 0;
   },
-  'void drv_usecwait(clock_t microseconds)': (k, microseconds) => k.time.skip(Math.max(0, microseconds) * 1000),
+  'void drv_usecwait(clock_t microseconds)': (k, microseconds) =>
+    k.time.skip(Math.max(0, microseconds) * 1000),
   'clock_t drv_usectohz(clock_t microseconds)': (_k, microseconds) => Math.ceil(microseconds / (1e6 / HZ)),
   'clock_t drv_hztousec(clock_t hertz)': (_k, hertz) => hertz * (1e6 / HZ),
   'clock_t ddi_get_lbolt(void)': ticks,
@@ -105,7 +106,12 @@ export const timers = kernelFunctions({
   },
   'time_t gethrestime_sec(void)': seconds,
   'time_t ddi_get_time(void)': seconds,
-  'void *ddi_periodic_add(void (*func)(void *), void *arg, longlong_t interval, int level)': (k, func, arg, interval) => {
+  'void *ddi_periodic_add(void (*func)(void *), void *arg, longlong_t interval, int level)': (
+    k,
+    func,
+    arg,
+    interval,
+  ) => {
     const all = k.state(periodics);
     const id = all.size + 1;
     const periodic = { func, arg, ns: Math.max(MIN_PERIOD, Number(interval)), stopped: false };

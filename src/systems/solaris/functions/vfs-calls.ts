@@ -2,8 +2,8 @@
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import {
-  fillOperations,
   FS_SLOTS,
+  fillOperations,
   fsSlot,
   releaseVnode,
   VFS_OPERATIONS,
@@ -13,7 +13,8 @@ import type { Solaris } from '../solaris.ts';
 import { kernelFunctions } from './define.ts';
 
 function setFsOperations(k: Solaris, fstype: number, template: Address, out: Address): number {
-  if (!(fstype > 0 && fstype < FS_SLOTS) || k.read('vfssw.vsw_name', fsSlot(k, fstype)) === 0) return Errno.EINVAL;
+  if (!(fstype > 0 && fstype < FS_SLOTS) || k.read('vfssw.vsw_name', fsSlot(k, fstype)) === 0)
+    return Errno.EINVAL;
   const ops = fillOperations(k, template, VFS_OPERATIONS);
   if (ops === undefined) return Errno.EINVAL;
   k.write('vfssw.vsw_vfsops', fsSlot(k, fstype), ops);

@@ -3,8 +3,8 @@
  * order and its words, over bytes and the width of a kernel: a check without a kernel asks the same.
  */
 import { FormatError } from '../../../bytes/errors.ts';
-import { EM, SHF, SHT } from '../../../formats/elf/layout.ts';
 import { type ElfHeader, readElfHeader } from '../../../formats/elf/headers.ts';
+import { EM, SHF, SHT } from '../../../formats/elf/layout.ts';
 import { type ElfFile, readElf } from '../../../formats/elf/read.ts';
 import { type Finding, invalid } from '../refusal.ts';
 
@@ -15,14 +15,19 @@ export interface FileView {
 
 export type FileVerdict = { readonly elf: ElfFile } | { readonly refused: Finding };
 
-const says = (format: string, path: string): readonly [string, string] => [format, format.replace('%s', path)];
+const says = (format: string, path: string): readonly [string, string] => [
+  format,
+  format.replace('%s', path),
+];
 
 /** @param path as the kernel opened it: its messages begin with it */
 export function checkFile(view: FileView, bytes: Uint8Array, path: string): FileVerdict {
   const header = tryHeader(bytes);
   if (header === undefined || header.littleEndian === undefined) {
     const hint = 'Give the file that was built; is this a script, an archive, or an empty file?';
-    return { refused: invalid('elf', [says('%s not an elf module', path)], 'The file is no ELF file.', hint, true) };
+    return {
+      refused: invalid('elf', [says('%s not an elf module', path)], 'The file is no ELF file.', hint, true),
+    };
   }
   const wanted = view.bits === 64 ? EM.X86_64 : EM[386];
   if (header.bits !== view.bits || header.machine !== wanted || !header.littleEndian) {
@@ -64,7 +69,12 @@ function checkTables(bytes: Uint8Array, path: string): FileVerdict {
   if (elf.sectionOfType(SHT.SYMTAB) === undefined) {
     const said = [says('krtld: get_syms: %s no SHT_SYMTAB symbol table found', path)];
     return {
-      refused: invalid('symbol-table', said, 'The file has no symbol table.', 'It was stripped: build it again.'),
+      refused: invalid(
+        'symbol-table',
+        said,
+        'The file has no symbol table.',
+        'It was stripped: build it again.',
+      ),
     };
   }
   return { elf };
