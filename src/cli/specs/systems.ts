@@ -69,7 +69,10 @@ const WORDS: readonly SystemWords[] = [
         'gives one that unloads what nobody uses.',
     ],
     examples: [
-      { command: 'lkm solaris -c "modload -p misc/hello" -c modinfo', explanation: 'load a module and list it' },
+      {
+        command: 'lkm solaris -c "modload -p misc/hello" -c modinfo',
+        explanation: 'load a module and list it',
+      },
       {
         command: 'lkm solaris -c "add_drv echo" -c "echo hi > /devices/pseudo/echo@0:echo"',
         explanation: 'add a driver and use its device',

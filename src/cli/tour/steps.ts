@@ -6,6 +6,7 @@ import { memory } from './memory.ts';
 import type { TourStep } from './record.ts';
 import { relations } from './relations.ts';
 import { rules } from './rules.ts';
+import { solaris } from './solaris.ts';
 import { trouble } from './trouble.ts';
 import { vxworks } from './vxworks.ts';
 
@@ -18,4 +19,5 @@ export const STEPS: readonly TourStep[] = [
   ...trouble,
   ...vxworks,
   ...freebsd,
+  ...solaris,
 ];

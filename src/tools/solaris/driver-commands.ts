@@ -26,7 +26,8 @@ import { Refusal } from '../../systems/solaris/refusal.ts';
 import { moduleGate } from '../../systems/solaris/trust.ts';
 import { modUnloadById } from '../../systems/solaris/unload.ts';
 import type { ToolResult } from '../system.ts';
-import { type CommandRow, done, failed, type SolarisSession } from './session.ts';
+import { type CommandRow, done, failed } from './results.ts';
+import type { SolarisSession } from './session.ts';
 
 const FILES = {
   major: '/etc/name_to_major',

@@ -5,7 +5,8 @@ import { readElf } from '../../formats/elf/read.ts';
 import { signElf } from '../../systems/solaris/sign.ts';
 import { readSignatures, type Signature } from '../../systems/solaris/signature.ts';
 import type { ToolResult } from '../system.ts';
-import { done, failed, type SolarisSession } from './session.ts';
+import { done, failed } from './results.ts';
+import type { SolarisSession } from './session.ts';
 import { readCertificates, Trust } from './trust-store.ts';
 
 const CODE = { badArgument: 1, verify: 2, open: 3, certificate: 4, key: 5, sign: 6, unsigned: 7 } as const;

@@ -28,7 +28,8 @@ import { moduleGate } from '../../systems/solaris/trust.ts';
 import { userSpace } from '../../systems/solaris/user.ts';
 import type { ToolResult } from '../system.ts';
 import { elfsign } from './elfsign.ts';
-import { type CommandRow, done, errno, failed, type SolarisSession } from './session.ts';
+import { type CommandRow, done, errno, failed } from './results.ts';
+import type { SolarisSession } from './session.ts';
 
 const isDevice = (path: string): boolean => path.startsWith('/devices/');
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);

@@ -9,7 +9,8 @@ import { modctls } from '../../systems/solaris/modules.ts';
 import type { Solaris } from '../../systems/solaris/solaris.ts';
 import { modUnloadById } from '../../systems/solaris/unload.ts';
 import type { ToolResult } from '../system.ts';
-import { type CommandRow, done, failed, type SolarisSession } from './session.ts';
+import { type CommandRow, done, failed } from './results.ts';
+import type { SolarisSession } from './session.ts';
 
 const LOAD_USAGE = 'usage:  modload [-p] [-e <exec_file>] <filename>';
 const UNLOAD_USAGE = 'usage:  modunload -i <module_id> [-e <exec_file>]';

@@ -26,34 +26,16 @@ import type {
   SessionOptions,
   SystemFiles,
   SystemSession,
-  ToolCommand,
   ToolResult,
   UnloadOutcome,
 } from '../system.ts';
 import { driverCommands } from './driver-commands.ts';
 import { fileCommands, writeFile } from './file-commands.ts';
 import { moduleCommands } from './module-commands.ts';
+import { type CommandRow, done, errno, failed } from './results.ts';
 import { SessionFiles } from './rootfs.ts';
 import { readSettings } from './settings.ts';
 import { Trust } from './trust-store.ts';
-
-export type Command = (session: SolarisSession, args: readonly string[]) => ToolResult | Promise<ToolResult>;
-
-export interface CommandRow extends ToolCommand {
-  readonly run: Command;
-}
-
-export const done = (out = ''): ToolResult => ({ code: 0, out, err: '' });
-export const failed = (err: string, code = 1, note?: string): ToolResult => ({
-  code,
-  out: '',
-  err: err === '' || err.endsWith('\n') ? err : `${err}\n`,
-  note,
-});
-
-/** A system call that failed, as a command that has no words of its own reports it. */
-export const errno = (subject: string, number: number): ToolResult =>
-  failed(`${subject}: ${errorText(number)}`);
 
 /** uid and gid of nobody. */
 const NOBODY: Credential = { uid: 60001, gid: 60001 };
