@@ -11,9 +11,11 @@ import type { Bench, Figure } from './bench.ts';
 import { cpu } from './cpu.ts';
 import { engine } from './engine.ts';
 import { kernel } from './kernel.ts';
+import { many } from './many.ts';
+import { modules } from './modules.ts';
 import { startup } from './startup.ts';
 
-const BENCHES: readonly Bench[] = [startup, kernel, cpu, engine];
+const BENCHES: readonly Bench[] = [startup, kernel, cpu, engine, modules, many];
 
 async function main(argv: readonly string[]): Promise<number> {
   const names = argv.filter((word) => !word.startsWith('--'));

@@ -21,6 +21,7 @@ import { homedir, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errnoOf, normalise } from '../test/real/linux-truth-normalise.mjs';
+import { Archive } from './cpio.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const golden = join(root, 'test/golden/linux');
@@ -50,44 +51,6 @@ function matchingImage() {
   if (!existsSync(join(image, 'boot')))
     throw new Error(`no unpacked package in ${image}; give one with --image`);
   return image;
-}
-
-/** One entry of a "newc" archive, the form in which the kernel takes its first filesystem. */
-function cpioEntry(name, mode, data) {
-  const hex = (n) => n.toString(16).padStart(8, '0');
-  const fields = [cpioEntry.inode++, mode, 0, 0, 1, 0, data.length, 0, 0, 0, 0, name.length + 1, 0];
-  const head = Buffer.from(`070701${fields.map(hex).join('')}${name}\0`);
-  const pad = (b) => Buffer.concat([b, Buffer.alloc(-b.length & 3)]);
-  return Buffer.concat([pad(head), pad(data)]);
-}
-cpioEntry.inode = 1;
-
-class Archive {
-  constructor() {
-    this.parts = [];
-    this.seen = new Set();
-  }
-
-  directory(path) {
-    if (path === '.' || this.seen.has(path)) return;
-    this.directory(dirname(path));
-    this.seen.add(path);
-    this.parts.push(cpioEntry(path, 0o040755, Buffer.alloc(0)));
-  }
-
-  file(path, data, mode = 0o100755) {
-    this.directory(dirname(path));
-    this.parts.push(cpioEntry(path, mode, data));
-  }
-
-  link(path, target) {
-    this.directory(dirname(path));
-    this.parts.push(cpioEntry(path, 0o120777, Buffer.from(target)));
-  }
-
-  finish() {
-    return Buffer.concat([...this.parts, cpioEntry('TRAILER!!!', 0, Buffer.alloc(0))]);
-  }
 }
 
 function addProgram(archive, path, as) {

@@ -1,0 +1,6 @@
+export class Archive {
+  directory(path: string): void;
+  file(path: string, data: Uint8Array | string, mode?: number): void;
+  link(path: string, target: string): void;
+  finish(): Buffer;
+}
