@@ -1,0 +1,337 @@
+/** A NetWare server and its console. */
+import type { LogRecord } from '../../kernel/log.ts';
+import { MissingFunctionReached } from '../../kernel/missing.ts';
+import { Deadlock } from '../../kernel/scheduler.ts';
+import type { Steps } from '../../kernel/steps.ts';
+import { ThreadKilled } from '../../kernel/thread.ts';
+import { isExplicit, STARTUP_PATH, SYSTEM_PATH } from '../../systems/netware/files.ts';
+import { offerCommand, raiseInterrupt, registeredInterrupts } from '../../systems/netware/functions/registrations.ts';
+import { LOAD_CODE, loadNlm } from '../../systems/netware/load.ts';
+import type { NetWare } from '../../systems/netware/netware.ts';
+import { unloadNlm } from '../../systems/netware/unload.ts';
+import { versionText, wording } from '../../systems/netware/wording.ts';
+import type {
+  LoadOutcome,
+  SessionLeak,
+  SystemSession,
+  ToolCommand,
+  ToolResult,
+  UnloadOutcome,
+} from '../system.ts';
+
+export const COMMANDS: readonly ToolCommand[] = [
+  { name: 'LOAD', usage: '[PROTECTED | RESTART | ADDRESS SPACE=NAME] MODULE [PARAMETERS]', summary: 'load a module' },
+  { name: 'UNLOAD', usage: 'MODULE', summary: 'unload a module' },
+  { name: 'MODULES', usage: '[PATTERN]', summary: 'the loaded modules' },
+  { name: 'SEARCH', usage: '[ADD [N] PATH | DEL N]', summary: 'where modules are looked for' },
+  { name: 'SERVER', usage: '[-NS] [-NA]', summary: 'what the start of the server does: STARTUP.NCF, then AUTOEXEC.NCF' },
+  { name: 'SECURE CONSOLE', usage: '', summary: 'from now on load from the search path only' },
+  { name: 'PROTECTION', usage: '', summary: 'address spaces that modules were loaded for' },
+  { name: 'SCREENS', usage: '', summary: 'the screens (ours: nobody presses Alt+Esc here)' },
+  { name: 'WAIT', usage: 'SECONDS', summary: 'let time pass (ours)' },
+  { name: 'INTERRUPT', usage: 'LEVEL', summary: 'let an interrupt happen (ours: there is no hardware)' },
+  { name: 'VERSION', usage: '', summary: 'what runs here' },
+  { name: 'ECHO', usage: 'ON | OFF', summary: 'show the lines of NCF files as they are run, or do not' },
+];
+
+/** NCF files that run each other. */
+const MAX_NESTING = 16;
+
+export class NetWareSession implements SystemSession {
+  readonly kernel: NetWare;
+  readonly release: string;
+  readonly commands = COMMANDS;
+  readonly prompt: string;
+  private out: string[] = [];
+  private notes: string[] = [];
+  private echo = true;
+  private nesting = 0;
+
+  constructor(kernel: NetWare, serverName: string) {
+    this.kernel = kernel;
+    this.release = `NetWare ${kernel.release} (lkm base kernel)`;
+    this.prompt = `${serverName}:`;
+  }
+
+  run(words: readonly string[]): ToolResult {
+    return this.line(words.join(' '));
+  }
+
+  line(text: string): ToolResult {
+    this.out = [];
+    this.notes = [];
+    const code = this.guarded(() => this.command(text.trim()));
+    return this.result(code);
+  }
+
+  private command(text: string): number {
+    if (text === '' || /^(#|;|REM\b)/i.test(text)) return 0;
+    const [, name, rest] = /^(\S+)\s*(.*)$/.exec(text) ?? ['', '', ''];
+    switch (name.toUpperCase()) {
+      case 'LOAD':
+        return this.loadLine(rest);
+      case 'UNLOAD':
+        return this.unloadLine(rest);
+      case 'MODULES':
+      case 'M':
+        return this.modules(rest);
+      case 'SEARCH':
+        return this.search(rest);
+      case 'SERVER':
+        return this.boot(rest);
+      case 'SECURE':
+        this.kernel.secure = true;
+        return 0;
+      case 'PROTECTION':
+        return this.protection();
+      case 'SCREENS':
+        for (const screen of this.kernel.screens) this.out.push(screen.name);
+        return 0;
+      case 'WAIT':
+        return this.wait(rest);
+      case 'INTERRUPT':
+        return raiseInterrupt(this.kernel, Number(rest)) ? 0 : this.note('nothing handles this interrupt');
+      case 'VERSION':
+        this.out.push(this.release);
+        return 0;
+      case 'ECHO':
+        this.echo = !/^OFF$/i.test(rest);
+        return 0;
+      default:
+        return this.other(name, rest, text);
+    }
+  }
+
+  /** A command that a module has registered, an NCF file, or (from release 5 on) a module without LOAD before it. */
+  private other(name: string, rest: string, text: string): number {
+    if (this.perform('console command', offerCommand(this.kernel, text))) return 0;
+    const script = this.script(name);
+    if (script !== undefined) return this.runScript(script);
+    if (this.kernel.majorRelease >= 5 && this.exists(name)) return this.loadLine(`${name} ${rest}`);
+    this.out.push(wording.unknownCommand);
+    return 1;
+  }
+
+  private exists(name: string): boolean {
+    const { files, search } = this.kernel;
+    const full = /\.[^.\\/:]+$/.test(name) ? name : `${name}.NLM`;
+    if (isExplicit(full)) return files.read(full) !== undefined;
+    return search.paths.some((path) => files.read(`${path}${full}`) !== undefined);
+  }
+
+  private script(name: string): string | undefined {
+    if (/\.[^.]+$/.test(name) && !/\.ncf$/i.test(name)) return undefined;
+    const full = /\.ncf$/i.test(name) ? name : `${name}.NCF`;
+    const { files, search } = this.kernel;
+    const paths = isExplicit(full) ? [''] : search.paths;
+    for (const path of paths) {
+      const bytes = files.read(`${path}${full}`);
+      if (bytes !== undefined) return new TextDecoder('latin1').decode(bytes);
+    }
+    return undefined;
+  }
+
+  private runScript(text: string): number {
+    if (this.nesting >= MAX_NESTING) return this.note('NCF files run each other without end');
+    this.nesting++;
+    let code = 0;
+    for (const line of text.split(/\r?\n/)) {
+      const trimmed = line.trim();
+      if (trimmed === '' || /^(#|;|REM\b)/i.test(trimmed)) continue;
+      if (this.echo) this.kernel.screens.say(`${this.prompt}${trimmed}`);
+      code = this.command(trimmed);
+      this.settle();
+    }
+    this.nesting--;
+    return code;
+  }
+
+  private loadLine(rest: string): number {
+    const space = /^(?:PROTECTED|RESTART|ADDRESS SPACE\s*=\s*(\S+))\s+/i.exec(rest);
+    const [, name, parameters] = /^(\S+)\s*(.*)$/.exec(space === null ? rest : rest.slice(space[0].length)) ?? [];
+    if (name === undefined) return this.note('LOAD wants the name of a module');
+    const spaceName = space === null ? 'OS' : (space[1] ?? 'ADDRESS_SPACE1').toUpperCase();
+    return this.loadModule(name, parameters, spaceName).code;
+  }
+
+  private loadModule(name: string, parameters: string, space: string) {
+    const outcome = this.perform('Loader', loadNlm(this.kernel, { name, parameters, space }));
+    if (space !== 'OS' && outcome.code === LOAD_CODE.OK)
+      this.note(`address space ${space} is noted; there is one address space here`);
+    if (outcome.why !== undefined) this.note(`code ${outcome.code}: ${outcome.why}`);
+    return outcome;
+  }
+
+  private unloadLine(rest: string): number {
+    const module = this.kernel.modules.find(rest.trim());
+    if (module === undefined) {
+      this.kernel.screens.say(wording.unloadNotLoaded(rest.trim().toUpperCase()));
+      return 1;
+    }
+    const outcome = this.perform('Unloader', unloadNlm(this.kernel, module));
+    if (outcome.why !== undefined) this.note(outcome.why);
+    return outcome.done ? 0 : 1;
+  }
+
+  private modules(rest: string): number {
+    const pattern = rest.trim() === '' ? /^/ : wildcard(rest.trim());
+    const modern = this.kernel.majorRelease >= 5;
+    const block = (name: string, from: string, space: string, lines: readonly string[]) => {
+      if (!pattern.test(name)) return;
+      this.out.push(name);
+      if (modern) this.out.push(`  Loaded from [${from}]`, `  (Address Space = ${space})`);
+      for (const line of lines) if (line !== '') this.out.push(`  ${line}`);
+    };
+    for (const library of this.kernel.loadedLibraries) block(library.name, 'SERVER', 'OS', [library.description]);
+    for (const { name, from, space, file } of this.kernel.modules) {
+      const version = file.version === undefined ? '' : versionText(file.version, this.kernel.majorRelease);
+      block(name, from, space, [file.description, version, file.copyright ?? '']);
+    }
+    return 0;
+  }
+
+  private search(rest: string): number {
+    const { search, secure } = this.kernel;
+    const add = /^ADD\s+(?:(\d+)\s+)?(\S+)$/i.exec(rest);
+    const remove = /^DEL\s+(\d+)$/i.exec(rest);
+    if (add !== null) {
+      if (secure) return this.note('the console is secured');
+      const n = search.add(add[2], add[1] === undefined ? undefined : Number(add[1]));
+      this.out.push(wording.searchAdded(n, search.paths[n - 1]));
+    } else if (remove !== null) {
+      if (!search.delete(Number(remove[1]))) return this.note(`there is no search path ${remove[1]}`);
+    } else if (rest !== '') return this.note('SEARCH, SEARCH ADD [N] PATH or SEARCH DEL N');
+    else for (const [i, path] of search.paths.entries()) this.out.push(wording.searchRow(i + 1, path));
+    return 0;
+  }
+
+  /** STARTUP.NCF from the boot folder, then AUTOEXEC.NCF of SYS:SYSTEM. */
+  private boot(rest: string): number {
+    const { files, search } = this.kernel;
+    search.add(STARTUP_PATH);
+    let code = 0;
+    for (const [option, path] of [
+      [/-NS\b/i, `${STARTUP_PATH}STARTUP.NCF`],
+      [/-NA\b/i, `${SYSTEM_PATH}AUTOEXEC.NCF`],
+    ] as const) {
+      const bytes = option.test(rest) ? undefined : files.read(path);
+      if (bytes !== undefined) code = Math.max(code, this.runScript(new TextDecoder('latin1').decode(bytes)));
+    }
+    return code;
+  }
+
+  private protection(): number {
+    const spaces = new Map<string, string[]>();
+    for (const { space, name } of this.kernel.modules) spaces.set(space, [...(spaces.get(space) ?? []), name]);
+    for (const [space, names] of spaces) this.out.push(`${space}: ${names.join(' ')}`);
+    return 0;
+  }
+
+  private wait(rest: string): number {
+    const seconds = Number(rest);
+    if (!(seconds >= 0 && seconds <= 86400)) return this.note('WAIT wants seconds, a day at most');
+    this.kernel.scheduler.runFor(this.kernel.time.now() + seconds * 1e9);
+    return 0;
+  }
+
+  // -- machine code -----------------------------------------------------------------------------------------
+
+  private perform<T>(name: string, steps: Steps<T>): T {
+    return this.kernel.scheduler.perform(name, steps);
+  }
+
+  private guarded(act: () => number): number {
+    let code: number;
+    try {
+      code = act();
+    } catch (error) {
+      if (!(error instanceof ThreadKilled || error instanceof Deadlock || error instanceof MissingFunctionReached))
+        throw error;
+      code = this.note(error.message);
+    }
+    this.settle();
+    return code;
+  }
+
+  /** Threads run until all wait; modules that have ended go. */
+  private settle(): void {
+    const { kernel } = this;
+    kernel.scheduler.settle();
+    for (const module of [...kernel.ending]) {
+      kernel.ending.delete(module);
+      if (kernel.modules.byHandle(module.handle) !== undefined) this.perform('Unloader', unloadNlm(kernel, module));
+    }
+    for (const [thread, error] of kernel.scheduler.failures)
+      this.note(`${thread.name}: ${error instanceof Error ? error.message : String(error)}`);
+    kernel.scheduler.failures.clear();
+    kernel.screens.flushAll();
+  }
+
+  private note(text: string): number {
+    this.notes.push(text);
+    return 1;
+  }
+
+  private result(code: number): ToolResult {
+    const note = this.notes.length === 0 ? undefined : this.notes.join('\n  ');
+    return { code: code === 0 ? 0 : 1, out: this.out.map((line) => `${line}\n`).join(''), err: '', note };
+  }
+
+  // -- the frame's own way ----------------------------------------------------------------------------------
+
+  writeFile(path: string): ToolResult {
+    return { code: 2, out: '', err: `${path}: the console redirects nothing\n` };
+  }
+
+  load(path: string, args: readonly string[]): LoadOutcome {
+    this.out = [];
+    this.notes = [];
+    let name: string | undefined;
+    const code = this.guarded(() => {
+      const outcome = this.loadModule(path, args.join(' '), 'OS');
+      name = outcome.module?.name;
+      return outcome.code;
+    });
+    return { ...this.result(code), module: name };
+  }
+
+  unload(name: string): UnloadOutcome {
+    this.out = [];
+    this.notes = [];
+    const { kernel } = this;
+    const module = kernel.modules.find(name);
+    // It may have ended by itself.
+    if (module === undefined) return { ...this.result(0), leaks: [] };
+    const mine = kernel.pool.all().filter((block) => block.owner === module.handle);
+    const taken = mine.map((block) => ({ block, where: kernel.describeReturn(block.caller) }));
+    let leaks: SessionLeak[] = [];
+    const code = this.guarded(() => {
+      const outcome = this.perform('Unloader', unloadNlm(kernel, module));
+      if (outcome.why !== undefined) this.note(outcome.why);
+      leaks = outcome.left.map(({ what, count, tag }) => ({ what, bytes: 0, where: `${tag} (${count})` }));
+      return outcome.done ? 0 : 1;
+    });
+    const heap = taken
+      .filter(({ block }) => kernel.pool.get(block.address) === block)
+      .map(({ block, where }) => ({ what: 'malloc', bytes: block.bytes, where }));
+    return { ...this.result(code), leaks: code === 0 ? [...leaks, ...heap] : [] };
+  }
+
+  logLine(record: LogRecord): string {
+    return record.text;
+  }
+
+  registeredOnly(): readonly { readonly what: string; readonly name: string }[] {
+    return registeredInterrupts(this.kernel).map(({ level, routine }) => ({
+      what: 'interrupt handler',
+      name: `${level}: ${this.kernel.describe(routine)}`,
+    }));
+  }
+}
+
+/** `*` and `?` as DOS has them; a name without them matches what begins with it. */
+function wildcard(pattern: string): RegExp {
+  const escaped = pattern.toUpperCase().replace(/[.+^${}()|[\]\\]/g, '\\$&');
+  const text = escaped.replaceAll('*', '.*').replaceAll('?', '.');
+  return new RegExp(/[*?]/.test(pattern) ? `^${text}$` : `^${text}`);
+}

@@ -1,0 +1,52 @@
+/** NetWare's volumes on the files of this machine: names in either case, `SYS:SYSTEM\NAME` in folders as people keep them. */
+import type { ServerFiles } from '../../systems/netware/files.ts';
+import type { SystemFiles } from '../system.ts';
+
+export interface VolumeFolders {
+  /** Where SYS: is; the folder that files are looked for in when it is empty. */
+  readonly sys: string;
+  /** Where C:\NWSERVER is. */
+  readonly boot: string;
+}
+
+export class Volumes implements ServerFiles {
+  private readonly files: SystemFiles;
+  private readonly folders: VolumeFolders;
+
+  constructor(files: SystemFiles, folders: VolumeFolders) {
+    this.files = files;
+    this.folders = folders;
+  }
+
+  read(path: string): Uint8Array | undefined {
+    for (const candidate of this.candidates(path)) {
+      const bytes = this.files.read(candidate) ?? this.inAnyCase(candidate);
+      if (bytes !== undefined) return bytes;
+    }
+    return undefined;
+  }
+
+  /** `SYS:SYSTEM\X.NLM` is SYSTEM/X.NLM in the folder of SYS, or X.NLM there, when somebody keeps them flat. */
+  private candidates(path: string): string[] {
+    const [, volume, rest] = /^([A-Za-z][\w-]*:)?(.*)$/.exec(path) ?? ['', undefined, path];
+    const unix = rest.replaceAll('\\', '/').replace(/^\/+/, '');
+    if (volume === undefined) return [rest];
+    const folder = volume.length === 2 ? this.folders.boot : this.folders.sys;
+    const inside = (name: string) => (folder === '' ? name : `${folder}/${name}`);
+    const base = unix.split('/').at(-1) ?? unix;
+    return base === unix ? [inside(unix)] : [inside(unix), inside(base)];
+  }
+
+  private inAnyCase(path: string): Uint8Array | undefined {
+    const at = path.lastIndexOf('/');
+    const folder = at < 0 ? '.' : path.slice(0, at);
+    const base = path.slice(at + 1);
+    const join = (name: string) => (at < 0 ? name : `${folder}/${name}`);
+    for (const name of [base.toUpperCase(), base.toLowerCase()]) {
+      const bytes = this.files.read(join(name));
+      if (bytes !== undefined) return bytes;
+    }
+    const found = this.files.list(folder)?.find((name) => name.toLowerCase() === base.toLowerCase());
+    return found === undefined ? undefined : this.files.read(join(found));
+  }
+}
