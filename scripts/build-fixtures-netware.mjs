@@ -5,7 +5,16 @@
 //
 // Needs gcc with 32-bit code generation (-m32 -c needs no libraries).
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -17,7 +26,16 @@ const built = join(sources, 'built');
 const work = mkdtempSync(join(tmpdir(), 'netware-'));
 
 const flags = [
-  ['-m32', '-march=i386', '-O1', '-std=gnu11', '-ffreestanding', '-fno-builtin', '-fno-pic', '-fcf-protection=none'],
+  [
+    '-m32',
+    '-march=i386',
+    '-O1',
+    '-std=gnu11',
+    '-ffreestanding',
+    '-fno-builtin',
+    '-fno-pic',
+    '-fcf-protection=none',
+  ],
   ['-fno-asynchronous-unwind-tables', '-fno-stack-protector', '-fno-delete-null-pointer-checks'],
   ['-Wall', '-Wno-array-bounds', '-Wno-unused-value'],
 ].flat();
@@ -46,13 +64,16 @@ mkdirSync(join(built, 'NWSERVER'), { recursive: true });
 for (const file of readdirSync(sources).filter((name) => name.endsWith('.def'))) {
   const definition = parseDefinition(readFileSync(join(sources, file), 'utf8'));
   const inputs = definition.inputs.map((name) => ({ name, object: readElfObject(compile(name)) }));
-  const extras = definition.custom && { customData: new Uint8Array(readFileSync(join(sources, definition.custom))) };
+  const extras = definition.custom && {
+    customData: new Uint8Array(readFileSync(join(sources, definition.custom))),
+  };
   writeFileSync(join(built, definition.output), writeNlm(linkNlm(inputs, definition, extras || {})));
 }
 copyFileSync(join(sources, 'AUTOEXEC.NCF'), join(built, 'AUTOEXEC.NCF'));
 copyFileSync(join(sources, 'STARTUP.NCF'), join(built, 'NWSERVER/STARTUP.NCF'));
 // Objects that the tests of the linker link again.
-for (const name of ['client', 'threads', 'prelude']) copyFileSync(join(work, `${name}.o`), join(built, `${name}.o`));
+for (const name of ['client', 'threads', 'prelude'])
+  copyFileSync(join(work, `${name}.o`), join(built, `${name}.o`));
 rmSync(work, { recursive: true });
 const total = readdirSync(built).reduce((sum, name) => sum + statSync(join(built, name)).size, 0);
 console.log(`${total} bytes in fixtures/netware/built`);

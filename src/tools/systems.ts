@@ -20,6 +20,12 @@ export const SYSTEMS: readonly SystemEntry[] = [
     load: async () => (await import('./freebsd/native.ts')).freebsd,
   },
   {
+    name: 'netware',
+    title: 'NetWare',
+    sniff: ({ bytes }) => bytes !== undefined && bytes[0] === 0x4e && bytes[1] === 0x65 && bytes[7] === 0x20,
+    load: async () => (await import('./netware/native.ts')).netware,
+  },
+  {
     name: 'vxworks',
     title: 'VxWorks',
     sniff: (file) => isElf(file) || isCoffObject(file),

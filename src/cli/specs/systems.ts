@@ -15,6 +15,24 @@ interface SystemWords {
 /** In the order help lists them. */
 const WORDS: readonly SystemWords[] = [
   {
+    name: 'netware',
+    title: 'NetWare',
+    tools: 'LOAD, UNLOAD, MODULES, SEARCH ...',
+    description: [
+      'The shell is the console of a server on i386. Modules are looked for along the search path, which begins with ' +
+        'SYS:SYSTEM\\: the folder that --set sys=FOLDER names, or where the files are. CLIB is a part of the base ' +
+        'kernel and is loaded when a module asks for it. SERVER runs STARTUP.NCF and AUTOEXEC.NCF.',
+      'Modules give way to each other by themselves; WAIT lets time pass.',
+    ],
+    examples: [
+      {
+        command: "lkm netware -c 'LOAD CLIENT' -c 'TWICE 21' -c MODULES",
+        explanation: 'a module and what it needs',
+      },
+      { command: 'lkm netware SERVER', explanation: 'start as a server starts, with its NCF files' },
+    ],
+  },
+  {
     name: 'vxworks',
     title: 'VxWorks',
     tools: 'ld, unld, moduleShow, lkup, sp, i ...',

@@ -3,6 +3,7 @@ import { additions } from './additions.ts';
 import { basics } from './basics.ts';
 import { freebsd } from './freebsd.ts';
 import { memory } from './memory.ts';
+import { netware } from './netware.ts';
 import type { TourStep } from './record.ts';
 import { relations } from './relations.ts';
 import { rules } from './rules.ts';
@@ -18,6 +19,7 @@ export const STEPS: readonly TourStep[] = [
   ...rules,
   ...trouble,
   ...vxworks,
+  ...netware,
   ...freebsd,
   ...solaris,
 ];

@@ -20,7 +20,8 @@ export function judgeFault(k: NetWare, thread: Thread, fault: Fault): { kill: Th
   k.screens.say(wording.abend(k.release, what + code));
   k.screens.say(wording.running(thread.name));
   const module = k.modules.at(fault.at);
-  if (module !== undefined) k.screens.say(wording.abendPlace(module.name, hex8(fault.at - module.code.address)));
+  if (module !== undefined)
+    k.screens.say(wording.abendPlace(module.name, hex8(fault.at - module.code.address)));
   else k.screens.say(`EIP ${hex8(fault.at)}`);
   return { kill: new ThreadKilled(thread.name, 0, `${what} at ${k.describe(fault.at)}`) };
 }

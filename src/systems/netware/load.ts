@@ -8,17 +8,16 @@ import type { NlmFile, NlmImage } from '../../formats/nlm/file.ts';
 import { NLM_FLAGS, NLM_RELOCATION } from '../../formats/nlm/layout.ts';
 import { NLM_SECTION, nlmObject } from '../../formats/nlm/object.ts';
 import { readNlm } from '../../formats/nlm/read.ts';
-import type { RelocationForm, RelocationMachine } from '../../link/relocation.ts';
-import { applyRelocations, relocationTarget } from '../../link/relocate.ts';
 import { block, type Steps } from '../../kernel/steps.ts';
 import { bytesOf } from '../../kernel/text/sink.ts';
-import { ThreadKilled } from '../../kernel/thread.ts';
 import { Transaction } from '../../kernel/transaction.ts';
+import { applyRelocations, relocationTarget } from '../../link/relocate.ts';
+import type { RelocationForm, RelocationMachine } from '../../link/relocation.ts';
 import type { Address } from '../../memory/address.ts';
 import { type FoundFile, findFile, isExplicit } from './files.ts';
-import { kindOf } from './resources.ts';
 import type { Image, NlmModule } from './module.ts';
 import type { NetWare } from './netware.ts';
+import { kindOf } from './resources.ts';
 import { versionText, wording } from './wording.ts';
 
 /** What LoadModule returns (Novell's library documentation names these). */
@@ -102,7 +101,11 @@ function find(k: NetWare, { name }: LoadRequest): FoundFile {
   const found = findFile(k.files, k.search, name);
   if (found !== undefined) return found;
   const where = isExplicit(name) ? name : k.search.paths.join(' ');
-  throw new Refusal(LOAD_CODE.COULD_NOT_FIND_FILE, wording.notFound(name.toUpperCase()), `looked for in ${where}`);
+  throw new Refusal(
+    LOAD_CODE.COULD_NOT_FIND_FILE,
+    wording.notFound(name.toUpperCase()),
+    `looked for in ${where}`,
+  );
 }
 
 function read({ bytes, name }: FoundFile): NlmFile {
@@ -145,7 +148,9 @@ function announce(k: NetWare, file: NlmFile): void {
 function* dependencies(k: NetWare, file: NlmFile, depth: number): Steps<void> {
   for (const name of file.dependencies) {
     if (k.modules.find(name) !== undefined) continue;
-    const library = k.libraries.find((one) => one.name === name.toUpperCase() || one.name === `${name.toUpperCase()}.NLM`);
+    const library = k.libraries.find(
+      (one) => one.name === name.toUpperCase() || one.name === `${name.toUpperCase()}.NLM`,
+    );
     if (library !== undefined) {
       if (k.loadedLibraries.has(library)) continue;
       k.screens.say(wording.autoLoading(library.name));
@@ -169,13 +174,18 @@ function link(k: NetWare, t: Transaction, file: NlmFile, found: FoundFile, reque
   checkPublics(k, file);
   place(k, file, images, values);
   const handle = describeToGuest(k, t, file, images);
-  const named = file.publics.map(({ name, image, offset }) => ({ name, address: images[image].address + offset }));
+  const named = file.publics.map(({ name, image, offset }) => ({
+    name,
+    address: images[image].address + offset,
+  }));
   const debug = file.debug
     .filter(({ type, offset }) => type !== 'absolute' && offset < images[type as NlmImage].bytes)
     .map(({ name, type, offset }) => ({ name, address: images[type as NlmImage].address + offset }));
   const forgets = (['code', 'data'] as const).map((image) => {
     const { address, bytes } = images[image];
-    const inside = [...named, ...debug].filter((one) => one.address >= address && one.address < address + bytes);
+    const inside = [...named, ...debug].filter(
+      (one) => one.address >= address && one.address < address + bytes,
+    );
     return k.symbols.add(address, Math.max(1, bytes), file.name, inside);
   });
   const module: NlmModule = {
@@ -197,6 +207,7 @@ function link(k: NetWare, t: Transaction, file: NlmFile, found: FoundFile, reque
     module.forget();
     k.modules.remove(module);
     k.publics.removeOwner(module);
+    k.freeCommandLines(module);
     releaseTags(k, module);
   });
   for (const { name, address } of named) k.publics.add({ name, address, owner: module });
@@ -207,7 +218,11 @@ function allocate(k: NetWare, t: Transaction, file: NlmFile): { code: Image; dat
   const one = (bytes: number): Image => {
     const address = k.pool.allocate(bytes);
     if (address === 0)
-      throw new Refusal(LOAD_CODE.NOT_ENOUGH_MEMORY, wording.noMemory, `no ${bytes} bytes are left in one piece`);
+      throw new Refusal(
+        LOAD_CODE.NOT_ENOUGH_MEMORY,
+        wording.noMemory,
+        `no ${bytes} bytes are left in one piece`,
+      );
     t.undo('image', () => void k.pool.free(address));
     return { address, bytes };
   };
@@ -272,12 +287,22 @@ function place(
     const { address, bytes } = images[image];
     const staged = new Uint8Array(bytes);
     staged.set(file[image]);
-    applyRelocations(NLM_PLACES, relocationTarget(staged, address), object.relocations(NLM_SECTION[image]), values, {
-      emptyPlace: false,
-      fail: ({ kind, type }) => {
-        throw new Refusal(LOAD_CODE.INCONSISTENT_FILE_FORMAT, wording.badFile(file.name), `${kind} of type ${type}`);
+    applyRelocations(
+      NLM_PLACES,
+      relocationTarget(staged, address),
+      object.relocations(NLM_SECTION[image]),
+      values,
+      {
+        emptyPlace: false,
+        fail: ({ kind, type }) => {
+          throw new Refusal(
+            LOAD_CODE.INCONSISTENT_FILE_FORMAT,
+            wording.badFile(file.name),
+            `${kind} of type ${type}`,
+          );
+        },
       },
-    });
+    );
     if (bytes > 0) k.memory.write(address, staged);
   }
 }
@@ -291,7 +316,8 @@ function describeToGuest(
 ): Address {
   const size = k.sizeof('struct lkm_load_definition');
   const handle = k.pool.allocate(size);
-  if (handle === 0) throw new Refusal(LOAD_CODE.NOT_ENOUGH_MEMORY, wording.noMemory, 'no room for its description');
+  if (handle === 0)
+    throw new Refusal(LOAD_CODE.NOT_ENOUGH_MEMORY, wording.noMemory, 'no room for its description');
   t.undo('description', () => void k.pool.free(handle));
   k.memory.fill(handle, size, 0);
   k.write('struct lkm_load_definition.LDCodeImageOffset', handle, code.address);
@@ -304,13 +330,8 @@ function describeToGuest(
 }
 
 function* start(k: NetWare, module: NlmModule, request: LoadRequest): Steps<void> {
-  let result: number;
-  try {
-    result = yield* callStart(k, module, request);
-  } catch (error) {
-    if (!(error instanceof ThreadKilled)) throw error;
-    throw new Refusal(LOAD_CODE.INITIALIZE_FAILURE, wording.initialization, error.message);
-  }
+  // An abend in it ends the loader's process: the module then stays as it is, neither started nor unloaded.
+  const result = yield* callStart(k, module, request);
   if (result !== 0) {
     const why = `the start procedure returned ${result}`;
     throw new Refusal(LOAD_CODE.INITIALIZE_FAILURE, wording.initialization, why);

@@ -78,7 +78,10 @@ export class NetWare extends Kernel {
       convention: (memory) => new I386(memory, 'cdecl'),
       types: new TypeTable(declarations),
       gates: MAP.gates,
-      stacks: { area: new AreaAllocator(MAP.stacks.base, MAP.stacks.base + MAP.stacks.bytes), bytes: STACK_BYTES },
+      stacks: {
+        area: new AreaAllocator(MAP.stacks.base, MAP.stacks.base + MAP.stacks.bytes),
+        bytes: STACK_BYTES,
+      },
       seed: options.seed ?? 1,
       missing: options.missing ?? 'stop',
     });

@@ -53,7 +53,10 @@ export const wording = {
 } as const;
 
 /** `Version 5.90.15   March 10, 2008`; the last number was a letter before release 5. */
-export function versionText({ major, minor, revision, year, month, day }: NlmVersion, release: number): string {
+export function versionText(
+  { major, minor, revision, year, month, day }: NlmVersion,
+  release: number,
+): string {
   const letter = revision > 0 && revision <= 26 ? String.fromCharCode(96 + revision) : '';
   const last = release < 5 ? letter : revision > 0 ? `.${two(revision)}` : '';
   const date = `${MONTHS[month - 1] ?? '?'} ${day}, ${year}`;

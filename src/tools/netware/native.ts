@@ -4,12 +4,21 @@ import { MODULE_TYPES, NLM_FLAGS } from '../../formats/nlm/layout.ts';
 import { isNlm, isPacked, readFixedHeader, readMessages, readNlm } from '../../formats/nlm/read.ts';
 import { bootNetWare } from '../../systems/netware/registry.ts';
 import { versionText } from '../../systems/netware/wording.ts';
-import { type Description, type ModuleFile, type NativeSystem, type SessionOptions, SettingError } from '../system.ts';
+import {
+  type Description,
+  type ModuleFile,
+  type NativeSystem,
+  type SessionOptions,
+  SettingError,
+} from '../system.ts';
 import { NetWareSession } from './session.ts';
 import { Volumes } from './volumes.ts';
 
 const SETTINGS = [
-  { name: 'release', summary: '3.12, 4.11, 5.00, 5.70 (default) ...: the number in messages, and what MODULES shows' },
+  {
+    name: 'release',
+    summary: '3.12, 4.11, 5.00, 5.70 (default) ...: the number in messages, and what MODULES shows',
+  },
   { name: 'server', summary: 'the name of the server, in its prompt' },
   { name: 'sys', summary: 'the folder that is volume SYS:' },
   { name: 'boot', summary: 'the folder that is C:\\NWSERVER' },
@@ -31,16 +40,33 @@ function describe({ bytes = new Uint8Array(0) }: ModuleFile): Description {
       ['flags', flagText(file.flags)],
       ['depends on', file.dependencies.join(' ')],
       ['memory', memoryText(file)],
-      ['threads', `stack ${file.stackSize}, thread ${file.threadName || '(none)'}, screen ${file.screenName || '(none)'}`],
+      [
+        'threads',
+        `stack ${file.stackSize}, thread ${file.threadName || '(none)'}, screen ${file.screenName || '(none)'}`,
+      ],
       ['procedures', proceduresText(file)],
-      ['links', `${fixups.length} fixups, ${file.imports.length} imports, ${file.publics.length} publics, ${debug.length} debug records`],
+      [
+        'links',
+        `${fixups.length} fixups, ${file.imports.length} imports, ${file.publics.length} publics, ${debug.length} debug records`,
+      ],
       ['messages', messagesText(file)],
       ['custom data', customData.length === 0 ? '' : `${customData.length} bytes`],
-      ['shared code', file.shared === undefined ? '' : `${file.shared.code.length} + ${file.shared.data.length} bytes`],
+      [
+        'shared code',
+        file.shared === undefined ? '' : `${file.shared.code.length} + ${file.shared.data.length} bytes`,
+      ],
     ],
     lists: [
-      { name: 'imports', title: 'imports', rows: file.imports.map(({ name, references }) => `${name} (${references.length})`) },
-      { name: 'exports', title: 'publics', rows: file.publics.map(({ name, image, offset }) => `${name} (${image} +0x${offset.toString(16)})`) },
+      {
+        name: 'imports',
+        title: 'imports',
+        rows: file.imports.map(({ name, references }) => `${name} (${references.length})`),
+      },
+      {
+        name: 'exports',
+        title: 'publics',
+        rows: file.publics.map(({ name, image, offset }) => `${name} (${image} +0x${offset.toString(16)})`),
+      },
     ],
     facts: factsOf(file),
   };
@@ -69,7 +95,11 @@ function factsOf(file: NlmFile): Record<string, unknown> {
     dataBytes: data.length,
     customBytes: customData.length,
     customHeaders: customHeaders.map(({ stamp, data: held }) => ({ stamp, bytes: held.length })),
-    messages: messages && { languageId: messages.languageId, count: messages.count, bytes: messages.file.length },
+    messages: messages && {
+      languageId: messages.languageId,
+      count: messages.count,
+      bytes: messages.file.length,
+    },
     help: help?.length ?? null,
     shared: shared && { codeBytes: shared.code.length, dataBytes: shared.data.length },
   };
@@ -86,7 +116,10 @@ function flagText(flags: number): string {
     .map(([name]) => name);
   const known = Object.values(NLM_FLAGS).reduce<number>((all, bit) => all | bit, 0);
   const rest = flags & ~known;
-  return [...names, ...(rest === 0 ? [] : [`0x${(rest >>> 0).toString(16)}`])].join(' ') || 'none: one copy, loaded once';
+  return (
+    [...names, ...(rest === 0 ? [] : [`0x${(rest >>> 0).toString(16)}`])].join(' ') ||
+    'none: one copy, loaded once'
+  );
 }
 
 function memoryText({ code, data, uninitializedSize }: NlmFile): string {
@@ -101,8 +134,22 @@ function proceduresText({ start, exit, check }: NlmFile): string {
 
 /** NetWare numbers languages so. [uncertain: remembered] */
 const LANGUAGES = [
-  'Canadian French', 'Chinese', 'Danish', 'Dutch', 'English', 'Finnish', 'French', 'German', 'Italian', 'Japanese',
-  'Korean', 'Norwegian', 'Portuguese', 'Russian', 'Spanish', 'Swedish',
+  'Canadian French',
+  'Chinese',
+  'Danish',
+  'Dutch',
+  'English',
+  'Finnish',
+  'French',
+  'German',
+  'Italian',
+  'Japanese',
+  'Korean',
+  'Norwegian',
+  'Portuguese',
+  'Russian',
+  'Spanish',
+  'Swedish',
 ];
 
 function messagesText({ messages }: NlmFile): string {
@@ -122,10 +169,14 @@ function messagesText({ messages }: NlmFile): string {
 function settingsOf(settings: ReadonlyMap<string, string> = new Map()) {
   for (const name of settings.keys()) {
     if (!SETTINGS.some((one) => one.name === name))
-      throw new SettingError(`NetWare has no setting '${name}'`, `there are ${SETTINGS.map((one) => one.name).join(', ')}`);
+      throw new SettingError(
+        `NetWare has no setting '${name}'`,
+        `there are ${SETTINGS.map((one) => one.name).join(', ')}`,
+      );
   }
   const release = settings.get('release') ?? '5.70';
-  if (!/^[3-6]\.\d{1,2}$/.test(release)) throw new SettingError(`there was no NetWare ${release}`, '3.12 to 6.50');
+  if (!/^[3-6]\.\d{1,2}$/.test(release))
+    throw new SettingError(`there was no NetWare ${release}`, '3.12 to 6.50');
   return {
     release,
     server: (settings.get('server') ?? 'SERVER').toUpperCase(),

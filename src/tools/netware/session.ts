@@ -5,7 +5,11 @@ import { Deadlock } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { ThreadKilled } from '../../kernel/thread.ts';
 import { isExplicit, STARTUP_PATH, SYSTEM_PATH } from '../../systems/netware/files.ts';
-import { offerCommand, raiseInterrupt, registeredInterrupts } from '../../systems/netware/functions/registrations.ts';
+import {
+  offerCommand,
+  raiseInterrupt,
+  registeredInterrupts,
+} from '../../systems/netware/functions/registrations.ts';
 import { LOAD_CODE, loadNlm } from '../../systems/netware/load.ts';
 import type { NetWare } from '../../systems/netware/netware.ts';
 import { unloadNlm } from '../../systems/netware/unload.ts';
@@ -20,11 +24,19 @@ import type {
 } from '../system.ts';
 
 export const COMMANDS: readonly ToolCommand[] = [
-  { name: 'LOAD', usage: '[PROTECTED | RESTART | ADDRESS SPACE=NAME] MODULE [PARAMETERS]', summary: 'load a module' },
+  {
+    name: 'LOAD',
+    usage: '[PROTECTED | RESTART | ADDRESS SPACE=NAME] MODULE [PARAMETERS]',
+    summary: 'load a module',
+  },
   { name: 'UNLOAD', usage: 'MODULE', summary: 'unload a module' },
   { name: 'MODULES', usage: '[PATTERN]', summary: 'the loaded modules' },
   { name: 'SEARCH', usage: '[ADD [N] PATH | DEL N]', summary: 'where modules are looked for' },
-  { name: 'SERVER', usage: '[-NS] [-NA]', summary: 'what the start of the server does: STARTUP.NCF, then AUTOEXEC.NCF' },
+  {
+    name: 'SERVER',
+    usage: '[-NS] [-NA]',
+    summary: 'what the start of the server does: STARTUP.NCF, then AUTOEXEC.NCF',
+  },
   { name: 'SECURE CONSOLE', usage: '', summary: 'from now on load from the search path only' },
   { name: 'PROTECTION', usage: '', summary: 'address spaces that modules were loaded for' },
   { name: 'SCREENS', usage: '', summary: 'the screens (ours: nobody presses Alt+Esc here)' },
@@ -148,7 +160,8 @@ export class NetWareSession implements SystemSession {
 
   private loadLine(rest: string): number {
     const space = /^(?:PROTECTED|RESTART|ADDRESS SPACE\s*=\s*(\S+))\s+/i.exec(rest);
-    const [, name, parameters] = /^(\S+)\s*(.*)$/.exec(space === null ? rest : rest.slice(space[0].length)) ?? [];
+    const [, name, parameters] =
+      /^(\S+)\s*(.*)$/.exec(space === null ? rest : rest.slice(space[0].length)) ?? [];
     if (name === undefined) return this.note('LOAD wants the name of a module');
     const spaceName = space === null ? 'OS' : (space[1] ?? 'ADDRESS_SPACE1').toUpperCase();
     return this.loadModule(name, parameters, spaceName).code;
@@ -182,7 +195,8 @@ export class NetWareSession implements SystemSession {
       if (modern) this.out.push(`  Loaded from [${from}]`, `  (Address Space = ${space})`);
       for (const line of lines) if (line !== '') this.out.push(`  ${line}`);
     };
-    for (const library of this.kernel.loadedLibraries) block(library.name, 'SERVER', 'OS', [library.description]);
+    for (const library of this.kernel.loadedLibraries)
+      block(library.name, 'SERVER', 'OS', [library.description]);
     for (const { name, from, space, file } of this.kernel.modules) {
       const version = file.version === undefined ? '' : versionText(file.version, this.kernel.majorRelease);
       block(name, from, space, [file.description, version, file.copyright ?? '']);
@@ -222,7 +236,8 @@ export class NetWareSession implements SystemSession {
 
   private protection(): number {
     const spaces = new Map<string, string[]>();
-    for (const { space, name } of this.kernel.modules) spaces.set(space, [...(spaces.get(space) ?? []), name]);
+    for (const { space, name } of this.kernel.modules)
+      spaces.set(space, [...(spaces.get(space) ?? []), name]);
     for (const [space, names] of spaces) this.out.push(`${space}: ${names.join(' ')}`);
     return 0;
   }
@@ -245,7 +260,13 @@ export class NetWareSession implements SystemSession {
     try {
       code = act();
     } catch (error) {
-      if (!(error instanceof ThreadKilled || error instanceof Deadlock || error instanceof MissingFunctionReached))
+      if (
+        !(
+          error instanceof ThreadKilled ||
+          error instanceof Deadlock ||
+          error instanceof MissingFunctionReached
+        )
+      )
         throw error;
       code = this.note(error.message);
     }
@@ -259,7 +280,8 @@ export class NetWareSession implements SystemSession {
     kernel.scheduler.settle();
     for (const module of [...kernel.ending]) {
       kernel.ending.delete(module);
-      if (kernel.modules.byHandle(module.handle) !== undefined) this.perform('Unloader', unloadNlm(kernel, module));
+      if (kernel.modules.byHandle(module.handle) !== undefined)
+        this.perform('Unloader', unloadNlm(kernel, module));
     }
     for (const [thread, error] of kernel.scheduler.failures)
       this.note(`${thread.name}: ${error instanceof Error ? error.message : String(error)}`);

@@ -46,7 +46,8 @@ function clientOf(k: NetWare): Client | undefined {
 
 const printing = functions({
   'int printf(const char *format, ...)': (k, format, args) => print(k, formatC(k, format, args).text),
-  'int vprintf(const char *format, va_list args)': (k, format, args) => print(k, formatC(k, format, args).text),
+  'int vprintf(const char *format, va_list args)': (k, format, args) =>
+    print(k, formatC(k, format, args).text),
   'int ConsolePrintf(const char *format, ...)': (k, format, args) => {
     const { text } = formatC(k, format, args);
     k.screens.write(k.screens.console, text);
@@ -109,10 +110,20 @@ const memory = functions({
 });
 
 const threads = functions({
-  'int BeginThread(void *entry, void *stack, LONG stackBytes, void *argument)': (k, entry, _s, _b, argument) =>
-    begin(k, entry, argument),
-  'int BeginThreadGroup(void *entry, void *stack, LONG stackBytes, void *argument)': (k, entry, _s, _b, argument) =>
-    begin(k, entry, argument),
+  'int BeginThread(void *entry, void *stack, LONG stackBytes, void *argument)': (
+    k,
+    entry,
+    _s,
+    _b,
+    argument,
+  ) => begin(k, entry, argument),
+  'int BeginThreadGroup(void *entry, void *stack, LONG stackBytes, void *argument)': (
+    k,
+    entry,
+    _s,
+    _b,
+    argument,
+  ) => begin(k, entry, argument),
   'void ExitThread(int action, int status)': function* (): Steps<undefined> {
     yield { kind: 'exit', code: 0 };
     return undefined;
@@ -152,7 +163,11 @@ const threads = functions({
     yield* waitSemaphore(k, id, Number.POSITIVE_INFINITY);
     return 0;
   },
-  'int TimedWaitOnLocalSemaphore(LONG id, LONG milliseconds)': function* (k, id, milliseconds): Steps<number> {
+  'int TimedWaitOnLocalSemaphore(LONG id, LONG milliseconds)': function* (
+    k,
+    id,
+    milliseconds,
+  ): Steps<number> {
     return (yield* waitSemaphore(k, id, k.time.now() + milliseconds * 1e6)) === 1 ? 0 : 1;
   },
   'int SignalLocalSemaphore(LONG id)': (k, id) => (signalSemaphore(k, id) ? 0 : EFAILURE),
@@ -243,7 +258,8 @@ function* finish(k: NetWare, handle: number): Steps<void> {
   for (const routine of client.atExit.splice(0)) yield* k.call(routine);
   table.byHandle.delete(handle);
   if (client.screen !== k.screens.console.id) k.screens.close(client.screen);
-  for (const [thread, owner] of [...k.threadModule]) if (owner === client.module) endThread(k, thread.control);
+  for (const [thread, owner] of [...k.threadModule])
+    if (owner === client.module) endThread(k, thread.control);
 }
 
 export const clibFunctions: FunctionTable<NetWare> = joinTables<NetWare>([

@@ -32,7 +32,9 @@ export const registrationFunctions = functions({
     const { commands } = k.state(registered);
     k.write('struct commandParserStructure.Link', parser, commands[0] ?? 0);
     commands.unshift(parser);
-    k.resources.take(k.read('struct commandParserStructure.RTag', parser), parser, () => dropCommand(k, parser));
+    k.resources.take(k.read('struct commandParserStructure.RTag', parser), parser, () =>
+      dropCommand(k, parser),
+    );
     return 0;
   },
   'LONG UnRegisterConsoleCommand(struct commandParserStructure *parser)': (k, parser) => {

@@ -11,8 +11,12 @@ import { unloadNlm } from '../unload.ts';
 const functions = definer<NetWare>();
 
 export const resourceFunctions = functions({
-  'RTAG AllocateResourceTag(LONG NLMHandle, BYTE *description, LONG signature)': (k, handle, description, signature) =>
-    k.resources.allocate(handle, guestText(k, description, 256), signature >>> 0),
+  'RTAG AllocateResourceTag(LONG NLMHandle, BYTE *description, LONG signature)': (
+    k,
+    handle,
+    description,
+    signature,
+  ) => k.resources.allocate(handle, guestText(k, description, 256), signature >>> 0),
   'LONG ReturnResourceTag(RTAG tag, BYTE displayErrors)': (k, tag) => {
     k.resources.release(tag);
     return 0;
