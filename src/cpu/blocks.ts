@@ -32,19 +32,33 @@ export interface Description {
   readonly opsEnd: number;
 }
 
+/** A function in the table, and the number of the place in it to begin at. */
+export interface Entry {
+  readonly slot: number;
+  readonly number: number;
+}
+
 /** What a translator of hot code wants of the cache. */
 export interface Translations {
   /** Entries of a block before it is reported as hot; 0: entries are not counted. */
   readonly threshold: number;
-  /** Where in the table the translated code of an address is, 0 for nowhere. */
+  /** Where in the table a function is that begins at an address, 0 for nowhere. */
   slotAt(pc: Address): number;
+  /** The translated code that can be entered there. */
+  entryAt(pc: Address): Entry | undefined;
   /** All blocks are gone. */
   flushed(): void;
   /** Bytes of a block that was described for `owner` have changed, or are gone. */
   dropped(owner: object): void;
 }
 
-const NO_TRANSLATIONS: Translations = { threshold: 0, slotAt: () => 0, flushed: () => {}, dropped: () => {} };
+const NO_TRANSLATIONS: Translations = {
+  threshold: 0,
+  slotAt: () => 0,
+  entryAt: () => undefined,
+  flushed: () => {},
+  dropped: () => {},
+};
 
 /** A block goes on past branches that are not taken; longer ones would be copied too often. */
 const MAX_INSTRUCTIONS = 48;
@@ -183,11 +197,11 @@ export class BlockCache {
     for (const block of blocks) for (const pfn of block.frames) this.#byFrame.get(pfn)?.delete(block);
   }
 
-  /** Makes entries of the block at `pc`, if there is one, go to its translated code; slot 0: to be counted again. */
-  redirect(pc: Address, slot: number, count = this.translations.threshold): void {
+  /** Makes executions of the block at `pc`, if there is one, go to its translated code; without it they are counted. */
+  redirect(pc: Address, entry: Entry | undefined, count = this.translations.threshold): void {
     const block = this.#blocks.get(pc);
     if (block === undefined || block.body === block.start) return;
-    this.#writeEntry(block.start, slot, count);
+    this.#writeEntry(block.start, entry, count);
   }
 
   /** Enters a block into the lookup cache. */
@@ -328,7 +342,7 @@ export class BlockCache {
     const linked = kind === 'linked';
     const counted = linked && this.translations.threshold > 0;
     const body = counted ? at + OP_BYTES : at;
-    if (counted) this.#writeEntry(at, this.translations.slotAt(pc), this.translations.threshold);
+    if (counted) this.#writeEntry(at, this.translations.entryAt(pc), this.translations.threshold);
     builder.start(pc, body, limits);
     try {
       this.#translator.translate(kind === 'described' ? this.#fetchSeen : this.#fetch, pc, builder);
@@ -352,11 +366,12 @@ export class BlockCache {
   }
 
   /** The operation before a block's own: counts, or goes to translated code. */
-  #writeEntry(at: number, slot: number, count: number): void {
+  #writeEntry(at: number, entry: Entry | undefined, count: number): void {
     this.#bytes.fill(0, at, at + OP_BYTES);
-    const code = slot !== 0 ? ENTER : count > 0 ? COUNT : NOP;
+    const code = entry !== undefined ? ENTER : count > 0 ? COUNT : NOP;
     this.#data.setUint16(at, code, true);
-    this.#data.setInt32(at + OP.IMM32, slot !== 0 ? slot : count, true);
+    this.#data.setInt32(at + OP.IMM32, entry?.slot ?? count, true);
+    this.#data.setInt32(at + OP.DISP32, entry?.number ?? 0, true);
   }
 
   readonly #fetch = (va: Address): number => {

@@ -341,8 +341,8 @@ export function loadHost(size: Size, host: Code): Code {
   return size === 2 ? i32.load16u(host) : i32.load8u(host);
 }
 
-export function storeHost(size: Size, host: Code, value: Code): Code {
-  if (size === 8) return i64.store(host, value);
-  if (size === 4) return i32.store(host, value);
-  return size === 2 ? i32.store16(host, value) : i32.store8(host, value);
+export function storeHost(size: Size, host: Code, value: Code, offset = 0): Code {
+  if (size === 8) return i64.store(host, value, offset);
+  if (size === 4) return i32.store(host, value, offset);
+  return size === 2 ? i32.store16(host, value, offset) : i32.store8(host, value, offset);
 }

@@ -128,7 +128,9 @@ class InterpreterGen extends Gen {
     const { x, n } = this.t;
     const went = (code: number): Code => i32.eq(n.get, i32.const(code));
     return seq(
-      n.set(callIndirect(this.regionType, this.imm32(), this.left.get, zero, i64.const(NO_RETURN))),
+      n.set(
+        callIndirect(this.regionType, this.imm32(), this.left.get, zero, i64.const(NO_RETURN), this.disp32()),
+      ),
       // Less than 0: nothing is translated there any more.
       iff(
         i32.eqz(n.get),

@@ -9,6 +9,7 @@
  * | 0x10000   | software TLB |
  * | 0x20000   | block lookup cache: guest pc to translated operations |
  * | 0x40000   | translated operations |
+ * | after it  | a byte for each frame: {@link FrameFlag} |
  * | after it  | guest RAM: frame n at `ramBase + n * 4096` |
  */
 export const CPU_STATE = 0x1000;
@@ -38,6 +39,14 @@ export const LOOKUP_BASE = 0x20000;
 export const LOOKUP_ENTRIES = 8192;
 export const LOOKUP_ENTRY_SHIFT = 4;
 export const LOOKUP_SLOT = 12;
+
+/** What a store by way of the direct map has to know of a frame. */
+export const FrameFlag = {
+  /** Holds translated code. */
+  CODE: 1,
+  /** The next frame does: a store over the end of this one is not simple. */
+  BEFORE_CODE: 2,
+} as const;
 
 export const CODE_BASE = 0x40000;
 /** Room for about 350,000 operations: the text of the largest modules, translated once. */

@@ -46,6 +46,8 @@ export class GuestMemory {
   /** One per kernel, of fixed size: its buffer never detaches. */
   readonly wasm: WebAssembly.Memory;
   readonly frames: FrameAllocator;
+  /** Offset of the bytes of {@link L.FrameFlag}, one for each frame. */
+  readonly frameFlags: number;
   /** Offset of frame 0 in linear memory. */
   readonly ramBase: number;
   readonly codeBytes: number;
@@ -57,8 +59,11 @@ export class GuestMemory {
   readonly #regions = new RegionList();
   readonly #directMap: Address | undefined;
   /** Frames that hold translated code: writes to them go the slow way. */
-  readonly #codeFrames: Uint8Array;
+  readonly #flags: Uint8Array;
   readonly #listeners: CodeChange[] = [];
+  readonly #plainListeners: (() => void)[] = [];
+  /** No page of the direct map was ever unmapped or protected. */
+  #plain = true;
   #observer: SimulatedTlb | undefined;
   #userMode = false;
   /** CR0.WP: whether code in kernel mode respects read-only pages. */
@@ -81,7 +86,8 @@ export class GuestMemory {
       throw new RangeError(`RAM of ${ramBytes} bytes: a multiple of 4096, at most 2 GiB, is needed`);
     }
     this.codeBytes = Math.max(L.MIN_CODE_BYTES, Math.ceil(codeCacheBytes / L.WASM_PAGE) * L.WASM_PAGE);
-    this.ramBase = L.CODE_BASE + this.codeBytes;
+    this.frameFlags = L.CODE_BASE + this.codeBytes;
+    this.ramBase = this.frameFlags + Math.ceil(ramBytes / PAGE_SIZE / PAGE_SIZE) * PAGE_SIZE;
     this.pointerBytes = pointerBytes;
     // One unit more, so that reading 8 bytes of a smaller operand at the end of RAM stays inside.
     const units = Math.ceil((this.ramBase + ramBytes) / L.WASM_PAGE) + 1;
@@ -90,7 +96,7 @@ export class GuestMemory {
     this.#all = new Uint8Array(this.wasm.buffer);
     this.#tlb = new Int32Array(this.wasm.buffer, L.TLB_BASE, (L.TLB_ENTRIES << L.TLB_ENTRY_SHIFT) >> 2);
     this.frames = new FrameAllocator(ramBytes / PAGE_SIZE);
-    this.#codeFrames = new Uint8Array(this.frames.total);
+    this.#flags = new Uint8Array(this.wasm.buffer, this.frameFlags, this.frames.total);
     this.#directMap = spec.directMap;
     this.flushTlb();
     if (spec.directMap !== undefined) {
@@ -126,6 +132,7 @@ export class GuestMemory {
   /** Pages in the range that are not mapped are passed over. */
   unmap(va: Address, pages: number): void {
     this.#checkRange(va, pages, 'unmap');
+    this.#touchDirectMap(va, pages);
     for (let page = va, i = 0; i < pages; i++, page += PAGE_SIZE) {
       const entry = this.#table.get(page);
       if (entry === 0) continue;
@@ -148,6 +155,7 @@ export class GuestMemory {
         throw new MappingError(`protect: nothing is mapped at ${hexAddress(va + i * PAGE_SIZE)}`);
       }
     }
+    this.#touchDirectMap(va, pages);
     for (let page = va, i = 0; i < pages; i++, page += PAGE_SIZE) {
       const entry = this.#table.get(page);
       const losesExecute = (entry & PTE.PRESENT) !== 0 && (entry & Perm.X) !== 0 && (perm & Perm.X) === 0;
@@ -397,8 +405,9 @@ export class GuestMemory {
 
   /** Code was translated from this frame: from now on writes to it are reported. */
   markCode(pfn: number): void {
-    if (this.#codeFrames[pfn] !== 0) return;
-    this.#codeFrames[pfn] = 1;
+    if ((this.#flags[pfn] & L.FrameFlag.CODE) !== 0) return;
+    this.#flags[pfn] |= L.FrameFlag.CODE;
+    if (pfn > 0) this.#flags[pfn - 1] |= L.FrameFlag.BEFORE_CODE;
     // Any alias may be cached as writable.
     for (let i = L.TLB_WRITE >> 2; i < this.#tlb.length; i += 1 << (L.TLB_ENTRY_SHIFT - 2))
       this.#tlb[i] = L.TLB_EMPTY;
@@ -407,13 +416,46 @@ export class GuestMemory {
 
   /** No translated code is left from this frame. */
   unmarkCode(pfn: number): void {
-    this.#codeFrames[pfn] = 0;
+    this.#flags[pfn] &= ~L.FrameFlag.CODE;
+    if (pfn > 0) this.#flags[pfn - 1] &= ~L.FrameFlag.BEFORE_CODE;
+  }
+
+  /**
+   * The direct map while all of it may be read and written by whoever gets that far, and nobody counts accesses: an
+   * address in it is then an offset from {@link ramBase} and needs no look at the page tables, but for stores into
+   * frames with {@link L.FrameFlag}.
+   */
+  get plainMap(): Address | undefined {
+    return this.#plain && this.#observer === undefined && !this.#userMode ? this.#directMap : undefined;
+  }
+
+  /** Called when {@link plainMap} becomes another. */
+  onPlainChange(listener: () => void): void {
+    this.#plainListeners.push(listener);
+  }
+
+  /** Makes a change after which the direct map may no longer be plain, or may be again. */
+  #changePlain(change: () => void): void {
+    const before = this.plainMap;
+    change();
+    if (this.plainMap !== before) for (const listener of this.#plainListeners) listener();
+  }
+
+  #touchDirectMap(va: Address, pages: number): void {
+    const base = this.#directMap;
+    if (base === undefined || va + pages * PAGE_SIZE <= base || va >= base + this.frames.total * PAGE_SIZE)
+      return;
+    this.#changePlain(() => {
+      this.#plain = false;
+    });
   }
 
   /** Code runs at user privilege: pages without U fault for the CPU (never for these accessors). */
   set userMode(on: boolean) {
     if (on === this.#userMode) return;
-    this.#userMode = on;
+    this.#changePlain(() => {
+      this.#userMode = on;
+    });
     this.flushTlb();
   }
 
@@ -423,7 +465,9 @@ export class GuestMemory {
 
   /** Counts every data access in a simulated TLB until called with undefined; slow while on. */
   observe(tlb: SimulatedTlb | undefined): void {
-    this.#observer = tlb;
+    this.#changePlain(() => {
+      this.#observer = tlb;
+    });
     this.flushTlb();
   }
 
@@ -526,7 +570,8 @@ export class GuestMemory {
     const tlb = this.#tlb;
     const low = page | 0;
     const high = Math.floor(page / HIGH);
-    const writable = (entry & Perm.W) !== 0 && this.#codeFrames[entry >>> PTE_FRAME_SHIFT] === 0;
+    const writable =
+      (entry & Perm.W) !== 0 && (this.#flags[entry >>> PTE_FRAME_SHIFT] & L.FrameFlag.CODE) === 0;
     tlb[at] = (entry & Perm.R) !== 0 ? low : L.TLB_EMPTY;
     tlb[at + 1] = high;
     tlb[at + 2] = writable ? low : L.TLB_EMPTY;
@@ -608,7 +653,7 @@ export class GuestMemory {
   }
 
   #codeChanged(pfn: number, offset: number, length: number): void {
-    if (this.#codeFrames[pfn] === 0) return;
+    if ((this.#flags[pfn] & L.FrameFlag.CODE) === 0) return;
     for (const listener of this.#listeners) listener(pfn, offset, length);
   }
 }

@@ -2,8 +2,8 @@
 
 import type { Address } from '../../memory/address.ts';
 import { GuestFault } from '../../memory/fault.ts';
-import type { GuestMemory } from '../../memory/space.ts';
-import type { Block, BlockCache, Translations } from '../blocks.ts';
+import { type GuestMemory, PAGE_SIZE } from '../../memory/space.ts';
+import type { Block, BlockCache, Entry, Translations } from '../blocks.ts';
 import type { Engine } from '../engines.ts';
 import { mulhuFunction } from '../functions.ts';
 import type { InterpreterExports } from '../interpreter.ts';
@@ -12,6 +12,7 @@ import { ModuleBuilder } from '../wasm/encoder.ts';
 import { GraphBuilder, type RegionGraph } from './graph.ts';
 import { REGION_SIGNATURE } from './protocol.ts';
 import { regionFunction } from './region.ts';
+import type { PlainMap } from './region-gen.ts';
 
 /** Entries of a block before the region that begins there is translated. */
 const THRESHOLD: Readonly<Record<Engine, number>> = { interpreter: 0, wasm: 2, auto: 1000 };
@@ -26,6 +27,8 @@ class Region {
   readonly entry: Address;
   readonly slot: number;
   blocks: readonly Block[] = [];
+  /** Addresses that it can be entered at, its own first. */
+  entries: readonly Address[] = [];
   live = true;
 
   constructor(entry: Address, slot: number) {
@@ -55,6 +58,7 @@ export class TranslationEngine implements Translations {
   /** The place in the table that calls of an address go through, translated or not. */
   readonly #slots = new Map<Address, number>();
   readonly #regions = new Map<Address, Region>();
+  readonly #entries = new Map<Address, Entry>();
   readonly #changes = new Map<Address, number>();
   #used = 1;
 
@@ -65,6 +69,7 @@ export class TranslationEngine implements Translations {
     this.#cache = cache;
     this.#memory = memory;
     this.#data = new DataView(memory.wasm.buffer);
+    memory.onPlainChange(() => this.#dropAll());
   }
 
   /** Before anything runs: the functions of the interpreter that translated code needs. */
@@ -78,6 +83,10 @@ export class TranslationEngine implements Translations {
     return this.#regions.get(pc)?.slot ?? 0;
   }
 
+  entryAt(pc: Address): Entry | undefined {
+    return this.#entries.get(pc);
+  }
+
   /** Everything that was translated goes, as the operations it refers to have. */
   flushed(): void {
     for (const region of [...this.#regions.values()]) this.#release(region);
@@ -88,15 +97,14 @@ export class TranslationEngine implements Translations {
 
   dropped(owner: object): void {
     if (!(owner instanceof Region) || !owner.live) return;
-    this.#release(owner);
     this.#changes.set(owner.entry, (this.#changes.get(owner.entry) ?? 0) + 1);
-    this.#cache.redirect(owner.entry, 0, this.#changed(owner.entry) ? 0 : AFTER_CHANGE);
+    this.#release(owner);
     this.#data.setInt32(STALE, 1, true);
   }
 
   /** The block at `pc` has been entered often: translates what begins there if that is any use. */
   hot(pc: Address): void {
-    if (!this.#regions.has(pc) && this.#isWanted(pc)) {
+    if (!this.#entries.has(pc) && this.#isWanted(pc)) {
       try {
         this.#translate(pc);
       } catch (error) {
@@ -104,7 +112,7 @@ export class TranslationEngine implements Translations {
         if (!(error instanceof GuestFault) && !(error instanceof RangeError)) throw error;
       }
     }
-    this.#cache.redirect(pc, this.slotAt(pc), 0);
+    this.#cache.redirect(pc, this.entryAt(pc), 0);
   }
 
   #changed(pc: Address): boolean {
@@ -150,10 +158,13 @@ export class TranslationEngine implements Translations {
       type,
       data: this.#data,
       bits: this.#bits,
+      plain: this.#plainMap(),
       slotOf: (at: Address) => this.#slotFor(at),
     };
-    made.forEach(({ graph }, n) => {
-      builder.addFunction({ ...regionFunction(graph, context), exportAs: `r${n}` });
+    made.forEach(({ region, graph }, n) => {
+      const { spec, entries } = regionFunction(graph, context);
+      region.entries = entries;
+      builder.addFunction({ ...spec, exportAs: `r${n}` });
     });
     const module = new WebAssembly.Module(builder.finish());
     const env = { ...this.#exports, ...this.#imports, memory: this.#memory.wasm, table: this.table };
@@ -163,9 +174,27 @@ export class TranslationEngine implements Translations {
       this.table.set(region.slot, instance.exports[`r${n}`] as CallableFunction);
       this.#regions.set(region.entry, region);
       this.translated++;
-      this.#cache.redirect(region.entry, region.slot, 0);
       this.#cache.relook(region.entry, region.slot);
+      region.entries.forEach((pc, number) => {
+        // A function's own entry is the better one: it holds the code before its loops too.
+        if (number > 0 && this.#entries.has(pc)) return;
+        const entry = { slot: region.slot, number };
+        this.#entries.set(pc, entry);
+        this.#cache.redirect(pc, entry, 0);
+      });
     });
+  }
+
+  #plainMap(): PlainMap | undefined {
+    const { plainMap: base, frames, ramBase, frameFlags } = this.#memory;
+    if (base === undefined) return undefined;
+    return { base, bytes: frames.total * PAGE_SIZE, ramBase, frameFlags };
+  }
+
+  /** The way that memory is reached has changed: what was translated for the old one goes. */
+  #dropAll(): void {
+    for (const region of [...this.#regions.values()]) this.#release(region);
+    this.#data.setInt32(STALE, 1, true);
   }
 
   #release(region: Region): void {
@@ -174,6 +203,11 @@ export class TranslationEngine implements Translations {
     this.#clear(region.slot, region.slot + 1);
     this.#cache.disown(region.blocks);
     this.#cache.relook(region.entry, 0);
+    for (const pc of region.entries) {
+      if (this.#entries.get(pc)?.slot !== region.slot) continue;
+      this.#entries.delete(pc);
+      this.#cache.redirect(pc, undefined, this.#changed(region.entry) ? 0 : AFTER_CHANGE);
+    }
   }
 
   #slotFor(pc: Address): number {

@@ -17,12 +17,71 @@ export interface Order {
   readonly isMerge: readonly boolean[];
   /** False: some loop has several entries; no nesting of blocks and loops expresses the graph. */
   readonly reducible: boolean;
+  /** The loops that execution may enter at, by their number: 0 is the region's own entry. */
+  readonly entries: readonly Node[];
+  /** For a node that leads on to loops inside it when execution enters there. */
+  readonly inner: ReadonlyMap<Node, readonly InnerLoop[]>;
 }
 
+/** A loop that can be entered, by way of those around it. */
+export interface InnerLoop {
+  readonly node: Node;
+  readonly number: number;
+  /** Number of the last loop inside it; loops are numbered so that those inside follow at once. */
+  readonly last: number;
+}
+
+interface Shape extends Omit<Order, 'entries' | 'inner'> {
+  readonly dominator: readonly number[];
+}
+
+/** More loops than that in a region are left through its first entry alone. */
+const MAX_ENTRIES = 200;
+
 export function orderOf(graph: RegionGraph): Order {
-  const nodes = reversePostorder(graph.entry);
+  const shape = shapeOf(graph.entry, (node) => node.next);
+  if (!shape.reducible)
+    return { ...shape, entries: [...shape.nodes].slice(0, MAX_ENTRIES), inner: new Map() };
+  const entries = [graph.entry];
+  const inner = innerLoops(shape, entries);
+  if (inner.size === 0) return { ...shape, entries, inner };
+  // The ways in are branches too: they go from a loop to those right inside it, so the graph stays reducible.
+  const more = shapeOf(graph.entry, (node) => [
+    ...node.next,
+    ...(inner.get(node) ?? []).map((loop) => loop.node),
+  ]);
+  return { ...more, entries, inner };
+}
+
+/** For the entry and for each loop: the loops that it dominates, without others between. */
+function innerLoops(shape: Shape, entries: Node[]): Map<Node, InnerLoop[]> {
+  const { nodes, dominator, isLoop } = shape;
+  const below: number[][] = nodes.map(() => []);
+  for (let i = 1; i < nodes.length; i++) {
+    if (!isLoop[i]) continue;
+    let above = dominator[i];
+    while (above > 0 && !isLoop[above]) above = dominator[above];
+    below[above].push(i);
+  }
+  const inner = new Map<Node, InnerLoop[]>();
+  const number = (index: number): void => {
+    const loops: InnerLoop[] = [];
+    for (const child of below[index]) {
+      if (entries.length >= MAX_ENTRIES) break;
+      const own = entries.push(nodes[child]) - 1;
+      number(child);
+      loops.push({ node: nodes[child], number: own, last: entries.length - 1 });
+    }
+    if (loops.length > 0) inner.set(nodes[index], loops);
+  };
+  number(0);
+  return inner;
+}
+
+function shapeOf(entry: Node, follow: (node: Node) => readonly Node[]): Shape {
+  const nodes = reversePostorder(entry, follow);
   const indexOf = new Map(nodes.map((node, i) => [node, i]));
-  const next = nodes.map((node) => [...new Set(node.next.map((to) => indexOf.get(to)!))]);
+  const next = nodes.map((node) => [...new Set(follow(node).map((to) => indexOf.get(to)!))]);
   const before: number[][] = nodes.map(() => []);
   next.forEach((targets, from) => {
     for (const to of targets) before[to].push(from);
@@ -35,7 +94,7 @@ export function orderOf(graph: RegionGraph): Order {
   let reducible = true;
   // A branch that leaves a node twice for the same target counts twice.
   nodes.forEach((node, from) => {
-    for (const target of node.next) {
+    for (const target of follow(node)) {
       const to = indexOf.get(target)!;
       if (to > from) forward[to]++;
       else {
@@ -44,23 +103,24 @@ export function orderOf(graph: RegionGraph): Order {
       }
     }
   });
-  return { nodes, indexOf, children, isLoop, isMerge: forward.map((count) => count > 1), reducible };
+  const isMerge = forward.map((count) => count > 1);
+  return { nodes, indexOf, children, isLoop, isMerge, reducible, dominator };
 }
 
-function reversePostorder(entry: Node): Node[] {
+function reversePostorder(entry: Node, follow: (node: Node) => readonly Node[]): Node[] {
   const out: Node[] = [];
   const seen = new Set([entry]);
   // A stack of our own: functions of hundreds of blocks in a row are common.
-  const stack = [{ node: entry, at: 0 }];
+  const stack = [{ node: entry, next: follow(entry), at: 0 }];
   while (stack.length > 0) {
     const top = stack[stack.length - 1];
-    const next = top.node.next[top.at++];
+    const next = top.next[top.at++];
     if (next === undefined) {
       out.push(top.node);
       stack.pop();
     } else if (!seen.has(next)) {
       seen.add(next);
-      stack.push({ node: next, at: 0 });
+      stack.push({ node: next, next: follow(next), at: 0 });
     }
   }
   return out.reverse();

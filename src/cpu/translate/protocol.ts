@@ -4,10 +4,10 @@ import { type Code, i32, type Local } from '../wasm/encoder.ts';
 
 /**
  * What every translated function takes: budget left, depth of calls on the host's stack, the guest address that its
- * return must go to. It gives the budget left after such a return; or 0 when it has left in another way, with
+ * return must go to, and where to begin: 0 at the region's first address, else at one of its loops. It gives the budget left after such a return; or 0 when it has left in another way, with
  * everything in memory; or {@link ABSENT}, having done nothing.
  */
-export const REGION_SIGNATURE = { params: ['i32', 'i32', 'i64'], results: ['i32'] } as const;
+export const REGION_SIGNATURE = { params: ['i32', 'i32', 'i64', 'i32'], results: ['i32'] } as const;
 export const ABSENT = -1;
 /** Not canonical: no return goes there. */
 export const NO_RETURN = 2n ** 62n;

@@ -2,7 +2,7 @@
 
 import type { Address } from '../../memory/address.ts';
 import { LOOKUP_BASE, LOOKUP_ENTRY_SHIFT, LOOKUP_SLOT } from '../../memory/layout.ts';
-import { type Calls, type Field, type Form, Gen, type Scratch, zero } from '../gen.ts';
+import { type Calls, type Field, type Form, Gen, type Scratch, storeHost, zero } from '../gen.ts';
 import { Reg, type Size } from '../ir.ts';
 import { storeRip } from '../ops/branch.ts';
 import {
@@ -22,6 +22,7 @@ import {
 import {
   block,
   br,
+  brIf,
   type Code,
   call,
   callIndirect,
@@ -57,15 +58,28 @@ export interface Flow {
   afterCall(): Code;
 }
 
+/** RAM that is mapped in one piece, readable and writable. */
+export interface PlainMap {
+  readonly base: Address;
+  readonly bytes: number;
+  /** Where it is in linear memory, and the bytes that say which frames stores must keep away from. */
+  readonly ramBase: number;
+  readonly frameFlags: number;
+}
+
+/** Operations on the stack, which is mapped page by page. */
+const STACK = /^(push|pop|call|ret|leave)/;
 /** Calls on the host's stack; deeper ones leave, and start again from the bottom. */
 const MAX_DEPTH = 200;
-const I64_LOCALS = 6;
+const I64_LOCALS = 7;
 const I32_LOCALS = 9;
 
 export class RegionGen extends Gen {
   readonly left = local(0);
   readonly depth = local(1);
   readonly returnTo = local(2);
+  /** Number of the loop to begin at; 0 once execution is there. */
+  readonly at = local(3);
   readonly locals: ValueType[] = [];
   step!: Step;
   /** Start of the block that the operation is in. */
@@ -73,6 +87,7 @@ export class RegionGen extends Gen {
   flow!: Flow;
   readonly #data: DataView;
   readonly #calls: RegionCalls;
+  readonly #plain: PlainMap | undefined;
   readonly #type: number;
   readonly #registers: (Local | undefined)[] = [];
   readonly #exits = new Map<number, Label>();
@@ -80,6 +95,8 @@ export class RegionGen extends Gen {
   readonly #code: Local;
   readonly #pending: Local;
   readonly #kind: Local;
+  /** Of an address from the start of the direct map. */
+  readonly #offset: Local;
   readonly #a: Local;
   readonly #b: Local;
   /** What has to be written back if the operation faults here. */
@@ -87,18 +104,19 @@ export class RegionGen extends Gen {
   /** Kind of the flags where it is known. */
   #knownKind = -1;
 
-  constructor(calls: RegionCalls, type: number, data: DataView, bits: 32 | 64) {
-    const wide = Array.from({ length: I64_LOCALS }, (_, i) => local(3 + i));
-    const narrow = Array.from({ length: I32_LOCALS }, (_, i) => local(3 + I64_LOCALS + i));
-    const [va, x, y, z, a, b] = wide;
+  constructor(calls: RegionCalls, type: number, data: DataView, bits: 32 | 64, plain?: PlainMap) {
+    const wide = Array.from({ length: I64_LOCALS }, (_, i) => local(4 + i));
+    const narrow = Array.from({ length: I32_LOCALS }, (_, i) => local(4 + I64_LOCALS + i));
+    const [va, x, y, z, a, b, offset] = wide;
     const [entry, host, n, m, k, exitOp, code, pending, kind] = narrow;
     const scratch: Scratch = { va, x, y, z, entry, host, n, m, k };
     super(calls, scratch, bits);
     this.#calls = calls;
+    this.#plain = plain;
     this.#type = type;
     this.#data = data;
     [this.#exitOp, this.#code, this.#pending, this.#kind] = [exitOp, code, pending, kind];
-    [this.#a, this.#b] = [a, b];
+    [this.#a, this.#b, this.#offset] = [a, b, offset];
     this.locals.push(...wide.map((): ValueType => 'i64'), ...narrow.map((): ValueType => 'i32'));
   }
 
@@ -118,7 +136,7 @@ export class RegionGen extends Gen {
   #local(register: number): Local {
     let found = this.#registers[register];
     if (found === undefined) {
-      found = local(3 + this.locals.length);
+      found = local(4 + this.locals.length);
       this.locals.push('i64');
       this.#registers[register] = found;
     }
@@ -299,6 +317,54 @@ export class RegionGen extends Gen {
     return parts;
   }
 
+  /** Runs `direct` where `va` is in the direct map and nothing speaks against it, else `otherwise`. */
+  #shortcut(size: number, write: boolean, direct: (offset: Code) => Code, otherwise: Code): Code {
+    const plain = this.#plain;
+    if (plain === undefined || this.#isElsewhere(plain)) return otherwise;
+    const done = label('accessed');
+    const look = label('look up');
+    const offset = i32.wrap(this.#offset.get);
+    const frame = i32.shrU(offset, i32.const(12));
+    return block(
+      done,
+      seq(
+        block(
+          look,
+          seq(
+            this.#offset.set(i64.sub(this.t.va.get, i64.const(plain.base))),
+            brIf(look, i64.gtU(this.#offset.get, i64.const(plain.bytes - size))),
+            write ? brIf(look, i32.load8u(frame, plain.frameFlags)) : [],
+            direct(offset),
+            br(done),
+          ),
+        ),
+        otherwise,
+      ),
+    );
+  }
+
+  /** The stack, and addresses that are known and not in the direct map. */
+  #isElsewhere(plain: PlainMap): boolean {
+    if (STACK.test(this.step.name)) return true;
+    const base = this.#operand('a') >> 3;
+    if (base === Reg.RSP) return true;
+    if (base !== Reg.ZERO || /\.x\./.test(this.step.name)) return false;
+    const at = Number(this.#imm());
+    return at < plain.base || at >= plain.base + plain.bytes;
+  }
+
+  override reach(size: number, write: boolean): Code {
+    const { host } = this.t;
+    const direct = (offset: Code): Code => host.set(i32.add(offset, i32.const(this.#plain?.ramBase ?? 0)));
+    return this.#shortcut(size, write, direct, super.reach(size, write));
+  }
+
+  override store(size: Size, address: Code, value: Code): Code {
+    const { va } = this.t;
+    const direct = (offset: Code): Code => storeHost(size, offset, value, this.#plain?.ramBase);
+    return seq(va.set(address), this.#shortcut(size, true, direct, super.store(size, va.get, value)));
+  }
+
   protected override afterSlowWrite(): Code {
     return this.#pending.set(i32.load(zero, STALE));
   }
@@ -422,7 +488,7 @@ export class RegionGen extends Gen {
       this.spill(this.step.dirtyAfter & ~TEMPORARIES),
       stale,
       iff(away, this.leaveAt(target, Leave.MISS, 0)),
-      n.set(callIndirect(this.#type, slot, this.left.get, i32.add(this.depth.get, i32.const(1)), next)),
+      n.set(callIndirect(this.#type, slot, this.left.get, i32.add(this.depth.get, i32.const(1)), next, zero)),
       iff(i32.leS(n.get, zero), seq(iff(i32.eqz(n.get), ret(zero)), this.leaveAt(target, Leave.MISS, 0))),
       this.left.set(n.get),
       this.flow.afterCall(),

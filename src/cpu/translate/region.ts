@@ -25,7 +25,7 @@ import type { RegionGraph } from './graph.ts';
 import { analyse, type NodeSteps, returnNode, type Step } from './liveness.ts';
 import { type Order, orderOf } from './order.ts';
 import { REGION_SIGNATURE } from './protocol.ts';
-import { type Flow, type RegionCalls, RegionGen } from './region-gen.ts';
+import { type Flow, type PlainMap, type RegionCalls, RegionGen } from './region-gen.ts';
 
 export interface RegionContext {
   readonly calls: RegionCalls;
@@ -34,11 +34,17 @@ export interface RegionContext {
   readonly data: DataView;
   /** Of a guest address. */
   readonly bits: 32 | 64;
+  readonly plain: PlainMap | undefined;
   slotOf(pc: Address): number;
 }
 
-export function regionFunction(graph: RegionGraph, context: RegionContext): FunctionSpec {
-  return new RegionEmitter(graph, context).emit();
+/** The function, and the addresses that it can be entered at, by number. */
+export function regionFunction(
+  graph: RegionGraph,
+  context: RegionContext,
+): { spec: FunctionSpec; entries: readonly Address[] } {
+  const emitter = new RegionEmitter(graph, context);
+  return { spec: emitter.emit(), entries: emitter.entries };
 }
 
 class RegionEmitter implements Flow {
@@ -59,19 +65,25 @@ class RegionEmitter implements Flow {
     this.#context = context;
     this.#order = orderOf(graph);
     this.#nodes = analyse(this.#order, context.data);
-    this.#gen = new RegionGen(context.calls, context.type, context.data, context.bits);
+    this.#gen = new RegionGen(context.calls, context.type, context.data, context.bits, context.plain);
     this.#gen.flow = this;
     this.#loops = this.#nodes.map((_, i) => label(`loop ${i}`));
     this.#merges = this.#nodes.map((_, i) => label(`merge ${i}`));
     if (!this.#order.reducible) {
       this.#gen.locals.push('i32');
-      this.#dispatch = { next: local(2 + this.#gen.locals.length), again: label('dispatch') };
+      this.#dispatch = { next: local(3 + this.#gen.locals.length), again: label('dispatch') };
     }
+  }
+
+  get entries(): readonly Address[] {
+    return this.#order.entries.map(({ pc }) => pc);
   }
 
   emit(): FunctionSpec {
     const body = this.#dispatch === undefined ? this.#tree(0) : this.#dispatcher(this.#dispatch);
-    const whole = this.#gen.finish(seq(this.#gen.reload(this.#nodes[0].liveIn), body, unreachable));
+    let live = 0;
+    for (const node of this.#order.entries) live |= this.#nodes[this.#order.indexOf.get(node)!].liveIn;
+    const whole = this.#gen.finish(seq(this.#gen.reload(live), body, unreachable));
     return { ...REGION_SIGNATURE, locals: this.#gen.locals, body: whole };
   }
 
@@ -98,7 +110,21 @@ class RegionEmitter implements Flow {
     this.#nodes.forEach((_, i) => {
       code = seq(block(cases[i], code), this.#node(i));
     });
-    return loop(dispatch.again, code);
+    // Entries are numbered as the blocks are.
+    return seq(dispatch.next.set(this.#gen.at.get), loop(dispatch.again, code));
+  }
+
+  /** At a loop that has others inside: goes on to the one that execution enters at, if it does. */
+  #enterInner(index: number): Code {
+    const loops = this.#order.inner.get(this.#nodes[index].node);
+    if (loops === undefined) return [];
+    const { at } = this.#gen;
+    const ways = loops.map(({ node, number, last }) => {
+      const go = this.#branchTo(this.#order.indexOf.get(node)!);
+      const here = iff(i32.eq(at.get, i32.const(number)), seq(at.set(zero), go));
+      return last === number ? here : seq(here, iff(i32.leU(at.get, i32.const(last)), go));
+    });
+    return iff(at.get, ways);
   }
 
   #branchTo(index: number): Code {
@@ -122,7 +148,7 @@ class RegionEmitter implements Flow {
     const { node, steps } = this.#nodes[index];
     this.#at = index;
     this.#gen.startBlock(node.pc);
-    const parts: Code[] = [];
+    const parts: Code[] = [this.#enterInner(index)];
     let mayBeStale = false;
     steps.forEach((step, i) => {
       this.#gen.startStep(step);
