@@ -226,6 +226,7 @@ function state({ cpu, memory }: Setup): unknown {
     flags: cpu.rflags,
     retired: cpu.retired,
     data: Buffer.from(memory.bytes(DATA, 0x4000)).toString('base64'),
+    code: Buffer.from(memory.bytes(memory.directMap(15), 0x4000)).toString('base64'),
     stack: Buffer.from(memory.bytes(-0x2000_4000, 0x4000)).toString('base64'),
   };
 }
@@ -239,7 +240,9 @@ function start(seed: number, engine: Engine): Setup {
   );
   for (const register of FREE)
     made.cpu.setGpr(register, r.below(2) ? r.below(1000) : r.below(2 ** 31) - 2 ** 30);
-  made.cpu.setGpr(Reg.RBX, DATA);
+  // By way of its own pages, of the direct map, and where stores meet the code itself.
+  const { memory } = made;
+  made.cpu.setGpr(Reg.RBX, [DATA, memory.directMap(32), memory.directMap(15) + 100][seed % 3]);
   made.cpu.setGpr(Reg.R12, r.below(100));
   made.cpu.setGpr(Reg.R15, 77);
   return made;
@@ -257,7 +260,7 @@ const step: (b: BlockBuilder) => void = (b) => b.alu('add', 8, reg(Reg.RAX), imm
 describe('the engines', () => {
   it('agree on generated programs at every stop', () => {
     let regions = 0;
-    for (let seed = 1; seed <= 60; seed++) {
+    for (let seed = 1; seed <= 30; seed++) {
       const one = start(seed, 'interpreter');
       const other = start(seed, 'wasm');
       const r = new Random(seed * 7);
@@ -279,7 +282,7 @@ describe('the engines', () => {
       }
       regions += other.cpu.regions;
     }
-    expect(regions).toBeGreaterThan(100);
+    expect(regions).toBeGreaterThan(20);
   });
 
   it('see a store into translated code from the next instruction on', () => {
