@@ -13,6 +13,7 @@ import { kfifos, klists, llists, mempools } from './functions/containers.ts';
 import { counterData, percpuCounters } from './functions/counters.ts';
 import { cpuData } from './functions/cpu-data.ts';
 import { cryptoFunctions } from './functions/crypto.ts';
+import { cipherCode } from './functions/crypto-ciphers.ts';
 import { cryptoRegistrations } from './functions/crypto-registrations.ts';
 import { dcacheFunctions } from './functions/dcache.ts';
 import { debugfsFunctions } from './functions/debugfs.ts';
@@ -209,5 +210,6 @@ export const linuxData: readonly DataInitialiser[] = [
   ...newerData,
   ...machineData,
   ...thunks,
+  ...cipherCode,
   ...atomic64,
 ];

@@ -191,28 +191,11 @@ export const cryptoFunctions = kernelFunctions({
       ? -Errno.EINVAL
       : yield* k.callInt(k.read('cipher_alg.cia_setkey', union), cipher, keyAt, length);
   },
-  'void crypto_cipher_encrypt_one(struct crypto_cipher *tfm, u8 *dst, const u8 *src)': (
-    k,
-    cipher,
-    to,
-    from,
-  ) => oneBlock(k, cipher, to, from, 'encrypt'),
-  'void crypto_cipher_decrypt_one(struct crypto_cipher *tfm, u8 *dst, const u8 *src)': (
-    k,
-    cipher,
-    to,
-    from,
-  ) => oneBlock(k, cipher, to, from, 'decrypt'),
   'int crypto_comp_compress(struct crypto_comp *tfm, const u8 *src, unsigned int slen, u8 *dst, unsigned int *dlen)':
     (k, comp, from, length, to, room) => throughCompressor(k, comp, from, length, to, room, 'compress'),
   'int crypto_comp_decompress(struct crypto_comp *tfm, const u8 *src, unsigned int slen, u8 *dst, unsigned int *dlen)':
     (k, comp, from, length, to, room) => throughCompressor(k, comp, from, length, to, room, 'decompress'),
 });
-
-function* oneBlock(k: Linux, cipher: Address, to: Address, from: Address, how: string): Steps<void> {
-  const union = k.read('crypto_tfm.__crt_alg', cipher) + k.offset('crypto_alg.cra_u');
-  yield* k.call(k.read(`cipher_alg.cia_${how}`, union), cipher, to, from);
-}
 
 function* throughCompressor(
   k: Linux,
