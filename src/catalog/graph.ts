@@ -1,0 +1,99 @@
+/** Dependencies between modules of any system: an order in which users stand before what they use, and cycles. */
+
+export interface GraphNode<N> {
+  /** Position in the list that is ordered. */
+  index: number;
+  /** What it needs directly, each once. */
+  readonly needs: N[];
+  /** How many nodes need it directly. */
+  users: number;
+}
+
+export interface DependencyOrder {
+  /** Rank by node index: a node's rank is lower than that of everything it needs. Infinity: part of, or behind, a cycle. */
+  readonly ranks: readonly number[];
+  /** Nodes without a rank. */
+  readonly unordered: readonly number[];
+}
+
+/** Notes that `user` needs `used`; false when it was known. */
+export function addNeed<N extends GraphNode<N>>(user: N, used: N): boolean {
+  if (user.needs.includes(used)) return false;
+  user.needs.push(used);
+  used.users++;
+  return true;
+}
+
+/**
+ * Sorts topologically, users first. Of several that could come next the one that became free last does: the order in
+ * which depmod lists dependencies rests on that.
+ */
+export function dependencyOrder<N extends GraphNode<N>>(nodes: readonly N[]): DependencyOrder {
+  const users = nodes.map((node) => node.users);
+  const free = nodes.filter((node) => node.users === 0);
+  const ranks = new Array<number>(nodes.length).fill(Number.POSITIVE_INFINITY);
+  let rank = 0;
+  for (let node = free.pop(); node !== undefined; node = free.pop()) {
+    ranks[node.index] = rank++;
+    for (const used of node.needs) if (--users[used.index] === 0) free.push(used);
+  }
+  return { ranks, unordered: nodes.filter((node) => users[node.index] > 0).map((node) => node.index) };
+}
+
+/** All that a node needs, directly or not, without itself unless it is in a cycle. */
+export function closure<N extends GraphNode<N>>(node: N): N[] {
+  const seen = new Set<N>();
+  const open = [...node.needs];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (seen.has(next)) continue;
+    seen.add(next);
+    open.push(...next.needs);
+  }
+  return [...seen];
+}
+
+/** One walk from a root: a node and how it was come by. */
+interface Step<N> {
+  readonly node: N;
+  readonly from: Step<N> | undefined;
+}
+
+/** More paths than this through a knot of modules tell a reader nothing new. */
+const MOST_STEPS = 100_000;
+
+/** Cycles among nodes that have no order: each as a path that ends where it began. */
+export function findCycles<N extends GraphNode<N>>(nodes: readonly N[], unordered: readonly number[]): N[][] {
+  const cycles: N[][] = [];
+  const roots = new Set(unordered.map((index) => nodes[index]));
+  const visited = new Set<N>();
+  let steps = 0;
+  for (const root of roots) {
+    roots.delete(root);
+    const open: Step<N>[] = [{ node: root, from: undefined }];
+    for (let step = open.pop(); step !== undefined && steps < MOST_STEPS; step = open.pop(), steps++) {
+      if (visited.has(step.node) && step.node === root) {
+        const path = pathOf(step);
+        for (const node of path) roots.delete(node);
+        cycles.push(path);
+        continue;
+      }
+      visited.add(step.node);
+      if (step.node.needs.length === 0) roots.delete(step.node);
+      // A cycle that the root is not part of is found from one of its own nodes.
+      else if (!isOnWay(step)) for (const node of step.node.needs) open.push({ node, from: step });
+    }
+  }
+  return cycles;
+}
+
+function pathOf<N>(last: Step<N>): N[] {
+  const path: N[] = [];
+  for (let step: Step<N> | undefined = last; step !== undefined; step = step.from) path.push(step.node);
+  return path.reverse();
+}
+
+function isOnWay<N>(step: Step<N>): boolean {
+  for (let above = step.from; above !== undefined; above = above.from)
+    if (above.node === step.node) return true;
+  return false;
+}

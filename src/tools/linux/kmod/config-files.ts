@@ -1,0 +1,63 @@
+/** The `*.conf` files of modprobe.d and depmod.d: which there are, and their text. */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { type ConfigFile, mergeConfigFiles } from '../../../systems/linux/tree/lines.ts';
+import { baseName } from '../../../systems/linux/tree/names.ts';
+import { onDisk, reason } from './bytes-path.ts';
+import type { ToolOutput } from './output.ts';
+
+/** A configuration larger than this is a mistake: the largest distribution's has some hundred kilobytes. */
+const MOST_BYTES = 64 * 2 ** 20;
+
+/** Where the tools look, in the order of precedence; `kind` is `modprobe.d` or `depmod.d`. */
+export const configFolders = (kind: string): string[] =>
+  ['/etc', '/run', '/usr/local/lib', '/usr/lib', '/lib'].map((folder) => `${folder}/${kind}`);
+
+/** The files of folders, or files named by themselves, in the order in which they are read. */
+export function configFiles(places: readonly string[], output: ToolOutput): ConfigFile[] {
+  return mergeConfigFiles(places.map((place) => filesAt(place, output)));
+}
+
+function filesAt(place: string, output: ToolOutput): ConfigFile[] {
+  const stat = statSync(onDisk(place), { throwIfNoEntry: false });
+  if (stat === undefined) return [];
+  if (!stat.isDirectory()) return [{ path: place, name: baseName(place) }];
+  try {
+    return readdirSync(onDisk(place), { encoding: 'latin1' })
+      .filter((name) => isConfig(place, name, output))
+      .map((name) => ({ path: `${place}/${name}`, name }));
+  } catch (error) {
+    output.error(`files list ${place}: ${reason(error)}\n`);
+    return [];
+  }
+}
+
+function isConfig(folder: string, name: string, output: ToolOutput): boolean {
+  if (name.startsWith('.')) return false;
+  if (name.length < 6 || !name.endsWith('.conf')) {
+    output.say(6, `All cfg files need .conf: ${folder}/${name}\n`);
+    return false;
+  }
+  const stat = statSync(onDisk(`${folder}/${name}`), { throwIfNoEntry: false });
+  if (stat === undefined) {
+    output.error(`Cannot stat directory entry: ${folder}${name}\n`);
+    return false;
+  }
+  if (!stat.isDirectory()) return true;
+  output.error(`Directories inside directories are not supported: ${folder}/${name}\n`);
+  return false;
+}
+
+/** The file as a string of bytes; undefined, with the reason written, when it cannot be read. */
+export function configText({ path }: ConfigFile, output: ToolOutput): string | undefined {
+  try {
+    const { size } = statSync(onDisk(path));
+    if (size > MOST_BYTES) {
+      output.error(`file parse ${path}: ${size} bytes are more than any configuration has\n`);
+      return undefined;
+    }
+    return readFileSync(onDisk(path), 'latin1');
+  } catch (error) {
+    output.error(`file parse ${path}: ${reason(error)}\n`);
+    return undefined;
+  }
+}

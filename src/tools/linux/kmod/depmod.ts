@@ -1,0 +1,396 @@
+/** depmod(8): makes the indexes of a module tree. */
+import { opendirSync, readFileSync, statSync } from 'node:fs';
+import { dependencyOrder, findCycles } from '../../../catalog/graph.ts';
+import {
+  type DepmodConfig,
+  emptyDepmodConfig,
+  finishDepmodConfig,
+  readDepmodConfig,
+} from '../../../systems/linux/tree/depmod-config.ts';
+import { isModuleFile, nameOfPath } from '../../../systems/linux/tree/names.ts';
+import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
+import { absolute, onDisk, reason } from './bytes-path.ts';
+import { configFiles, configFolders, configText } from './config-files.ts';
+import { INDEX_FILES, type IndexInput } from './depmod-index.ts';
+import { type DepmodModule, readModule, SymbolTable, sortedModules } from './depmod-module.ts';
+import { addSymvers, addSystemMap } from './kernel-symbols.ts';
+import { Level, ToolExit, type ToolOutput } from './output.ts';
+import { TreeScan } from './scan.ts';
+import { MODULE_DIRECTORY, printVersion, type ToolCall } from './tool.ts';
+import { writeIndexes } from './write-indexes.ts';
+
+const LONG: readonly LongOption[] = [
+  { name: 'all', value: 'none', as: 'a' },
+  { name: 'quick', value: 'none', as: 'A' },
+  { name: 'basedir', value: 'required', as: 'b' },
+  { name: 'moduledir', value: 'required', as: 'm' },
+  { name: 'outdir', value: 'required', as: 'o' },
+  { name: 'config', value: 'required', as: 'C' },
+  { name: 'symvers', value: 'required', as: 'E' },
+  { name: 'filesyms', value: 'required', as: 'F' },
+  { name: 'errsyms', value: 'none', as: 'e' },
+  { name: 'verbose', value: 'none', as: 'v' },
+  { name: 'show', value: 'none', as: 'n' },
+  { name: 'dry-run', value: 'none', as: 'n' },
+  { name: 'symbol-prefix', value: 'required', as: 'P' },
+  { name: 'warn', value: 'none', as: 'w' },
+  { name: 'version', value: 'none', as: 'V' },
+  { name: 'help', value: 'none', as: 'h' },
+];
+
+interface Options {
+  all: boolean;
+  quick: boolean;
+  root: string;
+  moduleDirectory: string;
+  outRoot: string | undefined;
+  configs: string[];
+  symvers: string | undefined;
+  systemMap: string | undefined;
+  unknown: boolean;
+  verbose: number;
+  show: boolean;
+  prefix: string;
+  warn: boolean;
+}
+
+export function depmod(call: ToolCall): number {
+  try {
+    return new Depmod(call).run();
+  } catch (error) {
+    if (error instanceof ToolExit) return error.code;
+    throw error;
+  }
+}
+
+class Depmod {
+  private readonly call: ToolCall;
+  private readonly output: ToolOutput;
+  private readonly options: Options = {
+    all: false,
+    quick: false,
+    root: '',
+    moduleDirectory: MODULE_DIRECTORY,
+    outRoot: undefined,
+    configs: [],
+    symvers: undefined,
+    systemMap: undefined,
+    unknown: false,
+    verbose: Level.WARNING,
+    show: false,
+    prefix: '',
+    warn: false,
+  };
+  private release = '';
+  private tree = '';
+
+  constructor(call: ToolCall) {
+    this.call = call;
+    this.output = call.output;
+  }
+
+  run(): number {
+    const rest = this.readOptions();
+    const files = this.readVersion(rest);
+    const { options, output } = this;
+    const below = `${options.moduleDirectory.replace(/^\/+/, '')}/${this.release}`;
+    this.tree = `${options.root}/${below}`;
+    const out = `${options.outRoot ?? options.root}/${below}`;
+    if (files.length === 0) options.all = true;
+    if (options.quick) {
+      if (options.show || this.upToDate()) return 0;
+      options.all = true;
+    }
+    output.level = options.verbose;
+    const symbols = this.kernelSymbols();
+    const modules = sortedModules(this.paths(files), this.tree, this.treeFile('modules.order'), output);
+    this.load(modules, symbols);
+    if (!this.order(modules)) return 1;
+    return this.write(modules, symbols, out);
+  }
+
+  private readOptions(): readonly string[] {
+    const getopt = new Getopt('depmod', 'aAb:m:o:C:E:F:evnP:wVh', LONG);
+    const { options: given, rest, messages } = getopt.parse(this.call.argv);
+    let message = 0;
+    for (const { option, value } of given) {
+      if (option === WRONG) {
+        this.output.printError(messages[message++]);
+        throw new ToolExit(1);
+      }
+      this.take(option, value);
+    }
+    return rest;
+  }
+
+  private take(option: string, value: string): void {
+    const { options, output, call } = this;
+    switch (option) {
+      case 'a':
+        options.all = true;
+        break;
+      case 'A':
+        options.quick = true;
+        break;
+      case 'b':
+        options.root = absolute(value, call.folder);
+        break;
+      case 'm':
+        options.moduleDirectory = value;
+        break;
+      case 'o':
+        options.outRoot = absolute(value, call.folder);
+        break;
+      case 'C':
+        options.configs.push(value);
+        break;
+      case 'E':
+        options.symvers = value;
+        break;
+      case 'F':
+        options.systemMap = value;
+        break;
+      case 'e':
+        options.unknown = true;
+        break;
+      case 'v':
+        options.verbose++;
+        break;
+      case 'n':
+        options.show = true;
+        break;
+      case 'P':
+        if (value.length !== 1) output.fatal('-P only takes a single char\n');
+        options.prefix = value;
+        break;
+      case 'w':
+        options.warn = true;
+        break;
+      case 'h':
+        output.print(HELP);
+        throw new ToolExit(0);
+      case 'V':
+        printVersion(output);
+        throw new ToolExit(0);
+    }
+  }
+
+  /** The release, and the files named after it. */
+  private readVersion(rest: readonly string[]): readonly string[] {
+    if (rest.length > 0) {
+      if (!/^\s*[-+]?\d+\.\s*[-+]?\d+/.test(rest[0])) {
+        this.output.error(`Bad version passed ${rest[0]}\n`);
+        throw new ToolExit(1);
+      }
+      this.release = rest[0];
+      return rest.slice(1);
+    }
+    if (this.call.release === undefined) {
+      this.output.fatal(
+        'no kernel runs here whose modules could be meant: give its release (depmod RELEASE)\n',
+      );
+    }
+    this.release = this.call.release;
+    return [];
+  }
+
+  // -- what goes in -----------------------------------------------------------------------------------------
+
+  private kernelSymbols(): SymbolTable {
+    const { options, output } = this;
+    const { symvers, systemMap, prefix } = options;
+    if (symvers === undefined && systemMap === undefined && options.unknown) {
+      output.warn('-e needs -E or -F\n');
+      options.unknown = false;
+    }
+    const symbols = new SymbolTable({ prefix, unknown: options.unknown, versions: symvers !== undefined });
+    if (symvers !== undefined) addSymvers(symbols, symvers, this.given(symvers), output);
+    else if (systemMap !== undefined) addSystemMap(symbols, systemMap, this.given(systemMap), prefix, output);
+    return symbols;
+  }
+
+  private given(path: string): string {
+    try {
+      return readFileSync(onDisk(absolute(path, this.call.folder)), 'latin1');
+    } catch (error) {
+      return this.output.fatal(`could not load ${path}: ${reason(error)}\n`);
+    }
+  }
+
+  private config(): DepmodConfig {
+    const { options, output } = this;
+    const config = emptyDepmodConfig();
+    const places = options.configs.length > 0 ? options.configs : configFolders('depmod.d');
+    for (const file of configFiles(places, output)) {
+      const text = configText(file, output);
+      if (text === undefined) continue;
+      for (const message of readDepmodConfig(config, file.path, text, this.release))
+        output.say(message.level === 'error' ? Level.ERROR : Level.INFO, `${message.text}\n`);
+    }
+    finishDepmodConfig(config);
+    return config;
+  }
+
+  /** Module files by name. */
+  private paths(files: readonly string[]): ReadonlyMap<string, string> {
+    const { output } = this;
+    if (this.options.all) {
+      const scan = new TreeScan(this.tree, this.config(), output);
+      const failed = scan.all();
+      if (failed !== undefined) output.fatal(`could not search modules: ${reason(failed.error)}\n`);
+      return scan.found;
+    }
+    const found = new Map<string, string>();
+    for (const path of files) {
+      if (!path.startsWith('/')) output.fatal(`${path}: not absolute path.\n`);
+      this.addNamed(found, path);
+    }
+    return found;
+  }
+
+  private addNamed(found: Map<string, string>, path: string): void {
+    const { output } = this;
+    const create = (error: unknown) => output.fatal(`could not create module ${path}: ${reason(error)}\n`);
+    try {
+      statSync(onDisk(path));
+    } catch (error) {
+      create(error);
+    }
+    const name = nameOfPath(path);
+    const known = found.get(name);
+    if (known !== undefined && known !== path) {
+      output.error(
+        `kmod_module '${name}' already exists with different path: new-path='${path}' old-path='${known}'\n`,
+      );
+      create({ code: 'EEXIST' });
+    }
+    if (known !== undefined) {
+      output.error(`hash_add_unique ${name}: File exists\n`);
+      output.fatal(`could not add module ${path}: File exists\n`);
+    }
+    found.set(name, path);
+  }
+
+  /** A file beside the modules; what cannot be read is warned about. */
+  private treeFile(name: string): string | undefined {
+    const { tree, output } = this;
+    try {
+      opendirSync(onDisk(tree)).closeSync();
+    } catch (error) {
+      output.warn(`could not open directory ${tree}: ${reason(error)}\n`);
+      return undefined;
+    }
+    try {
+      return readFileSync(onDisk(`${tree}/${name}`), 'latin1');
+    } catch (error) {
+      output.warn(`could not open ${name} at ${tree}: ${reason(error)}\n`);
+      return undefined;
+    }
+  }
+
+  // -- what is made of it -----------------------------------------------------------------------------------
+
+  private load(modules: readonly DepmodModule[], symbols: SymbolTable): void {
+    const { output, options } = this;
+    for (const module of modules) {
+      module.record = readModule(module.path, symbols.names, symbols.options.unknown);
+      for (const message of module.record.errors) output.error(message);
+      symbols.addExports(module);
+    }
+    symbols.link(modules, output, options.verbose > Level.WARNING);
+  }
+
+  private order(modules: readonly DepmodModule[]): boolean {
+    const { ranks, unordered } = dependencyOrder(modules);
+    if (unordered.length === 0) {
+      for (const module of modules) module.rank = ranks[module.index];
+      return true;
+    }
+    const inCycles = new Set<DepmodModule>();
+    for (const cycle of findCycles(modules, unordered)) {
+      this.output.error(`Cycle detected: ${cycle.map(({ name }) => name).join(' -> ')}\n`);
+      for (const module of cycle) inCycles.add(module);
+    }
+    this.output.error(`Found ${inCycles.size} modules in dependency cycles!\n`);
+    return false;
+  }
+
+  private write(modules: readonly DepmodModule[], symbols: SymbolTable, folder: string): number {
+    const { options, output } = this;
+    const input: IndexInput = {
+      modules,
+      symbols,
+      treeFile: (name) => this.treeFile(name),
+      warnDuplicates: options.warn,
+      output,
+    };
+    if (options.show) {
+      for (const { text, make } of INDEX_FILES) if (text) output.print(make(input) as string);
+      return 0;
+    }
+    const files = INDEX_FILES.map(({ name, make }) => {
+      const made = make(input);
+      return { name, bytes: typeof made === 'string' ? Buffer.from(made, 'latin1') : made };
+    });
+    try {
+      writeIndexes(folder, files);
+    } catch (error) {
+      output.fatal(`could not write the indexes in ${folder}: ${reason(error)}\n`);
+    }
+    return 0;
+  }
+
+  // -- -A ---------------------------------------------------------------------------------------------------
+
+  /** Is no module file newer than modules.dep? What cannot be told counts as no. */
+  private upToDate(): boolean {
+    let made: number;
+    try {
+      opendirSync(onDisk(this.tree)).closeSync();
+    } catch (error) {
+      this.output.error(`could not open directory ${this.tree}: ${reason(error)}\n`);
+      return false;
+    }
+    try {
+      made = microseconds(`${this.tree}/modules.dep`);
+    } catch (error) {
+      this.output.error(`could not fstatat(${this.tree}, modules.dep): ${reason(error)}\n`);
+      return false;
+    }
+    const scan = new TreeScan(this.tree, emptyDepmodConfig(), this.output);
+    return !scan.some((path) => isModuleFile(path) && microseconds(path) > made);
+  }
+}
+
+/** When it was last changed, in whole microseconds: what the tool compares. */
+const microseconds = (path: string): number =>
+  Number(statSync(onDisk(path), { bigint: true }).mtimeNs / 1000n);
+
+const HELP = `Usage:
+	depmod -[aA] [options] [forced_version]
+
+If no arguments (except options) are given, "depmod -a" is assumed
+
+depmod will output a dependency list suitable for the modprobe utility.
+
+Options:
+	-a, --all            Probe all modules
+	-A, --quick          Only does the work if there's a new module
+	-e, --errsyms        Report not supplied symbols
+	-n, --show           Write the dependency file on stdout only
+	-P, --symbol-prefix  Architecture symbol prefix
+	-C, --config PATH    Read configuration from PATH
+	-v, --verbose        Enable verbose mode
+	-w, --warn           Warn on duplicates
+	-V, --version        show version
+	-h, --help           show this help
+
+The following options are useful for people managing distributions:
+	-b, --basedir DIR    Root path (default: /).
+	-m, --moduledir DIR  Module directory (default: /lib/modules).
+	-o, --outdir DIR     Output root path (default: same as <basedir>).
+	-F, --filesyms FILE  Use the file instead of the
+	                     current kernel symbols.
+	-E, --symvers FILE   Use Module.symvers file to check
+	                     symbol versions.
+`;

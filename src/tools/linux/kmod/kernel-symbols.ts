@@ -1,0 +1,43 @@
+/** The kernel's own symbols for `depmod -e`: from Module.symvers (-E) or System.map (-F). */
+import type { SymbolTable } from './depmod-module.ts';
+import type { ToolOutput } from './output.ts';
+
+/** Lines of `0xCRC NAME WHERE ...`: those of the kernel image itself. */
+export function addSymvers(symbols: SymbolTable, path: string, text: string, output: ToolOutput): void {
+  linesOf(text).forEach((line, i) => {
+    const [version, name, where] = line.split(/[ \t]+/).filter((word) => word !== '');
+    if (where === undefined || where.replace(/\n$/, '') !== 'vmlinux') return;
+    if (!/^[-+]?(0[xX])?[0-9a-fA-F]{1,16}$/.test(version)) {
+      output.error(`${path}:${i + 1} Invalid symbol version ${version}: Success\n`);
+      return;
+    }
+    symbols.addKernel(name, Number.parseInt(version, 16));
+  });
+  symbols.addLoaderSymbols();
+}
+
+const KSYMTAB = '__ksymtab_';
+
+/** Lines of `ADDRESS TYPE NAME`: every `__ksymtab_NAME` is an export. */
+export function addSystemMap(
+  symbols: SymbolTable,
+  path: string,
+  text: string,
+  prefix: string,
+  output: ToolOutput,
+): void {
+  linesOf(text).forEach((line, i) => {
+    const second = line.indexOf(' ', line.indexOf(' ') + 1);
+    if (!line.includes(' ') || second < 0) {
+      output.error(`${path}:${i + 1}: invalid line: ${line}\n`);
+      return;
+    }
+    let name = line.slice(second + 1).replace(/\n$/, '');
+    if (prefix !== '' && name.startsWith(prefix)) name = name.slice(1);
+    if (name.startsWith(KSYMTAB)) symbols.addKernel(name.slice(KSYMTAB.length), 0, false);
+  });
+  symbols.addLoaderSymbols();
+}
+
+/** With their line feeds. */
+const linesOf = (text: string): readonly string[] => text.match(/[^\n]*\n|[^\n]+$/g) ?? [];

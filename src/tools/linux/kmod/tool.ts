@@ -1,0 +1,25 @@
+/** What a module tool is given: its words, the streams, and what it may ask of the machine. */
+import type { ToolOutput } from './output.ts';
+
+export interface ToolCall {
+  /** Words after the tool's name, as strings of bytes. */
+  readonly argv: readonly string[];
+  readonly output: ToolOutput;
+  /** The current folder. */
+  readonly folder: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Release of the running kernel; undefined where that is no Linux. */
+  readonly release: string | undefined;
+  /** /proc/cmdline and the like stand below this. */
+  readonly proc: string;
+}
+
+/** The version of the tools whose ways are followed. */
+export const KMOD_VERSION = 34;
+
+export function printVersion(output: ToolOutput): void {
+  output.print(`kmod version ${KMOD_VERSION}\n+ZSTD +XZ +ZLIB +OPENSSL -MBEDTLS\n`);
+}
+
+/** Where modules are, below the root. */
+export const MODULE_DIRECTORY = '/lib/modules';
