@@ -106,14 +106,18 @@ const run: CommandSpec = {
 const linux: CommandSpec = {
   name: 'linux',
   summary: 'a shell in a Linux kernel: insmod, rmmod, lsmod, dmesg, cat, echo, mount ...',
-  usage: ['[OPTION]... [SCRIPT]'],
+  usage: ['[OPTION]... [SCRIPT]', 'depmod|modprobe|modinfo|insmod|rmmod|lsmod|kmod [ARGUMENT]...'],
   description: [
     'Boots a Linux kernel in this process and gives a shell in it, with history and completion on a terminal. With a ' +
       'SCRIPT, with --command, or with standard input that is no terminal it runs the lines and ends with the exit ' +
       'code of the last one. `help` in the shell lists its commands.',
+    'depmod, modprobe, modinfo, insmod, rmmod, lsmod and kmod as the first word are the module tools themselves: they ' +
+      'work on the module trees and the kernel of this machine, not on the kernel in this process, with the options, ' +
+      'the words and the exit codes of kmod. Trees of any kernel can be indexed and asked on any operating system.',
   ],
   arguments: [
     { name: 'SCRIPT', summary: 'a file of shell commands; - reads standard input', complete: 'file' },
+    { name: 'ARGUMENT', summary: 'of a module tool', repeat: true, complete: 'file' },
   ],
   options: [
     { name: 'command', short: 'c', value: 'COMMAND', repeat: true, summary: 'run this line and end' },
@@ -124,7 +128,9 @@ const linux: CommandSpec = {
   examples: [
     { command: 'lkm linux', explanation: 'a prompt' },
     { command: "lkm linux -c 'insmod hello.ko' -c lsmod", explanation: 'two lines, then the end' },
+    { command: 'lkm linux depmod -b /mnt/image 6.1.0-56-amd64', explanation: 'the indexes of another tree' },
   ],
+  native: true,
   load: () => import('./commands/linux.ts'),
 };
 

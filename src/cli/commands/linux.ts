@@ -8,6 +8,11 @@ import { Looking } from '../looking.ts';
 export const command: Command = {
   async run(context) {
     const { options, args } = context;
+    const { MODULE_TOOLS, runModuleTool } = await import('../../tools/linux/kmod/tools.ts');
+    if (args.length > 0 && MODULE_TOOLS.includes(args[0])) {
+      const { out, err, environment } = context;
+      return await runModuleTool(args[0], args.slice(1), { out, err, environment });
+    }
     if (args.length > 1)
       throw usageError('only one script can be run', 'Join the scripts, or run them one by one.');
     const files = new ModuleFiles(context);

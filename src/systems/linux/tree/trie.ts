@@ -191,14 +191,19 @@ interface FileNode {
   readonly values: readonly TrieValue[];
 }
 
-/** Deeper than any path of 7-bit keys that fit PATH_MAX: a malformed file may point back at itself. */
-const MAX_DEPTH = 4096;
+/**
+ * Branches between the root and a key: real keys share so much that a dozen is many, and a malformed file may point back
+ * at itself.
+ */
+const MAX_DEPTH = 500;
 
 /** An index file. Nodes are read when they are asked for. */
 export class TrieReader {
   private readonly bytes: Uint8Array;
   private readonly view: DataView;
   private readonly rootOffset: number;
+  /** Steps of the walk in progress. */
+  private steps = 0;
 
   /** @throws BadMagic, Truncated, Unsupported */
   constructor(bytes: Uint8Array) {
@@ -233,6 +238,7 @@ export class TrieReader {
   /** The values of all keys that, read as fnmatch(3) patterns, match `text`; by priority. */
   matching(text: string): string[] {
     const found: TrieValue[] = [];
+    this.steps = 0;
     // A key without a wildcard must begin as the text does; from a wildcard on, everything below is tried.
     const literal = (node: FileNode, at: number, depth: number): void => {
       for (let i = 0; i < node.prefix.length; i++) {
@@ -246,7 +252,8 @@ export class TrieReader {
       if (end === text.length) found.push(...node.values);
       for (const byte of WILDCARD_BYTES) {
         const child = this.child(node, byte);
-        if (child !== undefined) every(child, child.prefix, end, depth + 1, String.fromCharCode(byte));
+        if (child !== undefined)
+          every(child, child.prefix, end, this.deeper(depth), String.fromCharCode(byte));
       }
       const next = end < text.length ? this.child(node, text.charCodeAt(end)) : undefined;
       if (next !== undefined && !isWildcard(text[end])) literal(next, end + 1, this.deeper(depth));
@@ -264,6 +271,7 @@ export class TrieReader {
 
   /** Every key with its values, keys in byte order. */
   *entries(): Generator<{ readonly key: string; readonly values: readonly TrieValue[] }> {
+    this.steps = 0;
     const root = this.node(this.rootOffset);
     if (root !== undefined) yield* this.below(root, '', 0);
   }
@@ -279,8 +287,10 @@ export class TrieReader {
       yield* this.below(child, key + String.fromCharCode(byte), this.deeper(depth));
   }
 
+  /** A step down. Every node has bytes of its own, so that no walk of an honest file takes more steps than it has. */
   private deeper(depth: number): number {
-    if (depth >= MAX_DEPTH) throw new Invalid('module index', 'has nodes that point back at themselves');
+    if (depth >= MAX_DEPTH || this.steps++ > this.bytes.length)
+      throw new Invalid('module index', 'has nodes that point back at themselves');
     return depth + 1;
   }
 

@@ -108,6 +108,11 @@ export function withModule<T>(path: string, use: (source: ByteSource) => T): T {
   }
 }
 
+/** A module's bytes, unpacked. @throws SourceError */
+export function readWhole(path: string): Uint8Array {
+  return withModule(path, (source) => source.read(0, source.size).slice());
+}
+
 function open(path: string): number {
   try {
     return openSync(onDisk(path), 'r');

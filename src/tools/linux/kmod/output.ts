@@ -63,6 +63,11 @@ export class ToolOutput {
     this.say(Level.ERROR, text);
   }
 
+  /** An error of the tools' library before the tool has taken over its messages; `where` is the library's function. */
+  libraryError(where: string, text: string): void {
+    this.printError(`libkmod: ERROR: ${where}: ${text}`);
+  }
+
   warn(text: string): void {
     this.say(Level.WARNING, text);
   }

@@ -1,0 +1,162 @@
+/** modprobe.d and the kernel command line: what modprobe is told beforehand (modprobe.d(5)). */
+import { logicalLines } from './lines.ts';
+import { normalizeAlias } from './names.ts';
+
+export interface ModuleCommand {
+  readonly module: string;
+  readonly command: string;
+}
+
+export interface SoftDependency {
+  readonly module: string;
+  readonly pre: readonly string[];
+  readonly post: readonly string[];
+}
+
+/** Each list in the order in which it was read. */
+export interface ModprobeConfig {
+  readonly aliases: { readonly alias: string; readonly module: string }[];
+  readonly blacklist: string[];
+  readonly options: { readonly module: string; readonly options: string }[];
+  readonly install: ModuleCommand[];
+  readonly remove: ModuleCommand[];
+  readonly softdeps: SoftDependency[];
+  readonly weakdeps: { readonly module: string; readonly weak: readonly string[] }[];
+}
+
+export const emptyModprobeConfig = (): ModprobeConfig => ({
+  aliases: [],
+  blacklist: [],
+  options: [],
+  install: [],
+  remove: [],
+  softdeps: [],
+  weakdeps: [],
+});
+
+/** A name with underscores for dashes outside brackets; undefined for one whose brackets do not match. */
+const underscored = (name: string | undefined): string | undefined =>
+  name === undefined ? undefined : normalizeAlias(name);
+
+/** Adds a file's directives; what cannot be meant is returned in the tool's words. */
+export function readModprobeConfig(config: ModprobeConfig, path: string, text: string): string[] {
+  const messages: string[] = [];
+  for (const { text: line, number } of logicalLines(text)) {
+    if (line === '' || line.startsWith('#')) continue;
+    const [command, rest] = firstWord(line);
+    if (command === '') continue;
+    if (command === 'include' || command === 'config')
+      messages.push(`${path}: command ${command} is deprecated and not parsed anymore`);
+    else if (!readDirective(config, command, rest))
+      messages.push(`${path} line ${number}: ignoring bad line starting with '${command}'`);
+  }
+  return messages;
+}
+
+/** The word at the beginning, and what follows the one separator after it (strtok_r's way). */
+function firstWord(text: string): [word: string, rest: string] {
+  const start = text.search(/[^\t ]/);
+  if (start < 0) return ['', ''];
+  const length = text.slice(start).search(/[\t ]/);
+  return length < 0
+    ? [text.slice(start), '']
+    : [text.slice(start, start + length), text.slice(start + length + 1)];
+}
+
+function readDirective(config: ModprobeConfig, command: string, text: string): boolean {
+  const [word, rest] = firstWord(text);
+  const module = word === '' ? undefined : underscored(word);
+  if (module === undefined) return false;
+  switch (command) {
+    case 'alias': {
+      const target = underscored(firstWord(rest)[0] || undefined);
+      if (target !== undefined) config.aliases.push({ alias: module, module: target });
+      return target !== undefined;
+    }
+    case 'blacklist':
+      config.blacklist.push(module);
+      return true;
+    case 'options':
+      if (rest !== '') config.options.push({ module, options: rest.replaceAll('\t', ' ') });
+      return rest !== '';
+    case 'install':
+    case 'remove':
+      if (rest !== '') config[command].push({ module, command: rest });
+      return rest !== '';
+    case 'softdep':
+      if (rest !== '') config.softdeps.push({ module, ...softDependencies(rest) });
+      return rest !== '';
+    case 'weakdep':
+      if (rest !== '') config.weakdeps.push({ module, weak: words(rest) });
+      return rest !== '';
+    default:
+      return false;
+  }
+}
+
+const words = (text: string): string[] => text.split(/[ \t\n\v\f\r]+/).filter((word) => word !== '');
+
+/** `pre: a b post: c`; words before the first of the two are passed over. */
+function softDependencies(text: string): { pre: string[]; post: string[] } {
+  const found: { pre: string[]; post: string[] } = { pre: [], post: [] };
+  let list: string[] | undefined;
+  for (const word of words(text)) {
+    if (word === 'pre:') list = found.pre;
+    else if (word === 'post:') list = found.post;
+    else list?.push(word);
+  }
+  return found;
+}
+
+/** How modprobe writes it again. */
+export function softDependencyText({ pre, post }: SoftDependency): string {
+  return (pre.length > 0 ? `pre: ${pre.join(' ')}` : '') + (post.length > 0 ? `post: ${post.join(' ')}` : '');
+}
+
+/** More of the command line is not read. */
+const CMDLINE_SIZE = 4096;
+
+/** The kernel command line: `MODULE.PARAMETER[=VALUE]` and `modprobe.blacklist=A,B`. */
+export function readCommandLine(config: ModprobeConfig, text: string): string[] {
+  const messages: string[] = [];
+  for (const word of commandLineWords(text.slice(0, CMDLINE_SIZE - 1))) {
+    const parsed = moduleParameter(word);
+    if (parsed === undefined) continue;
+    const { module, parameter } = parsed;
+    if (module === 'modprobe' && parameter.startsWith('blacklist=')) {
+      config.blacklist.push(...parameter.slice('blacklist='.length).split(','));
+      continue;
+    }
+    const name = underscored(module);
+    if (name !== undefined) config.options.push({ module: name, options: parameter });
+    else messages.push(`Ignoring bad option on kernel command line while parsing module name: '${module}'`);
+  }
+  return messages;
+}
+
+/** Words between blanks outside quotes. */
+function* commandLineWords(text: string): Generator<string> {
+  let word = '';
+  let quoted = false;
+  for (const char of text) {
+    if (char === '"') quoted = !quoted;
+    if (!quoted && /[ \n\t\v\f\r]/.test(char)) {
+      yield word;
+      word = '';
+    } else word += char;
+  }
+  if (!quoted) yield word;
+}
+
+/**
+ * `module.parameter=value` as it is handed to the module. A boot loader may have put the first quote before the module's
+ * name: it goes back to the value.
+ */
+function moduleParameter(word: string): { module: string; parameter: string } | undefined {
+  const moved = word.startsWith('"');
+  const match = /^([^.="\s]*)\.([^.="\s]*)(=.*)?$/s.exec(moved ? word.slice(1) : word);
+  if (match === null) return undefined;
+  const [, module, name, value = ''] = match;
+  if (moved && value === '') return undefined;
+  return { module, parameter: name + (moved ? `="${value.slice(1)}` : value) };
+}

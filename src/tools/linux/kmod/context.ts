@@ -1,0 +1,319 @@
+/** A module tree as modprobe and modinfo see it: the indexes, the configuration, and modules by name and alias. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { type GlobPart, matchesGlob, parseGlob } from '../../../systems/linux/glob.ts';
+import { mergeConfigFiles } from '../../../systems/linux/tree/lines.ts';
+import {
+  emptyModprobeConfig,
+  type ModprobeConfig,
+  readCommandLine,
+  readModprobeConfig,
+} from '../../../systems/linux/tree/modprobe-config.ts';
+import { nameOfPath, normalizeAlias, normalizeName } from '../../../systems/linux/tree/names.ts';
+import { TrieReader } from '../../../systems/linux/tree/trie.ts';
+import { absolute, onDisk } from './bytes-path.ts';
+import { configFiles, configText } from './config-files.ts';
+import type { ToolOutput } from './output.ts';
+import { MODULE_DIRECTORY, type ToolCall } from './tool.ts';
+
+/** One module, or one alias of it: modprobe treats each alias as a module of its own. */
+export interface TreeModule {
+  readonly name: string;
+  /** The alias that led here; options for it count, too. */
+  readonly alias: string | undefined;
+  path: string | undefined;
+  /** What it needs, in the order of the index, nearest last; undefined = not looked up. */
+  needs: readonly TreeModule[] | undefined;
+  builtin: boolean | undefined;
+  /** Marks of the walk that lists what to load. */
+  visited: boolean;
+  required: boolean;
+  ignoreCommand: boolean;
+}
+
+export interface ContextOptions {
+  /** The folder of the tree. */
+  readonly tree: string;
+  /** Folders and files of configuration; undefined = none at all, not even the tree's own. */
+  readonly configs: readonly string[];
+}
+
+/** `ROOT/lib/modules/RELEASE`. */
+export function treeFolder(call: ToolCall, root: string | undefined, release: string | undefined): string {
+  const chosen = release ?? call.release;
+  if (chosen === undefined)
+    return call.output.fatal('no kernel runs here whose modules could be meant: give its release (-S, -k)\n');
+  return absolute(`${root ?? ''}${MODULE_DIRECTORY}/${chosen}`, call.folder);
+}
+
+export class KmodContext {
+  readonly tree: string;
+  readonly config: ModprobeConfig = emptyModprobeConfig();
+  private readonly output: ToolOutput;
+  private readonly call: ToolCall;
+  private readonly pool = new Map<string, TreeModule>();
+  private readonly tries = new Map<string, TrieReader | undefined>();
+  private readonly globs = new Map<string, readonly GlobPart[]>();
+
+  constructor(call: ToolCall, { tree, configs }: ContextOptions) {
+    this.call = call;
+    this.output = call.output;
+    this.tree = tree;
+    this.readConfig(configs);
+  }
+
+  private readConfig(places: readonly string[]): void {
+    const { output, config, tree } = this;
+    const own = ['modules.softdep', 'modules.weakdep'].map((name) => ({ path: `${tree}/${name}`, name }));
+    for (const file of mergeConfigFiles([own, configFiles(places, output)])) {
+      if (!existsSync(onDisk(file.path))) continue;
+      const text = configText(file, output);
+      if (text === undefined) continue;
+      for (const message of readModprobeConfig(config, file.path, text))
+        output.libraryError('kmod_config_parse', `${message}\n`);
+    }
+    for (const message of readCommandLine(config, this.commandLine()))
+      output.libraryError('kcmdline_parse_result', `${message}\n`);
+  }
+
+  private commandLine(): string {
+    try {
+      return readFileSync(`${this.call.proc}/cmdline`, 'latin1');
+    } catch {
+      // Not every machine has one, and the tool goes on without.
+      return '';
+    }
+  }
+
+  // -- indexes ----------------------------------------------------------------------------------------------
+
+  /** The index of that name; undefined when it is absent or unreadable. */
+  trie(name: string): TrieReader | undefined {
+    if (!this.tries.has(name)) this.tries.set(name, this.openTrie(name));
+    return this.tries.get(name);
+  }
+
+  private openTrie(name: string): TrieReader | undefined {
+    try {
+      return new TrieReader(readFileSync(onDisk(`${this.tree}/${name}.bin`)));
+    } catch {
+      // Absent and damaged indexes are the same to the tool: nothing is found in them.
+      return undefined;
+    }
+  }
+
+  // -- modules ----------------------------------------------------------------------------------------------
+
+  private module(name: string, alias?: string): TreeModule {
+    const key = alias === undefined ? name : `${name}\\${alias}`;
+    let module = this.pool.get(key);
+    if (module === undefined) {
+      module = {
+        name,
+        alias,
+        path: undefined,
+        needs: undefined,
+        builtin: undefined,
+        visited: false,
+        required: false,
+        ignoreCommand: false,
+      };
+      this.pool.set(key, module);
+    }
+    return module;
+  }
+
+  get modules(): Iterable<TreeModule> {
+    return this.pool.values();
+  }
+
+  /** The module in a file. @throws the error of stat(2), or one with the code EEXIST for a second file of one name */
+  fromPath(path: string): TreeModule {
+    const full = absolute(path, this.call.folder);
+    statSync(onDisk(full));
+    const name = nameOfPath(path);
+    const module = this.module(name);
+    if (module.path !== undefined && module.path !== full) {
+      this.output.error(
+        `kmod_module '${name}' already exists with different path: new-path='${full}' old-path='${module.path}'\n`,
+      );
+      throw Object.assign(new Error(full), { code: 'EEXIST' });
+    }
+    module.path = full;
+    module.builtin = false;
+    return module;
+  }
+
+  /**
+   * Modules that a name or an alias stands for, in the tool's order of places; undefined for an alias whose brackets do
+   * not match.
+   */
+  lookUp(word: string): TreeModule[] | undefined {
+    const alias = normalizeAlias(word);
+    if (alias === undefined) return undefined;
+    const places = [
+      () => this.fromConfig(alias),
+      () => this.fromDependencies(alias),
+      () => (alias.startsWith('symbol:') ? this.fromTrie('modules.symbols', alias) : []),
+      () => this.fromCommands(alias),
+      () => this.fromTrie('modules.alias', alias),
+      () => this.fromBuiltin(alias),
+      () => this.fromTrie('modules.builtin.alias', alias).map(marked),
+    ];
+    for (const place of places) {
+      const found = place();
+      if (found.length > 0) return found;
+    }
+    return [];
+  }
+
+  /** As lookUp, for a word that is a module's name and nothing else. */
+  lookUpName(word: string): TreeModule | undefined {
+    const name = normalizeName(word);
+    for (const place of [
+      () => this.fromDependencies(name),
+      () => this.fromBuiltin(name),
+      () => this.fromTrie('modules.builtin.alias', name).map(marked),
+    ]) {
+      const [found] = place();
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  private fromConfig(alias: string): TreeModule[] {
+    return this.config.aliases
+      .filter((one) => this.matches(one.alias, alias))
+      .map((one) => this.module(one.module, one.alias));
+  }
+
+  /** fnmatch(3) without flags. */
+  matches(pattern: string, text: string): boolean {
+    let glob = this.globs.get(pattern);
+    if (glob === undefined) {
+      glob = parseGlob(pattern, { sets: true });
+      this.globs.set(pattern, glob);
+    }
+    return matchesGlob(glob, text);
+  }
+
+  private fromDependencies(name: string): TreeModule[] {
+    if (name.includes(':')) return [];
+    const line = this.trie('modules.dep')?.find(name);
+    if (line === undefined) return [];
+    const module = this.module(name);
+    this.readDependencyLine(module, line);
+    return [module];
+  }
+
+  /** `PATH: NEEDED NEEDED`. */
+  private readDependencyLine(module: TreeModule, line: string): void {
+    if (module.needs !== undefined) return;
+    module.needs = [];
+    const colon = line.indexOf(':');
+    if (colon < 0) return;
+    module.path ??= this.below(line.slice(0, colon));
+    const needs: TreeModule[] = [];
+    for (const path of line.slice(colon + 1).split(/[ \t]+/)) {
+      if (path === '') continue;
+      try {
+        needs.unshift(this.fromPath(this.below(path)));
+      } catch (error) {
+        const reason =
+          (error as NodeJS.ErrnoException).code === 'EEXIST' ? 'File exists' : 'No such file or directory';
+        this.output.error(`ctx=${this.tree} path=${this.below(path)} error=${reason}\n`);
+        // Undone as a whole: the next one who asks tries again.
+        module.needs = undefined;
+        return;
+      }
+    }
+    module.needs = needs;
+  }
+
+  private below(path: string): string {
+    return path.startsWith('/') ? path : `${this.tree}/${path}`;
+  }
+
+  private fromTrie(index: string, alias: string): TreeModule[] {
+    const found = this.trie(index)?.matching(alias) ?? [];
+    // The pool's name is the alias here, and the module's name its alias: that is how the tool keys them.
+    return found.map((name) => this.module(name, alias));
+  }
+
+  private fromCommands(name: string): TreeModule[] {
+    const { install, remove } = this.config;
+    const known = [...install, ...remove].some((one) => one.module === name);
+    return known ? [this.module(name)] : [];
+  }
+
+  private fromBuiltin(name: string): TreeModule[] {
+    if (this.trie('modules.builtin')?.find(name) === undefined) return [];
+    return [marked(this.module(name))];
+  }
+
+  isBuiltin(module: TreeModule): boolean {
+    module.builtin ??= this.isBuiltinName(module.name);
+    return module.builtin;
+  }
+
+  isBuiltinName(name: string): boolean {
+    return this.trie('modules.builtin')?.find(name) !== undefined;
+  }
+
+  /** What it needs: what must be loaded first stands first. */
+  needsOf(module: TreeModule): readonly TreeModule[] {
+    this.lookUpLine(module);
+    return module.needs ?? [];
+  }
+
+  pathOf(module: TreeModule): string | undefined {
+    if (module.path === undefined) this.lookUpLine(module);
+    return module.path;
+  }
+
+  private lookUpLine(module: TreeModule): void {
+    if (module.needs !== undefined) return;
+    const line = this.trie('modules.dep')?.find(module.name);
+    if (line !== undefined) this.readDependencyLine(module, line);
+  }
+
+  // -- what the configuration says of a module --------------------------------------------------------------
+
+  optionsOf({ name, alias }: TreeModule): string {
+    return this.config.options
+      .filter(({ module, options }) => (module === name || module === alias) && options !== '')
+      .map(({ options }) => options)
+      .join(' ');
+  }
+
+  installOf({ name }: TreeModule): string | undefined {
+    return this.config.install.find(({ module }) => this.matches(module, name))?.command;
+  }
+
+  removeOf({ name }: TreeModule): string | undefined {
+    return this.config.remove.find(({ module }) => this.matches(module, name))?.command;
+  }
+
+  isBlacklisted({ name }: TreeModule): boolean {
+    return this.config.blacklist.includes(name);
+  }
+
+  /** The first line for a module counts. */
+  softDependenciesOf({ name }: TreeModule): { pre: TreeModule[]; post: TreeModule[] } {
+    const found = this.config.softdeps.find(({ module }) => this.matches(module, name));
+    return { pre: this.allOf(found?.pre ?? []), post: this.allOf(found?.post ?? []) };
+  }
+
+  private allOf(names: readonly string[]): TreeModule[] {
+    return names.flatMap((name) => {
+      const found = this.lookUp(name);
+      if (found === undefined)
+        this.output.error(`failed to lookup dependency '${name}', continuing anyway.\n`);
+      return found ?? [];
+    });
+  }
+}
+
+function marked(module: TreeModule): TreeModule {
+  module.builtin = true;
+  return module;
+}

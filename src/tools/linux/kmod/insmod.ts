@@ -1,0 +1,71 @@
+/** insmod(8): one module file into the running kernel. */
+import { statSync } from 'node:fs';
+import { absolute, onDisk, reason } from './bytes-path.ts';
+import { moduleOptions } from './modprobe-options.ts';
+import { readWhole, SourceError } from './module-source.ts';
+import { codeOf } from './probe.ts';
+import { readSmallOptions } from './small-options.ts';
+import { HostTarget } from './target.ts';
+import type { ToolCall } from './tool.ts';
+
+export function insmod(call: ToolCall): number {
+  const { output } = call;
+  const { given, args } = readSmallOptions(
+    call,
+    'fsvVh',
+    [
+      { name: 'force', value: 'none', as: 'f' },
+      { name: 'force-modversion', value: 'none', as: 'force-modversion' },
+      { name: 'force-vermagic', value: 'none', as: 'force-vermagic' },
+    ],
+    HELP,
+  );
+  const [file, ...parameters] = args;
+  if (file === undefined || file === '-') {
+    const problem =
+      file === undefined ? 'missing filename.' : 'this tool does not support loading from stdin!';
+    output.error(`${problem}\n`);
+    return 1;
+  }
+  const path = absolute(file, call.folder);
+  try {
+    statSync(onDisk(path));
+  } catch (error) {
+    output.error(`could not load module ${file}: ${reason(error)}\n`);
+    return 1;
+  }
+  try {
+    new HostTarget(readWhole).insert(path, moduleOptions(parameters), {
+      forceModversion: given.has('f') || given.has('force-modversion'),
+      forceVermagic: given.has('f') || given.has('force-vermagic'),
+    });
+    return 0;
+  } catch (error) {
+    const code = error instanceof SourceError ? error.code : codeOf(error);
+    output.error(`could not insert module ${file}: ${REASONS[code] ?? reason({ code })}\n`);
+    return 1;
+  }
+}
+
+/** What these mean for a module. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOEXEC: 'Invalid module format',
+  ENOENT: 'Unknown symbol in module',
+  ESRCH: 'Module has wrong symbol version',
+  EINVAL: 'Invalid parameters',
+};
+
+const HELP = `Usage:
+	insmod [options] filename [module options]
+Options:
+	-f, --force              DANGEROUS: forces a module load, may cause
+	                         data corruption and crash your machine.
+	                         implies --force-modversion and
+	                         --force-vermagic
+	    --force-modversion   Ignore module's version
+	    --force-vermagic     Ignore module's version magic
+	-s, --syslog             print to syslog, not stderr
+	-v, --verbose            enables more messages
+	-V, --version            show version
+	-h, --help               show this help
+`;

@@ -1,0 +1,52 @@
+/** lsmod(8): the modules of the running kernel. */
+import { reason } from './bytes-path.ts';
+import { readWhole } from './module-source.ts';
+import type { ToolOutput } from './output.ts';
+import { readSmallOptions } from './small-options.ts';
+import { HostTarget, type KernelTarget } from './target.ts';
+import type { ToolCall } from './tool.ts';
+
+export function lsmod(call: ToolCall): number {
+  const { output } = call;
+  const { args } = readSmallOptions(call, 'svVh', [], HELP);
+  if (args.length > 0) {
+    output.error('too many arguments provided.\n');
+    return 1;
+  }
+  const target = new HostTarget(readWhole);
+  let names: readonly string[];
+  try {
+    names = target.loaded();
+  } catch (error) {
+    output.error(`could not open /proc/modules: ${reason(error)}\n`);
+    output.error(`could not get list of modules: ${reason(error)}\n`);
+    return 1;
+  }
+  output.print('Module                  Size  Used by\n');
+  for (const name of names) output.print(row(name, target, output));
+  return 0;
+}
+
+/** What the tool prints of a module that went while it looked. */
+const GONE = -2;
+
+function row(name: string, target: KernelTarget, output: ToolOutput): string {
+  const size = target.size(name) ?? GONE;
+  let holders: readonly string[] = [];
+  try {
+    holders = target.holders(name);
+  } catch (error) {
+    output.error(`could not open '/sys/module/${name}/holders': ${reason(error)}\n`);
+  }
+  const users = holders.length === 0 ? '' : ` ${holders.join(',')}`;
+  return `${name.padEnd(19)} ${String(size).padStart(8)}  ${target.references(name) ?? GONE}${users}\n`;
+}
+
+const HELP = `Usage:
+	lsmod [options]
+Options:
+	-s, --syslog      print to syslog, not stderr
+	-v, --verbose     enables more messages
+	-V, --version     show version
+	-h, --help        show this help
+`;

@@ -1,0 +1,322 @@
+/** modinfo(8): what module files say about themselves. */
+import { readFileSync, statSync } from 'node:fs';
+import { ElfFacts, NotAModule } from '../../../systems/linux/tree/elf-facts.ts';
+import { isModuleFile } from '../../../systems/linux/tree/names.ts';
+import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
+import { absolute, onDisk, reason } from './bytes-path.ts';
+import { KmodContext, type TreeModule, treeFolder } from './context.ts';
+import { SourceError, withModule } from './module-source.ts';
+import { ToolExit, type ToolOutput } from './output.ts';
+import { signatureFields } from './signature-fields.ts';
+import { printVersion, type ToolCall } from './tool.ts';
+
+const LONG: readonly LongOption[] = [
+  { name: 'author', value: 'none', as: 'a' },
+  { name: 'description', value: 'none', as: 'd' },
+  { name: 'license', value: 'none', as: 'l' },
+  { name: 'parameters', value: 'none', as: 'p' },
+  { name: 'filename', value: 'none', as: 'n' },
+  { name: 'null', value: 'none', as: '0' },
+  { name: 'modname', value: 'none', as: 'm' },
+  { name: 'field', value: 'required', as: 'F' },
+  { name: 'set-version', value: 'required', as: 'k' },
+  { name: 'basedir', value: 'required', as: 'b' },
+  { name: 'version', value: 'none', as: 'V' },
+  { name: 'help', value: 'none', as: 'h' },
+];
+
+const FIELDS: Readonly<Record<string, string>> = {
+  a: 'author',
+  d: 'description',
+  l: 'license',
+  p: 'parm',
+  n: 'filename',
+};
+
+/** Label and value, as they stand in the file. */
+type Entry = readonly [key: string, value: string];
+
+const LABEL = 16;
+
+export function modinfoTool(call: ToolCall): number {
+  return new Modinfo(call).run();
+}
+
+class Modinfo {
+  private readonly call: ToolCall;
+  private readonly output: ToolOutput;
+  private field: string | undefined;
+  private separator = '\n';
+  private byName = false;
+  private root: string | undefined;
+  private release: string | undefined;
+  private context: KmodContext | undefined;
+  private failed = false;
+
+  constructor(call: ToolCall) {
+    this.call = call;
+    this.output = call.output;
+  }
+
+  run(): number {
+    const names = this.readOptions();
+    if (names.length === 0) {
+      this.output.error('missing module or filename.\n');
+      return 1;
+    }
+    for (const name of names) this.one(name);
+    return this.failed ? 1 : 0;
+  }
+
+  private readOptions(): readonly string[] {
+    const { options, rest, messages } = new Getopt('modinfo', 'adlpn0mF:k:b:Vh', LONG).parse(this.call.argv);
+    for (const { option, value } of options) {
+      if (option === WRONG) {
+        this.output.printError(messages[0]);
+        throw new ToolExit(1);
+      }
+      this.take(option, value);
+    }
+    return rest;
+  }
+
+  private take(option: string, value: string): void {
+    switch (option) {
+      case '0':
+        this.separator = '\0';
+        break;
+      case 'm':
+        this.byName = true;
+        break;
+      case 'F':
+        this.field = value;
+        break;
+      case 'k':
+        this.release = value;
+        break;
+      case 'b':
+        this.root = value;
+        break;
+      case 'h':
+        this.output.print(HELP);
+        throw new ToolExit(0);
+      case 'V':
+        printVersion(this.output);
+        throw new ToolExit(0);
+      default:
+        this.field = FIELDS[option];
+    }
+  }
+
+  /** The tree is looked at only when a word is no file. */
+  private get tree(): KmodContext {
+    this.context ??= new KmodContext(this.call, {
+      tree: treeFolder(this.call, this.root, this.release),
+      configs: [],
+    });
+    return this.context;
+  }
+
+  private one(word: string): void {
+    if (this.byName) {
+      const module = this.tree.lookUpName(word);
+      if (module === undefined) this.fail(`Module name ${word} not found.\n`);
+      else this.show(module);
+    } else if (this.isFile(word)) {
+      this.showFile(absolute(word, this.call.folder));
+    } else this.oneAlias(word);
+  }
+
+  private oneAlias(word: string): void {
+    const found = this.tree.lookUp(word);
+    if (found === undefined) this.fail(`Module alias ${word} not found.\n`);
+    else if (found.length === 0) this.fail(`Module ${word} not found.\n`);
+    else for (const module of found) this.show(module);
+  }
+
+  private fail(text: string): void {
+    this.output.error(text);
+    this.failed = true;
+  }
+
+  private isFile(word: string): boolean {
+    const path = absolute(word, this.call.folder);
+    return isModuleFile(word) && statSync(onDisk(path), { throwIfNoEntry: false })?.isFile() === true;
+  }
+
+  // -- one module -------------------------------------------------------------------------------------------
+
+  private show(module: TreeModule): void {
+    const path = this.tree.pathOf(module);
+    if (path === undefined) this.showBuiltin(module.name);
+    else this.showFile(path, module.name);
+  }
+
+  private showBuiltin(name: string): void {
+    if (this.field === undefined) this.row('name', name);
+    else if (this.field === 'name') this.value(name);
+    if (!this.fileName('(builtin)')) return;
+    const entries = this.builtinEntries(name);
+    if (entries !== undefined) this.entries(entries);
+  }
+
+  /** undefined for kernels that keep no such file. */
+  private builtinEntries(name: string): Entry[] | undefined {
+    let text: string;
+    try {
+      text = readFileSync(onDisk(`${this.tree.tree}/modules.builtin.modinfo`), 'latin1');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT') this.fail(`could not get modinfo from '${name}': ${reason(error)}\n`);
+      return undefined;
+    }
+    const entries: Entry[] = [];
+    for (const line of text.split('\0')) {
+      // One module's strings stand together.
+      if (line.startsWith(`${name}.`)) entries.push(entryOf(line.slice(name.length + 1)));
+      else if (entries.length > 0) break;
+    }
+    return entries;
+  }
+
+  private showFile(path: string, name?: string): void {
+    if (!this.fileName(path)) return;
+    let entries: readonly Entry[];
+    try {
+      entries = withModule(path, (source) => entriesOf(new ElfFacts(source), source.read(0, source.size)));
+    } catch (error) {
+      if (!(error instanceof SourceError) && !(error instanceof NotAModule)) throw error;
+      if (error instanceof SourceError && error.said !== undefined) this.output.error(`${error.said}\n`);
+      const code = error instanceof SourceError ? error.code : error.errno;
+      this.fail(`could not get modinfo from '${name ?? moduleNameOf(path)}': ${reason({ code })}\n`);
+      return;
+    }
+    this.entries(entries);
+  }
+
+  /** The row `filename`; false when nothing else was asked for. */
+  private fileName(path: string): boolean {
+    if (this.field === undefined) this.row('filename', path);
+    if (this.field !== 'filename') return true;
+    this.value(path);
+    return false;
+  }
+
+  private value(text: string): void {
+    this.output.print(text + this.separator);
+  }
+
+  private row(label: string, text: string): void {
+    this.value(`${label}:`.padEnd(LABEL) + text);
+  }
+
+  private entries(entries: readonly Entry[]): void {
+    const parameters = new Parameters(this.output);
+    for (const [key, value] of entries) {
+      const isParameter = key === 'parm' || key === 'parmtype';
+      if (isParameter && (this.field === undefined || this.field === 'parm')) parameters.add(key, value);
+      else if (this.field !== undefined) {
+        if (this.field === key) this.value(value);
+      } else if (this.separator === '\0') this.value(`${key}=${value}`);
+      else this.value(`${key}:${''.padEnd(15 - Math.min(key.length, 15))}${value}`);
+    }
+    if (this.field === undefined) for (const text of parameters.lines(false)) this.row('parm', text);
+    else if (this.field === 'parm') for (const text of parameters.lines(true)) this.value(text);
+  }
+}
+
+interface Parameter {
+  readonly name: string;
+  about: string | undefined;
+  type: string | undefined;
+}
+
+/** Description and type of a parameter stand in two strings; the last new name is shown first. */
+class Parameters {
+  private readonly list: Parameter[] = [];
+  private readonly output: ToolOutput;
+
+  constructor(output: ToolOutput) {
+    this.output = output;
+  }
+
+  add(key: string, value: string): void {
+    const colon = value.indexOf(':');
+    if (colon < 0) {
+      this.output.error(`Found invalid "${key}=${value}": missing ':'\n`);
+      return;
+    }
+    const name = value.slice(0, colon);
+    let parameter = this.list.find((one) => one.name === name);
+    if (parameter === undefined) {
+      parameter = { name, about: undefined, type: undefined };
+      this.list.push(parameter);
+    }
+    if (key === 'parm') parameter.about = value.slice(colon + 1);
+    else parameter.type = value.slice(colon + 1);
+  }
+
+  /** `typeAlone`: how a parameter without description is written when only parameters are asked for. */
+  lines(typeAlone: boolean): string[] {
+    return this.list
+      .map(({ name, about, type }) => {
+        if (about === undefined) return typeAlone ? `${name}: (${type})` : `${name}:${type}`;
+        return type === undefined ? `${name}:${about}` : `${name}:${about} (${type})`;
+      })
+      .reverse();
+  }
+}
+
+const moduleNameOf = (path: string): string =>
+  path
+    .slice(path.lastIndexOf('/') + 1)
+    .replace(/\..*$/, '')
+    .replaceAll('-', '_');
+
+/** A string without '=' is its own value. */
+function entryOf(text: string): Entry {
+  const equals = text.indexOf('=');
+  return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
+}
+
+/** .modinfo, the build id, the signature. */
+function entriesOf(elf: ElfFacts, whole: Uint8Array): Entry[] {
+  const entries = elf.modinfo().map(entryOf);
+  const id = elf.buildId();
+  if (id !== undefined) entries.push(['build-id', hexadecimal(id)]);
+  for (const [key, value] of signatureFields(whole))
+    entries.push([key, typeof value === 'string' ? value : hexadecimal(value)]);
+  return entries;
+}
+
+/** Bytes a line of hexadecimal digits; the lines after the first are set in. */
+const BYTES_A_LINE = 20;
+
+/** `AB:CD:…`, broken after twenty bytes as the tool does. */
+function hexadecimal(bytes: Uint8Array): string {
+  let text = '';
+  bytes.forEach((byte, i) => {
+    text += byte.toString(16).toUpperCase().padStart(2, '0');
+    if (i === bytes.length - 1) return;
+    text += ':';
+    if ((i + 1) % BYTES_A_LINE === 0) text += '\n\t\t';
+  });
+  return text;
+}
+
+const HELP = `Usage:
+	modinfo [options] <modulename|filename> [args]
+Options:
+	-a, --author                Print only 'author'
+	-d, --description           Print only 'description'
+	-l, --license               Print only 'license'
+	-p, --parameters            Print only 'parm'
+	-n, --filename              Print only 'filename'
+	-0, --null                  Use \\0 instead of \\n
+	-m, --modname               Handle argument as module name instead of alias or filename
+	-F, --field FIELD           Print only provided FIELD
+	-k, --set-version VERSION   Use VERSION instead of $(uname -r)
+	-b, --basedir DIR           Use DIR as filesystem root for /lib/modules
+	-V, --version               Show version
+	-h, --help                  Show this help
+`;

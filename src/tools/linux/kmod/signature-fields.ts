@@ -1,0 +1,113 @@
+/** What modinfo shows of an appended signature (include/linux/module_signature.h; CMS: RFC 5652). */
+import { type DerNode, readDer } from '../../../systems/linux/rules/der.ts';
+import { latin } from '../../../systems/linux/tree/elf-facts.ts';
+
+type Field = readonly [key: string, value: string | Uint8Array];
+
+const MARKER = '~Module signature appended~\n';
+const INFO_BYTES = 12;
+const TYPES = ['PGP', 'X509', 'PKCS#7'];
+const PKCS7 = 2;
+/** enum pkey_hash_algo, for signatures older than PKCS#7. */
+const OLD_HASHES = ['md4', 'md5', 'sha1', 'rmd160', 'sha256', 'sha384', 'sha512', 'sha224', 'sm3'];
+const KEY_ALGORITHMS = 3;
+const NO_BYTES = new Uint8Array();
+
+/** sig_id, signer, sig_key, sig_hashalgo, signature; nothing for an unsigned file. */
+export function signatureFields(bytes: Uint8Array): Field[] {
+  const info = bytes.length - MARKER.length - INFO_BYTES;
+  if (info < 0 || latin(bytes, info + INFO_BYTES, bytes.length) !== MARKER) return [];
+  const [algorithm, hash, type, signerLength, keyLength] = bytes.subarray(info, info + 5);
+  if (algorithm >= KEY_ALGORITHMS || hash >= OLD_HASHES.length || type >= TYPES.length) return [];
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(info + 8);
+  if (length === 0 || info < length + signerLength + keyLength) return [];
+  const signature = bytes.subarray(info - length, info);
+  if (type === PKCS7) return fields(TYPES[type], cmsOf(signature) ?? UNKNOWN);
+  const key = info - length - keyLength;
+  return fields(TYPES[type], {
+    signer: latin(bytes, key - signerLength, key),
+    key: bytes.subarray(key, key + keyLength),
+    hash: OLD_HASHES[hash],
+    signature,
+  });
+}
+
+interface Signature {
+  readonly signer: string;
+  readonly key: Uint8Array;
+  readonly hash: string;
+  readonly signature: Uint8Array;
+}
+
+const UNKNOWN: Signature = { signer: '', key: NO_BYTES, hash: 'unknown', signature: NO_BYTES };
+
+function fields(type: string, { signer, key, hash, signature }: Signature): Field[] {
+  return [
+    ['sig_id', type],
+    ['signer', signer],
+    ['sig_key', key],
+    ['sig_hashalgo', hash],
+    ['signature', signature],
+  ];
+}
+
+const TAG = { OCTETS: 0x04, SEQUENCE: 0x30, SET: 0x31, CONTENT: 0xa0 } as const;
+const OID_COMMON_NAME = '550403';
+/** Names as OpenSSL prints them. */
+const DIGESTS: Readonly<Record<string, string>> = {
+  '2b0e03021a': 'sha1',
+  '608648016503040204': 'sha224',
+  '608648016503040201': 'sha256',
+  '608648016503040202': 'sha384',
+  '608648016503040203': 'sha512',
+  '2a864886f70d0205': 'md5',
+  '608648016503040208': 'sha3-256',
+  '608648016503040209': 'sha3-384',
+  '60864801650304020a': 'sha3-512',
+};
+
+/** The first signer of a SignedData; undefined when it is none, or names its key in another way than by issuer and serial. */
+function cmsOf(bytes: Uint8Array): Signature | undefined {
+  const signed = readDer(bytes)?.children.find(({ tag }) => tag === TAG.CONTENT)?.children[0];
+  const signer = signed?.children.findLast(({ tag }) => tag === TAG.SET)?.children[0];
+  const [, identity, digest, ...rest] = signer?.children ?? [];
+  const signature = rest.find(({ tag }) => tag === TAG.OCTETS);
+  if (identity?.tag !== TAG.SEQUENCE || digest === undefined || signature === undefined) return undefined;
+  const [issuer, serial] = identity.children;
+  if (serial === undefined) return undefined;
+  const oid = digest.children[0]?.hex ?? '';
+  return {
+    signer: commonName(issuer),
+    key: withoutZeros(serial.content),
+    hash: DIGESTS[oid] ?? dotted(digest.children[0]?.content ?? NO_BYTES),
+    signature: signature.content,
+  };
+}
+
+/** The common name; without one the last part of the name, as the tool takes it. */
+function commonName(issuer: DerNode): string {
+  const parts = issuer.children.flatMap((set) => set.children);
+  const found = parts.find((part) => part.children[0]?.hex === OID_COMMON_NAME) ?? parts.at(-1);
+  const text = found?.children[1]?.content ?? NO_BYTES;
+  return latin(text, 0, text.length);
+}
+
+function withoutZeros(bytes: Uint8Array): Uint8Array {
+  const first = bytes.findIndex((byte) => byte !== 0);
+  return first < 0 ? NO_BYTES : bytes.subarray(first);
+}
+
+/** An object identifier nobody named, in its numbers (X.690, 8.19). */
+function dotted(bytes: Uint8Array): string {
+  const numbers: number[] = [];
+  let value = 0;
+  for (const byte of bytes) {
+    value = value * 128 + (byte & 0x7f);
+    if (byte >= 0x80) continue;
+    if (numbers.length === 0)
+      numbers.push(Math.min(2, Math.floor(value / 40)), value - 40 * Math.min(2, Math.floor(value / 40)));
+    else numbers.push(value);
+    value = 0;
+  }
+  return numbers.join('.');
+}

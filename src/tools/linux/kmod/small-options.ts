@@ -1,0 +1,43 @@
+/** What insmod, rmmod and lsmod share: options that every one of them has. */
+import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
+import { Level, ToolExit } from './output.ts';
+import { printVersion, type ToolCall } from './tool.ts';
+
+const COMMON: readonly LongOption[] = [
+  { name: 'syslog', value: 'none', as: 's' },
+  { name: 'verbose', value: 'none', as: 'v' },
+  { name: 'version', value: 'none', as: 'V' },
+  { name: 'help', value: 'none', as: 'h' },
+];
+
+export interface SmallOptions {
+  /** Those of the tool's own that were given. */
+  readonly given: ReadonlySet<string>;
+  readonly args: readonly string[];
+}
+
+/** Reads the words; help, version and errors end the tool. @throws ToolExit */
+export function readSmallOptions(
+  call: ToolCall,
+  letters: string,
+  own: readonly LongOption[],
+  help: string,
+): SmallOptions {
+  const { output } = call;
+  const parsed = new Getopt(output.tool, letters, [...own, ...COMMON]).parse(call.argv);
+  const given = new Set<string>();
+  let level: number = Level.ERROR;
+  for (const { option } of parsed.options) {
+    if (option === WRONG) {
+      output.printError(parsed.messages[0]);
+      throw new ToolExit(1);
+    }
+    if (option === 'h') output.print(help);
+    if (option === 'V') printVersion(output);
+    if (option === 'h' || option === 'V') throw new ToolExit(0);
+    if (option === 'v') level++;
+    given.add(option);
+  }
+  output.level = level;
+  return { given, args: parsed.rest };
+}

@@ -1,0 +1,171 @@
+/** Where modprobe, insmod, rmmod and lsmod act: the running kernel, through /proc, /sys and its system calls. */
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { arch } from 'node:os';
+import { onDisk } from './bytes-path.ts';
+
+export type ModuleState = 'live' | 'coming' | 'going';
+
+/** A system call that failed; `code` as Node names errors. */
+export class CallFailed extends Error {
+  readonly code: string;
+
+  constructor(code: string) {
+    super(code);
+    this.name = 'CallFailed';
+    this.code = code;
+  }
+}
+
+export interface InsertFlags {
+  readonly forceModversion: boolean;
+  readonly forceVermagic: boolean;
+}
+
+export interface KernelTarget {
+  /** undefined: not loaded. */
+  state(name: string): ModuleState | undefined;
+  /** undefined where the kernel does not count (no module of that name, or no unloading). */
+  references(name: string): number | undefined;
+  /** In the kernel's order. */
+  holders(name: string): readonly string[];
+  /** Names of loaded modules, newest first. @throws an error with a code when the kernel does not tell */
+  loaded(): readonly string[];
+  /** Bytes; undefined when it is not loaded. */
+  size(name: string): number | undefined;
+  /** @throws CallFailed */
+  insert(path: string, options: string, flags: InsertFlags): void;
+  /** @throws CallFailed */
+  remove(name: string, force: boolean): void;
+}
+
+/** Numbers of init_module, finit_module, delete_module (asm/unistd.h). */
+const CALLS: Readonly<Record<string, readonly [init: number, finit: number, remove: number]>> = {
+  x64: [175, 313, 176],
+  arm64: [105, 273, 106],
+  riscv64: [105, 273, 106],
+  ia32: [128, 350, 129],
+  arm: [128, 379, 129],
+  ppc64: [128, 353, 129],
+  s390x: [128, 344, 129],
+};
+
+/** MODULE_INIT_* of linux/module.h. */
+const INIT = { IGNORE_MODVERSIONS: 1, IGNORE_VERMAGIC: 2, COMPRESSED_FILE: 4 } as const;
+/** delete_module(2) */
+const O_NONBLOCK = 0o4000;
+const O_TRUNC = 0o1000;
+
+type SystemCall = (number: number, ...args: readonly (number | bigint | string | Uint8Array)[]) => number;
+
+/** The kernel that runs this machine. */
+export class HostTarget implements KernelTarget {
+  private readonly sys: string;
+  private readonly proc: string;
+  /** Opens and unpacks a module file. */
+  private readonly unpack: (path: string) => Uint8Array;
+
+  constructor(unpack: (path: string) => Uint8Array, { sys = '/sys', proc = '/proc' } = {}) {
+    this.unpack = unpack;
+    this.sys = sys;
+    this.proc = proc;
+  }
+
+  private attribute(name: string, attribute: string): string | undefined {
+    try {
+      return readFileSync(onDisk(`${this.sys}/module/${name}/${attribute}`), 'latin1').trim();
+    } catch {
+      // Absent, as for every module that is not loaded.
+      return undefined;
+    }
+  }
+
+  state(name: string): ModuleState | undefined {
+    const state = this.attribute(name, 'initstate');
+    if (state === 'live' || state === 'coming' || state === 'going') return state;
+    // A folder without a state is that of a module that is just appearing.
+    return existsSync(onDisk(`${this.sys}/module/${name}`)) ? 'coming' : undefined;
+  }
+
+  references(name: string): number | undefined {
+    const text = this.attribute(name, 'refcnt');
+    return text === undefined ? undefined : Number(text);
+  }
+
+  holders(name: string): readonly string[] {
+    return readdirSync(onDisk(`${this.sys}/module/${name}/holders`), { encoding: 'latin1' });
+  }
+
+  loaded(): readonly string[] {
+    const text = readFileSync(`${this.proc}/modules`, 'latin1');
+    return text.split('\n').flatMap((line) => (line === '' ? [] : [line.split(/[ \t]/)[0]]));
+  }
+
+  size(name: string): number | undefined {
+    const text = this.attribute(name, 'coresize');
+    return text === undefined ? undefined : Number(text);
+  }
+
+  insert(path: string, options: string, { forceModversion, forceVermagic }: InsertFlags): void {
+    const [init, finit] = callNumbers();
+    const call = systemCall();
+    const bytes = this.unpack(path);
+    const plain = /\.ko$/.test(path);
+    const flags =
+      (forceModversion ? INIT.IGNORE_MODVERSIONS : 0) | (forceVermagic ? INIT.IGNORE_VERMAGIC : 0);
+    if (!plain && flags === 0) {
+      call(init, bytes, BigInt(bytes.length), options);
+      return;
+    }
+    const fd = openSync(onDisk(path), 'r');
+    try {
+      call(finit, fd, options, plain ? flags : flags | INIT.COMPRESSED_FILE);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  remove(name: string, force: boolean): void {
+    const [, , remove] = callNumbers();
+    systemCall()(remove, name, O_NONBLOCK | (force ? O_TRUNC : 0));
+  }
+}
+
+function callNumbers(): readonly [number, number, number] {
+  const numbers = CALLS[arch()];
+  if (process.platform !== 'linux' || numbers === undefined) throw new CallFailed('ENOSYS');
+  return numbers;
+}
+
+interface Foreign {
+  load(library: string | null): {
+    func(name: string, result: string, args: readonly string[]): (...args: readonly unknown[]) => unknown;
+  };
+  errno(): number;
+  os: { readonly errno: Readonly<Record<string, number>> };
+}
+
+/** syscall(2), by a library that is loaded only here: nobody pays for it who loads nothing into the running kernel. */
+function systemCall(): SystemCall {
+  let koffi: Foreign;
+  try {
+    koffi = createRequire(import.meta.url)('koffi') as Foreign;
+  } catch {
+    throw new CallFailed('ENOSYS');
+  }
+  const library = koffi.load(null);
+  const types: Readonly<Record<string, string>> = {
+    number: 'long',
+    bigint: 'ulong',
+    string: 'str',
+    object: 'void *',
+  };
+  return (number, ...args) => {
+    const call = library.func('syscall', 'long', ['long', ...args.map((one) => types[typeof one])]);
+    const result = Number(call(number, ...args));
+    if (result >= 0) return result;
+    const errno = koffi.errno();
+    const code = Object.entries(koffi.os.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
+    throw new CallFailed(code);
+  };
+}

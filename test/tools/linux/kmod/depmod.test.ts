@@ -1,0 +1,190 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TrieReader } from '../../../../src/systems/linux/tree/trie.ts';
+import { RELEASE, run, TestTree } from './tree.ts';
+
+let tree: TestTree;
+beforeEach(() => {
+  tree = new TestTree();
+});
+afterEach(() => tree.remove());
+
+const depmod = (...words: string[]) => run('depmod', ['-b', tree.root, ...words, RELEASE]);
+const index = (name: string) => readFileSync(join(tree.folder, name), 'latin1');
+
+describe('depmod', () => {
+  it('writes every index', async () => {
+    tree
+      .add({ 'kernel/exporter.ko': 'exporter.ko', 'kernel/importer-plain.ko': 'importer_plain.ko' })
+      .write('modules.order', 'kernel/importer-plain.ko\nkernel/exporter.ko\n')
+      .write('modules.builtin', 'kernel/lib/built-in.ko\n')
+      .write('modules.builtin.modinfo', 'built_in.alias=devname:x\0built_in.license=GPL\0');
+    expect(await depmod()).toEqual({ code: 0, out: '', err: '' });
+    expect(index('modules.dep')).toBe('kernel/importer-plain.ko: kernel/exporter.ko\nkernel/exporter.ko:\n');
+    expect(index('modules.symbols')).toMatch(
+      /^# Aliases for symbols, used by symbol_request\(\)\.\n(alias symbol:\w+ exporter\n)+$/,
+    );
+    const trie = (name: string) => new TrieReader(readFileSync(join(tree.folder, name)));
+    expect(trie('modules.dep.bin').find('importer_plain')).toBe(
+      'kernel/importer-plain.ko: kernel/exporter.ko',
+    );
+    expect(trie('modules.builtin.bin').find('built_in')).toBe('');
+    expect(trie('modules.builtin.alias.bin').find('devname:x')).toBe('built_in');
+    expect(readdirSync(tree.folder).sort()).toEqual([
+      'kernel',
+      'modules.alias',
+      'modules.alias.bin',
+      'modules.builtin',
+      'modules.builtin.alias.bin',
+      'modules.builtin.bin',
+      'modules.builtin.modinfo',
+      'modules.dep',
+      'modules.dep.bin',
+      'modules.devname',
+      'modules.order',
+      'modules.softdep',
+      'modules.symbols',
+      'modules.symbols.bin',
+      'modules.weakdep',
+    ]);
+  });
+
+  it('says what is absent beside the modules, and goes on', async () => {
+    tree.add({ 'hello.ko': 'hello.ko' });
+    const { code, err } = await depmod();
+    expect(code).toBe(0);
+    const at = `at ${tree.folder}: No such file or directory\n`;
+    expect(err).toBe(
+      ['modules.order', 'modules.builtin', 'modules.builtin.modinfo']
+        .map((name) => `depmod: WARNING: could not open ${name} ${at}`)
+        .join(''),
+    );
+  });
+
+  it('shows instead of writing', async () => {
+    tree.add({ 'hello.ko': 'hello.ko' });
+    const { code, out } = await depmod('-n');
+    expect(code).toBe(0);
+    expect(out.split('\n')[0]).toBe('hello.ko:');
+    expect(existsSync(join(tree.folder, 'modules.dep'))).toBe(false);
+  });
+
+  it('reads compressed modules, and names damaged ones', async () => {
+    const bytes = readFileSync('fixtures/linux/built/exporter.ko');
+    const packed = gzipSync(bytes);
+    tree
+      .write('a/exporter.ko.gz', packed)
+      .write('a/cut.ko.gz', packed.subarray(0, packed.length >> 1))
+      .write('a/text.ko', 'this is no module')
+      .write('a/none.ko', '');
+    const { code, err } = await depmod('-n');
+    expect(code).toBe(0);
+    expect(err).toContain(`failed to load symbols from ${tree.folder}/a/text.ko: Exec format error\n`);
+    expect(err).toContain(`failed to load symbols from ${tree.folder}/a/none.ko: Invalid argument\n`);
+    expect(err).toContain('depmod: ERROR: gzip: unexpected end of file\n');
+    const { out } = await depmod('-n');
+    expect(out).toContain('a/exporter.ko.gz:\n');
+    expect(out).toContain(' exporter\n');
+  });
+
+  it('takes the module of updates', async () => {
+    tree.add({
+      'kernel/hello.ko': 'hello.ko',
+      'updates/hello.ko': 'hello.ko',
+      'build/hello2.ko': 'hello.ko',
+    });
+    const { out } = await depmod('-n');
+    expect(out.match(/^.*hello.*:$/gm)).toEqual(['updates/hello.ko:']);
+  });
+
+  it('keeps an index that could not be made', async () => {
+    tree.add({ 'hello.ko': 'hello.ko' }).write('modules.dep', 'old\n');
+    writeFileSync(join(tree.folder, 'modules.builtin'), 'kernel/caf\xe9.ko\n', 'latin1');
+    const { code, err } = await depmod();
+    expect(code).toBe(1);
+    expect(err).toContain('FATAL: Module index: bad character');
+    expect(index('modules.dep')).toBe('old\n');
+    expect(readdirSync(tree.folder).filter((name) => name.includes('partial'))).toEqual([]);
+  });
+
+  it('does nothing when nothing is newer, with -A', async () => {
+    tree.add({ 'hello.ko': 'hello.ko' });
+    await depmod();
+    const before = index('modules.dep');
+    writeFileSync(join(tree.folder, 'modules.dep'), `${before}# touched\n`);
+    expect((await depmod('-A')).code).toBe(0);
+    expect(index('modules.dep')).toContain('# touched');
+  });
+
+  it.each([
+    [['bad'], 1, 'depmod: ERROR: Bad version passed bad\n'],
+    [['-P', 'ab'], 1, 'depmod: FATAL: -P only takes a single char\n'],
+    [['--nonsense'], 1, "depmod: unrecognized option '--nonsense'\n"],
+    [['-b'], 1, "depmod: option requires an argument -- 'b'\n"],
+    [
+      ['--s=x'],
+      1,
+      "depmod: option '--s=x' is ambiguous; possibilities: '--symvers' '--show' '--symbol-prefix'\n",
+    ],
+    [['1.2', 'relative.ko'], 1, 'depmod: FATAL: relative.ko: not absolute path.\n'],
+  ])('%j ends as the tool does', async (words, code, err) => {
+    expect(await run('depmod', words)).toMatchObject({ code, err });
+  });
+});
+
+describe('modinfo and modprobe', () => {
+  it('find modules by name, path and alias', async () => {
+    tree.add({ 'kernel/exporter.ko': 'exporter.ko', 'kernel/importer_plain.ko': 'importer_plain.ko' });
+    await depmod();
+    const where = ['-b', tree.root, '-k', RELEASE];
+    const path = `${tree.folder}/kernel/exporter.ko`;
+    expect((await run('modinfo', [...where, '-n', 'exporter'])).out).toBe(`${path}\n`);
+    expect((await run('modinfo', ['-F', 'license', path])).out).toBe('GPL\n');
+    expect(await run('modinfo', [...where, 'nosuch'])).toEqual({
+      code: 1,
+      out: '',
+      err: 'modinfo: ERROR: Module nosuch not found.\n',
+    });
+    const probe = ['-d', tree.root, '-S', RELEASE, '-C', '/nonexistent'];
+    expect(await run('modprobe', [...probe, '-D', 'importer-plain', 'x=a b'])).toEqual({
+      code: 0,
+      out: `insmod ${path} \ninsmod ${tree.folder}/kernel/importer_plain.ko x="a b"\n`,
+      err: '',
+    });
+    expect(await run('modprobe', [...probe, 'nosuch'])).toMatchObject({
+      code: 1,
+      err: `modprobe: FATAL: Module nosuch not found in directory ${tree.folder}\n`,
+    });
+    expect((await run('modprobe', [...probe, '-q', 'nosuch'])).err).toBe('');
+  });
+
+  it('heed the configuration', async () => {
+    tree.add({
+      'exporter.ko': 'exporter.ko',
+      'importer_plain.ko': 'importer_plain.ko',
+      'hello.ko': 'hello.ko',
+    });
+    await depmod();
+    tree.write(
+      'x.conf',
+      'alias other hello\noptions hello a=1\noptions other b=2\nblacklist exporter\n' +
+        'softdep importer_plain pre: hello\ninstall hello /bin/echo $CMDLINE_OPTS\n',
+    );
+    const words = ['-d', tree.root, '-S', RELEASE, '-C', `${tree.folder}/x.conf`];
+    const probe = async (...more: string[]) => (await run('modprobe', [...words, ...more])).out;
+    expect(await probe('-D', 'other')).toBe('install /bin/echo $CMDLINE_OPTS a=1 b=2 \n');
+    expect(await probe('-D', '-i', 'hello')).toContain(`insmod ${tree.folder}/hello.ko a=1 \n`);
+    expect(await probe('-D', 'importer_plain')).toMatch(
+      /exporter\.ko \ninstall .*\ninsmod .*importer_plain\.ko \n$/,
+    );
+    expect(await probe('-D', 'exporter')).toContain('exporter.ko');
+    expect(await probe('-D', '-b', 'exporter')).toBe('');
+    expect(await probe('-R', 'other')).toBe('hello\n');
+    expect(await probe('-c')).toContain('options hello a=1\noptions other b=2\n');
+    expect((await run('modprobe', ['hello'], { MODPROBE_OPTIONS: `-D ${words.join(' ')}` })).out).toContain(
+      'install',
+    );
+  });
+});

@@ -1,0 +1,60 @@
+/** A small module tree of the fixtures, in a folder of its own. */
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { runModuleTool } from '../../../../src/tools/linux/kmod/tools.ts';
+
+export const RELEASE = '6.1.0-0-test';
+
+export class TestTree {
+  readonly root = mkdtempSync(join(tmpdir(), 'lkm-tree-'));
+  readonly folder = join(this.root, 'lib/modules', RELEASE);
+
+  constructor() {
+    mkdirSync(this.folder, { recursive: true });
+  }
+
+  /** Copies fixtures: path in the tree -> fixture. */
+  add(files: Readonly<Record<string, string>>): this {
+    for (const [path, fixture] of Object.entries(files)) {
+      mkdirSync(dirname(join(this.folder, path)), { recursive: true });
+      cpSync(join('fixtures/linux/built', fixture), join(this.folder, path));
+    }
+    return this;
+  }
+
+  write(path: string, content: string | Uint8Array): this {
+    mkdirSync(dirname(join(this.folder, path)), { recursive: true });
+    writeFileSync(join(this.folder, path), content);
+    return this;
+  }
+
+  remove(): void {
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
+
+export interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs a tool as a program would. */
+export async function run(
+  tool: string,
+  words: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Ran> {
+  let [out, err] = ['', ''];
+  const code = await runModuleTool(tool, words, {
+    out: (text) => {
+      out += typeof text === 'string' ? text : Buffer.from(text).toString('latin1');
+    },
+    err: (text) => {
+      err += text;
+    },
+    environment,
+  });
+  return { code, out, err };
+}
