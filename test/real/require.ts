@@ -91,6 +91,14 @@ export function needsOtherKernels(): Pick<DebianKernel, 'release' | 'modules' | 
   });
 }
 
+/** Folders with real Solaris drivers, by the machine they are for; undefined (after saying so) when there are none. */
+export function needsSolarisDrivers(): { readonly amd64: string; readonly i386: string } | undefined {
+  const folder = (isa: string) => join(cacheDirectory(), 'solaris', isa);
+  if (existsSync(folder('amd64')) && existsSync(folder('i386')))
+    return { amd64: folder('amd64'), i386: folder('i386') };
+  return missing('drivers for Solaris', 'node scripts/fetch-solaris.mjs virtualbox-guest-additions-iso.deb');
+}
+
 /** The name of a program that must be on the PATH, or undefined (after saying so) when it is not. */
 export function needsTool(name: string): string | undefined {
   try {

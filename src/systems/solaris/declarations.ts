@@ -61,7 +61,11 @@ typedef struct uio { iovec_t *uio_iov; int uio_iovcnt; longlong_t uio_loffset; i
   uint16_t uio_extflg; longlong_t uio_limit; ssize_t uio_resid; } uio_t;
 struct cred { uint_t cr_ref; uid_t cr_uid; gid_t cr_gid; uid_t cr_ruid; gid_t cr_rgid; uid_t cr_suid; gid_t cr_sgid; };
 typedef struct cred cred_t;
-struct kthread { void *t_link; caddr_t t_stk; void *t_procp; struct cred *t_cred; int t_tid; pri_t t_pri; };
+struct kthread { void *t_link; caddr_t t_stk; void *t_procp; struct cred *t_cred; int t_tid; pri_t t_pri;
+  signed char t_preempt; uint64_t t_did; struct cpu *t_cpu; struct kthread *t_intr;
+  void *t_lockp; };
+struct cpu { processorid_t cpu_id; processorid_t cpu_seqid; uint_t cpu_flags; struct cpu *cpu_self;
+  struct kthread *cpu_thread; struct kthread *cpu_idle_thread; char cpu_runrun; char cpu_kprunrun; int cpu_pri; };
 typedef struct kthread kthread_t;
 struct sysent { char sy_narg; ushort_t sy_flags; void *sy_call; krwlock_t *sy_lock; void *sy_callc; };
 `;

@@ -87,13 +87,16 @@ export class Modctls {
     this.k = k;
     this.head = this.make('/platform/i86pc/kernel/unix', 0);
     const genunix = this.add('/kernel/genunix');
-    for (const one of [new Modctl(k, this.head), genunix]) {
+    // Its functions are among those of the base kernel, so modules that name it find it.
+    const ctf = this.add('/kernel/misc/ctf');
+    for (const one of [new Modctl(k, this.head), genunix, ctf]) {
       for (const field of ['prim', 'loaded', 'installed', 'loadcnt'] as const) one.set(field, 1);
     }
     // Our functions stand for the text of one, our variables for what the other has.
     for (const [one, { base, bytes }] of [
       [new Modctl(k, this.head), k.map.data],
       [genunix, k.map.gates],
+      [ctf, { base: k.map.gates.base, bytes: 0 }],
     ] as const) {
       one.set('text', base);
       one.set('text_size', bytes);

@@ -10,6 +10,8 @@ import {
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
 import type { DataSymbol } from './data.ts';
 import { messages } from './functions/cmn-err.ts';
+import { cpus } from './functions/cpus.ts';
+import { ctf } from './functions/ctf.ts';
 import { ddi } from './functions/ddi.ts';
 import { memory } from './functions/kmem.ts';
 import { locks } from './functions/locks.ts';
@@ -28,6 +30,8 @@ export const solarisFunctions: FunctionTable<Solaris> = joinTables<Solaris>([
   timers,
   taskqs,
   moduleCalls,
+  ctf,
+  cpus,
   ddi,
   streamCalls,
   vfsCalls,
@@ -58,8 +62,28 @@ const modOps = Object.entries(LINKAGE_OPERATIONS).map(
   }),
 );
 
+/** A lock that is free. */
+const lock = (name: string): DataSymbol => ({ name, bytes: 8 });
+
+/** A structure that modules only hand to functions: its address counts, nothing in it. */
+const opaque = (name: string, bytes: number): DataSymbol => ({ name, bytes });
+
 export const solarisData: readonly DataSymbol[] = [
   ...modOps,
+  lock('cpu_lock'),
+  lock('mod_lock'),
+  lock('tod_lock'),
+  opaque('p0', 4096),
+  opaque('kas', 1024),
+  opaque('heap_arena', 8),
+  opaque('heaptext_arena', 8),
+  // An array of pointers by processor number.
+  { name: 'cpu', bytes: 512, fill: (k, at) => k.memory.setPtr(at, k.threads.cpu) },
+  // NCPU - 1 (sys/cpuvar.h).
+  { name: 'max_cpuid', bytes: 4, fill: (k, at) => k.memory.set32(at, k.bits === 64 ? 255 : 31) },
+  int('minclsyspri', 60),
+  int('maxclsyspri', 99),
+  { name: 'physmax', bytes: 8, fill: (k, at) => k.memory.setPtr(at, k.memory.frames.total - 1) },
   int('moddebug'),
   int('mod_uninstall_interval'),
   int('modunload_disable_count'),

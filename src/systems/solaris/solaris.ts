@@ -40,6 +40,8 @@ export interface SolarisOptions {
 /** DEFAULTSTKSZ of amd64: five pages; we take six, as calls into TypeScript leave frames of their own. */
 const STACK_BYTES = 24576;
 
+const LOCK_LEVEL = 10;
+
 export class Solaris extends Kernel {
   readonly map: KernelMap;
   readonly bits: 32 | 64;
@@ -152,7 +154,10 @@ export class Solaris extends Kernel {
   }
 
   interruptible(): boolean {
-    return (Number(this.cpu.rflags) & 0x200) !== 0;
+    // Above LOCK_LEVEL no clock comes through (sys/machlock.h).
+    return (
+      (Number(this.cpu.rflags) & 0x200) !== 0 && this.read('cpu.cpu_pri', this.threads.cpu) <= LOCK_LEVEL
+    );
   }
 
   trap(thread: Thread, vector: number): void {

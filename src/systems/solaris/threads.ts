@@ -10,9 +10,7 @@ export interface Credential {
 
 export const ROOT: Credential = { uid: 0, gid: 0 };
 
-/** cpu_self and cpu_thread in struct cpu of amd64 (sys/cpuvar.h behind a few scalar fields); curthread reads the latter. */
-const CPU_SELF = 0x10;
-const CPU_THREAD = 0x18;
+/** Room for struct cpu, of which modules may read more than is declared here. */
 const CPU_BYTES = 4096;
 
 export class Threads {
@@ -31,7 +29,7 @@ export class Threads {
     this.kernelCredential = this.credential(ROOT);
     this.boot = k.heap.take(k.sizeof('kthread'));
     k.write('kthread.t_cred', this.boot, this.kernelCredential);
-    k.memory.setPtr(this.cpu + CPU_SELF, this.cpu);
+    k.write('cpu.cpu_self', this.cpu, this.cpu);
     this.setCurrent(this.boot);
   }
 
@@ -51,6 +49,8 @@ export class Threads {
     k.write('kthread.t_stk', at, thread.stackBase + thread.stackSize);
     k.write('kthread.t_cred', at, own);
     k.write('kthread.t_tid', at, ++this.nextId);
+    k.memory.setU64(at + k.offset('kthread.t_did'), BigInt(this.nextId));
+    k.write('kthread.t_cpu', at, this.cpu);
     thread.control = at;
     this.byControl.set(at, thread);
     thread.onExit(() => {
@@ -74,7 +74,8 @@ export class Threads {
   }
 
   private setCurrent(control: Address): void {
-    this.k.memory.setPtr(this.cpu + CPU_THREAD, control);
+    // What curthread reads through %gs: cpu_thread is at 0x18 on amd64 (sys/cpuvar.h).
+    this.k.write('cpu.cpu_thread', this.cpu, control);
     this.k.cpu.gsBase = this.cpu;
   }
 }
