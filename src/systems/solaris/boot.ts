@@ -10,7 +10,7 @@ import { LOAD_FLAG } from './modctl.ts';
 import { modctls } from './modules.ts';
 import { Refusal } from './refusal.ts';
 import { solarisData, solarisFunctions } from './registry.ts';
-import { POLICIES, type SignaturePolicy } from './rules/signature.ts';
+import { POLICIES, type SignaturePolicy, type SignatureVerdict } from './rules/signature.ts';
 import { Solaris } from './solaris.ts';
 import { CE } from './syslog.ts';
 import { moduleGate } from './trust.ts';
@@ -31,6 +31,8 @@ export interface BootOptions {
   /** Over what the system file says. */
   readonly policy?: SignaturePolicy;
   readonly immutable?: boolean;
+  /** Judges signatures, by certificates that are held where the kernel cannot reach. */
+  readonly verifier?: (bytes: Uint8Array) => SignatureVerdict;
 }
 
 export function bootSolaris(options: BootOptions): Solaris {
@@ -106,6 +108,7 @@ function setTrust(k: Solaris, { assignments }: SystemFile, options: BootOptions)
   }
   gate.policy = options.policy ?? gate.policy;
   gate.immutable = options.immutable ?? false;
+  gate.verifier = options.verifier;
 }
 
 function forceload(k: Solaris, name: string): void {

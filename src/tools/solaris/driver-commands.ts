@@ -99,19 +99,17 @@ function refusedToAll(session: SolarisSession): ToolResult | undefined {
 const words = (text: string): string[] =>
   [...text.matchAll(/"([^"]+)"|(\S+)/g)].map((match) => match[1] ?? match[2]);
 
-async function addDriver(session: SolarisSession, args: readonly string[]): Promise<ToolResult> {
+function addDriver(session: SolarisSession, args: readonly string[]): ToolResult {
   const options = optionsOf(args, 'nfv', 'mibcpP');
   if (options === undefined) return failed(ADD_USAGE);
   const refused = refusedToAll(session) ?? checkNew(session, options);
   if (refused !== undefined) return refused;
-  const { driver, flags } = options;
+  const { flags } = options;
   const { majors } = session.kernel.state(configuration);
   const major = freeNumber(new Map([...majors, ...parseNumbers(read(session, FILES.removed))]));
   if (major >= MAX_MAJOR) return failed('No available major numbers.');
   bind(session, options, major);
   if (flags.has('n')) return done();
-  const found = findModule(session.kernel, { name: `drv/${driver}`, usePath: true });
-  if (found !== undefined) await session.trust.judge(found.bytes);
   return attach(session, options);
 }
 

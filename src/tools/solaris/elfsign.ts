@@ -43,17 +43,17 @@ export async function elfsign(session: SolarisSession, args: readonly string[]):
   if (bytes === undefined) return failed(`elfsign: unable to open ${path}.`, CODE.open);
   if (command === 'sign') return await signFile(session, path, bytes, options);
   return command === 'verify' || command === 'list'
-    ? await show(session, path, bytes, options, command)
+    ? show(session, path, bytes, options, command)
     : failed(USAGE, CODE.badArgument);
 }
 
-async function show(
+function show(
   session: SolarisSession,
   path: string,
   bytes: Uint8Array,
   options: ReadonlyMap<string, string>,
   command: 'verify' | 'list',
-): Promise<ToolResult> {
+): ToolResult {
   let signatures: Signature[];
   try {
     signatures = readSignatures(readElf(bytes));
@@ -65,8 +65,8 @@ async function show(
   if (first === undefined) return failed(`elfsign: no signature found in ${path}.`, CODE.unsigned);
   if (command === 'list') return done(`${first.signer}\n`);
   const store = options.has('c') ? session.host.read(options.get('c') ?? '') : undefined;
-  const trust = store === undefined ? session.trust : new Trust(session.kernel, store);
-  const verdict = await trust.verdict(bytes);
+  const trust = store === undefined ? session.trust : new Trust(store);
+  const verdict = trust.verdict(bytes);
   if (verdict.kind !== 'trusted') {
     const why =
       verdict.kind === 'unknown-signer'

@@ -3,7 +3,7 @@ import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import { Errno, errorText } from '../../systems/solaris/errno.ts';
 import { moduleOf } from '../../systems/solaris/krtld.ts';
-import { callInfo, findModule, MI, modLoadAndInstall } from '../../systems/solaris/load.ts';
+import { callInfo, MI, modLoadAndInstall } from '../../systems/solaris/load.ts';
 import type { Modctl } from '../../systems/solaris/modctl.ts';
 import { modctls } from '../../systems/solaris/modules.ts';
 import type { Solaris } from '../../systems/solaris/solaris.ts';
@@ -24,7 +24,7 @@ const loadText = (errno: number): string =>
       ? 'Insufficient privileges to load a module'
       : errorText(errno);
 
-async function modload(session: SolarisSession, args: readonly string[]): Promise<ToolResult> {
+function modload(session: SolarisSession, args: readonly string[]): ToolResult {
   const usePath = args.includes('-p');
   const rest = args.filter((word) => word !== '-p');
   if (rest.length !== 1 || rest[0].startsWith('-')) return failed(LOAD_USAGE);
@@ -37,8 +37,6 @@ async function modload(session: SolarisSession, args: readonly string[]): Promis
     if ('code' in placed) return placed;
     request.name = `/usr/kernel/${placed.directory}${session.kernel.bits === 64 ? '/amd64' : ''}/${placed.name}`;
   }
-  const found = findModule(session.kernel, request);
-  if (found !== undefined) await session.trust.judge(found.bytes);
   return session.process('modload', load(session.kernel, request), (refusal) => {
     const text = loadText(refusal.errno);
     return failed(refusal.errno === Errno.EPERM ? text : `can't load module: ${text}`, refusal.errno);

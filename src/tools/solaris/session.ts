@@ -55,14 +55,16 @@ export class SolarisSession implements SystemSession {
     const settings = readSettings(options.settings ?? new Map(), options.files);
     this.host = options.files;
     this.files = new SessionFiles(options.files);
+    this.trust = new Trust(settings.certificates);
     if (settings.system !== undefined) this.files.write('/etc/system', settings.system);
     this.kernel = bootSolaris({
       ...settings.boot,
+      verifier: this.trust.verdict,
       files: this.files,
       seed: options.seed,
       missing: options.missing,
     });
-    this.trust = new Trust(this.kernel, settings.certificates);
+
     const { bits, debug, variant } = this.kernel;
     this.release = `${variant === 'illumos' ? 'illumos' : 'SunOS'} 5.11 i86pc ${bits === 64 ? 'amd64' : 'i386'}${debug ? ' DEBUG' : ''}`;
     this.commands = [...moduleCommands, ...driverCommands, ...fileCommands];
@@ -102,7 +104,10 @@ export class SolarisSession implements SystemSession {
     try {
       return this.kernel.runProcess(name, steps, this.credential);
     } catch (error) {
-      if (error instanceof Refusal) return { note: noteOf(error), ...refused(error) };
+      if (error instanceof Refusal) {
+        const result = refused(error);
+        return { ...result, note: result.note ?? noteOf(error) };
+      }
       return this.stopped(name, error);
     } finally {
       if (this.kernel.panicked === undefined) this.kernel.scheduler.settle();

@@ -8,8 +8,6 @@ import { readElf } from '../../formats/elf/read.ts';
 import type { SignatureVerdict } from '../../systems/solaris/rules/signature.ts';
 import { verifyElf } from '../../systems/solaris/sign.ts';
 import { readSignatures, type Signature } from '../../systems/solaris/signature.ts';
-import type { Solaris } from '../../systems/solaris/solaris.ts';
-import { moduleGate } from '../../systems/solaris/trust.ts';
 import { SettingError } from '../system.ts';
 
 /** Digests by the identifier of the signature's algorithm. */
@@ -41,34 +39,28 @@ const parts = (name: string): string =>
     .join('\n');
 
 export class Trust {
-  private readonly k: Solaris;
   private readonly certificates: readonly X509Certificate[];
 
-  constructor(k: Solaris, certificates: Uint8Array | undefined) {
-    this.k = k;
+  /** @throws SettingError when the certificates cannot be read */
+  constructor(certificates: Uint8Array | undefined) {
     this.certificates = certificates === undefined ? [] : readCertificates(certificates);
   }
 
-  /** Makes the verdict on a file before it is loaded. */
-  async judge(bytes: Uint8Array): Promise<void> {
-    const gate = this.k.state(moduleGate);
-    if (gate.policy !== 'none') gate.judge(bytes, await this.verdict(bytes));
-  }
-
-  async verdict(bytes: Uint8Array): Promise<SignatureVerdict> {
+  /** What the kernel is told about a file; it never sees the certificates. */
+  readonly verdict = (bytes: Uint8Array): SignatureVerdict => {
     try {
       const elf = readElf(bytes);
       const signatures = readSignatures(elf);
       if (signatures.length === 0) return { kind: 'unsigned' };
       const known = signatures.filter(({ signer }) => this.find(signer) !== undefined);
       if (known.length === 0) return { kind: 'unknown-signer', signer: signatures[0].signer };
-      const good = await verifyElf(elf, known, (signed, signature) => this.check(signed, signature));
+      const good = verifyElf(elf, known, (signed, signature) => this.check(signed, signature));
       return { kind: good ? 'trusted' : 'wrong', signer: known[0].signer };
     } catch (error) {
       if (error instanceof FormatError) return { kind: 'damaged', why: error.message };
       throw error;
     }
-  }
+  };
 
   private find(signer: string): X509Certificate | undefined {
     return this.certificates.find(({ subject }) => parts(subject) === parts(signer));

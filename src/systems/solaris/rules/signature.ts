@@ -1,8 +1,7 @@
 /**
  * The boot policy for signed modules (Oracle Solaris 11.2: `boot_policy` and `module_policy`, none, warning or
  * enforce). The certificates that are trusted are held outside of the system: the kernel is handed them, and nothing in
- * the guest can reach them. Checking a signature takes time that a load does not have, so it is done before: the gate
- * is asked for its verdict. The wording of the console messages is not known; it is ours.
+ * the guest can reach them: the gate is asked for its verdict. The wording of the console messages is not known; it is ours.
  */
 import { FormatError } from '../../../bytes/errors.ts';
 import type { ElfFile } from '../../../formats/elf/read.ts';
@@ -26,7 +25,7 @@ export type SignatureVerdict =
 
 export interface SignatureGate {
   readonly policy: SignaturePolicy;
-  /** The verdict on these bytes, made before the load; undefined when nobody made one. */
+  /** The verdict on these bytes; undefined when nobody trusts anything. */
   verdict(bytes: Uint8Array): SignatureVerdict | undefined;
 }
 
