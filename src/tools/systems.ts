@@ -37,7 +37,20 @@ export const SYSTEMS: readonly SystemEntry[] = [
     sniff: (file) => isElf(file),
     load: async () => (await import('./solaris/native.ts')).solaris,
   },
+  {
+    name: 'macos',
+    title: 'macOS',
+    sniff: (file) => isMachOFile(file) || (file.bytes === undefined && /\.kext\/*$/.test(file.path)),
+    load: async () => (await import('./macos/native.ts')).macos,
+  },
 ];
+
+/** Mach-O files of either width and byte order, and universal files. */
+const isMachOFile = ({ bytes }: ModuleFile): boolean => {
+  if (bytes === undefined || bytes.length < 4) return false;
+  const magic = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0);
+  return [0xcafebabe, 0xcafebabf, 0xfeedface, 0xfeedfacf, 0xcefaedfe, 0xcffaedfe].includes(magic);
+};
 
 /** COFF objects of machines that VxWorks ran on: i386, 68k, SuperH. */
 const isCoffObject = ({ bytes }: ModuleFile): boolean => {

@@ -33,6 +33,26 @@ const WORDS: readonly SystemWords[] = [
     ],
   },
   {
+    name: 'macos',
+    title: 'macOS',
+    tools: 'kextload, kextunload, kextstat, sysctl ...',
+    description: [
+      'A kernel extension is a bundle: a folder with the suffix .kext. One of this machine is copied into the session when ' +
+        'it is first named, and belongs to root:wheel there as an installer would leave it (--set owner=host takes the ' +
+        'real owner and mode). The kext folders are /System/Library/Extensions and /Library/Extensions; cp -R, chown and ' +
+        'chmod install into them, and --set root=FOLDER fills them from a folder of this machine.',
+      'The release decides the rules (--set release=10.6 to 15): signatures, System Integrity Protection, approval.',
+    ],
+    examples: [
+      {
+        command: 'lkm macos -c "kextload Board.kext" -c "echo hi > /dev/board" -c "cat /dev/board"',
+        explanation: 'load a driver and use its device',
+      },
+      { command: 'lkm macos -s release=10.11 -s sip=on', explanation: 'a shell where kexts must be signed' },
+      { command: 'lkm run Hello.kext', explanation: 'load, list and unload a bundle' },
+    ],
+  },
+  {
     name: 'vxworks',
     title: 'VxWorks',
     tools: 'ld, unld, moduleShow, lkup, sp, i ...',

@@ -2,6 +2,7 @@
 import { additions } from './additions.ts';
 import { basics } from './basics.ts';
 import { freebsd } from './freebsd.ts';
+import { macos } from './macos.ts';
 import { memory } from './memory.ts';
 import { netware } from './netware.ts';
 import type { TourStep } from './record.ts';
@@ -22,4 +23,5 @@ export const STEPS: readonly TourStep[] = [
   ...netware,
   ...freebsd,
   ...solaris,
+  ...macos,
 ];

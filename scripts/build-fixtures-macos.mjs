@@ -1,0 +1,109 @@
+// Builds fixtures/macos/*.c and *.cpp into kext bundles below fixtures/macos/built, which are committed, so that neither
+// the tour nor the tests need a compiler. Run it after a source changes.
+//
+//   node scripts/build-fixtures-macos.mjs
+//
+// Needs clang. The bundles are linked by link-kext.mjs.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'plist';
+import { linkKext } from './link-kext.mjs';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const sources = join(root, 'fixtures/macos');
+const built = join(sources, 'built');
+
+const KPI = { 'com.apple.kpi.libkern': '8.0.0', 'com.apple.kpi.bsd': '8.0.0' };
+const IOKIT = { ...KPI, 'com.apple.kpi.iokit': '8.0.0' };
+
+/** Bundles: what differs from the plain case. `code: false` = no executable. */
+const bundles = {
+  Hello: {},
+  Board: { version: '1.2.3b4', libraries: IOKIT },
+  Library: { version: '2.1', more: { OSBundleCompatibleVersion: '2.0' } },
+  Client: { libraries: { ...KPI, 'org.lkm.Library': '2.0' } },
+  Refuser: {},
+  Crasher: {},
+  Stranger: {},
+  Everyone: { source: 'Hello', more: { OSBundleAllowUserLoad: true } },
+  Codeless: {
+    code: false,
+    more: {
+      IOKitPersonalities: {
+        Names: { IOClass: 'IOService', IOProviderClass: 'IOResources', IOMatchCategory: 'Codeless' },
+      },
+    },
+  },
+  Future: { source: 'Client', libraries: { ...KPI, 'org.lkm.Library': '3.0' } },
+  ...(existsSync(join(sources, 'Lamp.cpp')) ? lamps() : {}),
+};
+
+function lamps() {
+  return {
+    Lamp: {
+      libraries: { ...IOKIT, 'com.apple.kpi.mach': '8.0.0' },
+      more: {
+        IOKitPersonalities: {
+          Lamp: {
+            CFBundleIdentifier: 'org.lkm.Lamp',
+            IOClass: 'org_lkm_Lamp',
+            IOProviderClass: 'IOPlatformDevice',
+            IONameMatch: 'lamp',
+            IOProbeScore: 1000,
+          },
+        },
+      },
+    },
+  };
+}
+
+const FLAGS = [
+  ...[
+    '-target',
+    'x86_64-apple-macosx10.8',
+    '-mkernel',
+    '-nostdinc',
+    '-ffreestanding',
+    '-fno-builtin',
+    '-fno-common',
+  ],
+  ...['-fno-stack-protector', '-fno-unwind-tables', '-fno-asynchronous-unwind-tables', '-fvisibility=hidden'],
+  ...['-O1', '-Wall', '-Wextra', '-Werror', '-I', join(sources, 'include')],
+];
+const CXX = ['-fno-exceptions', '-fno-rtti', '-fapple-kext', '-std=gnu++11', '-Wno-unused-private-field'];
+
+function compile(name, folder) {
+  const cpp = existsSync(join(sources, `${name}.cpp`));
+  const object = join(folder, `${name}.o`);
+  const source = join(sources, cpp ? `${name}.cpp` : `${name}.c`);
+  execFileSync('clang', [...FLAGS, ...(cpp ? CXX : []), '-c', source, '-o', object], { stdio: 'inherit' });
+  return linkKext([readFileSync(object)]);
+}
+
+function infoOf(name, { version = '1.0', libraries = KPI, more = {}, code = true }) {
+  return {
+    CFBundleIdentifier: `org.lkm.${name}`,
+    CFBundleInfoDictionaryVersion: '6.0',
+    CFBundleName: name,
+    CFBundlePackageType: 'KEXT',
+    CFBundleVersion: version,
+    ...(code ? { CFBundleExecutable: name, OSBundleLibraries: libraries } : {}),
+    ...more,
+  };
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'kext-'));
+rmSync(built, { recursive: true, force: true });
+for (const [name, options] of Object.entries(bundles)) {
+  const contents = join(built, `${name}.kext`, 'Contents');
+  mkdirSync(contents, { recursive: true });
+  writeFileSync(join(contents, 'Info.plist'), `${build(infoOf(name, options))}\n`);
+  if (options.code === false) continue;
+  mkdirSync(join(contents, 'MacOS'));
+  writeFileSync(join(contents, 'MacOS', name), compile(options.source ?? name, folder), { mode: 0o755 });
+}
+rmSync(folder, { recursive: true });
+console.log(`${Object.keys(bundles).length} bundles in ${built}`);

@@ -1,0 +1,101 @@
+/**
+ * Which pseudo-kext of System.kext owns a kernel symbol, by release and architecture: the export lists that Apple
+ * publishes with each kernel, as scripts/make-kpi-macos.mjs packed them.
+ *
+ * The packed text: a line of column names (`x86_64 10.6`), then lines of a KPI, a mask of columns in base 36, and names.
+ * A name may be `_alias:_target` (the name exported for another symbol) or `_prefix*`.
+ */
+import { inflateSync } from 'fflate';
+import type { Architecture } from './info.ts';
+import { KPI_SYMBOLS } from './kpi.gen.ts';
+import type { Release } from './release.ts';
+
+export const KPI_PREFIX = 'com.apple.kpi.';
+
+export interface KpiSymbol {
+  /** `com.apple.kpi.libkern` */
+  readonly owner: string;
+  /** The kernel's own name for it when the export is an alias. */
+  readonly target: string | undefined;
+}
+
+interface Packed {
+  readonly columns: readonly string[];
+  readonly groups: readonly { readonly kpi: string; readonly mask: number; readonly names: string }[];
+}
+
+function unpack(): Packed {
+  const bytes = Uint8Array.from(atob(KPI_SYMBOLS), (character) => character.charCodeAt(0));
+  const [head, ...lines] = new TextDecoder().decode(inflateSync(bytes)).split('\n');
+  const groups = lines.map((line) => {
+    const first = line.indexOf(' ');
+    const second = line.indexOf(' ', first + 1);
+    return {
+      kpi: line.slice(0, first),
+      mask: Number.parseInt(line.slice(first + 1, second), 36),
+      names: line.slice(second + 1),
+    };
+  });
+  return { columns: head.split(','), groups };
+}
+
+/** The kernel exports of one release on one architecture. */
+export class KpiSymbols {
+  /** Were the lists of this release and architecture published? Without them nothing can be said of owners. */
+  readonly known: boolean;
+  private readonly names = new Map<string, KpiSymbol[]>();
+  private readonly prefixes: { readonly prefix: string; readonly owner: string }[] = [];
+
+  constructor(release: Pick<Release, 'name'>, architecture: Architecture) {
+    const { columns, groups } = unpack();
+    const family = architecture === 'arm64e' ? 'arm64' : architecture;
+    const column = columns.indexOf(`${family} ${release.name}`);
+    this.known = column >= 0;
+    if (column < 0) return;
+    for (const { kpi, mask, names } of groups) {
+      if (((mask >>> column) & 1) === 0) continue;
+      for (const name of names.split(' ')) this.add(`${KPI_PREFIX}${kpi}`, name);
+    }
+  }
+
+  private add(owner: string, text: string): void {
+    if (text.endsWith('*')) {
+      this.prefixes.push({ prefix: text.slice(0, -1), owner });
+      return;
+    }
+    const [name, target] = text.split(':');
+    const known = this.names.get(name);
+    if (known === undefined) this.names.set(name, [{ owner, target }]);
+    else known.push({ owner, target });
+  }
+
+  /** Every KPI that exports a symbol (with its leading underscore); those that a third party may name come first. */
+  owners(symbol: string): readonly KpiSymbol[] {
+    const found = this.names.get(symbol);
+    if (found !== undefined) return [...found].sort((a, b) => rank(a.owner) - rank(b.owner));
+    const prefix = this.prefixes.find((one) => symbol.startsWith(one.prefix));
+    return prefix === undefined ? [] : [{ owner: prefix.owner, target: undefined }];
+  }
+
+  /** The owner to name in OSBundleLibraries; undefined when no KPI of this release exports the symbol. */
+  owner(symbol: string): KpiSymbol | undefined {
+    return this.owners(symbol)[0];
+  }
+}
+
+/** com.apple.kpi.private and .unsupported come last. */
+function rank(owner: string): number {
+  if (owner.endsWith('.private')) return 2;
+  return owner.endsWith('.unsupported') ? 1 : 0;
+}
+
+/** The KPI pseudo-kexts with the compatible versions that their property lists declare. */
+export const KPI_KEXTS: readonly { readonly identifier: string; readonly compatible: string }[] = [
+  { identifier: 'com.apple.kpi.bsd', compatible: '8.0.0b1' },
+  { identifier: 'com.apple.kpi.dsep', compatible: '8.0.0b1' },
+  { identifier: 'com.apple.kpi.iokit', compatible: '7.0' },
+  { identifier: 'com.apple.kpi.libkern', compatible: '8.0.0d0' },
+  { identifier: 'com.apple.kpi.mach', compatible: '8.0.0d0' },
+  { identifier: 'com.apple.kpi.private', compatible: '8.0.0b1' },
+  { identifier: 'com.apple.kpi.unsupported', compatible: '8.0.0b1' },
+];

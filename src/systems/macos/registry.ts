@@ -1,0 +1,37 @@
+/** Every subsystem's kernel functions and objects, in one place: the only list of them. */
+import { cLibrary } from '../../kernel/clib.ts';
+import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
+import { atomics } from './functions/atomic.ts';
+import { deviceFunctions } from './functions/devices.ts';
+import { locks } from './functions/locks.ts';
+import { logging } from './functions/log.ts';
+import { allocation } from './functions/memory.ts';
+import { clocks, processes } from './functions/process.ts';
+import { sysctlData, sysctlFunctions } from './functions/sysctl.ts';
+import { transfers } from './functions/uio.ts';
+import type { DataSymbol, Macos } from './macos.ts';
+
+export const macosFunctions: FunctionTable<Macos> = joinTables<Macos>([
+  allocation,
+  atomics,
+  clocks,
+  deviceFunctions,
+  locks,
+  logging,
+  processes,
+  sysctlFunctions,
+  transfers,
+  ...cLibrary,
+]);
+
+export const macosData: readonly DataSymbol[] = [
+  ...sysctlData,
+  { name: '_gOSKextUnresolved', bytes: 16 },
+  { name: '_lkm_current_proc', bytes: 16 },
+  { name: '_hz', bytes: 4, fill: (k, at) => k.memory.set32(at, 100) },
+  { name: '_page_size', bytes: 8, fill: (k, at) => k.memory.setPtr(at, 4096) },
+  { name: '_page_mask', bytes: 8, fill: (k, at) => k.memory.setPtr(at, 4095) },
+  { name: '_page_shift', bytes: 4, fill: (k, at) => k.memory.set32(at, 12) },
+  { name: '__os_log_default', bytes: 64 },
+  { name: '___stack_chk_guard', bytes: 8, fill: (k, at) => k.memory.setU64(at, BigInt(k.random32()) << 8n) },
+];

@@ -1,0 +1,290 @@
+/**
+ * The way of a kext from a tool to the kernel: found, validated, authenticated, judged by the system's policy, its
+ * dependencies resolved, loaded. Every tool that loads goes this way.
+ */
+import { FormatError } from '../../bytes/errors.ts';
+import { readMachO } from '../../formats/macho/read.ts';
+import { type Kext, KextLibrary } from '../../systems/macos/library.ts';
+import {
+  type FindKext,
+  KernelWords,
+  type KextRequest,
+  loadKext,
+  resolveSymbol,
+  unloadKext,
+} from '../../systems/macos/load.ts';
+import { KextError, type OsReturnName, osReturnText } from '../../systems/macos/os-return.ts';
+import { resolveDependencies } from '../../systems/macos/rules/dependencies.ts';
+import { Diagnostics } from '../../systems/macos/rules/diagnostics.ts';
+import { judge, type PolicyView } from '../../systems/macos/rules/policy.ts';
+import { isCompatible } from '../../systems/macos/version.ts';
+import type { LoadOutcome, ToolResult } from '../system.ts';
+import { Answer } from './answer.ts';
+import type { MacosSession } from './session.ts';
+import { signatureOf } from './signatures.ts';
+
+/** How a load ended. */
+export interface Loading {
+  readonly code: OsReturnName;
+  readonly rule: string | undefined;
+  readonly note: string | undefined;
+  /** Findings that stood in the way. */
+  readonly diagnostics: Diagnostics;
+  /** What the kernel said. */
+  readonly kernel: readonly string[];
+  /** False when the run broke off for a reason of ours (a missing function, a panic). */
+  readonly complete: boolean;
+}
+
+export interface LoadChoices {
+  /** Further folders and kexts to look for dependencies in. */
+  readonly repositories?: readonly string[];
+  /** Look at everything, load nothing. */
+  readonly dryRun?: boolean;
+  /** kextutil -z: owners and modes are not looked at. */
+  readonly withoutAuthentication?: boolean;
+}
+
+export function policyView(session: MacosSession): PolicyView {
+  const { records, choices, uid } = session;
+  const key = (kext: Kext): string => kext.identifier;
+  return {
+    release: choices.release,
+    uid,
+    csr: session.csr,
+    bootArgs: session.bootArgs,
+    signature: (kext) => signatureOf(session, kext),
+    notarised: (kext) => records.notarised.has(key(kext)),
+    approved: (kext) => records.approved.has(key(kext)),
+    // With kext signing switched off for development the collection is made anew for each kext.
+    inCollection: (kext) => records.collection.has(key(kext)) || (session.csr & 1) !== 0,
+    excluded: (kext) => session.excluded(kext),
+  };
+}
+
+/** Loads a kext after everything that user space looks at first. */
+export function loadFromDisk(
+  session: MacosSession,
+  kext: Kext,
+  answer: Answer,
+  choices: LoadChoices = {},
+): Loading {
+  const diagnostics = new Diagnostics();
+  const done = (code: OsReturnName, more: Partial<Loading> = {}): Loading => ({
+    code,
+    rule: more.rule,
+    note: more.note,
+    diagnostics,
+    kernel: more.kernel ?? [],
+    complete: more.complete ?? true,
+  });
+  diagnostics.merge(kext.validation);
+  if (kext.validation.has('validation')) {
+    const [first] = kext.validation.of('validation');
+    const code = first.rule === 'macos.architecture' ? 'ArchNotFound' : 'Validation';
+    return done(code, { rule: first.rule, note: `${first.text}: ${first.values.join(', ')}` });
+  }
+  const others = session.kexts(choices.repositories);
+  const { found, order } = resolveDependencies(kext, {
+    kexts: [...others, kext],
+    loaded: session.kernel.kexts.all,
+    darwin: session.choices.release.darwin,
+    is64Bit: true,
+  });
+  diagnostics.merge(found);
+  if (found.has('dependencies')) {
+    const [first] = found.of('dependencies');
+    return done('Dependencies', { rule: first.rule, note: `${first.text}: ${first.values.join(', ')}` });
+  }
+  const view = policyView(session);
+  for (const one of [...order, kext]) {
+    if (choices.withoutAuthentication !== true) diagnostics.merge(one.authentication);
+    if (session.loaded(one.identifier) !== undefined) continue;
+    for (const verdict of judge(one, view)) {
+      if (verdict.rule === 'macos.owner' && choices.withoutAuthentication === true) continue;
+      if (verdict.text !== '') session.kernel.print(`${verdict.text}\n`);
+      if (verdict.result === 'refuse') return done(verdict.code, { rule: verdict.rule, note: verdict.note });
+    }
+  }
+  if (choices.dryRun === true) return done('Success');
+  return inKernel(session, kext, order, answer, done);
+}
+
+function inKernel(
+  session: MacosSession,
+  kext: Kext,
+  order: readonly Kext[],
+  answer: Answer,
+  done: (code: OsReturnName, more?: Partial<Loading>) => Loading,
+): Loading {
+  const words = new KernelWords(session.kernel);
+  const find: FindKext = (identifier, version): KextRequest | undefined =>
+    order.find(
+      (one) =>
+        one.identifier === identifier &&
+        isCompatible({ version: one.info.version, compatible: one.info.compatibleVersion }, version),
+    )?.request;
+  try {
+    const missing = refusedForMissing(session, kext);
+    if (missing !== undefined) return done('LinkError', { rule: 'lkm.missing', note: missing });
+    const loaded = session.perform('kextload', loadKext(session.kernel, kext.request, find, words), answer);
+    return loaded === undefined
+      ? done('Internal', { kernel: words.lines, complete: false })
+      : done('Success', { kernel: words.lines });
+  } catch (error) {
+    if (!(error instanceof KextError)) throw error;
+    const note = error.code === 'LinkError' ? (whoHas(session, kext, words.lines) ?? error.note) : error.note;
+    return done(error.code, { rule: error.rule, note, kernel: words.lines });
+  }
+}
+
+/** `--missing refuse`: functions that nobody wrote, by name. */
+function refusedForMissing({ kernel }: MacosSession, kext: Kext): string | undefined {
+  const bytes = kext.executable;
+  if (kernel.missingPolicy !== 'refuse' || bytes === undefined) return undefined;
+  const names = (readMachO(bytes).symbols()?.undefined ?? []).map(({ name }) => name);
+  const missing = names.filter((name) => kernel.kpi.owner(name) !== undefined && !kernel.implements(name));
+  return missing.length === 0
+    ? undefined
+    : `the base kernel does not have ${missing.map((name) => name.slice(1)).join(', ')}`;
+}
+
+/** For each unresolved symbol, the library to add to OSBundleLibraries. */
+function whoHas(session: MacosSession, kext: Kext, lines: readonly string[]): string | undefined {
+  const symbols = lines.flatMap((line) => /: \t(\S+)$/.exec(line)?.[1] ?? []);
+  if (symbols.length === 0) return undefined;
+  return symbols
+    .slice(0, 8)
+    .map((symbol) => {
+      const owner = session.kernel.kpi.owner(symbol)?.owner ?? libraryWith(session, kext, symbol);
+      return owner === undefined
+        ? `${symbol}: no library of this release has it`
+        : `${symbol}: add ${owner} to OSBundleLibraries`;
+    })
+    .join('\n  ');
+}
+
+function libraryWith(session: MacosSession, kext: Kext, symbol: string): string | undefined {
+  const loaded = session.kernel.kexts.all.find((one) => one.exports?.has(symbol) === true);
+  if (loaded !== undefined) return loaded.identifier;
+  return session.kexts().find((one) => one.identifier !== kext.identifier && exports(one, symbol))
+    ?.identifier;
+}
+
+function exports(kext: Kext, symbol: string): boolean {
+  try {
+    const bytes = kext.info.isLibrary ? kext.executable : undefined;
+    return (
+      bytes !== undefined &&
+      (readMachO(bytes)
+        .symbols()
+        ?.exports.some(({ name }) => name === symbol) ??
+        false)
+    );
+  } catch (error) {
+    if (error instanceof FormatError) return false;
+    throw error;
+  }
+}
+
+/** The kext that a word of a command line means: a path, or the identifier of one that is installed. */
+export function kextAt(session: MacosSession, word: string): Kext | FormatError | undefined {
+  const path = session.locate(word);
+  if (path === undefined) return undefined;
+  try {
+    return session.library.open(path);
+  } catch (error) {
+    if (error instanceof FormatError) return error;
+    throw error;
+  }
+}
+
+export const kextNamed = (
+  session: MacosSession,
+  identifier: string,
+  repositories: readonly string[] = [],
+): Kext | undefined => KextLibrary.find(session.kexts(repositories), identifier);
+
+/** kextload's last word about one kext. */
+export const failedText = (name: string, code: OsReturnName): string =>
+  `${name} failed to load - ${osReturnText(code)}; check the system/kernel logs for errors or try kextutil(8).`;
+
+/** `lkm run`: what kextload does, with the session's own kexts as a repository. */
+export async function loadByTool(
+  session: MacosSession,
+  path: string,
+  args: readonly string[],
+): Promise<LoadOutcome> {
+  if (args.length > 0) {
+    return {
+      code: 1,
+      out: '',
+      err: '',
+      note: `a kext takes no parameters: ${args.join(' ')}`,
+      module: undefined,
+    };
+  }
+  const answer = new Answer();
+  const kext = kextAt(session, path);
+  if (kext === undefined || kext instanceof FormatError) {
+    answer.code = 1;
+    answer.complain(failedText(path, kext === undefined ? 'NotFound' : 'NotAKext'));
+    answer.explain(kext?.message);
+    return { ...answer.result(), module: undefined };
+  }
+  await session.prepareSignatures([kext, ...session.kexts(besides(session))]);
+  const result = loadFromDisk(session, kext, answer, { repositories: besides(session) });
+  if (result.code === 'Success') return { ...answer.result(), module: kext.identifier };
+  answer.code = 1;
+  for (const line of result.kernel) answer.complain(`(kernel) ${line}`);
+  if (result.complete) answer.complain(failedText(path, result.code));
+  answer.explain(result.note);
+  return { ...answer.result(), module: undefined, rule: result.rule };
+}
+
+/** Folders beside the kexts that were named before: dependencies lie there. */
+const besides = (session: MacosSession): readonly string[] => [session.absolute('.')];
+
+/** Stops and takes away a kext by identifier. */
+export async function unloadByTool(session: MacosSession, identifier: string): Promise<ToolResult> {
+  const answer = new Answer();
+  unloadInto(session, identifier, answer);
+  return answer.result();
+}
+
+/** True when the kext is gone. */
+export function unloadInto(session: MacosSession, identifier: string, answer: Answer): OsReturnName {
+  const kext = session.loaded(identifier);
+  if (kext === undefined) {
+    answer.code = 1;
+    answer.complain(`(kernel) Kext ${identifier} not found for unload request.`);
+    answer.complain(`Failed to unload ${identifier} - ${osReturnText('NotFound')}.`);
+    return 'NotFound';
+  }
+  const words = new KernelWords(session.kernel);
+  try {
+    const before = answer.code;
+    session.perform('kextunload', unloadKext(session.kernel, kext, words), answer);
+    if (answer.code !== before) return 'Internal';
+    answer.print(`${kext.identifier} unloaded and personalities removed.`);
+    return 'Success';
+  } catch (error) {
+    if (!(error instanceof KextError)) throw error;
+    answer.code = 1;
+    for (const line of words.lines) answer.complain(`(kernel) ${line}`);
+    answer.complain(`Failed to unload ${identifier} - ${osReturnText(error.code)}.`);
+    answer.explain(error.note);
+    return error.code;
+  }
+}
+
+/** Is the symbol offered by what the kext is linked against? For kextutil's link check without a load. */
+export function unresolvedSymbols(session: MacosSession, kext: Kext): string[] {
+  const bytes = kext.executable;
+  if (bytes === undefined) return [];
+  const dependencies = [...kext.info.libraries.keys()].flatMap((name) => session.loaded(name) ?? []);
+  const names = (readMachO(bytes).symbols()?.undefined ?? []).filter(({ weakReference }) => !weakReference);
+  return names
+    .map(({ name }) => name)
+    .filter((name) => resolveSymbol(session.kernel, dependencies, name) === undefined);
+}

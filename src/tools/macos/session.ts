@@ -1,0 +1,234 @@
+/** A macOS machine: a kernel, a tree of files with the two kext folders, users, and what persists over a restart. */
+import type { LogRecord } from '../../kernel/log.ts';
+import { MissingFunctionReached } from '../../kernel/missing.ts';
+import { Deadlock } from '../../kernel/scheduler.ts';
+import type { Steps } from '../../kernel/steps.ts';
+import { ThreadKilled } from '../../kernel/thread.ts';
+import { devices } from '../../systems/macos/functions/devices.ts';
+import type { LoadedKext } from '../../systems/macos/kexts.ts';
+import { type Kext, KextLibrary, REPOSITORIES } from '../../systems/macos/library.ts';
+import { Macos } from '../../systems/macos/macos.ts';
+import { macosData, macosFunctions } from '../../systems/macos/registry.ts';
+import { type BootVerdict, judgeBoot } from '../../systems/macos/rules/boot.ts';
+import { baseName, FileTree, joinPath, normalPath } from '../../systems/macos/tree.ts';
+import type {
+  LoadOutcome,
+  SessionLeak,
+  SessionOptions,
+  SystemSession,
+  ToolResult,
+  UnloadOutcome,
+} from '../system.ts';
+import type { Answer } from './answer.ts';
+import { isExcluded } from './exclusion.ts';
+import { writeFile } from './file-tools.ts';
+import { Importer } from './import.ts';
+import { loadByTool, policyView, unloadByTool } from './loading.ts';
+import { type Choices, choicesOf } from './settings.ts';
+import { verifySignatures } from './signatures.ts';
+import { TOOLS } from './tools.ts';
+
+/** Where the session's relative paths begin. */
+const HOME = '/Users/lkm';
+const CONTROL_C = 130;
+
+/** What can be done while the machine does not start. */
+const RECOVERY: readonly string[] = ['reboot', 'rm', 'ls', 'mv', 'csrutil'];
+
+/** What is recorded about kexts outside of any kernel: approvals, notarisation, the collection of the last start. */
+export interface KextRecords {
+  /** `TEAM identifier` */
+  readonly approved: Set<string>;
+  readonly notarised: Set<string>;
+  readonly collection: Set<string>;
+}
+
+export class MacosSession implements SystemSession {
+  kernel: Macos;
+  readonly choices: Choices;
+  csr: number;
+  bootArgs: string;
+  readonly tree = new FileTree();
+  readonly importer: Importer;
+  readonly library: KextLibrary;
+  readonly records: KextRecords = { approved: new Set(), notarised: new Set(), collection: new Set() };
+  uid: number;
+  readonly commands = TOOLS;
+  private readonly options: SessionOptions;
+
+  constructor(options: SessionOptions) {
+    this.options = options;
+    this.choices = choicesOf(options.settings);
+    this.csr = this.choices.csr;
+    this.bootArgs = this.choices.bootArgs;
+    this.uid = options.user === undefined || options.user === 'root' ? 0 : 501;
+    this.importer = new Importer(options.files, this.tree, this.choices.owner);
+    this.library = new KextLibrary(this.tree, 'x86_64');
+    for (const folder of [...REPOSITORIES, HOME, '/tmp']) this.tree.makeFolder(folder);
+    if (this.choices.root !== undefined) this.takeRoot(this.choices.root);
+    this.kernel = this.boot();
+  }
+
+  get release(): string {
+    return `${this.choices.release.product} (Darwin ${this.choices.release.darwin} x86_64)`;
+  }
+
+  get prompt(): string {
+    return this.uid === 0 ? 'sh-3.2# ' : '$ ';
+  }
+
+  /** A kernel that has just started. */
+  boot(): Macos {
+    return new Macos({
+      release: this.choices.release,
+      seed: this.options.seed,
+      missing: this.options.missing,
+      functions: macosFunctions,
+      data: macosData,
+      bootArgs: this.bootArgs,
+    });
+  }
+
+  /** Why the machine did not start; undefined when it did. */
+  halted: BootVerdict | undefined;
+
+  /** Starts the machine again: a new kernel, the same files and records. It may not come up with what is installed now. */
+  async restart(): Promise<BootVerdict> {
+    const installed = this.kexts();
+    await this.prepareSignatures(installed);
+    const verdict = judgeBoot(installed, policyView(this));
+    this.kernel = this.boot();
+    this.halted = verdict.starts ? undefined : verdict;
+    for (const identifier of this.records.approved) this.records.collection.add(identifier);
+    return verdict;
+  }
+
+  private takeRoot(root: string): void {
+    for (const folder of REPOSITORIES) this.importer.take(root.replace(/\/$/, '') + folder, folder);
+  }
+
+  async run(words: readonly string[]): Promise<ToolResult> {
+    const [name, ...args] = words;
+    const tool = TOOLS.find((one) => one.name === name);
+    if (tool === undefined) return { code: 127, out: '', err: `-sh: ${name}: command not found\n` };
+    if (this.kernel.panicked !== undefined && tool.name !== 'reboot') {
+      return {
+        code: 1,
+        out: '',
+        err: '',
+        note: 'the machine has stopped with a panic: `reboot` starts it again',
+      };
+    }
+    if (this.halted !== undefined && !RECOVERY.includes(tool.name)) {
+      return {
+        code: 1,
+        out: '',
+        err: '',
+        note: `the machine has not started; ${RECOVERY.join(', ')} work as in the recovery system`,
+      };
+    }
+    return tool.run(this, args);
+  }
+
+  writeFile(path: string, bytes: Uint8Array, append: boolean): ToolResult {
+    return writeFile(this, path, bytes, append);
+  }
+
+  /** Runs steps as a command of the user; a kernel that stops on the way is told. */
+  perform<T>(command: string, steps: Steps<T>, answer: Answer): T | undefined {
+    try {
+      return this.kernel.runAs({ name: command, uid: this.uid }, steps);
+    } catch (error) {
+      if (error instanceof MissingFunctionReached) {
+        answer.explain(
+          `${error.caller} uses ${error.symbol} of the kernel, which the base kernel does not have: the run ended there`,
+        );
+      } else if (error instanceof ThreadKilled) {
+        answer.explain(
+          this.kernel.panicked === undefined
+            ? error.message
+            : 'the kernel has panicked: `reboot` starts the machine again',
+        );
+      } else if (error instanceof Deadlock) answer.explain(error.message);
+      else throw error;
+      answer.code = error instanceof Deadlock ? CONTROL_C : 1;
+      return undefined;
+    }
+  }
+
+  // -- files and kexts ----------------------------------------------------------------------------------------
+
+  /** The path in the session's tree that a word means; a file of the user's machine is copied there first. */
+  locate(word: string): string | undefined {
+    const path = word.startsWith('/') ? normalPath(word) : joinPath(HOME, word);
+    if (this.tree.get(path) !== undefined) return path;
+    const beside = REPOSITORIES.map((folder) => joinPath(folder, word)).find(
+      (one) => this.tree.get(one) !== undefined,
+    );
+    if (this.importer.take(word.replace(/\/$/, ''), path)) return path;
+    return word.includes('/') ? undefined : beside;
+  }
+
+  absolute(word: string): string {
+    return word.startsWith('/') ? normalPath(word) : joinPath(HOME, word);
+  }
+
+  /** Every kext of the repositories, and those of further folders. */
+  kexts(more: readonly string[] = []): Kext[] {
+    return this.library.scan([...more, ...REPOSITORIES]);
+  }
+
+  /** Verifies signatures before rules ask what they come to: hashing and certificates have to be waited for. */
+  async prepareSignatures(kexts: readonly Kext[]): Promise<void> {
+    await verifySignatures(this, kexts);
+  }
+
+  /** Is this version on the exclude list of the machine (AppleKextExcludeList.kext)? */
+  excluded(kext: Kext): boolean {
+    return isExcluded(this, kext);
+  }
+
+  /** What stays in the kernel under that identifier; undefined when it is not loaded. */
+  loaded(identifier: string): LoadedKext | undefined {
+    return this.kernel.kexts.find(identifier);
+  }
+
+  // -- what the command line asks of every system ---------------------------------------------------------------
+
+  async load(path: string, args: readonly string[]): Promise<LoadOutcome> {
+    return await loadByTool(this, path, args);
+  }
+
+  async unload(module: string): Promise<UnloadOutcome> {
+    const kext = this.loaded(module);
+    const before = kext === undefined ? undefined : { base: kext.base, bytes: kext.bytes };
+    const result = await unloadByTool(this, module);
+    const leaks: SessionLeak[] = [];
+    if (before !== undefined && this.loaded(module) === undefined) {
+      for (const { bytes, caller } of this.kernel.heap.heldBy(before.base, before.bytes)) {
+        leaks.push({
+          what: 'kernel memory',
+          bytes,
+          where: `${baseName(kext?.path ?? module)}+0x${(caller - before.base).toString(16)}`,
+        });
+      }
+    }
+    return { ...result, leaks };
+  }
+
+  logLine(record: LogRecord): string {
+    return record.text;
+  }
+
+  completePath(prefix: string): readonly string[] {
+    const path = this.absolute(prefix.endsWith('/') ? prefix : prefix.slice(0, prefix.lastIndexOf('/') + 1));
+    const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
+    const names =
+      path === '/dev'
+        ? [...this.kernel.state(devices).nodes.values()].map(({ name }) => name)
+        : this.tree.list(path);
+    return names
+      .map((name) => `${folder}${name}${this.tree.isFolder(joinPath(path, name)) ? '/' : ''}`)
+      .filter((name) => name.startsWith(prefix));
+  }
+}

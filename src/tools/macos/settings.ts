@@ -1,0 +1,77 @@
+/** What `--set` changes about the machine. */
+
+import { DEFAULT_RELEASE, findRelease, RELEASES, type Release } from '../../systems/macos/release.ts';
+import { CSR_ALLOW_UNAPPROVED_KEXTS, CSR_ALLOW_UNTRUSTED_KEXTS } from '../../systems/macos/rules/policy.ts';
+import { type Setting, SettingError } from '../system.ts';
+
+export const SETTINGS: readonly Setting[] = [
+  { name: 'release', summary: `10.6 to 15 (${DEFAULT_RELEASE})` },
+  {
+    name: 'sip',
+    summary: 'System Integrity Protection: on, no-kext (the default: unsigned kexts may load) or off',
+  },
+  { name: 'boot-args', summary: 'boot arguments, such as kext-dev-mode=1' },
+  {
+    name: 'owner',
+    summary: 'whom files given by the user belong to: root (the default), developer (501:20) or host',
+  },
+  {
+    name: 'root',
+    summary: "a folder whose System/Library/Extensions and Library/Extensions are this machine's",
+  },
+];
+
+export type OwnerChoice = 'root' | 'developer' | 'host';
+
+export interface Choices {
+  readonly release: Release;
+  readonly csr: number;
+  readonly bootArgs: string;
+  readonly owner: OwnerChoice;
+  readonly root: string | undefined;
+}
+
+const SIP: Readonly<Record<string, number>> = {
+  on: 0,
+  'no-kext': CSR_ALLOW_UNTRUSTED_KEXTS,
+  off: 0x77 | CSR_ALLOW_UNAPPROVED_KEXTS,
+};
+
+/** @throws SettingError */
+export function choicesOf(settings: ReadonlyMap<string, string> = new Map()): Choices {
+  for (const name of settings.keys()) {
+    if (!SETTINGS.some((setting) => setting.name === name)) {
+      throw new SettingError(
+        `there is no setting '${name}'`,
+        `the settings are ${SETTINGS.map((one) => one.name).join(', ')}`,
+      );
+    }
+  }
+  const name = settings.get('release') ?? DEFAULT_RELEASE;
+  const release = findRelease(name);
+  if (release === undefined) {
+    throw new SettingError(
+      `there is no release '${name}'`,
+      `the releases are ${RELEASES.map((one) => one.name).join(', ')}`,
+    );
+  }
+  if (!release.x86_64) {
+    throw new SettingError(
+      `${release.product} has no 64-bit kernel`,
+      '10.6 is the first release that runs here',
+    );
+  }
+  const sip = settings.get('sip') ?? 'no-kext';
+  if (!Object.hasOwn(SIP, sip)) throw new SettingError(`sip=${sip} is unknown`, 'on, no-kext or off');
+  const owner = settings.get('owner') ?? 'root';
+  if (owner !== 'root' && owner !== 'developer' && owner !== 'host') {
+    throw new SettingError(`owner=${owner} is unknown`, 'root, developer or host');
+  }
+  return {
+    release,
+    csr: SIP[sip],
+    bootArgs: settings.get('boot-args') ?? '',
+    owner,
+    root: settings.get('root'),
+  };
+}
