@@ -1,0 +1,70 @@
+#!/bin/sh
+# Builds fixtures/windows/built from the sources beside it, for x64 and x86.
+# Debian 12: apt-get install gcc-mingw-w64-x86-64 gcc-mingw-w64-i686 clang lld osslsigncode openssl
+set -e
+cd "$(dirname "$0")/../fixtures/windows"
+ddk=/usr/share/mingw-w64/include/ddk
+flags="-O2 -I$ddk -ffreestanding -fno-builtin -fno-ident -mno-stack-arg-probe -Wno-misleading-indentation -Wno-unused -Wno-multichar"
+epoch=1700000000
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export SOURCE_DATE_EPOCH=$epoch
+
+# build NAME TARGET SUFFIX ENTRY [library...]
+build() {
+    name=$1 target=$2 suffix=$3 entry=$4
+    shift 4
+    [ -f "$work/$name$suffix.o" ] || $target-gcc $flags -c "$name.c" -o "$work/$name$suffix.o"
+    base=0x140000000
+    [ "$suffix" = "" ] || base=0x10000
+    $target-ld -s --subsystem native -e "$entry" --image-base $base --enable-reloc-section --exclude-all-symbols \
+        --dynamicbase --nxcompat --no-insert-timestamp --file-alignment 0x200 --section-alignment 0x1000 \
+        --major-os-version 6 --minor-os-version 1 --major-subsystem-version 6 --minor-subsystem-version 1 \
+        -o "built/$name$suffix.sys" "$work/$name$suffix.o" "$@" -L/usr/$target/lib -lntoskrnl -lhal
+}
+
+for arch in x64 x86; do
+    if [ $arch = x64 ]; then
+        target=x86_64-w64-mingw32 suffix= entry=DriverEntry flavour=i386:x86-64
+    else
+        target=i686-w64-mingw32 suffix=-x86 entry=_DriverEntry@8 flavour=i386
+    fi
+    for name in hello ioctls filter timers trouble failing nounload; do
+        build $name $target "$suffix" $entry
+    done
+    $target-gcc $flags -c kdll.c -o "$work/kdll$suffix.o"
+    $target-ld -s -shared --subsystem native -e $entry --image-base 0x140000 --kill-at --no-insert-timestamp \
+        --out-implib "$work/libkdll$suffix.a" -o "$work/kdll.sys" "$work/kdll$suffix.o" -L/usr/$target/lib -lntoskrnl
+    mkdir -p built/x86
+    if [ $arch = x64 ]; then mv "$work/kdll.sys" built/kdll.sys; else mv "$work/kdll.sys" built/x86/kdll.sys; fi
+    if [ $arch = x86 ]; then # names in the file are bare, those in the object decorated
+        printf 'LIBRARY kdll.sys\nEXPORTS\nKdllAdd@8\n' >"$work/kdll.def"
+        $target-dlltool -m $flavour --kill-at -d "$work/kdll.def" -l "$work/libkdll$suffix.a"
+    fi
+    build user $target "$suffix" $entry "$work/libkdll$suffix.a"
+    decoration=
+    [ $arch = x64 ] || decoration=@0
+    printf 'LIBRARY ntoskrnl.exe\nEXPORTS\nNoKernelHasThis%s\n' $decoration >"$work/missing.def"
+    $target-dlltool -m $flavour --kill-at -d "$work/missing.def" -l "$work/libmissing$suffix.a"
+    build missing $target "$suffix" $entry "$work/libmissing$suffix.a"
+done
+
+# __try needs clang; the exception tables are Microsoft's.
+for target in x86_64; do
+    clang --target=$target-w64-mingw32 $flags -fms-extensions -fasynchronous-unwind-tables -Wno-pragma-pack -Wno-everything -c probe.c -o "$work/probe.o"
+    build probe $target-w64-mingw32 "" DriverEntry
+done
+
+# A signed driver and a copy in which one byte of code was changed. The key is thrown away; its certificate is kept as root.
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out built/test-root.pem -days 7300 \
+    -subj "/CN=lkm test driver certificate" -addext extendedKeyUsage=codeSigning 2>/dev/null
+rm -f built/signed.sys
+osslsigncode sign -certs built/test-root.pem -key "$work/key.pem" -h sha256 -ph -n "hello test driver" \
+    -in built/hello.sys -out built/signed.sys >/dev/null
+python3 - <<'P'
+data = bytearray(open('built/signed.sys', 'rb').read())
+at = data.index(b'hello: unload')
+data[at] = ord('j')
+open('built/tampered.sys', 'wb').write(data)
+P
+ls -l built built/x86
