@@ -82,6 +82,8 @@ export abstract class Kernel implements SchedulerOwner {
   private readonly entryAt = new Map<Address, number>();
   readonly gates: KernelOptions['gates'];
   readonly stacks: KernelOptions['stacks'];
+  /** Where machine code that TypeScript called returns to. */
+  readonly returnGate: Address;
   private nextGate: Address;
   private readonly states = new Map<symbol, unknown>();
   private readonly fields = new Map<string, FieldRef>();
@@ -102,6 +104,7 @@ export abstract class Kernel implements SchedulerOwner {
     this.stacks = options.stacks;
     this.nextGate = options.gates.base;
     const address = this.takeGate();
+    this.returnGate = address;
     const id = this.addEntry('(return to the kernel)', address, () => undefined);
     this.scheduler = new Scheduler(this, { id, address });
     this.log.watch(() => this.scheduler.charge(RECORD_COST));
@@ -110,7 +113,7 @@ export abstract class Kernel implements SchedulerOwner {
   // -- what a system brings ---------------------------------------------------------------------------------
 
   abstract fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled };
-  abstract misuse(thread: Thread, error: unknown): ThreadKilled | undefined;
+  abstract misuse(thread: Thread, error: unknown): ThreadKilled | 'resume' | undefined;
   abstract switched(thread: Thread): void;
   abstract interruptible(): boolean;
   abstract trap(thread: Thread, vector: number): void;

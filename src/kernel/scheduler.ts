@@ -40,9 +40,9 @@ export interface SchedulerOwner {
   fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled };
   /**
    * A kernel function threw something else than a fault. How the thread ends when it was the guest's doing
-   * (memory ran out, numbers that make no sense); undefined when it was not.
+   * (memory ran out, numbers that make no sense); undefined when it was not. 'resume' goes on with the frame on top.
    */
-  misuse(thread: Thread, error: unknown): ThreadKilled | undefined;
+  misuse(thread: Thread, error: unknown): ThreadKilled | 'resume' | undefined;
   /**
    * For systems whose threads have priorities: a lower number is more urgent, and a thread that becomes ready takes the
    * processor from a less urgent one. A thread of priority Infinity is held back. Without it threads take turns and
@@ -394,7 +394,7 @@ export class Scheduler {
     else if (error instanceof ThreadKilled) thread.die({ killed: error });
     else {
       const killed = this.owner.misuse(thread, error);
-      thread.die(killed === undefined ? { error } : { killed });
+      if (killed !== 'resume') thread.die(killed === undefined ? { error } : { killed });
     }
   }
 
@@ -410,7 +410,7 @@ export class Scheduler {
     } else if (request.kind === 'yield') {
       thread.state = 'ready';
       this.ready.push(thread);
-    } else this.block(thread, request);
+    } else if (request.kind === 'block') this.block(thread, request);
   }
 
   private block(thread: Thread, request: Request & { kind: 'block' }): void {

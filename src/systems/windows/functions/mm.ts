@@ -1,0 +1,209 @@
+/** Memory: MDLs, mappings, probing, device memory. */
+import { type Address, PAGE_SIZE, Perm } from '../../../memory/space.ts';
+import { bugCheck } from '../bugcheck.ts';
+import { RaisedStatus } from '../exceptions.ts';
+import { isKernelExport } from '../export-names.ts';
+import {
+  addMdlFlags,
+  describeRange,
+  fillFrames,
+  initialiseMdl,
+  MdlFlag,
+  mapMdl,
+  mdlVirtualAddress,
+  spannedPages,
+  unmapMdl,
+} from '../mdl.ts';
+import { Status } from '../status.ts';
+import { unicodeString } from '../strings.ts';
+import type { Windows } from '../windows.ts';
+import { callerOf, kernelFunctions } from './define.ts';
+import { freePool } from './pool.ts';
+
+/** ProbeForRead and ProbeForWrite: the range must lie in user space and be aligned; writing touches each page. */
+function probe(k: Windows, at: Address, bytes: number, alignment: number, write: boolean): void {
+  if (bytes === 0) return;
+  if (alignment > 1 && at % alignment !== 0) throw new RaisedStatus(Status.DATATYPE_MISALIGNMENT);
+  const end = at + bytes;
+  const violation = (address: Address) =>
+    new RaisedStatus(Status.ACCESS_VIOLATION, [write ? 1n : 0n, BigInt.asUintN(64, BigInt(address))]);
+  if (at < 0 || bytes < 0 || end < at || end > k.map.userEnd) throw violation(at);
+  if (!write) return;
+  for (let page = at; page < end; page = page - (page % PAGE_SIZE) + PAGE_SIZE) {
+    const perm = k.memory.permOf(page) ?? 0;
+    if ((perm & Perm.W) === 0) throw violation(page);
+  }
+}
+
+function isValid(k: Windows, at: Address): boolean {
+  return ((k.memory.permOf(at) ?? 0) & Perm.R) !== 0;
+}
+
+/** Device memory that nothing answers: reads float high, writes are lost, but the pages are there. */
+function mapDevice(k: Windows, bytes: number): Address {
+  if (!(bytes > 0) || bytes > 1 << 24) return 0;
+  const pages = Math.ceil(bytes / PAGE_SIZE);
+  const base = k.mappings.allocate(pages);
+  k.memory.mapLazy(base, pages, Perm.R | Perm.W, 'device memory', (_page, page) => page.fill(0xff));
+  return base;
+}
+
+function unmapDevice(k: Windows, at: Address): void {
+  const base = at - (((at % PAGE_SIZE) + PAGE_SIZE) % PAGE_SIZE);
+  const pages = k.mappings.sizeOf(base);
+  if (pages === undefined) return;
+  k.memory.unmap(base, pages);
+  k.mappings.free(base);
+}
+
+const physicalOf = (k: Windows, va: Address): bigint => {
+  if (k.memory.permOf(va) === undefined) return 0n;
+  if (k.memory.pfnOf(va) === undefined) k.memory.u8(va);
+  return BigInt(k.memory.pfnOf(va) ?? 0) * 4096n + BigInt(((va % PAGE_SIZE) + PAGE_SIZE) % PAGE_SIZE);
+};
+
+function contiguous(k: Windows, bytes: number): Address {
+  return k.pool.allocate('nonpaged', Math.max(PAGE_SIZE, bytes), 0x6e6f4320, callerOf(k));
+}
+
+export const mmFunctions = kernelFunctions({
+  'void ProbeForRead(PVOID address, SIZE_T length, ULONG alignment)': (k, at, bytes, alignment) =>
+    probe(k, at, bytes, alignment, false),
+  'void ProbeForWrite(PVOID address, SIZE_T length, ULONG alignment)': (k, at, bytes, alignment) =>
+    probe(k, at, bytes, alignment, true),
+  'BOOLEAN MmIsAddressValid(PVOID address)': (k, at) => isValid(k, at),
+  'BOOLEAN MmIsNonPagedSystemAddressValid(PVOID address)': (k, at) => isValid(k, at) && !k.irql.isPaged(at),
+  'PVOID MmGetSystemRoutineAddress(PVOID name)': (k, name) => {
+    const wanted = unicodeString(k, name);
+    const known = k.exported(wanted);
+    if (known !== undefined) return known;
+    // The name exists on a real system, so the driver may count on it: it gets a function that says it is missing.
+    return isKernelExport(wanted) && k.missingPolicy !== 'refuse' ? k.gatesByName.missing(wanted) : 0;
+  },
+  'PVOID IoAllocateMdl(PVOID va, ULONG length, BOOLEAN secondary, BOOLEAN quota, PVOID irp)': (
+    k,
+    va,
+    bytes,
+    secondary,
+    _q,
+    irp,
+  ) => {
+    const mdl = describeRange(k, va, bytes, callerOf(k));
+    if (mdl === 0 || irp === 0) return mdl;
+    const first = k.read('IRP.MdlAddress', irp);
+    if (secondary === 0 || first === 0) k.write('IRP.MdlAddress', irp, mdl);
+    else {
+      let last = first;
+      while (k.read('MDL.Next', last) !== 0) last = k.read('MDL.Next', last);
+      k.write('MDL.Next', last, mdl);
+    }
+    return mdl;
+  },
+  'void IoFreeMdl(PVOID mdl)': (k, mdl) => {
+    unmapMdl(k, mdl);
+    freePool(k, mdl, 0);
+  },
+  'void IoBuildPartialMdl(PVOID source, PVOID target, PVOID va, ULONG length)': (
+    k,
+    source,
+    target,
+    va,
+    length,
+  ) => {
+    const start = mdlVirtualAddress(k, source);
+    const bytes = length === 0 ? k.read('MDL.ByteCount', source) - (va - start) : length;
+    initialiseMdl(k, target, va, bytes, k.read('MDL.Size', target));
+    const skip = (k.read('MDL.StartVa', target) - k.read('MDL.StartVa', source)) / PAGE_SIZE;
+    const head = k.sizeof('MDL');
+    const pages = spannedPages(va, bytes);
+    k.memory.copy(target + head, source + head + skip * k.word, pages * k.word);
+    addMdlFlags(k, target, MdlFlag.PARTIAL);
+    const flags = k.read('MDL.MdlFlags', source);
+    if ((flags & (MdlFlag.MAPPED_TO_SYSTEM_VA | MdlFlag.SOURCE_IS_NONPAGED_POOL)) === 0) return;
+    k.write('MDL.MappedSystemVa', target, k.read('MDL.MappedSystemVa', source) + (va - start));
+    addMdlFlags(k, target, MdlFlag.SOURCE_IS_NONPAGED_POOL);
+  },
+  'SIZE_T MmSizeOfMdl(PVOID base, SIZE_T length)': (k, base, bytes) =>
+    k.sizeof('MDL') + spannedPages(base, bytes) * k.word,
+  'PVOID MmCreateMdl(PVOID mdl, PVOID base, SIZE_T length)': (k, mdl, base, bytes) => {
+    if (mdl === 0) return describeRange(k, base, bytes, callerOf(k));
+    initialiseMdl(k, mdl, base, bytes, k.sizeof('MDL') + spannedPages(base, bytes) * k.word);
+    return mdl;
+  },
+  'void MmBuildMdlForNonPagedPool(PVOID mdl)': (k, mdl) => {
+    fillFrames(k, mdl);
+    k.write('MDL.MappedSystemVa', mdl, mdlVirtualAddress(k, mdl));
+    addMdlFlags(k, mdl, MdlFlag.SOURCE_IS_NONPAGED_POOL);
+  },
+  'void MmProbeAndLockPages(PVOID mdl, KPROCESSOR_MODE mode, ULONG operation)': (k, mdl, mode) => {
+    const va = mdlVirtualAddress(k, mdl);
+    if (mode !== 0 && (va < 0 || va >= k.map.userEnd)) throw new RaisedStatus(Status.ACCESS_VIOLATION);
+    if (!fillFrames(k, mdl)) throw new RaisedStatus(Status.ACCESS_VIOLATION);
+    addMdlFlags(k, mdl, MdlFlag.PAGES_LOCKED);
+  },
+  'void MmUnlockPages(PVOID mdl)': (k, mdl) => {
+    if ((k.read('MDL.MdlFlags', mdl) & MdlFlag.PAGES_LOCKED) === 0)
+      bugCheck(k, 0x76, [0, 0, 0, mdl], callerOf(k));
+    unmapMdl(k, mdl);
+    addMdlFlags(k, mdl, 0, MdlFlag.PAGES_LOCKED);
+  },
+  'PVOID MmMapLockedPages(PVOID mdl, KPROCESSOR_MODE mode)': (k, mdl) => mapMdl(k, mdl),
+  'PVOID MmMapLockedPagesSpecifyCache(PVOID mdl, KPROCESSOR_MODE mode, ULONG cache, PVOID base, ULONG bug, ULONG priority)':
+    (k, mdl) => mapMdl(k, mdl),
+  'void MmUnmapLockedPages(PVOID base, PVOID mdl)': (k, _base, mdl) => unmapMdl(k, mdl),
+  'NTSTATUS MmProtectMdlSystemAddress(PVOID mdl, ULONG protect)': (k, mdl, protect) => {
+    const at = k.read('MDL.MappedSystemVa', mdl);
+    const base = at - (((at % PAGE_SIZE) + PAGE_SIZE) % PAGE_SIZE);
+    // PAGE_* constants: 1 no access, 2 read, 4 read and write, 0x10.. the same with execution.
+    const bits = protect & 0xff;
+    const execute = bits >= 0x10 ? Perm.X : 0;
+    const kind = bits >= 0x10 ? bits >> 4 : bits;
+    const perm =
+      kind === 1 ? (execute === 0 ? 0 : Perm.X) : kind === 2 ? Perm.R | execute : Perm.R | Perm.W | execute;
+    k.memory.protect(base, spannedPages(at, k.read('MDL.ByteCount', mdl)), perm);
+    return Status.SUCCESS;
+  },
+  'PVOID MmMapIoSpace(u64 physical, SIZE_T bytes, ULONG cache)': (k, _physical, bytes) => mapDevice(k, bytes),
+  'PVOID MmMapIoSpaceEx(u64 physical, SIZE_T bytes, ULONG protect)': (k, _physical, bytes) =>
+    mapDevice(k, bytes),
+  'void MmUnmapIoSpace(PVOID base, SIZE_T bytes)': (k, base) => unmapDevice(k, base),
+  'u64 MmGetPhysicalAddress(PVOID address)': (k, at) => physicalOf(k, at),
+  'PVOID MmAllocateContiguousMemory(SIZE_T bytes, u64 highest)': (k, bytes) => contiguous(k, bytes),
+  'PVOID MmAllocateContiguousMemorySpecifyCache(SIZE_T bytes, u64 lowest, u64 highest, u64 boundary, ULONG cache)':
+    (k, bytes) => contiguous(k, bytes),
+  'void MmFreeContiguousMemory(PVOID base)': (k, base) => freePool(k, base, 0),
+  'void MmFreeContiguousMemorySpecifyCache(PVOID base, SIZE_T bytes, ULONG cache)': (k, base) =>
+    freePool(k, base, 0),
+  'PVOID MmAllocateNonCachedMemory(SIZE_T bytes)': (k, bytes) => contiguous(k, bytes),
+  'void MmFreeNonCachedMemory(PVOID base, SIZE_T bytes)': (k, base) => freePool(k, base, 0),
+  'ULONG MmQuerySystemSize(void)': () => 2,
+  'BOOLEAN MmIsThisAnNtAsSystem(void)': () => 0,
+  'PVOID MmLockPagableDataSection(PVOID address)': (_k, at) => at,
+  'void MmLockPagableSectionByHandle(PVOID handle)': () => undefined,
+  'void MmUnlockPagableImageSection(PVOID handle)': () => undefined,
+  'PVOID MmPageEntireDriver(PVOID address)': (k, at) => k.images.at(at)?.base ?? 0,
+  'void MmResetDriverPaging(PVOID address)': () => undefined,
+  'NTSTATUS MmAddVerifierThunks(PVOID thunks, ULONG size)': () => Status.NOT_SUPPORTED,
+  'NTSTATUS MmIsVerifierEnabled(ULONG *flags)': (k, flags) => {
+    k.memory.set32(flags, 0);
+    return Status.NOT_SUPPORTED;
+  },
+  'BOOLEAN MmIsDriverVerifying(PVOID driver)': () => 0,
+  'BOOLEAN MmIsDriverVerifyingByAddress(PVOID address)': () => 0,
+  'NTSTATUS MmCopyMemory(PVOID target, PVOID source, SIZE_T bytes, ULONG flags, SIZE_T *copied)': (
+    k,
+    target,
+    source,
+    bytes,
+    flags,
+    copied,
+  ) => {
+    // MM_COPY_MEMORY_PHYSICAL is 1; source is a union passed by its 8 bytes.
+    if (flags !== 2) return Status.INVALID_PARAMETER;
+    let done = 0;
+    while (done < bytes && isValid(k, source + done)) done++;
+    k.memory.copy(target, source, done);
+    k.memory.setPtr(copied, done);
+    return done === bytes ? Status.SUCCESS : Status.ACCESS_VIOLATION;
+  },
+});

@@ -1,0 +1,22 @@
+/** The processor that drivers see: a plain PC whose cr8 is the IRQL. */
+import type { CpuMachine } from '../../cpu/machine.ts';
+import type { Kernel } from '../../kernel/kernel.ts';
+import { plainPc } from '../../kernel/pc.ts';
+import type { Windows } from './windows.ts';
+
+/** Task priority register: on x64 the IRQL itself. */
+const CR8 = 8;
+
+export function windowsMachine(kernel: Kernel): CpuMachine {
+  const pc = plainPc(kernel);
+  const k = kernel as Windows;
+  return {
+    ...pc,
+    readControl: (register) =>
+      register === CR8 ? BigInt(k.irql.current) : (pc.readControl?.(register) ?? 0n),
+    writeControl: (register, value) => {
+      if (register === CR8) k.irql.set(Number(value & 0xfn));
+      else pc.writeControl?.(register, value);
+    },
+  };
+}

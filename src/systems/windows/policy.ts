@@ -1,0 +1,19 @@
+/** The settings of a session that decide about images, and the driver files that it can read. */
+import type { ImagePolicy, SignatureFacts, Verdict } from './rules/verdict.ts';
+
+export interface DriverFile {
+  /** NT path: \??\C:\drivers\hello.sys. */
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  /** Found out beforehand: verifying may need to wait, and a load does not. */
+  readonly signature: SignatureFacts;
+}
+
+export interface SessionPolicy extends ImagePolicy {
+  /** Reads a driver file by its NT path. */
+  readonly file: (path: string) => DriverFile | undefined;
+}
+
+/** The first refusal of a list of verdicts. */
+export const refusal = (verdicts: readonly Verdict[]): Verdict | undefined =>
+  verdicts.find(({ verdict }) => verdict === 'refuse');

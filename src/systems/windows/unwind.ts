@@ -1,0 +1,276 @@
+/** Walking the stack of x64 code by its unwind information ("x64 exception handling", Microsoft's published description). */
+
+import type { Cpu } from '../../cpu/cpu.ts';
+import { type RuntimeFunction, readRuntimeFunctions } from '../../formats/pe/exceptions.ts';
+import type { Frame, Thread } from '../../kernel/thread.ts';
+import { type Address, GuestFault } from '../../memory/space.ts';
+import type { DriverImage } from './images.ts';
+import type { Windows } from './windows.ts';
+
+export const UnwindFlag = { EXCEPTION_HANDLER: 1, TERMINATION_HANDLER: 2, CHAINED: 4 } as const;
+
+const Op = {
+  PUSH_NONVOL: 0,
+  ALLOC_LARGE: 1,
+  ALLOC_SMALL: 2,
+  SET_FPREG: 3,
+  SAVE_NONVOL: 4,
+  SAVE_NONVOL_FAR: 5,
+  EPILOG: 6,
+  SAVE_XMM: 8,
+  SAVE_XMM_FAR: 9,
+  MACHINE_FRAME: 10,
+} as const;
+
+export const RSP = 4;
+const MAX_CHAIN = 32;
+const MAX_DEPTH = 24;
+
+/** Registers at one point of the stack: general by hardware number, all 64 bits. */
+export interface Registers {
+  readonly gpr: bigint[];
+  rip: bigint;
+  readonly xmm: Uint8Array[];
+}
+
+/** A place on the stack: registers, and which frame of the scheduler the code belongs to. */
+export interface StackPlace {
+  readonly registers: Registers;
+  /** Index in thread.frames of the machine code's frame. */
+  frame: number;
+}
+
+export interface FrameFacts {
+  readonly image: DriverImage;
+  readonly entry: RuntimeFunction;
+  readonly entryAddress: Address;
+  /** Where the function's frame is: what handlers are given. */
+  readonly establisher: bigint;
+  /** Language handler and its data, when there is one of the kind asked for; 0 otherwise. */
+  readonly handler: Address;
+  readonly handlerData: Address;
+}
+
+const signed = (value: bigint): Address => Number(BigInt.asIntN(64, value));
+const wrap = (value: bigint): bigint => BigInt.asUintN(64, value);
+
+export function captureRegisters(cpu: Cpu): Registers {
+  return {
+    gpr: Array.from({ length: 16 }, (_, n) => cpu.gprBig(n)),
+    rip: wrap(BigInt(cpu.rip)),
+    xmm: Array.from({ length: 16 }, (_, n) => cpu.xmm(n).slice()),
+  };
+}
+
+export function copyRegisters({ gpr, rip, xmm }: Registers): Registers {
+  return { gpr: [...gpr], rip, xmm: xmm.map((value) => value.slice()) };
+}
+
+export function restoreRegisters(cpu: Cpu, { gpr, rip, xmm }: Registers): void {
+  gpr.forEach((value, n) => {
+    cpu.setGprBig(n, value);
+  });
+  xmm.forEach((value, n) => {
+    cpu.xmm(n).set(value);
+  });
+  cpu.rip = signed(rip);
+}
+
+/** The function that holds an address of an image. */
+export function functionAt(image: DriverImage, rva: number): RuntimeFunction | undefined {
+  image.functions ??= readRuntimeFunctions(image.pe).sort((a, b) => a.begin - b.begin);
+  let low = 0;
+  let high = image.functions.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (image.functions[middle].begin <= rva) low = middle + 1;
+    else high = middle;
+  }
+  const found = image.functions[low - 1];
+  return found !== undefined && rva < found.end ? found : undefined;
+}
+
+/** The innermost frame of machine code. */
+export function topGuestFrame(thread: Thread): number {
+  for (let i = thread.frames.length - 1; i >= 0; i--) if (thread.frames[i].kind === 'guest') return i;
+  return -1;
+}
+
+/**
+ * Undoes one function: registers become those of its caller.
+ * @param wanted UnwindFlag of the handlers asked for
+ * @returns facts of the function left, undefined for one without unwind information, 'end' at the bottom of the stack
+ */
+export function unwindOne(
+  k: Windows,
+  thread: Thread,
+  place: StackPlace,
+  wanted: number,
+): FrameFacts | undefined | 'end' {
+  const { registers } = place;
+  if (signed(registers.rip) === k.returnGate) return crossHost(thread, place) ? undefined : 'end';
+  const image = k.images.at(signed(registers.rip));
+  const rva = image === undefined ? 0 : signed(registers.rip) - image.base;
+  const entry = image === undefined ? undefined : functionAt(image, rva);
+  if (image === undefined || entry === undefined) {
+    popReturn(k, registers);
+    return undefined;
+  }
+  return applyEntry(k, image, entry, rva, registers, wanted);
+}
+
+/** From code that TypeScript called to the code that called that TypeScript. */
+function crossHost(thread: Thread, place: StackPlace): boolean {
+  const frame: Frame | undefined = thread.frames[place.frame];
+  if (frame?.kind !== 'guest') return false;
+  for (let i = place.frame - 1; i >= 0; i--) {
+    if (thread.frames[i].kind !== 'guest') continue;
+    place.registers.gpr[RSP] = wrap(BigInt(frame.mark.stack));
+    place.registers.rip = wrap(BigInt(frame.mark.instruction));
+    place.frame = i;
+    return true;
+  }
+  return false;
+}
+
+function popReturn(k: Windows, registers: Registers): void {
+  const at = signed(registers.gpr[RSP]);
+  registers.rip = k.memory.u64(at);
+  registers.gpr[RSP] = wrap(BigInt(at) + 8n);
+}
+
+function applyEntry(
+  k: Windows,
+  image: DriverImage,
+  entry: RuntimeFunction,
+  rva: number,
+  registers: Registers,
+  wanted: number,
+): FrameFacts {
+  let info = image.base + entry.unwind;
+  let offset = rva - entry.begin;
+  let establisher: bigint | undefined;
+  let handler = 0;
+  let handlerData = 0;
+  let machineFrame = false;
+  for (let chain = 0; chain < MAX_CHAIN; chain++) {
+    const { memory } = k;
+    const flags = memory.u8(info) >> 3;
+    const codes = memory.u8(info + 2);
+    const frameRegister = memory.u8(info + 3) & 15;
+    const inProlog = chain === 0 && offset < memory.u8(info + 1);
+    establisher ??= establisherOf(k, info, codes, offset, frameRegister, registers, inProlog);
+    machineFrame = applyCodes(k, info, codes, inProlog ? offset : 256, registers) || machineFrame;
+    const tail = info + 4 + ((codes + 1) & ~1) * 2;
+    if ((flags & UnwindFlag.CHAINED) === 0) {
+      if ((flags & wanted) !== 0 && !inProlog) {
+        handler = image.base + memory.u32(tail);
+        handlerData = tail + 4;
+      }
+      break;
+    }
+    info = image.base + memory.u32(tail + 8);
+    offset = 256;
+  }
+  if (!machineFrame) popReturn(k, registers);
+  const table = image.pe.directory(3).address;
+  const index = image.functions?.indexOf(entry) ?? 0;
+  return {
+    image,
+    entry,
+    entryAddress: image.base + table + index * 12,
+    establisher: establisher ?? 0n,
+    handler,
+    handlerData,
+  };
+}
+
+/** The frame pointer's base once it is set, the stack pointer otherwise. */
+function establisherOf(
+  k: Windows,
+  info: Address,
+  codes: number,
+  offset: number,
+  frameRegister: number,
+  registers: Registers,
+  inProlog: boolean,
+): bigint {
+  if (frameRegister === 0) return registers.gpr[RSP];
+  const scaled = BigInt((k.memory.u8(info + 3) >> 4) * 16);
+  if (!inProlog) return wrap(registers.gpr[frameRegister] - scaled);
+  for (let i = 0; i < codes; i++) {
+    const at = info + 4 + i * 2;
+    if ((k.memory.u8(at + 1) & 15) === Op.SET_FPREG && offset >= k.memory.u8(at)) {
+      return wrap(registers.gpr[frameRegister] - scaled);
+    }
+  }
+  return registers.gpr[RSP];
+}
+
+/** Undoes the prologue's steps up to `offset`. @returns whether a machine frame ended it */
+function applyCodes(k: Windows, info: Address, codes: number, offset: number, registers: Registers): boolean {
+  const { memory } = k;
+  const frameRegister = memory.u8(info + 3) & 15;
+  const frameOffset = BigInt((memory.u8(info + 3) >> 4) * 16);
+  const { gpr } = registers;
+  const frame = frameRegister === 0 ? gpr[RSP] : wrap(gpr[frameRegister] - frameOffset);
+  for (let i = 0; i < codes; ) {
+    const at = info + 4 + i * 2;
+    const op = memory.u8(at + 1) & 15;
+    const operand = memory.u8(at + 1) >> 4;
+    const slots = slotsOf(op, operand);
+    const done = memory.u8(at) <= offset;
+    i += slots;
+    if (!done) continue;
+    const near = memory.u16(at + 2);
+    if (op === Op.PUSH_NONVOL) {
+      gpr[operand] = memory.u64(signed(gpr[RSP]));
+      gpr[RSP] = wrap(gpr[RSP] + 8n);
+    } else if (op === Op.ALLOC_LARGE)
+      gpr[RSP] = wrap(gpr[RSP] + BigInt(operand === 0 ? near * 8 : memory.u32(at + 2)));
+    else if (op === Op.ALLOC_SMALL) gpr[RSP] = wrap(gpr[RSP] + BigInt(operand * 8 + 8));
+    else if (op === Op.SET_FPREG) gpr[RSP] = frame;
+    else if (op === Op.SAVE_NONVOL) gpr[operand] = memory.u64(signed(wrap(frame + BigInt(near * 8))));
+    else if (op === Op.SAVE_NONVOL_FAR)
+      gpr[operand] = memory.u64(signed(wrap(frame + BigInt(memory.u32(at + 2)))));
+    else if (op === Op.SAVE_XMM)
+      registers.xmm[operand] = memory.bytes(signed(wrap(frame + BigInt(near * 16))), 16);
+    else if (op === Op.SAVE_XMM_FAR)
+      registers.xmm[operand] = memory.bytes(signed(wrap(frame + BigInt(memory.u32(at + 2)))), 16);
+    else if (op === Op.MACHINE_FRAME) {
+      const base = signed(gpr[RSP]) + operand * 8;
+      registers.rip = memory.u64(base);
+      gpr[RSP] = memory.u64(base + 24);
+      return true;
+    }
+  }
+  return false;
+}
+
+function slotsOf(op: number, operand: number): number {
+  if (op === Op.ALLOC_LARGE) return operand === 0 ? 2 : 3;
+  if (op === Op.SAVE_NONVOL || op === Op.SAVE_XMM || op === Op.EPILOG) return 2;
+  if (op === Op.SAVE_NONVOL_FAR || op === Op.SAVE_XMM_FAR) return 3;
+  return 1;
+}
+
+/** Instruction addresses from the innermost out, as far as the stack can be followed. */
+export function callStack(k: Windows, at?: Address): Address[] {
+  const thread = k.scheduler.current;
+  const first = at ?? k.cpu.rip;
+  if (thread === undefined || k.word !== 8) return [first];
+  const place = { registers: captureRegisters(k.cpu), frame: topGuestFrame(thread) };
+  place.registers.rip = wrap(BigInt(first));
+  const out: Address[] = [];
+  try {
+    for (let depth = 0; depth < MAX_DEPTH; depth++) {
+      const rip = signed(place.registers.rip);
+      if (rip !== k.returnGate) out.push(rip);
+      if (unwindOne(k, thread, place, 0) === 'end') break;
+    }
+  } catch (error) {
+    // The stack is part of the damage: what was found so far is all there is to say.
+    if (!(error instanceof GuestFault)) throw error;
+  }
+  return out;
+}
