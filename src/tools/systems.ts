@@ -14,6 +14,12 @@ export interface SystemEntry {
 
 export const SYSTEMS: readonly SystemEntry[] = [
   {
+    name: 'windows',
+    title: 'Windows',
+    sniff: ({ bytes }) => bytes !== undefined && bytes[0] === 0x4d && bytes[1] === 0x5a,
+    load: async () => (await import('./windows/native.ts')).windows,
+  },
+  {
     name: 'freebsd',
     title: 'FreeBSD',
     sniff: (file) => isElf(file),

@@ -83,7 +83,7 @@ function pageFault(k: Windows, thread: Thread, fault: Fault): Verdict {
     return bug(k, BugCode.UNEXPECTED_KERNEL_MODE_TRAP, [Vector.DOUBLE, 0, 0, 0], fault.at);
   if (k.irql.current >= DISPATCH_LEVEL) return irqlFault(k, fault);
   if (user) return except(k, thread, fault, Status.ACCESS_VIOLATION, [ACCESS[fault.access], fault.address]);
-  if (fault.access === 'execute' && k.images.unloadedAt(address) !== undefined) {
+  if (fault.access === 'execute' && k.drivers.unloadedAt(address) !== undefined) {
     return bug(
       k,
       BugCode.DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS,
@@ -99,7 +99,7 @@ function pageFault(k: Windows, thread: Thread, fault: Fault): Verdict {
   return bug(k, BugCode.PAGE_FAULT_IN_NONPAGED_AREA, [address, ACCESS[fault.access], fault.at, 0], at);
 }
 
-const inKernel = (k: Windows, at: Address): boolean => k.images.at(at) === undefined;
+const inKernel = (k: Windows, at: Address): boolean => k.drivers.at(at) === undefined;
 
 /** At DISPATCH_LEVEL no page can be brought in: the code is whose address counts. */
 function irqlFault(k: Windows, fault: Fault): Verdict {

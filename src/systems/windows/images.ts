@@ -108,7 +108,7 @@ export class Images {
       exports,
       imports: [],
       library: false,
-      forget: this.symbols(pe, base, bytes.length, name, exports),
+      forget: this.symbols(base, bytes.length, name, exports),
     };
     this.list.push(image);
     return image;
@@ -137,13 +137,7 @@ export class Images {
   }
 
   /** The exports are the only names a driver has; its own name stands for the rest. */
-  private symbols(
-    pe: PeFile,
-    base: Address,
-    bytes: number,
-    name: string,
-    exports: PeExports | undefined,
-  ): () => void {
+  private symbols(base: Address, bytes: number, name: string, exports: PeExports | undefined): () => void {
     const known = (exports?.entries ?? [])
       .filter((entry) => entry.name !== undefined && entry.forwarder === undefined && entry.address < bytes)
       .map((entry) => ({ name: entry.name ?? '', address: base + entry.address }));

@@ -13,7 +13,7 @@ export interface Leak {
 }
 
 export function leaksOf(k: Windows, image: DriverImage, driver: Address): Leak[] {
-  const inside = (address: Address) => k.images.at(address) === image;
+  const inside = (address: Address) => k.drivers.at(address) === image;
   const leaks: Leak[] = [];
   for (const { bytes, tag, kind, caller } of k.pool.live) {
     if (inside(caller))

@@ -6,7 +6,7 @@ import type { Windows } from './windows.ts';
 /** MiDereferenceImports. */
 export function* dereferenceImports(k: Windows, image: DriverImage): Steps<void> {
   for (const library of image.imports.splice(0)) {
-    if (k.images.addLoadCount(library, -1) === 0) yield* unloadLibrary(k, library, true);
+    if (k.drivers.addLoadCount(library, -1) === 0) yield* unloadLibrary(k, library, true);
   }
 }
 
@@ -17,10 +17,10 @@ export function* unloadLibrary(k: Windows, image: DriverImage, ask: boolean): St
     const found = image.exports?.entries.find(({ name }) => name === 'DllUnload');
     const status = found === undefined ? -1 : yield* k.callInt(image.base + found.address);
     if (status < 0) {
-      k.images.addLoadCount(image, 1);
+      k.drivers.addLoadCount(image, 1);
       return;
     }
   }
   yield* dereferenceImports(k, image);
-  k.images.remove(image);
+  k.drivers.remove(image);
 }

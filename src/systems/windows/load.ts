@@ -89,7 +89,7 @@ function* loadService(
       `There is no key ${SERVICES}\\${service}.`,
     );
   const path = imagePath(key);
-  if (k.images.named(path.slice(path.lastIndexOf('\\') + 1))?.path.toLowerCase() === path.toLowerCase())
+  if (k.drivers.named(path.slice(path.lastIndexOf('\\') + 1))?.path.toLowerCase() === path.toLowerCase())
     throw new Refused(Status.IMAGE_ALREADY_LOADED, 'image-loaded', `${path} is loaded already.`);
   const image = yield* loadImage(k, policy, path, verdicts);
   const driver = makeDriver(k, key, image);
@@ -123,10 +123,10 @@ export function* loadImage(
   const { pe, image } = placeImage(k, policy, path, verdicts);
   try {
     yield* resolveImports(k, policy, pe, image, verdicts);
-    k.images.finish(image);
+    k.drivers.finish(image);
   } catch (error) {
     yield* dereferenceImports(k, image);
-    k.images.remove(image);
+    k.drivers.remove(image);
     throw asRefusal(error);
   }
   return image;
@@ -147,7 +147,7 @@ function placeImage(
     verdicts.push(...mine);
     const refused = refusal(mine);
     if (refused !== undefined) throw new Refused(refused.status, refused.rule, refused.why, refused.hint);
-    return { pe, image: k.images.place(pe, path) };
+    return { pe, image: k.drivers.place(pe, path) };
   } catch (error) {
     throw asRefusal(error);
   }
@@ -199,7 +199,7 @@ const SYSTEM_LIBRARY =
 
 function isKernelLibrary(k: Windows, library: string): boolean {
   if (KERNEL.test(library)) return true;
-  return SYSTEM_LIBRARY.test(library) && k.images.named(library) === undefined;
+  return SYSTEM_LIBRARY.test(library) && k.drivers.named(library) === undefined;
 }
 
 function kernelImport(k: Windows, library: string, { name, ordinal }: PeImport): Address {
@@ -235,9 +235,9 @@ function* exporterOf(
   importer: DriverImage,
   verdicts: Verdict[],
 ): Steps<DriverImage> {
-  const loaded = k.images.named(library);
+  const loaded = k.drivers.named(library);
   if (loaded !== undefined) {
-    k.images.addLoadCount(loaded, 1);
+    k.drivers.addLoadCount(loaded, 1);
     importer.imports.push(loaded);
     return loaded;
   }
@@ -305,7 +305,7 @@ function imageImport(k: Windows, exporter: DriverImage, { name, ordinal }: PeImp
 function forwarded(k: Windows, exporter: DriverImage, forwarder: string): Address {
   const dot = forwarder.lastIndexOf('.');
   const [library, name] = [forwarder.slice(0, dot), forwarder.slice(dot + 1)];
-  const image = k.images.named(`${library}.sys`) ?? k.images.named(`${library}.dll`);
+  const image = k.drivers.named(`${library}.sys`) ?? k.drivers.named(`${library}.dll`);
   const address =
     image === undefined ? (KERNEL.test(library) ? k.exported(name) : undefined) : exportAddress(image, name);
   if (address === undefined)
@@ -396,7 +396,7 @@ function* callEntry(k: Windows, key: RegistryKey, image: DriverImage, driver: Ad
 function* undoStart(k: Windows, image: DriverImage, driver: Address): Steps<void> {
   yield* forgetDriver(k, driver);
   yield* dereferenceImports(k, image);
-  k.images.remove(image);
+  k.drivers.remove(image);
 }
 
 export function* forgetDriver(k: Windows, driver: Address): Steps<void> {
@@ -415,7 +415,7 @@ export function* forgetDriver(k: Windows, driver: Address): Steps<void> {
 }
 
 function started(k: Windows, image: DriverImage, driver: Address): void {
-  k.images.freeInit(image);
+  k.drivers.freeInit(image);
   for (const device of devicesOf(k, driver)) {
     const flags = k.read('DEVICE_OBJECT.Flags', device);
     k.write('DEVICE_OBJECT.Flags', device, flags & ~DeviceFlag.DEVICE_INITIALIZING);

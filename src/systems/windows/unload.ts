@@ -61,7 +61,7 @@ function* finishUnload(k: Windows, driver: Address): Steps<readonly Leak[]> {
   yield* forgetDriver(k, driver);
   if (image !== undefined) {
     yield* dereferenceImports(k, image);
-    k.images.remove(image);
+    k.drivers.remove(image);
   }
   return leaks;
 }

@@ -109,7 +109,7 @@ export function unwindOne(
 ): FrameFacts | undefined | 'end' {
   const { registers } = place;
   if (signed(registers.rip) === k.returnGate) return crossHost(thread, place) ? undefined : 'end';
-  const image = k.images.at(signed(registers.rip));
+  const image = k.drivers.at(signed(registers.rip));
   const rva = image === undefined ? 0 : signed(registers.rip) - image.base;
   const entry = image === undefined ? undefined : functionAt(image, rva);
   if (image === undefined || entry === undefined) {

@@ -52,14 +52,13 @@ const STACK_BYTES = 0x6000;
 
 export class Windows extends Kernel {
   readonly map: WindowsMap;
-  readonly word: 4 | 8;
   readonly release: Release;
   readonly irql: Irql;
   readonly processor: Processor;
   readonly pool: Pool;
   readonly objects: Objects;
   readonly threads: Threads;
-  readonly images: Images;
+  readonly drivers: Images;
   readonly registry: Registry;
   readonly gatesByName: FunctionGates<Windows>;
   /** System PTEs. */
@@ -90,7 +89,6 @@ export class Windows extends Kernel {
       missing: options.missing ?? 'stop',
     });
     this.map = map;
-    this.word = map.word;
     this.release = options.release;
     this.declarations = declarations;
     this.data = options.data;
@@ -106,7 +104,7 @@ export class Windows extends Kernel {
     this.pool = new Pool(this);
     this.objects = new Objects(this);
     this.threads = new Threads(this);
-    this.images = new Images(this);
+    this.drivers = new Images(this);
     this.registry = new Registry();
     this.scheduler.prepareInterrupts();
   }
@@ -143,7 +141,7 @@ export class Windows extends Kernel {
 
   /** As debuggers write an address: `nt!IoCreateDevice`, `hello+0x1080`. */
   override describe(address: Address): string {
-    const image = this.images.at(address);
+    const image = this.drivers.at(address);
     if (image !== undefined) {
       const near = this.symbols.nearest(address);
       const stem = image.name.replace(/\.[^.]*$/, '');
@@ -165,7 +163,7 @@ export class Windows extends Kernel {
   /** The driver whose code is nearest to the top of the stack: `trouble.sys - Address ... base at ..., DateStamp ...`. */
   culprit(at?: Address): string | undefined {
     for (const address of callStack(this, at)) {
-      const image = this.images.at(address);
+      const image = this.drivers.at(address);
       if (image === undefined) continue;
       const hex = (value: number) =>
         BigInt.asUintN(this.word * 8, BigInt(value))
@@ -231,7 +229,7 @@ export class Windows extends Kernel {
   }
 
   imageNamed(name: string): DriverImage | undefined {
-    return this.images.named(name);
+    return this.drivers.named(name);
   }
 }
 

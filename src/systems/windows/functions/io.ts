@@ -143,7 +143,7 @@ export const ioFunctions = kernelFunctions({
         ? `\\Driver\\${(++k.state(io).autoNames).toString(16).padStart(8, '0')}`
         : unicodeString(k, name);
     const bytes = k.sizeof('DRIVER_OBJECT') + k.sizeof('DRIVER_EXTENSION') + 16;
-    const object = k.objects.create('Driver', bytes, { extra: k.images.at(initialise) });
+    const object = k.objects.create('Driver', bytes, { extra: k.drivers.at(initialise) });
     const inserted = k.objects.insert(object, path);
     if (inserted < 0) return inserted;
     fillDriver(k, object.address, path.slice(path.lastIndexOf('\\') + 1), path, undefined);

@@ -38,7 +38,7 @@ export const sehFunctions = kernelFunctions({
   'void _local_unwind(PVOID frame, PVOID target)': (k, frame, target) =>
     unwindTo(k, frame, target, k.state(empty).record, 0n, undefined),
   'PVOID RtlLookupFunctionEntry(PVOID pc, PVOID *ImageBase, PVOID history)': (k, pc, imageBase) => {
-    const image = k.images.at(pc);
+    const image = k.drivers.at(pc);
     const entry = image === undefined ? undefined : functionAt(image, pc - image.base);
     if (image === undefined || entry === undefined) return 0;
     k.memory.setPtr(imageBase, image.base);
@@ -46,7 +46,7 @@ export const sehFunctions = kernelFunctions({
     return image.base + image.pe.directory(3).address + index * 12;
   },
   'PVOID RtlPcToFileHeader(PVOID pc, PVOID *base)': (k, pc, base) => {
-    const image = k.images.at(pc);
+    const image = k.drivers.at(pc);
     k.memory.setPtr(base, image?.base ?? 0);
     return image?.base ?? 0;
   },

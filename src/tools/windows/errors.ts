@@ -1,0 +1,62 @@
+/** Texts of Win32 errors, as the tools print them. */
+
+const TEXTS: Readonly<Record<number, string>> = {
+  1: 'Incorrect function.',
+  2: 'The system cannot find the file specified.',
+  3: 'The system cannot find the path specified.',
+  5: 'Access is denied.',
+  6: 'The handle is invalid.',
+  8: 'Not enough memory resources are available to process this command.',
+  21: 'The device is not ready.',
+  24: 'The program issued a command but the command length is incorrect.',
+  31: 'A device attached to the system is not functioning.',
+  38: 'Reached the end of the file.',
+  50: 'The request is not supported.',
+  55: 'The specified network resource or device is no longer available.',
+  87: 'The parameter is incorrect.',
+  122: 'The data area passed to a system call is too small.',
+  123: 'The filename, directory name, or volume label syntax is incorrect.',
+  127: 'The specified procedure could not be found.',
+  161: 'The specified path is invalid.',
+  182: 'The operating system cannot run %1.',
+  183: 'Cannot create a file when that file already exists.',
+  193: '%1 is not a valid Win32 application.',
+  234: 'More data is available.',
+  259: 'No more data is available.',
+  317: 'The system cannot find message text for message number 0x%1 in the message file for %2.',
+  487: 'Attempt to access invalid address.',
+  577:
+    'Windows cannot verify the digital signature for this file. A recent hardware or software change might have ' +
+    'installed a file that is signed incorrectly or damaged, or that might be malicious software from an unknown source.',
+  995: 'The I/O operation has been aborted because of either a thread exit or an application request.',
+  997: 'Overlapped I/O operation is in progress.',
+  998: 'Invalid access to memory location.',
+  1052: 'The requested control is not valid for this service.',
+  1056: 'An instance of the service is already running.',
+  1058: 'The service cannot be started, either because it is disabled or because it has no enabled devices associated with it.',
+  1060: 'The specified service does not exist as an installed service.',
+  1062: 'The service has not been started.',
+  1068: 'The dependency service or group failed to start.',
+  1072: 'The specified service has been marked for deletion.',
+  1073: 'The specified service already exists.',
+  1078: 'The name is already in use as either a service name or a service display name.',
+  1168: 'Element not found.',
+  1275: 'This driver has been blocked from loading',
+  1314: 'A required privilege is not held by the client.',
+  1450: 'Insufficient system resources exist to complete the requested service.',
+};
+
+export const WinError = {
+  ACCESS_DENIED: 5,
+  INVALID_PARAMETER: 87,
+  INVALID_SERVICE_CONTROL: 1052,
+  SERVICE_ALREADY_RUNNING: 1056,
+  SERVICE_DISABLED: 1058,
+  SERVICE_DOES_NOT_EXIST: 1060,
+  SERVICE_NOT_ACTIVE: 1062,
+  SERVICE_DEPENDENCY_FAIL: 1068,
+  SERVICE_MARKED_FOR_DELETE: 1072,
+  SERVICE_EXISTS: 1073,
+} as const;
+
+export const errorText = (code: number): string => TEXTS[code] ?? `Error ${code}.`;

@@ -1,0 +1,278 @@
+/** A Windows session: sc and the rest on a base kernel, and commands of ours to use devices with. */
+import type { LogRecord } from '../../kernel/log.ts';
+import { MissingFunctionReached } from '../../kernel/missing.ts';
+import type { Steps } from '../../kernel/steps.ts';
+import { ThreadKilled } from '../../kernel/thread.ts';
+import type { DriverFile, SessionPolicy } from '../../systems/windows/policy.ts';
+import type { Windows } from '../../systems/windows/windows.ts';
+import type {
+  LoadOutcome,
+  SystemFiles,
+  SystemSession,
+  ToolCommand,
+  ToolResult,
+  UnloadOutcome,
+} from '../system.ts';
+import { DeviceCommands } from './devices.ts';
+import { driverquery } from './driverquery.ts';
+import { errorText } from './errors.ts';
+import { sc } from './sc.ts';
+import { ServiceController } from './scm.ts';
+
+const COMMANDS: readonly ToolCommand[] = [
+  {
+    name: 'sc',
+    usage: 'create|config|start|stop|query|queryex|qc|delete NAME [OPTION= VALUE]...',
+    summary: 'control driver services',
+  },
+  {
+    name: 'driverquery',
+    usage: '[/v] [/fo table|list|csv] [/nh]',
+    summary: 'list the drivers that are loaded',
+  },
+  { name: 'net', usage: 'start|stop NAME', summary: 'start or stop a service' },
+  { name: 'type', usage: 'FILE', summary: 'read a device, or a file' },
+  { name: 'echo', usage: '[TEXT]...', summary: 'write text; to a device with > \\\\.\\NAME' },
+  {
+    name: 'open',
+    usage: '\\\\.\\NAME',
+    summary: 'open a device and keep the handle (not a command of Windows)',
+  },
+  { name: 'close', usage: 'HANDLE', summary: 'close a handle (not a command of Windows)' },
+  {
+    name: 'ioctl',
+    usage: '\\\\.\\NAME|HANDLE CODE [INPUT] [OUTPUT-BYTES]',
+    summary: 'send a control code (not a command of Windows)',
+  },
+  {
+    name: 'objects',
+    usage: '[PATH]',
+    summary: 'list names of the object manager (not a command of Windows)',
+  },
+  { name: 'wait', usage: 'MILLISECONDS', summary: 'let time pass (not a command of Windows)' },
+];
+
+export interface WindowsSessionOptions {
+  readonly kernel: Windows;
+  readonly files: SystemFiles;
+  readonly user: string;
+  readonly policy: Omit<SessionPolicy, 'file'>;
+  /** The signature of a file, found out when the file is first named. */
+  readonly examine: (path: string, bytes: Uint8Array) => DriverFile;
+}
+
+export class WindowsSession implements SystemSession {
+  readonly kernel: Windows;
+  readonly release: string;
+  readonly commands = COMMANDS;
+  readonly prompt = 'C:\\>';
+  readonly scm: ServiceController;
+  private readonly files: SystemFiles;
+  private readonly elevated: boolean;
+  private readonly devices: DeviceCommands;
+  private readonly examine: WindowsSessionOptions['examine'];
+  /** NT path -> the path that was typed. */
+  private readonly typed = new Map<string, string>();
+
+  constructor({ kernel, files, user, policy, examine }: WindowsSessionOptions) {
+    this.kernel = kernel;
+    this.files = files;
+    this.examine = examine;
+    this.elevated = user === 'root' || user.toLowerCase() === 'administrator';
+    const { release } = kernel;
+    this.release = `${release.title} ${release.major}.${release.minor}.${release.build} ${policy.machine}`;
+    this.scm = new ServiceController(kernel, { ...policy, file: (path) => this.driverFile(path) });
+    this.devices = new DeviceCommands(kernel, (name, steps) => this.perform(name, steps));
+  }
+
+  run(words: readonly string[]): ToolResult {
+    const [tool, ...args] = words;
+    const stopped = this.refuseWhenStopped();
+    if (stopped !== undefined) return stopped;
+    try {
+      return this.dispatch(tool.toLowerCase(), args);
+    } catch (error) {
+      return this.brokenOff(error);
+    } finally {
+      this.scm.sweep();
+    }
+  }
+
+  private dispatch(tool: string, args: readonly string[]): ToolResult {
+    const context = { scm: this.scm, elevated: this.elevated, ntPath: (path: string) => this.ntPath(path) };
+    switch (tool) {
+      case 'sc':
+      case 'sc.exe':
+        return sc(context, args);
+      case 'net':
+        return this.net(args);
+      case 'driverquery':
+        return driverquery(this.scm, args);
+      case 'type':
+        return this.type(args);
+      case 'echo':
+        return { code: 0, out: `${args.join(' ')}\n`, err: '' };
+      case 'wait':
+        this.kernel.scheduler.runFor(this.kernel.time.now() + Number(args[0] ?? 0) * 1e6);
+        return { code: 0, out: '', err: '' };
+      case 'open':
+      case 'close':
+      case 'ioctl':
+      case 'objects':
+        return this.devices.run(tool, args);
+      default:
+        return {
+          code: 1,
+          out: '',
+          err: `'${tool}' is not recognized as an internal or external command,\noperable program or batch file.\n`,
+        };
+    }
+  }
+
+  writeFile(path: string, bytes: Uint8Array): ToolResult {
+    const stopped = this.refuseWhenStopped();
+    if (stopped !== undefined) return stopped;
+    try {
+      return this.devices.write(path, bytes);
+    } catch (error) {
+      return this.brokenOff(error);
+    }
+  }
+
+  load(path: string, args: readonly string[]): LoadOutcome {
+    const name = baseName(path).replace(/\.[^.]*$/, '');
+    const stopped = this.refuseWhenStopped();
+    if (stopped !== undefined) return { ...stopped, module: undefined };
+    const created = this.run(['sc', 'create', name, 'type=', 'kernel', 'binPath=', path, ...args]);
+    if (created.code !== 0) return { ...created, module: undefined };
+    try {
+      const key = this.scm.find(name);
+      const { error, load } = key === undefined ? { error: 1060, load: undefined } : this.scm.start(key);
+      if (error === 0) return { code: 0, out: '', err: '', module: name };
+      key?.remove();
+      return {
+        code: error,
+        out: `[SC] StartService FAILED ${error}:\n\n${errorText(error)}\n\n`,
+        err: '',
+        note: [load?.why, load?.hint].filter((text) => text !== undefined).join(' '),
+        module: undefined,
+        rule: load?.rule,
+      };
+    } catch (error) {
+      return { ...this.brokenOff(error), module: undefined };
+    }
+  }
+
+  unload(module: string): UnloadOutcome {
+    const key = this.scm.find(module);
+    const stopped = this.refuseWhenStopped();
+    if (stopped !== undefined) return { ...stopped, leaks: [] };
+    try {
+      const { error, leaks, why, deferred } =
+        key === undefined ? { error: 1060, leaks: [], why: undefined, deferred: false } : this.scm.stop(key);
+      if (error === 0) {
+        if (key !== undefined) this.scm.remove(key);
+        const note = deferred ? 'The stop is deferred until its devices are closed.' : undefined;
+        return { code: 0, out: '', err: '', leaks, note };
+      }
+      const out = `[SC] ControlService FAILED ${error}:\n\n${errorText(error)}\n\n`;
+      return { code: error, out, err: '', leaks: [], note: why };
+    } catch (error) {
+      return { ...this.brokenOff(error), leaks: [] };
+    }
+  }
+
+  logLine({ text }: LogRecord): string {
+    return text;
+  }
+
+  completePath(prefix: string): readonly string[] {
+    return [...this.kernel.objects.named()]
+      .filter(({ type, name }) => type === 'SymbolicLink' && name?.startsWith('\\??\\'))
+      .map(({ name }) => `\\\\.\\${name?.slice(4)}`)
+      .filter((path) => path.startsWith(prefix));
+  }
+
+  private net([verb, name]: readonly string[]): ToolResult {
+    if ((verb !== 'start' && verb !== 'stop') || name === undefined)
+      return { code: 1, out: '', err: 'The syntax of this command is:\n\nNET\n    [ START | STOP ]\n\n' };
+    const key = this.scm.find(name);
+    const shown = key?.text('DisplayName') ?? name;
+    const error =
+      key === undefined ? 1060 : verb === 'start' ? this.scm.start(key).error : this.scm.stop(key).error;
+    if (error === 0)
+      return {
+        code: 0,
+        out: `The ${shown} service was ${verb === 'start' ? 'started' : 'stopped'} successfully.\n\n`,
+        err: '',
+      };
+    return { code: 2, out: '', err: `System error ${error} has occurred.\n\n${errorText(error)}\n\n` };
+  }
+
+  private type([path]: readonly string[]): ToolResult {
+    if (path === undefined) return { code: 1, out: '', err: 'The syntax of the command is incorrect.\n' };
+    if (path.startsWith('\\\\.\\')) return this.devices.read(path);
+    const bytes = this.files.read(path);
+    if (bytes === undefined) return { code: 1, out: '', err: `${errorText(2)}\n` };
+    return { code: 0, out: new TextDecoder('latin1').decode(bytes), err: '' };
+  }
+
+  /** Runs steps as a user's process. */
+  private perform<T>(name: string, steps: Steps<T>): T {
+    const value = this.kernel.runThread(name, true, steps);
+    this.kernel.scheduler.settle();
+    return value;
+  }
+
+  /** `C:\x.sys` and host paths become \??\ paths; what already is a kernel path stays. */
+  private ntPath(path: string): string {
+    if (path.startsWith('\\')) return path;
+    if (/^(system32|system)\\/i.test(path)) return path;
+    const drive = /^[A-Za-z]:/.test(path);
+    const nt = `\\??\\${drive ? '' : 'C:\\'}${path.replace(/^\.\//, '').replace(/^\/+/, '').replaceAll('/', '\\')}`;
+    this.typed.set(nt.toLowerCase(), path);
+    return nt;
+  }
+
+  /** The bytes behind an NT path: where it was typed, beside it, or by its base name. */
+  private driverFile(path: string): DriverFile | undefined {
+    const slashes = path.replace(/^\\\?\?\\C:\\/i, '').replaceAll('\\', '/');
+    const typed = this.typed.get(path.toLowerCase());
+    const candidates = [typed, slashes, `/${slashes}`, baseName(path), baseName(path).toLowerCase()];
+    for (const candidate of candidates) {
+      const bytes = candidate === undefined ? undefined : this.files.read(candidate);
+      if (bytes !== undefined) return this.examine(path, bytes);
+    }
+    return undefined;
+  }
+
+  private refuseWhenStopped(): ToolResult | undefined {
+    const { stopped } = this.kernel;
+    if (stopped === undefined) return undefined;
+    const code = `0x${stopped.code.toString(16).toUpperCase()}`;
+    return {
+      code: 1,
+      out: '',
+      err: `The system has stopped: bug check ${code} ${stopped.name ?? ''}\n`,
+      note: 'Nothing runs any more; start a new session.',
+    };
+  }
+
+  /** A bug check, a missing function or an endless loop ended the command. */
+  private brokenOff(error: unknown): ToolResult {
+    if (error instanceof MissingFunctionReached)
+      return {
+        code: 1,
+        out: '',
+        err: `${error.message}\n`,
+        note: `${error.symbol} is a function that the base kernel does not have; --missing stand-in goes on with 0.`,
+      };
+    if (!(error instanceof ThreadKilled)) throw error;
+    const { stopped } = this.kernel;
+    const words = stopped?.name === undefined ? error.message : `${error.message}\n${stopped.driver ?? ''}`;
+    return { code: 1, out: '', err: `${words.trimEnd()}\n` };
+  }
+}
+
+const baseName = (path: string): string =>
+  path.slice(Math.max(path.lastIndexOf('\\'), path.lastIndexOf('/')) + 1);

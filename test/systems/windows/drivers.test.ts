@@ -1,0 +1,182 @@
+import { describe, expect, it } from 'vitest';
+import { console as start } from './fixtures.ts';
+
+const create = (name: string) => `sc create ${name} type= kernel binPath= ${name}.sys`;
+
+describe('a driver on Windows', () => {
+  it('is started, used through its device by every kind of request, and stopped', async () => {
+    const { session, type, log } = await start();
+    expect(type(create('hello'))).toBe('[SC] CreateService SUCCESS\n');
+    expect(type('sc start hello')).toContain('STATE              : 4  RUNNING ');
+    expect(log()).toContain('hello: DriverEntry \\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\hello');
+    expect(session.writeFile('\\\\.\\Hello', new TextEncoder().encode('kept')).code).toBe(0);
+    expect(type('type \\\\.\\Hello')).toBe('kept');
+    expect(type('ioctl \\\\.\\Hello 0x222000 loud')).toContain('LOUD');
+    expect(type('ioctl \\\\.\\Hello 0x222004')).toBe('Incorrect function.\n');
+    expect(type('objects \\Device')).toContain('\\Device\\Hello');
+    expect(type('sc stop hello')).toContain('1  STOPPED');
+    expect(type('type \\\\.\\Hello')).toBe('The system cannot find the file specified.\n');
+    expect([...session.kernel.drivers]).toEqual([]);
+  });
+
+  it('runs twice the same, to the byte of the log', async () => {
+    const runs = [];
+    for (let i = 0; i < 2; i++) {
+      const { session, type } = await start();
+      type(create('timers'));
+      type('sc start timers');
+      type('wait 100');
+      type('sc stop timers');
+      runs.push(session.kernel.log.records);
+    }
+    expect(runs[0]).toEqual(runs[1]);
+    expect(runs[0].map(({ text }) => text)).toEqual([
+      'timers: tick 1 at IRQL 2',
+      'timers: tick 2 at IRQL 2',
+      'timers: tick 3 at IRQL 2',
+      'timers: work item at IRQL 0',
+      'timers: the thread has seen 3 ticks',
+      'timers: unload after 3 ticks',
+    ]);
+  });
+
+  it('is stopped later when its device is open, and deleted later when it was marked', async () => {
+    const { type, log } = await start();
+    type(create('hello'));
+    type('sc start hello');
+    expect(type('open \\\\.\\Hello')).toBe('handle 0x80\n');
+    expect(type('sc stop hello')).toContain('3  STOP_PENDING');
+    expect(type('sc delete hello')).toBe('[SC] DeleteService SUCCESS\n');
+    expect(type('sc delete hello')).toContain('[SC] DeleteService FAILED 1072:');
+    expect(log()).not.toContain('hello: unload');
+    expect(type('close 0x80')).toBe('');
+    expect(log()).toContain('hello: unload');
+    expect(type('sc query hello')).toContain('FAILED 1060:\n\nThe specified service does not exist');
+  });
+
+  it('sits above another one and changes what it reads', async () => {
+    const { session, type, log } = await start();
+    for (const name of ['hello', 'filter']) {
+      type(create(name));
+      type(`sc start ${name}`);
+    }
+    session.writeFile('\\\\.\\Hello', new TextEncoder().encode('abc'));
+    expect(type('type \\\\.\\Hello')).toBe('cba');
+    expect(type('sc stop hello')).toContain('STOP_PENDING');
+    expect(type('sc stop filter')).toContain('STOPPED');
+    expect(log().some((line) => /filter: \d+ requests passed/.test(line))).toBe(true);
+  });
+
+  it('imports from an export driver, which is loaded, counted and unloaded', async () => {
+    const { session, type, log } = await start();
+    type(create('user'));
+    type('sc start user');
+    expect([...session.kernel.drivers].map(({ name }) => name)).toEqual(['user.sys', 'kdll.sys']);
+    const cookie = [...session.kernel.drivers][0];
+    expect(cookie.pages).toBeGreaterThan(0);
+    type('sc stop user');
+    expect(log()).toEqual([
+      'kdll: DllInitialize \\Registry\\Machine\\System\\CurrentControlSet\\Services\\kdll',
+      'user: 40+2=42',
+      'user: unload',
+      'kdll: DllUnload after 1 calls',
+    ]);
+    expect([...session.kernel.drivers]).toEqual([]);
+  });
+
+  it('gets the buffers of a control code by every method, and may keep a request until it is cancelled', async () => {
+    const { type, log } = await start();
+    type(create('ioctls'));
+    type('sc start ioctls');
+    expect(type('ioctl \\\\.\\Ioctls 0x222040 hex:010203 8')).toContain('0000  06 00 00 00');
+    expect(type('ioctl \\\\.\\Ioctls 0x22204a hex:0102 8')).toContain('0000  03 00 00 00');
+    expect(type('ioctl \\\\.\\Ioctls 0x22204f hex:ff01 8')).toContain('0000  00 01 00 00');
+    expect(type('ioctl \\\\.\\Ioctls 0x222050 hex:00000000 8')).toContain(
+      'The I/O operation has been aborted',
+    );
+    expect(log()).toContain('ioctls: cancelled');
+    expect(type('sc stop ioctls')).toContain('STOPPED');
+  });
+
+  it('catches in __try what it touches and what it raises, with __finally on the way', async () => {
+    const { type, log } = await start();
+    type(create('probe'));
+    type('sc start probe');
+    expect(type('ioctl \\\\.\\Probe 0x2220c7')).toBe('Invalid access to memory location.\n');
+    expect(type('ioctl \\\\.\\Probe 0x2220cb')).toBe('Access is denied.\n');
+    expect(log()).toEqual(['probe: caught c0000005, 1 finally', 'probe: caught c0000022, 1 finally']);
+    expect(type('sc stop probe')).toContain('STOPPED');
+  });
+});
+
+describe('refusals', () => {
+  it('say the number and the text that Windows says', async () => {
+    const { type } = await start();
+    for (const name of ['failing', 'missing', 'nounload', 'hello']) type(create(name));
+    expect(type('sc start failing')).toBe(
+      '[SC] StartService FAILED 2:\n\nThe system cannot find the file specified.\n\n',
+    );
+    expect(type('sc start missing')).toContain('[SC] StartService FAILED 127:');
+    type('sc start nounload');
+    expect(type('sc stop nounload')).toContain('[SC] ControlService FAILED 1052:');
+    type('sc start hello');
+    expect(type('sc start hello')).toContain('FAILED 1056:');
+    type('sc stop hello');
+    expect(type('sc stop hello')).toContain('[SC] ControlService FAILED 1062:');
+    type('sc config hello start= disabled');
+    expect(type('sc start hello')).toContain('FAILED 1058:');
+    expect(type('sc start nobody')).toContain('FAILED 1060:');
+    expect(type(create('hello'))).toContain('[SC] CreateService FAILED 1073:');
+    type('sc create x86 type= kernel binPath= hello-x86.sys');
+    expect(type('sc start x86')).toContain('FAILED 193:');
+    type('sc create gone type= kernel binPath= C:\\nowhere.sys');
+    expect(type('sc start gone')).toContain('FAILED 2:');
+  });
+
+  it('to those who are not administrators', async () => {
+    const { type } = await start({}, 'guest');
+    expect(type(create('hello'))).toBe('[SC] OpenSCManager FAILED 5:\n\nAccess is denied.\n\n');
+  });
+
+  it('of an unsigned driver where signatures are enforced', async () => {
+    const { type } = await start({ integrity: 'on' });
+    type(create('hello'));
+    expect(type('sc start hello')).toContain('FAILED 577:');
+  });
+});
+
+describe('bug checks', () => {
+  const trouble = async (code: string) => {
+    const { session, type, log } = await start();
+    type(create('trouble'));
+    type('sc start trouble');
+    type(`ioctl \\\\.\\Trouble ${code}`);
+    return { stopped: session.kernel.stopped, log: log(), type };
+  };
+
+  it.each([
+    ['0x222080', 'IRQL_NOT_LESS_OR_EQUAL', 'a wait at DISPATCH_LEVEL'],
+    ['0x222084', 'DRIVER_IRQL_NOT_LESS_OR_EQUAL', 'paged code at DISPATCH_LEVEL'],
+    ['0x222088', 'SYSTEM_SERVICE_EXCEPTION', 'a NULL pointer written'],
+    ['0x22208c', 'BAD_POOL_CALLER', 'a block freed twice'],
+    ['0x222094', 'MANUALLY_INITIATED_CRASH', 'KeBugCheckEx'],
+  ])('%s is %s: %s', async (code, name) => {
+    const { stopped, log, type } = await trouble(code);
+    expect(stopped?.name).toBe(name);
+    expect(stopped?.driver).toMatch(/^trouble\.sys - Address /);
+    expect(stopped?.stack.some((line) => line.startsWith('trouble+0x'))).toBe(true);
+    expect(log.some((line) => line.startsWith('*** STOP: 0x'))).toBe(true);
+    expect(type('sc query trouble')).toContain('The system has stopped');
+  });
+
+  it('pool that is not given back is reported with its tag and caller', async () => {
+    const { session, type } = await start();
+    type(create('trouble'));
+    type('sc start trouble');
+    type('ioctl \\\\.\\Trouble 0x222090');
+    const { leaks } = session.unload('trouble');
+    expect(leaks).toHaveLength(1);
+    expect(leaks[0]).toMatchObject({ what: 'paged pool, tag Leak', bytes: 1000 });
+    expect(leaks[0].where).toMatch(/^trouble\+0x/);
+  });
+});

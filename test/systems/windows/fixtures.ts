@@ -1,0 +1,41 @@
+/** Fixtures and sessions for tests of the Windows system. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { SystemFiles } from '../../../src/tools/system.ts';
+import { windows } from '../../../src/tools/windows/native.ts';
+import type { WindowsSession } from '../../../src/tools/windows/session.ts';
+
+export const BUILT = join(import.meta.dirname, '../../../fixtures/windows/built');
+
+export const fixture = (name: string): Uint8Array => new Uint8Array(readFileSync(join(BUILT, name)));
+
+const files: SystemFiles = {
+  read: (path) => (existsSync(join(BUILT, path)) ? fixture(path) : undefined),
+  list: () => undefined,
+  stat: () => undefined,
+};
+
+export interface Console {
+  readonly session: WindowsSession;
+  /** Runs a line; what it printed. */
+  readonly type: (line: string) => string;
+  readonly log: () => string[];
+}
+
+export async function console(
+  settings: Readonly<Record<string, string>> = {},
+  user = 'root',
+): Promise<Console> {
+  const session = (await windows.start({
+    files,
+    settings: new Map(Object.entries(settings)),
+    user,
+  })) as WindowsSession;
+  const split = (line: string) =>
+    [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain);
+  const type = (line: string) => {
+    const { out, err } = session.run(split(line));
+    return out + err;
+  };
+  return { session, type, log: () => session.kernel.log.records.map(({ text }) => text) };
+}
