@@ -15,6 +15,27 @@ interface SystemWords {
 /** In the order help lists them. */
 const WORDS: readonly SystemWords[] = [
   {
+    name: 'windows',
+    title: 'Windows',
+    tools: 'sc, driverquery, net ...',
+    description: [
+      'Drivers are services: `sc create` makes the key, `sc start` loads the file and calls DriverEntry, `sc stop` calls ' +
+        'DriverUnload. A path of this machine may stand wherever the tool wants a path of Windows.',
+      'Devices are read with `type \\\\.\\NAME`, written with `echo TEXT > \\\\.\\NAME`, and asked with `ioctl`, which is no ' +
+        'command of Windows. Signatures are not enforced unless --set integrity=on; the release is --set release=NAME.',
+    ],
+    examples: [
+      {
+        command: 'lkm windows -c "sc create hello type= kernel binPath= hello.sys" -c "sc start hello"',
+        explanation: 'make a service, start its driver',
+      },
+      {
+        command: 'lkm run hello.sys --do "type \\\\.\\Hello"',
+        explanation: 'load, read its device, unload',
+      },
+    ],
+  },
+  {
     name: 'netware',
     title: 'NetWare',
     tools: 'LOAD, UNLOAD, MODULES, SEARCH ...',

@@ -11,6 +11,7 @@ import { rules } from './rules.ts';
 import { solaris } from './solaris.ts';
 import { trouble } from './trouble.ts';
 import { vxworks } from './vxworks.ts';
+import { windowsSteps } from './windows.ts';
 
 export const STEPS: readonly TourStep[] = [
   ...basics,
@@ -24,4 +25,5 @@ export const STEPS: readonly TourStep[] = [
   ...freebsd,
   ...solaris,
   ...macos,
+  ...windowsSteps,
 ];
