@@ -83,15 +83,14 @@ const read = (host: HelperHost, at: number, size: number): number =>
 function pushAll({ host, size }: HelperCall): void {
   const { memory } = host;
   const top = host.gpr(Reg.RSP);
-  const bottom = host.wrap(top - 8 * size);
-  // All of it must be writable before any of it is written.
-  memory.cpuAccess(bottom, 8 * size, 'write');
-  for (let n = 0; n < 8; n++) {
-    const at = host.wrap(top - (n + 1) * size);
+  const places = Array.from({ length: 8 }, (_, n) => host.wrap(top - (n + 1) * size));
+  // All of it must be writable before any of it is written; the first that is not is the one that faults.
+  for (const at of places) memory.cpuAccess(at, size, 'write');
+  places.forEach((at, n) => {
     if (size === 2) memory.set16(at, host.gpr(n));
     else memory.set32(at, host.gpr(n));
-  }
-  host.setGpr(Reg.RSP, bottom);
+  });
+  host.setGpr(Reg.RSP, places[7]);
 }
 
 function popAll({ host, size }: HelperCall): void {

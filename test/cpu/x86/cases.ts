@@ -164,6 +164,8 @@ function implicitRegisters(random: Random, name: string, insn: Instruction, gpr:
   const somewhere = () => BigInt(targetAddress(random, 8, 8));
   if (/^(push|pop|pushf|enter|pusha|popa)$/.test(name) && insn.base !== 4 && insn.index !== 4)
     gpr[4] = somewhere();
+  // Processors differ in what a popa has changed when it faults on the way.
+  if (name === 'popa') gpr[4] = BigInt(WINDOW_BASE + random.below(WINDOW_SIZE - 32));
   if (name === 'leave' || name === 'enter') gpr[5] = somewhere();
   if (name === 'xlat') gpr[3] = BigInt(WINDOW_BASE + random.below(WINDOW_SIZE - 300));
   if (insn.flags & RowFlag.Rep) {
