@@ -151,6 +151,7 @@ export class Cpu implements HelperHost {
   reset(): void {
     this.#bytes.fill(0, CPU_STATE, CPU_STATE + S.CONTEXT_BYTES);
     this.#data.setUint32(S.MXCSR, 0x1f80, true);
+    this.#data.setUint16(S.X87_CONTROL, 0x37f, true);
   }
 
   // ---- registers ----

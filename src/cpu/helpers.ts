@@ -4,13 +4,21 @@ import { arithmeticHelpers } from './helpers-arithmetic.ts';
 import { legacyHelpers } from './helpers-legacy.ts';
 import { stringHelpers } from './helpers-string.ts';
 import { systemHelpers } from './helpers-system.ts';
+import { coprocessorHelpers } from './helpers-x87.ts';
 import { OP } from './state.ts';
 import { vectorHelpers } from './vector-helpers.ts';
 
 export type { HelperHost } from './helper-host.ts';
 
 const helpers: HelperFunction[] = [];
-for (const table of [systemHelpers, legacyHelpers, arithmeticHelpers, stringHelpers, vectorHelpers]) {
+for (const table of [
+  systemHelpers,
+  legacyHelpers,
+  coprocessorHelpers,
+  arithmeticHelpers,
+  stringHelpers,
+  vectorHelpers,
+]) {
   for (const [id, run] of table) helpers[id] = run;
 }
 

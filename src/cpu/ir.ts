@@ -234,6 +234,8 @@ export const Helper = {
   /** (ends) a = register with the offset, b = register with the selector. */
   FAR_JUMP: 78,
   FAR_CALL: 79,
+  /** imm = opcode byte << 8 | ModRM, a = register holding the address of a memory operand. */
+  X87: 80,
 } as const;
 export type HelperId = (typeof Helper)[keyof typeof Helper];
 

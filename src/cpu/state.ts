@@ -13,6 +13,11 @@ export const FLAGS_OTHER = CPU_STATE + 0x120;
 export const MXCSR = CPU_STATE + 0x124;
 /** Current privilege level, 0 or 3. */
 export const CPL = CPU_STATE + 0x128;
+/** x87 registers by physical number, 16 bytes each of which ten are used; control and status word; a bit for each not empty. */
+export const X87_REGISTERS = CPU_STATE + 0x140;
+export const X87_CONTROL = CPU_STATE + 0x1c0;
+export const X87_STATUS = CPU_STATE + 0x1c2;
+export const X87_VALID = CPU_STATE + 0x1c4;
 export const XMM = CPU_STATE + 0x200;
 /** Everything before this belongs to a thread and is saved on a switch. */
 export const CONTEXT_BYTES = 0x300;

@@ -97,6 +97,8 @@ export class Instruction {
   /** Mandatory prefix that selected the row: 0 none, 1 66, 2 F3, 3 F2. */
   prefix = 0;
   modrm = 0;
+  /** Last byte of the opcode. */
+  opcode = 0;
   /** For VEX: vector length 16 or 32 (64 with EVEX). */
   vectorLength = 0;
 }
@@ -265,6 +267,7 @@ export class Decoder {
 
   /** Decodes what follows the opcode: ModRM, displacement, operands, immediates. */
   #row(row: OpcodeRow, opcode: number, out: Instruction): number {
+    out.opcode = opcode;
     out.flags = row.flags;
     out.condition = row.condition;
     let size = this.#rexW ? 8 : this.#operand66 ? 2 : 4;

@@ -12,6 +12,7 @@ import { conditional, integerLifters, type Lifter } from './lift-integer.ts';
 import { legacyLifters } from './lift-legacy.ts';
 import { systemLifters } from './lift-system.ts';
 import { vectorLifter } from './lift-vector.ts';
+import { coprocessorLifter } from './lift-x87.ts';
 import { printInstruction } from './print.ts';
 import { CONDITIONS, mnemonicName, mnemonics, RowFlag } from './table.ts';
 import { Unwinder } from './unwind.ts';
@@ -34,7 +35,7 @@ function isLifted(mnemonic: string): boolean {
 /** The lifter of a decoded instruction. `movsd` and `cmpsd` exist twice; the row's flags tell which is meant. */
 function lifterFor(id: number, flags: number): Lifter {
   const name = mnemonicName(id);
-  if ((flags & RowFlag.X87) !== 0) return name === 'fninit' ? general.fninit : refuse;
+  if ((flags & RowFlag.X87) !== 0) return coprocessorLifter;
   if ((flags & RowFlag.Simd) !== 0) return (flags & RowFlag.Vex) !== 0 ? refuse : vectorLifter(name);
   return general[name] ?? refuse;
 }

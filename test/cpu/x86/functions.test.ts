@@ -40,6 +40,9 @@ const KINDS: readonly Kind[] = [
   { name: 'general registers', options: ['-mgeneral-regs-only'], common: LONG, results: 38 },
   { name: 'BMI', options: ['-mgeneral-regs-only', ...BMI], common: LONG, results: 38 },
   { name: 'SSE2', options: [], common: LONG, results: 42 },
+  { name: '32-bit, SSE2', options: [], common: [...SHORT, '-msse2', '-mfpmath=sse'], results: 40 },
+  { name: '32-bit, x87', options: [], common: [...SHORT, '-msse2', '-mfpmath=387'], results: 40 },
+  { name: '64-bit, x87', options: [], common: [...LONG, '-mfpmath=387'], results: 42 },
   { name: '32-bit, general registers', options: ['-mgeneral-regs-only'], common: SHORT, results: 34 },
   { name: '32-bit, BMI', options: ['-mgeneral-regs-only', ...BMI], common: SHORT, results: 34 },
 ];
