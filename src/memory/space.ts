@@ -353,6 +353,34 @@ export class GuestMemory {
     return decodeText(Uint8Array.from(parts));
   }
 
+  /** How far from `va` the first such byte is; `max` when there is none before. @throws GuestFault where it reads on */
+  scan(va: Address, byte: number, max: number): number {
+    for (let done = 0; done < max; ) {
+      const n = Math.min(PAGE_SIZE - ((va + done) & 4095), max - done);
+      const host = this.#reach(va + done, 1, 'read');
+      const found = this.#all.subarray(host, host + n).indexOf(byte);
+      this.#burn(found < 0 ? n : found + 1);
+      if (found >= 0) return done + found;
+      done += n;
+    }
+    return max;
+  }
+
+  /** How far from `a` and `b` the first difference is; `length` when there is none. @throws GuestFault */
+  mismatch(a: Address, b: Address, length: number): number {
+    for (let done = 0; done < length; ) {
+      const room = PAGE_SIZE - Math.max((a + done) & 4095, (b + done) & 4095);
+      const n = Math.min(room, length - done);
+      const [one, other] = [this.#reach(a + done, 1, 'read'), this.#reach(b + done, 1, 'read')];
+      let i = 0;
+      while (i < n && this.#all[one + i] === this.#all[other + i]) i++;
+      this.#burn(i + 1);
+      if (i < n) return done + i;
+      done += n;
+    }
+    return length;
+  }
+
   /** Offset of that byte in `wasm.buffer`; good for the rest of its page. @throws GuestFault */
   hostOffset(va: Address, access: Access): number {
     return this.#reach(va, 1, access);

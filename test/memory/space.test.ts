@@ -33,6 +33,37 @@ describe('GuestMemory', () => {
     expect(memory.wasm.buffer.byteLength).toBeGreaterThan(1 << 20);
   });
 
+  it('scans and compares over pages, and faults where it has to read on', () => {
+    const memory = make();
+    memory.map(VMALLOC, 8, 2, RW, 'first');
+    memory.map(MODULES, 20, 2, RW, 'second');
+    memory.fill(VMALLOC, 2 * PAGE_SIZE, 7);
+    memory.fill(MODULES, 2 * PAGE_SIZE, 7);
+    memory.set8(VMALLOC + 5000, 9);
+    expect(memory.scan(VMALLOC + 100, 9, 1 << 20)).toBe(4900);
+    expect(memory.scan(VMALLOC, 9, 5000)).toBe(5000);
+    expect(memory.mismatch(VMALLOC + 1, MODULES + 30, 8000)).toBe(4999);
+    expect(memory.mismatch(VMALLOC + 1, MODULES + 30, 4000)).toBe(4000);
+    const end = VMALLOC + 2 * PAGE_SIZE;
+    expect(faultOf(() => memory.scan(VMALLOC, 1, 1 << 20)).va).toBe(end);
+    expect(faultOf(() => memory.mismatch(MODULES, VMALLOC + 5001, 1 << 20)).va).toBe(end);
+  });
+
+  it('calls the direct map plain until a page of it is protected', () => {
+    const memory = make();
+    let changes = 0;
+    memory.onPlainChange(() => changes++);
+    memory.userMode = true;
+    expect([memory.plainMap, changes]).toEqual([undefined, 1]);
+    memory.userMode = false;
+    expect([memory.plainMap, changes]).toEqual([DIRECT, 2]);
+    memory.map(VMALLOC, 8, 1, RW, 'page');
+    memory.protect(VMALLOC, 1, Perm.R);
+    expect(memory.plainMap).toBe(DIRECT);
+    memory.protect(DIRECT + 7 * PAGE_SIZE, 1, Perm.R);
+    expect([memory.plainMap, changes]).toEqual([undefined, 3]);
+  });
+
   it('keeps every width, signed and unsigned', () => {
     const memory = make();
     const va = DIRECT + PAGE_SIZE;

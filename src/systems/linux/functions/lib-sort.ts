@@ -1,4 +1,5 @@
 /** Sorting and searching with comparison functions in the guest, arithmetic helpers, checksums with tables. */
+import { crcRight, reflectedTables } from '../../../bytes/crc.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
@@ -220,15 +221,6 @@ export const hexFunctions = kernelFunctions({
 
 // -- checksums --------------------------------------------------------------------------------------------------
 
-/** Table of a CRC that shifts right, for a reflected polynomial. */
-export function reflectedTable(polynomial: number): Uint32Array {
-  return Uint32Array.from({ length: 256 }, (_, n) => {
-    let crc = n;
-    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ polynomial : crc >>> 1;
-    return crc >>> 0;
-  });
-}
-
 /** Table of a CRC of `bits` bits that shifts left. */
 export function forwardTable(polynomial: number, bits: number): Uint32Array {
   const top = 2 ** (bits - 1);
@@ -248,17 +240,11 @@ function lazily(make: () => Uint32Array): () => Uint32Array {
   return () => (table ??= make());
 }
 
-const crc32 = lazily(() => reflectedTable(0xedb88320));
+const crc32 = lazily(() => reflectedTables(0xedb88320));
 const crc32Forward = lazily(() => forwardTable(0x04c11db7, 32));
-const crc32c = lazily(() => reflectedTable(0x82f63b78));
-const ccitt = lazily(() => reflectedTable(0x8408));
+const crc32c = lazily(() => reflectedTables(0x82f63b78));
+const ccitt = lazily(() => reflectedTables(0x8408));
 const ccittFalse = lazily(() => forwardTable(0x1021, 16));
-
-function crcRight(table: Uint32Array, crc: number, bytes: Uint8Array): number {
-  let value = crc >>> 0;
-  for (const byte of bytes) value = (table[(value ^ byte) & 0xff] ^ (value >>> 8)) >>> 0;
-  return value;
-}
 
 /** Multiplies a CRC by x^(8 * length): what that many zero bytes do to it. */
 function shiftCrc(table: Uint32Array, crc: number, length: number): number {
@@ -280,7 +266,7 @@ function shiftCrc(table: Uint32Array, crc: number, length: number): number {
 const pokeTable16 = (symbol: string, table: () => Uint32Array): DataInitialiser => ({
   symbol,
   when: 'import',
-  fill: (k, at) => k.memory.poke(at, new Uint8Array(Uint16Array.from(table()).buffer)),
+  fill: (k, at) => k.memory.poke(at, new Uint8Array(Uint16Array.from(table().subarray(0, 256)).buffer)),
 });
 
 export const checksums = kernelFunctions({

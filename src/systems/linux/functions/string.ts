@@ -14,8 +14,7 @@ const MAX_STRING = 1 << 24;
 
 /** Length of the string at `at`, at most `max`. */
 function lengthOf(k: Linux, at: Address, max = MAX_STRING): number {
-  for (let n = 0; n < max; n++) if (k.memory.u8(at + n) === 0) return n;
-  return max;
+  return k.memory.scan(at, 0, max);
 }
 
 function text(k: Linux, at: Address, max = MAX_STRING): string {
@@ -182,25 +181,19 @@ export const memoryFunctions = kernelFunctions({
     return dest;
   },
   'int memcmp(const void *cs, const void *ct, size_t count)': (k, a, b, count) => {
-    for (let done = 0; done < count; done += 4096) {
-      const size = Math.min(4096, count - done);
-      const x = k.memory.bytes(a + done, size);
-      const y = k.memory.bytes(b + done, size);
-      for (let i = 0; i < size; i++) if (x[i] !== y[i]) return x[i] - y[i];
-    }
-    return 0;
+    const at = k.memory.mismatch(a, b, count);
+    return at < count ? k.memory.u8(a + at) - k.memory.u8(b + at) : 0;
   },
   'void *memchr(const void *s, int c, size_t n)': (k, s, c, n) => {
-    for (let i = 0; i < n; i++) if (k.memory.u8(s + i) === (c & 0xff)) return s + i;
-    return 0;
+    const at = k.memory.scan(s, c & 0xff, n);
+    return at < n ? s + at : 0;
   },
   'void *memchr_inv(const void *start, int c, size_t bytes)': (k, s, c, n) => {
     for (let i = 0; i < n; i++) if (k.memory.u8(s + i) !== (c & 0xff)) return s + i;
     return 0;
   },
   'void *memscan(void *addr, int c, size_t size)': (k, s, c, n) => {
-    for (let i = 0; i < n; i++) if (k.memory.u8(s + i) === (c & 0xff)) return s + i;
-    return s + n;
+    return s + k.memory.scan(s, c & 0xff, n);
   },
   'size_t memweight(const void *ptr, size_t bytes)': (k, s, n) => {
     let weight = 0;
@@ -227,7 +220,7 @@ export const memoryFunctions = kernelFunctions({
   'void __memcpy_flushcache(void *_dst, const void *_src, size_t size)': (k, to, from, n) =>
     k.memory.copy(to, from, n),
   'unsigned long __crypto_memneq(const void *a, const void *b, size_t size)': (k, a, b, size) =>
-    k.memory.bytes(a, size).some((byte, i) => byte !== k.memory.u8(b + i)) ? 1 : 0,
+    k.memory.mismatch(a, b, size) < size ? 1 : 0,
 });
 
 export const stringHelpers = kernelFunctions({
