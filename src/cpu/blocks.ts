@@ -48,8 +48,8 @@ export interface Translations {
   entryAt(pc: Address): Entry | undefined;
   /** All blocks are gone. */
   flushed(): void;
-  /** Bytes of a block that was described for `owner` have changed, or are gone. */
-  dropped(owner: object): void;
+  /** Bytes of a block that was described for `owner` have changed, or are `gone` with their page. */
+  dropped(owner: object, gone: boolean): void;
 }
 
 const NO_TRANSLATIONS: Translations = {
@@ -269,7 +269,7 @@ export class BlockCache {
       const runsOver = (block.pc & 4095) + block.length > PAGE_SIZE;
       const last = runsOver ? PAGE_SIZE : first + block.length;
       if (offset < last && offset + length > first) {
-        if (block.owner !== undefined) this.translations.dropped(block.owner);
+        if (block.owner !== undefined) this.translations.dropped(block.owner, length >= PAGE_SIZE);
         else {
           if (running >= block.start && running < block.end) this.#leaveAfter(running, block);
           this.#drop(block);
@@ -448,7 +448,7 @@ export class BlockCache {
     if (blocks === undefined) return;
     for (const block of [...blocks]) {
       if (pc < block.pc || pc >= block.pc + block.length) continue;
-      if (block.owner !== undefined) this.translations.dropped(block.owner);
+      if (block.owner !== undefined) this.translations.dropped(block.owner, true);
       else this.#drop(block);
     }
   }

@@ -314,6 +314,21 @@ describe('the engines', () => {
     expect(outcomes[0][3]).toBe(true);
   });
 
+  it('translate code that is all branches', () => {
+    const length = 900;
+    // Each branch has a block of its own behind it, nested in those before when made into structured code.
+    const branches = Array.from({ length }, (_, i): Instruction => {
+      if (i % 2 === 0) return (b) => b.alu('add', 8, reg(Reg.RAX), imm(1));
+      return (b) => b.jcc(i % 3 === 0 ? 4 : 12, CODE + 4 * Math.min(length, i + 2 + (i % 5)));
+    });
+    const outcomes = (['interpreter', 'wasm'] as const).map((engine) => {
+      const { cpu } = setup([...branches, (b) => b.jmp(CODE)], {}, engine);
+      return [cpu.run(1e5), cpu.rip, cpu.rflags, cpu.gpr(Reg.RAX), cpu.retired, cpu.regions > 0];
+    });
+    expect(outcomes[1].slice(0, 5)).toEqual(outcomes[0].slice(0, 5));
+    expect(outcomes[1][5]).toBe(true);
+  });
+
   it('end recursion without end in a fault of the guest stack', () => {
     const outcomes = (['interpreter', 'wasm'] as const).map((engine) => {
       const { cpu } = setup([step, (b) => b.call(CODE), (b) => b.ret(0)], {}, engine);

@@ -95,9 +95,11 @@ export class TranslationEngine implements Translations {
     this.#used = 1;
   }
 
-  dropped(owner: object): void {
+  dropped(owner: object, gone: boolean): void {
     if (!(owner instanceof Region) || !owner.live) return;
-    this.#changes.set(owner.entry, (this.#changes.get(owner.entry) ?? 0) + 1);
+    // Code that went as a whole, with its module, says nothing of what comes to its place.
+    if (gone) this.#changes.delete(owner.entry);
+    else this.#changes.set(owner.entry, (this.#changes.get(owner.entry) ?? 0) + 1);
     this.#release(owner);
     this.#data.setInt32(STALE, 1, true);
   }
@@ -108,7 +110,7 @@ export class TranslationEngine implements Translations {
       try {
         this.#translate(pc);
       } catch (error) {
-        // No room for operations, or the code is gone: it is interpreted as before.
+        // No room for operations or on the stack, or the code is gone: it is interpreted as before.
         if (!(error instanceof GuestFault) && !(error instanceof RangeError)) throw error;
       }
     }
@@ -127,7 +129,12 @@ export class TranslationEngine implements Translations {
     const region = new Region(pc, this.#slotFor(pc));
     const graph = new GraphBuilder(this.#cache, this.#data, region).build(pc);
     region.blocks = graph.blocks;
-    this.#install([{ region, graph }]);
+    try {
+      this.#install([{ region, graph }]);
+    } catch (error) {
+      this.#cache.disown(region.blocks);
+      throw error;
+    }
   }
 
   /** Makes one module of the regions. */
