@@ -1,5 +1,6 @@
 /** Boots a FreeBSD base kernel: the kernel itself, its linker, and which interfaces it has built in. */
 import type { MissingPolicy } from '../../kernel/missing.ts';
+import type { Bits } from './declarations.ts';
 import { freebsdData } from './data.ts';
 import { FreeBsd } from './freebsd.ts';
 import { linkerHolder } from './kernel-linker.ts';
@@ -10,6 +11,7 @@ import { type FileSource, ModuleSearch } from './search.ts';
 export interface BootOptions {
   /** `__FreeBSD_version` */
   readonly version: number;
+  readonly bits?: Bits;
   readonly files: FileSource;
   /** kern.module_path */
   readonly modulePath?: string;
@@ -33,10 +35,10 @@ const BUILT_IN: readonly BuiltIn[] = [{ name: 'firmware', version: 1 }];
 const GENERIC: ReadonlyMap<string, number> = new Map(
   (
     'acpi acpi_pci agp ahc ahc_pci ahd ata atapci cam cardbus cd9660 crypto cryptodev cryptosoft dcons_crom ether exca ' +
-    'fbd firewire geom_raid iicbb iicbus io isa krpc mem mii_bitbang miibus midi mmc msdosfs nfs nfscommon nfslock null ' +
-    'pccard pci ppbus procfs pseudofs random rc4 sdhci smbus splash sysvmsg sysvsem sysvshm ucom uether ufs uhid uhub ' +
+    'fbd firewire geom_raid io isa krpc mem mii_bitbang miibus midi mmc msdosfs nfs nfscommon nfslock null ' +
+    'pccard pci ppbus procfs pseudofs random rc4 sdhci splash sysvmsg sysvsem sysvshm ucom uether ufs uhid uhub ' +
     'ukbd umass ums usb usb_quirk virtio virtio_pci vmbus wlan wlan_amrr wlan_ccmp wlan_sta wlan_tkip wlan_wep x86bios zlib ' +
-    'cpufreq eisa gpiobus iflib lagg led nvme ofwbus pcm scc spibus uart usb_linux xpt'
+    'iflib lagg nvme uart usb_linux'
   )
     .split(' ')
     .map((name) => [name, 1] as const),

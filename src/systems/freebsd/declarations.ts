@@ -51,12 +51,12 @@ const MALLOC_OLD = `struct malloc_type { struct malloc_type *ks_next; u_long ks_
 const MALLOC_NEW = `struct malloc_type { struct malloc_type *ks_next; u_long ks_version; const char *ks_shortdesc; void *ks_handle; };`;
 
 const SYSCTL_TAIL = `
-  int oid_number; unsigned int oid_kind; void *oid_arg1; OID_ARG2 oid_arg2; const char *oid_name; void *oid_handler;
+  int oid_number; unsigned int oid_kind; void *oid_arg1; oid_arg2_t oid_arg2; const char *oid_name; void *oid_handler;
   const char *oid_fmt;`;
 
 /** sys/sysctl.h: children moved into the oid with 11, became a tree with 14. */
 function sysctlOid(major: number): string {
-  const tail = SYSCTL_TAIL.replace('OID_ARG2', major < 11 ? 'intptr_t' : 'intmax_t');
+  const tail = SYSCTL_TAIL;
   if (major < 10) {
     return `struct sysctl_oid { void *oid_parent; struct sysctl_oid *oid_link; ${tail} int oid_refcnt; const char *oid_descr; };`;
   }
@@ -159,6 +159,8 @@ export function freebsdDeclarations(version: number, bits: Bits): Declarations {
   const major = Math.min(LAST_KNOWN, Math.max(FIRST_KNOWN, majorOf(version)));
   return new Declarations(bits === 64 ? LP64 : ILP32_I386)
     .add(BASIC)
+    // The second argument of sysctl handlers grew with 11.
+    .add(`typedef ${major < 11 ? 'intptr_t' : 'intmax_t'} oid_arg2_t;`)
     .add(MODULES)
     .add(major < 13 ? MALLOC_OLD : MALLOC_NEW)
     .add(sysctlOid(major))

@@ -1,4 +1,5 @@
 /** The FreeBSD base kernel: the generic kernel plus FreeBSD's address map, threads, console, symbols and linker. */
+import { I386 } from '../../abi/i386.ts';
 import { SystemV } from '../../abi/sysv.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
@@ -15,17 +16,19 @@ import type { Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { AreaAllocator } from '../../memory/areas.ts';
 import { type Address, Perm } from '../../memory/space.ts';
 import { Console } from './console.ts';
-import { freebsdDeclarations, freebsdTypes } from './declarations.ts';
+import { type Bits, freebsdDeclarations, freebsdTypes } from './declarations.ts';
 import { judgeFault, judgeMisuse, trapInstruction } from './faults.ts';
 import type { KldModule } from './kld.ts';
 import { Malloc } from './malloc.ts';
-import { type AddressMap, AMD64_MAP } from './map.ts';
+import { type AddressMap, AMD64_MAP, I386_MAP } from './map.ts';
 import { KernelData } from './symbols.ts';
 import { Threads } from './threads.ts';
 
 export interface FreeBsdOptions {
   /** `__FreeBSD_version` of the running kernel. */
   readonly version: number;
+  /** 64 = amd64 (the default), 32 = i386. */
+  readonly bits?: Bits;
   /** Guest RAM in MiB; 64 by default, of which untouched pages cost nothing. */
   readonly ramMiB?: number;
   readonly seed?: number;
@@ -50,6 +53,7 @@ const STACK_BYTES = 16384;
 
 export class FreeBsd extends Kernel {
   readonly version: number;
+  readonly bits: Bits;
   readonly map: AddressMap;
   readonly kmem: AreaAllocator;
   readonly moduleArea: AreaAllocator;
@@ -66,25 +70,31 @@ export class FreeBsd extends Kernel {
   private readonly declarations;
 
   constructor(options: FreeBsdOptions) {
-    const map = AMD64_MAP;
+    const bits = options.bits ?? 64;
+    const map = bits === 64 ? AMD64_MAP : I386_MAP;
     const kmem = new AreaAllocator(map.kmem.base, map.kmem.end);
     super({
-      memory: { ramBytes: (options.ramMiB ?? 64) * 2 ** 20, directMap: map.directMap },
+      memory: {
+        ramBytes: (options.ramMiB ?? 64) * 2 ** 20,
+        directMap: map.directMap,
+        pointerBytes: bits === 64 ? 8 : 4,
+      },
       machine: plainPc,
-      translator: new X86Translator(),
-      convention: (memory) => new SystemV(memory),
-      types: freebsdTypes(options.version, 64),
+      translator: new X86Translator({ bits }),
+      convention: (memory) => (bits === 64 ? new SystemV(memory) : new I386(memory, 'cdecl')),
+      types: freebsdTypes(options.version, bits),
       gates: map.gates,
       stacks: { area: kmem, bytes: STACK_BYTES },
       seed: options.seed ?? 1,
       missing: options.missing ?? 'stop',
     });
     this.version = options.version;
+    this.bits = bits;
     this.map = map;
     this.kmem = kmem;
     this.moduleArea = new AreaAllocator(map.modules.base, map.modules.end);
     this.environment = new Map(options.environment);
-    this.declarations = freebsdDeclarations(options.version, 64);
+    this.declarations = freebsdDeclarations(options.version, bits);
     mapGates(this);
     this.console = new Console(this);
     this.heap = new Malloc(this);

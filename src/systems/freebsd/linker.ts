@@ -13,7 +13,8 @@ import { findInterface, type Interface, type KldModule, type VersionRange } from
 import type { DependRecord } from './kldfile.ts';
 import { elements, initTailQueue, insertTail, removeElement, type TailQueue } from './lists.ts';
 import { ModuleRegistry } from './modules.ts';
-import { asErrno, PlacedObject } from './place.ts';
+import { asErrno, type Placed, PlacedObject } from './place.ts';
+import { PlacedShared } from './place-shared.ts';
 import type { ModuleSearch } from './search.ts';
 import { registerOids, unregisterOids } from './sysctl.ts';
 import { runSysinits } from './sysinit.ts';
@@ -228,9 +229,9 @@ export class Linker {
     const { k } = this;
     const bytes = this.search.read(path);
     if (bytes === undefined) throw new KernelErrno(Errno.ENOENT, `There is no file ${path}.`);
-    const first = yield* this.tryClass(judgeRelocatable(bytes, path, 64), 'relocatable');
+    const first = yield* this.tryClass(judgeRelocatable(bytes, path, k.bits), 'relocatable');
     if (typeof first === 'number') return yield* this.complete(first);
-    const second = yield* this.tryClass(judgeShared(bytes, path, 64), 'shared');
+    const second = yield* this.tryClass(judgeShared(bytes, path, k.bits), 'shared');
     if (typeof second === 'number') return yield* this.complete(second);
     const cause = first.errno === Errno.ENOSYS ? second : first;
     if (second.errno === Errno.ENOSYS) {
@@ -256,9 +257,8 @@ export class Linker {
       if (message !== undefined) this.k.printf(`kldload: ${message}\n`);
       return new KernelErrno(errno, why);
     }
-    if (kind === 'shared') return new KernelErrno(Errno.ENOSYS, 'Shared objects are not loaded on amd64.');
     try {
-      return yield* this.link(verdict.elf);
+      return yield* this.link(verdict.elf, kind);
     } catch (error) {
       const mapped = asErrno(error);
       if (mapped instanceof KernelErrno) return mapped;
@@ -267,12 +267,11 @@ export class Linker {
   }
 
   /** link_elf_load_file: memory, local relocations, dependencies, the other relocations. */
-  private *link(elf: Elf): Steps<Address> {
+  private *link(elf: Elf, kind: 'relocatable' | 'shared'): Steps<Address> {
     const { k } = this;
     const file = this.makeFile(elf.name, elf.path);
-    let placed: PlacedObject | undefined;
-    try {
-      placed = new PlacedObject(k, elf);
+        try {
+      const placed = kind === 'relocatable' ? new PlacedObject(k, elf) : new PlacedShared(k, elf);
       const module = this.describe(file, placed);
       this.byControl.set(file, module);
       k.modules.add(module);
@@ -290,7 +289,7 @@ export class Linker {
     }
   }
 
-  private describe(file: Address, placed: PlacedObject): KldModule {
+  private describe(file: Address, placed: Placed): KldModule {
     const { k } = this;
     const { elf } = placed;
     const symbols = placed.symbols();
@@ -308,10 +307,7 @@ export class Linker {
       object: elf.object,
       image: { file: elf.object, segments: placed.segments(), sections: placed.placedSections() },
       symbols,
-      section(name) {
-        const found = placed.sectionNamed(name);
-        return found === undefined ? undefined : { address: found.address, size: found.section.size };
-      },
+      section: (name) => placed.sectionNamed(name),
       release() {
         k.heap.noteCallers(placed.base, placed.base + placed.size);
         forget();

@@ -40,8 +40,8 @@ export class ModuleRegistry {
   }
 
   /** linker_file_register_modules: gives the error of a name that is taken; other errors are passed over. */
-  registerAll(file: Address, { image, kld, name: fileName }: KldModule): KernelErrno | undefined {
-    const set = [...image.sections.values()].find(({ name }) => name === 'set_modmetadata_set');
+  registerAll(file: Address, { section, kld, name: fileName }: KldModule): KernelErrno | undefined {
+    const set = section('set_modmetadata_set');
     let first: KernelErrno | undefined;
     if (set === undefined) return undefined;
     const { memory, word } = this.k;

@@ -31,7 +31,23 @@ const KNOWN_TYPES = new Set([0, 1, 2, 4, 6, 7, 8, 11]);
 /** Looks an undefined symbol up; undefined when nobody has it. */
 export type SymbolLookup = (symbol: ObjectSymbol) => Address | undefined;
 
-export class PlacedObject {
+/** A file in memory, whichever linker class put it there. */
+export interface Placed {
+  readonly base: Address;
+  /** As kldstat shows it. */
+  readonly size: number;
+  readonly elf: Elf;
+  relocate(locals: boolean, lookup: SymbolLookup): void;
+  /** Writes the finished bytes; from here on the code can run. */
+  commit(): void;
+  release(): void;
+  sectionNamed(name: string): { readonly address: Address; readonly size: number } | undefined;
+  symbols(): Map<string, { address: Address; local: boolean; size: number }>;
+  segments(): Segment[];
+  placedSections(): Map<number, PlacedSection>;
+}
+
+export class PlacedObject implements Placed {
   readonly base: Address;
   readonly size: number;
   readonly pages: number;
@@ -67,7 +83,7 @@ export class PlacedObject {
     const edge = /^__(start|stop)_(.+)$/.exec(symbol.name);
     const section = edge === null ? undefined : this.sectionNamed(edge[2]);
     if (edge === null || section === undefined) return Number.NaN;
-    return edge[1] === 'start' ? section.address : section.address + section.section.size;
+    return edge[1] === 'start' ? section.address : section.address + section.size;
   }
 
   /** Applies the relocations of one pass: those of local symbols, or all others. */
@@ -82,7 +98,7 @@ export class PlacedObject {
         return (symbol?.binding === 'local') === locals;
       });
       if (!locals) for (const one of wanted) this.resolve(one, lookup);
-      applyRelocations(machine, relocationTarget(bytes, address), wanted, this.values, this.policy());
+      applyRelocations(machine, relocationTarget(bytes, address), wanted, this.values, relocationPolicy(this.k, KNOWN_TYPES));
     }
   }
 
@@ -93,14 +109,7 @@ export class PlacedObject {
     if (found !== undefined) this.values[symbol.index] = found;
     else if (symbol.place === 'common') this.values[symbol.index] = this.common(symbol);
     else if (symbol.binding === 'weak') this.values[symbol.index] = 0;
-    else {
-      this.k.printf(`link_elf_obj: symbol ${symbol.name} undefined\n`);
-      throw new KernelErrno(
-        Errno.ENOENT,
-        `${this.elf.name} needs the symbol ${symbol.name}, which neither the kernel nor a file it depends on has.`,
-        'If another module has it, the module must declare MODULE_DEPEND on that one.',
-      );
-    }
+    else throw undefinedSymbol(this.k, 'link_elf_obj', this.elf.name, symbol.name);
   }
 
   /** Storage of a common symbol belongs to the file that first needs it. */
@@ -111,28 +120,6 @@ export class PlacedObject {
     return at;
   }
 
-  private policy(): RelocationPolicy {
-    const { k } = this;
-    return {
-      known: KNOWN_TYPES,
-      unchecked: KNOWN_TYPES,
-      emptyPlace: false,
-      fail(problem, relocation) {
-        const index = majorOf(k.version) < 13 ? '' : `, symbol index ${relocation.symbol}`;
-        if (problem.kind === 'unknown-type') {
-          k.printf(`kldload: unexpected relocation type ${problem.type}${index}\n`);
-          throw new KernelErrno(
-            Errno.ENOENT,
-            `Relocation type ${problem.type} is not one that the kernel linker knows.`,
-            'It comes from compiler flags of another system: a module is compiled with -mcmodel=kernel and without -fPIC.',
-          );
-        }
-        throw new KernelErrno(Errno.ENOEXEC, `A relocation is wrong: ${problem.kind}.`);
-      },
-    };
-  }
-
-  /** Writes the finished bytes; from here on the code can run. */
   commit(): void {
     const { memory } = this.k;
     memory.poke(this.base, this.bytes);
@@ -161,8 +148,10 @@ export class PlacedObject {
     this.k.unmapPages(this.k.moduleArea, this.base, this.pages);
   }
 
-  sectionNamed(name: string): StagedSection | undefined {
-    for (const staged of this.sections.values()) if (staged.section.name === name) return staged;
+  sectionNamed(name: string): { address: Address; size: number } | undefined {
+    for (const { section, address } of this.sections.values()) {
+      if (section.name === name) return { address, size: section.size };
+    }
     return undefined;
   }
 
@@ -210,7 +199,7 @@ export class PlacedObject {
   }
 }
 
-const RULE_PERM = Perm.R | Perm.W | Perm.X;
+export const RULE_PERM = Perm.R | Perm.W | Perm.X;
 /** One stretch of memory, sections in the order of their headers. */
 const RULE: AreaRule = {
   name: 'kld',
@@ -218,11 +207,41 @@ const RULE: AreaRule = {
   segments: [{ name: 'kld', perm: RULE_PERM, takes: () => true }],
 };
 
+/** Prints what the linker class says, and gives the error. */
+export function undefinedSymbol(k: FreeBsd, linker: string, file: string, symbol: string): KernelErrno {
+  k.printf(`${linker}: symbol ${symbol} undefined\n`);
+  return new KernelErrno(
+    Errno.ENOENT,
+    `${file} needs the symbol ${symbol}, which neither the kernel nor a file it depends on has.`,
+    'If another module has it, the module must declare MODULE_DEPEND on that one.',
+  );
+}
+
+/** No overflow is ever noticed; what the kernel does not know is refused with its words. */
+export function relocationPolicy(k: FreeBsd, known: ReadonlySet<number>): RelocationPolicy {
+  return {
+    known,
+    unchecked: known,
+    emptyPlace: false,
+    fail(problem, relocation) {
+      const index = majorOf(k.version) < 13 ? '' : `, symbol index ${relocation.symbol}`;
+      if (problem.kind !== 'unknown-type')
+        throw new KernelErrno(Errno.ENOEXEC, `A relocation is wrong: ${problem.kind}.`);
+      k.printf(`kldload: unexpected relocation type ${problem.type}${index}\n`);
+      throw new KernelErrno(
+        Errno.ENOENT,
+        `Relocation type ${problem.type} is not one that the kernel linker knows.`,
+        'It comes from compiler flags of another system: a module for amd64 is compiled with -mcmodel=kernel and without -fPIC.',
+      );
+    },
+  };
+}
+
 function isApart({ name }: ObjectSection): boolean {
   return name === PER_CPU || name === PER_VNET;
 }
 
-function takePages(k: FreeBsd, pages: number, name: string): Address {
+export function takePages(k: FreeBsd, pages: number, name: string): Address {
   if (pages > k.memory.frames.freePages)
     throw new KernelErrno(Errno.ENOMEM, `There is no memory for ${name}.`);
   try {

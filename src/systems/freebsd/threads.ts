@@ -43,7 +43,9 @@ export class Threads {
 
   makeCurrent(thread: Thread): void {
     this.k.memory.setPtr(this.pcpu, thread.control || this.boot);
-    this.k.cpu.gsBase = this.pcpu;
+    // amd64 finds it through gs, i386 through fs.
+    if (this.k.bits === 64) this.k.cpu.gsBase = this.pcpu;
+    else this.k.cpu.fsBase = this.pcpu;
   }
 
   threadOf(td: Address): Thread | undefined {

@@ -2,6 +2,7 @@
 import { FormatError } from '../../bytes/errors.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
 import type { MissingPolicy } from '../../kernel/missing.ts';
+import type { Bits } from '../../systems/freebsd/declarations.ts';
 import { KldFile } from '../../systems/freebsd/kldfile.ts';
 import { parseVersion } from '../../systems/freebsd/version.ts';
 import { type SessionOptions, type Setting, SettingError } from '../system.ts';
@@ -14,6 +15,7 @@ export const SETTINGS: readonly Setting[] = [
     name: 'release',
     summary: 'release or __FreeBSD_version of the kernel (of the module on the command line, else 13.2)',
   },
+  { name: 'machine', summary: 'amd64 or i386 (of the module on the command line, else amd64)' },
   { name: 'config', summary: 'generic (the default) or minimal: which interfaces are built in' },
   {
     name: 'missing',
@@ -25,6 +27,7 @@ export const SETTINGS: readonly Setting[] = [
 
 export interface Choices {
   readonly version: number;
+  readonly bits: Bits;
   readonly config: 'generic' | 'minimal';
   readonly missing: MissingPolicy;
   readonly modulePath: string | undefined;
@@ -54,7 +57,7 @@ export function chooseKernel(options: SessionOptions): Choices {
   if (missing !== 'refuse' && missing !== 'stop' && missing !== 'stand-in')
     throw new SettingError(`missing=${missing} is not known`, 'it is refuse, stop or stand-in');
   const modulePath = settings.get('module_path');
-  return { version: chooseVersion(options), config, missing, modulePath, securelevel };
+  return { version: chooseVersion(options), bits: chooseBits(options), config, missing, modulePath, securelevel };
 }
 
 function chooseVersion({ settings, named }: SessionOptions): number {
@@ -75,9 +78,23 @@ function chooseVersion({ settings, named }: SessionOptions): number {
   return DEFAULT_VERSION;
 }
 
-function builtFor(bytes: Uint8Array): number | undefined {
+function chooseBits({ settings, named }: SessionOptions): Bits {
+  const machine = settings?.get('machine');
+  if (machine !== undefined && machine !== 'amd64' && machine !== 'i386')
+    throw new SettingError(`machine=${machine} is not known`, 'it is amd64 or i386');
+  if (machine !== undefined) return machine === 'i386' ? 32 : 64;
+  for (const { bytes } of named ?? []) {
+    const kld = bytes === undefined ? undefined : kldOf(bytes);
+    if (kld !== undefined) return kld.file.machine === 'i386' ? 32 : 64;
+  }
+  return 64;
+}
+
+const builtFor = (bytes: Uint8Array): number | undefined => kldOf(bytes)?.builtFor;
+
+function kldOf(bytes: Uint8Array): KldFile | undefined {
   try {
-    return new KldFile(readElfObject(bytes)).builtFor;
+    return new KldFile(readElfObject(bytes));
   } catch (error) {
     if (error instanceof FormatError) return undefined;
     throw error;

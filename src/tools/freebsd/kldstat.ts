@@ -10,7 +10,7 @@ import type { FreeBsdSession } from './session.ts';
 const USAGE =
   'usage: kldstat [-d] [-h] [-q] [-v] [-i id] [-n filename]\n       kldstat [-d] [-q] [-m modname]\n';
 /** POINTER_WIDTH of kldstat.c: two digits for each byte, and 0x. */
-const POINTER_WIDTH = 18;
+const pointerWidth = ({ choices }: FreeBsdSession): number => choices.bits / 4 + 2;
 const NO_SUCH = 'No such file or directory';
 
 export const kldstat: Tool = {
@@ -54,13 +54,13 @@ function showFiles(
   }
   if (flags.has('q')) return;
   const size = flags.has('h') ? ' Size' : 'Size'.padStart(8);
-  answer.out += `Id Refs Address${' '.repeat(POINTER_WIDTH - 7)} ${size} Name\n`;
+  answer.out += `Id Refs Address${' '.repeat(pointerWidth(session) - 7)} ${size} Name\n`;
   const details = flags.has('v') || id !== undefined || name !== undefined;
   for (const file of wanted) answer.out += row(session, file, flags, details && flags.has('v'));
 }
 
 function row(session: FreeBsdSession, file: FileStat, flags: ReadonlySet<string>, verbose: boolean): string {
-  const address = `0x${BigInt.asUintN(64, BigInt(file.address)).toString(16)}`.padStart(POINTER_WIDTH);
+  const address = `0x${BigInt.asUintN(64, BigInt(file.address)).toString(16)}`.padStart(pointerWidth(session));
   const size = flags.has('h') ? humanize(file.size).padStart(5) : file.size.toString(16).padStart(8);
   const refs = `${file.refs}`.padStart(4);
   let line = `${`${file.id}`.padStart(2)} ${refs} ${address} ${size} ${file.name}`;

@@ -32,9 +32,9 @@ export class FreeBsdSession implements SystemSession {
     this.choices = chooseKernel(options);
     this.files = new SessionFiles(options.files);
     this.who = { uid: (options.user ?? 'root') === 'root' ? 0 : 1001 };
-    const { version, modulePath, config, securelevel, missing } = this.choices;
+    const { version, bits, modulePath, config, securelevel, missing } = this.choices;
     const { seed } = options;
-    this.booted = bootFreeBsd({ version, files: this.files, modulePath, seed, missing, config });
+    this.booted = bootFreeBsd({ version, bits, files: this.files, modulePath, seed, missing, config });
     this.booted.k.securelevel = securelevel;
     this.files.attach(this.booted.k);
   }
@@ -44,7 +44,12 @@ export class FreeBsdSession implements SystemSession {
   }
 
   get release(): string {
-    return `FreeBSD ${releaseOf(this.choices.version)}-RELEASE amd64`;
+    return `FreeBSD ${releaseOf(this.choices.version)}-RELEASE ${this.machine}`;
+  }
+
+  /** As `uname -m` says it. */
+  get machine(): string {
+    return this.choices.bits === 64 ? 'amd64' : 'i386';
   }
 
   get prompt(): string {

@@ -27,11 +27,11 @@ const uname: Tool = {
     const words: Record<string, string> = {
       s: 'FreeBSD',
       r: release,
-      m: 'amd64',
+      m: session.machine,
       K: `${version}`,
       U: `${version}`,
     };
-    if (letters.includes('a')) answer.out = `FreeBSD freebsd ${release} FreeBSD ${release} GENERIC amd64\n`;
+    if (letters.includes('a')) answer.out = `FreeBSD freebsd ${release} FreeBSD ${release} GENERIC ${session.machine}\n`;
     else answer.out = `${[...letters].map((letter) => words[letter] ?? '').join(' ')}\n`;
     return answer.result();
   },

@@ -167,7 +167,7 @@ export const sysctls = kernelFunctions({
   'void sysctl_unregister_oid(struct sysctl_oid *oidp)': (k, oid) => {
     unregisterOid(k, oid);
   },
-  'struct sysctl_oid *sysctl_add_oid(void *clist, void *parent, int number, const char *name, int kind, void *arg1, intptr_t arg2, void *handler, const char *fmt, const char *descr, const char *label)':
+  'struct sysctl_oid *sysctl_add_oid(void *clist, void *parent, int number, const char *name, int kind, void *arg1, oid_arg2_t arg2, void *handler, const char *fmt, const char *descr, const char *label)':
     (k, context, parent, number, name, kind, arg1, arg2, handler, format, description) =>
       addOid(k, { context, parent, number, name, kind, arg1, arg2, handler, format, description }),
   'int sysctl_remove_oid(struct sysctl_oid *oidp, int del, int recurse)': removeOid,
@@ -197,42 +197,42 @@ export const sysctls = kernelFunctions({
     k.heap.free(entry);
     return 0;
   },
-  'int sysctl_handle_int(struct sysctl_oid *oidp, void *arg1, intptr_t arg2, struct sysctl_req *req)': (
+  'int sysctl_handle_int(struct sysctl_oid *oidp, void *arg1, oid_arg2_t arg2, struct sysctl_req *req)': (
     k,
     _oid,
     at,
     value,
     req,
   ) => handleNumber(k, at, value, req, 4),
-  'int sysctl_handle_long(struct sysctl_oid *oidp, void *arg1, intptr_t arg2, struct sysctl_req *req)': (
+  'int sysctl_handle_long(struct sysctl_oid *oidp, void *arg1, oid_arg2_t arg2, struct sysctl_req *req)': (
     k,
     _oid,
     at,
     value,
     req,
   ) => handleNumber(k, at, value, req, k.types.model.long === 8 ? 8 : 4),
-  'int sysctl_handle_64(struct sysctl_oid *oidp, void *arg1, intptr_t arg2, struct sysctl_req *req)': (
+  'int sysctl_handle_64(struct sysctl_oid *oidp, void *arg1, oid_arg2_t arg2, struct sysctl_req *req)': (
     k,
     _oid,
     at,
     value,
     req,
   ) => handleNumber(k, at, value, req, 8),
-  'int sysctl_handle_quad(struct sysctl_oid *oidp, void *arg1, intptr_t arg2, struct sysctl_req *req)': (
+  'int sysctl_handle_quad(struct sysctl_oid *oidp, void *arg1, oid_arg2_t arg2, struct sysctl_req *req)': (
     k,
     _oid,
     at,
     value,
     req,
   ) => handleNumber(k, at, value, req, 8),
-  'int sysctl_handle_string(struct sysctl_oid *oidp, void *arg1, intptr_t arg2, struct sysctl_req *req)': (
+  'int sysctl_handle_string(struct sysctl_oid *oidp, void *arg1, oid_arg2_t arg2, struct sysctl_req *req)': (
     k,
     _oid,
     at,
     size,
     req,
   ) => handleString(k, at, size, req),
-  'int sysctl_handle_opaque(struct sysctl_oid *oidp, void *arg1, intptr_t arg2, struct sysctl_req *req)': (
+  'int sysctl_handle_opaque(struct sysctl_oid *oidp, void *arg1, oid_arg2_t arg2, struct sysctl_req *req)': (
     k,
     _oid,
     at,
