@@ -4,6 +4,7 @@ import type { Address } from '../../memory/space.ts';
 import type { DataSymbol, FreeBsd } from './freebsd.ts';
 import { initMutex } from './functions/locks.ts';
 import { HZ } from './functions/sleep.ts';
+import { makeQueue } from './functions/tasks.ts';
 import { fillNode, fillNodeChildren } from './sysctl-nodes.ts';
 
 const int = (name: string, value: number): DataSymbol => ({
@@ -126,6 +127,14 @@ export const freebsdData: readonly DataSymbol[] = [
   int('amd_feature', 0x2c100800 | 0),
   text('ostype', 'FreeBSD'),
   text('cpu_vendor', 'GenuineIntel'),
+  // Memory for the kernel's own map, and its bounds.
+  long('vm_kmem_size', 64 * 2 ** 20),
+  int('nswbuf', 16),
+  int('cpu_clflush_line_size', 64),
+  zeros('mem_range_softc', 64),
+  // struct vmmeter: counters that nothing counts here.
+  zeros('cnt', 1024),
+  zeros('vm_cnt', 1024),
   { name: 'osreldate', bytes: 4, fill: (k, at) => k.memory.set32(at, k.version) },
   {
     name: 'Giant',
@@ -137,6 +146,10 @@ export const freebsdData: readonly DataSymbol[] = [
   { name: /^sysctl__\w*_children$/, bytes: 8, fill: fillNodeChildren },
   { name: 'sysctl__children', bytes: 8 },
   { name: /^sysctl__[a-z]\w*$/, bytes: (k) => k.sizeof('sysctl_oid'), fill: fillNode },
+  // Queues that the kernel itself serves; the symbol is a pointer to each.
+  ...['taskqueue_thread', 'taskqueue_swi', 'taskqueue_swi_giant', 'taskqueue_fast'].map(
+    (name): DataSymbol => ({ name, bytes: 8, fill: (k, at) => k.memory.setPtr(at, makeQueue(k, name).address) }),
+  ),
   // Lock classes: only their addresses are compared.
   zeros(/^lock_class_\w+$/, 128),
 ];

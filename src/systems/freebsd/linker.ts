@@ -456,7 +456,14 @@ export class Linker {
     const { k } = this;
     const dependencies = this.dependencies(file);
     k.write('linker_file.ndeps', file, 0);
-    for (const on of dependencies) yield* this.unloadFile(on, UNLOAD.FORCE);
+    for (const on of dependencies) {
+      try {
+        yield* this.unloadFile(on, UNLOAD.FORCE);
+      } catch (error) {
+        // The kernel does not look whether a dependency refused; it stays, and nobody but its own refusal holds it.
+        if (!(error instanceof KernelErrno)) throw error;
+      }
+    }
   }
 
   private forgetInterfaces(file: Address): void {

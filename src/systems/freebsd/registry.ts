@@ -8,15 +8,17 @@ import {
 } from '../../kernel/clib.ts';
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
 import type { FreeBsd } from './freebsd.ts';
-import { busFunctions, firmwareFunctions } from './functions/bus.ts';
+import { busFunctions, configHooks, firmwareFunctions } from './functions/bus.ts';
 import { deviceFunctions } from './functions/devices.ts';
 import { condvars, mutexes, rwLocks, sxLocks } from './functions/locks.ts';
 import { environment, memory, uma } from './functions/memory.ts';
 import { moduleCalls, systemCalls } from './functions/modules.ts';
 import { output } from './functions/output.ts';
 import { callouts, sleeping } from './functions/sleep.ts';
+import { cloners, interfaceKinds, registrationFunctions } from './functions/registrations.ts';
 import { atomics, strings } from './functions/strings.ts';
 import { sysctls } from './functions/sysctl.ts';
+import { kernelProcesses, taskqueues, unitNumbers } from './functions/tasks.ts';
 
 export const freebsdFunctions: FunctionTable<FreeBsd> = joinTables<FreeBsd>([
   memoryFunctions,
@@ -26,6 +28,7 @@ export const freebsdFunctions: FunctionTable<FreeBsd> = joinTables<FreeBsd>([
   sortFunctions,
   atomics,
   busFunctions,
+  configHooks,
   callouts,
   condvars,
   deviceFunctions,
@@ -42,4 +45,10 @@ export const freebsdFunctions: FunctionTable<FreeBsd> = joinTables<FreeBsd>([
   sysctls,
   systemCalls,
   uma,
+  cloners,
+  interfaceKinds,
+  registrationFunctions,
+  kernelProcesses,
+  taskqueues,
+  unitNumbers,
 ]);

@@ -5,6 +5,7 @@ import { type Booted, bootFreeBsd } from '../../systems/freebsd/boot.ts';
 import { mallocTypeName } from '../../systems/freebsd/data.ts';
 import { firmwareNames, waitingDrivers } from '../../systems/freebsd/functions/bus.ts';
 import { devices } from '../../systems/freebsd/functions/devices.ts';
+import { registered } from '../../systems/freebsd/functions/registrations.ts';
 import { type CallResult, type Credential, performCall } from '../../systems/freebsd/syscalls.ts';
 import { releaseOf } from '../../systems/freebsd/version.ts';
 import type {
@@ -102,6 +103,7 @@ export class FreeBsdSession implements SystemSession {
     const { k } = this.booted;
     return [
       ...waitingDrivers(k).map(({ bus, driver }) => ({ what: `driver on ${bus}`, name: driver })),
+      ...k.state(registered).values(),
       ...firmwareNames(k).map((name) => ({ what: 'firmware image', name })),
     ];
   }

@@ -207,6 +207,15 @@ export const busFunctions = kernelFunctions({
   },
 });
 
+/** struct intr_config_hook: links, function, argument. With interrupts running, a hook is called at once. */
+export const configHooks = kernelFunctions({
+  *'int config_intrhook_establish(void *hook)'(k, hook) {
+    yield* k.call(k.memory.ptr(hook + 2 * k.word), k.memory.ptr(hook + 3 * k.word));
+    return 0;
+  },
+  'void config_intrhook_disestablish(void *hook)': () => undefined,
+});
+
 // -- firmware(9) ----------------------------------------------------------------------------------------------
 
 interface Firmware {

@@ -59,23 +59,29 @@ const owner = (k: FreeBsd, word: Address): Address => {
   return value - (((value % 16) + 16) % 16);
 };
 
+/** Locks inside of structures of ours whose layout is not known (struct proc) are zero: nobody has them either. */
+const isFree = (k: FreeBsd, word: Address, free: number): boolean => {
+  const value = k.memory.ptr(word);
+  return value === free || value === 0;
+};
+
 /** Takes a lock for writing; what is held already is counted in lo_data, where the kind allows it. */
 function* lockExclusive(k: FreeBsd, lock: Address, free: number): Steps<void> {
   const word = wordOf(k, lock);
   const td = k.curthread;
-  if (owner(k, word) === td && k.memory.ptr(word) !== free) {
+  if (owner(k, word) === td && !isFree(k, word, free)) {
     if ((k.read('lock_object.lo_flags', lock) & LO.RECURSABLE) === 0)
       throw new KernelPanic(`_mtx_lock_sleep: recursed on non-recursive mutex ${nameOf(k, lock)}`);
     k.write('lock_object.lo_data', lock, k.read('lock_object.lo_data', lock) + 1);
     return;
   }
-  while (k.memory.ptr(word) !== free) yield* sleepOn(k, word, nameOf(k, lock), Number.POSITIVE_INFINITY);
+  while (!isFree(k, word, free)) yield* sleepOn(k, word, nameOf(k, lock), Number.POSITIVE_INFINITY);
   k.memory.setPtr(word, td);
 }
 
 function tryExclusive(k: FreeBsd, lock: Address, free: number): number {
   const word = wordOf(k, lock);
-  if (k.memory.ptr(word) === free) {
+  if (isFree(k, word, free)) {
     k.memory.setPtr(word, k.curthread);
     return 1;
   }

@@ -225,6 +225,22 @@ export const environment = kernelFunctions({
     k.memory.set32(to, Number(text) | 0);
     return 0;
   },
+  'int resource_find_dev(int *anchor, const char *name, int *unit, const char *resname, const char *value)': () =>
+    Errno.ENOENT,
+  'int resource_find_match(int *anchor, const char **name, int *unit, const char *resname, const char *value)': () =>
+    Errno.ENOENT,
+  'int resource_string_value(const char *name, int unit, const char *resname, const char **result)': (
+    k,
+    name,
+    unit,
+    what,
+    to,
+  ) => {
+    const text = k.environment.get(`hint.${guestText(k, name)}.${unit}.${guestText(k, what)}`);
+    if (text === undefined) return Errno.ENOENT;
+    k.memory.setPtr(to, k.heap.string(text));
+    return 0;
+  },
   'int resource_disabled(const char *name, int unit)': (k, name, unit) =>
     k.environment.get(`hint.${guestText(k, name)}.${unit}.disabled`) === '1' ? 1 : 0,
 });

@@ -1,0 +1,193 @@
+/**
+ * Subsystems that a module registers with, each with a module event handler of its own: network interface cloners, GEOM
+ * classes, accept filters, splash and screen savers, MAC policies. What is registered is known and waits: the base kernel
+ * has no network, no disks and no screen.
+ */
+import { perKernel } from '../../../kernel/kernel.ts';
+import type { Steps } from '../../../kernel/steps.ts';
+import { guestText } from '../../../kernel/text/printf.ts';
+import type { Address } from '../../../memory/space.ts';
+import { Errno } from '../errno.ts';
+import type { FreeBsd } from '../freebsd.ts';
+import { MOD } from '../modules.ts';
+import { kernelFunctions } from './define.ts';
+
+export interface Registered {
+  readonly what: string;
+  readonly name: string;
+}
+
+/** By the address that the module has of it. */
+export const registered = perKernel(() => new Map<Address, Registered>());
+
+function add(k: FreeBsd, at: Address, what: string, name: string): void {
+  k.state(registered).set(at, { what, name });
+}
+
+const has = (k: FreeBsd, what: string, name: string): boolean =>
+  [...k.state(registered).values()].some((one) => one.what === what && one.name === name);
+
+// -- network interface cloners (sys/net/if_clone.c) -------------------------------------------------------------
+
+function makeCloner(k: FreeBsd, name: Address): Address {
+  const text = guestText(k, name);
+  if (has(k, 'interface cloner', text)) return 0;
+  const at = k.heap.allocate(128);
+  add(k, at, 'interface cloner', text);
+  return at;
+}
+
+function* simpleCloner(k: FreeBsd, name: Address, create: Address, minimum: number): Steps<Address> {
+  const at = makeCloner(k, name);
+  if (at === 0) return 0;
+  for (let unit = 0; unit < Math.min(minimum, 64); unit++) {
+    const error = yield* k.callInt(create, at, unit, 0);
+    if (error !== 0) k.printf(`if_clone_simple: creating ${guestText(k, name)}${unit} failed: ${error}\n`);
+  }
+  return at;
+}
+
+export const cloners = kernelFunctions({
+  'void *if_clone_advanced(const char *name, unsigned int maxunit, void *match, void *create, void *destroy)': makeCloner,
+  'void *if_clone_simple(const char *name, void *create, void *destroy, unsigned int minifs)': (
+    k,
+    name,
+    create,
+    _destroy,
+    minimum,
+  ) => simpleCloner(k, name, create, minimum),
+  'void if_clone_detach(void *ifc)': (k, at) => {
+    if (k.state(registered).delete(at)) k.heap.free(at);
+  },
+});
+
+/** Allocators of the link-layer part of an interface, by interface type (sys/net/if.c). */
+export const interfaceKinds = kernelFunctions({
+  'void if_register_com_alloc(unsigned char type, void *a, void *f)': (k, type, a) => {
+    add(k, -1 - type, 'interface type', `${type}`);
+    if (a === 0) throw new RangeError('if_register_com_alloc without a function');
+  },
+  'void if_deregister_com_alloc(unsigned char type)': (k, type) => {
+    k.state(registered).delete(-1 - type);
+  },
+});
+
+// -- GEOM classes (sys/geom/geom_subr.c) -----------------------------------------------------------------------
+
+/** struct g_class: name, version, spare, taste, config, ctlreq, init, fini. */
+const classField = (k: FreeBsd, at: Address, index: number): Address => k.memory.ptr(at + k.word + 8 + index * k.word);
+const G_VERSIONS = new Set([0x19950323, 0x20040519, 0x20041207]);
+
+function* geomEvent(k: FreeBsd, what: number, cls: Address): Steps<number> {
+  const name = guestText(k, k.memory.ptr(cls));
+  if (what === MOD.LOAD) {
+    if (!G_VERSIONS.has(k.memory.u32(cls + k.word))) {
+      k.printf(`Class ${name} has Wrong version ${k.memory.u32(cls + k.word).toString(16)}\n`);
+      return Errno.EINVAL;
+    }
+    if (has(k, 'GEOM class', name)) return Errno.EEXIST;
+    add(k, cls, 'GEOM class', name);
+    const init = classField(k, cls, 3);
+    if (init !== 0) yield* k.call(init, cls);
+    return 0;
+  }
+  if (what !== MOD.UNLOAD) return Errno.EOPNOTSUPP;
+  const fini = classField(k, cls, 4);
+  if (fini !== 0) yield* k.call(fini, cls);
+  k.state(registered).delete(cls);
+  return 0;
+}
+
+// -- others ----------------------------------------------------------------------------------------------------
+
+/** Registers on load under a name at the start of the structure, takes it away on unload. */
+function plainEvent(k: FreeBsd, what: number, at: Address, kind: string, name: string): number {
+  if (what === MOD.LOAD) {
+    if (has(k, kind, name)) return Errno.EEXIST;
+    add(k, at, kind, name);
+    return 0;
+  }
+  if (what !== MOD.UNLOAD) return Errno.EOPNOTSUPP;
+  k.state(registered).delete(at);
+  return 0;
+}
+
+/** struct mac_policy_conf: short name, full name, operations (sys/security/mac/mac_policy.h). */
+function* macEvent(k: FreeBsd, what: number, at: Address): Steps<number> {
+  const full = guestText(k, k.memory.ptr(at + k.word));
+  const name = guestText(k, k.memory.ptr(at));
+  const operations = k.memory.ptr(at + 2 * k.word);
+  // mpo_destroy and mpo_init are the first two operations.
+  const [destroy, init] = [k.memory.ptr(operations), k.memory.ptr(operations + k.word)];
+  if (what === MOD.LOAD) {
+    if (has(k, 'MAC policy', name)) return Errno.EEXIST;
+    add(k, at, 'MAC policy', name);
+    if (init !== 0) yield* k.call(init, at);
+    k.printf(`Security policy loaded: ${full} (${name})\n`);
+    return 0;
+  }
+  if (what !== MOD.UNLOAD) return Errno.EOPNOTSUPP;
+  const flags = k.memory.i32(at + 3 * k.word);
+  // MPC_LOADTIME_FLAG_UNLOADOK
+  if ((flags & 2) === 0) return Errno.EBUSY;
+  if (destroy !== 0) yield* k.call(destroy, at);
+  k.state(registered).delete(at);
+  k.printf(`Security policy unload: ${full} (${name})\n`);
+  return 0;
+}
+
+/** vfc_version and the places of vfs_init and vfs_uninit in struct vfsops (sys/mount.h of releases up to 12). */
+const VFS_INIT = 10;
+const VFS_UNINIT = 11;
+
+function* vfsEvent(k: FreeBsd, what: number, conf: Address): Steps<number> {
+  const name = k.readString('vfsconf.vfc_name', conf);
+  const operations = k.read('vfsconf.vfc_vfsops', conf);
+  const operation = (index: number) => k.memory.ptr(operations + index * k.word);
+  if (what === MOD.LOAD) {
+    if (has(k, 'filesystem', name)) return Errno.EEXIST;
+    k.write('vfsconf.vfc_typenum', conf, k.state(nextType).number++);
+    add(k, conf, 'filesystem', name);
+    const init = operation(VFS_INIT);
+    if (init !== 0) yield* k.callInt(init, conf);
+    return 0;
+  }
+  if (what !== MOD.UNLOAD) return Errno.EOPNOTSUPP;
+  if (!has(k, 'filesystem', name)) return Errno.EINVAL;
+  if (k.read('vfsconf.vfc_refcount', conf) !== 0) return Errno.EBUSY;
+  const uninit = operation(VFS_UNINIT);
+  if (uninit !== 0) {
+    const error = yield* k.callInt(uninit, conf);
+    if (error !== 0) return error;
+  }
+  k.state(registered).delete(conf);
+  return 0;
+}
+
+/** maxvfsconf */
+const nextType = perKernel<{ number: number }>(() => ({ number: 1 }));
+
+export const registrationFunctions = kernelFunctions({
+  'int vfs_modevent(void *mod, int type, void *data)': (k, _mod, what, conf) => vfsEvent(k, what, conf),
+  'int g_modevent(void *mod, int type, void *data)': (k, _mod, what, data) => geomEvent(k, what, data),
+  /** struct accept_filter begins with its name. */
+  'int accept_filt_generic_mod_event(void *mod, int event, void *data)': (k, _mod, what, at) =>
+    plainEvent(k, what, at, 'accept filter', k.memory.cstring(at, 16)),
+  'int mac_policy_modevent(void *mod, int type, void *data)': (k, _mod, what, data) => macEvent(k, what, data),
+  'int splash_register(void *decoder)': (k, at) => {
+    add(k, at, 'screen saver', guestText(k, k.memory.ptr(at)));
+    return 0;
+  },
+  'int splash_unregister(void *decoder)': (k, at) => (k.state(registered).delete(at) ? 0 : Errno.EINVAL),
+  /** struct cc_algo begins with its name (sys/netinet/cc/cc.h). */
+  *'int cc_modevent(void *mod, int event_type, void *data)'(k, _mod, what, at) {
+    const name = k.memory.cstring(at, 16);
+    if (what === MOD.QUIESCE) return 0;
+    const hook = k.memory.ptr(at + 16 + (what === MOD.LOAD ? 0 : k.word));
+    if (hook !== 0) {
+      const error = yield* k.callInt(hook);
+      if (error !== 0 && what === MOD.LOAD) return error;
+    }
+    return plainEvent(k, what, at, 'congestion control algorithm', name);
+  },
+});
