@@ -1,7 +1,7 @@
 /** Boots a FreeBSD base kernel: the kernel itself, its linker, and which interfaces it has built in. */
 import type { MissingPolicy } from '../../kernel/missing.ts';
-import type { Bits } from './declarations.ts';
 import { freebsdData } from './data.ts';
+import type { Bits } from './declarations.ts';
 import { FreeBsd } from './freebsd.ts';
 import { linkerHolder } from './kernel-linker.ts';
 import { type BuiltIn, Linker } from './linker.ts';

@@ -148,7 +148,11 @@ export const freebsdData: readonly DataSymbol[] = [
   { name: /^sysctl__[a-z]\w*$/, bytes: (k) => k.sizeof('sysctl_oid'), fill: fillNode },
   // Queues that the kernel itself serves; the symbol is a pointer to each.
   ...['taskqueue_thread', 'taskqueue_swi', 'taskqueue_swi_giant', 'taskqueue_fast'].map(
-    (name): DataSymbol => ({ name, bytes: 8, fill: (k, at) => k.memory.setPtr(at, makeQueue(k, name).address) }),
+    (name): DataSymbol => ({
+      name,
+      bytes: 8,
+      fill: (k, at) => k.memory.setPtr(at, makeQueue(k, name).address),
+    }),
   ),
   // Lock classes: only their addresses are compared.
   zeros(/^lock_class_\w+$/, 128),

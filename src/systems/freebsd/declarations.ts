@@ -157,17 +157,19 @@ export function freebsdTypes(version: number, bits: Bits): TypeTable {
 /** Declarations that prototypes of kernel functions are read with. */
 export function freebsdDeclarations(version: number, bits: Bits): Declarations {
   const major = Math.min(LAST_KNOWN, Math.max(FIRST_KNOWN, majorOf(version)));
-  return new Declarations(bits === 64 ? LP64 : ILP32_I386)
-    .add(BASIC)
-    // The second argument of sysctl handlers grew with 11.
-    .add(`typedef ${major < 11 ? 'intptr_t' : 'intmax_t'} oid_arg2_t;`)
-    .add(MODULES)
-    .add(major < 13 ? MALLOC_OLD : MALLOC_NEW)
-    .add(sysctlOid(major))
-    .add(SYSCTL)
-    .add(DEVICES)
-    .add(LOCKS)
-    .add(SYSCALLS)
-    .add(FILESYSTEMS)
-    .add(BUSES);
+  return (
+    new Declarations(bits === 64 ? LP64 : ILP32_I386)
+      .add(BASIC)
+      // The second argument of sysctl handlers grew with 11.
+      .add(`typedef ${major < 11 ? 'intptr_t' : 'intmax_t'} oid_arg2_t;`)
+      .add(MODULES)
+      .add(major < 13 ? MALLOC_OLD : MALLOC_NEW)
+      .add(sysctlOid(major))
+      .add(SYSCTL)
+      .add(DEVICES)
+      .add(LOCKS)
+      .add(SYSCALLS)
+      .add(FILESYSTEMS)
+      .add(BUSES)
+  );
 }

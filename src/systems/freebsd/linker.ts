@@ -26,6 +26,8 @@ const MODULES = 2;
 
 export const UNLOAD = { NORMAL: 0, FORCE: 1 } as const;
 
+const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
 /** An interface that the kernel itself has from the start. */
 export interface BuiltIn {
   readonly name: string;
@@ -229,9 +231,9 @@ export class Linker {
     const { k } = this;
     const bytes = this.search.read(path);
     if (bytes === undefined) throw new KernelErrno(Errno.ENOENT, `There is no file ${path}.`);
-    const first = yield* this.tryClass(judgeRelocatable(bytes, path, k.bits), 'relocatable');
+    const first = yield* this.tryClass(judgeRelocatable(bytes, path, k.bits), 'relocatable', path);
     if (typeof first === 'number') return yield* this.complete(first);
-    const second = yield* this.tryClass(judgeShared(bytes, path, k.bits), 'shared');
+    const second = yield* this.tryClass(judgeShared(bytes, path, k.bits), 'shared', path);
     if (typeof second === 'number') return yield* this.complete(second);
     const cause = first.errno === Errno.ENOSYS ? second : first;
     if (second.errno === Errno.ENOSYS) {
@@ -251,10 +253,11 @@ export class Linker {
   private *tryClass(
     verdict: { readonly elf: Elf } | { readonly finding: ElfFinding },
     kind: 'relocatable' | 'shared',
+    path: string,
   ): Steps<Address | KernelErrno> {
     if ('finding' in verdict) {
       const { errno, message, why } = verdict.finding;
-      if (message !== undefined) this.k.printf(`kldload: ${message}\n`);
+      if (message !== undefined) this.k.printf(`kldload: ${path}: ${message}\n`);
       return new KernelErrno(errno, why);
     }
     try {
@@ -270,7 +273,7 @@ export class Linker {
   private *link(elf: Elf, kind: 'relocatable' | 'shared'): Steps<Address> {
     const { k } = this;
     const file = this.makeFile(elf.name, elf.path);
-        try {
+    try {
       const placed = kind === 'relocatable' ? new PlacedObject(k, elf) : new PlacedShared(k, elf);
       const module = this.describe(file, placed);
       this.byControl.set(file, module);
@@ -424,6 +427,51 @@ export class Linker {
     }
     registerOids(k, module, true);
     return file;
+  }
+
+  /**
+   * Files that the boot loader put into memory (linker_preload): each is linked as soon as all it depends on is there; what
+   * is left over is missing something. They can be unloaded like any other.
+   */
+  *preload(paths: readonly string[]): Steps<void> {
+    let waiting = [...paths];
+    for (let before = -1; waiting.length > 0 && waiting.length !== before; ) {
+      before = waiting.length;
+      const left: string[] = [];
+      for (const path of waiting) {
+        if (!this.canResolve(path)) left.push(path);
+        else yield* this.linkPreloaded(path);
+      }
+      waiting = left;
+    }
+    for (const path of waiting) this.k.printf(`KLD file ${baseName(path)} is missing dependencies\n`);
+  }
+
+  private *linkPreloaded(path: string): Steps<void> {
+    try {
+      const file = yield* this.loadFile(path);
+      this.k.write('linker_file.userrefs', file, 1);
+    } catch (error) {
+      if (!(error instanceof KernelErrno)) throw error;
+      this.k.printf(`KLD file ${baseName(path)} - could not finalize loading\n`);
+    }
+  }
+
+  /** Nothing is loaded from disk for a preloaded file. */
+  private canResolve(path: string): boolean {
+    const bytes = this.search.read(path);
+    const verdict = bytes === undefined ? undefined : judgeRelocatable(bytes, path, this.k.bits);
+    const found =
+      verdict !== undefined && !('elf' in verdict) && bytes !== undefined
+        ? judgeShared(bytes, path, this.k.bits)
+        : verdict;
+    if (found === undefined || !('elf' in found)) return true;
+    return found.elf.kld.depends.every(
+      (depend) =>
+        found.elf.kld.versions.some(({ name }) => name === depend.name) ||
+        findInterface(this.interfaces, depend.name, depend) !== undefined ||
+        this.generic.has(depend.name),
+    );
   }
 
   // -- unloading --------------------------------------------------------------------------------------------

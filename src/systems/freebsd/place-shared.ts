@@ -10,7 +10,14 @@ import { type Address, PAGE_SIZE } from '../../memory/space.ts';
 import type { Elf } from './elf.ts';
 import { Errno, KernelErrno } from './errno.ts';
 import type { FreeBsd } from './freebsd.ts';
-import { type Placed, RULE_PERM, relocationPolicy, type SymbolLookup, takePages, undefinedSymbol } from './place.ts';
+import {
+  type Placed,
+  RULE_PERM,
+  relocationPolicy,
+  type SymbolLookup,
+  takePages,
+  undefinedSymbol,
+} from './place.ts';
 
 const PT_LOAD = 1;
 /** R_X86_64_RELATIVE and R_386_RELATIVE have the same number. */
@@ -64,7 +71,8 @@ export class PlacedShared implements Placed {
   relocate(locals: boolean, lookup: SymbolLookup): void {
     const { object, file } = this.elf;
     const machine = relocationMachine(object.machine);
-    if (machine === undefined) throw new KernelErrno(Errno.ENOEXEC, `no relocations are known for ${object.machine}`);
+    if (machine === undefined)
+      throw new KernelErrno(Errno.ENOEXEC, `no relocations are known for ${object.machine}`);
     const target = relocationTarget(this.bytes, this.base);
     for (const { index } of file.sections) {
       const wanted = object

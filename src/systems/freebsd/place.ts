@@ -98,7 +98,13 @@ export class PlacedObject implements Placed {
         return (symbol?.binding === 'local') === locals;
       });
       if (!locals) for (const one of wanted) this.resolve(one, lookup);
-      applyRelocations(machine, relocationTarget(bytes, address), wanted, this.values, relocationPolicy(this.k, KNOWN_TYPES));
+      applyRelocations(
+        machine,
+        relocationTarget(bytes, address),
+        wanted,
+        this.values,
+        relocationPolicy(this.k, KNOWN_TYPES),
+      );
     }
   }
 

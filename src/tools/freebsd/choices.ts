@@ -57,7 +57,14 @@ export function chooseKernel(options: SessionOptions): Choices {
   if (missing !== 'refuse' && missing !== 'stop' && missing !== 'stand-in')
     throw new SettingError(`missing=${missing} is not known`, 'it is refuse, stop or stand-in');
   const modulePath = settings.get('module_path');
-  return { version: chooseVersion(options), bits: chooseBits(options), config, missing, modulePath, securelevel };
+  return {
+    version: chooseVersion(options),
+    bits: chooseBits(options),
+    config,
+    missing,
+    modulePath,
+    securelevel,
+  };
 }
 
 function chooseVersion({ settings, named }: SessionOptions): number {

@@ -60,7 +60,9 @@ function showFiles(
 }
 
 function row(session: FreeBsdSession, file: FileStat, flags: ReadonlySet<string>, verbose: boolean): string {
-  const address = `0x${BigInt.asUintN(64, BigInt(file.address)).toString(16)}`.padStart(pointerWidth(session));
+  const address = `0x${BigInt.asUintN(64, BigInt(file.address)).toString(16)}`.padStart(
+    pointerWidth(session),
+  );
   const size = flags.has('h') ? humanize(file.size).padStart(5) : file.size.toString(16).padStart(8);
   const refs = `${file.refs}`.padStart(4);
   let line = `${`${file.id}`.padStart(2)} ${refs} ${address} ${size} ${file.name}`;

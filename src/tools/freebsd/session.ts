@@ -3,9 +3,11 @@ import type { LogRecord } from '../../kernel/log.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { type Booted, bootFreeBsd } from '../../systems/freebsd/boot.ts';
 import { mallocTypeName } from '../../systems/freebsd/data.ts';
+import type { FreeBsd } from '../../systems/freebsd/freebsd.ts';
 import { firmwareNames, waitingDrivers } from '../../systems/freebsd/functions/bus.ts';
 import { devices } from '../../systems/freebsd/functions/devices.ts';
 import { registered } from '../../systems/freebsd/functions/registrations.ts';
+import type { Loader } from '../../systems/freebsd/loader.ts';
 import { type CallResult, type Credential, performCall } from '../../systems/freebsd/syscalls.ts';
 import { releaseOf } from '../../systems/freebsd/version.ts';
 import type {
@@ -23,22 +25,51 @@ import { SessionFiles } from './files.ts';
 import { TOOLS } from './tools.ts';
 
 export class FreeBsdSession implements SystemSession {
-  readonly booted: Booted;
+  booted: Booted;
+  /** The boot loader, while its prompt is in use. */
+  loader: Loader | undefined;
   readonly choices: Choices;
   readonly files: SessionFiles;
   readonly who: Credential;
   readonly commands: readonly ToolCommand[] = TOOLS;
+  private readonly options: SessionOptions;
 
   constructor(options: SessionOptions) {
     this.choices = chooseKernel(options);
     this.files = new SessionFiles(options.files);
     this.who = { uid: (options.user ?? 'root') === 'root' ? 0 : 1001 };
-    const { version, bits, modulePath, config, securelevel, missing } = this.choices;
-    const { seed } = options;
-    this.booted = bootFreeBsd({ version, bits, files: this.files, modulePath, seed, missing, config });
-    this.booted.k.securelevel = securelevel;
-    this.files.attach(this.booted.k);
+    this.options = options;
+    this.booted = this.boot(new Map());
   }
+
+  private boot(environment: ReadonlyMap<string, string>): Booted {
+    const { version, bits, modulePath, config, securelevel, missing } = this.choices;
+    const { seed } = this.options;
+    const path = environment.get('module_path') ?? modulePath;
+    const booted = bootFreeBsd({
+      version,
+      bits,
+      files: this.files,
+      modulePath: path,
+      seed,
+      missing,
+      config,
+      environment,
+    });
+    booted.k.securelevel = securelevel;
+    this.files.attach(booted.k);
+    return booted;
+  }
+
+  /** Starts the system again. Who watches the log of the first kernel goes on seeing what is logged. */
+  restart(environment: ReadonlyMap<string, string>): void {
+    const { log } = this.first ?? this.booted.k;
+    this.first ??= this.booted.k;
+    this.booted = this.boot(environment);
+    this.booted.k.log.watch(({ level, text }) => log.write(level, text));
+  }
+
+  private first: FreeBsd | undefined;
 
   get kernel() {
     return this.booted.k;

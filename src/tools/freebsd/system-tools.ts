@@ -31,7 +31,8 @@ const uname: Tool = {
       K: `${version}`,
       U: `${version}`,
     };
-    if (letters.includes('a')) answer.out = `FreeBSD freebsd ${release} FreeBSD ${release} GENERIC ${session.machine}\n`;
+    if (letters.includes('a'))
+      answer.out = `FreeBSD freebsd ${release} FreeBSD ${release} GENERIC ${session.machine}\n`;
     else answer.out = `${[...letters].map((letter) => words[letter] ?? '').join(' ')}\n`;
     return answer.result();
   },

@@ -1,5 +1,6 @@
 /** The commands of a FreeBSD session. */
 import type { Tool } from './answer.ts';
+import { loader, reboot } from './boot-tools.ts';
 import { fileTools } from './file-tools.ts';
 import { kldconfig } from './kldconfig.ts';
 import { kldload } from './kldload.ts';
@@ -18,4 +19,6 @@ export const TOOLS: readonly Tool[] = [
   sysctl,
   ...fileTools,
   ...systemTools,
+  loader,
+  reboot,
 ];

@@ -130,6 +130,39 @@ const CASES: readonly Case[] = [
       'sysctl kern.module_path',
     ],
   },
+  {
+    name: 'i386',
+    settings: { machine: 'i386' },
+    lines: [
+      'uname -a',
+      'kldload -v hello32.ko',
+      'kldload hello.ko',
+      'kldload echo32.ko',
+      'echo on a smaller machine > /dev/echo',
+      'cat /dev/echo',
+      'kldstat',
+      'kldunload echo32',
+      'kldunload hello32',
+    ],
+  },
+  { name: 'shared-object', lines: ['kldload -v shared.ko', 'kldstat', 'kldunload -v shared'] },
+  {
+    name: 'boot',
+    lines: [
+      'echo importer_load="YES" > /boot/loader.conf',
+      'echo hello_load="YES" > /boot/loader.conf.local',
+      'loader set module_blacklist="hello"',
+      'loader load nothing',
+      'loader load pnp.ko',
+      'loader lsmod',
+      'loader boot',
+      'kldstat',
+      'kldunload pnp',
+      'echo kld_list="busy newcall nowhere" > /etc/rc.conf',
+      'reboot',
+      'kldstat',
+    ],
+  },
 ];
 
 describe('transcripts', () => {

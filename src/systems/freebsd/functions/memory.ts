@@ -225,10 +225,10 @@ export const environment = kernelFunctions({
     k.memory.set32(to, Number(text) | 0);
     return 0;
   },
-  'int resource_find_dev(int *anchor, const char *name, int *unit, const char *resname, const char *value)': () =>
-    Errno.ENOENT,
-  'int resource_find_match(int *anchor, const char **name, int *unit, const char *resname, const char *value)': () =>
-    Errno.ENOENT,
+  'int resource_find_dev(int *anchor, const char *name, int *unit, const char *resname, const char *value)':
+    () => Errno.ENOENT,
+  'int resource_find_match(int *anchor, const char **name, int *unit, const char *resname, const char *value)':
+    () => Errno.ENOENT,
   'int resource_string_value(const char *name, int unit, const char *resname, const char **result)': (
     k,
     name,

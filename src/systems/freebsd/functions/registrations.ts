@@ -48,7 +48,8 @@ function* simpleCloner(k: FreeBsd, name: Address, create: Address, minimum: numb
 }
 
 export const cloners = kernelFunctions({
-  'void *if_clone_advanced(const char *name, unsigned int maxunit, void *match, void *create, void *destroy)': makeCloner,
+  'void *if_clone_advanced(const char *name, unsigned int maxunit, void *match, void *create, void *destroy)':
+    makeCloner,
   'void *if_clone_simple(const char *name, void *create, void *destroy, unsigned int minifs)': (
     k,
     name,
@@ -75,7 +76,8 @@ export const interfaceKinds = kernelFunctions({
 // -- GEOM classes (sys/geom/geom_subr.c) -----------------------------------------------------------------------
 
 /** struct g_class: name, version, spare, taste, config, ctlreq, init, fini. */
-const classField = (k: FreeBsd, at: Address, index: number): Address => k.memory.ptr(at + k.word + 8 + index * k.word);
+const classField = (k: FreeBsd, at: Address, index: number): Address =>
+  k.memory.ptr(at + k.word + 8 + index * k.word);
 const G_VERSIONS = new Set([0x19950323, 0x20040519, 0x20041207]);
 
 function* geomEvent(k: FreeBsd, what: number, cls: Address): Steps<number> {
@@ -173,7 +175,10 @@ export const registrationFunctions = kernelFunctions({
   /** struct accept_filter begins with its name. */
   'int accept_filt_generic_mod_event(void *mod, int event, void *data)': (k, _mod, what, at) =>
     plainEvent(k, what, at, 'accept filter', k.memory.cstring(at, 16)),
-  'int mac_policy_modevent(void *mod, int type, void *data)': (k, _mod, what, data) => macEvent(k, what, data),
+  'int mac_policy_modevent(void *mod, int type, void *data)': (k, _mod, what, data) =>
+    macEvent(k, what, data),
+  'void apic_register_enumerator(void *enumerator)': (k, at) =>
+    add(k, at, 'interrupt controller enumerator', guestText(k, k.memory.ptr(at))),
   'int splash_register(void *decoder)': (k, at) => {
     add(k, at, 'screen saver', guestText(k, k.memory.ptr(at)));
     return 0;

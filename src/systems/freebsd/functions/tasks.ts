@@ -113,7 +113,11 @@ export const taskqueues = kernelFunctions({
     for (let i = 0; i < Math.min(count, 32); i++) startThread(k, queue);
     return 0;
   },
-  'int taskqueue_start_threads_pinned(void **tqp, int count, int pri, int cpu, const char *name, ...)': (k, at, count) => {
+  'int taskqueue_start_threads_pinned(void **tqp, int count, int pri, int cpu, const char *name, ...)': (
+    k,
+    at,
+    count,
+  ) => {
     const queue = queueAt(k, k.memory.ptr(at));
     for (let i = 0; i < Math.min(count, 32); i++) startThread(k, queue);
     return 0;
@@ -124,7 +128,12 @@ export const taskqueues = kernelFunctions({
     k.time.at(k.time.now() + Math.max(0, ticks) * 1e6, () => void enqueue(k, queue, task));
     return 0;
   },
-  'int taskqueue_enqueue_timeout_sbt(void *queue, void *task, int64_t sbt, int64_t pr, int flags)': (k, queue, task, sbt) => {
+  'int taskqueue_enqueue_timeout_sbt(void *queue, void *task, int64_t sbt, int64_t pr, int flags)': (
+    k,
+    queue,
+    task,
+    sbt,
+  ) => {
     k.time.at(k.time.now() + nsOfSbt(sbt), () => void enqueue(k, queue, task));
     return 0;
   },
@@ -139,7 +148,8 @@ export const taskqueues = kernelFunctions({
   'void taskqueue_drain(void *queue, void *task)': drain,
   *'void taskqueue_drain_all(void *queue)'(k, at) {
     const queue = queueAt(k, at);
-    for (const task of [...queue.waiting, queue.running].filter((one) => one !== 0)) yield* drain(k, at, task);
+    for (const task of [...queue.waiting, queue.running].filter((one) => one !== 0))
+      yield* drain(k, at, task);
   },
   'void taskqueue_block(void *queue)': (k, at) => {
     queueAt(k, at).blocked = true;
@@ -197,21 +207,12 @@ export const kernelProcesses = kernelFunctions({
     name,
     args,
   ) => createProcess(k, func, arg, result, name, args),
-  'int kthread_add(void *func, void *arg, void *p, void **newtdp, int flags, int pages, const char *fmt, ...)': (
-    k,
-    func,
-    arg,
-    _p,
-    result,
-    _flags,
-    _pages,
-    name,
-    args,
-  ) => {
-    const thread = spawn(k, func, arg, format(k, guestText(k, name), args));
-    if (result !== 0) k.memory.setPtr(result, thread.control);
-    return 0;
-  },
+  'int kthread_add(void *func, void *arg, void *p, void **newtdp, int flags, int pages, const char *fmt, ...)':
+    (k, func, arg, _p, result, _flags, _pages, name, args) => {
+      const thread = spawn(k, func, arg, format(k, guestText(k, name), args));
+      if (result !== 0) k.memory.setPtr(result, thread.control);
+      return 0;
+    },
   'int kproc_kthread_add(void *func, void *arg, void **procptr, void **tdptr, int flags, int pages, const char *procname, const char *fmt, ...)':
     (k, func, arg, process, result, _flags, _pages, _procname, name, args) => {
       const thread = spawn(k, func, arg, format(k, guestText(k, name), args));

@@ -1,0 +1,85 @@
+/**
+ * Modules of real releases, in ~/.cache/lkm/freebsd/FOLDER/*.ko with the linker.hints of their folder (any release, amd64
+ * and i386). Every one is described; the index is written again as it is; and each starts and stops with its own code,
+ * unless it needs what the base kernel lacks. LKM_FREEBSD_ALL=1 runs all of them instead of a sample.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readElfObject } from '../../src/formats/elf/object.ts';
+import { bootFreeBsd } from '../../src/systems/freebsd/boot.ts';
+import { hintsOfFile, readHints, writeHints } from '../../src/systems/freebsd/hints.ts';
+import { KldFile } from '../../src/systems/freebsd/kldfile.ts';
+import { kldload, kldstat, kldunload, performCall } from '../../src/systems/freebsd/syscalls.ts';
+import { leaveOut } from '../leave-out.ts';
+import { cacheDirectory } from './require.ts';
+
+const root = join(cacheDirectory(), 'freebsd');
+const folders = existsSync(root)
+  ? readdirSync(root).filter((name) => existsSync(join(root, name, 'linker.hints')))
+  : [];
+const modules = (folder: string) => readdirSync(join(root, folder)).filter((name) => name.endsWith('.ko'));
+const read = (folder: string, name: string) => new Uint8Array(readFileSync(join(root, folder, name)));
+const skip = leaveOut(
+  import.meta.url,
+  folders.length === 0 && 'no modules of FreeBSD releases below ~/.cache/lkm/freebsd',
+);
+
+describe.skipIf(skip)('modules of FreeBSD releases', () => {
+  it.each(folders)('are described: %s', (folder) => {
+    for (const name of modules(folder)) {
+      const kld = new KldFile(readElfObject(read(folder, name)));
+      expect(
+        kld.metadata.every(({ kind }) => kind !== 'unknown'),
+        name,
+      ).toBe(true);
+      kld.sysinits();
+      kld.sysinits('sysuninit_set');
+    }
+  });
+
+  it.each(folders)('give the records of the linker.hints that came with them: %s', (folder) => {
+    const bytes = read(folder, 'linker.hints');
+    const hints = readHints(bytes);
+    expect(Buffer.compare(Buffer.from(writeHints(hints)), Buffer.from(bytes))).toBe(0);
+    // Modules that were installed later are not in the index of the folder.
+    const listed = modules(folder).filter((name) =>
+      hints.some((hint) => 'file' in hint && hint.file === name),
+    );
+    expect(listed.length).toBeGreaterThan(modules(folder).length * 0.9);
+    for (const name of listed) {
+      const own = hints.filter((hint) => 'file' in hint && hint.file === name);
+      expect(hintsOfFile(new KldFile(readElfObject(read(folder, name))), name), name).toEqual(own);
+    }
+  });
+
+  it.each(folders)('start and stop with their own code: %s', { timeout: 600_000 }, (folder) => {
+    const all = modules(folder);
+    const step = process.env.LKM_FREEBSD_ALL === '1' ? 1 : Math.max(1, Math.floor(all.length / 40));
+    const sample = all.filter((_, i) => i % step === 0);
+    const done = sample.filter((name) => startsAndStops(folder, name));
+    // Many need nothing that the base kernel lacks, on every release and machine seen.
+    expect(done.length / sample.length).toBeGreaterThan(0.4);
+  });
+});
+
+function startsAndStops(folder: string, name: string): boolean {
+  const kld = new KldFile(readElfObject(read(folder, name)));
+  const version = kld.builtFor ?? 1001000;
+  const files = {
+    read(path: string) {
+      const file = path.startsWith('/boot/kernel/') ? join(root, folder, path.slice(13)) : '';
+      return file !== '' && existsSync(file) ? new Uint8Array(readFileSync(file)) : undefined;
+    },
+  };
+  const bits = kld.file.machine === 'i386' ? 32 : 64;
+  const booted = bootFreeBsd({ version, bits, files, modulePath: '/boot/kernel' });
+  const loaded = performCall(booted, 'kldload', kldload(booted, name));
+  if (loaded.outcome !== 'done') return false;
+  const gone = performCall(booted, 'kldunload', kldunload(booted, loaded.value));
+  return (
+    gone.outcome === 'done' &&
+    booted.k.missing.size === 0 &&
+    !kldstat(booted).some((one) => one.name === name)
+  );
+}
