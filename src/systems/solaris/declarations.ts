@@ -67,6 +67,11 @@ struct kthread { void *t_link; caddr_t t_stk; void *t_procp; struct cred *t_cred
 struct cpu { processorid_t cpu_id; processorid_t cpu_seqid; uint_t cpu_flags; struct cpu *cpu_self;
   struct kthread *cpu_thread; struct kthread *cpu_idle_thread; char cpu_runrun; char cpu_kprunrun; int cpu_pri; };
 typedef struct kthread kthread_t;
+struct kstat { longlong_t ks_crtime; struct kstat *ks_next; int ks_kid; char ks_module[31]; uchar_t ks_resv;
+  int ks_instance; char ks_name[31]; uchar_t ks_type; char ks_class[31]; uchar_t ks_flags; void *ks_data;
+  uint_t ks_ndata; size_t ks_data_size; longlong_t ks_snaptime; void *ks_update; void *ks_private; void *ks_snapshot;
+  void *ks_lock; };
+struct kstat_named { char name[31]; uchar_t data_type; union { char c[16]; u_longlong_t wide[2]; } value; };
 struct sysent { char sy_narg; ushort_t sy_flags; void *sy_call; krwlock_t *sy_lock; void *sy_callc; };
 `;
 

@@ -14,6 +14,7 @@ import { cpus } from './functions/cpus.ts';
 import { ctf } from './functions/ctf.ts';
 import { ddi } from './functions/ddi.ts';
 import { memory } from './functions/kmem.ts';
+import { kstats } from './functions/kstat.ts';
 import { locks } from './functions/locks.ts';
 import { misc } from './functions/misc.ts';
 import { LINKAGE_OPERATIONS, moduleCalls } from './functions/module-calls.ts';
@@ -30,6 +31,7 @@ export const solarisFunctions: FunctionTable<Solaris> = joinTables<Solaris>([
   timers,
   taskqs,
   moduleCalls,
+  kstats,
   ctf,
   cpus,
   ddi,

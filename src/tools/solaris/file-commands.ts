@@ -11,6 +11,7 @@ import {
   readWhole,
   unmount,
 } from '../../systems/solaris/filesystems.ts';
+import { readStatistics } from '../../systems/solaris/functions/kstat.ts';
 import {
   closeDevice,
   FREAD,
@@ -270,6 +271,17 @@ function syscall(session: SolarisSession, args: readonly string[]): ToolResult {
   );
 }
 
+/** kstat -p: a line for each statistic. */
+function kstat(session: SolarisSession): ToolResult {
+  return session.process(
+    'kstat',
+    (function* (): Steps<ToolResult> {
+      const all = yield* readStatistics(session.kernel);
+      return done(all.map(({ name, value }) => `${name}\t${value}\n`).join(''));
+    })(),
+  );
+}
+
 function sleep(session: SolarisSession, [seconds]: readonly string[]): ToolResult {
   const count = Number(seconds);
   if (!(count >= 0 && count <= 1e7)) return failed('usage: sleep SECONDS');
@@ -337,6 +349,7 @@ export const fileCommands: readonly CommandRow[] = [
           .join(''),
       ),
   },
+  { name: 'kstat', usage: '[-p]', summary: 'show statistics of drivers', run: kstat },
   { name: 'sleep', usage: 'SECONDS', summary: 'let virtual time pass', run: sleep },
   {
     name: 'wait',

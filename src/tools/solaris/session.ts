@@ -29,6 +29,7 @@ import type {
   ToolResult,
   UnloadOutcome,
 } from '../system.ts';
+import { checkCommands } from './check-command.ts';
 import { driverCommands } from './driver-commands.ts';
 import { fileCommands, writeFile } from './file-commands.ts';
 import { moduleCommands } from './module-commands.ts';
@@ -67,7 +68,7 @@ export class SolarisSession implements SystemSession {
 
     const { bits, debug, variant } = this.kernel;
     this.release = `${variant === 'illumos' ? 'illumos' : 'SunOS'} 5.11 i86pc ${bits === 64 ? 'amd64' : 'i386'}${debug ? ' DEBUG' : ''}`;
-    this.commands = [...moduleCommands, ...driverCommands, ...fileCommands];
+    this.commands = [...moduleCommands, ...driverCommands, ...fileCommands, ...checkCommands];
     this.credential = (options.user ?? 'root') === 'root' ? ROOT : NOBODY;
   }
 
