@@ -403,20 +403,33 @@ export class GuestMemory {
 
   /**
    * A copy of what lies there whatever the page permits, for those who look in from outside: nothing changes by it.
-   * Shorter where the bytes end at a page that is not mapped, or that was never touched.
+   * Shorter where the bytes end at a page that is not mapped.
    */
   peek(va: Address, length: number): Uint8Array {
     const out = new Uint8Array(Math.min(length, this.#all.length));
     let done = 0;
     while (done < out.length) {
-      const pfn = this.pfnOf(va + done);
-      if (pfn === undefined) break;
-      const host = this.frameOffset(pfn) + ((va + done) & 4095);
-      const n = Math.min(PAGE_SIZE - ((va + done) & 4095), out.length - done);
-      out.set(this.#all.subarray(host, host + n), done);
+      const within = (va + done) & 4095;
+      const page = this.#peekPage(va + done - within);
+      if (page === undefined) break;
+      const n = Math.min(PAGE_SIZE - within, out.length - done);
+      out.set(page.subarray(within, within + n), done);
       done += n;
     }
     return out.subarray(0, done);
+  }
+
+  /** The bytes of a page, or what they would be had it been touched. */
+  #peekPage(page: Address): Uint8Array | undefined {
+    const entry = this.#entry(page);
+    if (entry === 0) return undefined;
+    if ((entry & PTE.PRESENT) !== 0) {
+      const host = this.frameOffset(entry >>> PTE_FRAME_SHIFT);
+      return this.#all.subarray(host, host + PAGE_SIZE);
+    }
+    const bytes = new Uint8Array(PAGE_SIZE);
+    this.#regions.find(page)?.fill?.(page, bytes);
+    return bytes;
   }
 
   /** Offset of a frame in `wasm.buffer`. */

@@ -151,6 +151,32 @@ describeWith(gdb, 'gdb', () => {
     expect(out.match(/is there/g)).toHaveLength(2);
   });
 
+  it('knows 32-bit kernels as well', async () => {
+    const hello = packagedPath('fixtures/linux/built-686/hello.ko');
+    const { gdb: said, out } = await session(
+      [
+        'break *$pc+8',
+        'break init_module',
+        'continue',
+        'info registers eip esp',
+        'stepi 4',
+        'x/i $pc',
+        'reverse-stepi',
+        'x/i $pc',
+        'monitor backtrace',
+        'delete',
+        'continue',
+      ],
+      ['run', hello, '--kernel', 'builtin:debian-6.1-686'],
+    );
+    expect(said).toMatch(/^eip +0x[0-9a-f]{8} /m);
+    const places = [...said.matchAll(/^=> 0x[0-9a-f]{8} <init_module\+(\d+)>/gm)].map(([, at]) => Number(at));
+    expect(places).toHaveLength(2);
+    expect(places[1]).toBeLessThan(places[0]);
+    expect(said).toMatch(/#0 {2}hello_init\+0x[0-9a-f]+ \[hello\]\n#1 {2}insmod/);
+    expect(out).toContain('goodbye');
+  });
+
   it('shows where a module faults, and lets the kernel judge it', async () => {
     const oops = packagedPath('fixtures/linux/built/oops_init.ko');
     const { gdb: said, out } = await session(['continue', 'x/i $pc', 'continue'], ['run', oops]);

@@ -2,6 +2,9 @@
 import type { SystemSession, ToolResult } from '../../tools/system.ts';
 import { loadSystem } from '../../tools/systems.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { debuggable } from '../debugging.ts';
+import { usageError } from '../failure.ts';
+import { Looking } from '../looking.ts';
 import { nearest } from '../nearest.ts';
 import { HostFiles, settingsOf, show, startSystem, systemShell } from '../system-session.ts';
 
@@ -18,14 +21,40 @@ export function systemCommand(name: string): Command {
       }
       const files = new HostFiles(context, name);
       files.beside('./x');
-      const session = await startSystem(context, system, files, settingsOf(context));
-      if (context.args.length > 0) return await oneTool(context, session, name);
-      return await lines(context, session, name);
+      const given = givenLines(context);
+      const debugged = context.options.integer('gdb') !== undefined;
+      if (debugged && given === undefined && context.args.length === 0)
+        throw usageError('under gdb the lines must be there before', 'Give a tool, or lines with --command.');
+      // To go back in gdb the run is repeated, with the same lines.
+      const lines = debugged && given !== undefined ? [...given] : given;
+      return await debuggable(context, async (under, attach) => {
+        const session = await startSystem(under, system, files, settingsOf(under));
+        attach(session.kernel);
+        const looking = new Looking(under, session.kernel);
+        const code =
+          under.args.length > 0
+            ? await oneTool(under, session, name, looking)
+            : await runLines(under, session, name, lines);
+        looking.finish();
+        return code;
+      });
     },
   };
 }
 
-async function oneTool(context: CommandContext, session: SystemSession, system: string): Promise<number> {
+/** The lines of --command or of standard input; undefined at a terminal. */
+function givenLines({ options, input }: CommandContext): Iterable<string> | undefined {
+  const given = options.list('command');
+  if (given.length > 0) return given;
+  return input.isTTY ? undefined : input.lines();
+}
+
+async function oneTool(
+  context: CommandContext,
+  session: SystemSession,
+  system: string,
+  looking: Looking,
+): Promise<number> {
   const [tool] = context.args;
   if (!session.commands.some((command) => command.name === tool)) {
     const guess = nearest(
@@ -43,7 +72,7 @@ async function oneTool(context: CommandContext, session: SystemSession, system: 
   if (!json) session.kernel.log.watch((record) => context.err(`${session.logLine(record)}\n`));
   const result = await session.run(context.args);
   if (!json) return show(result, context);
-  context.json('lkm.tool/1', jsonOf(context, session, result));
+  context.json('lkm.tool/1', { ...jsonOf(context, session, result), ...looking.result });
   return result.code;
 }
 
@@ -60,16 +89,17 @@ function jsonOf(context: CommandContext, session: SystemSession, result: ToolRes
   };
 }
 
-async function lines(context: CommandContext, session: SystemSession, system: string): Promise<number> {
-  const { options, input } = context;
+async function runLines(
+  context: CommandContext,
+  session: SystemSession,
+  system: string,
+  lines: Iterable<string> | undefined,
+): Promise<number> {
   const shell = systemShell(context, session);
-  const errexit = options.flag('errexit');
-  const given = options.list('command');
-  if (given.length > 0) return await shell.script(given, { errexit });
-  if (!input.isTTY) return await shell.script(input.lines(), { errexit });
+  if (lines !== undefined) return await shell.script(lines, { errexit: context.options.flag('errexit') });
   const { runPrompt } = await import('../prompt.ts');
   await runPrompt(shell, system, {
-    input: input.stream(),
+    input: context.input.stream(),
     output: process.stdout,
     environment: context.environment,
   });

@@ -173,7 +173,7 @@ function systemSpec({ name, title, tools, description, examples }: SystemWords):
       },
       { name: 'settings', summary: 'list the settings' },
     ],
-    shared: ['as', 'json', 'seed'],
+    shared: ['as', 'json', 'seed', 'trace', 'profile', 'gdb'],
     native: true,
     examples,
     load: async () => {
