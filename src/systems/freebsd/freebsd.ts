@@ -146,6 +146,10 @@ export class FreeBsd extends Kernel {
     this.threads.makeCurrent(thread);
   }
 
+  override images(): Iterable<KldModule> {
+    return this.modules;
+  }
+
   fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled } {
     return judgeFault(this, thread, fault);
   }

@@ -145,6 +145,10 @@ export class Solaris extends Kernel {
     this.threads.makeCurrent(thread);
   }
 
+  override images(): Iterable<SolarisModule> {
+    return this.modules;
+  }
+
   fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled } {
     return judgeFault(this, thread, fault);
   }
