@@ -31,6 +31,22 @@ export type {
   ParameterValue,
 } from './tools/linux/kernel.ts';
 export { KernelError } from './tools/linux/kernel.ts';
+export type {
+  Description,
+  LoadOutcome,
+  ModuleFile,
+  NativeSystem,
+  SessionLeak,
+  SessionOptions,
+  Setting,
+  SystemFiles,
+  SystemSession,
+  ToolCommand,
+  ToolResult,
+  UnloadOutcome,
+} from './tools/system.ts';
+export { SettingError } from './tools/system.ts';
+export { loadSystem, recognise } from './tools/systems.ts';
 
 export interface LinuxBootOptions extends BootOptions {
   /**
