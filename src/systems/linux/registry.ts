@@ -32,6 +32,7 @@ import { libfsData, libfsFunctions } from './functions/libfs.ts';
 import { mutexes, rwlocks, rwSemaphores, semaphores, spinlocks } from './functions/locks.ts';
 import { machineData, machineQueries } from './functions/machine-queries.ts';
 import { moduleCalls } from './functions/module-calls.ts';
+import { narrowFunctions } from './functions/narrow.ts';
 import { netData, netFunctions } from './functions/net-registrations.ts';
 import { newerData, newerFunctions, newestFunctions } from './functions/newer.ts';
 import { nlsFunctions } from './functions/nls.ts';
@@ -135,6 +136,7 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   simpleWaitQueues,
   spinlocks,
   srcu,
+  narrowFunctions,
   staticCallFunctions,
   stringFunctions,
   stringHelpers,

@@ -99,6 +99,27 @@ describe('a kernel of i386', () => {
     expect(lines.some((line) => /RAX|RIP/.test(line))).toBe(false);
   });
 
+  it('writes a long as wide as it is, and divides what has no instruction', () => {
+    const k = bootLinux(narrow);
+    const text = k.heap.allocate(32);
+    const out = text + 16;
+    const call = (name: string, ...args: (number | bigint)[]): number =>
+      k.runTask('test', k.callWide(k.addressOf(name), ...args));
+    k.memory.write(text, new TextEncoder().encode('-17\0'));
+    k.memory.fill(out, 16, 0x55);
+    expect(call('_kstrtol', text, 10, out) | 0).toBe(0);
+    expect([k.memory.i32(out), k.memory.u32(out + 4)]).toEqual([-17, 0x55555555]);
+    k.memory.write(text, new TextEncoder().encode('99999999999\0'));
+    expect(call('_kstrtol', text, 10, out) | 0).toBe(-34);
+    expect(call('div64_s64', -1_000_000_000_007n, 1_000_000_000n)).toBe(-1000);
+    expect(call('div64_u64_rem', 1_000_000_000_007n, 1_000_000_000n, out)).toBe(1000);
+    expect(k.memory.u64(out)).toBe(7n);
+    expect(call('div_s64_rem', -1_000_000_000_007n, 10, out)).toBe(-100_000_000_000);
+    expect([k.memory.i32(out), k.memory.u32(out + 4)]).toEqual([-7, 0]);
+    expect(call('int_sqrt64', 2n ** 40n + 5n) % 2 ** 32).toBe(2 ** 20);
+    expect(() => call('div64_u64', 1n, 0n)).toThrow('divide error');
+  });
+
   it('takes no module of another machine, nor gives its own away', () => {
     const wrong = insmod(bootLinux(narrow), fixture('hello'));
     expect(wrong.outcome === 'refused' && wrong.refusal.message).toContain('this kernel runs on i386 (3)');

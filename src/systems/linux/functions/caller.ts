@@ -23,6 +23,11 @@ export function badAccess(k: Linux, address: Address): never {
   return stop(k, { vector: 14, address: toBig(address) });
 }
 
+/** A division by zero inside a kernel function. */
+export function divideError(k: Linux): never {
+  return stop(k, { vector: 0, address: 0n });
+}
+
 function stop(k: Linux, what: Pick<Fault, 'vector' | 'address'>): never {
   const thread = k.scheduler.current;
   if (thread === undefined) throw new Error('the kernel stopped outside of any thread');

@@ -93,17 +93,24 @@ interface Variable {
   readonly write: (k: Linux, at: Address, value: bigint) => void;
 }
 
-const unsigned = (bits: 8 | 16 | 32 | 64, hexadecimal = false): Variable => ({
+/** A number of so many bits, or as wide as a word. */
+const unsigned = (width: 8 | 16 | 32 | 64 | 'word', hexadecimal = false): Variable => ({
   read: (k, at) => {
-    const value = BigInt.asUintN(bits, k.memory.u64(at));
+    const bits = width === 'word' ? 8 * k.word : width;
+    const value = littleEndian(k.memory.bytes(at, bits / 8));
     return hexadecimal ? `0x${value.toString(16).padStart(bits / 4, '0')}` : value.toString();
   },
   write: (k, at, value) => {
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, value), true);
-    k.memory.write(at, bytes.subarray(0, bits / 8));
+    k.memory.write(at, bytes.subarray(0, width === 'word' ? k.word : width / 8));
   },
 });
+
+/** The bytes and no more: what follows may not be readable. */
+function littleEndian(bytes: Uint8Array): bigint {
+  return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+}
 
 const atomic: Variable = {
   read: (k, at) => String(k.memory.i32(at)),
@@ -157,7 +164,7 @@ const variables = kernelFunctions({
   [`void debugfs_create_x32${VALUE}, u32 *value)`]: variable(unsigned(32, true)),
   [`void debugfs_create_x64${VALUE}, u64 *value)`]: variable(unsigned(64, true)),
   [`void debugfs_create_size_t${VALUE}, size_t *value)`]: variable(unsigned(64)),
-  [`void debugfs_create_ulong${VALUE}, unsigned long *value)`]: variable(unsigned(64)),
+  [`void debugfs_create_ulong${VALUE}, unsigned long *value)`]: variable(unsigned('word')),
   [`void debugfs_create_bool${VALUE}, bool *value)`]: variable(truth),
   [`void debugfs_create_atomic_t${VALUE}, atomic_t *value)`]: variable(atomic),
 });

@@ -180,8 +180,8 @@ export const arithmetic = kernelFunctions({
   'void rational_best_approximation(unsigned long given_numerator, unsigned long given_denominator, unsigned long max_numerator, unsigned long max_denominator, unsigned long *best_numerator, unsigned long *best_denominator)':
     (k, num, den, maxNum, maxDen, numAt, denAt) => {
       const [n, d] = bestRational(unsigned(num), unsigned(den), unsigned(maxNum), unsigned(maxDen));
-      k.memory.setU64(numAt, n);
-      k.memory.setU64(denAt, d);
+      k.memory.setUlong(numAt, n);
+      k.memory.setUlong(denAt, d);
     },
 });
 

@@ -136,9 +136,9 @@ export const kstrto = kernelFunctions({
   'int kstrtoll(const char *s, unsigned int base, long long *res)': (k, s, base, res) =>
     fromKernel(k, s, base, 64, true, res),
   'int _kstrtoul(const char *s, unsigned int base, unsigned long *res)': (k, s, base, res) =>
-    fromKernel(k, s, base, 64, false, res),
+    fromKernel(k, s, base, 8 * k.word, false, res),
   'int _kstrtol(const char *s, unsigned int base, long *res)': (k, s, base, res) =>
-    fromKernel(k, s, base, 64, true, res),
+    fromKernel(k, s, base, 8 * k.word, true, res),
   'int kstrtouint(const char *s, unsigned int base, unsigned int *res)': (k, s, base, res) =>
     fromKernel(k, s, base, 32, false, res),
   'int kstrtoint(const char *s, unsigned int base, int *res)': (k, s, base, res) =>
@@ -177,9 +177,9 @@ export const kstrto = kernelFunctions({
     n,
     base,
     res,
-  ) => fromUser(k, s, n, base, 64, false, res),
+  ) => fromUser(k, s, n, base, 8 * k.word, false, res),
   'int kstrtol_from_user(const char *s, size_t count, unsigned int base, long *res)': (k, s, n, base, res) =>
-    fromUser(k, s, n, base, 64, true, res),
+    fromUser(k, s, n, base, 8 * k.word, true, res),
   'int kstrtouint_from_user(const char *s, size_t count, unsigned int base, unsigned int *res)': (
     k,
     s,

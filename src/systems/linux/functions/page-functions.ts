@@ -293,6 +293,7 @@ export const memoryData: readonly DataInitialiser[] = [
   word('max_low_pfn', (k) => k.heap.pages.firstFrame + k.memory.frames.total),
   // The array of kernels with one piece of memory (FLATMEM).
   word('mem_map', (k) => k.map.vmemmap),
+  word('max_mapnr', (k) => k.heap.pages.firstFrame + k.memory.frames.total),
   word('_totalram_pages', (k) => k.memory.frames.total),
   word('physical_mask', () => 2 ** 46 - 1),
   word('sme_me_mask', () => 0),

@@ -195,13 +195,13 @@ export const paramFunctions = kernelFunctions({
   'int param_get_uint(char *buffer, const struct kernel_param *kp)': (k, buffer, kp) =>
     getNumber(k, buffer, argument(k, kp), 32, false),
   'int param_set_long(const char *val, const struct kernel_param *kp)': (k, val, kp) =>
-    setNumber(k, val, argument(k, kp), 64, true),
+    setNumber(k, val, argument(k, kp), 8 * k.word, true),
   'int param_get_long(char *buffer, const struct kernel_param *kp)': (k, buffer, kp) =>
-    getNumber(k, buffer, argument(k, kp), 64, true),
+    getNumber(k, buffer, argument(k, kp), 8 * k.word, true),
   'int param_set_ulong(const char *val, const struct kernel_param *kp)': (k, val, kp) =>
-    setNumber(k, val, argument(k, kp), 64, false),
+    setNumber(k, val, argument(k, kp), 8 * k.word, false),
   'int param_get_ulong(char *buffer, const struct kernel_param *kp)': (k, buffer, kp) =>
-    getNumber(k, buffer, argument(k, kp), 64, false),
+    getNumber(k, buffer, argument(k, kp), 8 * k.word, false),
   'int param_set_ullong(const char *val, const struct kernel_param *kp)': (k, val, kp) =>
     setNumber(k, val, argument(k, kp), 64, false),
   'int param_get_ullong(char *buffer, const struct kernel_param *kp)': (k, buffer, kp) =>

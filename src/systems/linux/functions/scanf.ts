@@ -143,6 +143,7 @@ class Scanner {
     if (qualifier === 'hh' || qualifier === 'H') memory.set8(to, low & 0xff);
     else if (qualifier === 'h') memory.set16(to, low & 0xffff);
     else if (qualifier === '') memory.set32(to, low);
+    else if (/^(l|z|t)$/.test(qualifier)) memory.setUlong(to, BigInt.asUintN(64, value));
     else memory.setU64(to, BigInt.asUintN(64, value));
   }
 }

@@ -28,6 +28,22 @@ function copyEither(k: Linux, to: Address, from: Address, bytes: number): number
   return bytes - done;
 }
 
+/** Clears user memory; returns the bytes that could not be. */
+export function clearUserMemory(k: Linux, to: Address, bytes: number): number {
+  if (!accessOk(k, to, bytes)) return bytes;
+  let done = 0;
+  try {
+    while (done < bytes) {
+      const size = Math.min(bytes - done, PAGE_SIZE - ((to + done) & (PAGE_SIZE - 1)));
+      k.memory.fill(to + done, size, 0);
+      done += size;
+    }
+  } catch (fault) {
+    if (!(fault instanceof GuestFault)) throw fault;
+  }
+  return bytes - done;
+}
+
 /** Reads a user string byte by byte: its length without NUL, `count` when there is none, -EFAULT. */
 function userStringLength(k: Linux, at: Address, count: number): number {
   for (let i = 0; i < Math.min(count, MAX_STRING); i++) {
