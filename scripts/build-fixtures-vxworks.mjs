@@ -3,7 +3,7 @@
 //
 //   node scripts/build-fixtures-vxworks.mjs [NAME...]
 //
-// Needs gcc with 32-bit code generation (-m32 -c needs no libraries), g++ and clang.
+// Needs gcc with 32-bit code generation (-m32 -c needs no libraries), g++, clang and lld.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -81,6 +81,13 @@ for (const [machine, flags] of Object.entries(described)) {
       join(built, machine, 'hello.o'),
     ),
   );
+}
+// What another linker makes of the same objects, to compare relocations with.
+for (const machine of ['ppc', 'arm']) {
+  if (!wanted('hello')) break;
+  const [object, linked] = ['hello.o', 'hello.linked'].map((name) => join(built, machine, name));
+  const places = ['-Ttext=0x400000', '--defsym=printf=0x500000', '-e', 'hello'];
+  execFileSync('ld.lld', ['-O0', '-N', '-s', ...places, object, '-o', linked], { stdio: 'inherit' });
 }
 const total = readdirSync(built, { recursive: true }).reduce(
   (sum, name) => sum + statSync(join(built, name)).size,

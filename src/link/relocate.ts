@@ -4,7 +4,7 @@
  */
 import type { ObjectRelocation } from '../formats/object.ts';
 import type { Address } from '../memory/address.ts';
-import { type RelocationMachine, store } from './relocation.ts';
+import { type RelocationForm, type RelocationMachine, store } from './relocation.ts';
 
 /** The bytes that are changed: a section while it is put together. */
 export interface RelocationTarget {
@@ -12,6 +12,7 @@ export interface RelocationTarget {
   readonly view: DataView;
   /** Where the bytes will lie. */
   readonly address: Address;
+  readonly littleEndian: boolean;
 }
 
 export type RelocationProblem =
@@ -38,8 +39,13 @@ export interface RelocationPolicy {
   fail(problem: RelocationProblem, relocation: ObjectRelocation): never;
 }
 
-export function relocationTarget(bytes: Uint8Array, address: Address): RelocationTarget {
-  return { bytes, address, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
+export function relocationTarget(bytes: Uint8Array, address: Address, littleEndian = true): RelocationTarget {
+  return {
+    bytes,
+    address,
+    littleEndian,
+    view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+  };
 }
 
 /** Applies relocations in order. `values` by symbol index. Throws what the policy throws. */
@@ -64,18 +70,32 @@ export function applyRelocations(
       policy.fail({ kind: 'outside', type, offset, size }, relocation);
     }
     const at = target.address + offset;
-    const addend = form.plain ? 0 : (relocation.addend ?? target.view.getInt32(offset, true));
+    const addend = form.plain ? 0 : (relocation.addend ?? addendInPlace(target, offset, form));
     const sum = values[relocation.symbol] + addend;
     const value = form.relative ? sum - at : sum;
     if (emptyPlace && !isEmpty(target.view, offset, form.bytes)) {
       policy.fail({ kind: 'not-empty', type, at, value }, relocation);
     }
-    const fits = store(target.view, offset, form, value);
+    const { view, littleEndian } = target;
+    const fits =
+      form.field === undefined
+        ? store(view, offset, form, value, littleEndian)
+        : form.field.store(view, offset, littleEndian, value);
     if (!fits && !unchecked?.has(type)) policy.fail({ kind: 'overflow', type, at, value }, relocation);
   }
 }
 
-function isEmpty(view: DataView, offset: number, bytes: 4 | 8): boolean {
-  if (view.getInt32(offset, true) !== 0) return false;
-  return bytes === 4 || view.getInt32(offset + 4, true) === 0;
+function addendInPlace(
+  { view, littleEndian }: RelocationTarget,
+  offset: number,
+  form: RelocationForm,
+): number {
+  if (form.field !== undefined) return form.field.addend(view, offset, littleEndian);
+  if (form.bytes === 1) return view.getInt8(offset);
+  return form.bytes === 2 ? view.getInt16(offset, littleEndian) : view.getInt32(offset, littleEndian);
+}
+
+function isEmpty(view: DataView, offset: number, bytes: RelocationForm['bytes']): boolean {
+  for (let i = 0; i < bytes; i++) if (view.getUint8(offset + i) !== 0) return false;
+  return true;
 }

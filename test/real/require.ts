@@ -99,6 +99,14 @@ export function needsSolarisDrivers(): { readonly amd64: string; readonly i386: 
   return missing('drivers for Solaris', 'node scripts/fetch-solaris.mjs virtualbox-guest-additions-iso.deb');
 }
 
+/** Paths of real VxWorks object modules; undefined (after saying so) when there are none. */
+export function needsVxWorksModules(): string[] | undefined {
+  const folder = join(cacheDirectory(), 'vxworks');
+  const files = existsSync(folder) ? readdirSync(folder).sort() : [];
+  if (files.length > 0) return files.map((name) => join(folder, name));
+  return missing('object modules of VxWorks', 'node scripts/fetch-vxworks.mjs');
+}
+
 /** The name of a program that must be on the PATH, or undefined (after saying so) when it is not. */
 export function needsTool(name: string): string | undefined {
   try {

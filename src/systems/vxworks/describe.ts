@@ -4,6 +4,7 @@ import { relocationMachine } from '../../link/machines.ts';
 import { segmentOf } from './image.ts';
 import { runsHere } from './machines.ts';
 import type { SegmentKind } from './module.ts';
+import { trialLink } from './trial.ts';
 
 export interface VxDescription {
   readonly format: ObjectFile['format'];
@@ -25,8 +26,8 @@ export interface VxDescription {
   readonly constructors: 'munched' | 'sections' | 'none' | 'not munched';
   readonly compilers: readonly string[];
   readonly relocations: number;
-  /** Types that nothing here applies; undefined when the machine's relocations are not written at all. */
-  readonly unknownRelocations: readonly number[] | undefined;
+  /** Of a link without a kernel; undefined when the machine's relocations are not written at all. */
+  readonly link: { readonly applied: number; readonly problems: readonly string[] } | undefined;
   readonly runs: boolean;
 }
 
@@ -49,8 +50,7 @@ export function describeModule(file: ObjectFile): VxDescription {
     sizes[segment] += padding + section.size;
   }
   const common = named.filter(({ place }) => place === 'common');
-  const types = file.sections.flatMap((section) => file.relocations(section.index).map(({ type }) => type));
-  const forms = relocationMachine(file.machine)?.forms;
+  const relocations = file.sections.reduce((sum, section) => sum + file.relocations(section.index).length, 0);
   return {
     format: file.format,
     machine: file.machine,
@@ -73,11 +73,21 @@ export function describeModule(file: ObjectFile): VxDescription {
     needs: named.filter(({ place, index }) => place === 'undefined' && index > 0).map(({ name }) => name),
     constructors: constructorsOf(file),
     compilers: compilersOf(file.sections),
-    relocations: types.length,
-    unknownRelocations: forms && [...new Set(types)].filter((type) => !forms.has(type)),
+    relocations,
+    link: linkOf(file),
     runs: runsHere(file.machine) && file.kind === 'relocatable',
   };
 }
+
+/** Only relocatable files of machines whose relocations are written can be linked. */
+function linkOf(file: ObjectFile): VxDescription['link'] {
+  if (relocationMachine(file.machine) === undefined || file.kind !== 'relocatable') return undefined;
+  const { applied, problems } = trialLink(file);
+  return { applied, problems: problems.slice(0, MAX_PROBLEMS) };
+}
+
+/** More than a few say the same. */
+const MAX_PROBLEMS = 20;
 
 /** Functions that a compiler makes to call constructors, named after the file or its first symbol. */
 const GENERATED = /^_?_GLOBAL_[._$](?:sub_)?[ID][._$]/;

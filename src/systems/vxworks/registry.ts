@@ -1,8 +1,10 @@
 /** All functions of the VxWorks kernel, by name; and how one is started. */
 import { cLibrary } from '../../kernel/clib.ts';
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
+import { clockFunctions } from './functions/clocks.ts';
 import { eventFunctions } from './functions/events.ts';
 import { ioFunctions } from './functions/io.ts';
+import { libraryFunctions } from './functions/library.ts';
 import { listFunctions } from './functions/lists.ts';
 import { memoryPartition } from './functions/memory.ts';
 import { messageFunctions } from './functions/messages.ts';
@@ -15,9 +17,11 @@ import { VxWorks, type VxWorksOptions } from './vxworks.ts';
 
 export const vxWorksFunctions: FunctionTable<VxWorks> = joinTables<VxWorks>([
   ...cLibrary,
+  clockFunctions,
   eventFunctions,
   interruptFunctions,
   ioFunctions,
+  libraryFunctions,
   listFunctions,
   memoryPartition,
   messageFunctions,

@@ -38,6 +38,8 @@ typedef struct {
 } MODULE_SEG_INFO;
 typedef struct { char name[32]; int format; UINT16 group; MODULE_SEG_INFO segInfo; } MODULE_INFO;
 
+struct timespec { long tv_sec; long tv_nsec; };
+
 /* Ours: what a task's descriptor shows to machine code. */
 struct lkm_tcb { char name[32]; int errorStatus; int priority; void *entry; };
 `;

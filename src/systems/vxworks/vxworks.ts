@@ -141,8 +141,11 @@ export class VxWorks extends Kernel {
     return Math.round(1e9 / this.clockRate);
   }
 
+  /** What tickSet added. */
+  tickBase = 0;
+
   get ticks(): number {
-    return Math.floor(this.time.now() / this.tick);
+    return Math.floor(this.time.now() / this.tick) + this.tickBase;
   }
 
   get rate(): number {
@@ -155,7 +158,7 @@ export class VxWorks extends Kernel {
 
   /** The moment that lies `ticks` clock interrupts ahead; WAIT_FOREVER (-1) never comes. */
   after(ticks: number): number {
-    return ticks < 0 ? Number.POSITIVE_INFINITY : (this.ticks + ticks) * this.tick;
+    return ticks < 0 ? Number.POSITIVE_INFINITY : (this.ticks - this.tickBase + ticks) * this.tick;
   }
 
   // -- errno ------------------------------------------------------------------------------------------------

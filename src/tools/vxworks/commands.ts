@@ -3,11 +3,11 @@ import type { Steps } from '../../kernel/steps.ts';
 import { ERROR, OK } from '../../systems/vxworks/errno.ts';
 import {
   closeFile,
-  listDevices,
-  listDrivers,
-  listFiles,
   openFile,
   readFile,
+  showDevices,
+  showDrivers,
+  showFiles,
 } from '../../systems/vxworks/functions/io.ts';
 import { taskDelete } from '../../systems/vxworks/functions/tasks.ts';
 import { raiseInterrupt } from '../../systems/vxworks/functions/watchdogs.ts';
@@ -53,14 +53,18 @@ export function builtins(s: ShellState): ReadonlyMap<string, Builtin> {
     ts: ([which]) => onTask(s, which, (task) => suspend(task, true)),
     tr: ([which]) => onTask(s, which, (task) => suspend(task, false)),
     d: plain(([from, units, width]) => dump(s, from, units, width)),
-    devs: plain(() => devs(s)),
-    iosDrvShow: plain(() => drivers(s)),
-    iosFdShow: plain(() => descriptors(s)),
+    devs: plain(() => say(s, showDevices(s.k))),
+    iosDrvShow: plain(() => say(s, showDrivers(s.k))),
+    iosFdShow: plain(() => say(s, showFiles(s.k))),
     copy: ([from, to]) => copy(s, from, to),
     version: plain(() => s.say(`VxWorks (lkm base kernel) for ${s.k.spec.title}`)),
     intRaise: ([vector]) => interrupt(s, numberOf(vector)),
   };
   return new Map(Object.entries(table));
+}
+
+function say(s: ShellState, lines: readonly string[]): void {
+  for (const line of lines) s.say(line);
 }
 
 function plain(act: (args: readonly ShellValue[]) => void): Builtin {
@@ -325,27 +329,6 @@ function unit(bytes: Uint8Array): string {
 
 function shown(byte: number): string {
   return byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.';
-}
-
-function devs(s: ShellState): void {
-  s.say('drv name');
-  for (const { driver, name } of listDevices(s.k)) s.say(`${String(driver).padStart(3)} ${name}`);
-}
-
-function drivers(s: ShellState): void {
-  s.say('drv     create     delete       open      close       read      write      ioctl');
-  for (const { number, entries } of listDrivers(s.k)) {
-    const { create, remove, open, close, read, write, ioctl } = entries;
-    const row = [create, remove, open, close, read, write, ioctl].map((one) =>
-      hex(one, bits(s)).slice(2).padStart(10),
-    );
-    s.say(`${String(number).padStart(3)} ${row.join(' ')}`);
-  }
-}
-
-function descriptors(s: ShellState): void {
-  s.say(' fd name');
-  for (const { fd, name } of listFiles(s.k)) s.say(`${String(fd).padStart(3)} ${name}`);
 }
 
 /** What is read at once. */

@@ -101,7 +101,7 @@ export class Interpreter {
 
   private load(address: Address): bigint {
     const { memory } = this.k;
-    return this.wide.has(address) ? BigInt(memory.ptr(address)) : BigInt(memory.i32(address));
+    return this.wide.has(address) ? this.narrow(BigInt(memory.ptr(address))) : BigInt(memory.i32(address));
   }
 
   private store(address: Address, value: bigint): void {

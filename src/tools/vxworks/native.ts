@@ -69,9 +69,9 @@ function rowsOf(facts: VxDescription): [string, string][] {
   const order = facts.littleEndian ? 'little-endian' : 'big-endian';
   const { text, data, bss } = facts.sizes;
   const links =
-    facts.unknownRelocations === undefined
-      ? `${facts.relocations}, of a machine whose relocations are not written here`
-      : `${facts.relocations}${facts.unknownRelocations.length === 0 ? '' : `, of them unknown types ${facts.unknownRelocations.join(', ')}`}`;
+    facts.link === undefined
+      ? `${facts.relocations}, which are not applied here`
+      : `${facts.relocations}; those of loaded sections, ${facts.link.applied}, can be applied`;
   return [
     ['is', 'VxWorks downloadable kernel module'],
     [
@@ -84,6 +84,7 @@ function rowsOf(facts: VxDescription): [string, string][] {
       `${facts.defined.length} defined, ${facts.common.length} common, ${facts.needs.length} undefined`,
     ],
     ['relocations', links],
+    ...(facts.link?.problems ?? []).map((problem): [string, string] => ['problem', problem]),
     ['constructors', CONSTRUCTORS[facts.constructors]],
     ['compiler', facts.compilers.join('; ')],
     ['runs here', facts.runs ? 'yes' : 'no: described and, where its relocations are known, linked'],

@@ -7,6 +7,7 @@ import { bytesOf, textOf } from '../../../kernel/text/sink.ts';
 import { ERRNO, ERROR, OK } from '../errno.ts';
 import { failed, noneFor } from '../tasks.ts';
 import type { CodePointer, VxWorks } from '../vxworks.ts';
+import { hex } from '../wording.ts';
 
 const functions = definer<VxWorks>();
 
@@ -111,23 +112,41 @@ export function deviceName(k: VxWorks, device: number): string {
   return guestText(k, k.read('DEV_HDR.name', device), 256);
 }
 
-/** What `devs` lists: driver number and name. */
-export function listDevices(k: VxWorks): { driver: number; name: string }[] {
+/** The lines of `iosDevShow` and `devs`. */
+export function showDevices(k: VxWorks): string[] {
+  return ['drv name', ...listDevices(k).map(({ driver, name }) => `${String(driver).padStart(3)} ${name}`)];
+}
+
+/** The lines of `iosDrvShow`. */
+export function showDrivers(k: VxWorks): string[] {
+  const bits = k.spec.pointerBytes * 8;
+  const rows = listDrivers(k).map(({ number, entries }) => {
+    const routines = ENTRIES.map((name) => hex(entries[name], bits).slice(2).padStart(10));
+    return `${String(number).padStart(3)} ${routines.join(' ')}`;
+  });
+  return ['drv     create     delete       open      close       read      write      ioctl', ...rows];
+}
+
+/** The lines of `iosFdShow`. */
+export function showFiles(k: VxWorks): string[] {
+  return [' fd name', ...listFiles(k).map(({ fd, name }) => `${String(fd).padStart(3)} ${name}`)];
+}
+
+/** Driver number and name. */
+function listDevices(k: VxWorks): { driver: number; name: string }[] {
   return k.state(io).devices.map((device) => ({
     driver: k.read('DEV_HDR.drvNum', device),
     name: deviceName(k, device),
   }));
 }
 
-/** What `iosDrvShow` lists. */
-export function listDrivers(k: VxWorks): { number: number; entries: Driver }[] {
+function listDrivers(k: VxWorks): { number: number; entries: Driver }[] {
   return k
     .state(io)
     .drivers.flatMap((entries, number) => (entries === undefined ? [] : [{ number, entries }]));
 }
 
-/** What `iosFdShow` lists. */
-export function listFiles(k: VxWorks): { fd: number; name: string }[] {
+function listFiles(k: VxWorks): { fd: number; name: string }[] {
   return [...k.state(io).files].map(([fd, { name }]) => ({ fd, name }));
 }
 

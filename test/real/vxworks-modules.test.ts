@@ -1,0 +1,114 @@
+/**
+ * Object modules that others built for VxWorks 6 (diab compiler, i386 and ARM): described as readelf sees them, linked
+ * without a problem, and those for i386 loaded, with functions of theirs called.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { expect, it } from 'vitest';
+import { readElfObject } from '../../src/formats/elf/object.ts';
+import { describeModule } from '../../src/systems/vxworks/describe.ts';
+import { vxworks } from '../../src/tools/vxworks/native.ts';
+import type { VxWorksSession } from '../../src/tools/vxworks/session.ts';
+import { describeWith, needsTool, needsVxWorksModules } from './require.ts';
+
+const readelf = needsTool('readelf');
+const read = (path: string) => readElfObject(new Uint8Array(readFileSync(path)));
+const lines = (option: string, path: string) =>
+  execFileSync('readelf', ['-W', option, path], {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 28,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  }).split('\n');
+
+/** A session that has these files under the names they were built with. */
+function boot(paths: readonly string[]): VxWorksSession {
+  const files = {
+    read: (path: string) => {
+      const found = paths.find((one) => one === path);
+      return found === undefined ? undefined : new Uint8Array(readFileSync(found));
+    },
+    list: () => undefined,
+    stat: () => undefined,
+  };
+  return vxworks.start({ files, settings: new Map([['machine', 'i386']]) }) as VxWorksSession;
+}
+
+describeWith(readelf === undefined ? undefined : needsVxWorksModules(), 'modules of VxWorks', (paths) => {
+  const relocatable = paths.filter((path) => read(path).kind === 'relocatable');
+
+  it('are of two machines', () => {
+    expect(new Set(relocatable.map((path) => read(path).machine))).toEqual(new Set(['i386', 'arm']));
+    expect(relocatable.length).toBeGreaterThan(30);
+  });
+
+  it.each(relocatable.map((path) => [basename(path), path]))('%s is described as readelf does', (_, path) => {
+    const facts = describeModule(read(path));
+    const rows = lines('-s', path)
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([index]) => /^[1-9]\d*:$/.test(index ?? ''));
+    const named = rows.filter(([, , , type, , , , name]) => name && type !== 'SECTION' && type !== 'FILE');
+    const by = (place: RegExp) =>
+      named.filter(([, , , , , , section]) => place.test(section)).map((row) => row[7]);
+    expect(facts.needs).toEqual(by(/^UND$/));
+    expect(facts.common.map(({ name }) => name)).toEqual(by(/^COM$/));
+    const sections = lines('-S', path).filter((line) => /^\s*\[\s*[1-9]\d*\]/.test(line));
+    expect(facts.sections.length).toBe(sections.length);
+    expect(facts.sections.map(({ size }) => size)).toEqual(
+      sections.map((line) =>
+        Number.parseInt(/ [0-9a-f]{8} [0-9a-f]{6} ([0-9a-f]{6})/.exec(line)?.[1] ?? '', 16),
+      ),
+    );
+    const munched = named.some(
+      ([, , , , , , section, name]) => section !== 'UND' && /^__?[cd]tors$/.test(name),
+    );
+    expect(facts.constructors === 'munched').toBe(munched);
+    expect(facts.link?.problems).toEqual([]);
+  });
+
+  it('for i386 are loaded and unloaded', () => {
+    for (const path of relocatable.filter((one) => read(one).machine === 'i386')) {
+      const session = boot([path]);
+      const before = session.kernel.pool.usedBytes;
+      const { module, note } = session.load(path, []);
+      expect([basename(path), module !== undefined, note ?? '']).toEqual([
+        basename(path),
+        true,
+        expect.not.stringContaining('relocation'),
+      ]);
+      session.unload(module ?? '');
+      expect([basename(path), session.kernel.pool.usedBytes <= before]).toEqual([basename(path), true]);
+    }
+  });
+
+  it('run: a driver is installed, given a device, opened, and removed', () => {
+    const path = paths.find((one) => one.endsWith('Debug_SensorProject.out')) ?? '';
+    const session = boot([path]);
+    session.load(path, []);
+    const say = (line: string) => session.line(line).out;
+    expect(say('installDrv')).toBe('value = 0 = 0x0\n');
+    expect(say('addDev "/sensor1", "1"')).toBe('value = 0 = 0x0\n');
+    expect(say('devs')).toContain('  1 /sensor1');
+    expect(say('addDev "/sensor1", "1"')).toContain('value = -1 ');
+    expect(say('fd = open "/sensor1", 0, 0')).toContain('value = 3 ');
+    expect(say('uninstallDrv')).toContain('value = -1 ');
+    expect(say('close fd')).toBe('value = 0 = 0x0\n');
+    expect(say('removeDev "/sensor1"')).toBe('value = 0 = 0x0\n');
+    expect(say('uninstallDrv')).toBe('value = 0 = 0x0\n');
+    expect(session.kernel.missing.size).toBe(0);
+  });
+
+  it('run: a project with its tasks, semaphores and queues goes to its end, the same twice', () => {
+    const path = paths.find((one) => one.endsWith('Debug_ProjetPilote.out')) ?? '';
+    const play = () => {
+      const session = boot([path]);
+      session.load(path, []);
+      const { out } = session.line('main');
+      return [out, ...session.kernel.log.records.map(({ time, text }) => `${time} ${text}`)];
+    };
+    const first = play();
+    expect(first[0]).toBe('value = 1 = 0x1\n');
+    expect(first.some((line) => line.includes('Message lu'))).toBe(true);
+    expect(play()).toEqual(first);
+  });
+});
