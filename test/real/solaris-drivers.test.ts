@@ -73,6 +73,15 @@ describeWith(needsSolarisDrivers(), 'real Solaris drivers', (folders) => {
     expect([...session.kernel.missing.keys()]).toEqual([]);
   });
 
+  it('bring what they need from beside them', async () => {
+    const extra = Object.fromEntries(
+      ['vboxguest', 'vboxms'].map((name) => [name, read(join(folders.amd64, name))]),
+    );
+    const session = await start({}, { extra });
+    expect(await session.load('vboxms', [])).toMatchObject({ code: 0, module: 'vboxms' });
+    expect((await give(session, 'modinfo')).out).toMatch(/vboxguest[\s\S]*vboxms|vboxms[\s\S]*vboxguest/);
+  });
+
   it('damaged, they are clear errors only', async () => {
     const bytes = read(join(folders.amd64, 'vboxms'));
     let seed = Number(process.env.LKM_SEED ?? 1);

@@ -14,6 +14,7 @@ import { deviceFiles } from '../../systems/solaris/devices.ts';
 import { errorText } from '../../systems/solaris/errno.ts';
 import { readNames } from '../../systems/solaris/filesystems.ts';
 import { moduleOf } from '../../systems/solaris/krtld.ts';
+import { findModule } from '../../systems/solaris/load.ts';
 import { moduleName } from '../../systems/solaris/modctl.ts';
 import { modctls } from '../../systems/solaris/modules.ts';
 import type { OpenDevice } from '../../systems/solaris/opens.ts';
@@ -183,6 +184,25 @@ export class SolarisSession implements SystemSession {
     return await this.run(['add_drv', name]);
   }
 
+  /** Modules that the file needs and that lie beside it are put where the kernel looks for them. */
+  private async placeDependencies(path: string): Promise<void> {
+    for (const needed of this.dependenciesOf(path)) {
+      const missing = findModule(this.kernel, { name: needed, usePath: true }) === undefined;
+      const beside = moduleName(needed);
+      if (!missing || this.host.read(beside) === undefined || 'code' in this.install(beside)) continue;
+      if (needed.startsWith('drv/')) await this.bind(beside, beside);
+    }
+  }
+
+  private dependenciesOf(path: string): readonly string[] {
+    try {
+      return describeSolaris(readElf(this.host.read(path) ?? new Uint8Array(0))).dependencies.names;
+    } catch (error) {
+      if (error instanceof FormatError) return [];
+      throw error;
+    }
+  }
+
   async load(path: string, args: readonly string[]): Promise<LoadOutcome> {
     const placed = this.install(path);
     if ('code' in placed) return { ...placed, module: undefined };
@@ -193,6 +213,7 @@ export class SolarisSession implements SystemSession {
         note: 'modules take no arguments here: set values in /etc/system (-s system=FILE)',
       };
     const { name, directory } = placed;
+    await this.placeDependencies(path);
     const bound = directory === 'drv' ? await this.bind(path, name) : undefined;
     const result = await this.run(['modload', '-p', `${directory}/${name}`]);
     const modctl = this.kernel.state(modctls).byName(name);
