@@ -14,8 +14,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const sources = join(root, 'fixtures/freebsd');
 const built = join(sources, 'built');
 
-/** Headers of another release than the rest: the textbook case of a module that was built for 6.0. */
-const versions = { old: 600034 };
+/** Headers of another release than the rest: the textbook case of a module that was built for 6.0, and vnodes of 10.1. */
+const versions = { old: 600034, tinyfs: 1001000 };
 /** The same source under other names. */
 const sourceOf = { old: 'hello', hello32: 'hello', echo32: 'echo', shared: 'hello' };
 

@@ -154,6 +154,8 @@ export const freebsdData: readonly DataSymbol[] = [
       fill: (k, at) => k.memory.setPtr(at, makeQueue(k, name).address),
     }),
   ),
+  // The kernel's own vnode operations: none is written, so a filesystem's own must do.
+  zeros('default_vnodeops', 1024),
   // Lock classes: only their addresses are compared.
   zeros(/^lock_class_\w+$/, 128),
 ];

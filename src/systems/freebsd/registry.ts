@@ -19,6 +19,7 @@ import { callouts, sleeping } from './functions/sleep.ts';
 import { atomics, strings } from './functions/strings.ts';
 import { sysctls } from './functions/sysctl.ts';
 import { kernelProcesses, taskqueues, unitNumbers } from './functions/tasks.ts';
+import { vnodeFunctions } from './functions/vnodes.ts';
 
 export const freebsdFunctions: FunctionTable<FreeBsd> = joinTables<FreeBsd>([
   memoryFunctions,
@@ -51,4 +52,5 @@ export const freebsdFunctions: FunctionTable<FreeBsd> = joinTables<FreeBsd>([
   kernelProcesses,
   taskqueues,
   unitNumbers,
+  vnodeFunctions,
 ]);

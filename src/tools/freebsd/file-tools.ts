@@ -5,6 +5,7 @@ import { Errno, errorText } from '../../systems/freebsd/errno.ts';
 import type { FreeBsd } from '../../systems/freebsd/freebsd.ts';
 import type { Device } from '../../systems/freebsd/functions/devices.ts';
 import type { Credential } from '../../systems/freebsd/syscalls.ts';
+import { listFolder, mountOf } from '../../systems/freebsd/vfs.ts';
 import { Answer, fail, type Tool } from './answer.ts';
 
 const cat: Tool = {
@@ -30,6 +31,12 @@ const ls: Tool = {
     const answer = new Answer();
     const long = args[0] === '-l';
     const [path = '/dev'] = args.filter((word) => word !== '-l');
+    if (mountOf(session.kernel, path) !== undefined) {
+      const listed = session.call('ls', listFolder(session.kernel, path));
+      if (listed.outcome === 'done') answer.out = listed.value.map((name) => `${name}\n`).join('');
+      else fail(answer, listed, `ls: ${path}`);
+      return answer.result();
+    }
     const device = session.files.device(path);
     const names = device === undefined ? session.files.list(path) : [path];
     if (names === undefined) {

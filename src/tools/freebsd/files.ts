@@ -8,6 +8,7 @@ import { Errno, KernelErrno } from '../../systems/freebsd/errno.ts';
 import type { FreeBsd } from '../../systems/freebsd/freebsd.ts';
 import { type Device, devices } from '../../systems/freebsd/functions/devices.ts';
 import type { Credential } from '../../systems/freebsd/syscalls.ts';
+import { mountOf, readFile } from '../../systems/freebsd/vfs.ts';
 import type { SystemFiles } from '../system.ts';
 
 /** Where the module files of the user are. */
@@ -89,6 +90,7 @@ export class SessionFiles {
   /** open, read to the end, close. */
   *readAll(path: string, who: Credential): Steps<Uint8Array> {
     const device = this.device(path);
+    if (mountOf(this.kernel(), path) !== undefined) return yield* readFile(this.kernel(), path);
     if (device === undefined) {
       const bytes = this.read(path);
       if (bytes === undefined) throw new KernelErrno(Errno.ENOENT);

@@ -7,6 +7,7 @@ import { kldload } from './kldload.ts';
 import { kldstat } from './kldstat.ts';
 import { kldunload } from './kldunload.ts';
 import { kldxref } from './kldxref.ts';
+import { mountTools } from './mount-tools.ts';
 import { sysctl } from './sysctl.ts';
 import { systemTools } from './system-tools.ts';
 
@@ -18,6 +19,7 @@ export const TOOLS: readonly Tool[] = [
   kldxref,
   sysctl,
   ...fileTools,
+  ...mountTools,
   ...systemTools,
   loader,
   reboot,
