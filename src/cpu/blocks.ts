@@ -192,6 +192,18 @@ export class BlockCache {
     return pfn !== undefined && this.#byFrame.has(pfn);
   }
 
+  /** Addresses of blocks that were entered at least so often, but not yet often enough; the most entered first. */
+  warm(entered: number): Address[] {
+    const most = this.translations.threshold - entered;
+    const found: { pc: Address; left: number }[] = [];
+    for (const { pc, start } of this.#blocks.values()) {
+      if (this.#data.getUint16(start, true) !== COUNT) continue;
+      const left = this.#data.getInt32(start + OP.IMM32, true);
+      if (left > 0 && left <= most) found.push({ pc, left });
+    }
+    return found.sort((a, b) => a.left - b.left).map(({ pc }) => pc);
+  }
+
   /** Forgets blocks that were described for an owner. */
   disown(blocks: readonly Block[]): void {
     for (const block of blocks) for (const pfn of block.frames) this.#byFrame.get(pfn)?.delete(block);

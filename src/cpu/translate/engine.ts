@@ -21,6 +21,13 @@ const MAX_CHANGES = 8;
 /** What an address counts again when its translation was dropped. */
 const AFTER_CHANGE = 20_000;
 const FIRST_TABLE = 16;
+/** A block that has been entered this part of the threshold goes into a module that is being made anyway. */
+const WARM_PART = 8;
+/** Regions in one module. */
+const MAX_AT_ONCE = 16;
+
+/** The code cannot be fetched, or there is no room for operations or on the stack. */
+const isRefusal = (error: unknown): boolean => error instanceof GuestFault || error instanceof RangeError;
 
 /** The translation of the code that begins at one address. */
 class Region {
@@ -111,7 +118,7 @@ export class TranslationEngine implements Translations {
         this.#translate(pc);
       } catch (error) {
         // No room for operations or on the stack, or the code is gone: it is interpreted as before.
-        if (!(error instanceof GuestFault) && !(error instanceof RangeError)) throw error;
+        if (!isRefusal(error)) throw error;
       }
     }
     this.#cache.redirect(pc, this.entryAt(pc), 0);
@@ -125,16 +132,32 @@ export class TranslationEngine implements Translations {
     return !this.#changed(pc) && !this.#memory.userMode && this.#cache.hostAt(pc) === undefined;
   }
 
+  /** The region at `pc`, and in the same module those that are on the way to be as hot. */
   #translate(pc: Address): void {
+    const made = [this.#describe(pc)];
+    const covered = (at: Address): boolean => made.some(({ graph }) => graph.nodes.has(at));
+    try {
+      for (const warm of this.#cache.warm(Math.ceil(this.threshold / WARM_PART))) {
+        if (made.length >= MAX_AT_ONCE) break;
+        if (!covered(warm) && this.#isWanted(warm)) made.push(this.#describe(warm));
+      }
+    } catch (error) {
+      // What is there will do.
+      if (!isRefusal(error)) throw error;
+    }
+    try {
+      this.#install(made);
+    } catch (error) {
+      for (const { region } of made) this.#cache.disown(region.blocks);
+      throw error;
+    }
+  }
+
+  #describe(pc: Address): { region: Region; graph: RegionGraph } {
     const region = new Region(pc, this.#slotFor(pc));
     const graph = new GraphBuilder(this.#cache, this.#data, region).build(pc);
     region.blocks = graph.blocks;
-    try {
-      this.#install([{ region, graph }]);
-    } catch (error) {
-      this.#cache.disown(region.blocks);
-      throw error;
-    }
+    return { region, graph };
   }
 
   /** Makes one module of the regions. */
