@@ -5,9 +5,11 @@
  *   node scripts/fetch-debian.mjs amd64                 the default kernel of that architecture
  *   node scripts/fetch-debian.mjs amd64 cloud-amd64     other flavours (the name behind linux-image-)
  *   node scripts/fetch-debian.mjs amd64 linux-image-6.1.0-50-amd64     one package by its full name
+ *   node scripts/fetch-debian.mjs amd64 package=NAME                   any other package
  *
  * Prints one directory a line: the unpacked package (boot/ and lib/modules/RELEASE/ are inside).
- * Environment: LKM_CACHE (default ~/.cache/lkm), LKM_DEBIAN_SUITE (default bookworm), LKM_DEBIAN_MIRROR.
+ * Environment: LKM_CACHE (default ~/.cache/lkm), LKM_DEBIAN_SUITE (default bookworm), LKM_DEBIAN_MIRROR,
+ * LKM_DEBIAN_COMPONENTS (default main).
  * Exit: 0 done, 1 failed, 2 usage.
  */
 import { execFileSync } from 'node:child_process';
@@ -32,9 +34,13 @@ const DEFAULT_FLAVOUR = {
 /** linux-image-6.1.0-56-amd64, but not linux-image-686-pae or linux-image-5kc-malta. */
 const VERSIONED = /^linux-image-\d+\.\d/;
 
+/** What a package that is no kernel is given as. */
+const OTHER = 'package=';
+
 const cache = join(process.env.LKM_CACHE ?? join(homedir(), '.cache', 'lkm'), 'debian');
 const suite = process.env.LKM_DEBIAN_SUITE ?? 'bookworm';
 const mirror = process.env.LKM_DEBIAN_MIRROR ?? 'http://deb.debian.org';
+const components = process.env.LKM_DEBIAN_COMPONENTS ?? 'main';
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 const [architecture, ...flavours] = process.argv.slice(2);
@@ -46,13 +52,13 @@ if (flavours.length === 0) flavours.push(DEFAULT_FLAVOUR[architecture]);
 
 /** Options that give apt its own lists, cache and (empty) installed set, for this architecture alone. */
 function aptOptions() {
-  const state = join(cache, 'apt', `${suite}-${architecture}`);
+  const state = join(cache, 'apt', `${suite}-${architecture}${components === 'main' ? '' : '-more'}`);
   for (const folder of ['lists/partial', 'archives/partial'])
     mkdirSync(join(state, folder), { recursive: true });
   const sources = join(state, 'sources.list');
   const signed = existsSync(KEYRING) ? ` [signed-by=${KEYRING}]` : '';
-  const lines = [`deb${signed} ${mirror}/debian ${suite} main`];
-  if (suite !== 'sid') lines.push(`deb${signed} ${mirror}/debian-security ${suite}-security main`);
+  const lines = [`deb${signed} ${mirror}/debian ${suite} ${components}`];
+  if (suite !== 'sid') lines.push(`deb${signed} ${mirror}/debian-security ${suite}-security ${components}`);
   writeFileSync(sources, lines.join('\n') + '\n');
   writeFileSync(join(state, 'status'), '');
   const settings = {
@@ -82,6 +88,7 @@ function update(options) {
 
 /** A metapackage (linux-image-amd64) names the versioned package as its dependency; other names are taken as they are. */
 function versionedName(options, flavour) {
+  if (flavour.startsWith(OTHER)) return flavour.slice(OTHER.length);
   const name = flavour.startsWith('linux-image-') ? flavour : `linux-image-${flavour}`;
   if (VERSIONED.test(name)) return name;
   const depends = execFileSync('apt-cache', [...options, 'depends', '--important', name], {
@@ -95,6 +102,7 @@ function versionedName(options, flavour) {
 
 /** From Debian 14 on the image package is empty and depends on one with the image and one with the modules. */
 function partsOf(options, name) {
+  if (!name.startsWith('linux-image-')) return [name];
   const depends = execFileSync('apt-cache', [...options, 'depends', '--important', name], {
     encoding: 'utf8',
   });

@@ -1,12 +1,15 @@
-// Takes the Solaris drivers out of Debian's package virtualbox-guest-additions-iso (non-free), for test/real.
-//
-//   node scripts/fetch-solaris.mjs virtualbox-guest-additions-iso_VERSION_all.deb
-//
-// Needs dpkg and 7z. The drivers go to ~/.cache/lkm/solaris/amd64 and .../i386 (or below LKM_CACHE).
+/**
+ * Takes the Solaris drivers out of Debian's package virtualbox-guest-additions-iso (non-free), for test/real.
+ *
+ *   node scripts/fetch-solaris.mjs
+ *
+ * Needs apt and 7z. The drivers go to ~/.cache/lkm/solaris/amd64 and .../i386 (or below LKM_CACHE).
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const PACKAGE = 'VBoxSolarisAdditions.pkg';
 /** cpio archives of the "new ASCII" format (070701), headers of 110 bytes in hexadecimal. */
@@ -25,13 +28,24 @@ function* members(data) {
   }
 }
 
-const [deb] = process.argv.slice(2);
-if (deb === undefined) throw new Error('which .deb? apt-get download virtualbox-guest-additions-iso gets it');
 const work = mkdtempSync(join(tmpdir(), 'solaris-'));
 try {
-  execFileSync('dpkg', ['-x', resolve(deb), work]);
-  const iso = readdirSync(work, { recursive: true, encoding: 'utf8' }).find((name) => name.endsWith('.iso'));
-  execFileSync('7z', ['x', '-y', `-o${work}`, join(work, iso), PACKAGE], { stdio: 'ignore' });
+  const fetched = execFileSync(
+    'node',
+    ['scripts/fetch-debian.mjs', 'amd64', 'package=virtualbox-guest-additions-iso'],
+    {
+      cwd: fileURLToPath(new URL('..', import.meta.url)),
+      env: { ...process.env, LKM_DEBIAN_SUITE: 'sid', LKM_DEBIAN_COMPONENTS: 'main contrib non-free' },
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  const unpacked = fetched.trim();
+  const iso = readdirSync(unpacked, { recursive: true, encoding: 'utf8' }).find((name) =>
+    name.endsWith('.iso'),
+  );
+  if (iso === undefined) throw new Error(`${unpacked} holds no .iso`);
+  execFileSync('7z', ['x', '-y', `-o${work}`, join(unpacked, iso), PACKAGE], { stdio: 'ignore' });
   const cache = join(process.env.LKM_CACHE ?? join(homedir(), '.cache', 'lkm'), 'solaris');
   for (const { name, bytes } of members(readFileSync(join(work, PACKAGE)))) {
     const match = /usr\/kernel\/drv\/(amd64\/)?(\w+)$/.exec(name);

@@ -96,7 +96,7 @@ export function needsSolarisDrivers(): { readonly amd64: string; readonly i386: 
   const folder = (isa: string) => join(cacheDirectory(), 'solaris', isa);
   if (existsSync(folder('amd64')) && existsSync(folder('i386')))
     return { amd64: folder('amd64'), i386: folder('i386') };
-  return missing('drivers for Solaris', 'node scripts/fetch-solaris.mjs virtualbox-guest-additions-iso.deb');
+  return missing('drivers for Solaris', 'node scripts/fetch-solaris.mjs');
 }
 
 /** Paths of real VxWorks object modules; undefined (after saying so) when there are none. */
