@@ -206,8 +206,18 @@ export class VxWorks extends Kernel {
     return new ThreadKilled(thread.name, 0, error.message);
   }
 
-  switched(): void {
-    // Nothing of the machine depends on the task: no address spaces, no per-task registers.
+  /** The task that ran before, for switch hooks: they get both descriptors, as soon as interrupts are taken. */
+  private previous: Task | undefined;
+
+  switched(thread: Thread): void {
+    const task = this.tasks.of(thread);
+    const before = this.previous;
+    if (task === undefined || task === before) return;
+    this.previous = task;
+    if (before === undefined) return;
+    for (const { kind, routine } of this.hooks)
+      if (kind === 'switch')
+        this.scheduler.interrupt('switch hook', () => this.call(routine, before.id, task.id));
   }
 
   interruptible(): boolean {
