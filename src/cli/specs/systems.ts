@@ -56,12 +56,13 @@ const WORDS: readonly SystemWords[] = [
   {
     name: 'macos',
     title: 'macOS',
-    tools: 'kextload, kextunload, kextstat, sysctl ...',
+    tools: 'kextload, kextunload, kextstat, kextutil, kextlibs ...',
     description: [
       'A kernel extension is a bundle: a folder with the suffix .kext. One of this machine is copied into the session when ' +
         'it is first named, and belongs to root:wheel there as an installer would leave it (--set owner=host takes the ' +
         'real owner and mode). The kext folders are /System/Library/Extensions and /Library/Extensions; cp -R, chown and ' +
         'chmod install into them, and --set root=FOLDER fills them from a folder of this machine.',
+      "Libraries of Apple's that are not installed get stand-ins: what a kext calls of them is missing, by name.",
       'The release decides the rules (--set release=10.6 to 15): signatures, System Integrity Protection, approval.',
     ],
     examples: [

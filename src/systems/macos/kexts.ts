@@ -26,6 +26,8 @@ export interface LoadedKext {
   readonly bytes: number;
   /** The KPIs of the kernel. */
   readonly isKernelComponent: boolean;
+  /** Takes the place of one of Apple's families that is not installed: what is called of it is missing, by name. */
+  readonly isStandIn?: boolean;
   readonly image: LinkImage | undefined;
   /** Direct dependencies, in the order of OSBundleLibraries. */
   readonly dependencies: readonly LoadedKext[];
@@ -109,6 +111,35 @@ export class KextList {
     k.poke('kmod_info.address', control, fields.address);
     k.poke('kmod_info.size', control, fields.size);
     k.poke('kmod_info.hdr_size', control, 0);
+  }
+
+  /** Puts a stand-in for a library of Apple's into the list, of whatever version is asked for. */
+  addStandIn(identifier: string, versionText: string): LoadedKext {
+    const { k } = this;
+    const control = k.takeData(k.sizeof('struct kmod_info'));
+    this.describe(control, { name: identifier, version: versionText, address: 0, size: 0 });
+    k.poke('kmod_info.id', control, this.nextTag());
+    const version = parseVersion('9999.9.9');
+    const kext: LoadedKext = {
+      identifier,
+      versionText,
+      version,
+      compatible: 1n,
+      uuid: undefined,
+      path: '',
+      info: undefined,
+      control,
+      base: 0,
+      bytes: 0,
+      isKernelComponent: false,
+      isStandIn: true,
+      image: undefined,
+      dependencies: [],
+      exports: undefined,
+      started: true,
+    };
+    this.list.push(kext);
+    return kext;
   }
 
   name(kext: LoadedKext): string {

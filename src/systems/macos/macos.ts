@@ -22,6 +22,7 @@ import { KextList, type LoadedKext } from './kexts.ts';
 import { KpiSymbols } from './kpi.ts';
 import { MAP, STACK_BYTES } from './map.ts';
 import type { Release } from './release.ts';
+import { classObject } from './runtime/modules.ts';
 import { macosDeclarations, macosTypes, prototypeParser } from './types.ts';
 
 export interface MacosOptions {
@@ -117,8 +118,15 @@ export class Macos extends Kernel {
   link(symbol: string): Address {
     const data = this.dataSymbols.get(symbol);
     if (data !== undefined) return this.data(data);
+    const object = classObject(this, symbol);
+    if (object !== undefined) return object;
     const name = functionName(symbol);
     return this.functionGates.address(name) ?? this.functionGates.missing(name);
+  }
+
+  /** A gate that stands for something nobody wrote. */
+  missingGate(what: string): Address {
+    return this.functionGates.missing(what);
   }
 
   /** The address of an exported object by name. @throws RangeError when nobody wrote it */

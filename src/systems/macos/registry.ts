@@ -1,15 +1,18 @@
 /** Every subsystem's kernel functions and objects, in one place: the only list of them. */
 import { cLibrary } from '../../kernel/clib.ts';
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
+import type { Address } from '../../memory/space.ts';
 import { atomics } from './functions/atomic.ts';
 import { deviceFunctions } from './functions/devices.ts';
 import { locks } from './functions/locks.ts';
 import { logging } from './functions/log.ts';
 import { allocation } from './functions/memory.ts';
+import { miscellany } from './functions/misc.ts';
 import { clocks, processes } from './functions/process.ts';
 import { sysctlData, sysctlFunctions } from './functions/sysctl.ts';
 import { transfers } from './functions/uio.ts';
 import type { DataSymbol, Macos } from './macos.ts';
+import { metaClassFunctions } from './runtime/modules.ts';
 
 export const macosFunctions: FunctionTable<Macos> = joinTables<Macos>([
   allocation,
@@ -18,11 +21,20 @@ export const macosFunctions: FunctionTable<Macos> = joinTables<Macos>([
   deviceFunctions,
   locks,
   logging,
+  metaClassFunctions,
+  miscellany,
   processes,
   sysctlFunctions,
   transfers,
   ...cLibrary,
 ]);
+
+/** A string that kexts read as an array. */
+const text = (name: string, value: (k: Macos) => string): DataSymbol => ({
+  name,
+  bytes: 256,
+  fill: (k, at) => k.memory.poke(at, new TextEncoder().encode(value(k))),
+});
 
 export const macosData: readonly DataSymbol[] = [
   ...sysctlData,
@@ -33,5 +45,13 @@ export const macosData: readonly DataSymbol[] = [
   { name: '_page_mask', bytes: 8, fill: (k, at) => k.memory.setPtr(at, 4095) },
   { name: '_page_shift', bytes: 4, fill: (k, at) => k.memory.set32(at, 12) },
   { name: '__os_log_default', bytes: 64 },
+  text('_version', ({ release }) => `Darwin Kernel Version ${release.darwin}`),
+  text('_osrelease', ({ release }) => release.darwin),
+  text('_ostype', () => 'Darwin'),
+  ...['_version_major', '_version_minor', '_version_revision'].map((name, i) => ({
+    name,
+    bytes: 4,
+    fill: (k: Macos, at: Address) => k.memory.set32(at, Number(k.release.darwin.split('.')[i])),
+  })),
   { name: '___stack_chk_guard', bytes: 8, fill: (k, at) => k.memory.setU64(at, BigInt(k.random32()) << 8n) },
 ];

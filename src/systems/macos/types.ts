@@ -39,6 +39,8 @@ struct sysctl_req { void *p; int lock; unsigned long oldptr; unsigned long oldle
 struct user_iovec { unsigned long iov_base; unsigned long iov_len; };
 struct uio { struct user_iovec *uio_iovs; int uio_iovcnt; long uio_offset; int uio_segflg; int uio_rw; long uio_resid_64; int uio_size;
   int uio_max_iovs; unsigned int uio_flags; struct user_iovec first; };
+struct OSMetaClass { void *vtable; void *reserved; struct OSMetaClass *superClassLink; char *className; unsigned int classSize;
+  unsigned int instanceCount; };
 struct timeval { long tv_sec; int tv_usec; };
 struct timespec { long tv_sec; long tv_nsec; };
 `;

@@ -13,14 +13,15 @@ import {
 import type { KextInfo } from '../../systems/macos/info.ts';
 import { badComment, type PlistDict } from '../../systems/macos/plist.ts';
 import { validate } from '../../systems/macos/rules/validate.ts';
+import { type SignatureReport, verifySignature } from '../../systems/macos/signature.ts';
 import { baseName } from '../../systems/macos/tree.ts';
 import { formatVersion } from '../../systems/macos/version.ts';
 import type { DescribedList, Description, ModuleFile } from '../system.ts';
 import { hostBundle } from './host-bundle.ts';
 
 /** A bundle, or a Mach-O file alone. @throws FormatError */
-export function describeKext({ path, bytes }: ModuleFile): Description {
-  return bytes === undefined ? describeBundle(path) : describeFile(bytes);
+export async function describeKext({ path, bytes }: ModuleFile): Promise<Description> {
+  return bytes === undefined ? await describeBundle(path) : describeFile(bytes);
 }
 
 function describeFile(bytes: Uint8Array): Description {
@@ -31,7 +32,7 @@ function describeFile(bytes: Uint8Array): Description {
   return { system: 'macos', rows, lists: codeLists(first, imports), facts: { code: codes, imports } };
 }
 
-function describeBundle(path: string): Description {
+async function describeBundle(path: string): Promise<Description> {
   const { tree, at } = hostBundle(path);
   const bundle = new KextBundle(tree, at);
   const codes = describeBundleCode(bundle);
@@ -40,6 +41,7 @@ function describeBundle(path: string): Description {
   const info = bundle.info(architecture);
   const imports = first === undefined ? [] : importsOf(first, info, releaseFor(first.architecture));
   const found = validate(bundle, architecture);
+  const signature = await verifySignature(bundle);
   const plugIns = bundle.plugIns.map(baseName);
   const rows: [string, string][] = [
     [
@@ -48,6 +50,7 @@ function describeBundle(path: string): Description {
     ],
     ...infoRows(info),
     ...codeRows(codes),
+    ['signature', codes.length === 0 ? '' : signatureText(signature)],
     ['plug-ins', plugIns.join(', ')],
     ['personality', [...info.personalities].map(([name, one]) => personalityText(name, one)).join('; ')],
     ['unowned', unowned(imports)],
@@ -76,6 +79,7 @@ function describeBundle(path: string): Description {
       plugIns,
       code: codes,
       imports,
+      signature,
       findings: found.findings,
       properties: bundle.properties,
     },
@@ -138,6 +142,13 @@ function codeRows(codes: readonly CodeDescription[]): [string, string][] {
         .join(', '),
     ],
   ];
+}
+
+function signatureText({ state, authorities, faults }: SignatureReport): string {
+  if (state.kind === 'none') return 'none';
+  const by = authorities[0] === undefined ? '' : ` by ${authorities[0]}`;
+  if (state.kind === 'invalid') return `not valid${by}: ${[state.why, ...faults.slice(1, 4)].join('; ')}`;
+  return `valid${by}${state.kind === 'apple' ? '' : ', a Developer ID for kexts'}`;
 }
 
 function personalityText(name: string, one: PlistDict): string {

@@ -54,8 +54,14 @@ export function policyView(session: MacosSession): PolicyView {
     csr: session.csr,
     bootArgs: session.bootArgs,
     signature: (kext) => signatureOf(session, kext),
-    notarised: (kext) => records.notarised.has(key(kext)),
-    approved: (kext) => records.approved.has(key(kext)),
+    // A stapled ticket is what shows notarisation without asking Apple; what it says is not read.
+    notarised: (kext) => session.tree.get(`${kext.bundle.contents}/CodeResources`) !== undefined,
+    approved: (kext) => {
+      const state = signatureOf(session, kext);
+      return (
+        records.approved.has(key(kext)) || (state.kind === 'developer' && records.approved.has(state.team))
+      );
+    },
     // With kext signing switched off for development the collection is made anew for each kext.
     inCollection: (kext) => records.collection.has(key(kext)) || (session.csr & 1) !== 0,
     excluded: (kext) => session.excluded(kext),
@@ -85,6 +91,7 @@ export function loadFromDisk(
     return done(code, { rule: first.rule, note: `${first.text}: ${first.values.join(', ')}` });
   }
   const others = session.kexts(choices.repositories);
+  standInsFor(session, [kext, ...others], kext, answer);
   const { found, order } = resolveDependencies(kext, {
     kexts: [...others, kext],
     loaded: session.kernel.kexts.all,
@@ -108,6 +115,32 @@ export function loadFromDisk(
   }
   if (choices.dryRun === true) return done('Success');
   return inKernel(session, kext, order, answer, done);
+}
+
+/** Apple's own libraries, which nobody but Apple may pass on. */
+const APPLE_LIBRARY = /^com\.apple\.(iokit|driver|kec|filesystems|vecLib)\./;
+
+/** Every library of Apple's that the kext needs, directly or not, and that is nowhere, gets a stand-in. */
+function standInsFor(
+  session: MacosSession,
+  kexts: readonly Kext[],
+  kext: Kext,
+  answer: Answer,
+  seen = new Set<Kext>(),
+): void {
+  if (!session.choices.standIns || seen.has(kext)) return;
+  seen.add(kext);
+  for (const [identifier, version] of kext.info.libraries) {
+    if (session.loaded(identifier) !== undefined) continue;
+    const known = kexts.find((one) => one.identifier === identifier);
+    if (known !== undefined) standInsFor(session, kexts, known, answer, seen);
+    else if (APPLE_LIBRARY.test(identifier)) {
+      session.kernel.kexts.addStandIn(identifier, version);
+      answer.explain(
+        `${identifier} is not installed: a stand-in takes its place, and what is called of it is missing`,
+      );
+    }
+  }
 }
 
 function inKernel(

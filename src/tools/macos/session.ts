@@ -37,9 +37,8 @@ const RECOVERY: readonly string[] = ['reboot', 'rm', 'ls', 'mv', 'csrutil'];
 
 /** What is recorded about kexts outside of any kernel: approvals, notarisation, the collection of the last start. */
 export interface KextRecords {
-  /** `TEAM identifier` */
+  /** Teams and bundle identifiers. */
   readonly approved: Set<string>;
-  readonly notarised: Set<string>;
   readonly collection: Set<string>;
 }
 
@@ -51,7 +50,7 @@ export class MacosSession implements SystemSession {
   readonly tree = new FileTree();
   readonly importer: Importer;
   readonly library: KextLibrary;
-  readonly records: KextRecords = { approved: new Set(), notarised: new Set(), collection: new Set() };
+  readonly records: KextRecords = { approved: new Set(), collection: new Set() };
   uid: number;
   readonly commands = TOOLS;
   private readonly options: SessionOptions;
@@ -99,7 +98,8 @@ export class MacosSession implements SystemSession {
     const verdict = judgeBoot(installed, policyView(this));
     this.kernel = this.boot();
     this.halted = verdict.starts ? undefined : verdict;
-    for (const identifier of this.records.approved) this.records.collection.add(identifier);
+    for (const kext of installed)
+      if (policyView(this).approved(kext)) this.records.collection.add(kext.identifier);
     return verdict;
   }
 

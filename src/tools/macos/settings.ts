@@ -28,6 +28,8 @@ export interface Choices {
   readonly csr: number;
   readonly bootArgs: string;
   readonly owner: OwnerChoice;
+  /** Do stand-ins take the place of Apple's libraries that are not installed? */
+  readonly standIns: boolean;
   readonly root: string | undefined;
 }
 
@@ -67,7 +69,12 @@ export function choicesOf(settings: ReadonlyMap<string, string> = new Map()): Ch
   if (owner !== 'root' && owner !== 'developer' && owner !== 'host') {
     throw new SettingError(`owner=${owner} is unknown`, 'root, developer or host');
   }
+  const families = settings.get('families') ?? 'stand-in';
+  if (families !== 'stand-in' && families !== 'refuse') {
+    throw new SettingError(`families=${families} is unknown`, 'stand-in or refuse');
+  }
   return {
+    standIns: families === 'stand-in',
     release,
     csr: SIP[sip],
     bootArgs: settings.get('boot-args') ?? '',

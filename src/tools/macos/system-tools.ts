@@ -186,6 +186,27 @@ const reboot: Tool = {
   },
 };
 
+const spctl: Tool = {
+  name: 'spctl',
+  usage: 'kext-consent add|remove|list [TEAM]',
+  summary: 'approve the kexts of a team, as the recovery system does',
+  run: ({ choices, records, uid }, args) => {
+    const [topic, verb, team] = args;
+    if (topic !== 'kext-consent' || !choices.release.approval)
+      return { code: 64, out: '', err: 'usage: spctl kext-consent add|remove|list [TEAM]\n' };
+    if (verb === 'list')
+      return {
+        code: 0,
+        out: `Allowed Team Identifiers:\n${[...records.approved].map((one) => `${one}\n`).join('')}`,
+        err: '',
+      };
+    if (team === undefined || uid !== 0) return { code: 1, out: '', err: 'spctl: Operation not permitted\n' };
+    if (verb === 'add') records.approved.add(team);
+    else records.approved.delete(team);
+    return { code: 0, out: '', err: '' };
+  },
+};
+
 const whoami: Tool = {
   name: 'whoami',
   usage: '',
@@ -209,4 +230,14 @@ const su: Tool = {
 /** The first account that is made on a machine. */
 const USER_ID = 501;
 
-export const SYSTEM_TOOLS: readonly Tool[] = [csrutil, dmesg, reboot, su, swVers, sysctl, uname, whoami];
+export const SYSTEM_TOOLS: readonly Tool[] = [
+  csrutil,
+  dmesg,
+  reboot,
+  spctl,
+  su,
+  swVers,
+  sysctl,
+  uname,
+  whoami,
+];

@@ -1,8 +1,18 @@
 /** The commands of a session, in the order help lists them. */
 import type { Tool } from './answer.ts';
 import { FILE_TOOLS } from './file-tools.ts';
+import { kextlibs } from './kextlibs.ts';
 import { kextload, kextunload } from './kextload.ts';
 import { kextstat } from './kextstat.ts';
+import { kextutil } from './kextutil.ts';
 import { SYSTEM_TOOLS } from './system-tools.ts';
 
-export const TOOLS: readonly Tool[] = [kextload, kextunload, kextstat, ...FILE_TOOLS, ...SYSTEM_TOOLS];
+export const TOOLS: readonly Tool[] = [
+  kextload,
+  kextunload,
+  kextstat,
+  kextutil,
+  kextlibs,
+  ...FILE_TOOLS,
+  ...SYSTEM_TOOLS,
+];

@@ -194,3 +194,40 @@ describe('rules', () => {
     expect((await older.sh('reboot')).code).toBe(0);
   });
 });
+
+describe('kextutil and kextlibs', () => {
+  test('a test without a load prints what is wrong, in groups', async () => {
+    const { sh } = machine({ release: '10.8' });
+    expect((await sh('kextutil -n Hello.kext')).out).toBe(
+      '/Users/lkm/Hello.kext appears to be loadable (not including linkage for on-disk libraries).\n',
+    );
+    expect((await sh('kextstat -k -l')).out).toBe('');
+    const result = await sh('kextutil -n -t Client.kext');
+    expect(result.code).toBe(4);
+    expect(result.out).toBe(
+      'Diagnostics for /Users/lkm/Client.kext:\nDependency Resolution Failures: \n' +
+        '    No kexts found for these libraries: \n        org.lkm.Library\n\n',
+    );
+  });
+
+  test('a link error shows what the kernel said', async () => {
+    const { sh } = machine({ release: '10.8' });
+    const { code, err } = await sh('kextutil Stranger.kext');
+    expect(code).toBe(6);
+    expect(err).toContain('(kernel) kxld[org.lkm.Stranger]: \t_library_sum\n');
+    expect(err).toContain(
+      'Failed to load /Users/lkm/Stranger.kext - (libkern/kext) link error.\n' +
+        'Check library declarations for your kext with kextlibs(8).\n',
+    );
+  });
+
+  test('the libraries of a kext are those that own its symbols', async () => {
+    const { sh } = machine({ release: '10.8' });
+    expect((await sh('kextlibs Board.kext')).out).toBe(
+      '    com.apple.kpi.bsd = 12.5.0\n    com.apple.kpi.iokit = 12.5.0\n',
+    );
+    const result = await sh('kextlibs -undef-symbols Stranger.kext');
+    expect(result).toMatchObject({ code: 1, out: '' });
+    expect(result.err).toContain('2 symbols not found in any library kext');
+  });
+});

@@ -12,6 +12,8 @@ import { relocateImage } from './relocate.ts';
 export interface LinkSymbols {
   /** Address of a symbol of a direct dependency; undefined when none exports it. */
   resolve(name: string): Address | undefined;
+  /** Address of what a dependency is known to define under that name. */
+  defined(name: string): Address | undefined;
   /** The kernel's stand-in for weak references that nobody defines. */
   readonly weakDefault: Address;
 }
@@ -71,7 +73,7 @@ function checkDefinitions(
     );
   }
   const twice = table.exports.flatMap((symbol) => {
-    const theirs = symbol.name === KMOD_INFO ? undefined : symbols.resolve(symbol.name);
+    const theirs = symbol.name === KMOD_INFO ? undefined : symbols.defined(symbol.name);
     return theirs === undefined || theirs === own(symbol)
       ? []
       : [{ name: symbol.name, theirs, ours: own(symbol) }];

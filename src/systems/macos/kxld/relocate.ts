@@ -98,7 +98,8 @@ function symbolPointers(image: LinkImage, addressOf: SymbolAddress): void {
   const { external, local } = linkedRelocations(file);
   for (const { address } of [...external, ...local]) relocated.add(address);
   for (const section of file.sections) {
-    if (section.type !== S.NON_LAZY_SYMBOL_POINTERS && section.type !== S.LAZY_SYMBOL_POINTERS) continue;
+    // Other sections of that type have relocation entries, and kxld looks for this one by name.
+    if (section.type !== S.NON_LAZY_SYMBOL_POINTERS || section.name !== '__nl_symbol_ptr') continue;
     const count = Math.floor(section.size / 8);
     if (section.reserved1 + count > dynamic.nindirectsyms) throw new LinkFailure(MALFORMED);
     for (let i = 0; i < count; i++) {
