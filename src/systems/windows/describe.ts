@@ -11,6 +11,7 @@ import { readRelocations } from '../../formats/pe/relocations.ts';
 import { readCertificates } from '../../formats/pe/security.ts';
 import { readVersion } from '../../formats/pe/version.ts';
 import { findControlCodes, findNames } from './discover.ts';
+import { examineSignature } from './signature/authenticode.ts';
 
 export interface DescribedRows {
   readonly system: string;
@@ -75,6 +76,7 @@ function factsOf(pe: PeFile) {
     securityCookie: config?.securityCookie ?? 0,
     relocations: readRelocations(pe).length,
     functions: readRuntimeFunctions(pe).length,
+    signature: examineSignature(pe, []),
     certificates: readCertificates(pe).map(({ type, data }) => ({ type, bytes: data.length })),
     sections: pe.sections.map((s) => ({
       name: s.name,
@@ -121,10 +123,8 @@ function rowsOf(facts: Facts): [string, string][] {
         ? `${hex(stored, 8)}, right`
         : `${hex(stored, 8)}, but the file adds up to ${hex(computed, 8)}`;
   const date = new Date(facts.timeDateStamp * 1000).toISOString().replace('.000Z', 'Z');
-  const signed =
-    facts.certificates.length === 0
-      ? 'not embedded'
-      : facts.certificates.map((c) => `${c.bytes} bytes of PKCS#7`).join(', ');
+  const { state, detail } = facts.signature;
+  const signed = state === 'none' ? 'not embedded' : state === 'valid' ? detail : `${state}: ${detail}`;
   return [
     ['is', `Windows ${facts.kind}`],
     ['for', `${facts.machine}, Windows ${facts.subsystemVersion} or later`],

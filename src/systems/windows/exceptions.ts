@@ -6,7 +6,7 @@ import type { Steps } from '../../kernel/steps.ts';
 import type { Thread } from '../../kernel/thread.ts';
 import type { Address } from '../../memory/space.ts';
 import { BugCode, bugCheck } from './bugcheck.ts';
-import { Status } from './status.ts';
+import { dispatch32 } from './exceptions32.ts';
 import {
   captureRegisters,
   copyRegisters,
@@ -111,7 +111,7 @@ function readContext(k: Windows, at: Address): Registers {
   };
 }
 
-function writeRecord(
+export function writeRecord(
   k: Windows,
   at: Address,
   { code, address, information }: ExceptionFacts,
@@ -124,7 +124,8 @@ function writeRecord(
   k.write('EXCEPTION_RECORD.NumberParameters', at, information.length);
   const list = at + k.offset('EXCEPTION_RECORD.ExceptionInformation');
   information.forEach((value, i) => {
-    k.memory.setU64(list + i * 8, value);
+    if (k.word === 8) k.memory.setU64(list + i * 8, value);
+    else k.memory.set32(list + i * 4, Number(value & 0xffffffffn));
   });
 }
 
@@ -143,7 +144,7 @@ export function raise(k: Windows, thread: Thread, facts: ExceptionFacts): void {
   const flags = k.cpu.rflags;
   thread.frames.push({
     kind: 'host',
-    steps: dispatchException(k, thread, facts, flags),
+    steps: k.word === 8 ? dispatchException(k, thread, facts, flags) : dispatch32(k, thread, facts),
     name: 'KiDispatchException',
     answer: 0,
     finish: () => undefined,
@@ -193,7 +194,11 @@ function writeDispatcher(
 }
 
 /** Nobody wanted it: which bug check follows depends on where the code ran. */
-function unhandled(k: Windows, facts: ExceptionFacts, at: { record: Address; context: Address }): never {
+export function unhandled(
+  k: Windows,
+  facts: ExceptionFacts,
+  at: { record: Address; context: Address },
+): never {
   const { code, address, information } = facts;
   const where = facts.address;
   if (k.scheduler.interrupting)
@@ -203,6 +208,8 @@ function unhandled(k: Windows, facts: ExceptionFacts, at: { record: Address; con
       [code >>> 0, address, information[0] ?? 0n, information[1] ?? 0n],
       where,
     );
+  if (k.word === 4)
+    return bugCheck(k, BugCode.KERNEL_MODE_EXCEPTION_NOT_HANDLED, [code >>> 0, address, at.record, 0], where);
   if (k.threads.current?.user)
     return bugCheck(k, BugCode.SYSTEM_SERVICE_EXCEPTION, [code >>> 0, address, at.context, 0], where);
   return bugCheck(
@@ -326,6 +333,3 @@ function* callFilter(
   k.cpu.setGpr(RSP, old);
   return answer;
 }
-
-/** What is left to do when an exception cannot even be looked at. */
-export const NOT_CONTINUABLE = Status.NONCONTINUABLE_EXCEPTION;

@@ -76,7 +76,8 @@ function except(
 
 /** MmAccessFault, as far as drivers meet it: nothing is ever on disk. */
 function pageFault(k: Windows, thread: Thread, fault: Fault): Verdict {
-  const address = Number(BigInt.asIntN(64, fault.address));
+  const address =
+    k.word === 8 ? Number(BigInt.asIntN(64, fault.address)) : Number(BigInt.asUintN(32, fault.address));
   const at = inKernel(k, fault.at) ? k.convention.returnAddress(k.cpu) : fault.at;
   const user = address >= 0 && address < k.map.userEnd;
   if (thread.stackBase - 4096 <= address && address < thread.stackBase)
@@ -122,7 +123,7 @@ function unsupported(k: Windows, thread: Thread, at: Address): ThreadKilled {
   const bytes: number[] = [];
   while (bytes.length < MAX_INSTRUCTION && ((k.memory.permOf(at + bytes.length) ?? 0) & Perm.R) !== 0)
     bytes.push(k.memory.u8(at + bytes.length));
-  const { text } = describeInstruction(Uint8Array.from(bytes), at);
+  const { text } = describeInstruction(Uint8Array.from(bytes), at, k.word === 8 ? 64 : 32);
   return new ThreadKilled(
     thread.name,
     0,

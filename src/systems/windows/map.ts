@@ -8,9 +8,11 @@ export interface Span {
 
 export interface WindowsMap {
   readonly word: 4 | 8;
+  /** The kernel's image begins HEADER_BYTES (kernel-image.ts) before: at 0x80100000 on x86, as in NT 3.51 and 4. */
   readonly gates: { readonly base: Address; readonly bytes: number };
   /** The kernel's own data: exported variables, processor control region, objects of the system. */
   readonly kernelData: Span;
+  readonly hal: Address;
   readonly drivers: Span;
   readonly nonPaged: Span;
   readonly paged: Span;
@@ -30,8 +32,9 @@ const span = (base: Address, bytes: number): Span => ({ base, end: base + bytes 
 
 export const MAP64: WindowsMap = {
   word: 8,
-  gates: { base: high(0xfffff80002600000n), bytes: 1 << 18 },
+  gates: { base: high(0xfffff80002640000n), bytes: 1 << 18 },
   kernelData: span(high(0xfffff80002a00000n), 1 << 22),
+  hal: high(0xfffff80002e00000n),
   drivers: span(high(0xfffff88001000000n), 1 << 29),
   nonPaged: span(high(0xfffffa8001000000n), 1 << 30),
   paged: span(high(0xfffff8a000000000n), 1 << 30),
@@ -45,8 +48,10 @@ export const MAP64: WindowsMap = {
 
 export const MAP32: WindowsMap = {
   word: 4,
-  gates: { base: 0x804d7000, bytes: 1 << 18 },
-  kernelData: span(0x80600000, 1 << 21),
+  gates: { base: 0x80140000, bytes: 1 << 18 },
+  kernelData: span(0x80200000, 1 << 21),
+  /** As in NT 3.51 and 4. */
+  hal: 0x80400000,
   drivers: span(0xf8000000, 1 << 26),
   nonPaged: span(0x81000000, 1 << 27),
   paged: span(0xe1000000, 1 << 26),

@@ -1,8 +1,9 @@
 /** The Windows NT base kernel: the generic kernel with NT's address map, objects, IRQL, pools and threads. */
+import { I386 } from '../../abi/i386.ts';
 import { Win64 } from '../../abi/win64.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import { Declarations } from '../../ctypes/declarations.ts';
-import { LLP64 } from '../../ctypes/model.ts';
+import { ILP32_WINDOWS, LLP64 } from '../../ctypes/model.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
 import { TypeTable } from '../../ctypes/table.ts';
 import type { FunctionTable } from '../../kernel/functions.ts';
@@ -19,10 +20,12 @@ import { declarationsFor } from './declarations.ts';
 import { judgeFault, judgeMisuse } from './faults.ts';
 import { type DriverImage, Images } from './images.ts';
 import { HIGH_LEVEL, Irql } from './irql.ts';
+import { type KernelImage, mapKernelImages } from './kernel-image.ts';
 import type { Leak } from './leaks.ts';
 import { windowsMachine } from './machine.ts';
-import { MAP64, type WindowsMap } from './map.ts';
+import { MAP32, MAP64, type WindowsMap } from './map.ts';
 import { Objects } from './objects.ts';
+import type { SessionPolicy } from './policy.ts';
 import { Pool } from './pool.ts';
 import { Processor } from './processor.ts';
 import { Registry } from './registry.ts';
@@ -32,6 +35,8 @@ import { callStack } from './unwind.ts';
 
 export interface WindowsOptions {
   readonly release: Release;
+  /** x64 unless said otherwise. */
+  readonly machine?: 'x64' | 'x86';
   readonly ramMiB?: number;
   readonly seed?: number;
   readonly missing?: MissingPolicy;
@@ -60,6 +65,10 @@ export class Windows extends Kernel {
   readonly threads: Threads;
   readonly drivers: Images;
   readonly registry: Registry;
+  /** ntoskrnl.exe and hal.dll, as drivers find them. */
+  readonly kernelImages: readonly KernelImage[];
+  /** What ZwLoadDriver reads files by; a session sets it. */
+  policy: SessionPolicy | undefined;
   readonly gatesByName: FunctionGates<Windows>;
   /** System PTEs. */
   readonly mappings: AreaAllocator;
@@ -75,13 +84,14 @@ export class Windows extends Kernel {
   private readonly dataAt = new Map<string, Address>();
 
   constructor(options: WindowsOptions) {
-    const map = MAP64;
-    const declarations = new Declarations(LLP64).add(declarationsFor(map.word));
+    const narrow = options.machine === 'x86';
+    const map = narrow ? MAP32 : MAP64;
+    const declarations = new Declarations(narrow ? ILP32_WINDOWS : LLP64).add(declarationsFor(map.word));
     super({
-      memory: { ramBytes: (options.ramMiB ?? 64) * 2 ** 20, directMap: undefined },
+      memory: { ramBytes: (options.ramMiB ?? 64) * 2 ** 20, directMap: undefined, pointerBytes: map.word },
       machine: windowsMachine,
-      translator: new X86Translator(),
-      convention: (memory) => new Win64(memory),
+      translator: new X86Translator({ bits: narrow ? 32 : 64 }),
+      convention: (memory) => (narrow ? new I386(memory, 'stdcall') : new Win64(memory)),
       types: new TypeTable(declarations),
       gates: map.gates,
       stacks: { area: new AreaAllocator(map.stacks.base, map.stacks.end), bytes: STACK_BYTES },
@@ -106,6 +116,7 @@ export class Windows extends Kernel {
     this.threads = new Threads(this);
     this.drivers = new Images(this);
     this.registry = new Registry();
+    this.kernelImages = mapKernelImages(this);
     this.scheduler.prepareInterrupts();
   }
 
@@ -114,6 +125,12 @@ export class Windows extends Kernel {
   /** Address of an exported function or variable; undefined when nobody wrote it. */
   exported(name: string): Address | undefined {
     return this.gatesByName.address(name) ?? this.exportedData(name);
+  }
+
+  /** Names of all exported functions and variables that somebody wrote. */
+  *exportNames(): Generator<string> {
+    for (const name of this.gatesByName.names) if (name !== 'IopInvalidDeviceRequest') yield name;
+    yield* this.data.keys();
   }
 
   implements(name: string): boolean {

@@ -1,5 +1,6 @@
 /** Windows as the command line knows it: drivers recognised, described, run. */
 
+import { FormatError } from '../../bytes/errors.ts';
 import { readImports } from '../../formats/pe/imports.ts';
 import { SUBSYSTEM_NATIVE } from '../../formats/pe/layout.ts';
 import { isPe, readPe } from '../../formats/pe/read.ts';
@@ -7,6 +8,7 @@ import { bootWindows } from '../../systems/windows/boot.ts';
 import { describeDriver } from '../../systems/windows/describe.ts';
 import { DEFAULT_RELEASE, RELEASES, releaseNamed } from '../../systems/windows/release.ts';
 import type { SignatureFacts } from '../../systems/windows/rules/verdict.ts';
+import { examineSignature } from '../../systems/windows/signature/authenticode.ts';
 import type { ModuleFile, NativeSystem, SessionOptions } from '../system.ts';
 import { SettingError } from '../system.ts';
 import { WindowsSession } from './session.ts';
@@ -18,6 +20,7 @@ const SETTINGS = [
     name: 'release',
     summary: `which release it is: ${RELEASES.map(({ name }) => name).join(', ')} (${DEFAULT_RELEASE})`,
   },
+  { name: 'machine', summary: 'x64 (default) or x86' },
   {
     name: 'integrity',
     summary: 'on: driver signatures are enforced as the release does; off (default): as after F8',
@@ -32,6 +35,8 @@ const SETTINGS = [
     summary: 'on: memory integrity refuses sections both writable and executable; off (default)',
   },
   { name: 'processors', summary: 'how many the rules think there are (1); code runs on one' },
+  { name: 'roots', summary: 'a file of certificates (PEM or DER) that signatures may end at' },
+  { name: 'blocklist', summary: 'a file of Authenticode hashes that must not load, one a line' },
   { name: 'irql-checks', summary: 'on (default): paged memory is out of reach at raised IRQL; off' },
 ] as const;
 
@@ -67,14 +72,51 @@ function flag(value: string | undefined, name: string, otherwise: boolean): bool
   throw new SettingError(`${name}=${value}: on or off is wanted`, `${name}=on, ${name}=off`);
 }
 
-/** No signature is looked at while nothing asks for one. */
-const UNSIGNED: SignatureFacts = {
-  state: 'none',
+/** What stands for a file that is no image: the load says why. */
+const UNREADABLE: SignatureFacts = {
+  state: 'malformed',
   hashes: [],
   signer: undefined,
   trusted: false,
-  detail: 'none',
+  detail: 'the file is no image',
 };
+
+function examine(bytes: Uint8Array, roots: readonly Uint8Array[]): SignatureFacts {
+  try {
+    return examineSignature(readPe(bytes), roots);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return UNREADABLE;
+  }
+}
+
+/** Certificates in PEM blocks, or one in DER. */
+function certificates(bytes: Uint8Array): Uint8Array[] {
+  const text = new TextDecoder('latin1').decode(bytes);
+  const blocks = [...text.matchAll(/-----BEGIN CERTIFICATE-----([\s\S]*?)-----END CERTIFICATE-----/g)];
+  if (blocks.length === 0) return [bytes];
+  return blocks.map(([, base64]) => Uint8Array.from(atob(base64.replace(/\s/g, '')), (c) => c.charCodeAt(0)));
+}
+
+function fileSetting(
+  options: SessionOptions,
+  name: string,
+  path: string | undefined,
+): Uint8Array | undefined {
+  if (path === undefined) return undefined;
+  const bytes = options.files.read(path);
+  if (bytes === undefined)
+    throw new SettingError(`${name}=${path}: there is no such file`, 'the path of a file is wanted');
+  return bytes;
+}
+
+/** A block list: hashes in hexadecimal, one a line; what follows a blank is a comment. */
+function blockList(bytes: Uint8Array | undefined): Set<string> {
+  const text = bytes === undefined ? '' : new TextDecoder('latin1').decode(bytes);
+  return new Set(
+    [...text.toLowerCase().matchAll(/^([0-9a-f]{40}|[0-9a-f]{64})\b/gm)].map(([, hash]) => hash),
+  );
+}
 
 function start(options: SessionOptions): WindowsSession {
   const get = settingsOf(options);
@@ -84,7 +126,12 @@ function start(options: SessionOptions): WindowsSession {
       `there is no release '${get('release')}'`,
       RELEASES.map(({ name }) => name).join(', '),
     );
-  const kernel = bootWindows({ release, seed: options.seed, missing: options.missing });
+  const machine = get('machine') ?? 'x64';
+  if (machine !== 'x64' && machine !== 'x86')
+    throw new SettingError(`there is no machine '${machine}' to run on`, 'machine=x64 or machine=x86');
+  const rootsFile = fileSetting(options, 'roots', get('roots'));
+  const roots = rootsFile === undefined ? [] : certificates(rootsFile);
+  const kernel = bootWindows({ release, machine, seed: options.seed, missing: options.missing });
   kernel.irql.checks = flag(get('irql-checks'), 'irql-checks', true);
   return new WindowsSession({
     kernel,
@@ -92,16 +139,16 @@ function start(options: SessionOptions): WindowsSession {
     user: options.user ?? 'root',
     policy: {
       release,
-      machine: 'x64',
+      machine,
       processors: Number(get('processors') ?? 1),
       secureBoot: flag(get('secureboot'), 'secureboot', false),
       testSigning: flag(get('testsigning'), 'testsigning', false),
       noIntegrityChecks: !flag(get('integrity'), 'integrity', false),
       hvci: flag(get('hvci'), 'hvci', false),
-      blocked: new Set(),
-      roots: [],
+      blocked: blockList(fileSetting(options, 'blocklist', get('blocklist'))),
+      roots,
     },
-    examine: (path, bytes) => ({ path, bytes, signature: UNSIGNED }),
+    examine: (path, bytes) => ({ path, bytes, signature: examine(bytes, roots) }),
   });
 }
 

@@ -81,7 +81,8 @@ export class WindowsSession implements SystemSession {
     this.elevated = user === 'root' || user.toLowerCase() === 'administrator';
     const { release } = kernel;
     this.release = `${release.title} ${release.major}.${release.minor}.${release.build} ${policy.machine}`;
-    this.scm = new ServiceController(kernel, { ...policy, file: (path) => this.driverFile(path) });
+    kernel.policy = { ...policy, file: (path) => this.driverFile(path) };
+    this.scm = new ServiceController(kernel, kernel.policy);
     this.devices = new DeviceCommands(kernel, (name, steps) => this.perform(name, steps));
   }
 

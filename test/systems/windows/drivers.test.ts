@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { console as start } from './fixtures.ts';
+import { readPe } from '../../../src/formats/pe/read.ts';
+import { examineSignature } from '../../../src/systems/windows/signature/authenticode.ts';
+import { fixture, console as start } from './fixtures.ts';
 
 const create = (name: string) => `sc create ${name} type= kernel binPath= ${name}.sys`;
 
@@ -142,6 +144,49 @@ describe('refusals', () => {
     const { type } = await start({ integrity: 'on' });
     type(create('hello'));
     expect(type('sc start hello')).toContain('FAILED 577:');
+  });
+});
+
+describe('signatures', () => {
+  const start577 = async (name: string, settings: Readonly<Record<string, string>>) => {
+    const { type } = await start({ integrity: 'on', ...settings });
+    type(create(name));
+    return type(`sc start ${name}`);
+  };
+
+  it('are taken when they end at a root that is trusted, or in test mode', async () => {
+    expect(await start577('signed', {})).toContain(
+      'FAILED 577:\n\nWindows cannot verify the digital signature',
+    );
+    expect(await start577('signed', { roots: 'test-root.pem' })).toContain('RUNNING');
+    expect(await start577('signed', { testsigning: 'on' })).toContain('RUNNING');
+    expect(await start577('signed', { testsigning: 'on', secureboot: 'on' })).toContain('FAILED 577:');
+  });
+
+  it('do not hold for a file that was changed', async () => {
+    expect(await start577('tampered', { roots: 'test-root.pem' })).toContain('FAILED 193:');
+    const tampered = examineSignature(readPe(fixture('tampered.sys')), []);
+    expect(tampered).toMatchObject({ state: 'bad hash', signer: 'lkm test driver certificate' });
+    const signed = examineSignature(readPe(fixture('signed.sys')), []);
+    expect(signed).toMatchObject({ state: 'valid', trusted: false });
+    expect(examineSignature(readPe(fixture('hello.sys')), []).state).toBe('none');
+  });
+});
+
+describe('x86', () => {
+  it('drivers run on a 32-bit kernel, with stdcall, fastcall and cdecl functions', async () => {
+    const { type, log } = await start({ machine: 'x86' });
+    for (const name of ['hello', 'filter', 'timers', 'ioctls']) {
+      type(`sc create ${name} type= kernel binPath= ${name}-x86.sys`);
+      expect(type(`sc start ${name}`)).toContain('RUNNING');
+    }
+    expect(type('ioctl \\\\.\\Hello 0x222000 loud')).toContain('LOUD');
+    expect(type('ioctl \\\\.\\Ioctls 0x22204a hex:0102 8')).toContain('0000  03 00 00 00');
+    type('wait 100');
+    for (const name of ['ioctls', 'timers', 'filter', 'hello'])
+      expect(type(`sc stop ${name}`)).toContain('STOPPED');
+    expect(log()).toContain('timers: the thread has seen 3 ticks');
+    expect(type('objects \\Device')).toBe('');
   });
 });
 

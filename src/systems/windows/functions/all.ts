@@ -3,7 +3,9 @@ import { type FunctionTable, joinTables } from '../../../kernel/functions.ts';
 import type { Windows } from '../windows.ts';
 import { crtFunctions } from './crt.ts';
 import { debugFunctions } from './debug.ts';
+import { driverFunctions } from './drivers.ts';
 import { exFunctions } from './ex.ts';
+import { halFunctions } from './hal.ts';
 import { ioFunctions } from './io.ts';
 import { keFunctions } from './ke.ts';
 import { mmFunctions } from './mm.ts';
@@ -16,7 +18,9 @@ import { zwFunctions } from './zw.ts';
 export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   crtFunctions,
   debugFunctions,
+  driverFunctions,
   exFunctions,
+  halFunctions,
   ioFunctions,
   keFunctions,
   mmFunctions,

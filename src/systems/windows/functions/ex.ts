@@ -343,24 +343,25 @@ export const exFunctions = kernelFunctions({
     context,
   ) => queueIoItem(k, item, routine, context, true),
 
-  'void ExInitializeRundownProtection(PVOID reference)': (k, at) => k.memory.setPtr(at, 0),
-  'void ExReInitializeRundownProtection(PVOID reference)': (k, at) => k.memory.setPtr(at, 0),
-  'BOOLEAN ExAcquireRundownProtection(PVOID reference)': (k, at) => acquireRundown(k, at),
-  'BOOLEAN ExAcquireRundownProtectionEx(PVOID reference, ULONG count)': (k, at, count) => {
+  'void FASTCALL ExInitializeRundownProtection(PVOID reference)': (k, at) => k.memory.setPtr(at, 0),
+  'void FASTCALL ExReInitializeRundownProtection(PVOID reference)': (k, at) => k.memory.setPtr(at, 0),
+  'BOOLEAN FASTCALL ExAcquireRundownProtection(PVOID reference)': (k, at) => acquireRundown(k, at),
+  'BOOLEAN FASTCALL ExAcquireRundownProtectionEx(PVOID reference, ULONG count)': (k, at, count) => {
     const value = k.memory.ptr(at);
     if (value % 2 !== 0) return 0;
     k.memory.setPtr(at, value + 2 * count);
     return 1;
   },
-  'void ExReleaseRundownProtection(PVOID reference)': (k, at) => k.memory.setPtr(at, k.memory.ptr(at) - 2),
-  'void ExReleaseRundownProtectionEx(PVOID reference, ULONG count)': (k, at, count) =>
+  'void FASTCALL ExReleaseRundownProtection(PVOID reference)': (k, at) =>
+    k.memory.setPtr(at, k.memory.ptr(at) - 2),
+  'void FASTCALL ExReleaseRundownProtectionEx(PVOID reference, ULONG count)': (k, at, count) =>
     k.memory.setPtr(at, k.memory.ptr(at) - 2 * count),
-  'void ExWaitForRundownProtectionRelease(PVOID reference)': function* (k, at) {
+  'void FASTCALL ExWaitForRundownProtectionRelease(PVOID reference)': function* (k, at) {
     const value = k.memory.ptr(at);
     if (value % 2 === 0) k.memory.setPtr(at, value + 1);
     while (k.memory.ptr(at) > 1) yield { kind: 'yield' };
   },
-  'void ExRundownCompleted(PVOID reference)': (k, at) => k.memory.setPtr(at, 1),
+  'void FASTCALL ExRundownCompleted(PVOID reference)': (k, at) => k.memory.setPtr(at, 1),
   'BOOLEAN ExIsProcessorFeaturePresent(ULONG feature)': (k, feature) =>
     feature < 64 ? k.memory.u8(k.map.sharedData + 0x274 + feature) : 0,
   'NTSTATUS ExUuidCreate(PVOID uuid)': (k, uuid) => {

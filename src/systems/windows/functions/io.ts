@@ -165,9 +165,9 @@ export const ioFunctions = kernelFunctions({
     yield* k.objects.dereference(found.object);
     return Status.SUCCESS;
   },
-  'void IofCompleteRequest(PVOID irp, CCHAR boost)': (k, irp) => completeRequest(k, irp),
+  'void FASTCALL IofCompleteRequest(PVOID irp, CCHAR boost)': (k, irp) => completeRequest(k, irp),
   'void IoCompleteRequest(PVOID irp, CCHAR boost)': (k, irp) => completeRequest(k, irp),
-  'NTSTATUS IofCallDriver(PVOID device, PVOID irp)': (k, device, irp) => callDriver(k, device, irp),
+  'NTSTATUS FASTCALL IofCallDriver(PVOID device, PVOID irp)': (k, device, irp) => callDriver(k, device, irp),
   'NTSTATUS IoCallDriver(PVOID device, PVOID irp)': (k, device, irp) => callDriver(k, device, irp),
   'NTSTATUS PoCallDriver(PVOID device, PVOID irp)': (k, device, irp) => callDriver(k, device, irp),
   'void PoStartNextPowerIrp(PVOID irp)': () => undefined,

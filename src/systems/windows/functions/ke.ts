@@ -196,7 +196,7 @@ export const keFunctions = kernelFunctions({
   },
 
   'void KeInitializeSpinLock(PVOID lock)': (k, lock) => k.memory.setPtr(lock, 0),
-  'KIRQL KeAcquireSpinLockRaiseToDpc(PVOID lock)': (k, lock) => acquire(k, lock),
+  'KIRQL FASTCALL KeAcquireSpinLockRaiseToDpc(PVOID lock)': (k, lock) => acquire(k, lock),
   'void KeAcquireSpinLock(PVOID lock, KIRQL *irql)': (k, lock, out) => k.memory.set8(out, acquire(k, lock)),
   'void KeReleaseSpinLock(PVOID lock, KIRQL irql)': (k, lock, irql) => release(k, lock, irql),
   'KIRQL FASTCALL KfAcquireSpinLock(PVOID lock)': (k, lock) => acquire(k, lock),
@@ -205,12 +205,12 @@ export const keFunctions = kernelFunctions({
   'void KeReleaseSpinLockFromDpcLevel(PVOID lock)': (k, lock) => giveLock(k, lock),
   'void FASTCALL KefAcquireSpinLockAtDpcLevel(PVOID lock)': (k, lock) => atDpc(k, lock),
   'void FASTCALL KefReleaseSpinLockFromDpcLevel(PVOID lock)': (k, lock) => giveLock(k, lock),
-  'BOOLEAN KeTryToAcquireSpinLockAtDpcLevel(PVOID lock)': (k, lock) => {
+  'BOOLEAN FASTCALL KeTryToAcquireSpinLockAtDpcLevel(PVOID lock)': (k, lock) => {
     if (k.memory.ptr(lock) !== 0) return 0;
     k.memory.setPtr(lock, 1);
     return 1;
   },
-  'BOOLEAN KeTestSpinLock(PVOID lock)': (k, lock) => (k.memory.ptr(lock) === 0 ? 1 : 0),
+  'BOOLEAN FASTCALL KeTestSpinLock(PVOID lock)': (k, lock) => (k.memory.ptr(lock) === 0 ? 1 : 0),
   'void FASTCALL KeAcquireInStackQueuedSpinLock(PVOID lock, PVOID handle)': (k, lock, handle) => {
     k.memory.setPtr(handle, 0);
     k.memory.setPtr(handle + k.word, lock);
@@ -226,7 +226,7 @@ export const keFunctions = kernelFunctions({
     giveLock(k, k.memory.ptr(handle + k.word)),
 
   'KIRQL KeGetCurrentIrql(void)': (k) => k.irql.current,
-  'KIRQL KfRaiseIrql(KIRQL level)': (k, level) => raiseTo(k, level),
+  'KIRQL FASTCALL KfRaiseIrql(KIRQL level)': (k, level) => raiseTo(k, level),
   'KIRQL FASTCALL KzRaiseIrql(KIRQL level)': (k, level) => raiseTo(k, level),
   'void KeRaiseIrql(KIRQL level, KIRQL *old)': (k, level, out) => k.memory.set8(out, raiseTo(k, level)),
   'KIRQL KeRaiseIrqlToDpcLevel(void)': (k) => raiseTo(k, DISPATCH_LEVEL),

@@ -486,7 +486,7 @@ export const rtlFunctions = kernelFunctions({
   'void RtlZeroMemory(PVOID target, SIZE_T length)': (k, target, length) => k.memory.fill(target, length, 0),
   'void RtlFillMemory(PVOID target, SIZE_T length, UCHAR value)': (k, target, length, value) =>
     k.memory.fill(target, length, value),
-  'void RtlPrefetchMemoryNonTemporal(PVOID source, SIZE_T length)': () => undefined,
+  'void FASTCALL RtlPrefetchMemoryNonTemporal(PVOID source, SIZE_T length)': () => undefined,
 
   'NTSTATUS RtlGetVersion(PVOID version)': (k, at) => version(k, at),
   'NTSTATUS RtlVerifyVersionInfo(PVOID version, ULONG mask, u64 conditions)': (k, at, mask, conditions) =>
@@ -529,10 +529,10 @@ export const rtlFunctions = kernelFunctions({
     k.memory.setPtr(caller, callerOf(k));
     k.memory.setPtr(callers, 0);
   },
-  'ULONG RtlUlongByteSwap(ULONG value)': (_k, v) =>
+  'ULONG FASTCALL RtlUlongByteSwap(ULONG value)': (_k, v) =>
     ((v >>> 24) | ((v >>> 8) & 0xff00) | ((v << 8) & 0xff0000) | (v << 24)) >>> 0,
-  'USHORT RtlUshortByteSwap(USHORT value)': (_k, v) => ((v & 0xff) << 8) | (v >> 8),
-  'u64 RtlUlonglongByteSwap(u64 value)': (_k, v) => {
+  'USHORT FASTCALL RtlUshortByteSwap(USHORT value)': (_k, v) => ((v & 0xff) << 8) | (v >> 8),
+  'u64 FASTCALL RtlUlonglongByteSwap(u64 value)': (_k, v) => {
     let out = 0n;
     for (let i = 0n; i < 64n; i += 8n) out = (out << 8n) | ((v >> i) & 0xffn);
     return out;

@@ -2,6 +2,7 @@
 
 import { perKernel } from '../../../kernel/kernel.ts';
 import { cSpecificHandler, unwindTo } from '../exceptions.ts';
+import { exceptHandler3, localUnwind, unwind32 } from '../exceptions32.ts';
 import { callStack, functionAt } from '../unwind.ts';
 import type { Windows } from '../windows.ts';
 import { callerOf, kernelFunctions } from './define.ts';
@@ -12,6 +13,32 @@ const empty = perKernel((k: Windows) => ({
 }));
 
 export const sehFunctions = kernelFunctions({
+  'LONG __cdecl _except_handler3(PVOID record, PVOID frame, PVOID context, PVOID dispatcher)': (
+    k,
+    record,
+    frame,
+    context,
+  ) => exceptHandler3(k, record, frame, context),
+  'void __cdecl _local_unwind2(PVOID frame, ULONG level)': (k, frame, level) => localUnwind(k, frame, level),
+  'void __cdecl _global_unwind2(PVOID frame)': (k, frame) => unwind32(k, frame, 0),
+  'LONG __cdecl _abnormal_termination(void)': () => 0,
+  'void RtlUnwind(PVOID frame, PVOID target, PVOID record, PVOID value)': (
+    k,
+    frame,
+    target,
+    record,
+    value,
+  ) =>
+    k.word === 4
+      ? unwind32(k, frame, record)
+      : unwindTo(
+          k,
+          frame,
+          target,
+          record === 0 ? k.state(empty).record : record,
+          BigInt.asUintN(64, BigInt(value)),
+          undefined,
+        ),
   'NTSTATUS __C_specific_handler(PVOID record, PVOID frame, PVOID context, PVOID dispatcher)': (
     k,
     record,

@@ -1,0 +1,71 @@
+/** DER (X.690): a reader of tag, length and contents. Lengths are checked against what is there; nothing is copied. */
+import { Invalid, Truncated } from '../bytes/errors.ts';
+
+export interface DerNode {
+  /** Identifier octet: class, constructed bit and number. */
+  readonly tag: number;
+  /** Contents only. */
+  readonly body: Uint8Array;
+  /** Tag, length and contents. */
+  readonly whole: Uint8Array;
+}
+
+export const Tag = { INTEGER: 2, BIT_STRING: 3, OCTET_STRING: 4, OID: 6, SEQUENCE: 0x30, SET: 0x31 } as const;
+/** `[n]`, constructed. */
+export const context = (n: number): number => 0xa0 | n;
+
+export function readDer(bytes: Uint8Array, what: string, at = 0): DerNode {
+  if (at + 2 > bytes.length) throw new Truncated(what, 'ends inside a DER header', { offset: at });
+  const tag = bytes[at];
+  if ((tag & 0x1f) === 0x1f) throw new Invalid(what, 'has a tag number above 30', { offset: at });
+  let length = bytes[at + 1];
+  let start = at + 2;
+  if (length >= 0x80) {
+    const count = length & 0x7f;
+    if (count === 0 || count > 4)
+      throw new Invalid(what, 'has a length that DER does not allow', { offset: at });
+    length = 0;
+    for (let i = 0; i < count; i++) length = length * 256 + (bytes[start + i] ?? 0);
+    start += count;
+  }
+  if (start + length > bytes.length)
+    throw new Truncated(what, `a value of ${length} bytes runs past the end`, { offset: at });
+  return { tag, body: bytes.subarray(start, start + length), whole: bytes.subarray(at, start + length) };
+}
+
+/** The values one behind another in a constructed one. */
+export function children(node: DerNode, what: string): DerNode[] {
+  const out: DerNode[] = [];
+  for (let at = 0; at < node.body.length; ) {
+    const child = readDer(node.body, what, at);
+    out.push(child);
+    at += child.whole.length;
+  }
+  return out;
+}
+
+/** `1.2.840.113549.1.7.2`. */
+export function oid(node: DerNode): string {
+  const parts: bigint[] = [];
+  let value = 0n;
+  for (const byte of node.body.subarray(0, 64)) {
+    value = (value << 7n) | BigInt(byte & 0x7f);
+    if ((byte & 0x80) !== 0) continue;
+    if (parts.length > 0) parts.push(value);
+    else {
+      const first = value < 80n ? value / 40n : 2n;
+      parts.push(first, value - first * 40n);
+    }
+    value = 0n;
+  }
+  return parts.join('.');
+}
+
+export function unsigned(bytes: Uint8Array): bigint {
+  let hex = '';
+  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
+  return BigInt(`0x${hex || '0'}`);
+}
+
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((byte, i) => byte === b[i]);
