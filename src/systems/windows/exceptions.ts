@@ -6,6 +6,7 @@ import type { Steps } from '../../kernel/steps.ts';
 import type { Thread } from '../../kernel/thread.ts';
 import type { Address } from '../../memory/space.ts';
 import { BugCode, bugCheck } from './bugcheck.ts';
+import { type ExceptionFacts, ExceptionFlag, unhandled, writeRecord } from './exception-records.ts';
 import { dispatch32 } from './exceptions32.ts';
 import {
   captureRegisters,
@@ -23,14 +24,6 @@ import type { Windows } from './windows.ts';
 
 /** What handlers answer. */
 const CONTINUE_EXECUTION = 0;
-
-/** EXCEPTION_RECORD.ExceptionFlags. */
-export const ExceptionFlag = {
-  NONCONTINUABLE: 1,
-  UNWINDING: 2,
-  EXIT_UNWIND: 4,
-  TARGET_UNWIND: 0x20,
-} as const;
 
 /** DISPATCHER_CONTEXT on x64. */
 export const DISPATCHER = {
@@ -58,12 +51,6 @@ export class RaisedStatus extends Error {
     this.status = status;
     this.information = information;
   }
-}
-
-export interface ExceptionFacts {
-  readonly code: number;
-  readonly address: Address;
-  readonly information: readonly bigint[];
 }
 
 const signed = (value: bigint): Address => Number(BigInt.asIntN(64, value));
@@ -109,24 +96,6 @@ function readContext(k: Windows, at: Address): Registers {
     rip: k.memory.u64(at + k.offset('CONTEXT_X64.Rip')),
     xmm: Array.from({ length: 16 }, (_, n) => k.memory.bytes(at + CONTEXT_XMM + n * 16, 16)),
   };
-}
-
-export function writeRecord(
-  k: Windows,
-  at: Address,
-  { code, address, information }: ExceptionFacts,
-  flags = 0,
-): void {
-  k.memory.fill(at, k.sizeof('EXCEPTION_RECORD'), 0);
-  k.write('EXCEPTION_RECORD.ExceptionCode', at, code);
-  k.write('EXCEPTION_RECORD.ExceptionFlags', at, flags);
-  k.write('EXCEPTION_RECORD.ExceptionAddress', at, address);
-  k.write('EXCEPTION_RECORD.NumberParameters', at, information.length);
-  const list = at + k.offset('EXCEPTION_RECORD.ExceptionInformation');
-  information.forEach((value, i) => {
-    if (k.word === 8) k.memory.setU64(list + i * 8, value);
-    else k.memory.set32(list + i * 4, Number(value & 0xffffffffn));
-  });
 }
 
 /** Room on the stack of the thread, below what it uses, for the records that handlers are given. */
@@ -191,33 +160,6 @@ function writeDispatcher(
   memory.setPtr(at.dispatcher + DISPATCHER.HANDLER_DATA, found.handlerData);
   memory.setPtr(at.dispatcher + DISPATCHER.HISTORY, 0);
   memory.set32(at.dispatcher + DISPATCHER.SCOPE_INDEX, 0);
-}
-
-/** Nobody wanted it: which bug check follows depends on where the code ran. */
-export function unhandled(
-  k: Windows,
-  facts: ExceptionFacts,
-  at: { record: Address; context: Address },
-): never {
-  const { code, address, information } = facts;
-  const where = facts.address;
-  if (k.scheduler.interrupting)
-    return bugCheck(
-      k,
-      BugCode.KMODE_EXCEPTION_NOT_HANDLED,
-      [code >>> 0, address, information[0] ?? 0n, information[1] ?? 0n],
-      where,
-    );
-  if (k.word === 4)
-    return bugCheck(k, BugCode.KERNEL_MODE_EXCEPTION_NOT_HANDLED, [code >>> 0, address, at.record, 0], where);
-  if (k.threads.current?.user)
-    return bugCheck(k, BugCode.SYSTEM_SERVICE_EXCEPTION, [code >>> 0, address, at.context, 0], where);
-  return bugCheck(
-    k,
-    BugCode.SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
-    [signed(BigInt(code)), address, at.record, at.context],
-    where,
-  );
 }
 
 /**

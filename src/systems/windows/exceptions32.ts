@@ -5,7 +5,7 @@
 import type { Steps } from '../../kernel/steps.ts';
 import type { Thread } from '../../kernel/thread.ts';
 import type { Address } from '../../memory/space.ts';
-import { type ExceptionFacts, ExceptionFlag, unhandled, writeRecord } from './exceptions.ts';
+import { type ExceptionFacts, ExceptionFlag, unhandled, writeRecord } from './exception-records.ts';
 import type { Windows } from './windows.ts';
 
 const END_OF_LIST = 0xffffffff;
