@@ -15,6 +15,7 @@ import {
   type Signature,
   type VarArgs,
 } from './convention.ts';
+import { Eightbytes } from './eightbytes.ts';
 
 const RAX = 0;
 const RDX = 2;
@@ -148,34 +149,8 @@ function setResult(cpu: Cpu, returns: ValueClass, value: unknown): void {
   else throw new TypeError(`a kernel function that returns ${returns} gave ${String(value)}`);
 }
 
-/** Variable arguments as eightbytes one after another; narrower values are the low bits of one. */
-abstract class Words implements VarArgs {
-  abstract u64(): bigint;
-  abstract copy(): VarArgs;
-
-  i64(): bigint {
-    return BigInt.asIntN(64, this.u64());
-  }
-
-  long(): number {
-    return Number(this.i64());
-  }
-
-  pointer(): Address {
-    return this.long();
-  }
-
-  i32(): number {
-    return Number(BigInt.asIntN(32, this.u64()));
-  }
-
-  u32(): number {
-    return this.i32() >>> 0;
-  }
-}
-
 /** The arguments of the call in progress: six registers, then the caller's stack. */
-class CallArguments extends Words {
+class CallArguments extends Eightbytes {
   private readonly cpu: Cpu;
   private readonly memory: GuestMemory;
   private readonly rsp: Address;
@@ -212,7 +187,7 @@ class CallArguments extends Words {
 }
 
 /** struct __va_list_tag (section 3.5.7): gp_offset, fp_offset, overflow_arg_area, reg_save_area. */
-class VaList extends Words {
+class VaList extends Eightbytes {
   private readonly memory: GuestMemory;
   private gpOffset: number;
   private overflow: Address;

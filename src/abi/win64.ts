@@ -6,6 +6,7 @@ import type { Cpu } from '../cpu/cpu.ts';
 import type { ValueClass } from '../ctypes/prototype.ts';
 import type { Address, GuestMemory } from '../memory/space.ts';
 import type { Argument, CallMark, Convention, ParameterClass, Signature, VarArgs } from './convention.ts';
+import { Eightbytes } from './eightbytes.ts';
 
 const RAX = 0;
 const RSP = 4;
@@ -100,33 +101,7 @@ function resultWord(returns: ValueClass, value: unknown): bigint {
   return BigInt.asUintN(64, BigInt(value));
 }
 
-/** Eight-byte slots one after another; narrower values are the low bits of one. */
-abstract class Slots implements VarArgs {
-  abstract u64(): bigint;
-  abstract copy(): VarArgs;
-
-  i64(): bigint {
-    return BigInt.asIntN(64, this.u64());
-  }
-
-  long(): number {
-    return Number(this.i64());
-  }
-
-  pointer(): Address {
-    return this.long();
-  }
-
-  i32(): number {
-    return Number(BigInt.asIntN(32, this.u64()));
-  }
-
-  u32(): number {
-    return this.i32() >>> 0;
-  }
-}
-
-class CallArguments extends Slots {
+class CallArguments extends Eightbytes {
   private readonly memory: GuestMemory;
   private readonly rsp: Address;
   /** Registers are copied at once: a handler may call the guest before it reads its variable arguments. */
@@ -169,7 +144,7 @@ class CallArguments extends Slots {
 }
 
 /** va_list is a pointer to the next slot. */
-class VaList extends Slots {
+class VaList extends Eightbytes {
   private readonly memory: GuestMemory;
   private at: Address;
 

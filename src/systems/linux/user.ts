@@ -1,56 +1,13 @@
-/**
- * The user side of a system call: one small address space that stands for the calling process, where the
- * buffers of read, write, ioctl and mount lie. Pages come into being at first touch.
- */
+/** What system calls do to the memory of the calling process. */
 import { perKernel } from '../../kernel/kernel.ts';
-import { type Address, GuestFault, PAGE_SIZE, Perm } from '../../memory/space.ts';
+import { UserBuffers } from '../../kernel/user-buffers.ts';
+import { type Address, GuestFault, PAGE_SIZE } from '../../memory/space.ts';
 import type { Linux } from './linux.ts';
 
 /** Larger than any single transfer the shell and the tour make; frames are taken only for touched pages. */
 const USER_PAGES = 4096;
 
-export class UserSpace {
-  private readonly k: Linux;
-  private readonly base: Address;
-  private next: Address;
-
-  constructor(k: Linux) {
-    this.k = k;
-    this.base = this.next = k.map.user;
-    k.memory.mapLazy(this.base, USER_PAGES, Perm.R | Perm.W | Perm.U, 'user buffers', () => undefined);
-  }
-
-  /** Room for `bytes`; released by `release` of an earlier mark. Throws RangeError when it is full. */
-  allocate(bytes: number): Address {
-    const at = this.next;
-    this.next += Math.max(16, Math.ceil(bytes / 16) * 16);
-    if (this.next > this.base + USER_PAGES * PAGE_SIZE) {
-      this.next = at;
-      throw new RangeError(`a transfer of ${bytes} bytes is larger than the user buffer area`);
-    }
-    return at;
-  }
-
-  put(bytes: Uint8Array): Address {
-    const at = this.allocate(bytes.length);
-    this.k.memory.write(at, bytes);
-    return at;
-  }
-
-  putString(text: string): Address {
-    return this.put(new TextEncoder().encode(text + '\0'));
-  }
-
-  mark(): Address {
-    return this.next;
-  }
-
-  release(mark: Address): void {
-    this.next = mark;
-  }
-}
-
-export const userSpace = perKernel<UserSpace, Linux>((k) => new UserSpace(k));
+export const userSpace = perKernel<UserBuffers, Linux>((k) => new UserBuffers(k, k.map.user, USER_PAGES));
 
 /** access_ok: the range lies in the user half. */
 export function accessOk(k: Linux, at: Address, bytes: number): boolean {
