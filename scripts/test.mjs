@@ -5,6 +5,7 @@
  *   npm test                       everything this machine can run
  *   npm test -- test/bytes         only these (vitest's own arguments are passed on)
  *   npm run full                   large corpora whole instead of sampled (LKM_FULL=1)
+ *   npm run corpora                only test/corpora: files of other systems that no package archive has
  *
  * LKM_NO_SKIP=1 makes a skipped test a failure (CI). LKM_SEED sets the seed of sampled and generated tests.
  */
@@ -19,6 +20,7 @@ await ensureBuilt();
 
 const args = process.argv.slice(2);
 const full = args.includes('--full');
+const corpora = args.includes('--corpora');
 const scratch = mkdtempSync(join(tmpdir(), 'lkm-test-'));
 const report = join(scratch, 'report.json');
 // Tests that cannot run here append {"test", "reason"} lines to this file (test/real/require.ts).
@@ -30,8 +32,16 @@ try {
   console.log(`seed ${seed} (LKM_SEED=${seed} repeats this run)${full ? ', full corpora' : ''}`);
   const vitest = [join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run'];
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const extra = { LKM_SKIP_LOG: skipLog, LKM_SEED: seed, ...(full ? { LKM_FULL: '1' } : {}) };
-  const code = runNode([...vitest, ...reporters, ...args.filter((one) => one !== '--full')], extra);
+  const extra = {
+    LKM_SKIP_LOG: skipLog,
+    LKM_SEED: seed,
+    ...(full ? { LKM_FULL: '1' } : {}),
+    ...(corpora ? { LKM_CORPORA: '1' } : {}),
+  };
+  const code = runNode(
+    [...vitest, ...reporters, ...args.filter((one) => one !== '--full' && one !== '--corpora')],
+    extra,
+  );
   process.exitCode = summarise(code);
 } finally {
   rmSync(scratch, { recursive: true, force: true });

@@ -12,7 +12,7 @@ import { hintsOfFile, readHints, writeHints } from '../../src/systems/freebsd/hi
 import { KldFile } from '../../src/systems/freebsd/kldfile.ts';
 import { kldload, kldstat, kldunload, performCall } from '../../src/systems/freebsd/syscalls.ts';
 import { leaveOut } from '../leave-out.ts';
-import { cacheDirectory } from './require.ts';
+import { cacheDirectory } from '../real/require.ts';
 
 const root = join(cacheDirectory(), 'freebsd');
 const folders = existsSync(root)

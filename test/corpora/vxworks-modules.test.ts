@@ -10,7 +10,7 @@ import { readElfObject } from '../../src/formats/elf/object.ts';
 import { describeModule } from '../../src/systems/vxworks/describe.ts';
 import { vxworks } from '../../src/tools/vxworks/native.ts';
 import type { VxWorksSession } from '../../src/tools/vxworks/session.ts';
-import { describeWith, needsTool, needsVxWorksModules } from './require.ts';
+import { describeWith, needsTool, needsVxWorksModules } from '../real/require.ts';
 
 const readelf = needsTool('readelf');
 const read = (path: string) => readElfObject(new Uint8Array(readFileSync(path)));
