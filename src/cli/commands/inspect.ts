@@ -110,8 +110,8 @@ function jsonOf(path: string, facts: ModuleFacts): Record<string, unknown> {
 /** What a file that is no ELF file probably is, by its first bytes. */
 const KINDS: readonly (readonly [at: number, magic: string, hint: string])[] = [
   [0x202, 'HdrS', 'this is a kernel image (bzImage), not a module: lkm kernel FILE reads it'],
-  [0, 'MZ', 'this is a PE file, as Windows drivers and EFI programs are: they are not read yet'],
-  [0, '\xcf\xfa\xed\xfe', 'this is a Mach-O file, as macOS extensions are: they are not read yet'],
+  [0, 'MZ', 'this is a PE file, but not one that the Windows reader takes'],
+  [0, '\xcf\xfa\xed\xfe', 'this is a Mach-O file, but not a kernel extension'],
   [0, '!<arch>\n', 'this is an archive (a .deb or a .a): unpack it first'],
   [0, 'PK\x03\x04', 'this is a zip archive: unpack it first'],
   [0, '#!', 'this is a script'],

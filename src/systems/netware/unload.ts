@@ -5,6 +5,7 @@
 import { NLM_FLAGS } from '../../formats/nlm/layout.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { ThreadKilled } from '../../kernel/thread.ts';
+import { EVENT, reportEvent } from './functions/registrations.ts';
 import { releaseTags } from './load.ts';
 import type { NlmModule } from './module.ts';
 import type { NetWare } from './netware.ts';
@@ -29,6 +30,8 @@ export function* unloadNlm(k: NetWare, module: NlmModule): Steps<UnloadOutcome> 
     return { done: false, why: 'its check procedure said no', left: [] };
   }
   if (file.exit !== 0) yield* k.call(code.address + file.exit);
+  // While its descriptor is there: that is what the listeners are told of.
+  yield* reportEvent(k, EVENT.MODULE_UNLOAD, module.handle);
   const left = remove(k, module);
   k.screens.say(wording.unloaded(module.name));
   yield* automatic(k, module);

@@ -9,6 +9,7 @@ import {
   offerCommand,
   raiseInterrupt,
   registeredInterrupts,
+  unheardEvents,
 } from '../../systems/netware/functions/registrations.ts';
 import { LOAD_CODE, loadNlm } from '../../systems/netware/load.ts';
 import type { NetWare } from '../../systems/netware/netware.ts';
@@ -344,10 +345,15 @@ export class NetWareSession implements SystemSession {
   }
 
   registeredOnly(): readonly { readonly what: string; readonly name: string }[] {
-    return registeredInterrupts(this.kernel).map(({ level, routine }) => ({
+    const interrupts = registeredInterrupts(this.kernel).map(({ level, routine }) => ({
       what: 'interrupt handler',
       name: `${level}: ${this.kernel.describe(routine)}`,
     }));
+    const events = unheardEvents(this.kernel).map((event) => ({
+      what: 'event listener',
+      name: `event ${event}`,
+    }));
+    return [...interrupts, ...events];
   }
 }
 

@@ -7,8 +7,8 @@ import type { NetWare } from '../netware.ts';
 
 const functions = definer<NetWare>();
 
-/** Event numbers that happen here. */
-export const EVENT = { MODULE_UNLOAD: 8, START: 1000, TERMINATE: 1001 } as const;
+/** The events that happen here, by number. */
+export const EVENT = { MODULE_UNLOAD: 8 } as const;
 
 interface Notification {
   readonly event: number;
@@ -125,6 +125,14 @@ export function* offerCommand(k: NetWare, line: string): Steps<boolean> {
 export function* reportEvent(k: NetWare, event: number, parameter: number): Steps<void> {
   for (const { event: wanted, report } of [...k.state(registered).events.values()])
     if (wanted === event && report !== 0) yield* k.call(report, parameter);
+}
+
+/** Events that were asked for and never happen here. */
+export function unheardEvents(k: NetWare): number[] {
+  const happening: readonly number[] = Object.values(EVENT);
+  return [...k.state(registered).events.values()]
+    .map(({ event }) => event)
+    .filter((event) => !happening.includes(event));
 }
 
 /** Lets an interrupt happen, as a device would; false when nothing handles it. */
