@@ -38,13 +38,16 @@ export function fileFailure(path: string, error: unknown): Failure {
 }
 
 const FILE_REASONS: Readonly<Record<string, readonly [string, string | undefined]>> = {
-  ENOENT: ['no such file', 'check the path; modules of this machine are under /lib/modules/RELEASE'],
+  ENOENT: ['no such file', 'check the path; modules of a Linux machine are under /lib/modules/RELEASE'],
   EACCES: [
     'permission denied',
     'kernel images are often readable by root alone: copy it, or use sudo for the copy',
   ],
   EPERM: ['operation not permitted', undefined],
-  EISDIR: ['is a directory, a file is wanted', undefined],
+  EISDIR: [
+    'is a directory, a file is wanted',
+    'the one kind of module that is a folder is a kext of macOS, with Contents/Info.plist in it',
+  ],
   ENOTDIR: ['a part of the path is not a directory', undefined],
   EMFILE: ['too many open files', undefined],
   ENOSPC: ['no space left on the device', undefined],

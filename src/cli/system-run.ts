@@ -33,20 +33,22 @@ export async function runForeign(context: CommandContext, system: NativeSystem):
   return await debuggable(context, async (under, attach) => {
     const session = await startSystem(under, system, files, settingsOf(under), { missing });
     attach(session.kernel);
-    return await new SystemRun(under, session).all(wanted);
+    return await new SystemRun(under, system.name, session).all(wanted);
   });
 }
 
 class SystemRun {
   private readonly context: CommandContext;
+  private readonly system: string;
   private readonly session: SystemSession;
   private readonly json: boolean;
   private readonly looking: Looking;
   private readonly reports: SystemReport[] = [];
   private code = 0;
 
-  constructor(context: CommandContext, session: SystemSession) {
+  constructor(context: CommandContext, system: string, session: SystemSession) {
     this.context = context;
+    this.system = system;
     this.session = session;
     this.json = context.options.flag('json');
     this.looking = new Looking(context, session.kernel);
@@ -113,7 +115,7 @@ class SystemRun {
     if (this.json) {
       this.context.json('lkm.run/1', {
         kernel: this.session.release,
-        system: this.context.spec.name,
+        system: this.system,
         modules: this.reports.map(({ file, load, unload }) => ({ file, load, unload: unload ?? null })),
         missing: missing.map(({ name, callers }) => ({ name, callers: Object.fromEntries(callers) })),
         registeredOnly: registered,

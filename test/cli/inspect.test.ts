@@ -83,6 +83,7 @@ describe('lkm inspect', () => {
       [file('empty.ko', ''), 'the file is empty'],
       [file('half.ko', readFileSync(built('hello.ko')).subarray(0, 3000)), 'ends too early'],
       [file('readme.txt', '# lkm'), 'begins with 23 20 6c 6b'],
+      [folder, 'Contents/Info.plist'],
     ] as const;
     for (const [path, message] of cases) {
       const { code, err } = await runLine([path]);

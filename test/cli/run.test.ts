@@ -34,6 +34,16 @@ describe('lkm run', () => {
     expect(err).toContain('hello: unloaded; 4 pages (16384 bytes) of its own are given back, and nothing it');
   });
 
+  it('names the system of the module in JSON', async () => {
+    const { out } = await runLine(['run', '--json', packagedPath('fixtures/freebsd/built/hello.ko')]);
+    expect(JSON.parse(out)).toMatchObject({ schema: 'lkm.run/1', system: 'freebsd' });
+  });
+
+  it('says of a folder that it is one', async () => {
+    const { code, err } = await runLine(['run', scratch]);
+    expect([code, err]).toEqual([1, expect.stringContaining('is a directory')]);
+  });
+
   it('names what leaked, by function, and fails', async () => {
     const { code, err } = await runLine(['run', built('leak.ko')]);
     expect(code).toBe(1);

@@ -38,7 +38,7 @@ async function showForeign(path: string, context: CommandContext, again: boolean
     if (!(error instanceof FormatError)) throw error;
     throw new Failure(error.message, {
       subject: path,
-      hint: guess(found.file.bytes ?? NO_BYTES, error),
+      hint: found.file.bytes && guess(found.file.bytes, error),
       cause: error,
     });
   });
@@ -53,8 +53,6 @@ async function showForeign(path: string, context: CommandContext, again: boolean
 
 /** What throws at once and what is refused later are one to the caller. */
 const describe = async ({ system, file }: ForeignFile): Promise<Description> => system.describe(file);
-
-const NO_BYTES = new Uint8Array();
 
 /** The kernel and what the base kernel brings to it: for the split of imports into ours, stand-ins and missing. */
 async function importSource(context: CommandContext): Promise<ImportSource> {
@@ -126,5 +124,5 @@ function guess(bytes: Uint8Array, error: FormatError): string | undefined {
   const known = KINDS.find(([offset, magic]) => at(offset, magic.length) === magic);
   if (known) return known[2];
   const first = Array.from(bytes.subarray(0, 4), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
-  return `it begins with ${first}; modules are ELF files (.ko), also packed with gzip, xz or zstd`;
+  return `it begins with ${first}; no system lkm knows has modules that do`;
 }

@@ -1,6 +1,6 @@
 import type { Command, CommandContext } from '../command.ts';
 import { type Attach, debuggable } from '../debugging.ts';
-import { usageError } from '../failure.ts';
+import { Failure, usageError } from '../failure.ts';
 import { ModuleFiles, startSession } from '../linux-session.ts';
 import { linuxShell } from '../linux-shell.ts';
 import { Looking } from '../looking.ts';
@@ -50,5 +50,12 @@ function givenLines({ options, args, readFile, input }: CommandContext): Iterabl
   if (commands.length > 0) return commands;
   if (args[0] === undefined) return undefined;
   if (args[0] === '-') return input.lines();
-  return new TextDecoder().decode(readFile(args[0])).split('\n');
+  try {
+    return new TextDecoder().decode(readFile(args[0])).split('\n');
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    // Other systems take a command as their first word; here it is a script, and the plain reason would mislead.
+    const hint = `a script was looked for; to run a command of the shell: lkm linux -c '${args[0]}'`;
+    throw new Failure(error.message, { subject: error.subject, hint, cause: error });
+  }
 }

@@ -9,7 +9,7 @@ import { dependenciesOf } from '../../tools/linux/module-tree.ts';
 import type { LinuxSession } from '../../tools/linux/session.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { debuggable } from '../debugging.ts';
-import { Failure, usageError } from '../failure.ts';
+import { usageError } from '../failure.ts';
 import { logLine, ModuleFiles, startSession } from '../linux-session.ts';
 import { linuxShell } from '../linux-shell.ts';
 import { Looking } from '../looking.ts';
@@ -102,7 +102,8 @@ class Run {
   private read(path: string): Uint8Array {
     const bytes = this.files.find(path);
     if (bytes !== undefined) return bytes;
-    throw new Failure('no such file', { subject: path, hint: 'Give the path of a module file (.ko).' });
+    // readFile says in its own words why: nothing there, a folder, no permission.
+    return this.context.readFile(path);
   }
 
   /** What the file's depends= names and is not there yet: from beside it, or from its tree. */
