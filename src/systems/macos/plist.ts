@@ -1,6 +1,7 @@
 /** Property lists, XML or binary, from bytes that nobody has checked yet. */
 import { parse, parseBinary } from 'plist';
 import { Invalid, Unsupported } from '../../bytes/errors.ts';
+import { rootOfPlistXml } from './plist-xml.ts';
 
 export type PlistValue =
   | string
@@ -18,8 +19,6 @@ export interface PlistDict {
 
 /** No Info.plist of a kext comes near: the largest known, with hundreds of personalities, have 1 MB. */
 const MAX_BYTES = 16 * 1024 * 1024;
-/** Open elements of an XML list at once; honest ones have fewer than ten. */
-const MAX_DEPTH = 200;
 const BINARY_MAGIC = 'bplist';
 
 /** Reads a property list whose root is a dictionary. `what` names it in errors. @throws Invalid, Unsupported */
@@ -35,24 +34,13 @@ function parsed(bytes: Uint8Array, what: string): unknown {
   const head = String.fromCharCode(...bytes.subarray(0, BINARY_MAGIC.length));
   try {
     if (head === BINARY_MAGIC) return parseBinary(bytes);
-    const text = new TextDecoder().decode(bytes);
-    guardXml(text, what);
-    return parse(text);
+    const text = new TextDecoder().decode(bytes).replaceAll('\ufffd', '?');
+    // The old form of NeXT's, which CFPropertyList reads as well, begins like this.
+    return parse(/^\s*[{(]/.test(text) ? text : rootOfPlistXml(text, what));
   } catch (error) {
     if (error instanceof Invalid || error instanceof Unsupported) throw error;
     const problem = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new Invalid(what, `is no property list: ${problem}`);
-  }
-}
-
-/** Entities that expand, and nesting that would exhaust the stack, are refused before the parser sees them. */
-function guardXml(text: string, what: string): void {
-  if (/<!ENTITY/i.test(text)) throw new Unsupported(what, 'declares entities');
-  let depth = 0;
-  for (const [tag] of text.matchAll(/<(\/?)(dict|array)(\/?)>/g)) {
-    if (tag.endsWith('/>')) continue;
-    depth += tag.startsWith('</') ? -1 : 1;
-    if (depth > MAX_DEPTH) throw new Unsupported(what, `is nested deeper than ${MAX_DEPTH} levels`);
   }
 }
 
