@@ -1,3 +1,4 @@
+import { text } from '../bytes/cstring.ts';
 import { type Address, hexAddress, isCanonical, PAGE_SIZE, pageBase } from './address.ts';
 import { type Access, EndlessAccess, GuestFault } from './fault.ts';
 import { FrameAllocator } from './frames.ts';
@@ -340,17 +341,8 @@ export class GuestMemory {
 
   /** Bytes up to a 0 or `max`, as Latin-1 where they are not UTF-8. */
   cstring(va: Address, max = 65536): string {
-    const parts: number[] = [];
-    for (let at = va; parts.length < max; ) {
-      this.#burn(PAGE_SIZE);
-      const host = this.#reach(at, 1, 'read');
-      const room = Math.min(PAGE_SIZE - (at & 4095), max - parts.length);
-      let n = 0;
-      while (n < room && this.#all[host + n] !== 0) parts.push(this.#all[host + n++]);
-      if (n < room) break;
-      at += n;
-    }
-    return decodeText(Uint8Array.from(parts));
+    const length = this.scan(va, 0, max);
+    return text(this.bytes(va, length), 0, length);
   }
 
   /** How far from `va` the first such byte is; `max` when there is none before. @throws GuestFault where it reads on */
@@ -696,13 +688,5 @@ export class GuestMemory {
   #codeChanged(pfn: number, offset: number, length: number): void {
     if ((this.#flags[pfn] & L.FrameFlag.CODE) === 0) return;
     for (const listener of this.#listeners) listener(pfn, offset, length);
-  }
-}
-
-function decodeText(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
   }
 }
