@@ -95,6 +95,11 @@ const EVENT_COST = 2000;
 const TRANSLATION_COST = 2000;
 /** What one change of code that was translated counts. */
 const CODE_CHANGE_COST = 5000;
+/**
+ * Translation that counts nothing: that of all code of the largest modules, a few tenths of a second. The engines differ in
+ * what they translate, and an endless loop must end at the same instruction with each.
+ */
+const FREE_UPKEEP = 20_000 * TRANSLATION_COST;
 /** Deadlines and interrupts served before threads run again. */
 const MAX_AT_ONCE = 1000;
 
@@ -360,13 +365,14 @@ export class Scheduler {
   }
 
   /**
-   * What has been done since then, weighed in instructions. Translating code counts only where it is more work than
-   * the instructions are: how much is translated depends on the engine, and an endless loop must end at the same
-   * instruction with each.
+   * What has been done since then, weighed in instructions. Translating code counts only where it is more than any honest
+   * code needs and more work than the instructions are.
    */
   private effort(since: Mark): number {
     const now = this.mark();
-    return now.work - since.work + Math.max(now.retired - since.retired, now.upkeep - since.upkeep);
+    return (
+      now.work - since.work + Math.max(now.retired - since.retired, now.upkeep - since.upkeep - FREE_UPKEEP)
+    );
   }
 
   private endless(since: number): Endless {
