@@ -134,6 +134,8 @@ export const kextunload: Tool = {
         out: '',
         err: `kextunload: illegal option -- ${unknown.replace(/^-+/, '')}\n${UNLOAD_USAGE}\n`,
       };
+    if (operands.length === 0 && !['bundle-id', 'module', 'class-name'].some((name) => values.has(name)))
+      return { code: EX_USAGE, out: '', err: `${UNLOAD_USAGE}\n` };
     if (session.uid !== 0)
       return { code: NOT_PRIVILEGED, out: '', err: 'You must be running as root to unload kexts.\n' };
     const identifiers = [...(values.get('bundle-id') ?? []), ...(values.get('module') ?? [])];

@@ -84,8 +84,11 @@ function* ld(s: ShellState, args: readonly ShellValue[], input: string | undefin
   const path = input ?? named[0];
   const symFlag = args[0] !== undefined && args[0].text === undefined ? Number(args[0].value) : 0;
   if (path === undefined) throw new ShellError('ld < FILE, or ld SYMBOLS, NOABORT, "FILE"');
-  return given(yield* load(s, path, symbolFlags(symFlag)));
+  return loaded(yield* load(s, path, symbolFlags(symFlag)));
 }
+
+/** What `load` gave: 0 is what loadModule returns for a file that it refuses. */
+const loaded = (id: number): ShellValue => (id === 0 ? { value: 0n, failed: true } : given(id));
 
 /** Loads as `ld` does: says what the system says; gives the module's id, 0 or ERROR. */
 export function* load(s: ShellState, path: string, flags: number): Steps<number> {
@@ -151,7 +154,7 @@ function* reld(s: ShellState, which: ShellValue | undefined): Steps<ShellValue> 
     return given(ERROR);
   }
   if ((yield* unload(s, module, 0)) === ERROR) return given(ERROR);
-  return given(yield* load(s, module.path, module.flags));
+  return loaded(yield* load(s, module.path, module.flags));
 }
 
 function bits(s: ShellState): number {
@@ -219,6 +222,9 @@ function symShow(s: ShellState, part: string | undefined): void {
 
 function* sp(s: ShellState, entry: ShellValue | undefined, args: readonly ShellValue[]): Steps<ShellValue> {
   if (entry === undefined) throw new ShellError('sp FUNCTION [, ARGUMENT]...');
+  // A name that nothing defines reaches a command as text, with no value.
+  if (entry.text !== undefined && entry.value === 0n)
+    throw new ShellError(wording.shellUndefined(entry.text));
   const { k } = s;
   const all = Array.from({ length: 10 }, (_, i) => Number(args[i]?.value ?? 0n));
   const spec = {

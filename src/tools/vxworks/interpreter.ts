@@ -22,6 +22,8 @@ export interface ShellValue {
   readonly text?: string;
   /** Printed text only: a command that gives no value. */
   readonly silent?: true;
+  /** The command failed, though its value is not ERROR. */
+  readonly failed?: true;
 }
 
 /** A command that the shell itself has; it sees its arguments as text or numbers. */

@@ -117,6 +117,7 @@ export class VxWorksSession implements SystemSession {
     const value = this.inShell(this.interpreter.statement(...args));
     const shown = this.interpreter.show(value);
     if (shown !== undefined) this.out.push(shown);
+    if (value.failed) return 1;
     return !value.silent && Number(BigInt.asIntN(32, value.value)) === ERROR ? 1 : 0;
   }
 

@@ -42,6 +42,11 @@ describe('kextload, kextstat and kextunload', () => {
     expect((await sh('kextstat -k -l')).out).toBe('');
   });
 
+  test('kextunload wants to be told what', async () => {
+    const { sh } = machine({ release: '10.8' });
+    expect(await sh('kextunload -v 2')).toMatchObject({ code: 64, err: expect.stringMatching(/^usage: /) });
+  });
+
   test('the kernel lists its own programming interfaces first', async () => {
     const { sh } = machine();
     const { out } = await sh('kextstat -l');

@@ -32,3 +32,16 @@ describe.each(scripts)('%s', (script) => {
     expect(play(script, 'i386')).toBe(play(script, 'i386'));
   });
 });
+
+describe('codes for scripts', () => {
+  it('a file that is refused is a failure, though ld gives 0', () => {
+    const { code, out } = start().line('ld < ppc/hello.o');
+    expect([code, out]).toEqual([1, expect.stringContaining('value = 0 = 0x0')]);
+    expect(start().line('ld < hello.o').code).toBe(0);
+  });
+
+  it('nothing is spawned at a name that nobody defines', () => {
+    const { code, out } = start().line('sp nosuch');
+    expect([code, out]).toEqual([1, 'undefined symbol: nosuch\n']);
+  });
+});
