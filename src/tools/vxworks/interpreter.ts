@@ -181,7 +181,10 @@ export class Interpreter {
   ): Steps<ShellValue> {
     const builtin = callee.kind === 'name' ? this.builtins.get(callee.name) : undefined;
     const values: ShellValue[] = [];
-    for (const arg of args) values.push(yield* this.argument(arg, builtin !== undefined));
+    // What follows the function in `sp` is for that function: strings are addresses there.
+    const own = callee.kind === 'name' && callee.name === 'sp' ? 1 : args.length;
+    for (const [i, arg] of args.entries())
+      values.push(yield* this.argument(arg, builtin !== undefined && i < own));
     if (builtin !== undefined) return yield* builtin(values, input);
     if (values.length > MAX_ARGUMENTS)
       throw new ShellError(`no more than ${MAX_ARGUMENTS} arguments are handed over`);

@@ -44,4 +44,9 @@ describe('codes for scripts', () => {
     const { code, out } = start().line('sp nosuch');
     expect([code, out]).toEqual([1, 'undefined symbol: nosuch\n']);
   });
+
+  it('strings behind a spawned function are its arguments', () => {
+    const lines = ['ld < hello.o', 'sp hello, "Ada"', 'taskDelay 2'];
+    expect(transcript(start(), lines).join('\n')).toContain('Hello, Ada, from VxWorks');
+  });
 });
