@@ -12,6 +12,8 @@ export interface OptionSpec {
   readonly value?: string;
   /** `integer` values are checked and arrive as numbers (0 to 2^53-1). Default `text`. */
   readonly type?: 'text' | 'integer';
+  /** The largest integer that is taken. */
+  readonly most?: number;
   /** May be given several times; the values arrive in order. */
   readonly repeat?: boolean;
   /** The only values there are. */

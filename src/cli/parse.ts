@@ -150,8 +150,9 @@ class Reader {
 
   #integer(spec: OptionSpec, text: string): number {
     const value = /^(0x[0-9a-f]+|[0-9]+)$/i.test(text) ? Number(text) : Number.NaN;
-    if (Number.isSafeInteger(value)) return value;
-    throw usageError(`${this.who}: --${spec.name} is a whole number from 0 to 2^53-1, not '${text}'`);
+    if (Number.isSafeInteger(value) && value <= (spec.most ?? Number.MAX_SAFE_INTEGER)) return value;
+    const most = spec.most ?? '2^53-1';
+    throw usageError(`${this.who}: --${spec.name} is a whole number from 0 to ${most}, not '${text}'`);
   }
 
   #unknown(given: string): never {

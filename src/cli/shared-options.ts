@@ -67,6 +67,7 @@ export const SHARED: Readonly<Record<SharedName, OptionSpec>> = {
     name: 'gdb',
     value: 'PORT',
     type: 'integer',
+    most: 65535,
     summary: 'wait for gdb on this port (0 takes a free one) and run under its control',
     details:
       'In gdb: target remote :PORT. Breakpoints, watchpoints, single steps, registers, memory, threads and, by running ' +

@@ -11,19 +11,24 @@ import { describeWith, moduleFiles, needs, needsTool } from './require.ts';
 
 /**
  * Our fields in the order and form of pahole's lines: an untagged record comes inside out, its members first, also when
- * the field is an array of it, or (then counted from 0) a pointer to it.
+ * the field is an array of it, or (then counted from 0) a pointer to it. Of untagged records inside one that a pointer
+ * leads to pahole counts some from 0 again: `restarts` does so.
  */
-function linesOf(record: RecordType, base: number): string[] {
+function linesOf(record: RecordType, base: number, restarts: boolean, pointed = false): string[] {
   return record.fields.flatMap((field) => {
     const bits = base + field.bitOffset;
     let inside = field.type;
-    let from = bits;
+    let from = pointed && restarts ? 0 : bits;
+    let behind = pointed;
     while (inside.kind === 'array' || inside.kind === 'pointer') {
-      if (inside.kind === 'pointer') from = 0;
+      if (inside.kind === 'pointer') {
+        from = 0;
+        behind = true;
+      }
       inside = inside.kind === 'array' ? inside.element : inside.target;
     }
     const untagged = (inside.kind === 'struct' || inside.kind === 'union') && inside.name === '';
-    return [...(untagged ? linesOf(inside as RecordType, from) : []), lineOf(field, bits)];
+    return [...(untagged ? linesOf(inside as RecordType, from, restarts, behind) : []), lineOf(field, bits)];
   });
 }
 
@@ -45,8 +50,9 @@ function compareAll(btf: Btf): { compared: number; differing: string[] } {
       .filter((type): type is RecordType => 'complete' in type && type.complete);
     if (ours.length === 0) differing.push(`${name}: not found`);
     for (const real of ours) {
-      const lines = linesOf(real, 0);
-      const same = candidates.some((c) => c.size === real.size && c.lines.join('\n') === lines.join('\n'));
+      const lines = linesOf(real, 0, false);
+      const forms = [lines, linesOf(real, 0, true)].map((form) => form.join('\n'));
+      const same = candidates.some((c) => c.size === real.size && forms.includes(c.lines.join('\n')));
       if (!same && candidates.length >= ours.length) {
         differing.push(`${name}: ${firstDifference(candidates[0]!.lines, lines)}`);
       }

@@ -19,6 +19,11 @@ export function systemCommand(name: string): Command {
         for (const setting of system.settings) context.out(`${setting.name.padEnd(16)} ${setting.summary}\n`);
         return 0;
       }
+      if (context.options.flag('json') && context.args.length === 0)
+        throw usageError(
+          '--json goes with one tool, not with lines',
+          `Try: lkm ${name} --json TOOL [ARGUMENT]...`,
+        );
       const files = new HostFiles(context, name);
       files.beside('./x');
       const given = givenLines(context);
