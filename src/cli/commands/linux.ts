@@ -1,61 +1,13 @@
-import type { Command, CommandContext } from '../command.ts';
-import { type Attach, debuggable } from '../debugging.ts';
-import { Failure, usageError } from '../failure.ts';
-import { ModuleFiles, startSession } from '../linux-session.ts';
-import { linuxShell } from '../linux-shell.ts';
-import { Looking } from '../looking.ts';
+import type { Command } from '../command.ts';
 
 export const command: Command = {
   async run(context) {
-    const { options, args } = context;
+    const { args, out, err, environment } = context;
     const { MODULE_TOOLS, runModuleTool } = await import('../../tools/linux/kmod/tools.ts');
-    if (args.length > 0 && MODULE_TOOLS.includes(args[0])) {
-      const { out, err, environment } = context;
+    if (args.length > 0 && MODULE_TOOLS.includes(args[0]))
       return await runModuleTool(args[0], args.slice(1), { out, err, environment });
-    }
-    if (args.length > 1)
-      throw usageError('only one script can be run', 'Join the scripts, or run them one by one.');
-    const files = new ModuleFiles(context);
-    files.beside('./x');
-    const given = givenLines(context) ?? (context.input.isTTY ? undefined : context.input.lines());
-    if (options.integer('gdb') === undefined) return await session(context, files, given, () => {});
-    if (given === undefined)
-      throw usageError('under gdb the lines must be there before', 'Give a script, or lines with --command.');
-    // To go back the run is repeated, with the same lines.
-    const lines = [...given];
-    return await debuggable(context, (under, attach) => session(under, files, lines, attach));
+    // Loaded for a kernel only: without it the module tools start in half the time (measured).
+    const { runLinux } = await import('../linux-command.ts');
+    return await runLinux(context);
   },
 };
-
-async function session(
-  context: CommandContext,
-  files: ModuleFiles,
-  lines: Iterable<string> | undefined,
-  attach: Attach,
-): Promise<number> {
-  const { options } = context;
-  const started = startSession(context, files, { commandLine: options.text('cmdline') });
-  attach(started.k);
-  const { shell, prompt } = linuxShell(context, started);
-  const looking = new Looking(context, started.k);
-  if (lines === undefined) await prompt();
-  else await shell.script(lines, { errexit: options.flag('errexit') });
-  looking.finish();
-  return shell.lastCode;
-}
-
-/** The lines of --command, or of the script file; undefined when neither was given. */
-function givenLines({ options, args, readFile, input }: CommandContext): Iterable<string> | undefined {
-  const commands = options.list('command');
-  if (commands.length > 0) return commands;
-  if (args[0] === undefined) return undefined;
-  if (args[0] === '-') return input.lines();
-  try {
-    return new TextDecoder().decode(readFile(args[0])).split('\n');
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    // Other systems take a command as their first word; here it is a script, and the plain reason would mislead.
-    const hint = `a script was looked for; to run a command of the shell: lkm linux -c '${args[0]}'`;
-    throw new Failure(error.message, { subject: error.subject, hint, cause: error });
-  }
-}
