@@ -16,6 +16,7 @@ import {
   type VarArgs,
 } from './convention.ts';
 import { Eightbytes } from './eightbytes.ts';
+import { X8664 } from './x86-64.ts';
 
 const RAX = 0;
 const RDX = 2;
@@ -23,19 +24,8 @@ const RSP = 4;
 /** rdi, rsi, rdx, rcx, r8, r9 by hardware number. */
 const ARGUMENTS = [7, 6, 2, 1, 8, 9];
 
-export class SystemV implements Convention {
-  private readonly memory: GuestMemory;
-
-  constructor(memory: GuestMemory) {
-    this.memory = memory;
-  }
-
-  enterThread(cpu: Cpu, top: Address): void {
-    for (let register = 0; register < 16; register++) cpu.setGpr(register, 0);
-    cpu.setGpr(RSP, top - 16);
-    // Interrupts on, and the bit that is always one.
-    cpu.rflags = 0x202;
-  }
+export class SystemV extends X8664 implements Convention {
+  protected readonly headroom = 16;
 
   enterFunction(
     cpu: Cpu,
@@ -56,19 +46,6 @@ export class SystemV implements Convention {
     cpu.setGpr(RAX, 0);
     cpu.rip = entry;
     return mark;
-  }
-
-  leaveFunction(cpu: Cpu, mark: CallMark): void {
-    cpu.setGpr(RSP, mark.stack);
-    cpu.rip = mark.instruction;
-  }
-
-  result(cpu: Cpu): number {
-    return cpu.gpr(RAX);
-  }
-
-  resultBig(cpu: Cpu): bigint {
-    return cpu.gprBig(RAX);
   }
 
   readArguments(cpu: Cpu, signature: Signature): Argument[] {
@@ -112,14 +89,8 @@ export class SystemV implements Convention {
   }
 
   finish(cpu: Cpu, { returns }: Signature, value: unknown): void {
-    const rsp = cpu.gpr(RSP);
     if (returns !== 'void') setResult(cpu, returns, value);
-    cpu.rip = this.memory.ptr(rsp);
-    cpu.setGpr(RSP, rsp + 8);
-  }
-
-  returnAddress(cpu: Cpu): Address {
-    return this.memory.ptr(cpu.gpr(RSP));
+    this.return(cpu);
   }
 
   vaList(_cpu: Cpu, address: Address): VarArgs {

@@ -5,28 +5,28 @@
 import type { Cpu } from '../cpu/cpu.ts';
 import type { ValueClass } from '../ctypes/prototype.ts';
 import type { Address, GuestMemory } from '../memory/space.ts';
-import type { Argument, CallMark, Convention, ParameterClass, Signature, VarArgs } from './convention.ts';
+import {
+  type Argument,
+  type CallMark,
+  type Convention,
+  narrow,
+  type ParameterClass,
+  type Signature,
+  type VarArgs,
+} from './convention.ts';
 import { Eightbytes } from './eightbytes.ts';
+import { X8664 } from './x86-64.ts';
 
 const RAX = 0;
 const RSP = 4;
 /** rcx, rdx, r8, r9 by hardware number. */
 const ARGUMENTS = [1, 2, 8, 9];
 const HOME_SLOTS = 4;
+/** Classes that are the low bits of their slot. */
+const NARROW: ReadonlySet<ParameterClass> = new Set(['bool', 'i8', 'u8', 'i16', 'u16', 'i32', 'u32']);
 
-export class Win64 implements Convention {
-  private readonly memory: GuestMemory;
-
-  constructor(memory: GuestMemory) {
-    this.memory = memory;
-  }
-
-  enterThread(cpu: Cpu, top: Address): void {
-    for (let register = 0; register < 16; register++) cpu.setGpr(register, 0);
-    cpu.setGpr(RSP, top - 64);
-    // Interrupts on, and the bit that is always one.
-    cpu.rflags = 0x202;
-  }
+export class Win64 extends X8664 implements Convention {
+  protected readonly headroom = 64;
 
   enterFunction(
     cpu: Cpu,
@@ -49,19 +49,6 @@ export class Win64 implements Convention {
     return mark;
   }
 
-  leaveFunction(cpu: Cpu, mark: CallMark): void {
-    cpu.setGpr(RSP, mark.stack);
-    cpu.rip = mark.instruction;
-  }
-
-  result(cpu: Cpu): number {
-    return cpu.gpr(RAX);
-  }
-
-  resultBig(cpu: Cpu): bigint {
-    return cpu.gprBig(RAX);
-  }
-
   readArguments(cpu: Cpu, signature: Signature): Argument[] {
     const source = new CallArguments(cpu, this.memory);
     const values: Argument[] = signature.parameters.map((type) => source.take(type));
@@ -70,14 +57,8 @@ export class Win64 implements Convention {
   }
 
   finish(cpu: Cpu, { returns }: Signature, value: unknown): void {
-    const rsp = cpu.gpr(RSP);
     if (returns !== 'void') cpu.setGprBig(RAX, resultWord(returns, value));
-    cpu.rip = this.memory.ptr(rsp);
-    cpu.setGpr(RSP, rsp + 8);
-  }
-
-  returnAddress(cpu: Cpu): Address {
-    return this.memory.ptr(cpu.gpr(RSP));
+    this.return(cpu);
   }
 
   vaList(_cpu: Cpu, address: Address): VarArgs {
@@ -123,14 +104,7 @@ class CallArguments extends Eightbytes {
     if (type === 'u64') return this.u64();
     if (type === 'i64') return this.i64();
     if (type === 'valist') return new VaList(this.memory, this.pointer());
-    if (type === 'bool') return this.i32() & 0xff ? 1 : 0;
-    if (type === 'u8') return this.i32() & 0xff;
-    if (type === 'i8') return (this.i32() << 24) >> 24;
-    if (type === 'u16') return this.i32() & 0xffff;
-    if (type === 'i16') return (this.i32() << 16) >> 16;
-    if (type === 'u32') return this.u32();
-    if (type === 'i32') return this.i32();
-    return this.long();
+    return NARROW.has(type) ? narrow(type, this.i32()) : this.long();
   }
 
   u64(): bigint {

@@ -232,8 +232,8 @@ export const thunks: readonly DataInitialiser[] = [
   hweight('__sw_hweight64', 64),
 ];
 
-/** Native paravirtual operations by their place in pv_ops, each a few instructions that keep all other registers. */
-const PV_CODE: Readonly<Record<string, readonly number[]>> = {
+/** Paravirtual operations whose bytes mean the same in either mode. */
+const PV_CODE_BOTH: Readonly<Record<string, readonly number[]>> = {
   'irq.save_fl.func': [0x9c, 0x58, 0xc3],
   'irq.irq_disable.func': [0xfa, 0xc3],
   'irq.irq_enable.func': [0xfb, 0xc3],
@@ -242,6 +242,14 @@ const PV_CODE: Readonly<Record<string, readonly number[]>> = {
   // out %al,$0x80
   'cpu.io_delay': [0xe6, 0x80, 0xc3],
   'cpu.wbinvd': [0x0f, 0x09, 0xc3],
+  'mmu.read_cr2.func': [0x0f, 0x20, 0xd0, 0xc3],
+  // xor %eax,%eax; ret
+  'lock.vcpu_is_preempted.func': [0x31, 0xc0, 0xc3],
+};
+
+/** Native paravirtual operations by their place in pv_ops, each a few instructions that keep all other registers. */
+const PV_CODE: Readonly<Record<string, readonly number[]>> = {
+  ...PV_CODE_BOTH,
   // mov %cr0,%rax and mov %rdi,%cr0
   'cpu.read_cr0': [0x0f, 0x20, 0xc0, 0xc3],
   'cpu.write_cr0': [0x0f, 0x22, 0xc7, 0xc3],
@@ -255,22 +263,13 @@ const PV_CODE: Readonly<Record<string, readonly number[]>> = {
   'cpu.read_msr': [0x89, 0xf9, 0x0f, 0x32, 0x48, 0xc1, 0xe2, 0x20, 0x48, 0x09, 0xd0, 0xc3],
   // mov %edi,%ecx; mov %esi,%eax; wrmsr; ret
   'cpu.write_msr': [0x89, 0xf9, 0x89, 0xf0, 0x0f, 0x30, 0xc3],
-  'mmu.read_cr2.func': [0x0f, 0x20, 0xd0, 0xc3],
   // movb $0,(%rdi); ret
   'lock.queued_spin_unlock.func': [0xc6, 0x07, 0x00, 0xc3],
-  // xor %eax,%eax; ret
-  'lock.vcpu_is_preempted.func': [0x31, 0xc0, 0xc3],
 };
 
 /** The same with arguments in eax, edx and ecx. */
 const PV_CODE_32: Readonly<Record<string, readonly number[]>> = {
-  'irq.save_fl.func': [0x9c, 0x58, 0xc3],
-  'irq.irq_disable.func': [0xfa, 0xc3],
-  'irq.irq_enable.func': [0xfb, 0xc3],
-  'irq.safe_halt': [0xfb, 0xf4, 0xc3],
-  'irq.halt': [0xf4, 0xc3],
-  'cpu.io_delay': [0xe6, 0x80, 0xc3],
-  'cpu.wbinvd': [0x0f, 0x09, 0xc3],
+  ...PV_CODE_BOTH,
   'cpu.read_cr0': [0x0f, 0x20, 0xc0, 0xc3],
   'cpu.write_cr0': [0x0f, 0x22, 0xc0, 0xc3],
   // push four registers; three of the pointers to esi, edi, ebp; cpuid; store, the fourth from the stack; pop; ret
@@ -283,10 +282,8 @@ const PV_CODE_32: Readonly<Record<string, readonly number[]>> = {
   'cpu.read_msr': [0x89, 0xc1, 0x0f, 0x32, 0xc3],
   // xchg %eax,%ecx; xchg %eax,%edx; wrmsr; ret
   'cpu.write_msr': [0x91, 0x92, 0x0f, 0x30, 0xc3],
-  'mmu.read_cr2.func': [0x0f, 0x20, 0xd0, 0xc3],
   // movb $0,(%eax); ret
   'lock.queued_spin_unlock.func': [0xc6, 0x00, 0x00, 0xc3],
-  'lock.vcpu_is_preempted.func': [0x31, 0xc0, 0xc3],
 };
 
 /** Page table entries need no translation on real hardware: mov %rdi,%rax; ret. On 32 bits they are where they should be. */
