@@ -1,11 +1,11 @@
 /** complete_formation and prepare_coming_module (kernel/module/main.c): the module becomes visible to others. */
 import type { Steps } from '../../kernel/steps.ts';
-import { Errno } from './errno.ts';
 import { addJumpLabels, removeJumpLabels } from './jump-labels.ts';
 import type { Loading } from './loading.ts';
 import { ModuleState } from './module.ts';
 import { notifyModule, notifyRobust } from './notifiers.ts';
 import { findSymbol } from './resolve.ts';
+import { checkDuplicateSymbols } from './rules/exports.ts';
 
 export function* completeFormation(load: Loading): Steps<void> {
   const { k, module, mod, t } = load;
@@ -26,23 +26,12 @@ export function* completeFormation(load: Loading): Steps<void> {
   t.undo('jump labels', () => removeJumpLabels(k, module));
 }
 
-/** verify_exported_symbols: no name twice. */
-function verifyExports(load: Loading): void {
-  const { k, judge, module, file } = load;
-  for (const name of module.exports.keys()) {
+/** verify_exported_symbols */
+function verifyExports({ k, judge, module, file }: Loading): void {
+  checkDuplicateSymbols(judge, file, module.exports.keys(), (name) => {
     const other = findSymbol(k, name);
-    if (other === undefined) continue;
-    const owner = other.owner?.name ?? 'kernel';
-    const message = `${file.name}: exports duplicate symbol ${name} (owned by ${owner})`;
-    const why = `It exports ${name}, which ${owner === 'kernel' ? 'the kernel itself' : `the module ${owner}`} exports.`;
-    judge.reject(
-      'duplicate-symbol',
-      Errno.ENOEXEC,
-      message,
-      why,
-      `Unload ${owner} first, or rename the symbol.`,
-    );
-  }
+    return other === undefined ? undefined : (other.owner?.name ?? 'kernel');
+  });
 }
 
 /** module_enable_ro, _nx and _x: code and constants become read-only, data not executable. */

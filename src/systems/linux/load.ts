@@ -17,13 +17,14 @@ import { patchModule } from './patch.ts';
 import { addUnformed, placeModule, writeImage } from './place-module.ts';
 import { relocateModule } from './relocate-module.ts';
 import { refuseMissing, resolveImports } from './resolve.ts';
+import { checkCaller } from './rules/caller.ts';
 import { checkElf, checkModuleSections, refuseDamaged } from './rules/elf.ts';
-import { Level } from './rules/judge.ts';
+import { checkExportVersions, checkLicenceNames } from './rules/exports.ts';
 import { checkBlacklist, checkModinfo, checkStrictLicence, taintByModinfo } from './rules/modinfo.ts';
 import { checkWriteExecute } from './rules/sections.ts';
-import { checkSignature } from './rules/signature.ts';
+import { checkSignature, reportUnsigned } from './rules/signature.ts';
 import { checkModuleLayout } from './rules/symbols.ts';
-import { allocatePerCpu, checkExportVersions, checkLicenceNames, findSections } from './sections.ts';
+import { allocatePerCpu, findSections } from './sections.ts';
 import { startModule } from './start.ts';
 import { setUpSysfs } from './sysfs-modules.ts';
 import { TAINT } from './taint-bits.ts';
@@ -37,7 +38,12 @@ export type { LoadRequest } from './loading.ts';
 export function* loadModule(k: Linux, t: Transaction, request: LoadRequest): Steps<LinuxModule> {
   const load = new Loading(k, t, request);
   try {
-    checkCaller(load);
+    checkCaller(load.judge, {
+      privileged: (request.credential?.uid ?? 0) === 0,
+      modulesDisabled: modulesDisabled(k),
+      flags: request.flags,
+      size: request.bytes.length,
+    });
     readFile(load);
     yield* form(load);
     yield* completeFormation(load);
@@ -60,25 +66,6 @@ function refuseWild({ judge }: Loading, fault: GuestFault): never {
   return judge.refuse('wild-table', Errno.ENOEXEC, why, 'Compare the file with its package; it is damaged.');
 }
 
-/** may_init_module and the flags of finit_module. */
-function checkCaller({ k, judge, request }: Loading): void {
-  if ((request.credential?.uid ?? 0) !== 0) {
-    const why = 'Loading a module needs the capability CAP_SYS_MODULE, which the caller does not have.';
-    judge.refuse('privilege', Errno.EPERM, why, 'Do it as root.');
-  }
-  if (modulesDisabled(k)) {
-    const why = 'kernel.modules_disabled is 1: nothing can be loaded or unloaded until the next boot.';
-    judge.refuse('modules-disabled', Errno.EPERM, why, 'Restart the kernel; the switch only goes one way.');
-  }
-  if (request.bytes.length === 0) {
-    judge.refuse('empty', Errno.EINVAL, 'The file is empty.', 'Fetch or build it again.');
-  }
-  if (request.flags.compressed && !judge.has('decompress')) {
-    const why = 'This kernel does not unpack modules itself (CONFIG_MODULE_DECOMPRESS).';
-    judge.refuse('decompress', Errno.EOPNOTSUPP, why, 'Unpack the file before, as kmod does.');
-  }
-}
-
 /** Everything that is decided from the file alone, before memory is taken. */
 function readFile(load: Loading): void {
   const { judge, request } = load;
@@ -99,23 +86,17 @@ function* form(load: Loading): Steps<void> {
   placeModule(load);
   yield* addUnformed(load);
   if (judge.has('early-duplicate-check')) taintByModinfo(judge, file);
-  if (load.signature.verdict !== 'trusted-key' && judge.has('module-signatures')) reportUnsigned(load);
+  reportUnsigned(judge, file.name, load.signature);
   allocatePerCpu(load);
   findSections(load);
-  checkLicenceNames(load);
-  checkExportVersions(load);
+  checkLicenceNames(judge, file, () => {
+    load.k.taint |= 1 << TAINT.PROPRIETARY;
+  });
+  checkExportVersions(judge, file);
   yield* resolveImports(load);
   refuseMissing(load);
   relocateModule(load);
   patchModule(load);
   writeImage(load);
   copyArguments(load);
-}
-
-function reportUnsigned({ judge, file }: Loading): void {
-  if (judge.firstTime('module verification failed')) {
-    const text = 'module verification failed: signature and/or required key missing - tainting kernel';
-    judge.say(Level.NOTICE, `${file.name}: ${text}`);
-  }
-  judge.taint(TAINT.UNSIGNED_MODULE);
 }

@@ -4,6 +4,7 @@ import type { Transaction } from '../../kernel/transaction.ts';
 import type { StagedArea, StagedSection } from '../../link/place.ts';
 import type { Address } from '../../memory/space.ts';
 import { Errno } from './errno.ts';
+import { hashPointer } from './functions/format/pointer.ts';
 import type { ModuleLayout } from './layout.ts';
 import type { Linux } from './linux.ts';
 import type { LinuxModule } from './module.ts';
@@ -53,6 +54,11 @@ export class LiveJudge extends Judge {
 
   tainted(bit: number): boolean {
     return tainted(this.k, bit);
+  }
+
+  override hashed(address: number): string {
+    const value = hashPointer(this.k.seed, BigInt.asUintN(64, BigInt(address)));
+    return value.toString(16).padStart(16, '0');
   }
 
   firstTime(id: string): boolean {

@@ -10,11 +10,17 @@ import { addHead, entries, removeInit } from './lists.ts';
 import type { Loading } from './loading.ts';
 import { type LinuxModule, ModuleState } from './module.ts';
 import { Level } from './rules/judge.ts';
-import { checkSymbol, type FoundSymbol, type Importer } from './rules/symbols.ts';
-import { TAINT } from './taint-bits.ts';
-
-/** Symbols that compilers refer to and nobody defines. */
-const IGNORED = new Set(['_GLOBAL_OFFSET_TABLE_']);
+import {
+  commonSymbol,
+  type FoundSymbol,
+  failedSymbol,
+  type Importer,
+  type Resolution,
+  refuseUnresolved,
+  resolveSymbol,
+  type SymbolFailure,
+  type SymbolOwner,
+} from './rules/symbols.ts';
 
 /** Looks in the kernel, then in the modules, newest first; `gplOk` lets GPL-only symbols be found. */
 export function findSymbol(k: Linux, name: string, gplOk = true): FoundSymbol<LinuxModule> | undefined {
@@ -33,15 +39,24 @@ export function findSymbol(k: Linux, name: string, gplOk = true): FoundSymbol<Li
 
 interface Import {
   readonly symbol: ObjectSymbol;
-  readonly found: FoundSymbol<LinuxModule>;
+  readonly found: FoundSymbol<OwningModule>;
+}
+
+/** The owner as the rules see it. */
+interface OwningModule extends SymbolOwner {
+  readonly module: LinuxModule;
 }
 
 /** Gives every symbol its value; names every one that cannot be had, then refuses. */
 export function* resolveImports(load: Loading): Steps<void> {
   const { k, file, judge } = load;
   load.t.step('resolve symbols');
+  judge.enter('symbols');
   const importer: Importer = { file, flags: load.request.flags, usesGplOnly: false };
-  const failures: { name: string; errno: number; why: string }[] = [];
+  const failures: SymbolFailure[] = [];
+  const note = (failure: SymbolFailure | undefined) => {
+    if (failure !== undefined) failures.push(failure);
+  };
   const imports: Import[] = [];
   const rules = {
     *undefined(symbol: ObjectSymbol): Lookup<Request> {
@@ -50,21 +65,11 @@ export function* resolveImports(load: Loading): Steps<void> {
         imports.push({ symbol, found: result.found });
         return result.found.owner === undefined ? linkExport(k, result.found) : result.found.address;
       }
-      const weak = symbol.binding === 'weak' || IGNORED.has(symbol.name);
-      if (result.errno === 0 && weak) return 0;
-      const errno = result.errno || Errno.ENOENT;
-      judge.say(Level.WARNING, `${file.name}: Unknown symbol ${symbol.name} (err -${errno})`);
-      failures.push({ name: symbol.name, errno, why: result.why });
+      note(failedSymbol(judge, file, symbol, result));
       return 0;
     },
     common(symbol: ObjectSymbol): Address | undefined {
-      if (symbol.name.startsWith('__gnu_lto')) return undefined;
-      judge.say(Level.WARNING, `${file.name}: please compile with -fno-common`);
-      failures.push({
-        name: symbol.name,
-        errno: Errno.ENOEXEC,
-        why: 'it is a common symbol, which has no place',
-      });
+      note(commonSymbol(judge, file, symbol.name));
       return undefined;
     },
     sectionAddress: (index: number): Address | undefined =>
@@ -76,47 +81,20 @@ export function* resolveImports(load: Loading): Steps<void> {
     k.write('module.using_gplonly_symbols', load.mod, 1);
   }
   load.storeTaints();
-  const last = failures.at(-1);
-  if (last !== undefined) refuseUnresolved(load, failures, last.errno);
+  refuseUnresolved(judge, failures);
 }
 
-function linkExport(k: Linux, found: FoundSymbol<LinuxModule>): Address {
+function linkExport(k: Linux, found: FoundSymbol<unknown>): Address {
   const own = k.file.exports.find(found.name);
   return own === undefined ? found.address : k.link(own);
 }
-
-function refuseUnresolved(
-  { judge }: Loading,
-  failures: readonly { name: string; why: string }[],
-  errno: number,
-): never {
-  const byReason = new Map<string, string[]>();
-  for (const { name, why } of failures) byReason.set(why, [...(byReason.get(why) ?? []), name]);
-  const list = [...byReason].map(([why, names]) => `${someOf(names)} (${why})`).join('; ');
-  const why = `${failures.length} of the symbols it needs cannot be had: ${list}.`;
-  const hint =
-    'Load the modules that export them first (modprobe does), or build the module for this kernel.';
-  return judge.refuse('symbols', errno, why, hint);
-}
-
-/** More names than a person reads are counted. */
-const FEW = 6;
-
-function someOf(names: readonly string[]): string {
-  const more = names.length > FEW ? ` and ${names.length - FEW} more` : '';
-  return names.slice(0, FEW).join(', ') + more;
-}
-
-type Resolution =
-  | { readonly found: FoundSymbol<LinuxModule> }
-  | { readonly errno: number; readonly why: string };
 
 /** How long a load waits for the init function of a module it depends on (ns). */
 const PATIENCE = 30_000_000_000;
 const POLL = 10_000_000;
 
 /** resolve_symbol_wait: the owner may still be in its init function. */
-function* resolveWaiting(load: Loading, importer: Importer, name: string): Steps<Resolution> {
+function* resolveWaiting(load: Loading, importer: Importer, name: string): Steps<Resolution<OwningModule>> {
   const { k, judge, file } = load;
   const deadline = k.time.now() + PATIENCE;
   for (;;) {
@@ -131,27 +109,21 @@ function* resolveWaiting(load: Loading, importer: Importer, name: string): Steps
   }
 }
 
-function resolveOnce(load: Loading, importer: Importer, name: string): Resolution {
+function resolveOnce(load: Loading, importer: Importer, name: string): Resolution<OwningModule> {
   const { k, judge } = load;
-  const gplOk = (judge.taints & (1 << TAINT.PROPRIETARY)) === 0;
-  const found = findSymbol(k, name, gplOk);
-  if (found === undefined) {
-    const hidden = !gplOk && findSymbol(k, name) !== undefined;
-    const why = hidden
-      ? 'it is for GPL-compatible modules only, and this one is not'
-      : 'neither the kernel nor a loaded module exports it';
-    return { errno: 0, why };
-  }
-  const { owner } = found;
-  const taints = owner === undefined ? 0 : k.read('module.taints', owner.control);
-  const view = { ...found, owner: owner === undefined ? undefined : { name: owner.name, taints } };
-  const permission = checkSymbol(judge, importer, view);
-  if (!permission.ok) {
-    // A symbol withheld for its owner's taint counts as not found, so that a weak reference lets it pass.
-    return { errno: permission.errno === Errno.ENOENT ? 0 : permission.errno, why: permission.why };
-  }
-  const errno = owner === undefined ? 0 : refModule(load, owner);
-  return errno === 0 ? { found } : { errno, why: `the module ${owner?.name} is not ready` };
+  const result = resolveSymbol(judge, importer, name, {
+    find: (wanted, gplOk) => {
+      const found = findSymbol(k, wanted, gplOk);
+      if (found?.owner === undefined) return found === undefined ? undefined : { ...found, owner: undefined };
+      const { owner } = found;
+      const taints = k.read('module.taints', owner.control);
+      return { ...found, owner: { name: owner.name, taints, module: owner } };
+    },
+  });
+  if (!('found' in result)) return result;
+  const { owner } = result.found;
+  const errno = owner === undefined ? 0 : refModule(load, owner.module);
+  return errno === 0 ? result : { errno, why: `the module ${owner?.name} is not ready` };
 }
 
 /** ref_module: `load` uses `owner`; a positive errno when the owner is not to be had. */

@@ -1,12 +1,10 @@
-/** find_module_sections, percpu_modalloc and check_module_license_and_versions (kernel/module/main.c). */
+/** find_module_sections and percpu_modalloc (kernel/module/main.c). */
 import type { Address } from '../../memory/space.ts';
-import { Errno } from './errno.ts';
 import { initList } from './lists.ts';
 import type { Loading } from './loading.ts';
 import { REF_BASE } from './module.ts';
+import { checkObsolete } from './rules/exports.ts';
 import { Level } from './rules/judge.ts';
-import { forceLoad } from './rules/modinfo.ts';
-import { TAINT } from './taint-bits.ts';
 
 /** Per-CPU memory for the module's own variables, and the counts and lists every module has. */
 export function allocatePerCpu(load: Loading): void {
@@ -73,9 +71,7 @@ export function findSections(load: Loading): void {
     if (count !== undefined) k.write(`module.${count}`, mod, Math.floor((staged?.bytes.length ?? 0) / size));
   }
   if (k.types.has('module.bug_list')) initList(k, mod + k.offset('module.bug_list'));
-  if (file.section('__obsparm') !== undefined) {
-    judge.say(Level.WARNING, `${file.name}: Ignoring obsolete parameters`);
-  }
+  checkObsolete(judge, file);
   describeSections(load);
 }
 
@@ -97,32 +93,4 @@ function describeSections({ module, sections }: Loading): void {
     if (section.size > 0) listed.push({ name: section.name, address, size: section.size });
   }
   module.sections = listed.sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-/** Names that are tainted whatever they say of themselves. */
-export function checkLicenceNames(load: Loading): void {
-  const { judge, k, file } = load;
-  const before = judge.tainted(TAINT.PROPRIETARY);
-  if (file.name === 'ndiswrapper') k.taint |= 1 << TAINT.PROPRIETARY;
-  if (file.name === 'driverloader' || file.name === 'lve') judge.taint(TAINT.PROPRIETARY, true);
-  if (!before && judge.tainted(TAINT.PROPRIETARY)) {
-    judge.say(Level.WARNING, `${file.name}: module license taints kernel.`);
-  }
-}
-
-/** Exports without versions, in a kernel that compares them. */
-export function checkExportVersions(load: Loading): void {
-  const { judge, file } = load;
-  if (!judge.has('symbol-versions')) return;
-  const lacks = (table: string, crcs: string) =>
-    (file.section(table)?.size ?? 0) > 0 && file.section(crcs) === undefined;
-  if (!lacks('__ksymtab', '__kcrctab') && !lacks('__ksymtab_gpl', '__kcrctab_gpl')) return;
-  if (forceLoad(judge, file.name, 'no versions for exported symbols')) return;
-  const why = 'The module exports symbols without versions, and this kernel compares versions.';
-  judge.refuse(
-    'export-versions',
-    Errno.ENOEXEC,
-    why,
-    'Build it against headers of this kernel (Module.symvers).',
-  );
 }

@@ -11,6 +11,7 @@ import type { Loading } from './loading.ts';
 import { type LinuxModule, type ModuleParameter, ModuleState } from './module.ts';
 import { setParameter } from './params.ts';
 import { moduleRefcount, moduleSizes } from './proc-modules.ts';
+import { checkSysfsName } from './rules/exports.ts';
 import { type AttributeMethods, attributeMethods, sysDirectory, sysfs } from './sysfs.ts';
 import { moduleTaintLetters } from './taint.ts';
 import { directory, type Node, regular, symlink } from './vfs/node.ts';
@@ -20,11 +21,11 @@ export function setUpSysfs(load: Loading): void {
   const { k, module, judge, t } = load;
   const above = sysDirectory(k, 'module');
   t.step('sysfs');
-  if (above.child(module.name) !== undefined || builtinNames(k.file).has(module.name)) {
-    const message = `${module.name}: module is already loaded`;
-    const why = `A part of the kernel has the name ${module.name}: /sys/module/${module.name} is there already.`;
-    judge.reject('name-in-sysfs', Errno.EINVAL, message, why, 'Give the module another name.');
-  }
+  checkSysfsName(
+    judge,
+    module.name,
+    above.child(module.name) !== undefined || builtinNames(k.file).has(module.name),
+  );
   const kobject = module.control + k.offset('module.mkobj.kobj');
   const name = k.heap.allocate(module.name.length + 1);
   writeText(k, name, module.name);

@@ -20,7 +20,7 @@ const HINT_KERNEL = 'Build or fetch the module for this kernel and this machine.
 export function checkElf(judge: Judge, bytes: Uint8Array): ElfFile {
   checkHeader(judge, bytes);
   const at = EHDR[judge.kernel.bits];
-  const view = new ByteView(bytes, true);
+  const view = new ByteView(bytes, judge.kernel.littleEndian);
   const sections = checkSectionTable(judge, view, at);
   checkNames(judge, view, at, sections);
   checkSections(judge, view, at, sections);
@@ -39,14 +39,25 @@ type HeaderOffsets = (typeof EHDR)[32 | 64];
 const ARCHITECTURES: Partial<Record<Machine, readonly [number, string]>> = {
   'x86-64': [EM.X86_64, 'x86-64'],
   i386: [EM[386], 'i386'],
+  aarch64: [EM.AARCH64, 'arm64'],
+  arm: [EM.ARM, 'arm'],
+  ppc: [EM.PPC, 'powerpc'],
+  ppc64: [EM.PPC64, 'powerpc64'],
+  s390x: [EM.S390, 's390x'],
+  mips: [EM.MIPS, 'mips'],
+  mips64: [EM.MIPS, 'mips64'],
+  riscv: [EM.RISCV, 'riscv'],
+  loongarch: [EM.LOONGARCH, 'loongarch'],
 };
 
 function checkHeader(judge: Judge, bytes: Uint8Array): void {
   const at = EHDR[judge.kernel.bits];
+  judge.enter('elf-size');
   if (bytes.length < at.size) {
     const why = `The file has ${bytes.length} bytes, an ELF header alone needs ${at.size}.`;
     judge.reject('elf-size', Errno.ENOEXEC, `Invalid ELF header len ${bytes.length}`, why, HINT_FILE);
   }
+  judge.enter('elf-magic');
   if (bytes[0] !== 0x7f || bytes[1] !== 0x45 || bytes[2] !== 0x4c || bytes[3] !== 0x46) {
     const why = 'The file does not begin with 7f 45 4c 46: it is no ELF file at all.';
     const message = 'Invalid ELF header magic: != \x7fELF';
@@ -58,7 +69,8 @@ function checkHeader(judge: Judge, bytes: Uint8Array): void {
       'If it is compressed, unpack it first (modprobe and insmod do that).',
     );
   }
-  const view = new ByteView(bytes, true);
+  const view = new ByteView(bytes, judge.kernel.littleEndian);
+  judge.enter('elf-type');
   const type = view.u16(16);
   if (type !== ET.REL) {
     const kinds: Record<number, string> = {
@@ -75,6 +87,7 @@ function checkHeader(judge: Judge, bytes: Uint8Array): void {
       'Give the .ko file that the build made.',
     );
   }
+  judge.enter('elf-machine');
   const machine = view.u16(18);
   const [own, name] = ARCHITECTURES[judge.kernel.machine] ?? [0, judge.kernel.machine];
   if (machine !== own) {
@@ -92,10 +105,12 @@ function checkHeader(judge: Judge, bytes: Uint8Array): void {
 function checkSectionTable(judge: Judge, view: ByteView, at: HeaderOffsets): SectionHeader[] {
   const { bits } = judge.kernel;
   const size = SHDR[bits].size;
+  judge.enter('elf-shentsize');
   if (view.u16(at.shentsize) !== size) {
     const why = `Section headers of ${view.u16(at.shentsize)} bytes: a ${bits}-bit file has ${size}.`;
     judge.reject('elf-shentsize', Errno.ENOEXEC, 'Invalid ELF section header size', why, HINT_FILE);
   }
+  judge.enter('elf-section-table');
   const offset = bits === 64 ? view.n64(at.shoff) : view.u32(at.shoff);
   const count = view.u16(at.shnum);
   if (offset >= view.length || count * size > view.length - offset) {
@@ -116,6 +131,7 @@ function checkNames(
   at: HeaderOffsets,
   sections: readonly SectionHeader[],
 ): void {
+  judge.enter('elf-names');
   const index = view.u16(at.shstrndx);
   if (index === SHN.UNDEF || index >= sections.length) {
     const message = `Invalid ELF section name index: ${index} || e_shstrndx (${index}) >= e_shnum (${sections.length})`;
@@ -151,6 +167,7 @@ function checkNames(
     const message = "ELF Spec violation: section name table isn't null terminated";
     judge.reject('elf-names', Errno.ENOEXEC, message, 'The last section name has no end.', HINT_FILE);
   }
+  judge.enter('elf-first-section');
   const first = sections[0];
   if (first.type !== SHT.NULL || first.size !== 0 || first.address !== 0) {
     const message = `ELF Spec violation: section 0 type(${first.type})!=SH_NULL or non-zero len or addr`;
@@ -164,6 +181,7 @@ function checkSections(
   at: HeaderOffsets,
   sections: readonly SectionHeader[],
 ): void {
+  judge.enter('elf-section');
   const names = sections[view.u16(at.shstrndx)];
   for (let i = 1; i < sections.length; i++) {
     const { type, link, flags, nameOffset } = sections[i];
@@ -194,9 +212,11 @@ function checkSections(
 export function checkModuleSections(judge: Judge, elf: ElfFile, whole: Uint8Array): ModuleFile {
   const info = findSection(elf, '.modinfo');
   const modinfo = new ModInfo(info === undefined ? new Uint8Array(0) : elf.data(info));
+  judge.enter('single-modinfo');
   if (judge.has('single-modinfo')) checkSingle(judge, elf);
   const known = modinfo.get('name');
   const shown = known ?? '(missing .modinfo section or name field)';
+  judge.enter('no-symbols');
   const symbolTable = findSymbolTable(elf);
   if (symbolTable === undefined) {
     judge.say(Level.WARNING, `${shown}: module has no symbols (stripped?)`);
@@ -208,6 +228,7 @@ export function checkModuleSections(judge: Judge, elf: ElfFile, whole: Uint8Arra
       'Use `strip --strip-debug`, which keeps what the kernel needs.',
     );
   }
+  judge.enter('no-module');
   const thisModule = findSection(elf, '.gnu.linkonce.this_module');
   if (thisModule === undefined) {
     judge.say(Level.WARNING, `${shown}: No module found in object`);
@@ -225,8 +246,12 @@ export function checkModuleSections(judge: Judge, elf: ElfFile, whole: Uint8Arra
   return new ModuleFile(elf, { whole, name, thisModule, symbolTable, modinfo });
 }
 
+/** MODULE_NAME_LEN behind the state and the list head, where the kernel's types are not known. */
+const NAME_AT = { 64: { offset: 24, size: 56 }, 32: { offset: 12, size: 60 } } as const;
+
 function structName(judge: Judge, bytes: Uint8Array): string {
-  const { offset, size } = judge.kernel.types.field('module.name');
+  const { types, bits } = judge.kernel;
+  const { offset, size } = types.has('module.name') ? types.field('module.name') : NAME_AT[bits];
   return cstring(bytes, Math.min(offset, bytes.length), Math.min(offset + size, bytes.length));
 }
 
@@ -239,6 +264,7 @@ function checkSingle(judge: Judge, elf: ElfFile): void {
 
 /** The size rule of newer kernels (6.5 and what took it over). */
 function checkThisModule(judge: Judge, elf: ElfFile, name: string): void {
+  judge.enter('this-module-size');
   if (!judge.has('this-module-size')) return;
   const found = elf.sections.filter((s) => s.name === '.gnu.linkonce.this_module');
   const reject = (what: string, why: string) =>

@@ -9,6 +9,14 @@ import { Refusal } from '../verdict.ts';
 /** syslog levels as pr_err, pr_warn, pr_notice and pr_info use them. */
 export const Level = { ALERT: 1, ERR: 3, WARNING: 4, NOTICE: 5, INFO: 6, DEBUG: 7 } as const;
 
+/** Something that a rule must know of the kernel and that nobody told. */
+export interface MissingInput {
+  /** What is missing: `the configuration (CONFIG_MODULE_SIG_FORCE)`. */
+  readonly what: string;
+  /** How to give it. */
+  readonly how: string;
+}
+
 export abstract class Judge {
   /** Bit mask of the taints of the module itself. */
   taints = 0;
@@ -22,6 +30,17 @@ export abstract class Judge {
   abstract tainted(bit: number): boolean;
   /** True the first time it is asked with that id since boot: messages that are printed once. */
   abstract firstTime(id: string): boolean;
+
+  /** The rule (rules/order.ts) that speaks from now on: a check tells its results by it, a live load has no use for it. */
+  enter(_rule: string): void {}
+
+  /** The rule cannot decide without this. A live kernel knows everything about itself. */
+  unknown(_missing: MissingInput): void {}
+
+  /** What `%p` prints for an address: a hash with the kernel's secret, which only the live kernel has. */
+  hashed(_address: number): string {
+    return '?'.repeat(this.kernel.bits / 4);
+  }
 
   say(level: number, text: string): void {
     this.said.push(text);

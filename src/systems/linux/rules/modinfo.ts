@@ -30,6 +30,7 @@ export function isGplCompatible(licence: string): boolean {
 
 /** `module_blacklist=a,b` on the kernel's command line. */
 export function checkBlacklist(judge: Judge, name: string): void {
+  judge.enter('blacklist');
   const list = commandLineOption(judge.commandLine, 'module_blacklist');
   if (list === undefined || !list.split(',').includes(name)) return;
   const why = `The kernel was started with module_blacklist=${list}, which names this module.`;
@@ -63,6 +64,7 @@ export function checkModinfo(judge: Judge, file: ModuleFile, flags: LoadFlags): 
 /** The taints that .modinfo gives rise to (module_augment_kernel_taints from 6.4 on). */
 export function taintByModinfo(judge: Judge, file: ModuleFile): void {
   const { name, modinfo } = file;
+  judge.enter('out-of-tree');
   if (modinfo.get('intree') === undefined) {
     if (!judge.tainted(TAINT.OOT_MODULE)) {
       judge.say(Level.WARNING, `${name}: loading out-of-tree module taints kernel.`);
@@ -70,6 +72,7 @@ export function taintByModinfo(judge: Judge, file: ModuleFile): void {
     judge.taint(TAINT.OOT_MODULE);
   }
   checkRetpoline(judge, file);
+  judge.enter('staging');
   if (modinfo.get('staging') !== undefined) {
     judge.taint(TAINT.CRAP);
     const text = 'module is from the staging directory, the quality is unknown, you have been warned.';
@@ -78,6 +81,7 @@ export function taintByModinfo(judge: Judge, file: ModuleFile): void {
   checkLivepatch(judge, file);
   taintByLivepatch(judge, file);
   checkLicence(judge, name, modinfo.get('license') ?? 'unspecified');
+  judge.enter('test');
   if (judge.has('test-taint') && modinfo.get('test') !== undefined) {
     if (!judge.tainted(TAINT.TEST)) judge.say(Level.WARNING, `${name}: loading test module taints kernel.`);
     judge.taint(TAINT.TEST);
@@ -85,6 +89,7 @@ export function taintByModinfo(judge: Judge, file: ModuleFile): void {
 }
 
 function checkVermagic(judge: Judge, file: ModuleFile, flags: LoadFlags): void {
+  judge.enter('vermagic');
   const given = flags.ignoreVermagic ? undefined : file.modinfo.get('vermagic');
   if (given === undefined) {
     if (forceLoad(judge, file.name, 'bad vermagic')) return;
@@ -121,12 +126,14 @@ function whyMagic(module: string, kernel: string): string {
 
 /** retpoline_module_ok: only a machine that needs return trampolines asks for them. */
 function checkRetpoline(judge: Judge, { name, modinfo }: ModuleFile): void {
+  judge.enter('retpoline');
   if (!judge.has('retpoline-check') || modinfo.get('retpoline') !== undefined) return;
   judge.say(Level.ERR, 'Spectre V2 : System may be vulnerable to spectre v2');
   judge.say(Level.WARNING, `${name}: loading module not compiled with retpoline compiler.`);
 }
 
 function checkLivepatch(judge: Judge, { name, modinfo }: ModuleFile): void {
+  judge.enter('livepatch');
   if (modinfo.get('livepatch') === undefined || judge.has('livepatch')) return;
   const message = `${name}: module is marked as livepatch module, but livepatch support is disabled`;
   const why = 'This kernel was built without live patching.';
@@ -140,6 +147,7 @@ function taintByLivepatch(judge: Judge, { name, modinfo }: ModuleFile): void {
 }
 
 function checkLicence(judge: Judge, name: string, licence: string): void {
+  judge.enter('licence');
   if (isGplCompatible(licence)) return;
   if (!judge.tainted(TAINT.PROPRIETARY)) {
     judge.say(Level.WARNING, `${name}: module license '${licence}' taints kernel.`);

@@ -5,6 +5,7 @@ import type { ModuleFile } from '../module-file.ts';
 import type { Judge } from './judge.ts';
 
 export function checkWriteExecute(judge: Judge, file: ModuleFile): void {
+  judge.enter('write-execute');
   if (!judge.has('write-xor-execute')) return;
   for (const { index, name, flags } of file.elf.sections) {
     if ((flags & SHF.WRITE) === 0 || (flags & SHF.EXECINSTR) === 0) continue;

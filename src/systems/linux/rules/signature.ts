@@ -4,6 +4,7 @@
  */
 import { hasCertificate } from '../builtin.ts';
 import { Errno } from '../errno.ts';
+import { TAINT } from '../taint-bits.ts';
 import type { SignatureFacts } from '../verdict.ts';
 import { type DerNode, derInteger, derText, readDer } from './der.ts';
 import { commandLineOption, type Judge, Level } from './judge.ts';
@@ -44,6 +45,7 @@ export interface CheckedSignature {
 
 /** Takes the signature off and judges it; an unsigned module goes on unless the kernel insists. */
 export function checkSignature(judge: Judge, bytes: Uint8Array, flags: LoadFlags): CheckedSignature {
+  judge.enter('signature');
   if (!judge.has('module-signatures')) return { bytes, facts: UNSIGNED };
   const mangled = flags.ignoreModversions === true || flags.ignoreVermagic === true;
   if (mangled || !endsWithMarker(bytes)) {
@@ -70,6 +72,17 @@ export function checkSignature(judge: Judge, bytes: Uint8Array, flags: LoadFlags
   const facts = judgeSigner(judge, signer);
   if (facts.verdict !== 'trusted-key') insist(judge, 'module with unavailable key');
   return { bytes: content, facts };
+}
+
+/** A module that is not known to be signed taints the kernel; it is said once a boot. */
+export function reportUnsigned(judge: Judge, name: string, signature: SignatureFacts): void {
+  judge.enter('unsigned');
+  if (signature.verdict === 'trusted-key' || !judge.has('module-signatures')) return;
+  if (judge.firstTime('module verification failed')) {
+    const text = 'module verification failed: signature and/or required key missing - tainting kernel';
+    judge.say(Level.NOTICE, `${name}: ${text}`);
+  }
+  judge.taint(TAINT.UNSIGNED_MODULE);
 }
 
 /** What a module's signature says, without a kernel to judge it. */
@@ -127,6 +140,7 @@ function splitSignature(
 
 /** mod_verify_sig failed for lack of a key or a signature: fatal only where the kernel insists. */
 function insist(judge: Judge, reason: string): void {
+  judge.enter('signature-required');
   const option = commandLineOption(judge.commandLine, 'module.sig_enforce');
   const enforced = option !== undefined && !/^(0|n|no|off)$/i.test(option);
   if (!judge.has('signature-required') && !enforced) return;

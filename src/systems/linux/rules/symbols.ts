@@ -31,6 +31,91 @@ export interface Importer {
   usesGplOnly: boolean;
 }
 
+/** Where imports come from: the kernel, then other modules. `gplOk` lets GPL-only symbols be found. */
+export interface SymbolSource<Owner extends SymbolOwner> {
+  find(name: string, gplOk: boolean): FoundSymbol<Owner> | undefined;
+  /** Why a symbol cannot be had although something exports it; in our words. */
+  absent?(name: string): string | undefined;
+}
+
+export type Resolution<Owner> =
+  | { readonly found: FoundSymbol<Owner> }
+  /** 0: it does not exist for this importer, which a weak reference lets pass. */
+  | { readonly errno: number; readonly why: string };
+
+/** resolve_symbol: the symbol if the importer may have it. */
+export function resolveSymbol<Owner extends SymbolOwner>(
+  judge: Judge,
+  importer: Importer,
+  name: string,
+  source: SymbolSource<Owner>,
+): Resolution<Owner> {
+  const gplOk = (judge.taints & (1 << TAINT.PROPRIETARY)) === 0;
+  const found = source.find(name, gplOk);
+  if (found === undefined) {
+    const hidden = !gplOk && source.find(name, true) !== undefined;
+    const why = hidden
+      ? 'it is for GPL-compatible modules only, and this one is not'
+      : (source.absent?.(name) ?? 'neither the kernel nor a loaded module exports it');
+    return { errno: 0, why };
+  }
+  const permission = checkSymbol(judge, importer, found);
+  if (permission.ok) return { found };
+  // A symbol withheld for its owner's taint counts as not found, so that a weak reference lets it pass.
+  return { errno: permission.errno === Errno.ENOENT ? 0 : permission.errno, why: permission.why };
+}
+
+export interface SymbolFailure {
+  readonly name: string;
+  readonly errno: number;
+  readonly why: string;
+}
+
+/** Symbols that compilers refer to and nobody defines. */
+const IGNORED = new Set(['_GLOBAL_OFFSET_TABLE_']);
+
+/** simplify_symbols: what a symbol that cannot be had means; undefined where it counts as zero. */
+export function failedSymbol(
+  judge: Judge,
+  file: ModuleFile,
+  symbol: { readonly name: string; readonly binding: string },
+  result: { readonly errno: number; readonly why: string },
+): SymbolFailure | undefined {
+  const { name } = symbol;
+  if (result.errno === 0 && (symbol.binding === 'weak' || IGNORED.has(name))) return undefined;
+  const errno = result.errno || Errno.ENOENT;
+  judge.say(Level.WARNING, `${file.name}: Unknown symbol ${name} (err -${errno})`);
+  return { name, errno, why: result.why };
+}
+
+/** A common symbol has no place in a module; compilers mark objects of link-time optimisation with one. */
+export function commonSymbol(judge: Judge, file: ModuleFile, name: string): SymbolFailure | undefined {
+  if (name.startsWith('__gnu_lto')) return undefined;
+  judge.say(Level.WARNING, `${file.name}: please compile with -fno-common`);
+  return { name, errno: Errno.ENOEXEC, why: 'it is a common symbol, which has no place' };
+}
+
+/** Every symbol was tried; the last error counts. */
+export function refuseUnresolved(judge: Judge, failures: readonly SymbolFailure[]): void {
+  const last = failures.at(-1);
+  if (last === undefined) return;
+  const byReason = new Map<string, string[]>();
+  for (const { name, why } of failures) byReason.set(why, [...(byReason.get(why) ?? []), name]);
+  const list = [...byReason].map(([why, names]) => `${someOf(names)} (${why})`).join('; ');
+  const why = `${failures.length} of the symbols it needs cannot be had: ${list}.`;
+  const hint =
+    'Load the modules that export them first (modprobe does), or build the module for this kernel.';
+  judge.refuse('symbols', last.errno, why, hint);
+}
+
+/** More names than a person reads are counted. */
+const FEW = 6;
+
+function someOf(names: readonly string[]): string {
+  const more = names.length > FEW ? ` and ${names.length - FEW} more` : '';
+  return names.slice(0, FEW).join(', ') + more;
+}
+
 export type Permission =
   | { readonly ok: true }
   | { readonly ok: false; readonly errno: number; readonly why: string };
@@ -99,6 +184,7 @@ export function checkVersion(
 
 /** check_modstruct_version: the CRC of `module_layout` stands for struct module itself. */
 export function checkModuleLayout(judge: Judge, file: ModuleFile, flags: LoadFlags): void {
+  judge.enter('module-layout');
   const layout = judge.kernel.exports.find('module_layout');
   if (checkVersion(judge, file, flags, 'module_layout', layout?.crc)) return;
   const versions = flags.ignoreModversions ? undefined : file.versions;

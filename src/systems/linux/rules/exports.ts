@@ -1,0 +1,71 @@
+/** check_module_license_and_versions, verify_exported_symbols and mod_sysfs_init (kernel/module/main.c, sysfs.c). */
+import { Errno } from '../errno.ts';
+import type { ModuleFile } from '../module-file.ts';
+import { TAINT } from '../taint-bits.ts';
+import { type Judge, Level } from './judge.ts';
+import { forceLoad } from './modinfo.ts';
+
+/** Parameters as they were before 2.6 are in a section of their own, which nobody reads any more. */
+export function checkObsolete(judge: Judge, file: ModuleFile): void {
+  judge.enter('obsolete-parameters');
+  if (file.section('__obsparm') === undefined) return;
+  judge.say(Level.WARNING, `${file.name}: Ignoring obsolete parameters`);
+}
+
+/** Names that are tainted whatever they say of themselves; ndiswrapper taints the kernel, not itself. */
+export function checkLicenceNames(judge: Judge, file: ModuleFile, taintKernelAlone: () => void): void {
+  judge.enter('licence-names');
+  const before = judge.tainted(TAINT.PROPRIETARY);
+  if (file.name === 'ndiswrapper') taintKernelAlone();
+  if (file.name === 'driverloader' || file.name === 'lve') judge.taint(TAINT.PROPRIETARY, true);
+  if (!before && judge.tainted(TAINT.PROPRIETARY)) {
+    judge.say(Level.WARNING, `${file.name}: module license taints kernel.`);
+  }
+}
+
+/** Exports without versions, in a kernel that compares them. */
+export function checkExportVersions(judge: Judge, file: ModuleFile): void {
+  judge.enter('export-versions');
+  if (!judge.has('symbol-versions')) return;
+  const lacks = (table: string, crcs: string) =>
+    (file.section(table)?.size ?? 0) > 0 && file.section(crcs) === undefined;
+  if (!lacks('__ksymtab', '__kcrctab') && !lacks('__ksymtab_gpl', '__kcrctab_gpl')) return;
+  if (forceLoad(judge, file.name, 'no versions for exported symbols')) return;
+  const why = 'The module exports symbols without versions, and this kernel compares versions.';
+  judge.refuse(
+    'export-versions',
+    Errno.ENOEXEC,
+    why,
+    'Build it against headers of this kernel (Module.symvers).',
+  );
+}
+
+/** No name twice. `ownerOf` gives `kernel`, a module's name, or undefined. */
+export function checkDuplicateSymbols(
+  judge: Judge,
+  file: ModuleFile,
+  names: Iterable<string>,
+  ownerOf: (symbol: string) => string | undefined,
+): void {
+  judge.enter('duplicate-symbol');
+  for (const name of names) {
+    const owner = ownerOf(name);
+    if (owner === undefined) continue;
+    const message = `${file.name}: exports duplicate symbol ${name} (owned by ${owner})`;
+    const why = `It exports ${name}, which ${owner === 'kernel' ? 'the kernel itself' : `the module ${owner}`} exports.`;
+    const hint =
+      owner === 'kernel'
+        ? 'The kernel has this code built in, or the symbol must be renamed.'
+        : `Unload ${owner} first, or rename the symbol.`;
+    judge.reject('duplicate-symbol', Errno.ENOEXEC, message, why, hint);
+  }
+}
+
+/** /sys/module/NAME must be free. */
+export function checkSysfsName(judge: Judge, name: string, taken: boolean): void {
+  judge.enter('name-in-sysfs');
+  if (!taken) return;
+  const message = `${name}: module is already loaded`;
+  const why = `A part of the kernel has the name ${name}: /sys/module/${name} is there already.`;
+  judge.reject('name-in-sysfs', Errno.EINVAL, message, why, 'Give the module another name.');
+}

@@ -1,0 +1,79 @@
+/** Exactly the checks that apply_relocate_add of x86-64 and apply_relocate of i386 make (arch/x86/kernel/module.c). */
+import type { ObjectRelocation } from '../../../formats/object.ts';
+import { R_386 } from '../../../link/relocate/i386.ts';
+import { R_X86_64 } from '../../../link/relocate/x86-64.ts';
+import type { RelocationPolicy, RelocationProblem } from '../../../link/relocate.ts';
+import { Errno } from '../errno.ts';
+import type { ModuleFile } from '../module-file.ts';
+import { type Judge, Level } from './judge.ts';
+
+/** The kernel computes these but never looks whether they fit (the check is compiled out). */
+const UNCHECKED: ReadonlySet<number> = new Set([R_X86_64.PC32, R_X86_64.PLT32]);
+
+/** What apply_relocate of 32-bit kernels knows: it adds to what is in the place, and sums wrap. */
+const KNOWN_386: ReadonlySet<number> = new Set([R_386[32], R_386.PC32, R_386.PLT32]);
+
+export function relocationPolicy(judge: Judge, file: ModuleFile): RelocationPolicy {
+  const fail = (problem: RelocationProblem, at: ObjectRelocation): never =>
+    failRelocation(judge, file, problem, at);
+  if (judge.kernel.bits === 32) return { known: KNOWN_386, emptyPlace: false, fail };
+  return { unchecked: UNCHECKED, emptyPlace: true, fail };
+}
+
+function failRelocation(
+  judge: Judge,
+  file: ModuleFile,
+  problem: RelocationProblem,
+  at: ObjectRelocation,
+): never {
+  const section = file.object.sections[at.section];
+  const where = `${section?.name ?? at.section}+0x${at.offset.toString(16)}`;
+  const symbol = file.object.symbols[at.symbol]?.name || `symbol ${at.symbol}`;
+  const hint = "Build the module with the kernel's own flags (kbuild does); if it was, the file is damaged.";
+  for (const line of messages(judge, file, problem)) judge.say(Level.ERR, line);
+  return judge.refuse(
+    'relocation',
+    Errno.ENOEXEC,
+    `The relocation at ${where} against ${symbol} ${reason(problem)}.`,
+    hint,
+  );
+}
+
+/** pr_fmt of arch/x86/kernel/module.c puts "module: " in front. */
+function messages(judge: Judge, file: ModuleFile, problem: RelocationProblem): string[] {
+  const hex = (value: number) => BigInt.asUintN(64, BigInt(Math.trunc(value))).toString(16);
+  switch (problem.kind) {
+    case 'unknown-type':
+      return [
+        `module: ${file.name}: Unknown ${judge.kernel.bits === 64 ? 'rela ' : ''}relocation: ${problem.type}`,
+      ];
+    case 'no-addend':
+      return [`module: ${file.name}: REL relocation unsupported`];
+    case 'not-empty': {
+      const loc = judge.hashed(problem.at);
+      const what = `existing value is nonzero for type ${problem.type}, loc ${loc}, val ${hex(problem.value)}`;
+      return [`module: x86/modules: Skipping invalid relocation target, ${what}`];
+    }
+    case 'overflow': {
+      const first = `module: overflow in relocation type ${problem.type} val ${hex(problem.value)}`;
+      return [first, `module: \`${file.name}' likely not compiled with -mcmodel=kernel`];
+    }
+    case 'outside':
+      return [];
+  }
+}
+
+function reason(problem: RelocationProblem): string {
+  switch (problem.kind) {
+    case 'unknown-type':
+      return `is of type ${problem.type}, which this kernel does not know`;
+    case 'no-addend':
+      return 'has no addend of its own, which this kernel does not take';
+    case 'not-empty':
+      return 'would go to a place that is not zero, so it was applied already or the file is damaged';
+    case 'overflow':
+      return `gives a value that does not fit into 32 bits (type ${problem.type})`;
+    case 'outside':
+      return `lies outside of its section of ${problem.size} bytes; the kernel would write over other memory`;
+  }
+}
