@@ -63,7 +63,11 @@ export async function build({ force = false } = {}) {
 /** dist/lkm.js, and for each published entry dist/lib/X.js its source src/X.ts. */
 function entryPoints() {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  const entries = { lkm: 'src/cli/main.ts', 'census-worker': 'src/targets/census-worker.ts' };
+  const entries = {
+    lkm: 'src/cli/main.ts',
+    resident: 'src/cli/resident/main.ts',
+    'census-worker': 'src/targets/census-worker.ts',
+  };
   for (const { default: output } of Object.values(manifest.exports)) {
     const path = relative('dist/lib', output).replace(/\.js$/, '');
     const source = `src/${path}.ts`;

@@ -2,6 +2,8 @@
  * What a command is, in two halves: a specification, which is data and from which help, man pages, completion and
  * parsing all come, and a body, which is loaded only when the command runs.
  */
+import type { LinuxSession } from '../tools/linux/session.ts';
+import type { SystemSession } from '../tools/system.ts';
 import type { Completion, OptionSpec } from './option.ts';
 import type { Output } from './output.ts';
 import type { Values } from './parse.ts';
@@ -60,6 +62,8 @@ export interface Command {
 /** All a body knows of the outside. Tests make their own; bodies touch neither `process` nor `console`. */
 export interface CommandContext {
   readonly spec: CommandSpec;
+  /** All words after `lkm`, as they were given. */
+  readonly argv: readonly string[];
   /** What is no option, in order. */
   readonly args: readonly string[];
   readonly options: Values;
@@ -89,6 +93,25 @@ export interface CommandContext {
   packaged(path: string): string;
   /** The specifications of all commands, for help and completion. */
   readonly commands: readonly CommandSpec[];
+  /** Kernels that outlive a command: set in the process that keeps one (cli/resident/). */
+  readonly resident: Resident | undefined;
+}
+
+/** A kernel that stays when the command that booted it ends. */
+export interface HeldKernel {
+  /** As in tools/systems.ts, or `linux`. */
+  readonly system: string;
+  readonly release: string;
+  readonly session: SystemSession | LinuxSession;
+}
+
+/** The process that keeps a kernel, as commands that run in it see it. */
+export interface Resident {
+  /** undefined before `lkm boot` has come so far. */
+  readonly held: HeldKernel | undefined;
+  hold(kernel: HeldKernel): void;
+  /** The process ends once this command is answered. */
+  end(): void;
 }
 
 export interface Input {

@@ -1,5 +1,5 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import type { CommandContext, CommandSpec, Input } from './command.ts';
+import type { CommandContext, CommandSpec, Input, Resident } from './command.ts';
 import { fileFailure } from './failure.ts';
 import type { Output } from './output.ts';
 import { packagedPath } from './packaged.ts';
@@ -14,6 +14,8 @@ export interface Surroundings {
   /** Is file descriptor 1 or 2 a terminal? */
   isTTY(descriptor: 1 | 2): boolean;
   columns(): number;
+  /** Set in the process that keeps a kernel. */
+  readonly resident?: Resident;
 }
 
 /** Puts together what a command body is given. */
@@ -22,6 +24,7 @@ export function makeContext(
   parsed: Parsed,
   around: Surroundings,
   commands: readonly CommandSpec[],
+  argv: readonly string[] = [],
 ): CommandContext {
   const { output, environment } = around;
   const choice = (parsed.options.text('color') ?? 'auto') as ColorChoice;
@@ -35,6 +38,7 @@ export function makeContext(
   const standardInput = () => (given ??= around.input.bytes());
   return {
     spec,
+    argv,
     args: parsed.args,
     options: parsed.options,
     output,
@@ -59,6 +63,7 @@ export function makeContext(
     writeFile,
     packaged: packagedPath,
     commands,
+    resident: around.resident,
   };
 }
 

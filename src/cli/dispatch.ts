@@ -41,7 +41,7 @@ async function dispatchOrThrow(
   }
   checkCount(spec, parsed, who);
   const { command } = await spec.load();
-  return command.run(makeContext(spec, parsed, around, commands));
+  return command.run(makeContext(spec, parsed, around, commands, argv));
 }
 
 /** Index of the first word that is no option of lkm as a whole, argv.length when there is none. */

@@ -4,7 +4,9 @@
  * the pages; a test fails when they are stale).
  */
 import type { CommandSpec } from './command.ts';
+import { BOOT_SPECS } from './specs/boot.ts';
 import { SYSTEM_SPECS } from './specs/systems.ts';
+import { KEPT_TARGET } from './specs/target.ts';
 
 const RUNNING = ['kernel', 'as', 'seed', 'target', 'engine', 'trace', 'profile', 'gdb'] as const;
 
@@ -123,8 +125,9 @@ const linux: CommandSpec = {
     { name: 'command', short: 'c', value: 'COMMAND', repeat: true, summary: 'run this line and end' },
     { name: 'errexit', short: 'e', summary: 'end at the first line that fails' },
     { name: 'cmdline', value: 'TEXT', summary: 'the kernel command line, such as module_blacklist=hello' },
+    KEPT_TARGET,
   ],
-  shared: RUNNING,
+  shared: RUNNING.filter((name) => name !== 'target'),
   examples: [
     { command: 'lkm linux', explanation: 'a prompt' },
     { command: "lkm linux -c 'insmod hello.ko' -c lsmod", explanation: 'two lines, then the end' },
@@ -295,6 +298,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   run,
   linux,
   ...SYSTEM_SPECS,
+  ...BOOT_SPECS,
   memory,
   kernel,
   tour,

@@ -34,6 +34,16 @@ export class KernelLog {
     return () => this.listeners.delete(listener);
   }
 
+  /** Runs something; who began to watch meanwhile stops at its end. */
+  async watchedDuring<T>(run: () => Promise<T>): Promise<T> {
+    const before = new Set(this.listeners);
+    try {
+      return await run();
+    } finally {
+      for (const listener of this.listeners) if (!before.has(listener)) this.listeners.delete(listener);
+    }
+  }
+
   clear(): void {
     this.records.length = 0;
   }

@@ -6,6 +6,7 @@
 import type { Kernel } from '../kernel/kernel.ts';
 import type { LogRecord } from '../kernel/log.ts';
 import type { MissingPolicy } from '../kernel/missing.ts';
+import type { Boot, BootOptions } from './boot.ts';
 
 /** A module file as it was found. A bundle is a folder and has no bytes of its own. */
 export interface ModuleFile {
@@ -115,6 +116,8 @@ export interface SystemSession {
   logLine(record: LogRecord): string;
   /** What modules registered that nobody here can put to use. */
   registeredOnly?(): readonly { readonly what: string; readonly name: string }[];
+  /** The machine goes down in order: what modules print and do then (FreeBSD's MOD_SHUTDOWN). */
+  halt?(): ToolResult | Promise<ToolResult>;
   /** Paths in the system's own namespace that begin with this, folders with a slash at the end. */
   completePath?(prefix: string): readonly string[];
 }
@@ -137,6 +140,12 @@ export interface NativeSystem {
   describe(file: ModuleFile): Description | Promise<Description>;
   /** @throws SettingError for a setting that is unknown or has no such value */
   start(options: SessionOptions): SystemSession | Promise<SystemSession>;
+  /**
+   * Starts the machine in `root` the way its configuration says, and tells how each module fared. Without it
+   * `lkm boot` gives a kernel with nothing loaded.
+   * @throws SettingError as start does; FormatError for configuration that no reader of the system would take
+   */
+  boot?(options: BootOptions): Boot | Promise<Boot>;
 }
 
 /** A `--set` that cannot be meant. */

@@ -4,9 +4,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { packagedPath } from '../../src/cli/packaged.ts';
 import { parseLine } from '../../src/cli/shell-words.ts';
+
+// Kernels that `lkm boot` keeps belong to this test alone.
+const runtime = mkdtempSync(join(tmpdir(), 'lkm-readme-kept-'));
+const env = { ...process.env, LKM_RUNTIME_DIR: runtime };
+afterAll(() => rmSync(runtime, { recursive: true, force: true }));
 
 const rows = readFileSync(packagedPath('README.md'), 'utf8')
   .split('\n')
@@ -28,6 +33,7 @@ describe('the table in README', () => {
         const result = spawnSync(process.execPath, args, {
           cwd: packagedPath(''),
           encoding: 'utf8',
+          env,
           timeout: 30_000,
         });
         expect([command, result.status === 0 || result.status === 1, result.stderr]).toEqual([
@@ -54,7 +60,7 @@ describe('the text of README', () => {
   it.each(inText)('%s', (command) => {
     const [{ words }] = parseLine(command, 0);
     const args = [packagedPath('dist/lkm.js'), ...words.slice(1)];
-    const result = spawnSync(process.execPath, args, { cwd: packagedPath(''), encoding: 'utf8' });
+    const result = spawnSync(process.execPath, args, { cwd: packagedPath(''), encoding: 'utf8', env });
     expect([result.status, result.stderr]).toEqual([0, expect.not.stringContaining('defect')]);
   });
 

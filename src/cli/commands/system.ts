@@ -4,6 +4,7 @@ import { loadSystem } from '../../tools/systems.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { debuggable } from '../debugging.ts';
 import { usageError } from '../failure.ts';
+import { keptHere, toKeptKernel } from '../kept.ts';
 import { Looking } from '../looking.ts';
 import { nearest } from '../nearest.ts';
 import { HostFiles, settingsOf, show, startSystem, systemShell } from '../system-session.ts';
@@ -14,6 +15,7 @@ const NOT_FOUND = 127;
 export function systemCommand(name: string): Command {
   return {
     async run(context) {
+      if (context.options.text('target') === 'sandbox') return await inKept(context);
       const system = await loadSystem(name);
       if (context.options.flag('settings')) {
         for (const setting of system.settings) context.out(`${setting.name.padEnd(16)} ${setting.summary}\n`);
@@ -45,6 +47,19 @@ export function systemCommand(name: string): Command {
       });
     },
   };
+}
+
+/** In the kernel that `lkm boot` keeps. */
+async function inKept(context: CommandContext): Promise<number> {
+  const held = keptHere(context);
+  if (held === undefined) return await toKeptKernel(context);
+  const { session, system } = held;
+  if (!('run' in session)) throw new TypeError(`a kernel of ${system} is kept here`);
+  return await session.kernel.log.watchedDuring(async () =>
+    context.args.length > 0
+      ? await oneTool(context, session, system, new Looking(context, session.kernel))
+      : await runLines(context, session, system, context.options.list('command')),
+  );
 }
 
 /** The lines of --command or of standard input; undefined at a terminal. */

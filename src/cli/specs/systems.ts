@@ -1,5 +1,6 @@
 /** Commands of the further systems: `lkm SYSTEM [OPTION]... [TOOL [ARGUMENT]...]`, all of one shape. */
 import type { CommandSpec, Example } from '../command.ts';
+import { KEPT_TARGET } from './target.ts';
 
 interface SystemWords {
   /** As in tools/systems.ts. */
@@ -173,6 +174,7 @@ function systemSpec({ name, title, tools, description, examples }: SystemWords):
         summary: 'a setting of the system, such as its release (--settings lists them)',
       },
       { name: 'settings', summary: 'list the settings' },
+      KEPT_TARGET,
     ],
     shared: ['as', 'json', 'seed', 'trace', 'profile', 'gdb'],
     native: true,

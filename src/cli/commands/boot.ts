@@ -1,0 +1,94 @@
+/** `lkm boot SYSTEM`: a start, told step by step, and a kernel that stays. */
+import type { BootStep } from '../../tools/boot.ts';
+import { SettingError } from '../../tools/system.ts';
+import { loadSystem, SYSTEMS } from '../../tools/systems.ts';
+import { bootScreen } from '../boot-screen.ts';
+import type { Command, CommandContext, HeldKernel } from '../command.ts';
+import { EXIT_FAILED, Failure, usageError } from '../failure.ts';
+import { nearest } from '../nearest.ts';
+import { isKept } from '../resident/client.ts';
+import { IDLE_MINUTES } from '../resident/limits.ts';
+import { startKeeper } from '../resident/start.ts';
+import { RootFiles } from '../root-files.ts';
+import { HostFiles, settingsOf } from '../system-session.ts';
+
+/** What a start came to. */
+export interface BootStory {
+  readonly release: string;
+  readonly steps: readonly BootStep[];
+  /** undefined: the system did not come up. */
+  readonly held: HeldKernel | undefined;
+}
+
+export const command: Command = {
+  async run(context) {
+    const { options, resident } = context;
+    const system = systemNamed(context.args[0]);
+    if (options.flag('once') || resident !== undefined) return await tell(context, system);
+    if (await isKept(context, system)) {
+      const hint = `\`lkm halt ${system}\` ends it; LKM_RUNTIME_DIR names a folder for another`;
+      throw new Failure('a kernel is kept already', { subject: system, hint });
+    }
+    return await startKeeper(context, options.integer('idle') ?? IDLE_MINUTES);
+  },
+};
+
+function systemNamed(name: string): string {
+  const names = ['linux', ...SYSTEMS.map((system) => system.name)];
+  if (names.includes(name)) return name;
+  const guess = nearest(name, names);
+  throw usageError(
+    `there is no system '${name}'`,
+    guess === undefined ? `there are ${names.join(', ')}` : `did you mean ${guess}?`,
+  );
+}
+
+/** Boots in this process, and shows how it went. */
+async function tell(context: CommandContext, system: string): Promise<number> {
+  const story = await (system === 'linux' ? bootLinux(context) : bootNative(context, system));
+  const { release, steps, held } = story;
+  if (held !== undefined) context.resident?.hold(held);
+  if (context.options.flag('json'))
+    context.json('lkm.boot/1', { system, release, up: held !== undefined, steps });
+  else bootScreen(context, system, story);
+  return held === undefined ? EXIT_FAILED : 0;
+}
+
+async function bootLinux(context: CommandContext): Promise<BootStory> {
+  const linux = await import('../boot-linux.ts');
+  return await linux.bootLinux(context);
+}
+
+async function bootNative(context: CommandContext, name: string): Promise<BootStory> {
+  for (const option of ['kernel', 'engine'])
+    if (context.options.text(option) !== undefined)
+      throw usageError(`--${option} is for linux`, `lkm ${name} --settings lists what can be chosen here`);
+  const system = await loadSystem(name);
+  const { options } = context;
+  const folder = options.text('root');
+  const files = new HostFiles(context, name);
+  const root = folder === undefined ? undefined : new RootFiles(folder);
+  const settings = settingsOf(context);
+  const common = { files, seed: options.integer('seed'), user: options.text('as') ?? 'root', settings };
+  try {
+    if (system.boot === undefined) {
+      if (root !== undefined) throw usageError(`${system.title} has no --root yet`, 'leave it out');
+      return told(name, [], await system.start(common));
+    }
+    const boot = await system.boot({ ...common, root, commandLine: options.text('append') });
+    return told(name, boot.steps, boot.session, system.title);
+  } catch (error) {
+    if (error instanceof SettingError) throw usageError(error.message, error.hint);
+    throw error;
+  }
+}
+
+function told(
+  system: string,
+  steps: readonly BootStep[],
+  session: (HeldKernel['session'] & { readonly release: string }) | undefined,
+  title = system,
+): BootStory {
+  const release = session?.release ?? title;
+  return { release, steps, held: session === undefined ? undefined : { system, release, session } };
+}

@@ -1,0 +1,64 @@
+/** The files of another machine, below a folder of this one. */
+import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
+import { join } from 'node:path';
+import type { SystemFiles } from '../tools/system.ts';
+
+/** Links on the way to one file: what Linux allows (path_resolution(7)). */
+const MOST_LINKS = 40;
+
+/** Paths are those of the machine itself; symbolic links, absolute ones too, never lead out of the folder. */
+export class RootFiles implements SystemFiles {
+  private readonly folder: string;
+
+  /** @throws the system's error when there is no such folder */
+  constructor(folder: string) {
+    readdirSync(folder);
+    this.folder = folder;
+  }
+
+  read(path: string): Uint8Array | undefined {
+    const found = this.resolve(path);
+    return found?.stat.isFile() ? readFileSync(found.path) : undefined;
+  }
+
+  list(path: string): readonly string[] | undefined {
+    const found = this.resolve(path);
+    if (!found?.stat.isDirectory()) return undefined;
+    const base = path.replace(/\/*$/, '');
+    return readdirSync(found.path)
+      .map((name) => (this.resolve(`${base}/${name}`)?.stat.isDirectory() ? `${name}/` : name))
+      .sort();
+  }
+
+  stat(path: string): { uid: number; gid: number; mode: number } | undefined {
+    return this.resolve(path)?.stat;
+  }
+
+  /** Where a path of that machine is here, all links followed. */
+  private resolve(path: string): { path: string; stat: Stats } | undefined {
+    const wanted = path.split('/').reverse();
+    const at: string[] = [];
+    let links = 0;
+    for (let name = wanted.pop(); name !== undefined; name = wanted.pop()) {
+      if (name === '' || name === '.') continue;
+      if (name === '..') {
+        at.pop();
+        continue;
+      }
+      const here = join(this.folder, ...at, name);
+      const stat = lstatSync(here, { throwIfNoEntry: false });
+      if (stat === undefined) return undefined;
+      if (!stat.isSymbolicLink()) {
+        at.push(name);
+        continue;
+      }
+      if (++links > MOST_LINKS) return undefined;
+      const target = readlinkSync(here);
+      if (target.startsWith('/')) at.length = 0;
+      wanted.push(...target.split('/').reverse());
+    }
+    const end = join(this.folder, ...at);
+    const stat = lstatSync(end, { throwIfNoEntry: false });
+    return stat === undefined ? undefined : { path: end, stat };
+  }
+}
