@@ -42,6 +42,7 @@ export const Errno = {
   ENODATA: 61,
   ETIME: 62,
   EPROTO: 71,
+  ENOPKG: 65,
   EBADMSG: 74,
   EOVERFLOW: 75,
   EILSEQ: 84,
@@ -51,6 +52,7 @@ export const Errno = {
   ETIMEDOUT: 110,
   EALREADY: 114,
   EINPROGRESS: 115,
+  ENOKEY: 126,
   EKEYREJECTED: 129,
   /** In-kernel codes that never reach a system call's caller (include/linux/errno.h). */
   ERESTARTSYS: 512,

@@ -2,6 +2,8 @@
  * The Linux base kernel: the generic kernel plus Linux's address map, tasks, printk and symbol binding.
  * What a subsystem needs to remember lives in that subsystem's file (kernel/kernel.ts, `perKernel`).
  */
+import type { Certificate } from '../../formats/pki/certificate.ts';
+import { readCertificates } from '../../formats/pki/pem.ts';
 import type { Engine } from '../../cpu/engines.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
@@ -47,6 +49,8 @@ export interface LinuxOptions {
   readonly engine?: Engine;
   /** The kernel command line, as /proc/cmdline would show it. */
   readonly commandLine?: string;
+  /** Files with certificates (PEM or DER) that the kernel trusts besides its own, as if their owner had enrolled them. */
+  readonly certificates?: readonly Uint8Array[];
   readonly functions: FunctionTable<Linux>;
   /** Exported data objects and code of ours, written by the subsystem that owns them. */
   readonly data: readonly DataInitialiser[];
@@ -65,6 +69,7 @@ export interface DataInitialiser {
 export class Linux extends Kernel {
   readonly file: KernelFile;
   readonly commandLine: string;
+  readonly certificates: readonly Certificate[];
   readonly heap: Heap;
   readonly percpu: Percpu;
   readonly tasks: Tasks;
@@ -109,6 +114,7 @@ export class Linux extends Kernel {
       map.modules === map.vmalloc ? vmallocArea : new AreaAllocator(map.modules, map.modulesEnd);
     this.file = options.kernel;
     this.commandLine = options.commandLine ?? '';
+    this.certificates = (options.certificates ?? []).flatMap(readCertificates);
     this.functions = options.functions;
     this.prototypes = definePrototypes(options.kernel.types);
     const ours = options.data.filter((data) => data.bits === undefined || data.bits === bits);

@@ -34,6 +34,7 @@ const printedOnce = perKernel(() => new Set<string>());
 export class LiveJudge extends Judge {
   readonly kernel;
   readonly commandLine;
+  override readonly certificates;
   private readonly k: Linux;
 
   constructor(k: Linux) {
@@ -41,6 +42,11 @@ export class LiveJudge extends Judge {
     this.k = k;
     this.kernel = k.file;
     this.commandLine = k.commandLine;
+    this.certificates = k.certificates;
+  }
+
+  override get program(): string {
+    return this.k.scheduler.current?.name ?? super.program;
   }
 
   protected print(level: number, text: string): void {

@@ -50,11 +50,11 @@ export interface SignatureFacts {
   readonly key: string;
   readonly hash: string;
   /**
-   * 'trusted-key': made with a key that the kernel was built with (by name, and by serial number where the kernel file has
-   * its certificates); 'unknown-key': the kernel has no such key; 'none': not signed.
+   * 'trusted-key': made with a key that the kernel knows; 'unknown-key': it has no such key; 'unsupported': of a kind that
+   * the kernel does not verify; 'none': not signed.
    */
-  readonly verdict: 'trusted-key' | 'unknown-key' | 'none';
-  /** The hash and the key's operation were really checked. */
+  readonly verdict: 'trusted-key' | 'unknown-key' | 'unsupported' | 'none';
+  /** The key was looked for among certificates, and what it signed was checked; otherwise it was judged by name. */
   readonly verified: boolean;
   /** How the verdict was reached, in our words. */
   readonly because: string;

@@ -95,6 +95,8 @@ export interface BootOptions {
   readonly seed?: number;
   /** As in /proc/cmdline. */
   readonly commandLine?: string;
+  /** Files with certificates, PEM or DER, that the kernel trusts besides its own. */
+  readonly certificates?: readonly Uint8Array[];
   /** Guest memory; 48 unless given. */
   readonly ramMiB?: number;
   /** What an import that nobody wrote does: refuse the load, stop at the call (the default), or stand in. */

@@ -35,6 +35,8 @@ export interface KernelFile {
   readonly moduleBytes: number | undefined;
   /** Names of built-in parts in /sys/module, where a saved kernel has them (builtin-names.ts reads them of an image). */
   readonly builtIns?: ReadonlySet<string> | undefined;
+  /** The built-in keyring as DER, where a saved kernel has it (certificates.ts reads it of an image). */
+  readonly certificates?: readonly Uint8Array[] | undefined;
   /** SHA-256 or other name of the file this came from, if the caller gave one. */
   readonly origin: string;
   /** Bytes of the image at a link address (only when read from an image). Undefined outside of it. */

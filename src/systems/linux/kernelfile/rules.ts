@@ -59,6 +59,8 @@ export const LOADER_RULES = [
   'module-namespaces',
   /** Lockdown can refuse unsigned modules. */
   'lockdown',
+  /** Signatures made with elliptic curves can be verified (CONFIG_CRYPTO_ECDSA built in). */
+  'elliptic-curve-signatures',
 ] as const;
 
 export type LoaderRule = (typeof LOADER_RULES)[number];
@@ -79,6 +81,7 @@ const MESSAGES: readonly (readonly [LoaderRule, string])[] = [
   ['livepatch', 'tainting kernel with TAINT_LIVEPATCH'],
   ['extended-versions', '__version_ext_crcs'],
   ['lockdown', 'unsigned module loading'],
+  ['elliptic-curve-signatures', 'ecdsa-nist-p384-generic'],
 ];
 
 /** Configuration options that decide a rule when the configuration is known. */

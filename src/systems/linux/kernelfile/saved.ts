@@ -7,6 +7,7 @@ import { subsetOf } from '../../../ctypes/btf-subset.ts';
 import { TypeTable } from '../../../ctypes/table.ts';
 import type { Machine } from '../../../formats/object.ts';
 import { readBuiltInNames } from './builtin-names.ts';
+import { readBuiltInCertificates } from './certificates.ts';
 import { dataModelOf } from './data-model.ts';
 import { ExportTable } from './exports.ts';
 import { nearestExport } from './image.ts';
@@ -68,6 +69,8 @@ interface Header {
   readonly namespaces: readonly string[];
   /** Absent in files saved before it was there. */
   readonly builtIns?: readonly string[] | null;
+  /** DER in base64; absent in files saved before it was there. */
+  readonly certificates?: readonly string[] | null;
   readonly base: number;
   readonly exports: number;
   readonly versioned: boolean;
@@ -96,6 +99,7 @@ export function encode(kernel: Savable, request: SaveRequest): Saved {
     config: keptConfig(kernel, request),
     namespaces,
     builtIns: sortedNames(readBuiltInNames(kernel)),
+    certificates: readBuiltInCertificates(kernel)?.map(toBase64) ?? null,
     base: Number.isFinite(base) ? base : 0,
     exports: names.length,
     versioned: crcs !== undefined,
@@ -170,6 +174,7 @@ class SavedKernel implements KernelFile {
   readonly config: ReadonlyMap<string, string> | undefined;
   readonly moduleBytes: number | undefined;
   readonly builtIns: ReadonlySet<string> | undefined;
+  readonly certificates: readonly Uint8Array[] | undefined;
   readonly origin: string;
   readonly #packedTypes: Uint8Array;
   #btf: Btf | undefined;
@@ -190,6 +195,7 @@ class SavedKernel implements KernelFile {
     this.config = header.config === null ? undefined : new Map(Object.entries(header.config));
     this.moduleBytes = header.moduleBytes ?? undefined;
     this.builtIns = header.builtIns == null ? undefined : new Set(header.builtIns);
+    this.certificates = header.certificates?.map(fromBase64);
     this.origin = header.origin;
     this.#packedTypes = types;
   }
@@ -318,13 +324,21 @@ function isHeader(value: unknown): value is Header {
     lists.every(Array.isArray) &&
     [header.base, header.exports, lengths?.btf, lengths?.names].every(Number.isInteger) &&
     typeof header.config === 'object' &&
-    (header.builtIns == null || isNames(header.builtIns))
+    (header.builtIns == null || isNames(header.builtIns)) &&
+    (header.certificates == null || (isNames(header.certificates) && header.certificates.every(isBase64)))
   );
 }
 
-function isNames(value: unknown): boolean {
+function isNames(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((name) => typeof name === 'string');
 }
+
+const isBase64 = (text: string): boolean => /^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0;
+
+const toBase64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
+
+const fromBase64 = (text: string): Uint8Array =>
+  Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
 interface Tables {
   readonly names: Uint8Array;

@@ -2,6 +2,7 @@
  * What a loader rule speaks to. A live load prints into the kernel's log and taints the kernel; a check of a file
  * against a kernel file only notes what would be said. The rules are the same.
  */
+import type { Certificate } from '../../../formats/pki/certificate.ts';
 import { Errno } from '../errno.ts';
 import type { KernelFile } from '../kernelfile/kernelfile.ts';
 import { Refusal } from '../verdict.ts';
@@ -24,6 +25,14 @@ export abstract class Judge {
   readonly said: string[] = [];
   abstract readonly kernel: KernelFile;
   abstract readonly commandLine: string;
+
+  /** Certificates that the kernel trusts besides its own: machine owner keys, or what a user names. */
+  readonly certificates: readonly Certificate[] = [];
+
+  /** The program that asks, as the kernel names it. */
+  get program(): string {
+    return 'insmod';
+  }
 
   protected abstract print(level: number, text: string): void;
   protected abstract taintKernel(bit: number, lockdepUnreliable: boolean): void;

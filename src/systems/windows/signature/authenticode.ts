@@ -8,8 +8,14 @@ import { FormatError, Invalid } from '../../../bytes/errors.ts';
 import { children, context, type DerNode, oid, readDer, sameBytes, Tag } from '../../../formats/der.ts';
 import type { PeFile } from '../../../formats/pe/read.ts';
 import { hashedRanges, readCertificates } from '../../../formats/pe/security.ts';
+import {
+  type Certificate,
+  readCertificate,
+  signedBy,
+  verifySignature,
+} from '../../../formats/pki/certificate.ts';
+import { hashOf } from '../../../formats/pki/hashes.ts';
 import type { SignatureFacts } from '../rules/verdict.ts';
-import { type Certificate, hashOf, readCertificate, signedBy, verifyRsa } from './x509.ts';
 
 const SIGNED_DATA = '1.2.840.113549.1.7.2';
 const MESSAGE_DIGEST = '1.2.840.113549.1.9.4';
@@ -140,8 +146,8 @@ function judge(pe: PeFile, file: SignedFile, roots: readonly Uint8Array[]): Omit
     (one) => sameBytes(one.issuer, file.signer.issuer) && sameBytes(one.serial, file.signer.serial),
   );
   const facts = { signer: signer?.name, trusted: false };
-  const hash = hashOf(file.algorithm);
-  const own = hashOf(file.signer.hash);
+  const hash = hashOf(file.algorithm)?.hash;
+  const own = hashOf(file.signer.hash)?.hash;
   if (hash === undefined || own === undefined)
     return {
       ...facts,
@@ -158,12 +164,12 @@ function judge(pe: PeFile, file: SignedFile, roots: readonly Uint8Array[]): Omit
     (messageDigest === undefined || !sameBytes(messageDigest, own(file.content)))
   )
     return { ...facts, state: 'bad hash', detail: 'the signed attributes belong to other contents' };
-  const holds = verifyRsa(signer.key, file.signer.hash, attributes ?? file.content, signature);
+  const holds = verifySignature(signer.key, file.signer.hash, attributes ?? file.content, signature);
   if (holds === undefined)
     return {
       ...facts,
       state: 'cannot tell',
-      detail: `the key of ${signer.name} is not RSA, and no other kind is written here`,
+      detail: `the key of ${signer.name} is neither RSA nor of a curve that is written here`,
     };
   if (!holds) return { ...facts, state: 'bad hash', detail: `the signature is not one of ${signer.name}` };
   const chain = chainOf(signer, file.certificates, roots);
