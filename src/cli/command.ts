@@ -51,7 +51,8 @@ export type SharedName =
   | 'engine'
   | 'trace'
   | 'profile'
-  | 'gdb';
+  | 'gdb'
+  | 'cert';
 
 /** A body: `export const command: Command = { async run(context) { ... return 0; } }`. */
 export interface Command {

@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { decompress } from '../bytes/decompress.ts';
 import { FormatError } from '../bytes/errors.ts';
 import { ENGINES } from '../cpu/engines.ts';
+import { readCertificates } from '../formats/pki/pem.ts';
 import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
 import type { Savable } from '../systems/linux/kernelfile/saved.ts';
 import { modulesBelow } from '../targets/census-tree.ts';
@@ -128,6 +129,20 @@ function unpack(bytes: Uint8Array, path: string): Uint8Array {
   }
 }
 
+/** The files of --cert, which must hold certificates. */
+export function trustedFiles({ options, readFile }: CommandContext): Uint8Array[] {
+  return options.list('cert').map((path) => {
+    const bytes = readFile(path);
+    try {
+      readCertificates(bytes);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      throw new Failure(error.message, { subject: path, cause: error });
+    }
+    return bytes;
+  });
+}
+
 /** Boots a kernel as the shared options say; `more` adds what only one command has. */
 export function startSession(
   context: CommandContext,
@@ -142,6 +157,7 @@ export function startSession(
   const session = new LinuxSession(chosenKernel(context), {
     moduleFile: files.find,
     seed: options.integer('seed'),
+    certificates: context.spec.shared.includes('cert') ? trustedFiles(context) : [],
     engine: ENGINES.find((name) => name === engine),
     ...more,
   });

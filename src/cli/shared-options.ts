@@ -41,6 +41,16 @@ export const SHARED: Readonly<Record<SharedName, OptionSpec>> = {
       'auto interprets code until it proves to be hot, then translates it to WebAssembly; wasm translates nearly at ' +
       'once. Log, state and instruction counts are the same with each.',
   },
+  cert: {
+    name: 'cert',
+    value: 'FILE',
+    repeat: true,
+    complete: 'file',
+    summary: 'a certificate that the kernel trusts besides its own, PEM or DER',
+    details:
+      'As if its owner had enrolled it: modules signed with its key load where signatures are enforced ' +
+      '(module.sig_enforce=1, lockdown=integrity). Without the option the certificates inside the kernel file count.',
+  },
   trace: {
     name: 'trace',
     value: 'WHAT',
@@ -102,4 +112,5 @@ export const SHARED_ORDER: readonly SharedName[] = [
   'trace',
   'profile',
   'gdb',
+  'cert',
 ];

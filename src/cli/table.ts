@@ -5,6 +5,7 @@
  */
 import type { CommandSpec } from './command.ts';
 import { BOOT_SPECS } from './specs/boot.ts';
+import { sign } from './specs/sign.ts';
 import { SYSTEM_SPECS } from './specs/systems.ts';
 import { KEPT_TARGET } from './specs/target.ts';
 
@@ -92,7 +93,7 @@ const run: CommandSpec = {
       summary: 'a setting of the system, for other systems than Linux (lkm SYSTEM --settings lists them)',
     },
   ],
-  shared: [...RUNNING, 'json'],
+  shared: [...RUNNING, 'cert', 'json'],
   examples: [
     { command: 'lkm run hello.ko whom=Ada', explanation: 'load with a parameter, show the log, unload' },
     { command: "lkm run greet.ko --do 'cat /dev/greet'", explanation: 'read the device it adds' },
@@ -127,7 +128,7 @@ const linux: CommandSpec = {
     { name: 'cmdline', value: 'TEXT', summary: 'the kernel command line, such as module_blacklist=hello' },
     KEPT_TARGET,
   ],
-  shared: RUNNING.filter((name) => name !== 'target'),
+  shared: [...RUNNING.filter((name) => name !== 'target'), 'cert'],
   examples: [
     { command: 'lkm linux', explanation: 'a prompt' },
     { command: "lkm linux -c 'insmod hello.ko' -c lsmod", explanation: 'two lines, then the end' },
@@ -298,6 +299,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   run,
   linux,
   ...SYSTEM_SPECS,
+  sign,
   ...BOOT_SPECS,
   memory,
   kernel,

@@ -69,3 +69,31 @@ export function unsigned(bytes: Uint8Array): bigint {
 
 export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, i) => byte === b[i]);
+
+/** One value: identifier, length and contents, as short as DER wants them. */
+export function encodeDer(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {
+  const length = contents.reduce((sum, part) => sum + part.length, 0);
+  const bytes: number[] = [];
+  for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) bytes.unshift(rest & 0xff);
+  const header = length < 0x80 ? [tag, length] : [tag, 0x80 | bytes.length, ...bytes];
+  const out = new Uint8Array(header.length + length);
+  out.set(header);
+  let at = header.length;
+  for (const part of contents) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+/** An object identifier from its numbers: `1.2.840.113549.1.7.2`. */
+export function encodeOid(text: string): Uint8Array {
+  const [first = 0, second = 0, ...rest] = text.split('.').map(Number);
+  const bytes = [first * 40 + second, ...rest].flatMap((number) => {
+    const digits = [number % 128];
+    for (let left = Math.floor(number / 128); left > 0; left = Math.floor(left / 128))
+      digits.unshift((left % 128) | 0x80);
+    return digits;
+  });
+  return encodeDer(Tag.OID, Uint8Array.from(bytes));
+}

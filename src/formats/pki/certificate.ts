@@ -128,9 +128,7 @@ export function verifySignature(
   if (key === undefined || hash === undefined) return undefined;
   if ((keyKindOf(algorithm) ?? key.kind) !== key.kind) return false;
   const digest = hash.hash(message);
-  return key.kind === 'rsa'
-    ? verifyRsa(key, hash, digest, signature)
-    : verifyEcdsa(key, digest, signature);
+  return key.kind === 'rsa' ? verifyRsa(key, hash, digest, signature) : verifyEcdsa(key, digest, signature);
 }
 
 export const signedBy = (subject: Certificate, issuer: Certificate): boolean | undefined =>

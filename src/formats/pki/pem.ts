@@ -3,7 +3,8 @@ import { BadMagic, Invalid } from '../../bytes/errors.ts';
 import { readDer } from '../der.ts';
 import { type Certificate, readCertificate } from './certificate.ts';
 
-const BLOCK = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([\s\S]*?)-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
+const BLOCK =
+  /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([\s\S]*?)-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
 const SEQUENCE = 0x30;
 /** More than any list of trusted certificates has. */
 const MAX_CERTIFICATES = 4096;
@@ -31,6 +32,7 @@ function readRow(bytes: Uint8Array): Certificate[] {
 
 function fromBase64(text: string): Uint8Array {
   const compact = text.replace(/\s+/g, '');
-  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(compact)) throw new Invalid('certificate', 'its PEM block is not base64');
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(compact))
+    throw new Invalid('certificate', 'its PEM block is not base64');
   return Uint8Array.from(atob(compact), (character) => character.charCodeAt(0));
 }

@@ -2,12 +2,13 @@
  * The Linux base kernel: the generic kernel plus Linux's address map, tasks, printk and symbol binding.
  * What a subsystem needs to remember lives in that subsystem's file (kernel/kernel.ts, `perKernel`).
  */
-import type { Certificate } from '../../formats/pki/certificate.ts';
-import { readCertificates } from '../../formats/pki/pem.ts';
+
 import type { Engine } from '../../cpu/engines.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
 import type { CType } from '../../ctypes/type.ts';
+import type { Certificate } from '../../formats/pki/certificate.ts';
+import { readCertificates } from '../../formats/pki/pem.ts';
 import type { FunctionTable, KernelFunction } from '../../kernel/functions.ts';
 import { Kernel } from '../../kernel/kernel.ts';
 import type { MissingPolicy } from '../../kernel/missing.ts';

@@ -35,7 +35,8 @@ export function readBuiltInCertificates(kernel: KernelFile): readonly Uint8Array
 
 function findList(data: Uint8Array, kernel: KernelFile): Uint8Array[] | undefined {
   for (let at = data.indexOf(SEQUENCE); at >= 0; at = data.indexOf(SEQUENCE, at + 1)) {
-    if ((at & 7) !== 0 || data[at + 1] !== LONG || data[at + 4] !== SEQUENCE || data[at + 5] !== LONG) continue;
+    if ((at & 7) !== 0 || data[at + 1] !== LONG || data[at + 4] !== SEQUENCE || data[at + 5] !== LONG)
+      continue;
     const list = readList(data.subarray(at, at + MAX_LIST));
     if (list.length > 0 && hasLength(data, at, list, kernel)) return list;
   }
@@ -63,7 +64,8 @@ function hasLength(data: Uint8Array, at: number, list: readonly Uint8Array[], ke
   const total = list.reduce((sum, { length }) => sum + length, 0);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const step = kernel.bits / 8;
-  const word = (where: number): number => view.getUint32(where + (kernel.littleEndian ? 0 : step - 4), kernel.littleEndian);
+  const word = (where: number): number =>
+    view.getUint32(where + (kernel.littleEndian ? 0 : step - 4), kernel.littleEndian);
   const end = Math.min(data.length - 2 * step, at + total + MAX_RESERVED);
   for (let where = roundUp(at + total, step); where <= end; where += step) {
     if (word(where) === total && isPartOf(list, word(where + step))) return true;

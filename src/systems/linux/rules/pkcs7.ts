@@ -80,7 +80,8 @@ export function parsePkcs7(bytes: Uint8Array, traits: ParserTraits): Pkcs7Messag
 }
 
 function need(node: DerNode | undefined, what: string, tag?: number): DerNode {
-  if (node === undefined || (tag !== undefined && node.tag !== tag)) return bad(`has no ${what} where one must stand`);
+  if (node === undefined || (tag !== undefined && node.tag !== tag))
+    return bad(`has no ${what} where one must stand`);
   return node;
 }
 
@@ -88,7 +89,10 @@ function parseMessage(bytes: Uint8Array, traits: ParserTraits): Pkcs7Message {
   const [type, wrapped] = children(need(readDer(bytes, 'PKCS#7'), 'sequence', Tag.SEQUENCE), 'PKCS#7');
   if (oid(need(type, 'content type', Tag.OID)) !== SIGNED_DATA) odd('the message is not signed data');
   const inner = readDer(need(wrapped, 'content', context(0)).body, 'SignedData');
-  const [version, digests, content, ...rest] = children(need(inner, 'signed data', Tag.SEQUENCE), 'SignedData');
+  const [version, digests, content, ...rest] = children(
+    need(inner, 'signed data', Tag.SEQUENCE),
+    'SignedData',
+  );
   const number = smallInteger(need(version, 'version', Tag.INTEGER));
   if (number !== 1 && number !== 3) odd(`version ${number} of signed data`);
   if (need(digests, 'digest algorithms').tag !== Tag.SET) need(digests, 'digest algorithms', Tag.SEQUENCE);
@@ -99,7 +103,8 @@ function parseMessage(bytes: Uint8Array, traits: ParserTraits): Pkcs7Message {
   const nodes = children(list, 'signers').slice(0, MAX_SIGNERS);
   const signers = nodes.map((node) => readSigner(node, number, traits));
   const signed = signers.filter(({ attributes }) => attributes !== undefined).length;
-  if (signers.length === 0 || (signed > 0 && signed < signers.length)) odd('signers differ in signed attributes');
+  if (signers.length === 0 || (signed > 0 && signed < signers.length))
+    odd('signers differ in signed attributes');
   return { ...contents, certificates, signers };
 }
 
@@ -178,7 +183,8 @@ function readAttributes(node: DerNode): { bytes: Uint8Array; digest: Uint8Array 
     const value = set === undefined ? undefined : children(set, 'attribute')[0];
     if (type !== undefined && value !== undefined) values.set(oid(type), value);
   }
-  if (!values.has(CONTENT_TYPE) || !values.has(MESSAGE_DIGEST)) bad('signed attributes lack what they must have');
+  if (!values.has(CONTENT_TYPE) || !values.has(MESSAGE_DIGEST))
+    bad('signed attributes lack what they must have');
   const bytes = node.whole.slice();
   bytes[0] = Tag.SET;
   return { bytes, digest: values.get(MESSAGE_DIGEST)?.body };

@@ -9,7 +9,7 @@ import { TAINT } from '../taint-bits.ts';
 import type { SignatureFacts } from '../verdict.ts';
 import { commandLineOption, type Judge, Level } from './judge.ts';
 import type { LoadFlags } from './modinfo.ts';
-import { parsePkcs7, type Pkcs7Message, Pkcs7Refusal, type Signer } from './pkcs7.ts';
+import { type Pkcs7Message, Pkcs7Refusal, parsePkcs7, type Signer } from './pkcs7.ts';
 import { judgeMessage } from './trust.ts';
 
 const MARKER = '~Module signature appended~\n';
@@ -79,10 +79,12 @@ function judgeSignature(judge: Judge, content: Uint8Array, bytes: Uint8Array): S
     ellipticCurves: judge.has('elliptic-curve-signatures'),
   });
   const facts = { ...factsOf(signer), verified: true, because: answer.because };
-  if (answer.line !== undefined) judge.say(answer.errno === Errno.EBADMSG ? Level.ERR : Level.WARNING, answer.line);
+  if (answer.line !== undefined)
+    judge.say(answer.errno === Errno.EBADMSG ? Level.ERR : Level.WARNING, answer.line);
   if (answer.errno === 0) return { ...facts, verdict: 'trusted-key' };
   if (answer.errno !== Errno.ENOKEY) {
-    const hint = 'Take the file as it was built, or sign it again after changing it (stripping changes it, too).';
+    const hint =
+      'Take the file as it was built, or sign it again after changing it (stripping changes it, too).';
     judge.refuse('signature', answer.errno, `The signature does not hold: ${answer.because}.`, hint);
   }
   insist(judge, 'module with unavailable key');
@@ -156,7 +158,8 @@ export function describeSignature(bytes: Uint8Array): SignatureFacts {
     const [signer] = parsePkcs7(parts.message, { takesHash: () => true }).signers;
     return { ...facts, ...factsOf(signer), because: 'no kernel to compare the key with' };
   } catch (error) {
-    if (error instanceof Pkcs7Refusal) return { ...facts, because: `the signature cannot be read: ${error.message}` };
+    if (error instanceof Pkcs7Refusal)
+      return { ...facts, because: `the signature cannot be read: ${error.message}` };
     throw error;
   }
 }
@@ -172,7 +175,8 @@ export function takeApart(bytes: Uint8Array): SignedModule | undefined {
   if (!endsWithMarker(bytes)) return undefined;
   const end = bytes.length - MARKER.length - INFO_BYTES;
   const length = end < 0 ? 0 : bigEndian(bytes, end + 8);
-  if (length <= 0 || length > end) return { content: bytes.subarray(0, Math.max(0, end)), message: new Uint8Array(0) };
+  if (length <= 0 || length > end)
+    return { content: bytes.subarray(0, Math.max(0, end)), message: new Uint8Array(0) };
   return { content: bytes.subarray(0, end - length), message: bytes.subarray(end - length, end) };
 }
 
@@ -256,7 +260,9 @@ function lockedDown(judge: Judge): boolean {
   const option = commandLineOption(judge.commandLine, 'lockdown');
   if (option === 'integrity' || option === 'confidentiality') return true;
   const { config } = judge.kernel;
-  return ['INTEGRITY', 'CONFIDENTIALITY'].some((level) => config?.get(`CONFIG_LOCK_DOWN_KERNEL_FORCE_${level}`) === 'y');
+  return ['INTEGRITY', 'CONFIDENTIALITY'].some(
+    (level) => config?.get(`CONFIG_LOCK_DOWN_KERNEL_FORCE_${level}`) === 'y',
+  );
 }
 
 /** A kernel file without certificates: all that is left to go by is what the signer is called. */

@@ -2,7 +2,7 @@
  * pkcs7_verify and pkcs7_validate_trust (crypto/asymmetric_keys): is the signature one over these contents, and made with a
  * key that the kernel trusts? The answers are the kernel's error numbers.
  */
-import { sameBytes, readDer } from '../../../formats/der.ts';
+import { readDer, sameBytes } from '../../../formats/der.ts';
 import { type Certificate, verifySignature } from '../../../formats/pki/certificate.ts';
 import { Errno } from '../errno.ts';
 import type { Pkcs7Message, Signer } from './pkcs7.ts';
@@ -43,7 +43,11 @@ export function judgeMessage(question: TrustQuestion): TrustAnswer {
   }
   if (message.signers.some(({ attributes }) => attributes !== undefined)) {
     const line = 'PKCS7: Invalid module sig (has authattrs)';
-    return { errno: Errno.EKEYREJECTED, line, because: 'it has signed attributes, which modules must not have' };
+    return {
+      errno: Errno.EKEYREJECTED,
+      line,
+      because: 'it has signed attributes, which modules must not have',
+    };
   }
   for (const signer of message.signers) {
     const failed = verifyEmbedded(question, signer);
@@ -72,7 +76,10 @@ function verifyEmbedded(question: TrustQuestion, signer: Signer): TrustAnswer | 
   let below = own;
   for (const issuer of issuers) {
     if (verifySignature(issuer.key, below.algorithm, below.signed, below.signature) === false) {
-      return { errno: Errno.EKEYREJECTED, because: `${issuer.name} did not sign the certificate of ${below.name}` };
+      return {
+        errno: Errno.EKEYREJECTED,
+        because: `${issuer.name} did not sign the certificate of ${below.name}`,
+      };
     }
     below = issuer;
   }
@@ -95,7 +102,9 @@ function validateSigner(question: TrustQuestion, signer: Signer): TrustAnswer {
   const { keyring } = question;
   let last: Certificate | undefined;
   for (const certificate of chainOf(question, signer)) {
-    const known = keyring.find((one) => sameBytes(one.issuer, certificate.issuer) && sameBytes(one.serial, certificate.serial));
+    const known = keyring.find(
+      (one) => sameBytes(one.issuer, certificate.issuer) && sameBytes(one.serial, certificate.serial),
+    );
     if (known !== undefined) return vouch(question, signer, known, last);
     if (sameBytes(certificate.subject, certificate.issuer)) return unknown(signer);
     last = certificate;
