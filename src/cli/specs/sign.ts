@@ -13,7 +13,7 @@ export const sign: CommandSpec = {
     "Writes the bytes that the kernel's scripts/sign-file writes: the module, a PKCS#7 message without certificates and " +
       'attributes, and the trailer by which the kernel finds it. The module is changed in place unless --output is given.',
     'The key is PEM, with RSA or an elliptic curve; a passphrase is taken from KBUILD_SIGN_PIN. The certificate is PEM or ' +
-      'DER. Whether a kernel takes the module: `lkm check MODULE --kernel K --cert FILE`.',
+      'DER.',
   ],
   arguments: [{ name: 'MODULE', summary: 'an uncompressed module', required: true, complete: 'module' }],
   options: [
@@ -29,8 +29,12 @@ export const sign: CommandSpec = {
       short: 'k',
       summary: 'name the key by its identifier instead of issuer and serial number',
     },
-    { name: 'detached', short: 'd', summary: 'only write the signature, to MODULE.p7s' },
-    { name: 'p7s', short: 'p', summary: 'write the signature to MODULE.p7s as well' },
+    {
+      name: 'detached',
+      short: 'd',
+      summary: 'only write the signature, beside the module, with the ending p7s',
+    },
+    { name: 'p7s', short: 'p', summary: 'write the signature beside the module as well' },
     {
       name: 'raw',
       value: 'FILE',
