@@ -1,4 +1,5 @@
 /** Variables that the kernel exports. */
+import { fillSeExports } from './functions/security.ts';
 import type { ObjectType } from './objects.ts';
 import type { DataTable, ExportedData, Windows } from './windows.ts';
 
@@ -35,6 +36,7 @@ export const DATA: DataTable = new Map<string, ExportedData>([
   ],
   ['MmHighestUserAddress', pointer((k) => k.map.userEnd - 1)],
   ['MmUserProbeAddress', pointer((k) => k.map.userEnd)],
+  ['SeExports', { bytes: 8, fill: fillSeExports }],
   ['NtBuildNumber', number((k) => (0xf0000000 | k.release.build) >>> 0)],
   ['NtGlobalFlag', number(() => 0)],
   ['KdDebuggerEnabled', number(() => 0, 1)],

@@ -153,6 +153,47 @@ typedef struct _RTL_QUERY_REGISTRY_TABLE {
   PVOID QueryRoutine; ULONG Flags; PWSTR Name; PVOID EntryContext; ULONG DefaultType; PVOID DefaultData; ULONG DefaultLength;
 } RTL_QUERY_REGISTRY_TABLE;
 typedef struct _RTL_BITMAP { ULONG SizeOfBitMap; ULONG *Buffer; } RTL_BITMAP;
+typedef struct _PS_CREATE_NOTIFY_INFO {
+  SIZE_T Size; ULONG Flags; HANDLE ParentProcessId; HANDLE CreatingProcessId; HANDLE CreatingThreadId; PVOID FileObject;
+  UNICODE_STRING *ImageFileName; UNICODE_STRING *CommandLine; NTSTATUS CreationStatus;
+} PS_CREATE_NOTIFY_INFO;
+typedef struct _IMAGE_INFO {
+  ULONG Properties; PVOID ImageBase; ULONG ImageSelector; SIZE_T ImageSize; ULONG ImageSectionNumber;
+} IMAGE_INFO;
+typedef struct _OB_OPERATION_REGISTRATION {
+  PVOID ObjectType; ULONG Operations; PVOID PreOperation; PVOID PostOperation;
+} OB_OPERATION_REGISTRATION;
+typedef struct _OB_CALLBACK_REGISTRATION {
+  USHORT Version; USHORT OperationRegistrationCount; UNICODE_STRING Altitude; PVOID RegistrationContext;
+  OB_OPERATION_REGISTRATION *OperationRegistration;
+} OB_CALLBACK_REGISTRATION;
+typedef struct _OB_PRE_OPERATION_INFORMATION {
+  ULONG Operation; ULONG Flags; PVOID Object; PVOID ObjectType; PVOID CallContext; PVOID Parameters;
+} OB_PRE_OPERATION_INFORMATION;
+typedef struct _IO_REMOVE_LOCK {
+  BOOLEAN Removed; BOOLEAN Reserved[3]; LONG IoCount; KEVENT RemoveEvent;
+} IO_REMOVE_LOCK;
+typedef struct _CONFIGURATION_INFORMATION {
+  ULONG DiskCount; ULONG FloppyCount; ULONG CdRomCount; ULONG TapeCount; ULONG ScsiPortCount; ULONG SerialCount;
+  ULONG ParallelCount; BOOLEAN AtDiskPrimaryAddressClaimed; BOOLEAN AtDiskSecondaryAddressClaimed; ULONG Version;
+  ULONG MediumChangerCount;
+} CONFIGURATION_INFORMATION;
+typedef struct _RTL_BALANCED_LINKS {
+  struct _RTL_BALANCED_LINKS *Parent; struct _RTL_BALANCED_LINKS *LeftChild; struct _RTL_BALANCED_LINKS *RightChild;
+  CHAR Balance; UCHAR Reserved[3];
+} RTL_BALANCED_LINKS;
+typedef struct _RTL_AVL_TABLE {
+  RTL_BALANCED_LINKS BalancedRoot; PVOID OrderedPointer; ULONG WhichOrderedElement; ULONG NumberGenericTableElements;
+  ULONG DepthOfTree; RTL_BALANCED_LINKS *RestartKey; ULONG DeleteCount; PVOID CompareRoutine; PVOID AllocateRoutine;
+  PVOID FreeRoutine; PVOID TableContext;
+} RTL_AVL_TABLE;
+typedef struct _RTL_SPLAY_LINKS {
+  struct _RTL_SPLAY_LINKS *Parent; struct _RTL_SPLAY_LINKS *LeftChild; struct _RTL_SPLAY_LINKS *RightChild;
+} RTL_SPLAY_LINKS;
+typedef struct _RTL_GENERIC_TABLE {
+  RTL_SPLAY_LINKS *TableRoot; LIST_ENTRY InsertOrderList; LIST_ENTRY *OrderedPointer; ULONG WhichOrderedElement;
+  ULONG NumberGenericTableElements; PVOID CompareRoutine; PVOID AllocateRoutine; PVOID FreeRoutine; PVOID TableContext;
+} RTL_GENERIC_TABLE;
 typedef struct _GUID { ULONG Data1; USHORT Data2; USHORT Data3; UCHAR Data4[8]; } GUID;
 `;
 

@@ -202,7 +202,9 @@ export class Images {
       const is = k.word === 8 ? memory.u64(at) : BigInt(memory.u32(at));
       const standard = k.word === 8 ? DEFAULT_COOKIE.x64 : DEFAULT_COOKIE.x86;
       if (is === 0n || is === standard) {
-        const random = (BigInt(k.random32() & 0xffff) << 32n) | BigInt(k.random32() | 1);
+        // The check wants the upper 16 bits of a wide cookie to be zero.
+        const low = BigInt((k.random32() | 1) >>> 0);
+        const random = (BigInt(k.random32() & 0xffff) << 32n) | low;
         if (k.word === 8) memory.setU64(at, random);
         else memory.set32(at, Number(random & 0xffffffffn));
       }

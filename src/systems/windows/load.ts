@@ -6,6 +6,7 @@ import { DLL_CHARACTERISTICS } from '../../formats/pe/layout.ts';
 import { type PeFile, readPe } from '../../formats/pe/read.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
+import { tellImage } from './callbacks.ts';
 import { DeviceFlag, devicesOf } from './devices.ts';
 import { isKernelExport } from './export-names.ts';
 import { type DriverImage, ImageRefused } from './images.ts';
@@ -124,6 +125,7 @@ export function* loadImage(
   try {
     yield* resolveImports(k, policy, pe, image, verdicts);
     k.drivers.finish(image);
+    yield* tellImage(k, image);
   } catch (error) {
     yield* dereferenceImports(k, image);
     k.drivers.remove(image);

@@ -211,3 +211,39 @@ export function* control(
   freeUserBuffer(k, buffer, total);
   return { ...outcome, data };
 }
+
+/** NtReadFile and NtWriteFile on a device by a driver: the caller's own buffer. */
+export function* transferFile(
+  k: Windows,
+  file: Address,
+  writing: boolean,
+  buffer: Address,
+  bytes: number,
+  offset: number,
+): Steps<Outcome> {
+  const device = k.read('FILE_OBJECT.DeviceObject', file);
+  return yield* request(k, file, device, writing ? Major.WRITE : Major.READ, (irp, stack) => {
+    k.write('IO_STACK_LOCATION.Parameters.Read.Length', stack, bytes);
+    k.write('IO_STACK_LOCATION.Parameters.Read.ByteOffset', stack, offset);
+    k.write('IRP.RequestorMode', irp, 0);
+    transferBuffers(k, irp, topOf(k, device), !writing, buffer, bytes);
+  });
+}
+
+/** NtDeviceIoControlFile and NtFsControlFile by a driver. */
+export function* controlFile(
+  k: Windows,
+  file: Address,
+  kind: 'device' | 'file-system',
+  c: ControlBuffers & { readonly code: number },
+): Steps<Outcome> {
+  const device = k.read('FILE_OBJECT.DeviceObject', file);
+  const major = kind === 'device' ? Major.DEVICE_CONTROL : Major.FILE_SYSTEM_CONTROL;
+  return yield* request(k, file, device, major, (irp, stack) => {
+    k.write('IO_STACK_LOCATION.Parameters.DeviceIoControl.OutputBufferLength', stack, c.outputBytes);
+    k.write('IO_STACK_LOCATION.Parameters.DeviceIoControl.InputBufferLength', stack, c.inputBytes);
+    k.write('IO_STACK_LOCATION.Parameters.DeviceIoControl.IoControlCode', stack, c.code);
+    k.write('IRP.RequestorMode', irp, 0);
+    setBuffers(k, irp, stack, c.code & 3, c);
+  });
+}

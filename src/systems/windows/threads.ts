@@ -2,15 +2,15 @@
 import type { Steps } from '../../kernel/steps.ts';
 import type { Thread } from '../../kernel/thread.ts';
 import type { Address } from '../../memory/space.ts';
+import { tellThread, wantsThreads } from './callbacks.ts';
 import type { KernelObject } from './objects.ts';
+import { SYSTEM_ID } from './processes.ts';
 import { signal } from './wait.ts';
 import type { Windows } from './windows.ts';
 
-/** Bytes enough for ETHREAD and EPROCESS of every release; drivers see them as opaque. */
+/** Bytes enough for ETHREAD of every release; drivers see it as opaque. */
 const THREAD_BYTES = 0x980;
-const PROCESS_BYTES = 0xb80;
-/** DISPATCHER_HEADER types of waitable objects that are not events (wdm.h, KOBJECTS). */
-const PROCESS_OBJECT = 3;
+/** DISPATCHER_HEADER type of threads (wdm.h, KOBJECTS). */
 const THREAD_OBJECT = 6;
 /** KTHREAD.ApcState.Process by 64-bit and 32-bit layout, Windows 7's, as public symbols have it. */
 const PROCESS_OF_THREAD = { 8: 0x70, 4: 0x50 } as const;
@@ -24,25 +24,25 @@ export interface ThreadInfo {
   /** Depth of critical regions. */
   apcDisable: number;
   exitStatus: number;
+  /** Its start was told to those who asked for threads, so its end will be. */
+  announced: boolean;
 }
 
 export class Threads {
   private readonly k: Windows;
   private readonly info = new Map<Address, ThreadInfo>();
   private ids = 0x100;
+  /** The System process, with the id it has had since Windows XP. */
   readonly system: KernelObject;
   readonly user: KernelObject;
   /** EPROCESS of the caller of requests. */
   readonly process: Address;
-  /** Ids: the System process has 4 since Windows XP. */
-  readonly systemId = 4;
-  readonly userId = 0x1a4;
+  readonly systemId = SYSTEM_ID;
 
   constructor(k: Windows) {
     this.k = k;
-    this.system = k.objects.create('Process', PROCESS_BYTES, { extra: 'System' });
-    this.user = k.objects.create('Process', PROCESS_BYTES, { extra: 'lkm.exe' });
-    for (const process of [this.system, this.user]) k.memory.set8(process.address, PROCESS_OBJECT);
+    this.system = k.processes.system.object;
+    this.user = k.processes.user.object;
     this.process = this.user.address;
   }
 
@@ -58,7 +58,15 @@ export class Threads {
     const process = user ? this.user : this.system;
     memory.setPtr(object.address + PROCESS_OF_THREAD[k.word], process.address);
     this.ids += 4;
-    const info = { object, id: this.ids, user, priority: 8, apcDisable: 0, exitStatus: 0 };
+    const info: ThreadInfo = {
+      object,
+      id: this.ids,
+      user,
+      priority: 8,
+      apcDisable: 0,
+      exitStatus: 0,
+      announced: false,
+    };
     this.info.set(object.address, info);
     thread.control = object.address;
     thread.onExit(() => this.ended(info));
@@ -82,16 +90,20 @@ export class Threads {
   }
 
   processId(process: Address): number {
-    return process === this.user.address ? this.userId : this.systemId;
+    return this.k.processes.at(process)?.id ?? this.systemId;
   }
 
   /** PsCreateSystemThread: runs `start(context)` in a new thread. */
   create(name: string, start: Address, context: Address): ThreadInfo {
     const { k } = this;
+    const id = this.ids + 4;
     const body = function* (): Steps<void> {
+      yield* tellThread(k, SYSTEM_ID, id, true);
       yield* k.call(start, context);
     };
-    return this.run(name, body());
+    const info = this.run(name, body());
+    info.announced = true;
+    return info;
   }
 
   /** A thread of the System process that runs steps of the kernel's own. */
@@ -103,6 +115,8 @@ export class Threads {
     const { k } = this;
     if (k.stopped !== undefined) return;
     signal(k, info.object.address, 1);
+    if (info.announced && wantsThreads(k))
+      this.run('System worker', tellThread(k, SYSTEM_ID, info.id, false));
     const steps = k.objects.dereference(info.object);
     // A thread object owns nothing that its end would have to wait for.
     steps.next();

@@ -27,11 +27,14 @@ import { MAP32, MAP64, type WindowsMap } from './map.ts';
 import { Objects } from './objects.ts';
 import type { SessionPolicy } from './policy.ts';
 import { Pool } from './pool.ts';
+import { Processes } from './processes.ts';
 import { Processor } from './processor.ts';
 import { Registry } from './registry.ts';
 import type { Release } from './release.ts';
+import { STUBS } from './stubs.ts';
 import { Threads } from './threads.ts';
 import { callStack } from './unwind.ts';
+import { Volume } from './volume.ts';
 
 export interface WindowsOptions {
   readonly release: Release;
@@ -62,9 +65,12 @@ export class Windows extends Kernel {
   readonly processor: Processor;
   readonly pool: Pool;
   readonly objects: Objects;
+  readonly processes: Processes;
   readonly threads: Threads;
   readonly drivers: Images;
   readonly registry: Registry;
+  /** The disk C:. */
+  readonly volume: Volume;
   /** ntoskrnl.exe and hal.dll, as drivers find them. */
   readonly kernelImages: readonly KernelImage[];
   /** What ZwLoadDriver reads files by; a session sets it. */
@@ -113,9 +119,12 @@ export class Windows extends Kernel {
     this.irql = new Irql(this);
     this.pool = new Pool(this);
     this.objects = new Objects(this);
+    this.processes = new Processes(this);
     this.threads = new Threads(this);
     this.drivers = new Images(this);
     this.registry = new Registry();
+    this.volume = new Volume(() => this.processor.systemTime());
+    this.volume.outside = (path) => this.policy?.file(path)?.bytes;
     this.kernelImages = mapKernelImages(this);
     this.scheduler.prepareInterrupts();
   }
@@ -124,17 +133,18 @@ export class Windows extends Kernel {
 
   /** Address of an exported function or variable; undefined when nobody wrote it. */
   exported(name: string): Address | undefined {
-    return this.gatesByName.address(name) ?? this.exportedData(name);
+    return this.gatesByName.address(name) ?? this.exportedData(name) ?? this.stub(name);
   }
 
   /** Names of all exported functions and variables that somebody wrote. */
   *exportNames(): Generator<string> {
     for (const name of this.gatesByName.names) if (name !== 'IopInvalidDeviceRequest') yield name;
     yield* this.data.keys();
+    yield* STUBS[this.word].keys();
   }
 
   implements(name: string): boolean {
-    return this.gatesByName.has(name) || this.data.has(name);
+    return this.gatesByName.has(name) || this.data.has(name) || STUBS[this.word].has(name);
   }
 
   /** Zeroed kernel memory that is never given back. */
@@ -142,6 +152,17 @@ export class Windows extends Kernel {
     const at = this.dataArea.next;
     this.dataArea.next += Math.ceil(bytes / 16) * 16;
     if (this.dataArea.next > this.dataArea.end) throw new Error(`no room in the kernel's data for ${what}`);
+    return at;
+  }
+
+  private stub(name: string): Address | undefined {
+    const known = this.dataAt.get(name);
+    if (known !== undefined) return known;
+    const code = STUBS[this.word].get(name);
+    if (code === undefined) return undefined;
+    const at = this.takeGate(code.length);
+    this.memory.poke(at, code);
+    this.dataAt.set(name, at);
     return at;
   }
 

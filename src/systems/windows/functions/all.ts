@@ -1,19 +1,29 @@
 /** Every kernel function of the base kernel. */
 import { type FunctionTable, joinTables } from '../../../kernel/functions.ts';
 import type { Windows } from '../windows.ts';
+import { callbackFunctions } from './callbacks.ts';
 import { crtFunctions } from './crt.ts';
 import { debugFunctions } from './debug.ts';
 import { driverFunctions } from './drivers.ts';
 import { exFunctions } from './ex.ts';
+import { fsrtlFunctions } from './fsrtl.ts';
 import { halFunctions } from './hal.ts';
 import { ioFunctions } from './io.ts';
 import { keFunctions } from './ke.ts';
 import { mmFunctions } from './mm.ts';
+import { plugPlayFunctions } from './plugplay.ts';
 import { poolFunctions } from './pool.ts';
+import { processFunctions } from './process.ts';
 import { psFunctions } from './ps.ts';
 import { rtlFunctions } from './rtl.ts';
+import { safeCrtFunctions } from './safecrt.ts';
+import { sectionFunctions } from './section.ts';
+import { securityFunctions } from './security.ts';
 import { sehFunctions } from './seh.ts';
+import { startIoFunctions } from './startio.ts';
+import { tableFunctions } from './table.ts';
 import { zwFunctions } from './zw.ts';
+import { fileFunctions } from './zwfile.ts';
 
 export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   crtFunctions,
@@ -28,5 +38,15 @@ export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   psFunctions,
   rtlFunctions,
   sehFunctions,
+  callbackFunctions,
+  fsrtlFunctions,
+  plugPlayFunctions,
+  processFunctions,
+  safeCrtFunctions,
+  sectionFunctions,
+  securityFunctions,
+  startIoFunctions,
+  tableFunctions,
+  fileFunctions,
   zwFunctions,
 ]);

@@ -94,18 +94,6 @@ export const halFunctions = kernelFunctions({
     room,
     needed,
   ) => systemInformation(k, kind, out, room, needed),
-  'NTSTATUS EtwRegister(PVOID guid, PVOID callback, PVOID context, u64 *handle)': (
-    k,
-    _guid,
-    _callback,
-    _context,
-    handle,
-  ) => {
-    k.memory.setU64(handle, 0n);
-    return Status.NOT_SUPPORTED;
-  },
-  'NTSTATUS EtwUnregister(u64 handle)': () => Status.INVALID_HANDLE,
-
   's64 _allmul(s64 a, s64 b)': (_k, a, b) => BigInt.asIntN(64, a * b),
   's64 _alldiv(s64 a, s64 b)': (_k, a, b) => BigInt.asIntN(64, divide(a, b)),
   's64 _allrem(s64 a, s64 b)': (_k, a, b) => BigInt.asIntN(64, remainder(a, b)),

@@ -14,6 +14,7 @@ import {
   spannedPages,
   unmapMdl,
 } from '../mdl.ts';
+import { isRam, mapPhysical, physicalAddress, ramRanges, unmapPhysical } from '../physical.ts';
 import { Status } from '../status.ts';
 import { unicodeString } from '../strings.ts';
 import type { Windows } from '../windows.ts';
@@ -39,31 +40,48 @@ function isValid(k: Windows, at: Address): boolean {
   return ((k.memory.permOf(at) ?? 0) & Perm.R) !== 0;
 }
 
-/** Device memory that nothing answers: reads float high, writes are lost, but the pages are there. */
-function mapDevice(k: Windows, bytes: number): Address {
-  if (!(bytes > 0) || bytes > 1 << 24) return 0;
-  const pages = Math.ceil(bytes / PAGE_SIZE);
-  const base = k.mappings.allocate(pages);
-  k.memory.mapLazy(base, pages, Perm.R | Perm.W, 'device memory', (_page, page) => page.fill(0xff));
-  return base;
-}
-
-function unmapDevice(k: Windows, at: Address): void {
-  const base = at - (((at % PAGE_SIZE) + PAGE_SIZE) % PAGE_SIZE);
-  const pages = k.mappings.sizeOf(base);
-  if (pages === undefined) return;
-  k.memory.unmap(base, pages);
-  k.mappings.free(base);
-}
-
-const physicalOf = (k: Windows, va: Address): bigint => {
-  if (k.memory.permOf(va) === undefined) return 0n;
-  if (k.memory.pfnOf(va) === undefined) k.memory.u8(va);
-  return BigInt(k.memory.pfnOf(va) ?? 0) * 4096n + BigInt(((va % PAGE_SIZE) + PAGE_SIZE) % PAGE_SIZE);
-};
+const PARTIAL_COPY = 0x8000000d | 0;
 
 function contiguous(k: Windows, bytes: number): Address {
   return k.pool.allocate('nonpaged', Math.max(PAGE_SIZE, bytes), 0x6e6f4320, callerOf(k));
+}
+
+/** Only RAM can be copied from; the copy ends where it does. */
+function copyPhysical(k: Windows, target: Address, source: bigint, bytes: number, copied: Address): number {
+  let done = 0;
+  while (done < bytes) {
+    const at = Number(source) + done;
+    const step = Math.min(bytes - done, PAGE_SIZE - (at % PAGE_SIZE));
+    if (!isRam(k, Math.floor(at / PAGE_SIZE))) break;
+    const from = k.memory.frameOffset(Math.floor(at / PAGE_SIZE)) + (at % PAGE_SIZE);
+    k.memory.write(target + done, new Uint8Array(k.memory.wasm.buffer, from, step).slice());
+    done += step;
+  }
+  k.memory.setPtr(copied, done);
+  return done === bytes ? Status.SUCCESS : Status.INVALID_PARAMETER;
+}
+
+/** Pages for an MDL that no address range stands for. 0 when memory ends. */
+function pagesForMdl(k: Windows, bytes: number): Address {
+  const pages = Math.ceil(bytes / PAGE_SIZE);
+  if (!(pages > 0) || pages > k.memory.frames.total) return 0;
+  const mdl = describeRange(k, 0, pages * PAGE_SIZE, callerOf(k));
+  if (mdl === 0) return 0;
+  for (let i = 0; i < pages; i++) {
+    const pfn = k.memory.frames.allocate(0, 'pages for an MDL');
+    new Uint8Array(k.memory.wasm.buffer, k.memory.frameOffset(pfn), PAGE_SIZE).fill(0);
+    k.memory.setPtr(mdl + k.sizeof('MDL') + i * k.word, pfn);
+  }
+  addMdlFlags(k, mdl, MdlFlag.PAGES_LOCKED);
+  return mdl;
+}
+
+function freePagesOfMdl(k: Windows, mdl: Address): void {
+  unmapMdl(k, mdl);
+  const pages = spannedPages(mdlVirtualAddress(k, mdl), k.read('MDL.ByteCount', mdl));
+  for (let i = 0; i < pages; i++) k.memory.frames.free(k.memory.ptr(mdl + k.sizeof('MDL') + i * k.word), 0);
+  k.write('MDL.ByteCount', mdl, 0);
+  addMdlFlags(k, mdl, 0, MdlFlag.PAGES_LOCKED);
 }
 
 export const mmFunctions = kernelFunctions({
@@ -163,11 +181,14 @@ export const mmFunctions = kernelFunctions({
     k.memory.protect(base, spannedPages(at, k.read('MDL.ByteCount', mdl)), perm);
     return Status.SUCCESS;
   },
-  'PVOID MmMapIoSpace(u64 physical, SIZE_T bytes, ULONG cache)': (k, _physical, bytes) => mapDevice(k, bytes),
-  'PVOID MmMapIoSpaceEx(u64 physical, SIZE_T bytes, ULONG protect)': (k, _physical, bytes) =>
-    mapDevice(k, bytes),
-  'void MmUnmapIoSpace(PVOID base, SIZE_T bytes)': (k, base) => unmapDevice(k, base),
-  'u64 MmGetPhysicalAddress(PVOID address)': (k, at) => physicalOf(k, at),
+  'PVOID MmMapIoSpace(u64 physical, SIZE_T bytes, ULONG cache)': (k, physical, bytes) =>
+    mapPhysical(k, k.mappings, physical, bytes),
+  'PVOID MmMapIoSpaceEx(u64 physical, SIZE_T bytes, ULONG protect)': (k, physical, bytes) =>
+    mapPhysical(k, k.mappings, physical, bytes),
+  'void MmUnmapIoSpace(PVOID base, SIZE_T bytes)': (k, base) => {
+    unmapPhysical(k, base);
+  },
+  'u64 MmGetPhysicalAddress(PVOID address)': (k, at) => physicalAddress(k, at),
   'PVOID MmAllocateContiguousMemory(SIZE_T bytes, u64 highest)': (k, bytes) => contiguous(k, bytes),
   'PVOID MmAllocateContiguousMemorySpecifyCache(SIZE_T bytes, u64 lowest, u64 highest, u64 boundary, ULONG cache)':
     (k, bytes) => contiguous(k, bytes),
@@ -176,6 +197,45 @@ export const mmFunctions = kernelFunctions({
     freePool(k, base, 0),
   'PVOID MmAllocateNonCachedMemory(SIZE_T bytes)': (k, bytes) => contiguous(k, bytes),
   'void MmFreeNonCachedMemory(PVOID base, SIZE_T bytes)': (k, base) => freePool(k, base, 0),
+  'PVOID MmAllocatePagesForMdl(u64 low, u64 high, u64 skip, SIZE_T bytes)': (k, _low, _high, _skip, bytes) =>
+    pagesForMdl(k, bytes),
+  'PVOID MmAllocatePagesForMdlEx(u64 low, u64 high, u64 skip, SIZE_T bytes, ULONG cache, ULONG flags)': (
+    k,
+    _low,
+    _high,
+    _skip,
+    bytes,
+  ) => pagesForMdl(k, bytes),
+  'void MmFreePagesFromMdl(PVOID mdl)': (k, mdl) => freePagesOfMdl(k, mdl),
+  'PVOID MmGetPhysicalMemoryRanges(void)': (k) => {
+    const ranges = ramRanges(k);
+    const at = k.pool.allocate('nonpaged', (ranges.length + 1) * 16, 0x68506d4d, callerOf(k), true);
+    if (at === 0) return 0;
+    ranges.forEach(({ base, bytes }, i) => {
+      k.memory.setU64(at + i * 16, BigInt(base));
+      k.memory.setU64(at + i * 16 + 8, BigInt(bytes));
+    });
+    return at;
+  },
+  'PVOID MmGetVirtualForPhysical(u64 physical)': (k, physical) => {
+    for (const { base, pages } of k.memory.areas()) {
+      for (let i = 0; i < pages; i++)
+        if (k.memory.pfnOf(base + i * PAGE_SIZE) === Number(physical >> 12n))
+          return base + i * PAGE_SIZE + Number(physical & 0xfffn);
+    }
+    return 0;
+  },
+  'PVOID MmSecureVirtualMemory(PVOID address, SIZE_T bytes, ULONG mode)': (k, at) =>
+    isValid(k, at) ? at : 0,
+  'void MmUnsecureVirtualMemory(PVOID handle)': () => undefined,
+  'NTSTATUS MmCopyVirtualMemory(PVOID from, PVOID source, PVOID to, PVOID target, SIZE_T bytes, KPROCESSOR_MODE mode, SIZE_T *copied)':
+    (k, _from, source, _to, target, bytes, _mode, copied) => {
+      let done = 0;
+      while (done < bytes && isValid(k, source + done) && isValid(k, target + done)) done++;
+      k.memory.copy(target, source, done);
+      k.memory.setPtr(copied, done);
+      return done === bytes ? Status.SUCCESS : PARTIAL_COPY;
+    },
   'ULONG MmQuerySystemSize(void)': () => 2,
   'BOOLEAN MmIsThisAnNtAsSystem(void)': () => 0,
   'PVOID MmLockPagableDataSection(PVOID address)': (_k, at) => at,
@@ -198,7 +258,8 @@ export const mmFunctions = kernelFunctions({
     flags,
     copied,
   ) => {
-    // MM_COPY_MEMORY_PHYSICAL is 1; source is a union passed by its 8 bytes.
+    // MM_COPY_MEMORY_PHYSICAL; the source is a union passed by its 8 bytes.
+    if (flags === 1) return copyPhysical(k, target, BigInt(source), bytes, copied);
     if (flags !== 2) return Status.INVALID_PARAMETER;
     let done = 0;
     while (done < bytes && isValid(k, source + done)) done++;

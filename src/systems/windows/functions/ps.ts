@@ -1,10 +1,9 @@
 /** Threads, processes, objects and handles. */
-import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Thread } from '../../../kernel/thread.ts';
 import type { KernelObject } from '../objects.ts';
 import { Status } from '../status.ts';
-import { encodeLatin1, unicodeString } from '../strings.ts';
+import { unicodeString } from '../strings.ts';
 import { DispatcherType, initialiseHeader, signal, waitFor } from '../wait.ts';
 import type { Windows } from '../windows.ts';
 import { kernelFunctions } from './define.ts';
@@ -107,34 +106,7 @@ function* createNotification(k: Windows, name: number, out: number, type: number
   return object.address;
 }
 
-const notify = perKernel(() => ({ process: [] as number[], thread: [] as number[], image: [] as number[] }));
-const names = perKernel((k: Windows) => {
-  const make = (text: string) => {
-    const at = k.kernelData(16, 'image name');
-    k.memory.write(at, encodeLatin1(text));
-    return at;
-  };
-  return { system: make('System'), user: make('lkm.exe') };
-});
-
-/** EPROCESS.ImageFileName. */
-const imageFileName = (k: Windows, process: number): number =>
-  process === k.threads.user.address ? k.state(names).user : k.state(names).system;
-
-/** PsSet...NotifyRoutine: registered; nothing here starts a process, an image load is announced by the loader. */
-const MAX_ROUTINES = 64;
-function addRoutine(list: number[], routine: number): number {
-  if (list.includes(routine)) return Status.INVALID_PARAMETER;
-  if (list.length >= MAX_ROUTINES) return Status.INSUFFICIENT_RESOURCES;
-  list.push(routine);
-  return Status.SUCCESS;
-}
-function removeRoutine(list: number[], routine: number): number {
-  const at = list.indexOf(routine);
-  if (at < 0) return Status.INVALID_PARAMETER;
-  list.splice(at, 1);
-  return Status.SUCCESS;
-}
+const PROCESS_IS_TERMINATING = 0xc000010a | 0;
 
 export const psFunctions = kernelFunctions({
   'NTSTATUS PsCreateSystemThread(HANDLE *handle, ULONG access, PVOID attributes, HANDLE process, PVOID client, PVOID start, PVOID context)':
@@ -179,8 +151,7 @@ export const psFunctions = kernelFunctions({
     return 1;
   },
   'NTSTATUS PsLookupProcessByProcessId(HANDLE id, PVOID *process)': (k, id, out) => {
-    const object =
-      id === k.threads.systemId ? k.threads.system : id === k.threads.userId ? k.threads.user : undefined;
+    const object = k.processes.byId(id)?.object;
     if (object === undefined) return Status.INVALID_PARAMETER;
     k.objects.reference(object);
     k.memory.setPtr(out, object.address);
@@ -195,38 +166,25 @@ export const psFunctions = kernelFunctions({
     }
     return Status.INVALID_PARAMETER;
   },
-  'PVOID PsGetProcessImageFileName(PVOID process)': (k, process) => imageFileName(k, process),
+  'PVOID PsGetProcessImageFileName(PVOID process)': (k, process) => k.processes.imageName(process),
   'BOOLEAN PsIsProtectedProcess(PVOID process)': () => 0,
   'BOOLEAN PsIsProtectedProcessLight(PVOID process)': () => 0,
   'ULONG PsGetProcessSessionId(PVOID process)': (k, process) => (process === k.threads.user.address ? 1 : 0),
   'ULONG PsGetCurrentProcessSessionId(void)': (k) => (k.threads.current?.user ? 1 : 0),
-  's64 PsGetProcessCreateTimeQuadPart(PVOID process)': (k) =>
-    BigInt.asIntN(64, k.processor.systemTime() - k.processor.interruptTime()),
-  'NTSTATUS PsGetProcessExitStatus(PVOID process)': () => Status.PENDING,
+  's64 PsGetProcessCreateTimeQuadPart(PVOID process)': (k, process) =>
+    BigInt.asIntN(64, k.processes.at(process)?.created ?? 0n),
+  's64 PsGetProcessExitTime(PVOID process)': (k, process) =>
+    BigInt.asIntN(64, k.processes.at(process)?.exited ?? 0n),
+  'NTSTATUS PsGetProcessExitStatus(PVOID process)': (k, process) =>
+    k.processes.at(process)?.exitStatus ?? Status.PENDING,
+  'HANDLE PsGetProcessInheritedFromUniqueProcessId(PVOID process)': (k, process) =>
+    k.processes.at(process)?.parent ?? 0,
+  'NTSTATUS PsAcquireProcessExitSynchronization(PVOID process)': (k, process) =>
+    k.processes.at(process)?.exitStatus === undefined ? Status.SUCCESS : PROCESS_IS_TERMINATING,
+  'void PsReleaseProcessExitSynchronization(PVOID process)': () => undefined,
   'PVOID PsGetProcessWow64Process(PVOID process)': () => 0,
   'PVOID PsGetCurrentProcessWow64Process(void)': () => 0,
   'PVOID PsGetProcessPeb(PVOID process)': () => 0,
-  'NTSTATUS PsSetCreateProcessNotifyRoutine(PVOID routine, BOOLEAN remove)': (k, routine, remove) =>
-    remove ? removeRoutine(k.state(notify).process, routine) : addRoutine(k.state(notify).process, routine),
-  'NTSTATUS PsSetCreateProcessNotifyRoutineEx(PVOID routine, BOOLEAN remove)': (k, routine, remove) =>
-    remove ? removeRoutine(k.state(notify).process, routine) : addRoutine(k.state(notify).process, routine),
-  'NTSTATUS PsSetCreateProcessNotifyRoutineEx2(ULONG type, PVOID routine, BOOLEAN remove)': (
-    k,
-    _type,
-    routine,
-    remove,
-  ) =>
-    remove ? removeRoutine(k.state(notify).process, routine) : addRoutine(k.state(notify).process, routine),
-  'NTSTATUS PsSetCreateThreadNotifyRoutine(PVOID routine)': (k, routine) =>
-    addRoutine(k.state(notify).thread, routine),
-  'NTSTATUS PsRemoveCreateThreadNotifyRoutine(PVOID routine)': (k, routine) =>
-    removeRoutine(k.state(notify).thread, routine),
-  'NTSTATUS PsSetLoadImageNotifyRoutine(PVOID routine)': (k, routine) =>
-    addRoutine(k.state(notify).image, routine),
-  'NTSTATUS PsSetLoadImageNotifyRoutineEx(PVOID routine, SIZE_T flags)': (k, routine) =>
-    addRoutine(k.state(notify).image, routine),
-  'NTSTATUS PsRemoveLoadImageNotifyRoutine(PVOID routine)': (k, routine) =>
-    removeRoutine(k.state(notify).image, routine),
   'void KeStackAttachProcess(PVOID process, PVOID state)': (k, _process, state) =>
     k.memory.fill(state, 6 * k.word, 0),
   'void KeUnstackDetachProcess(PVOID state)': () => undefined,
@@ -275,15 +233,6 @@ export const psFunctions = kernelFunctions({
     const found = k.objects.at(object);
     if (found !== undefined) k.objects.unname(found);
   },
-  'NTSTATUS ObRegisterCallbacks(PVOID registration, PVOID *handle)': (k, _registration, handle) => {
-    const at = k.pool.allocate('nonpaged', 32, 0x6c43624f, 0, true);
-    k.memory.setPtr(handle, at);
-    return at === 0 ? Status.INSUFFICIENT_RESOURCES : Status.SUCCESS;
-  },
-  'void ObUnRegisterCallbacks(PVOID handle)': (k, handle) => {
-    k.pool.release(handle);
-  },
-  'USHORT ObGetFilterVersion(void)': () => 0x100,
   'NTSTATUS ZwClose(HANDLE handle)': (k, handle) => k.objects.close(handle),
   'NTSTATUS NtClose(HANDLE handle)': (k, handle) => k.objects.close(handle),
   'NTSTATUS ObCloseHandle(HANDLE handle, KPROCESSOR_MODE mode)': (k, handle) => k.objects.close(handle),
