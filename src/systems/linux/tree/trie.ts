@@ -205,9 +205,13 @@ export class TrieReader {
   /** Steps of the walk in progress. */
   private steps = 0;
 
+  /** What is damaged reads as absent, as for the tools: a truncated index still gives what is whole in it. */
+  private readonly lenient: boolean;
+
   /** @throws BadMagic, Truncated, Unsupported */
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, { lenient = false } = {}) {
     this.bytes = bytes;
+    this.lenient = lenient;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     if (bytes.length < HEADER) throw new Truncated('module index', 'has no whole header');
     if (this.view.getUint32(0) !== MAGIC)
@@ -307,6 +311,19 @@ export class TrieReader {
   }
 
   private node(offset: number): FileNode | undefined {
+    if (!this.lenient) return this.wholeNode(offset);
+    try {
+      const node = this.wholeNode(offset);
+      if (node !== undefined && node.table + 4 * (node.last - node.first + 1) > this.bytes.length)
+        return undefined;
+      return node;
+    } catch (error) {
+      if (error instanceof Truncated) return undefined;
+      throw error;
+    }
+  }
+
+  private wholeNode(offset: number): FileNode | undefined {
     let at = offset & OFFSET_MASK;
     if (at === 0) return undefined;
     let prefix = '';
@@ -342,8 +359,9 @@ export class TrieReader {
   }
 
   private text(at: number): string {
-    const end = this.bytes.indexOf(0, at);
-    if (at >= this.bytes.length || end < 0) throw this.truncated(at);
+    const zero = this.bytes.indexOf(0, at);
+    if (at >= this.bytes.length || (zero < 0 && !this.lenient)) throw this.truncated(at);
+    const end = zero < 0 ? this.bytes.length : zero;
     let text = '';
     for (let i = at; i < end; i++) text += String.fromCharCode(this.bytes[i]);
     return text;

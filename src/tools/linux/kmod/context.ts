@@ -1,5 +1,6 @@
 /** A module tree as modprobe and modinfo see it: the indexes, the configuration, and modules by name and alias. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import type { Compression } from '../../../bytes/decompress.ts';
 import { type GlobPart, matchesGlob, parseGlob } from '../../../systems/linux/glob.ts';
 import { mergeConfigFiles } from '../../../systems/linux/tree/lines.ts';
 import {
@@ -12,7 +13,7 @@ import { nameOfPath, normalizeAlias, normalizeName } from '../../../systems/linu
 import { TrieReader } from '../../../systems/linux/tree/trie.ts';
 import { absolute, onDisk } from './bytes-path.ts';
 import { configFiles, configText } from './config-files.ts';
-import type { ToolOutput } from './output.ts';
+import { NO_POINTER, type ToolOutput } from './output.ts';
 import { MODULE_DIRECTORY, type ToolCall } from './tool.ts';
 
 /** One module, or one alias of it: modprobe treats each alias as a module of its own. */
@@ -45,6 +46,52 @@ export function treeFolder(call: ToolCall, root: string | undefined, release: st
   return absolute(`${root ?? ''}${MODULE_DIRECTORY}/${chosen}`, call.folder);
 }
 
+/** In the order in which modprobe opens them. */
+const INDEXES = [
+  'modules.dep',
+  'modules.alias',
+  'modules.symbols',
+  'modules.builtin.alias',
+  'modules.builtin',
+];
+/** Newer than the others: trees without it are usual. */
+const OPTIONAL_INDEX = 'modules.builtin.alias';
+
+/** What the tool's library says of an index that it does not take; empty for one it passes over in silence. */
+function indexProblem(bytes: Uint8Array): string | undefined {
+  if (bytes.length < 12) return '';
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const magic = view.getUint32(0);
+  if (magic !== INDEX_MAGIC)
+    return `magic check fail: ${magic.toString(16)} instead of ${INDEX_MAGIC.toString(16)}`;
+  const version = view.getUint16(4);
+  return version === 2 ? undefined : `major version check fail: ${version} instead of 2`;
+}
+
+const INDEX_MAGIC = 0xb007f457;
+
+const COMPRESSIONS: Readonly<Record<string, Compression>> = { 'zstd\n': 'zst', 'xz\n': 'xz', 'gzip\n': 'gz' };
+
+/** What the running kernel unpacks by itself; undefined: nothing. */
+export function kernelCompression({ sys, output }: ToolCall): Compression | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`${sys}/module/compression`, 'latin1').slice(0, 15);
+  } catch {
+    return undefined;
+  }
+  const known = COMPRESSIONS[text];
+  if (known === undefined)
+    output.libraryError('get_kernel_compression', `unknown kernel compression ${text}`);
+  return known;
+}
+
+/** For tools that read no configuration but the tree's; undefined where no release is known. */
+export function ownContext(call: ToolCall): KmodContext | undefined {
+  if (call.release === undefined) return undefined;
+  return new KmodContext(call, { tree: treeFolder(call, undefined, undefined), configs: [] });
+}
+
 export class KmodContext {
   readonly tree: string;
   readonly config: ModprobeConfig = emptyModprobeConfig();
@@ -58,15 +105,36 @@ export class KmodContext {
     this.call = call;
     this.output = call.output;
     this.tree = tree;
+    kernelCompression(call);
     this.readConfig(configs);
+  }
+
+  /**
+   * Looks at all indexes beforehand, as modprobe does: it tells what is wrong with the first that cannot be used. What is
+   * sound in them is found all the same.
+   */
+  loadIndexes(): void {
+    for (const name of INDEXES) {
+      let bytes: Uint8Array;
+      try {
+        bytes = readFileSync(onDisk(`${this.tree}/${name}.bin`));
+      } catch {
+        if (name === OPTIONAL_INDEX) continue;
+        return;
+      }
+      const problem = indexProblem(bytes);
+      if (problem === undefined) continue;
+      if (problem !== '') this.output.libraryError('index_mm_open', `${problem}\n`);
+      if (name !== OPTIONAL_INDEX) return;
+    }
   }
 
   private readConfig(places: readonly string[]): void {
     const { output, config, tree } = this;
     const own = ['modules.softdep', 'modules.weakdep'].map((name) => ({ path: `${tree}/${name}`, name }));
-    for (const file of mergeConfigFiles([own, configFiles(places, output)])) {
+    for (const file of mergeConfigFiles([own, configFiles(places, output, 'library')])) {
       if (!existsSync(onDisk(file.path))) continue;
-      const text = configText(file, output);
+      const text = configText(file, output, 'library');
       if (text === undefined) continue;
       for (const message of readModprobeConfig(config, file.path, text))
         output.libraryError('kmod_config_parse', `${message}\n`);
@@ -94,7 +162,7 @@ export class KmodContext {
 
   private openTrie(name: string): TrieReader | undefined {
     try {
-      return new TrieReader(readFileSync(onDisk(`${this.tree}/${name}.bin`)));
+      return new TrieReader(readFileSync(onDisk(`${this.tree}/${name}.bin`)), { lenient: true });
     } catch {
       // Absent and damaged indexes are the same to the tool: nothing is found in them.
       return undefined;
@@ -133,7 +201,8 @@ export class KmodContext {
     const name = nameOfPath(path);
     const module = this.module(name);
     if (module.path !== undefined && module.path !== full) {
-      this.output.error(
+      this.output.libraryError(
+        'kmod_module_new_from_path',
         `kmod_module '${name}' already exists with different path: new-path='${full}' old-path='${module.path}'\n`,
       );
       throw Object.assign(new Error(full), { code: 'EEXIST' });
@@ -220,7 +289,10 @@ export class KmodContext {
       } catch (error) {
         const reason =
           (error as NodeJS.ErrnoException).code === 'EEXIST' ? 'File exists' : 'No such file or directory';
-        this.output.error(`ctx=${this.tree} path=${this.below(path)} error=${reason}\n`);
+        this.output.libraryError(
+          'kmod_module_parse_depline',
+          `ctx=${NO_POINTER} path=${this.below(path)} error=${reason}\n`,
+        );
         // Undone as a whole: the next one who asks tries again.
         module.needs = undefined;
         return;
@@ -307,7 +379,7 @@ export class KmodContext {
     return names.flatMap((name) => {
       const found = this.lookUp(name);
       if (found === undefined)
-        this.output.error(`failed to lookup dependency '${name}', continuing anyway.\n`);
+        this.output.libraryError('lookup_dep', `failed to lookup dependency '${name}', continuing anyway.\n`);
       return found ?? [];
     });
   }

@@ -1,6 +1,7 @@
 /** insmod(8): one module file into the running kernel. */
 import { statSync } from 'node:fs';
 import { absolute, onDisk, reason } from './bytes-path.ts';
+import { ownContext } from './context.ts';
 import { moduleOptions } from './modprobe-options.ts';
 import { readWhole, SourceError } from './module-source.ts';
 import { codeOf } from './probe.ts';
@@ -10,7 +11,7 @@ import type { ToolCall } from './tool.ts';
 
 export function insmod(call: ToolCall): number {
   const { output } = call;
-  const { given, args } = readSmallOptions(
+  const { given, args, verbosity } = readSmallOptions(
     call,
     'fsvVh',
     [
@@ -27,6 +28,8 @@ export function insmod(call: ToolCall): number {
     output.error(`${problem}\n`);
     return 1;
   }
+  ownContext(call);
+  output.takeOver(verbosity);
   const path = absolute(file, call.folder);
   try {
     statSync(onDisk(path));

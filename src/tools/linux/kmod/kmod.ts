@@ -24,9 +24,9 @@ export function kmod(call: ToolCall): number {
       help(output);
       return 0;
     case 'list':
-      return lsmod({ ...call, argv });
+      return lsmod({ ...call, argv }, 'list');
     case 'static-nodes':
-      return staticNodes({ ...call, argv });
+      return staticNodes({ ...call, argv }, 'static-nodes');
   }
   output.printError(command === undefined ? 'missing command\n' : `invalid command '${command}'\n`);
   help(output);

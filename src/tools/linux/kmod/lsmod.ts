@@ -1,24 +1,28 @@
 /** lsmod(8): the modules of the running kernel. */
 import { reason } from './bytes-path.ts';
+import { ownContext } from './context.ts';
 import { readWhole } from './module-source.ts';
 import type { ToolOutput } from './output.ts';
 import { readSmallOptions } from './small-options.ts';
 import { HostTarget, type KernelTarget } from './target.ts';
 import type { ToolCall } from './tool.ts';
 
-export function lsmod(call: ToolCall): number {
+/** `word` is what its own getopt messages begin with. */
+export function lsmod(call: ToolCall, word = call.output.tool): number {
   const { output } = call;
-  const { args } = readSmallOptions(call, 'svVh', [], HELP);
+  const { args, verbosity } = readSmallOptions(call, 'svVh', [], HELP.replace('lsmod', output.tool), word);
   if (args.length > 0) {
     output.error('too many arguments provided.\n');
     return 1;
   }
+  ownContext(call);
+  output.takeOver(verbosity);
   const target = new HostTarget(readWhole);
   let names: readonly string[];
   try {
     names = target.loaded();
   } catch (error) {
-    output.error(`could not open /proc/modules: ${reason(error)}\n`);
+    output.libraryError('kmod_module_new_from_loaded', `could not open /proc/modules: ${reason(error)}\n`);
     output.error(`could not get list of modules: ${reason(error)}\n`);
     return 1;
   }
@@ -36,7 +40,10 @@ function row(name: string, target: KernelTarget, output: ToolOutput): string {
   try {
     holders = target.holders(name);
   } catch (error) {
-    output.error(`could not open '/sys/module/${name}/holders': ${reason(error)}\n`);
+    output.libraryError(
+      'kmod_module_get_holders',
+      `could not open '/sys/module/${name}/holders': ${reason(error)}\n`,
+    );
   }
   const users = holders.length === 0 ? '' : ` ${holders.join(',')}`;
   return `${name.padEnd(19)} ${String(size).padStart(8)}  ${target.references(name) ?? GONE}${users}\n`;

@@ -64,6 +64,7 @@ class Modinfo {
       this.output.error('missing module or filename.\n');
       return 1;
     }
+    if (this.release !== undefined || this.call.release !== undefined) this.tree();
     for (const name of names) this.one(name);
     return this.failed ? 1 : 0;
   }
@@ -108,8 +109,7 @@ class Modinfo {
     }
   }
 
-  /** The tree is looked at only when a word is no file. */
-  private get tree(): KmodContext {
+  private tree(): KmodContext {
     this.context ??= new KmodContext(this.call, {
       tree: treeFolder(this.call, this.root, this.release),
       configs: [],
@@ -119,7 +119,7 @@ class Modinfo {
 
   private one(word: string): void {
     if (this.byName) {
-      const module = this.tree.lookUpName(word);
+      const module = this.tree().lookUpName(word);
       if (module === undefined) this.fail(`Module name ${word} not found.\n`);
       else this.show(module);
     } else if (this.isFile(word)) {
@@ -128,7 +128,7 @@ class Modinfo {
   }
 
   private oneAlias(word: string): void {
-    const found = this.tree.lookUp(word);
+    const found = this.tree().lookUp(word);
     if (found === undefined) this.fail(`Module alias ${word} not found.\n`);
     else if (found.length === 0) this.fail(`Module ${word} not found.\n`);
     else for (const module of found) this.show(module);
@@ -147,8 +147,9 @@ class Modinfo {
   // -- one module -------------------------------------------------------------------------------------------
 
   private show(module: TreeModule): void {
-    const path = this.tree.pathOf(module);
+    const path = this.tree().pathOf(module);
     if (path === undefined) this.showBuiltin(module.name);
+    else if (this.tree().isBuiltin(module)) this.showBoth(path, module.name);
     else this.showFile(path, module.name);
   }
 
@@ -160,11 +161,19 @@ class Modinfo {
     if (entries !== undefined) this.entries(entries);
   }
 
+  /** A file that has the name of something built in: its path is shown, and what the kernel's own list says. */
+  private showBoth(path: string, name: string): void {
+    if (!this.fileName(path)) return;
+    const entries = this.builtinEntries(name);
+    if (entries !== undefined && entries.length > 0) this.entries(entries);
+    else this.fail(`could not get modinfo from '${name}': ${reason({ code: 'ENOENT' })}\n`);
+  }
+
   /** undefined for kernels that keep no such file. */
   private builtinEntries(name: string): Entry[] | undefined {
     let text: string;
     try {
-      text = readFileSync(onDisk(`${this.tree.tree}/modules.builtin.modinfo`), 'latin1');
+      text = readFileSync(onDisk(`${this.tree().tree}/modules.builtin.modinfo`), 'latin1');
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ENOENT') this.fail(`could not get modinfo from '${name}': ${reason(error)}\n`);
@@ -186,7 +195,8 @@ class Modinfo {
       entries = withModule(path, (source) => entriesOf(new ElfFacts(source), source.read(0, source.size)));
     } catch (error) {
       if (!(error instanceof SourceError) && !(error instanceof NotAModule)) throw error;
-      if (error instanceof SourceError && error.said !== undefined) this.output.error(`${error.said}\n`);
+      if (error instanceof SourceError && error.said !== undefined)
+        this.output.libraryError(error.where, `${error.said}\n`);
       const code = error instanceof SourceError ? error.code : error.errno;
       this.fail(`could not get modinfo from '${name ?? moduleNameOf(path)}': ${reason({ code })}\n`);
       return;

@@ -28,6 +28,8 @@ export interface ModprobeOptions {
   syslog: boolean;
   quiet: boolean;
   verbose: number;
+  /** For commands of the configuration: a modprobe among them follows these options, too. */
+  environment: ToolCall['environment'];
 }
 
 const LONG: readonly LongOption[] = (
@@ -76,7 +78,7 @@ const DEPRECATED: Readonly<Record<string, readonly [now: string, as: string]>> =
 
 /** Reads the words; options that end the tool (help, version, errors) do. @throws ToolExit */
 export function readModprobeOptions(call: ToolCall): { options: ModprobeOptions; args: readonly string[] } {
-  const options = defaults();
+  const options = defaults(call.environment);
   const argv = [...environmentWords(call.environment.MODPROBE_OPTIONS), ...call.argv];
   const parsed = new Getopt('modprobe', 'arw:RibfDcnC:d:S:sqvVh', LONG).parse(argv);
   for (const { option, value } of parsed.options) {
@@ -92,7 +94,7 @@ export function readModprobeOptions(call: ToolCall): { options: ModprobeOptions;
   return { options, args: parsed.rest };
 }
 
-function defaults(): ModprobeOptions {
+function defaults(environment: ToolCall['environment']): ModprobeOptions {
   return {
     all: false,
     remove: false,
@@ -117,6 +119,7 @@ function defaults(): ModprobeOptions {
     syslog: false,
     quiet: false,
     verbose: Level.WARNING,
+    environment,
   };
 }
 
@@ -139,6 +142,7 @@ const SWITCHES: Readonly<Record<string, keyof ModprobeOptions>> = {
 };
 
 function take(call: ToolCall, options: ModprobeOptions, option: string, value: string): void {
+  if ('Csqv'.includes(option)) passOn(options, option, value);
   const name = SWITCHES[option];
   if (name !== undefined) Object.assign(options, { [name]: true });
   switch (option) {
@@ -166,6 +170,9 @@ function take(call: ToolCall, options: ModprobeOptions, option: string, value: s
     case 'v':
       options.verbose++;
       break;
+    case 'q':
+      options.verbose = 0;
+      break;
     case 'V':
       printVersion(call.output);
       throw new ToolExit(0);
@@ -175,10 +182,22 @@ function take(call: ToolCall, options: ModprobeOptions, option: string, value: s
   }
 }
 
+/** Appends to MODPROBE_OPTIONS. */
+function passOn(options: ModprobeOptions, option: string, value: string): void {
+  const words = option === 'C' ? `-C ${value}` : `-${option}`;
+  const old = options.environment.MODPROBE_OPTIONS;
+  options.environment = {
+    ...options.environment,
+    MODPROBE_OPTIONS: old === undefined ? words : `${old} ${words}`,
+  };
+}
+
 /** Decimal, octal or hexadecimal, as strtoul(3) reads it. */
 function waitTime(call: ToolCall, text: string): number {
-  if (/^\s*\+?(0[xX][0-9a-fA-F]+|\d+)$/.test(text)) {
+  if (/^\s*[+-]?(0[xX][0-9a-fA-F]+|\d+)$/.test(text)) {
     const plain = text.trim().replace(/^\+/, '');
+    // strtoul(3) takes a negative number for a very large one.
+    if (plain.startsWith('-')) return Number.POSITIVE_INFINITY;
     return /^0\d/.test(plain) ? Number.parseInt(plain, 8) : Number(plain);
   }
   call.output.error(`unexpected wait value '${text}'.\n`);

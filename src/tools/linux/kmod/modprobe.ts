@@ -9,6 +9,7 @@ import { readWhole, SourceError, withModule } from './module-source.ts';
 import { Level, ToolExit, type ToolOutput } from './output.ts';
 import { Probe } from './probe.ts';
 import { Removal } from './removal.ts';
+import { SystemLog } from './syslog.ts';
 import { HostTarget, type KernelTarget } from './target.ts';
 import type { ToolCall } from './tool.ts';
 
@@ -31,18 +32,17 @@ class Modprobe {
     this.options = options;
     this.args = args;
     this.output = call.output;
-    // -q says nothing but what is fatal to the tool itself.
-    this.output.level = options.quiet ? 0 : Level.WARNING;
+    if (options.syslog) this.output.log = new SystemLog(this.output.tool);
     if (!options.showConfig && args.length === 0) {
       this.output.error('missing parameters. See -h.\n');
       throw new ToolExit(1);
     }
-    this.output.level = Level.ERROR;
     this.context = new KmodContext(call, {
       tree: treeFolder(call, options.root, options.release),
       configs: options.configs.length > 0 ? options.configs : configFolders('modprobe.d'),
     });
-    this.output.level = options.quiet ? 0 : options.verbose;
+    this.output.takeOver(options.verbose);
+    this.context.loadIndexes();
   }
 
   run(): number {
@@ -64,7 +64,8 @@ class Modprobe {
   /** An error with -a, where the other words are still tried; the end of the tool without. */
   private complain(text: string): false {
     if (this.options.all) this.output.warn(text);
-    else this.output.fatal(text);
+    // With -q it says nothing and goes on with the next word.
+    else this.output.say(Level.FATAL, text);
     return false;
   }
 
@@ -110,6 +111,7 @@ class Modprobe {
       dryRun: options.dryRun,
       useBlacklist: options.useBlacklist,
       firstTime: options.firstTime,
+      environment: options.environment,
       show: shows ? (...step) => this.showStep(...step) : undefined,
     });
     const error = probe.insert(module, extra);
@@ -186,6 +188,8 @@ class Modprobe {
       });
     } catch (error) {
       if (!(error instanceof SourceError) && !(error instanceof NotAModule)) throw error;
+      if (error instanceof SourceError && error.said !== undefined)
+        this.output.libraryError(error.where, `${error.said}\n`);
       const code = error instanceof SourceError ? error.code : error.errno;
       return this.complain(`could not get ${what} of ${module.name}: ${reason({ code })}\n`);
     }

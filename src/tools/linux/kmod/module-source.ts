@@ -1,5 +1,6 @@
 /** Module files on disk: plain ones are read piece by piece, compressed ones unpacked whole. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { constants, gunzipSync } from 'node:zlib';
 import { type Compression, compressionOf, decompressAs } from '../../../bytes/decompress.ts';
 import { FormatError } from '../../../bytes/errors.ts';
 import type { ByteSource } from '../../../systems/linux/tree/elf-facts.ts';
@@ -10,12 +11,15 @@ export class SourceError extends Error {
   readonly code: string;
   /** `xz: File is corrupt`: a message of the library before the tool's own, without a line feed. */
   readonly said: string | undefined;
+  /** The function of the library that says it. */
+  readonly where: string;
 
-  constructor(code: string, said?: string) {
+  constructor(code: string, said?: string, where = '') {
     super(said ?? code);
     this.name = 'SourceError';
     this.code = code;
     this.said = said;
+    this.where = where;
   }
 }
 
@@ -127,11 +131,37 @@ function asSourceError(error: unknown): unknown {
 }
 
 function unpacked(compression: Compression, bytes: Uint8Array): Uint8Array {
+  if (compression === 'zst' && !hasSize(bytes))
+    throw new SourceError('EINVAL', 'zstd: Failed to determine decompression size', WHERE.zst);
   try {
     return decompressAs(compression, bytes, { maxOutput: MOST_BYTES });
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    throw new SourceError('EINVAL', damage(compression, error));
+    if (compression === 'gz') return zlibsView(bytes);
+    throw new SourceError('EINVAL', damage(compression, error), WHERE[compression]);
+  }
+}
+
+const WHERE: Readonly<Record<Compression, string>> = {
+  xz: 'xz_uncompress_belch',
+  zst: 'kmod_file_load_zstd',
+  gz: 'kmod_file_load_zlib',
+  lzma: '',
+};
+
+/** Does the first frame say what it unpacks to (RFC 8878, 3.1.1.1)? The tools take no others. */
+function hasSize(bytes: Uint8Array): boolean {
+  const descriptor = bytes[4] ?? 0;
+  return descriptor >> 6 !== 0 || (descriptor & 0x20) !== 0;
+}
+
+/** A damaged gzip file: what zlib gives of one that was cut short, and its words for the others. */
+function zlibsView(bytes: Uint8Array): Uint8Array {
+  try {
+    return gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: MOST_BYTES });
+  } catch (error) {
+    // The tools have the file open as 3 and read a second descriptor of it.
+    throw new SourceError('EINVAL', `gzip: <fd:4>: ${(error as Error).message}`, WHERE.gz);
   }
 }
 
@@ -143,8 +173,12 @@ function damage(compression: Compression, error: FormatError): string {
       if (error.kind === 'Unsupported') return 'xz: Unsupported compression options';
       return cut ? 'xz: Unexpected end of input' : 'xz: File is corrupt';
     case 'zst':
-      return cut ? 'zstd: Src size is incorrect' : 'zstd: Data corruption detected';
+      if (error.message.includes('checksum')) return "zstd: Restored data doesn't match checksum";
+      if (/^zstd frame: unpacks/.test(error.message)) return 'zstd: Destination buffer is too small';
+      return cut || error.kind === 'BadMagic'
+        ? 'zstd: Src size is incorrect'
+        : 'zstd: Data corruption detected';
     default:
-      return cut ? 'gzip: unexpected end of file' : 'gzip: invalid compressed data';
+      return `${compression}: ${error.message}`;
   }
 }

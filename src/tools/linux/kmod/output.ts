@@ -27,7 +27,20 @@ export class ToolExit extends Error {
 export interface ToolStreams {
   out(text: string | Uint8Array): void;
   err(text: string): void;
+  /** Standard output is a terminal: lines appear at once. */
+  readonly isTTY?: boolean;
 }
+
+/** Takes messages in place of standard error. */
+export interface MessageLog {
+  write(level: Level, text: string): void;
+}
+
+/** So much is written together: what a pipe's buffer of the C library is to the tools, but larger. */
+const TOGETHER = 1 << 16;
+
+/** The tools print addresses of their own memory here, which tell nobody anything. */
+export const NO_POINTER = '0x0';
 
 /** Text here is a string of bytes (Latin-1); the streams get it as bytes. */
 export class ToolOutput {
@@ -35,16 +48,28 @@ export class ToolOutput {
   readonly tool: string;
   /** Messages beyond this are not written. */
   level: number = Level.WARNING;
+  /** KMOD_LOG: how much the library says before the tool has taken over. */
+  libraryLevel: number = Level.ERROR;
+  private takenOver = false;
+  /** Where messages go instead of standard error (-s). */
+  log: MessageLog | undefined;
   private readonly streams: ToolStreams;
+  private waiting = '';
 
   constructor(tool: string, streams: ToolStreams) {
     this.tool = tool;
     this.streams = streams;
   }
 
-  /** Standard output as it is. */
+  /** Standard output as it is. Kept back until `flush` unless it is a terminal: what commands write may overtake it. */
   print(text: string): void {
-    this.streams.out(Buffer.from(text, 'latin1'));
+    this.waiting += text;
+    if (this.streams.isTTY === true || this.waiting.length > TOGETHER) this.flush();
+  }
+
+  flush(): void {
+    if (this.waiting !== '') this.streams.out(Buffer.from(this.waiting, 'latin1'));
+    this.waiting = '';
   }
 
   /** Standard error as it is. */
@@ -55,16 +80,37 @@ export class ToolOutput {
   /** `TOOL: ERROR: text` on standard error; `text` brings its own line feed. FATAL ends the tool. */
   say(level: Level, text: string): void {
     if (level > this.level) return;
-    this.printError(`${this.tool}: ${NAMES[level]}: ${text}`);
+    if (this.log !== undefined) this.log.write(level, `${NAMES[level]}: ${text}`);
+    else this.printError(`${this.tool}: ${NAMES[level]}: ${text}`);
     if (level === Level.FATAL) throw new ToolExit(1);
+  }
+
+  /** From here on the library speaks with the tool's voice, up to this level. */
+  takeOver(level: number): void {
+    this.level = level;
+    this.takenOver = true;
+    this.say(Level.INFO, `custom logging function ${NO_POINTER} registered\n`);
+  }
+
+  /** The tool has done its work. */
+  release(): void {
+    if (this.takenOver) this.say(Level.INFO, `context ${NO_POINTER} released\n`);
   }
 
   error(text: string): void {
     this.say(Level.ERROR, text);
   }
 
-  /** An error of the tools' library before the tool has taken over its messages; `where` is the library's function. */
+  /**
+   * An error of the tools' library, from its function `where`: in the library's own form until the tool has taken over its
+   * messages.
+   */
   libraryError(where: string, text: string): void {
+    if (this.takenOver) {
+      this.say(Level.ERROR, text);
+      return;
+    }
+    if (this.libraryLevel < Level.ERROR) return;
     this.printError(`libkmod: ERROR: ${where}: ${text}`);
   }
 

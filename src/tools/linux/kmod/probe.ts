@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import type { KmodContext, TreeModule } from './context.ts';
 import type { ToolOutput } from './output.ts';
 import { CallFailed, type InsertFlags, type KernelTarget } from './target.ts';
+import type { ToolCall } from './tool.ts';
 
 export interface ProbeOptions {
   readonly flags: InsertFlags;
@@ -14,6 +15,8 @@ export interface ProbeOptions {
   /** -b: the blacklist applies to names, not to aliases alone. */
   readonly useBlacklist: boolean;
   readonly firstTime: boolean;
+  /** For commands. */
+  readonly environment: ToolCall['environment'];
   /** Called before each step. */
   readonly show: ((module: TreeModule, install: string | undefined, options: string) => void) | undefined;
 }
@@ -77,7 +80,7 @@ export class Probe {
 
   private runInstall(module: TreeModule, command: string, options: string): string | undefined {
     const text = command.replaceAll('$CMDLINE_OPTS', () => options);
-    const code = runCommand(text, module.name);
+    const code = runCommand(text, module.name, this.options.environment);
     if (code === 0) return undefined;
     this.output.error(`Error running install command '${text}' for module ${module.name}: retcode ${code}\n`);
     return 'EINVAL';
@@ -125,11 +128,14 @@ export function codeOf(error: unknown): string {
   throw error;
 }
 
-/** A command of the configuration, by the shell; its exit code. */
-export function runCommand(text: string, module: string): number {
+/** A command of the configuration, by the shell, as system(3) runs it; its exit code. */
+export function runCommand(text: string, module: string, environment: ToolCall['environment']): number {
   const result = spawnSync('/bin/sh', ['-c', Buffer.from(text, 'latin1').toString()], {
+    argv0: 'sh',
     stdio: 'inherit',
-    env: { ...process.env, MODPROBE_MODULE: module },
+    env: { ...environment, MODPROBE_MODULE: module },
   });
-  return result.status ?? 127;
+  if (result.error !== undefined) return 127;
+  // One that was killed has no exit code, and counts as done.
+  return result.status ?? 0;
 }

@@ -83,7 +83,9 @@ export class Removal {
     const text = command.replaceAll('$CMDLINE_OPTS', '');
     this.show(`remove ${text}\n`);
     if (this.options.dryRun) return true;
-    const code = runCommand(text, module.name);
+    // The tool writes what it shows here at once.
+    this.output.flush();
+    const code = runCommand(text, module.name, this.options.environment);
     return code === 0 || this.complain(`Error running remove command for ${module.name}\n`);
   }
 

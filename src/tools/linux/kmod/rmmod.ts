@@ -12,12 +12,18 @@ import type { ToolCall } from './tool.ts';
 
 export function rmmod(call: ToolCall): number {
   const { output } = call;
-  const { given, args } = readSmallOptions(call, 'fsvVh', [{ name: 'force', value: 'none', as: 'f' }], HELP);
+  const { given, args, verbosity } = readSmallOptions(
+    call,
+    'fsvVh',
+    [{ name: 'force', value: 'none', as: 'f' }],
+    HELP,
+  );
   if (args.length === 0) {
     output.error('missing module name.\n');
     return 1;
   }
   const context = new KmodContext(call, { tree: treeFolder(call, undefined, undefined), configs: [] });
+  output.takeOver(verbosity);
   const target = new HostTarget(readWhole);
   const force = given.has('f');
   let code = 0;
@@ -58,7 +64,12 @@ function isFree(name: string, context: KmodContext, target: KernelTarget, output
     output.error(`Module ${name} is not currently loaded\n`);
     return false;
   }
-  const holders = target.holders(name);
+  let holders: readonly string[] = [];
+  try {
+    holders = target.holders(name);
+  } catch (error) {
+    output.error(`could not open '/sys/module/${name}/holders': ${reason(error)}\n`);
+  }
   if (holders.length > 0) {
     output.error(`Module ${name} is in use by:${holders.map((holder) => ` ${holder}`).join('')}\n`);
     return false;

@@ -1,6 +1,7 @@
 /** What insmod, rmmod and lsmod share: options that every one of them has. */
 import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
 import { Level, ToolExit } from './output.ts';
+import { SystemLog } from './syslog.ts';
 import { printVersion, type ToolCall } from './tool.ts';
 
 const COMMON: readonly LongOption[] = [
@@ -11,6 +12,8 @@ const COMMON: readonly LongOption[] = [
 ];
 
 export interface SmallOptions {
+  /** How much the tool says once it works. */
+  readonly verbosity: number;
   /** Those of the tool's own that were given. */
   readonly given: ReadonlySet<string>;
   readonly args: readonly string[];
@@ -22,11 +25,13 @@ export function readSmallOptions(
   letters: string,
   own: readonly LongOption[],
   help: string,
+  word = call.output.tool,
 ): SmallOptions {
   const { output } = call;
-  const parsed = new Getopt(output.tool, letters, [...own, ...COMMON]).parse(call.argv);
+  const parsed = new Getopt(word, letters, [...own, ...COMMON]).parse(call.argv);
   const given = new Set<string>();
   let level: number = Level.ERROR;
+  let syslog = false;
   for (const { option } of parsed.options) {
     if (option === WRONG) {
       output.printError(parsed.messages[0]);
@@ -36,8 +41,9 @@ export function readSmallOptions(
     if (option === 'V') printVersion(output);
     if (option === 'h' || option === 'V') throw new ToolExit(0);
     if (option === 'v') level++;
+    if (option === 's') syslog = true;
     given.add(option);
   }
-  output.level = level;
-  return { given, args: parsed.rest };
+  if (syslog) output.log = new SystemLog(output.tool);
+  return { given, args: parsed.rest, verbosity: level };
 }

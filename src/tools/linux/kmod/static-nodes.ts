@@ -56,10 +56,11 @@ Options:
 Formats:
 ${FORMATS.map(({ name, about }) => `\t${name.padEnd(12)} ${about}\n`).join('')}`;
 
-export function staticNodes(call: ToolCall): number {
+/** `word` is what its own getopt messages begin with. */
+export function staticNodes(call: ToolCall, word: string): number {
   const { output } = call;
   const help = HELP.replace('static-nodes static-nodes', `${output.tool} static-nodes`);
-  const { options, messages } = new Getopt(output.tool, 'o:f:h', [
+  const { options, messages } = new Getopt(word, 'o:f:h', [
     { name: 'output', value: 'required', as: 'o' },
     { name: 'format', value: 'required', as: 'f' },
     { name: 'help', value: 'none', as: 'h' },

@@ -1,8 +1,8 @@
 /** Where modprobe, insmod, rmmod and lsmod act: the running kernel, through /proc, /sys and its system calls. */
 import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { arch } from 'node:os';
 import { onDisk } from './bytes-path.ts';
+import { loadForeign } from './foreign.ts';
 
 export type ModuleState = 'live' | 'coming' | 'going';
 
@@ -102,8 +102,15 @@ export class HostTarget implements KernelTarget {
   }
 
   size(name: string): number | undefined {
+    if (!existsSync(onDisk(`${this.sys}/module/${name}`))) return undefined;
     const text = this.attribute(name, 'coresize');
-    return text === undefined ? undefined : Number(text);
+    if (text !== undefined) return Number(text);
+    // Before 3.3 the kernel said it in /proc/modules alone.
+    for (const line of readFileSync(`${this.proc}/modules`, 'latin1').split('\n')) {
+      const [first, size] = line.split(/[ \t]+/);
+      if (first === name) return Number(size);
+    }
+    return undefined;
   }
 
   insert(path: string, options: string, { forceModversion, forceVermagic }: InsertFlags): void {
@@ -137,22 +144,10 @@ function callNumbers(): readonly [number, number, number] {
   return numbers;
 }
 
-interface Foreign {
-  load(library: string | null): {
-    func(name: string, result: string, args: readonly string[]): (...args: readonly unknown[]) => unknown;
-  };
-  errno(): number;
-  os: { readonly errno: Readonly<Record<string, number>> };
-}
-
-/** syscall(2), by a library that is loaded only here: nobody pays for it who loads nothing into the running kernel. */
+/** syscall(2). */
 function systemCall(): SystemCall {
-  let koffi: Foreign;
-  try {
-    koffi = createRequire(import.meta.url)('koffi') as Foreign;
-  } catch {
-    throw new CallFailed('ENOSYS');
-  }
+  const koffi = loadForeign();
+  if (koffi === undefined) throw new CallFailed('ENOSYS');
   const library = koffi.load(null);
   const types: Readonly<Record<string, string>> = {
     number: 'long',

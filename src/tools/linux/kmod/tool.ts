@@ -12,6 +12,8 @@ export interface ToolCall {
   readonly release: string | undefined;
   /** /proc/cmdline and the like stand below this. */
   readonly proc: string;
+  /** Where the running kernel shows its modules. */
+  readonly sys: string;
 }
 
 /** The version of the tools whose ways are followed. */

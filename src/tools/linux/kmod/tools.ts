@@ -1,7 +1,7 @@
 /** The module tools by name, each loaded when it is called. */
 import { release as osRelease, platform } from 'node:os';
 import { fromArgument } from './bytes-path.ts';
-import { ToolExit, ToolOutput, type ToolStreams } from './output.ts';
+import { Level, ToolExit, ToolOutput, type ToolStreams } from './output.ts';
 import type { ToolCall } from './tool.ts';
 
 type Tool = (call: ToolCall) => number;
@@ -31,17 +31,34 @@ export async function runModuleTool(
   const load = TOOLS[name];
   if (load === undefined) throw new RangeError(`there is no module tool '${name}'`);
   const tool = await load();
+  const output = new ToolOutput(name, streams);
+  output.libraryLevel = libraryLevel(environment.KMOD_LOG);
   try {
-    return tool({
+    const code = tool({
       argv: words.map(fromArgument),
-      output: new ToolOutput(name, streams),
+      output,
       folder: fromArgument(process.cwd()),
       environment,
       release: platform() === 'linux' ? osRelease() : undefined,
       proc: '/proc',
+      sys: '/sys',
     });
+    output.release();
+    return code;
   } catch (error) {
     if (error instanceof ToolExit) return error.code;
     throw error;
+  } finally {
+    output.flush();
   }
+}
+
+/** KMOD_LOG: a number, or the beginning of a word. */
+function libraryLevel(text: string | undefined): number {
+  if (text === undefined) return Level.ERROR;
+  const number = /^\s*[+-]?\d+(?=\s|$)/.exec(text);
+  if (number !== null) return Number(number[0]);
+  if (text.startsWith('err')) return Level.ERROR;
+  if (text.startsWith('info')) return Level.INFO;
+  return text.startsWith('debug') ? Level.DEBUG : 0;
 }
