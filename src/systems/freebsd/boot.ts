@@ -7,6 +7,7 @@ import { linkerHolder } from './kernel-linker.ts';
 import { type BuiltIn, Linker } from './linker.ts';
 import { freebsdFunctions } from './registry.ts';
 import { type FileSource, ModuleSearch } from './search.ts';
+import { majorOf } from './version.ts';
 
 export interface BootOptions {
   /** `__FreeBSD_version` */
@@ -38,7 +39,7 @@ const GENERIC: ReadonlyMap<string, number> = new Map(
     'fbd firewire geom_raid io isa krpc mem mii_bitbang miibus midi mmc msdosfs nfs nfscommon nfslock null ' +
     'pccard pci ppbus procfs pseudofs random rc4 sdhci splash sysvmsg sysvsem sysvshm ucom uether ufs uhid uhub ' +
     'ukbd umass ums usb usb_quirk virtio virtio_pci vmbus wlan wlan_amrr wlan_ccmp wlan_sta wlan_tkip wlan_wep x86bios zlib ' +
-    'iflib lagg nvme uart usb_linux'
+    'iflib lagg nvme uart usb_linux netmap ipsec_support random_harvestq'
   )
     .split(' ')
     .map((name) => [name, 1] as const),
@@ -47,8 +48,13 @@ const OTHER_VERSIONS: readonly (readonly [string, number])[] = [
   ['sound', 5],
   ['netgraph', 12],
   ['if_vlan', 3],
-  ['kernel_mac_support', 4],
   ['g_part', 0],
+];
+
+/** MAC_VERSION of sys/security/mac/mac_policy.h. */
+const macSupport = (version: number): readonly [string, number] => [
+  'kernel_mac_support',
+  majorOf(version) < 14 ? 4 : 5,
 ];
 
 export interface Booted {
@@ -60,7 +66,10 @@ export function bootFreeBsd(options: BootOptions): Booted {
   const { version, files, modulePath, config, ...rest } = options;
   const k = new FreeBsd({ version, functions: freebsdFunctions, data: freebsdData, ...rest });
   const search = new ModuleSearch(files, modulePath);
-  const generic = config === 'minimal' ? new Map<string, number>() : new Map([...GENERIC, ...OTHER_VERSIONS]);
+  const generic =
+    config === 'minimal'
+      ? new Map<string, number>()
+      : new Map([...GENERIC, ...OTHER_VERSIONS, macSupport(version)]);
   const linker = new Linker(k, search, BUILT_IN, generic);
   k.state(linkerHolder).linker = linker;
   return { k, linker };

@@ -2,10 +2,12 @@
 import { guestText } from '../../kernel/text/printf.ts';
 import type { Address } from '../../memory/space.ts';
 import type { DataSymbol, FreeBsd } from './freebsd.ts';
-import { initMutex } from './functions/locks.ts';
+import { deviceClassNamed } from './functions/bus.ts';
+import { initMutex, initSx } from './functions/locks.ts';
 import { HZ } from './functions/sleep.ts';
 import { makeQueue } from './functions/tasks.ts';
 import { fillNode, fillNodeChildren } from './sysctl-nodes.ts';
+import { vnetOf } from './vnet.ts';
 
 const int = (name: string, value: number): DataSymbol => ({
   name,
@@ -50,12 +52,14 @@ const MALLOC_TYPES: Readonly<Record<string, string>> = {
   M_FADV: 'fadvise',
 };
 const MALLOC_MAGIC = 877983977;
+/** M_VERSION of 13 and later. */
+const MALLOC_VERSION = 2020110501;
 
 function fillMallocType(k: FreeBsd, at: Address, name: string): void {
   const shown = k.heap.string(MALLOC_TYPES[name] ?? name);
   k.write('malloc_type.ks_shortdesc', at, shown);
   if (k.types.has('malloc_type.ks_magic')) k.write('malloc_type.ks_magic', at, MALLOC_MAGIC);
-  else k.write('malloc_type.ks_version', at, 0);
+  else k.write('malloc_type.ks_version', at, MALLOC_VERSION);
 }
 
 /** A method description of a kobj interface that the kernel has: only its identity counts; the default says ENXIO. */
@@ -73,6 +77,35 @@ const text = (name: string, value: string): DataSymbol => ({
 /** Interfaces whose methods drivers implement; named `INTERFACE_METHOD_desc` by makeobjops.awk. */
 const METHOD_DESCRIPTIONS =
   /^(device|bus|pci|pcib|isa|miibus|usb|ata|iicbus|iicbb|smbus|cardbus|card|power|acpi|agp|cpufreq_drv|cryptodev|gpio|gpiobus|hdac|hdaa|channel|mixer|ac97|feeder|midi|mpu|mpufoi|synth|linker|mmcbr|mmcbus|ppbus|pcf_isa|rman|sdhci|serdev|spibus|uart|virtio|virtio_bus|vmbus|g_part|nvram|led|clock|eisa|fb|hvmulti|hv|mii_bitbang|pic|syscon|firewire|fwohci|bhnd|evdev|g_raid|g_raid_md|g_raid_tr|xen|xenbus|kbd|ofw_bus|nand|lbc|icee|hpet|sec|fdt|wlan|eventtimer)_\w+_desc$/;
+
+/** `if_foo_p`, `foo_func` and their like, named one by one: a name alone does not say that it is a hook. */
+const HOOKS = (
+  'ip_fw_ctl_ptr ip_fw_chk_ptr ip_dn_ctl_ptr ip_dn_io_ptr ip_divert_ptr ng_ipfw_input_p ng_ether_attach_p ' +
+  'ng_ether_detach_p ng_ether_input_p ng_ether_input_orphan_p ng_ether_link_state_p ng_atm_attach_p ng_atm_detach_p ' +
+  'ng_atm_input_p ng_atm_event_p ng_atm_message_p ng_atm_input_orphans nlminfo_release_p aio_swake faithprefix_p ' +
+  'lagg_input_p lagg_input_ethernet_p lagg_input_infiniband_p lagg_linkstate_p bridge_input_p bridge_output_p bridge_dn_p bridge_linkstate_p ' +
+  'carp_iamatch_p carp_iamatch6_p carp_macmatch6_p carp_output_p carp_linkstate_p carp_forus_p carp_ioctl_p ' +
+  'carp_attach_p carp_detach_p carp_get_vhid_p carp_master_p vlan_input_p vlan_link_state_p vlan_trunk_cap_p ' +
+  'vlan_trunkdev_p vlan_tag_p vlan_setcookie_p vlan_cookie_p vlan_devat_p vlan_pcp_p ' +
+  'shmexit_hook shmfork_hook softdep_ast_cleanup carp_demote_adj_p ng_atm_output_p ng_ether_output_p ' +
+  'send_sendso_input_hook ip6_mforward ip6_mrouter_set ip6_mrouter_get ip6_mrouter_done mrt6_ioctl ip_mforward ' +
+  'ip_mrouter_set ip_mrouter_get ip_mrouter_done ip_mcast_src ip_rsvp_vif ip_rsvp_force_done mrt_ioctl legal_vif_num ' +
+  'tbr_dequeue_ptr altq_input pfsync_state_import_ptr pfsync_insert_state_ptr ' +
+  'pfsync_update_state_ptr pfsync_delete_state_ptr pfsync_clear_states_ptr pfsync_defer_ptr pfsync_up_ptr ' +
+  'pflog_packet_ptr pmc_hook pmc_intr dtrace_trap_func dtrace_doubletrap_func dtrace_invop_jump_addr ' +
+  'dtrace_pid_probe_ptr dtrace_return_probe_ptr dtrace_fasttrap_fork dtrace_fasttrap_exec dtrace_fasttrap_exit ' +
+  'dtrace_malloc_probe dtrace_vtime_switch_func systrace_probe_func sdt_probe_func lockstat_probe_func nfs_advlock_p nfs_reclaim_p'
+).split(' ');
+const MAX_CPUS = 256;
+
+const className = (k: FreeBsd, symbol: string): Address =>
+  deviceClassNamed(k, symbol.replace(/_devclass$/, '')).address;
+
+/** struct kobj_class of a driver of the kernel's: its name, and no methods that anyone could call. */
+function fillDriver(k: FreeBsd, at: Address, symbol: string): void {
+  k.write('kobj_class.name', at, k.heap.string(symbol.replace(/_driver$/, '')));
+  k.write('kobj_class.methods', at, k.data.reserve(2 * k.word));
+}
 
 export const freebsdData: readonly DataSymbol[] = [
   int('hz', HZ),
@@ -145,7 +178,7 @@ export const freebsdData: readonly DataSymbol[] = [
   { name: METHOD_DESCRIPTIONS, bytes: (k) => k.sizeof('kobjop_desc'), fill: fillMethodDescription },
   { name: /^sysctl__\w*_children$/, bytes: 8, fill: fillNodeChildren },
   { name: 'sysctl__children', bytes: 8 },
-  { name: /^sysctl__[a-z]\w*$/, bytes: (k) => k.sizeof('sysctl_oid'), fill: fillNode },
+  { name: /^sysctl___[a-z]\w*$/, bytes: (k) => k.sizeof('sysctl_oid'), fill: fillNode },
   // Queues that the kernel itself serves; the symbol is a pointer to each.
   ...['taskqueue_thread', 'taskqueue_swi', 'taskqueue_swi_giant', 'taskqueue_fast'].map(
     (name): DataSymbol => ({
@@ -156,12 +189,62 @@ export const freebsdData: readonly DataSymbol[] = [
   ),
   // The kernel's own vnode operations: none is written, so a filesystem's own must do.
   zeros('default_vnodeops', 1024),
+  // Hooks: a module that serves one puts its function there, and the kernel calls it when it has a use for it.
+  ...HOOKS.map((name) => zeros(name, 8)),
+  { name: 'cyclic_clock_func', bytes: (k) => MAX_CPUS * k.word },
+  {
+    name: 'topology_lock',
+    bytes: (k) => k.sizeof('sx'),
+    fill: (k, at) => initSx(k, at, k.heap.string('GEOM topology')),
+  },
+  ...['ifnet_sxlock', 'allprison_lock', 'proctree_lock', 'allproc_lock'].map(
+    (name): DataSymbol => ({
+      name,
+      bytes: (k) => k.sizeof('sx'),
+      fill: (k, at) => initSx(k, at, k.heap.string(name)),
+    }),
+  ),
+  {
+    name: 'ifnet_rwlock',
+    bytes: (k) => k.sizeof('rwlock'),
+    fill: (k, at) => initSx(k, at, k.heap.string('ifnet_rw')),
+  },
+  { name: 'vnet0', bytes: 8, fill: (k, at) => k.memory.setPtr(at, vnetOf(k)?.address ?? 0) },
+  // What soft updates put their functions into (sys/buf.h), and the distance of per-CPU data of each processor.
+  zeros('bioops', 64),
+  zeros('dpcpu_off', MAX_CPUS * 8),
+  int('g_debugflags', 0),
+  int('first_msi_irq', 256),
+  int('num_msi_irqs', 512),
+  int('via_feature_rng', 0),
+  int('via_feature_xcrypt', 0),
+  int('cpu_stdext_feature', 0),
+  int('cpu_stdext_feature2', 0),
+  long('maxphys', 1048576),
+  long('efi_systbl_phys', 0),
+  int('desiredvnodes', 70000),
+  int('numvnodes', 0),
+  // A set of processors, of which there is the first.
+  { name: 'all_cpus', bytes: 128, fill: (k, at) => k.memory.set32(at, 1) },
+  // An array of blocks before 13, the address of one from then on.
+  {
+    name: '__pcpu',
+    bytes: 8,
+    fill: (k, at) => k.memory.setPtr(at, k.threads.pcpu),
+  },
+  // Devices' classes and drivers that are the kernel's own, for modules that hang theirs below or derive from them.
+  { name: /^\w+_devclass$/, bytes: 8, fill: (k, at, name) => k.memory.setPtr(at, className(k, name)) },
+  {
+    name: /^(?!\w*(add|delete|register|unregister|find|attach|detach)_driver$)\w+_driver$/,
+    bytes: (k) => k.sizeof('kobj_class') + k.word,
+    fill: fillDriver,
+  },
   // Lock classes: only their addresses are compared.
   zeros(/^lock_class_\w+$/, 128),
 ];
 
 /** 2020-01-01 00:00 UTC: wall-clock time at boot, the same in every run. */
-const BOOT_TIME = 1577836800;
+export const BOOT_TIME = 1577836800;
 
 /** The name of a malloc type in guest memory, for leak reports. */
 export function mallocTypeName(k: FreeBsd, type: Address): string {

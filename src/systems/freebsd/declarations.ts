@@ -29,7 +29,8 @@ struct mod_depend { int md_ver_minimum; int md_ver_preferred; int md_ver_maximum
 struct mod_version { int mv_version; };
 struct mod_pnp_match_info { const char *descr; const char *bus; const void *table; int entry_len; int num_entry; };
 struct moduledata { const char *name; void *evhand; void *priv; };
-struct sysinit { unsigned int subsystem; unsigned int order; void *func; const void *udata; };
+/* What follows these two differs: see KldFile.sysinitFunction. */
+struct sysinit { unsigned int subsystem; unsigned int order; };
 
 /* sys/linker.h: what modules may walk; TAILQ_ENTRY is a pointer and the address of the pointer to it. */
 struct tailq_entry { void *tqe_next; void *tqe_prev; };
@@ -46,9 +47,13 @@ struct module {
 };
 `;
 
-/** sys/malloc.h up to 12 and from 13 on: the magic number gave way to a version. */
+/** sys/malloc.h up to 12 and from 13 on: the magic number gave way to a version, what was allocated apart moved inside. */
 const MALLOC_OLD = `struct malloc_type { struct malloc_type *ks_next; u_long ks_magic; const char *ks_shortdesc; void *ks_handle; };`;
-const MALLOC_NEW = `struct malloc_type { struct malloc_type *ks_next; u_long ks_version; const char *ks_shortdesc; void *ks_handle; };`;
+const MALLOC_NEW = `
+struct malloc_type {
+  struct malloc_type *ks_next; u_long ks_version; const char *ks_shortdesc;
+  unsigned int mti_probes[2]; u_char mti_zone; void *mti_stats; u_long mti_spare[8];
+};`;
 
 const SYSCTL_TAIL = `
   int oid_number; unsigned int oid_kind; void *oid_arg1; oid_arg2_t oid_arg2; const char *oid_name; void *oid_handler;
@@ -110,16 +115,20 @@ struct sx_args { void *sa_sx; const char *sa_desc; int sa_flags; };
 struct rw_args { void *ra_rw; const char *ra_desc; int ra_flags; };
 `;
 
-/** sys/sysent.h, sys/syscall.h. */
-const SYSCALLS = `
-struct sysent {
-  int sy_narg; void *sy_call; unsigned short sy_auevent; void *sy_systrace_args_func; unsigned int sy_entry;
-  unsigned int sy_return; unsigned int sy_flags; unsigned int sy_thrcnt;
-};
+/** sys/sysent.h, sys/syscall.h: made smaller with 13. */
+function syscalls(major: number): string {
+  const fields =
+    major < 13
+      ? `int sy_narg; void *sy_call; unsigned short sy_auevent; void *sy_systrace_args_func; unsigned int sy_entry;
+         unsigned int sy_return; unsigned int sy_flags; unsigned int sy_thrcnt;`
+      : `void *sy_call; void *sy_systrace_args_func; unsigned char sy_narg; unsigned char sy_flags;
+         unsigned short sy_auevent; unsigned int sy_entry; unsigned int sy_return; unsigned int sy_thrcnt;`;
+  return `
+struct sysent { ${fields} };
 struct syscall_module_data {
   void *chainevh; void *chainarg; int *offset; struct sysent *new_sysent; struct sysent old_sysent; int flags;
-};
-`;
+};`;
+}
 
 /** sys/mount.h, VFS_VERSION numbers differ by major version; the fields up to vfc_flags do not. */
 const FILESYSTEMS = `
@@ -128,6 +137,15 @@ struct vfsconf {
   void *vfc_opts; void *vfc_list[2];
 };
 `;
+
+/** sys/sbuf.h: drains came with 9, sizes of the machine's word with 10. The word that 8 has no use for keeps our error. */
+function sbuf(major: number): string {
+  if (major < 9) return 'struct sbuf { char *s_buf; long s_error; int s_size; int s_len; int s_flags; };';
+  const size = major < 10 ? 'int' : 'ssize_t';
+  return `struct sbuf {
+    char *s_buf; void *s_drain_func; void *s_drain_arg; int s_error; ${size} s_size; ${size} s_len; int s_flags;
+    ${size} s_sect_len; };`;
+}
 
 /** sys/bus.h, sys/kobj.h. */
 const BUSES = `
@@ -168,8 +186,9 @@ export function freebsdDeclarations(version: number, bits: Bits): Declarations {
       .add(SYSCTL)
       .add(DEVICES)
       .add(LOCKS)
-      .add(SYSCALLS)
+      .add(syscalls(major))
       .add(FILESYSTEMS)
       .add(BUSES)
+      .add(sbuf(major))
   );
 }

@@ -102,8 +102,22 @@ export class KldFile {
     return this.set(set).map((place) => ({
       subsystem: image.u32(place),
       order: image.u32(image.at(place, 4)),
-      function: this.nameOf(image.pointer(image.at(place, 8))),
+      function: this.nameOf(image.pointer(image.at(place, this.sysinitFunction(place)))),
     }));
+  }
+
+  /**
+   * Offset of the function in a struct sysinit. In the course of 14 a link came before it (sys/kernel.h), within one range
+   * of compatible versions; the file shows which one it was built with: the link is no pointer, the function always is.
+   */
+  sysinitFunction(
+    place: Place | undefined = this.set('sysinit_set')[0] ?? this.set('sysuninit_set')[0],
+  ): number {
+    const { image } = this;
+    const plain = 8;
+    const linked = 8 + image.word;
+    if (place === undefined || image.pointer(image.at(place, plain)) !== undefined) return plain;
+    return image.pointer(image.at(place, linked)) === undefined ? plain : linked;
   }
 
   /** Names of the linker sets in the file, with the number of entries of each. */

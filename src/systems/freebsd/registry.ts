@@ -9,12 +9,16 @@ import {
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
 import type { FreeBsd } from './freebsd.ts';
 import { busFunctions, configHooks, firmwareFunctions } from './functions/bus.ts';
+import { clocks, rootHolds } from './functions/clocks.ts';
 import { deviceFunctions } from './functions/devices.ts';
-import { condvars, mutexes, rwLocks, sxLocks } from './functions/locks.ts';
+import { condvars, mutexes, rmLocks, rwLocks, sxLocks, threadLocks } from './functions/locks.ts';
 import { environment, memory, uma } from './functions/memory.ts';
 import { moduleCalls, systemCalls } from './functions/modules.ts';
+import { objectData, protocols, vnets } from './functions/network.ts';
 import { output } from './functions/output.ts';
+import { counters, deviceMemory, processors } from './functions/processor.ts';
 import { cloners, interfaceKinds, registrationFunctions } from './functions/registrations.ts';
+import { sbufs } from './functions/sbuf.ts';
 import { callouts, sleeping } from './functions/sleep.ts';
 import { atomics, strings } from './functions/strings.ts';
 import { sysctls } from './functions/sysctl.ts';
@@ -39,6 +43,7 @@ export const freebsdFunctions: FunctionTable<FreeBsd> = joinTables<FreeBsd>([
   moduleCalls,
   mutexes,
   output,
+  rmLocks,
   rwLocks,
   sleeping,
   strings,
@@ -53,4 +58,14 @@ export const freebsdFunctions: FunctionTable<FreeBsd> = joinTables<FreeBsd>([
   taskqueues,
   unitNumbers,
   vnodeFunctions,
+  vnets,
+  protocols,
+  objectData,
+  processors,
+  counters,
+  deviceMemory,
+  sbufs,
+  threadLocks,
+  clocks,
+  rootHolds,
 ]);

@@ -87,14 +87,14 @@ export function nodeName(symbol: string): string {
 
 /** A symbol `sysctl__X_children` of releases before 11: the list below node X. */
 export function fillNodeChildren(k: FreeBsd, at: Address, symbol: string): void {
-  const name = nodeName(symbol.replace(/^sysctl__/, '').replace(/_children$/, ''));
+  const name = nodeName(symbol.replace(/^sysctl__+/, '').replace(/_children$/, ''));
   const oid = k.data.reserve(k.sizeof('sysctl_oid'));
   fillOid(k, oid, name, at);
 }
 
-/** A symbol `sysctl__X` of later releases: the oid of node X itself, which holds the list. */
+/** A symbol `sysctl___X` of later releases: the oid of node X itself, which holds the list. */
 export function fillNode(k: FreeBsd, at: Address, symbol: string): void {
-  fillOid(k, at, nodeName(symbol.replace(/^sysctl__/, '')), 0);
+  fillOid(k, at, nodeName(symbol.replace(/^sysctl__+/, '')), 0);
 }
 
 function fillOid(k: FreeBsd, oid: Address, name: string, children: Address): void {
@@ -113,9 +113,9 @@ function fillOid(k: FreeBsd, oid: Address, name: string, children: Address): voi
 /** The list below a node of the kernel. */
 function parentList(k: FreeBsd, name: string): Address {
   if (name === '') return rootList(k);
-  const symbol = `sysctl__${name.replaceAll('.', '_')}`;
-  if (!k.types.has('sysctl_oid.oid_children')) return k.kernelSymbol(`${symbol}_children`) ?? 0;
-  const oid = k.kernelSymbol(symbol);
+  const joined = name.replaceAll('.', '_');
+  if (!k.types.has('sysctl_oid.oid_children')) return k.kernelSymbol(`sysctl__${joined}_children`) ?? 0;
+  const oid = k.kernelSymbol(`sysctl___${joined}`);
   return oid === undefined ? 0 : childrenOf(k, oid);
 }
 

@@ -23,8 +23,9 @@ export function sortedSysinits(k: FreeBsd, module: KldModule, set: 'sysinit' | '
 
 /** Runs them, the whole set, whatever the boot phase: only their order counts at run time. */
 export function* runSysinits(k: FreeBsd, module: KldModule, set: 'sysinit' | 'sysuninit'): Steps<void> {
+  const func = module.kld.sysinitFunction();
   for (const at of sortedSysinits(k, module, set)) {
     if (k.read('sysinit.subsystem', at) === SI_SUB_DUMMY) continue;
-    yield* k.call(k.read('sysinit.func', at), k.read('sysinit.udata', at));
+    yield* k.call(k.memory.ptr(at + func), k.memory.ptr(at + func + k.word));
   }
 }

@@ -1,10 +1,28 @@
 /** A system call that a module added, as a process makes it (sys/amd64/amd64/trap.c, sys/kern/subr_syscall.c). */
 import type { Steps } from '../../kernel/steps.ts';
+import type { Address } from '../../memory/space.ts';
 import { Errno, KernelErrno } from './errno.ts';
 import type { FreeBsd } from './freebsd.ts';
 import { addedCalls } from './functions/modules.ts';
+import { THREAD_BYTES } from './threads.ts';
+import { majorOf } from './version.ts';
 
-/** struct thread's td_retval is not at a place that every release shares; what a call returns beside an error is 0. */
+/** Offset of td_retval in struct thread on amd64, as modules of these releases write it. */
+const RETVAL: Readonly<Record<number, number>> = { 10: 0x380, 14: 0x460 };
+
+/**
+ * What a call has put into td_retval[0]. Where that lies is known of some releases only; elsewhere it is the first word of
+ * the struct thread that the call has changed, since the base kernel itself changes none while a call runs.
+ */
+function returned(k: FreeBsd, td: Address, before: Uint8Array): number {
+  const known = k.bits === 64 ? RETVAL[majorOf(k.version)] : undefined;
+  if (known !== undefined) return k.memory.ptr(td + known);
+  const after = k.memory.bytes(td, before.length);
+  const changed = after.findIndex((byte, i) => byte !== before[i]);
+  return changed < 0 ? 0 : k.memory.ptr(td + changed - (changed % k.word));
+}
+
+/** @throws KernelErrno for what the call returned as its error */
 export function* callSystem(k: FreeBsd, number: number, args: readonly number[]): Steps<number> {
   const entry = k.state(addedCalls).get(number);
   if (entry === undefined) {
@@ -12,10 +30,14 @@ export function* callSystem(k: FreeBsd, number: number, args: readonly number[])
     throw new KernelErrno(Errno.ENOSYS, why, 'On a real system the process also gets SIGSYS.');
   }
   const count = k.read('sysent.sy_narg', entry);
-  const block = k.heap.allocate(Math.max(8, 8 * count));
+  const block = k.heap.allocate(Math.max(8, k.word * count));
   for (let i = 0; i < count; i++) k.memory.setPtr(block + i * k.word, args[i] ?? 0);
-  const error = yield* k.callInt(k.read('sysent.sy_call', entry), k.curthread, block);
+  const td = k.curthread;
+  const known = k.bits === 64 ? RETVAL[majorOf(k.version)] : undefined;
+  if (known !== undefined) k.memory.fill(td + known, 2 * k.word, 0);
+  const before = k.memory.bytes(td, THREAD_BYTES).slice();
+  const error = yield* k.callInt(k.read('sysent.sy_call', entry), td, block);
   k.heap.free(block);
   if (error !== 0) throw new KernelErrno(error, `The system call returned error ${error}.`);
-  return 0;
+  return returned(k, td, before);
 }

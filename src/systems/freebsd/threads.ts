@@ -6,9 +6,10 @@
 import type { Thread } from '../../kernel/thread.ts';
 import { type Address, PAGE_SIZE } from '../../memory/space.ts';
 import type { FreeBsd } from './freebsd.ts';
+import { vnetOf } from './vnet.ts';
 
 /** Larger than struct thread and struct proc of any release. */
-const THREAD_BYTES = 2048;
+export const THREAD_BYTES = 2048;
 /** sys/proc.h: td_lock, then td_proc. */
 const TD_PROC_WORDS = 1;
 /** EFLAGS.IF */
@@ -18,7 +19,8 @@ export class Threads {
   /** thread0, current when no other runs. */
   readonly boot: Address;
   private readonly k: FreeBsd;
-  private readonly pcpu: Address;
+  /** The per-CPU block of the one processor (__pcpu). */
+  readonly pcpu: Address;
   private readonly users = new Map<Address, number>();
   private readonly names = new Map<Address, string>();
   private readonly pids = new Map<Address, number>();
@@ -78,6 +80,8 @@ export class Threads {
     const td = k.heap.allocate(THREAD_BYTES);
     const proc = k.heap.allocate(THREAD_BYTES);
     k.memory.setPtr(td + TD_PROC_WORDS * k.word, proc);
+    const vnet = vnetOf(k);
+    if (vnet !== undefined) k.memory.setPtr(td + vnet.thread, vnet.address);
     this.users.set(td, uid);
     this.names.set(td, name);
     this.pids.set(td, this.lastPid++);

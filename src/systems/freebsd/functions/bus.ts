@@ -25,7 +25,7 @@ const nextId = perKernel<{ id: number }>(() => ({ id: 1 }));
 /** More methods than any driver has. */
 const MAX_METHODS = 1000;
 
-function classNamed(k: FreeBsd, name: string): DeviceClass {
+export function deviceClassNamed(k: FreeBsd, name: string): DeviceClass {
   const table = k.state(classes);
   let found = table.get(name);
   if (found === undefined) {
@@ -108,7 +108,7 @@ function* chain(k: FreeBsd, module: Address, what: number, data: Address): Steps
 function addDriver(k: FreeBsd, bus: DeviceClass, driver: Address, classPointer: Address): void {
   compileClass(k, driver);
   k.write('kobj_class.refs', driver, k.read('kobj_class.refs', driver) + 1);
-  const own = classNamed(k, k.readString('kobj_class.name', driver));
+  const own = deviceClassNamed(k, k.readString('kobj_class.name', driver));
   if (classPointer !== 0) k.memory.setPtr(classPointer, own.address);
   bus.drivers.push(driver);
 }
@@ -125,7 +125,7 @@ function deleteDriver(k: FreeBsd, bus: DeviceClass, driver: Address): number {
 
 /** driver_module_handler: what DRIVER_MODULE registers as the module's event handler. */
 function* driverModule(k: FreeBsd, module: Address, what: number, data: Address): Steps<number> {
-  const bus = classNamed(k, guestText(k, k.read('driver_module_data.dmd_busname', data)));
+  const bus = deviceClassNamed(k, guestText(k, k.read('driver_module_data.dmd_busname', data)));
   const driver = k.read('driver_module_data.dmd_driver', data);
   if (what === MOD.LOAD) {
     const error = yield* chain(k, module, what, data);
@@ -175,7 +175,8 @@ export const busFunctions = kernelFunctions({
   'int kobj_error_method(void)': () => Errno.ENXIO,
   'void *devclass_find(const char *classname)': (k, name) =>
     k.state(classes).get(guestText(k, name))?.address ?? 0,
-  'void *devclass_create(const char *classname)': (k, name) => classNamed(k, guestText(k, name)).address,
+  'void *devclass_create(const char *classname)': (k, name) =>
+    deviceClassNamed(k, guestText(k, name)).address,
   'const char *devclass_get_name(void *dc)': (k, at) => {
     const found = classAt(k, at);
     return found === undefined ? 0 : k.heap.string(found.name);
@@ -212,6 +213,9 @@ export const configHooks = kernelFunctions({
   *'int config_intrhook_establish(void *hook)'(k, hook) {
     yield* k.call(k.memory.ptr(hook + 2 * k.word), k.memory.ptr(hook + 3 * k.word));
     return 0;
+  },
+  *'void config_intrhook_oneshot(void *func, void *arg)'(k, func, arg) {
+    yield* k.call(func, arg);
   },
   'void config_intrhook_disestablish(void *hook)': () => undefined,
 });

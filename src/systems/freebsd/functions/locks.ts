@@ -17,6 +17,14 @@ const SX_RECURSE = 0x08;
 const RW_RECURSE = 0x01;
 /** Readers are counted above these bits of the word; the lowest bit says that it is read-locked. */
 const READERS_SHIFT = 4;
+/**
+ * Bits below the owner's address that keep inline code of modules from taking the short way out: somebody waits, or the
+ * owner has it more than once. MTX_CONTESTED and MTX_RECURSED; SX_LOCK_EXCLUSIVE_WAITERS and SX_LOCK_RECURSED;
+ * RW_LOCK_WRITE_WAITERS and RW_LOCK_WRITER_RECURSED.
+ */
+const WAITED = { mutex: 2, other: 4 } as const;
+const RECURSED = { mutex: 1, sx: 8, rw: 16 } as const;
+const OWNER_BITS = 32;
 const READ = 1;
 
 /** The word of a mutex that nobody has: 4 before 12, 0 from then on. */
@@ -54,10 +62,41 @@ export function initMutex(k: FreeBsd, lock: Address, name: Address, options: num
   initLock(k, lock, name, kind, (options & MTX.RECURSE) !== 0, unowned(k));
 }
 
+/** An sx lock that the kernel itself has. */
+export function initSx(k: FreeBsd, lock: Address, name: Address): void {
+  initLock(k, lock, name, CLASS.SX, false, FREE_SHARED);
+}
+
 const owner = (k: FreeBsd, word: Address): Address => {
   const value = k.memory.ptr(word);
-  return value - (((value % 16) + 16) % 16);
+  return value - (((value % OWNER_BITS) + OWNER_BITS) % OWNER_BITS);
 };
+
+function setBit(k: FreeBsd, word: Address, bit: number): void {
+  const value = k.memory.ptr(word);
+  if ((value & bit) === 0) k.memory.setPtr(word, value + bit);
+}
+
+function clearBit(k: FreeBsd, word: Address, bit: number): void {
+  const value = k.memory.ptr(word);
+  if ((value & bit) !== 0) k.memory.setPtr(word, value - bit);
+}
+
+const waitedBit = (k: FreeBsd, lock: Address): number =>
+  classOf(k, lock) <= CLASS.MUTEX ? WAITED.mutex : WAITED.other;
+
+function recursedBit(k: FreeBsd, lock: Address): number {
+  const kind = classOf(k, lock);
+  if (kind === CLASS.RW) return RECURSED.rw;
+  return kind === CLASS.SX ? RECURSED.sx : RECURSED.mutex;
+}
+
+/** Waits until a lock may be free. Its word says that somebody waits, so that who lets go of it calls the kernel. */
+function* awaitLock(k: FreeBsd, lock: Address): Steps<void> {
+  const word = wordOf(k, lock);
+  setBit(k, word, waitedBit(k, lock));
+  yield* sleepOn(k, word, nameOf(k, lock), Number.POSITIVE_INFINITY);
+}
 
 /** Locks inside of structures of ours whose layout is not known (struct proc) are zero: nobody has them either. */
 const isFree = (k: FreeBsd, word: Address, free: number): boolean => {
@@ -73,9 +112,10 @@ function* lockExclusive(k: FreeBsd, lock: Address, free: number): Steps<void> {
     if ((k.read('lock_object.lo_flags', lock) & LO.RECURSABLE) === 0)
       throw new KernelPanic(`_mtx_lock_sleep: recursed on non-recursive mutex ${nameOf(k, lock)}`);
     k.write('lock_object.lo_data', lock, k.read('lock_object.lo_data', lock) + 1);
+    setBit(k, word, recursedBit(k, lock));
     return;
   }
-  while (!isFree(k, word, free)) yield* sleepOn(k, word, nameOf(k, lock), Number.POSITIVE_INFINITY);
+  while (!isFree(k, word, free)) yield* awaitLock(k, lock);
   k.memory.setPtr(word, td);
 }
 
@@ -87,7 +127,10 @@ function tryExclusive(k: FreeBsd, lock: Address, free: number): number {
   }
   const again =
     owner(k, word) === k.curthread && (k.read('lock_object.lo_flags', lock) & LO.RECURSABLE) !== 0;
-  if (again) k.write('lock_object.lo_data', lock, k.read('lock_object.lo_data', lock) + 1);
+  if (again) {
+    k.write('lock_object.lo_data', lock, k.read('lock_object.lo_data', lock) + 1);
+    setBit(k, word, recursedBit(k, lock));
+  }
   return again ? 1 : 0;
 }
 
@@ -95,6 +138,7 @@ function unlockExclusive(k: FreeBsd, lock: Address, free: number): void {
   const depth = k.read('lock_object.lo_data', lock);
   if (depth > 0) {
     k.write('lock_object.lo_data', lock, depth - 1);
+    if (depth === 1) clearBit(k, wordOf(k, lock), recursedBit(k, lock));
     return;
   }
   const word = wordOf(k, lock);
@@ -104,8 +148,7 @@ function unlockExclusive(k: FreeBsd, lock: Address, free: number): void {
 
 function* lockShared(k: FreeBsd, lock: Address): Steps<void> {
   const word = wordOf(k, lock);
-  while ((k.memory.ptr(word) & READ) === 0)
-    yield* sleepOn(k, word, nameOf(k, lock), Number.POSITIVE_INFINITY);
+  while ((k.memory.ptr(word) & READ) === 0) yield* awaitLock(k, lock);
   k.memory.setPtr(word, k.memory.ptr(word) + (1 << READERS_SHIFT));
 }
 
@@ -171,8 +214,21 @@ export const mutexes = kernelFunctions({
     tryExclusive(k, lockOf(k, c), unowned(k)),
   'int _mtx_trylock(struct mtx *m, int opts, const char *file, int line)': (k, m) =>
     tryExclusive(k, m, unowned(k)),
+  // What inline code of modules calls when the short way fails; what stands behind the word differs by release.
+  'void __mtx_lock_sleep(volatile uintptr_t *c, uintptr_t v)': mutexByWord,
+  'void __mtx_unlock_sleep(volatile uintptr_t *c, uintptr_t v)': releaseByWord,
+  'void _mtx_lock_sleep(struct mtx *m, uintptr_t tid)': (k, m) => lockExclusive(k, m, unowned(k)),
+  'void _mtx_unlock_sleep(struct mtx *m, int opts)': (k, m) => unlockExclusive(k, m, unowned(k)),
+  'void _mtx_lock_spin_cookie(volatile uintptr_t *c, uintptr_t v)': mutexByWord,
   'void _mtx_assert(struct mtx *m, int what, const char *file, int line)': () => undefined,
   'void __mtx_assert(const volatile uintptr_t *c, int what, const char *file, int line)': () => undefined,
+});
+
+/** td_lock, the lock of the scheduler that a thread is under: nothing runs beside a thread that has it. */
+export const threadLocks = kernelFunctions({
+  'void thread_lock_flags_(void *td, int opts, const char *file, int line)': () => undefined,
+  'void _thread_lock(void *td)': () => undefined,
+  'void thread_unlock(void *td)': () => undefined,
 });
 
 function destroy(k: FreeBsd, lock: Address): void {
@@ -205,12 +261,48 @@ export const sxLocks = kernelFunctions({
     return 0;
   },
   'void _sx_sunlock(struct sx *sx, const char *file, int line)': unlockShared,
+  *'int _sx_xlock_hard(struct sx *sx, uintptr_t x, int opts)'(k, sx) {
+    yield* lockExclusive(k, sx, FREE_SHARED);
+    return 0;
+  },
+  'void _sx_xunlock_hard(struct sx *sx, uintptr_t x)': (k, sx) => unlockExclusive(k, sx, FREE_SHARED),
+  *'int _sx_slock_int(struct sx *sx, int opts)'(k, sx) {
+    yield* lockShared(k, sx);
+    return 0;
+  },
+  'void _sx_sunlock_int(struct sx *sx)': unlockShared,
+  *'int _sx_slock_hard(struct sx *sx, int opts)'(k, sx) {
+    yield* lockShared(k, sx);
+    return 0;
+  },
+  'void _sx_sunlock_hard(struct sx *sx)': unlockShared,
+  'int sx_try_slock_(struct sx *sx)': tryShared,
+  'int sx_try_upgrade_(struct sx *sx)': tryUpgrade,
+  'int sx_try_slock_int(struct sx *sx)': tryShared,
+  'int sx_try_upgrade_int(struct sx *sx)': tryUpgrade,
+  'void sx_downgrade_int(struct sx *sx)': downgrade,
   'int sx_try_xlock_(struct sx *sx, const char *file, int line)': (k, sx) => tryExclusive(k, sx, FREE_SHARED),
   'int _sx_try_xlock(struct sx *sx, const char *file, int line)': (k, sx) => tryExclusive(k, sx, FREE_SHARED),
   'void sx_downgrade_(struct sx *sx, const char *file, int line)': downgrade,
   'void _sx_downgrade(struct sx *sx, const char *file, int line)': downgrade,
   'void _sx_assert(struct sx *sx, int what, const char *file, int line)': () => undefined,
 });
+
+function tryShared(k: FreeBsd, lock: Address): number {
+  const word = wordOf(k, lock);
+  if ((k.memory.ptr(word) & READ) === 0) return 0;
+  k.memory.setPtr(word, k.memory.ptr(word) + (1 << READERS_SHIFT));
+  return 1;
+}
+
+/** From the only reader to the owner. */
+function tryUpgrade(k: FreeBsd, lock: Address): number {
+  const word = wordOf(k, lock);
+  const value = k.memory.ptr(word);
+  if ((value & READ) === 0 || Math.floor(value / (1 << READERS_SHIFT)) !== 1) return 0;
+  k.memory.setPtr(word, k.curthread + (value & WAITED.other));
+  return 1;
+}
 
 function downgrade(k: FreeBsd, lock: Address): void {
   k.memory.setPtr(wordOf(k, lock), FREE_SHARED + (1 << READERS_SHIFT));
@@ -237,6 +329,17 @@ export const rwLocks = kernelFunctions({
   'void __rw_rlock(volatile uintptr_t *c, const char *file, int line)': (k, c) => lockShared(k, lockOf(k, c)),
   'void _rw_runlock_cookie(volatile uintptr_t *c, const char *file, int line)': (k, c) =>
     unlockShared(k, lockOf(k, c)),
+  'void __rw_wlock_hard(volatile uintptr_t *c, uintptr_t v)': (k, c) =>
+    lockExclusive(k, lockOf(k, c), FREE_SHARED),
+  'void __rw_wunlock_hard(volatile uintptr_t *c, uintptr_t v)': (k, c) =>
+    unlockExclusive(k, lockOf(k, c), FREE_SHARED),
+  'void __rw_rlock_int(struct rwlock *rw)': lockShared,
+  'void _rw_runlock_cookie_int(struct rwlock *rw)': unlockShared,
+  'int __rw_try_rlock(volatile uintptr_t *c)': (k, c) => tryShared(k, lockOf(k, c)),
+  'int __rw_try_upgrade(volatile uintptr_t *c)': (k, c) => tryUpgrade(k, lockOf(k, c)),
+  'void __rw_assert(const volatile uintptr_t *c, int what, const char *file, int line)': () => undefined,
+  'int _rw_wowned(const volatile uintptr_t *c)': (k, c) =>
+    owner(k, c) === k.curthread && (k.memory.ptr(c) & READ) === 0 ? 1 : 0,
   'int __rw_try_wlock(volatile uintptr_t *c, const char *file, int line)': (k, c) =>
     tryExclusive(k, lockOf(k, c), FREE_SHARED),
   'void __rw_downgrade(volatile uintptr_t *c, const char *file, int line)': (k, c) =>
@@ -247,6 +350,23 @@ export const rwLocks = kernelFunctions({
     unlockExclusive(k, rw, FREE_SHARED),
   'void _rw_rlock(struct rwlock *rw, const char *file, int line)': lockShared,
   'void _rw_runlock(struct rwlock *rw, const char *file, int line)': unlockShared,
+});
+
+/** rmlock(9): read-mostly locks. A reader is counted like any other; its tracker stays as it is. */
+export const rmLocks = kernelFunctions({
+  'void rm_init_flags(struct rwlock *rm, const char *name, int opts)': initRw,
+  'void rm_init(struct rwlock *rm, const char *name)': (k, rm, name) => initRw(k, rm, name, 0),
+  'void rm_destroy(struct rwlock *rm)': destroy,
+  'void rm_sysinit(void *arg)': (k, at) =>
+    initRw(k, k.read('rw_args.ra_rw', at), k.read('rw_args.ra_desc', at), 0),
+  *'int _rm_rlock(struct rwlock *rm, void *tracker, int trylock)'(k, rm, _tracker, attempt) {
+    if (attempt !== 0) return tryShared(k, rm);
+    yield* lockShared(k, rm);
+    return 1;
+  },
+  'void _rm_runlock(struct rwlock *rm, void *tracker)': unlockShared,
+  'void _rm_wlock(struct rwlock *rm)': (k, rm) => lockExclusive(k, rm, FREE_SHARED),
+  'void _rm_wunlock(struct rwlock *rm)': (k, rm) => unlockExclusive(k, rm, FREE_SHARED),
 });
 
 /** struct cv: a description and a count of waiters. */

@@ -85,6 +85,10 @@ interface Zone {
   readonly finiAt: Address;
 }
 
+/** Larger than struct buf of any release. */
+const BUF_BYTES = 1024;
+const NO_HOOKS = { constructorAt: 0, destructorAt: 0, initAt: 0, finiAt: 0 } as const;
+
 /** Zones by the address that the guest has for them; it never looks inside. */
 const zones = perKernel(() => new Map<Address, Zone>());
 
@@ -142,6 +146,12 @@ export const uma = kernelFunctions({
   'void uma_zone_set_allocf(void *zone, void *allocf)': () => undefined,
   'int uma_zone_get_cur(void *zone)': (k, zone) =>
     [...k.heap.allocations()].filter((one) => one.type === zone).length,
+  // Zones here have no limit, so that there is nothing to warn of.
+  'void uma_zone_set_warning(void *zone, const char *warning)': () => undefined,
+  'void uma_zone_set_maxaction(void *zone, void *maxaction)': () => undefined,
+  'void *pbuf_zsecond_create(const char *name, int max)': (k, name) =>
+    makeZone(k, { name: guestText(k, name), size: BUF_BYTES, ...NO_HOOKS }),
+  'void uma_zone_reserve(void *zone, int items)': () => undefined,
   'void uma_prealloc(void *zone, int items)': () => undefined,
   'int uma_zone_reserve_kva(void *zone, int items)': () => 1,
 });

@@ -88,9 +88,34 @@ const NO_SYSCALL = -1;
 const FREE_FIRST = 210;
 const FREE_LAST = 219;
 const SYS_MAXSYSCALL = 1024;
+/**
+ * Numbers that the kernel keeps for modules of its own (NOSTD in sys/kern/syscalls.master): nlm_syscall, nfssvc, System V
+ * IPC, aio, afs, semaphores, message queues, sctp, gssd.
+ */
+const RESERVED: ReadonlySet<number> = new Set([
+  154,
+  155,
+  ...[169, 170, 171],
+  ...range(220, 231),
+  ...[255, 256, 257],
+  ...range(314, 320),
+  ...[339, 359, 377],
+  ...range(400, 408),
+  441,
+  ...range(457, 462),
+  ...[465, 471, 472, 473, 474, 505, 510, 511, 512, 543],
+]);
+
+function range(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+}
 
 /** struct sysent of the calls that modules added, by number. */
 export const addedCalls = perKernel(() => new Map<number, Address>());
+
+/** lkmnosys or lkmressys stands there until a module comes. */
+const isOpen = (number: number): boolean =>
+  (number >= FREE_FIRST && number <= FREE_LAST) || RESERVED.has(number);
 
 function registerCall(k: FreeBsd, offsetAt: Address, entry: Address, oldAt: Address): number {
   const table = k.state(addedCalls);
@@ -101,7 +126,7 @@ function registerCall(k: FreeBsd, offsetAt: Address, entry: Address, oldAt: Addr
     if (number > FREE_LAST) return Errno.ENFILE;
     k.memory.set32(offsetAt, number);
   } else if (number < 0 || number >= SYS_MAXSYSCALL) return Errno.EINVAL;
-  else if (number < FREE_FIRST || number > FREE_LAST || table.has(number)) return Errno.EEXIST;
+  else if (table.has(number) || !isOpen(number)) return Errno.EEXIST;
   if (oldAt !== 0) k.memory.fill(oldAt, k.sizeof('sysent'), 0);
   table.set(number, entry);
   return 0;
@@ -147,6 +172,14 @@ export const systemCalls = kernelFunctions({
   'int syscall_module_handler(void *mod, int what, void *arg)': syscallModule,
   'int syscall_helper_register(void *sd, int flags)': registerHelpers,
   'int syscall_helper_unregister(void *sd)': unregisterHelpers,
+  // The table of 32-bit programs on amd64 is one of its own, which nobody calls here.
+  'int syscall32_register(int *offset, struct sysent *new_sysent, struct sysent *old_sysent, int flags)':
+    () => 0,
+  'int syscall32_deregister(int *offset, struct sysent *old_sysent)': () => 0,
+  'int syscall32_helper_register(void *sd, int flags)': () => 0,
+  'int syscall32_helper_unregister(void *sd)': () => 0,
+  'int syscall32_module_handler(void *mod, int what, void *arg)': (_k, _module, what) =>
+    what === MOD.LOAD || what === MOD.UNLOAD ? 0 : Errno.EOPNOTSUPP,
   'int nosys(void *td, void *args)': () => Errno.ENOSYS,
   'int lkmnosys(void *td, void *args)': () => Errno.ENOSYS,
   'int lkmressys(void *td, void *args)': () => Errno.ENOSYS,

@@ -10,6 +10,7 @@ import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { FreeBsd } from '../freebsd.ts';
 import { MOD } from '../modules.ts';
+import { majorOf } from '../version.ts';
 import { kernelFunctions } from './define.ts';
 
 export interface Registered {
@@ -29,7 +30,7 @@ const has = (k: FreeBsd, what: string, name: string): boolean =>
 
 // -- network interface cloners (sys/net/if_clone.c) -------------------------------------------------------------
 
-function makeCloner(k: FreeBsd, name: Address): Address {
+export function makeCloner(k: FreeBsd, name: Address): Address {
   const text = guestText(k, name);
   if (has(k, 'interface cloner', text)) return 0;
   const at = k.heap.allocate(128);
@@ -75,9 +76,11 @@ export const interfaceKinds = kernelFunctions({
 
 // -- GEOM classes (sys/geom/geom_subr.c) -----------------------------------------------------------------------
 
-/** struct g_class: name, version, spare, taste, config, ctlreq, init, fini. */
-const classField = (k: FreeBsd, at: Address, index: number): Address =>
-  k.memory.ptr(at + k.word + 8 + index * k.word);
+/** struct g_class: name, version, spare, taste, config (up to 13), ctlreq, init, fini. */
+const classField = (k: FreeBsd, at: Address, name: 'init' | 'fini'): Address => {
+  const index = (name === 'init' ? 2 : 3) + (majorOf(k.version) < 14 ? 1 : 0);
+  return k.memory.ptr(at + k.word + 8 + index * k.word);
+};
 const G_VERSIONS = new Set([0x19950323, 0x20040519, 0x20041207]);
 
 function* geomEvent(k: FreeBsd, what: number, cls: Address): Steps<number> {
@@ -89,12 +92,12 @@ function* geomEvent(k: FreeBsd, what: number, cls: Address): Steps<number> {
     }
     if (has(k, 'GEOM class', name)) return Errno.EEXIST;
     add(k, cls, 'GEOM class', name);
-    const init = classField(k, cls, 3);
+    const init = classField(k, cls, 'init');
     if (init !== 0) yield* k.call(init, cls);
     return 0;
   }
   if (what !== MOD.UNLOAD) return Errno.EOPNOTSUPP;
-  const fini = classField(k, cls, 4);
+  const fini = classField(k, cls, 'fini');
   if (fini !== 0) yield* k.call(fini, cls);
   k.state(registered).delete(cls);
   return 0;
@@ -103,7 +106,7 @@ function* geomEvent(k: FreeBsd, what: number, cls: Address): Steps<number> {
 // -- others ----------------------------------------------------------------------------------------------------
 
 /** Registers on load under a name at the start of the structure, takes it away on unload. */
-function plainEvent(k: FreeBsd, what: number, at: Address, kind: string, name: string): number {
+export function plainEvent(k: FreeBsd, what: number, at: Address, kind: string, name: string): number {
   if (what === MOD.LOAD) {
     if (has(k, kind, name)) return Errno.EEXIST;
     add(k, at, kind, name);

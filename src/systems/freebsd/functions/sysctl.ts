@@ -162,6 +162,17 @@ function freeContext(k: FreeBsd, context: Address): number {
   return failed;
 }
 
+/** SYSCTL_OUT: what does not fit is counted all the same, so that the caller learns how much there is. */
+function oldBuffer(k: FreeBsd, req: Address, from: Address, bytes: number): number {
+  const index = k.read('sysctl_req.oldidx', req);
+  const room = Math.max(0, k.read('sysctl_req.oldlen', req) - index);
+  const to = k.read('sysctl_req.oldptr', req);
+  k.write('sysctl_req.oldidx', req, index + bytes);
+  if (to === 0) return 0;
+  k.memory.write(to + index, k.memory.bytes(from, Math.min(bytes, room)));
+  return bytes > room ? Errno.ENOMEM : 0;
+}
+
 export const sysctls = kernelFunctions({
   'void sysctl_register_oid(struct sysctl_oid *oidp)': registerOid,
   'void sysctl_unregister_oid(struct sysctl_oid *oidp)': (k, oid) => {
@@ -239,14 +250,11 @@ export const sysctls = kernelFunctions({
     size,
     req,
   ) => handleOpaque(k, at, size, req),
-  'int sysctl_old_buffer(struct sysctl_req *req, const void *p, size_t l)': (k, req, from, bytes) => {
-    const index = k.read('sysctl_req.oldidx', req);
-    const room = Math.max(0, k.read('sysctl_req.oldlen', req) - index);
-    const to = k.read('sysctl_req.oldptr', req);
-    k.write('sysctl_req.oldidx', req, index + bytes);
-    if (to === 0) return 0;
-    k.memory.write(to + index, k.memory.bytes(from, Math.min(bytes, room)));
-    return bytes > room ? Errno.ENOMEM : 0;
+  'int sysctl_old_buffer(struct sysctl_req *req, const void *p, size_t l)': oldBuffer,
+  /** The drain of sbuf_new_for_sysctl: how much was taken, or the negative error. */
+  'int sbuf_sysctl_drain(struct sysctl_req *req, const char *data, int len)': (k, req, from, bytes) => {
+    const error = oldBuffer(k, req, from, bytes);
+    return error === 0 ? bytes : -error;
   },
   'int sysctl_new_buffer(struct sysctl_req *req, void *p, size_t l)': (k, req, to, bytes) => {
     const index = k.read('sysctl_req.newidx', req);

@@ -1,0 +1,181 @@
+/**
+ * What modules register with the network stack and with frameworks around it. The base kernel has none of these: a
+ * registration is known, counted as registered only, and taken back when the module goes.
+ */
+import { perKernel } from '../../../kernel/kernel.ts';
+import type { Steps } from '../../../kernel/steps.ts';
+import { guestText } from '../../../kernel/text/printf.ts';
+import type { Address } from '../../../memory/space.ts';
+import { Errno } from '../errno.ts';
+import type { FreeBsd } from '../freebsd.ts';
+import { MOD } from '../modules.ts';
+import { kernelFunctions } from './define.ts';
+import { makeCloner, plainEvent, registered } from './registrations.ts';
+
+/** A handle of the kernel's for something that has no structure of its own. */
+function handle(k: FreeBsd, what: string, name: string): Address {
+  const at = k.heap.allocate(64);
+  if (at !== 0) k.state(registered).set(at, { what, name });
+  return at;
+}
+
+function dropHandle(k: FreeBsd, at: Address): void {
+  if (k.state(registered).delete(at)) k.heap.free(at);
+}
+
+function note(k: FreeBsd, at: Address, what: string, name: string): number {
+  k.state(registered).set(at, { what, name });
+  return 0;
+}
+
+const forget = (k: FreeBsd, at: Address): number => (k.state(registered).delete(at) ? 0 : Errno.ENOENT);
+
+// -- network stack instances (sys/net/vnet.c) -------------------------------------------------------------------
+
+/** struct vnet_sysinit: subsystem, order, function, argument. There is one instance, so that each runs once. */
+function* runVnet(k: FreeBsd, at: Address): Steps<void> {
+  yield* k.call(k.memory.ptr(at + 8), k.memory.ptr(at + 8 + k.word));
+}
+
+export const vnets = kernelFunctions({
+  'void vnet_register_sysinit(void *arg)': runVnet,
+  'void vnet_deregister_sysinit(void *arg)': () => undefined,
+  'void vnet_register_sysuninit(void *arg)': () => undefined,
+  'void vnet_deregister_sysuninit(void *arg)': runVnet,
+});
+
+// -- protocols, encapsulation, helpers --------------------------------------------------------------------------
+
+const pair = (a: number, b: number): string => `family ${a}, protocol ${b}`;
+
+export const protocols = kernelFunctions({
+  'struct if_clone *ifc_attach_cloner(const char *name, void *req)': makeCloner,
+  'void ifc_detach_cloner(void *ifc)': dropHandle,
+  'void if_clone_attach(void *ifc)': (k, at) => {
+    note(k, at, 'interface cloner', guestText(k, k.memory.ptr(at + 2 * k.word)));
+  },
+  /** struct protosw: type, domain, protocol number. */
+  'int pf_proto_register(int family, void *npr)': (k, family, at) =>
+    note(k, at, 'protocol', pair(family, k.memory.u16(at + 2 * k.word))),
+  'int pf_proto_unregister(int family, int protocol, int type)': (k, family, protocol) => {
+    const name = pair(family, protocol);
+    const found = [...k.state(registered)].find(([, one]) => one.what === 'protocol' && one.name === name);
+    return found === undefined ? Errno.EPROTONOSUPPORT : forget(k, found[0]);
+  },
+  'int protosw_register(void *dp, void *npr)': (k, _domain, at) =>
+    note(k, at, 'protocol', `number ${k.memory.u16(at + 2)}`),
+  'int protosw_unregister(void *pr)': forget,
+  'int ipproto_register(short ipproto)': () => 0,
+  'int ipproto_unregister(short ipproto)': () => 0,
+  'int ip6proto_register(short ip6proto)': () => 0,
+  'int ip6proto_unregister(short ip6proto)': () => 0,
+  'const void *encap_attach_func(int af, int proto, void *func, void *psw, void *arg)': (k, family, proto) =>
+    handle(k, 'encapsulation', pair(family, proto)),
+  'int encap_detach(const void *cookie)': (k, at) => {
+    if (!k.state(registered).has(at)) return Errno.EINVAL;
+    dropHandle(k, at);
+    return 0;
+  },
+  'const void *ip_encap_attach(const void *cfg, void *arg, int mflags)': (k, cfg) =>
+    handle(k, 'encapsulation', pair(2, k.memory.i32(cfg))),
+  'int ip_encap_detach(const void *cookie)': (k, at) => {
+    dropHandle(k, at);
+    return 0;
+  },
+  'const void *ip6_encap_attach(const void *cfg, void *arg, int mflags)': (k, cfg) =>
+    handle(k, 'encapsulation', pair(28, k.memory.i32(cfg))),
+  'int ip6_encap_detach(const void *cookie)': (k, at) => {
+    dropHandle(k, at);
+    return 0;
+  },
+  'const void *ip_encap_register_srcaddr(void *func, void *arg, int mflags)': (k) =>
+    handle(k, 'watcher of addresses', 'IPv4'),
+  'int ip_encap_unregister_srcaddr(const void *cookie)': (k, at) => {
+    dropHandle(k, at);
+    return 0;
+  },
+  'const void *ip6_encap_register_srcaddr(void *func, void *arg, int mflags)': (k) =>
+    handle(k, 'watcher of addresses', 'IPv6'),
+  'int ip6_encap_unregister_srcaddr(const void *cookie)': (k, at) => {
+    dropHandle(k, at);
+    return 0;
+  },
+  'int fib_module_register(void *flm)': (k, at) =>
+    note(k, at, 'route lookup', guestText(k, k.memory.ptr(at))),
+  'int fib_module_unregister(void *flm)': forget,
+  /** struct khelp_modevent_data begins with the helper's name (sys/sys/module_khelp.h). */
+  'int khelp_modevent(void *mod, int type, void *data)': (k, _mod, what, at) => {
+    if (what === MOD.QUIESCE || what === MOD.SHUTDOWN) return 0;
+    return plainEvent(k, what, at, 'helper', k.memory.cstring(at, 16));
+  },
+  /** A partitioning scheme begins as a kobj class, whose name comes first (sys/geom/part/g_part.h). */
+  'int g_part_modevent(void *mod, int type, void *data)': (k, _mod, what, at) =>
+    plainEvent(k, what, at, 'partitioning scheme', guestText(k, k.memory.ptr(at))),
+  /** struct execsw: the function, the name (sys/imgact.h). */
+  'int exec_register(const void *execsw_arg)': (k, at) =>
+    note(k, at, 'executable format', guestText(k, k.memory.ptr(at + k.word))),
+  'int exec_unregister(const void *execsw_arg)': forget,
+  'int g_register_classifier(void *hook)': (k, at) =>
+    note(k, at, 'GEOM classifier', k.nearest(at)?.name ?? ''),
+  'void g_unregister_classifier(void *hook)': (k, at) => {
+    forget(k, at);
+  },
+});
+
+// -- data that the kernel's objects carry for modules (sys/kern/kern_osd.c) -------------------------------------
+
+const slots = perKernel(() => new Map<number, Set<number>>());
+
+export const objectData = kernelFunctions({
+  'int osd_register(unsigned int type, void *destructor, void *methods)': (k, type) => {
+    const taken = k.state(slots).get(type) ?? new Set<number>();
+    k.state(slots).set(type, taken);
+    let slot = 1;
+    while (taken.has(slot)) slot++;
+    taken.add(slot);
+    return slot;
+  },
+  'void osd_deregister(unsigned int type, unsigned int slot)': (k, type, slot) => {
+    k.state(slots).get(type)?.delete(slot);
+  },
+  // Without a policy that wants labels, objects get none.
+  ...Object.fromEntries(
+    ['sysvmsg', 'sysvmsq', 'sysvsem', 'sysvshm'].flatMap((what) =>
+      ['init', 'destroy', 'cleanup'].map((step) => [
+        `void mac_${what}_${step}(void *object)`,
+        () => undefined,
+      ]),
+    ),
+  ),
+  'int khelp_get_id(char *hname)': (k, at) => {
+    const name = guestText(k, at);
+    return [...k.state(registered).values()].findIndex((one) => one.what === 'helper' && one.name === name);
+  },
+  // Packet filters have nothing to hook into: the stack has no point of that kind.
+  'void *pfil_head_get(int type, unsigned long val)': () => 0,
+  'void *pffindproto(int family, int protocol, int type)': () => 0,
+  'void *preload_search_by_type(const char *type)': () => 0,
+  'void *preload_search_info(void *mod, int inf)': () => 0,
+  'void *preload_search_next_name(void *base)': () => 0,
+  'void *vfs_byname(const char *name)': (k, at) => {
+    const name = guestText(k, at);
+    for (const [conf, one] of k.state(registered))
+      if (one.what === 'filesystem' && one.name === name) return conf;
+    return 0;
+  },
+  // Operations that a vector leaves to its default are looked for at each call (vnodeCall).
+  'void vfs_vector_op_register(void *orig_vop)': () => undefined,
+  'unsigned int prison_add_allow(const char *prefix, const char *name, const char *prefix_descr, const char *descr)':
+    (k) => 2 ** (8 + (k.state(allows).given++ % 20)),
+  'void g_trace(int level, const char *fmt, ...)': () => undefined,
+  'int clone_setup(void **cdp)': (k, at) => {
+    k.memory.setPtr(at, k.heap.allocate(4 * k.word));
+    return 0;
+  },
+  'void clone_cleanup(void **cdp)': (k, at) => {
+    k.heap.free(k.memory.ptr(at));
+    k.memory.setPtr(at, 0);
+  },
+});
+
+const allows = perKernel<{ given: number }>(() => ({ given: 0 }));
