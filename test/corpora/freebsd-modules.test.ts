@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readElfObject } from '../../src/formats/elf/object.ts';
 import { bootFreeBsd } from '../../src/systems/freebsd/boot.ts';
-import { hintsOfFile, readHints, writeHints } from '../../src/systems/freebsd/hints.ts';
+import { type Hint, hintsOfFile, readHints, writeHints } from '../../src/systems/freebsd/hints.ts';
 import { KldFile } from '../../src/systems/freebsd/kldfile.ts';
 import { kldload, kldstat, kldunload, performCall } from '../../src/systems/freebsd/syscalls.ts';
 import { leaveOut } from '../leave-out.ts';
@@ -18,8 +18,29 @@ const root = join(cacheDirectory(), 'freebsd');
 const folders = existsSync(root)
   ? readdirSync(root).filter((name) => existsSync(join(root, name, 'linker.hints')))
   : [];
-const modules = (folder: string) => readdirSync(join(root, folder)).filter((name) => name.endsWith('.ko'));
+const isElf = (folder: string, name: string) =>
+  readFileSync(join(root, folder, name))
+    .subarray(1, 4)
+    .toString() === 'ELF';
+const modules = (folder: string) =>
+  readdirSync(join(root, folder)).filter((name) => name.endsWith('.ko') && isElf(folder, name));
 const read = (folder: string, name: string) => new Uint8Array(readFileSync(join(root, folder, name)));
+
+/** All records from a file's first to the next file's: those of devices do not name it. */
+function recordsOf(hints: readonly Hint[], name: string): Hint[] {
+  let file = '';
+  return hints.filter((hint) => {
+    if ('file' in hint) file = hint.file;
+    return file === name;
+  });
+}
+
+/** Where a table has no text, kldxref of 14 writes whatever its buffer held (seen with mpr.ko and mps.ko). */
+const withoutNulls = (hint: Hint): Hint =>
+  hint.type !== 'pnp' || !/(^|;)D:/.test(hint.description)
+    ? hint
+    : { ...hint, values: hint.values.filter((value) => typeof value === 'number') };
+
 const skip = leaveOut(
   import.meta.url,
   folders.length === 0 && 'no modules of FreeBSD releases below ~/.cache/lkm/freebsd',
@@ -48,8 +69,11 @@ describe.skipIf(skip)('modules of FreeBSD releases', () => {
     );
     expect(listed.length).toBeGreaterThan(modules(folder).length * 0.9);
     for (const name of listed) {
-      const own = hints.filter((hint) => 'file' in hint && hint.file === name);
-      expect(hintsOfFile(new KldFile(readElfObject(read(folder, name))), name), name).toEqual(own);
+      const kld = new KldFile(readElfObject(read(folder, name)));
+      const order = (kld.builtFor ?? 0) >= 1400000 ? 'first' : 'all';
+      expect(hintsOfFile(kld, name, order).map(withoutNulls), name).toEqual(
+        recordsOf(hints, name).map(withoutNulls),
+      );
     }
   });
 
@@ -59,7 +83,7 @@ describe.skipIf(skip)('modules of FreeBSD releases', () => {
     const sample = all.filter((_, i) => i % step === 0);
     const done = sample.filter((name) => startsAndStops(folder, name));
     // Many need nothing that the base kernel lacks, on every release and machine seen.
-    expect(done.length / sample.length).toBeGreaterThan(0.4);
+    expect(done.length / sample.length).toBeGreaterThan(0.65);
   });
 });
 
