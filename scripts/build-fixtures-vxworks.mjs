@@ -3,7 +3,8 @@
 //
 //   node scripts/build-fixtures-vxworks.mjs [NAME...]
 //
-// Needs gcc with 32-bit code generation (-m32 -c needs no libraries), g++, clang and lld.
+// Needs gcc with 32-bit code generation (-m32 -c needs no libraries), g++, clang, lld,
+// gcc-mingw-w64-i686 (for COFF) and binutils-sh4-linux-gnu.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -37,6 +38,7 @@ const described = {
   arm: ['--target=arm-none-eabi', '-mcpu=cortex-a8', '-fno-pic'],
   mips: ['--target=mips-unknown-elf', '-fno-pic', '-mno-abicalls'],
   sparc: ['--target=sparc-unknown-elf', '-fno-pic'],
+  m68k: ['--target=m68k-unknown-elf', '-fno-pic'],
 };
 
 const only = process.argv.slice(2);
@@ -65,10 +67,21 @@ if (only.length === 0) rmSync(built, { recursive: true, force: true });
 for (const source of readdirSync(sources).filter((name) => /\.(c|cpp)$/.test(name))) {
   const name = source.replace(/\.\w+$/, '');
   if (!wanted(name)) continue;
+  if (name === 'coff') {
+    compile(
+      'i686-w64-mingw32-gcc',
+      ['-march=pentium', '-fno-ident'],
+      source,
+      join(built, 'coff', 'addThem.o'),
+    );
+    continue;
+  }
   const commons = name.startsWith('common') ? ['-fcommon'] : ['-fno-common'];
   for (const [folder, { compiler, flags }] of Object.entries(machines)) {
     const tool = source.endsWith('.cpp') ? 'g++' : compiler;
-    compile(tool, [...flags, ...commons], source, join(built, folder, `${name}.o`));
+    // The floating point of the one that is about it.
+    const floating = name === 'floats' ? ['-O1', ...(folder === '' ? ['-msse2'] : [])] : [];
+    compile(tool, [...flags, ...commons, ...floating], source, join(built, folder, `${name}.o`));
   }
 }
 for (const [machine, flags] of Object.entries(described)) {
@@ -81,6 +94,12 @@ for (const [machine, flags] of Object.entries(described)) {
       join(built, machine, 'hello.o'),
     ),
   );
+}
+if (wanted('sh')) {
+  mkdirSync(join(built, 'sh'), { recursive: true });
+  execFileSync('sh4-linux-gnu-as', [join(sources, 'sh.s'), '-o', join(built, 'sh', 'twice.o')], {
+    stdio: 'inherit',
+  });
 }
 // What another linker makes of the same objects, to compare relocations with.
 for (const machine of ['ppc', 'arm']) {

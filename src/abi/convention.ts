@@ -66,6 +66,8 @@ export interface VarArgs {
   pointer(): Address;
   i64(): bigint;
   u64(): bigint;
+  /** A double, and a float, which C passes as one. */
+  f64(): number;
   /** A copy that reads on from here, as va_copy. */
   copy(): VarArgs;
 }

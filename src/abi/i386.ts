@@ -16,6 +16,7 @@ import {
   type Signature,
   type VarArgs,
 } from './convention.ts';
+import { doubleOf } from './eightbytes.ts';
 
 const EAX = 0;
 const ECX = 1;
@@ -253,15 +254,11 @@ function wideArgument(type: ParameterClass, low: number, high: number): number |
   if (type === 'uwide') return high * 4294967296 + low;
   const value = (BigInt(high) << 32n) | BigInt(low);
   if (type === 'i64') return BigInt.asIntN(64, value);
-  return type === 'double' ? fromBits64(value) : value;
+  return type === 'double' ? doubleOf(value) : value;
 }
 
 function fromBits32(bits: number): number {
   return new Float32Array(Uint32Array.of(bits).buffer)[0];
-}
-
-function fromBits64(bits: bigint): number {
-  return new Float64Array(BigUint64Array.of(bits).buffer)[0];
 }
 
 function setWide(cpu: Cpu, value: bigint): void {
@@ -320,6 +317,10 @@ class StackWords implements VarArgs {
 
   i64(): bigint {
     return BigInt.asIntN(64, this.u64());
+  }
+
+  f64(): number {
+    return doubleOf(this.u64());
   }
 
   copy(): VarArgs {

@@ -1,6 +1,6 @@
 /**
- * System V calling convention, x86-64 (psABI 1.0, section 3.2): integer class only. Kernel code is compiled
- * without floating point, so vector registers never carry arguments there.
+ * System V calling convention, x86-64 (psABI 1.0, section 3.2): the integer class, and doubles among variable arguments.
+ * Kernels that are compiled without floating point never pass one; those of real-time systems do.
  */
 import type { Cpu } from '../cpu/cpu.ts';
 import type { ValueClass } from '../ctypes/prototype.ts';
@@ -15,7 +15,7 @@ import {
   type Signature,
   type VarArgs,
 } from './convention.ts';
-import { Eightbytes } from './eightbytes.ts';
+import { doubleOf, Eightbytes } from './eightbytes.ts';
 import { X8664 } from './x86-64.ts';
 
 const RAX = 0;
@@ -127,7 +127,12 @@ class CallArguments extends Eightbytes {
   private readonly rsp: Address;
   /** Registers are copied at once: a handler may call the guest before it reads its variable arguments. */
   private readonly registers: readonly bigint[];
+  /** xmm0 to xmm7, when al says that some carry arguments (section 3.5.7). */
+  private readonly vectors: Float64Array;
   private next: number;
+  /** Eightbytes of the caller's stack that are used up. */
+  private onStack: number;
+  private nextVector: number;
 
   constructor(cpu: Cpu, memory: GuestMemory, next: number, from?: CallArguments) {
     super();
@@ -136,6 +141,9 @@ class CallArguments extends Eightbytes {
     this.next = next;
     this.rsp = from?.rsp ?? cpu.gpr(RSP);
     this.registers = from?.registers ?? ARGUMENTS.map((register) => cpu.gprBig(register));
+    this.vectors = from?.vectors ?? vectorArguments(cpu);
+    this.onStack = from?.onStack ?? 0;
+    this.nextVector = from?.nextVector ?? 0;
   }
 
   take(type: ValueClass): number | bigint {
@@ -147,9 +155,13 @@ class CallArguments extends Eightbytes {
   }
 
   u64(): bigint {
-    const index = this.next++;
-    if (index < ARGUMENTS.length) return this.registers[index];
-    return this.memory.u64(this.rsp + 8 + (index - ARGUMENTS.length) * 8);
+    if (this.next < ARGUMENTS.length) return this.registers[this.next++];
+    return this.memory.u64(this.rsp + 8 + this.onStack++ * 8);
+  }
+
+  override f64(): number {
+    if (this.nextVector < this.vectors.length) return this.vectors[this.nextVector++];
+    return doubleOf(this.memory.u64(this.rsp + 8 + this.onStack++ * 8));
   }
 
   copy(): VarArgs {
@@ -157,10 +169,25 @@ class CallArguments extends Eightbytes {
   }
 }
 
+const NO_VECTORS = new Float64Array(0);
+
+/** The doubles in the vector registers of a call; empty when al says there are none. */
+function vectorArguments(cpu: Cpu): Float64Array {
+  const used = Math.min(8, cpu.gprLow(RAX) & 0xff);
+  if (used === 0) return NO_VECTORS;
+  const doubles = new Float64Array(used);
+  for (let n = 0; n < used; n++) {
+    const bytes = cpu.xmm(n);
+    doubles[n] = new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0, true);
+  }
+  return doubles;
+}
+
 /** struct __va_list_tag (section 3.5.7): gp_offset, fp_offset, overflow_arg_area, reg_save_area. */
 class VaList extends Eightbytes {
   private readonly memory: GuestMemory;
   private gpOffset: number;
+  private fpOffset: number;
   private overflow: Address;
   private readonly saved: Address;
 
@@ -168,6 +195,7 @@ class VaList extends Eightbytes {
     super();
     this.memory = memory;
     this.gpOffset = from?.gpOffset ?? memory.u32(address);
+    this.fpOffset = from?.fpOffset ?? memory.u32(address + 4);
     this.overflow = from?.overflow ?? memory.ptr(address + 8);
     this.saved = from?.saved ?? memory.ptr(address + 16);
   }
@@ -179,6 +207,16 @@ class VaList extends Eightbytes {
     }
     this.overflow += 8;
     return this.memory.u64(this.overflow - 8);
+  }
+
+  override f64(): number {
+    // Six integer registers of eight bytes, then eight vector registers of sixteen.
+    if (this.fpOffset < 48 + 8 * 16) {
+      this.fpOffset += 16;
+      return doubleOf(this.memory.u64(this.saved + this.fpOffset - 16));
+    }
+    this.overflow += 8;
+    return doubleOf(this.memory.u64(this.overflow - 8));
   }
 
   copy(): VarArgs {

@@ -45,6 +45,18 @@ export const SECTION_HEADER = {
 
 export const STYP = { TEXT: 0x20, DATA: 0x40, BSS: 0x80, INFO: 0x200, LIT: 0x8020 } as const;
 
+/**
+ * Flags that only objects of Microsoft's kind of COFF have (PE format specification, section flags): gcc for Windows
+ * hosts writes them, and with it the tools of Tornado's simulators.
+ */
+export const PE_FLAGS = {
+  REMOVE: 0x800,
+  DISCARDABLE: 0x02000000,
+  EXECUTE: 0x20000000,
+  READ: 0x40000000,
+  WRITE: 0x80000000,
+} as const;
+
 export const SYMBOL_SIZE = 18;
 export const RELOCATION_SIZE = 10;
 

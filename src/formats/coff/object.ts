@@ -2,9 +2,8 @@
  * CoffFile -> the neutral ObjectFile. i386 places hold more than an addend: the assembler puts the symbol's own value
  * there as well (for a common block, its size), which is taken off here, so that `S + A` holds as it does everywhere.
  */
-import { Unsupported } from '../../bytes/errors.ts';
 import type { ObjectFile, ObjectRelocation, ObjectSection, ObjectSymbol } from '../object.ts';
-import { C, F_EXEC, N, R_I386_COFF, STYP } from './layout.ts';
+import { C, F_EXEC, N, PE_FLAGS, R_I386_COFF, STYP } from './layout.ts';
 import {
   type CoffFile,
   type CoffRelocation,
@@ -16,6 +15,7 @@ import {
 
 /** i386 relocation types of ELF, which the linker knows: `S + A` and `S + A - P` in 32 bits. */
 const ELF_386 = { 32: 1, PC32: 2 } as const;
+const FOREIGN_TYPE = 0x10000;
 
 /** @throws BadMagic, Truncated, Invalid, Unsupported */
 export function readCoffObject(bytes: Uint8Array): ObjectFile {
@@ -32,6 +32,7 @@ class CoffObject implements ObjectFile {
   readonly symbols: readonly ObjectSymbol[];
   readonly bytes: Uint8Array;
   readonly #coff: CoffFile;
+  readonly #microsoft: boolean;
 
   constructor(coff: CoffFile) {
     this.#coff = coff;
@@ -39,7 +40,8 @@ class CoffObject implements ObjectFile {
     this.machine = coff.machine.machine;
     this.littleEndian = coff.machine.littleEndian;
     this.kind = (coff.flags & F_EXEC) !== 0 ? 'executable' : 'relocatable';
-    this.sections = [nothing, ...coff.sections.map(objectSection)];
+    this.#microsoft = coff.sections.some(({ flags }) => (flags & PE_FLAGS.READ) !== 0);
+    this.sections = [nothing, ...coff.sections.map(this.#microsoft ? peSection : objectSection)];
     this.symbols = objectSymbols(coff);
   }
 
@@ -57,11 +59,14 @@ class CoffObject implements ObjectFile {
     const plain = { section: section.index, offset, symbol: one.symbol };
     if (this.machine !== 'i386') return { ...plain, type: one.type, addend: undefined };
     const relative = one.type === R_I386_COFF.PCRLONG;
+    // Debug information has types of its own. In what is loaded they are refused, under a number that ELF has not.
     if (!relative && one.type !== R_I386_COFF.DIR32)
-      throw new Unsupported(`relocation of ${section.name}`, 'type is not known', { value: one.type });
+      return { ...plain, type: FOREIGN_TYPE + one.type, addend: undefined };
     const view = new DataView(section.data.buffer, section.data.byteOffset, section.data.byteLength);
     const held = offset >= 0 && offset + 4 <= section.data.length ? view.getInt32(offset, true) : 0;
-    const own = symbol === undefined ? 0 : symbol.value;
+    const own = symbol === undefined || this.#microsoft ? 0 : symbol.value;
+    // Microsoft's places hold the addend alone, and a relative one counts from behind itself (PE format, REL32).
+    if (relative && this.#microsoft) return { ...plain, type: ELF_386.PC32, addend: held - 4 };
     // A relative place counts from where the assembler thought it was: the address in the file.
     const addend = relative ? held - own + one.address : held - own;
     return { ...plain, type: relative ? ELF_386.PC32 : ELF_386[32], addend };
@@ -96,6 +101,20 @@ function objectSection({ index, name, size, flags, data }: CoffSection): ObjectS
     size,
     alignment: 16,
     data,
+  };
+}
+
+function peSection(section: CoffSection): ObjectSection {
+  const { flags } = section;
+  const dropped = (flags & (PE_FLAGS.REMOVE | PE_FLAGS.DISCARDABLE)) !== 0;
+  const plain = objectSection(section);
+  return {
+    ...plain,
+    allocated: plain.allocated && !dropped,
+    executable: (flags & PE_FLAGS.EXECUTE) !== 0,
+    writable: (flags & PE_FLAGS.WRITE) !== 0,
+    // Bits 20 to 23: a power of two, counted from one.
+    alignment: 2 ** Math.max(0, ((flags >>> 20) & 15) - 1),
   };
 }
 

@@ -1,10 +1,11 @@
 /**
- * C's printf (ISO C 7.21.6.1) for systems whose kernels have no conversions of their own. Integers, strings, characters
- * and pointers; floating point is left out, as kernel code carries none in its arguments.
+ * C's printf (ISO C 7.21.6.1) for systems whose kernels have no conversions of their own. `long double` and wide
+ * characters are left out: their conversions stand for themselves.
  */
 import type { VarArgs } from '../../abi/convention.ts';
 import type { Address } from '../../memory/address.ts';
 import type { Kernel } from '../kernel.ts';
+import { type FloatKind, putFloat } from './floating.ts';
 import { bytesOf, Sink, textOf } from './sink.ts';
 import { type Conversion, decodeSpec, putNumber, putString } from './spec.ts';
 
@@ -76,6 +77,18 @@ function convert(
       if (spec.precision >= 0) spec.zero = false;
       if (value === 0n && spec.precision === 0) out.pad(' ', spec.width);
       else putNumber(out, value, spec);
+      return;
+    }
+    case 'e':
+    case 'E':
+    case 'f':
+    case 'F':
+    case 'g':
+    case 'G':
+    case 'a':
+    case 'A': {
+      const lower = kind.toLowerCase() as FloatKind;
+      putFloat(out, args.f64(), spec, lower, kind !== lower);
       return;
     }
     default:

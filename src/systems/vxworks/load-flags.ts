@@ -10,6 +10,8 @@ export const LOAD = {
   COMMON_MATCH_ALL: 0x400,
   CPLUS_XTOR_AUTO: 0x1000,
   CPLUS_XTOR_MANUAL: 0x2000,
+  /** LOAD_FULLY_LINKED, LOAD_NO_DOWNLOAD, LOAD_COMMON_HEAP, LOAD_MODULE_INFO_ONLY: refused by name. */
+  NOT_WRITTEN: 0x20 | 0x40 | 0x800 | 0x1000000,
 } as const;
 
 export const UNLD = {

@@ -18,7 +18,7 @@ import { ERRNO } from './errno.ts';
 import { planImage, segmentOf, type VxPlan } from './image.ts';
 import { LOAD } from './load-flags.ts';
 import { baseName, type SegmentKind, type VxModule, type VxSegment } from './module.ts';
-import type { SymbolKind, VxSymbol } from './symbols.ts';
+import { KERNEL_GROUP, type SymbolKind, type VxSymbol } from './symbols.ts';
 import type { VxWorks } from './vxworks.ts';
 import { wording } from './wording.ts';
 
@@ -58,7 +58,9 @@ export function readModule(bytes: Uint8Array): ObjectFile {
     if (file.symbols.length === 0) throw new LoadRefused('symbol-table', 'the file has no symbol table');
     return file;
   } catch (error) {
-    if (error instanceof FormatError) throw new LoadRefused('format', error.message);
+    // [uncertain]: which number a file gets that is no object module at all.
+    if (error instanceof FormatError)
+      throw new LoadRefused('format', error.message, ERRNO.S_loadLib_ROUTINE_NOT_INSTALLED);
     throw error;
   }
 }
@@ -67,10 +69,12 @@ export function readModule(bytes: Uint8Array): ObjectFile {
 export function* loadModule(k: VxWorks, request: LoadRequest): Steps<Loaded> {
   const t = new Transaction();
   try {
+    checkFlags(request.flags);
     const module = link(k, t, request);
     const manual = (request.flags & LOAD.CPLUS_XTOR_MANUAL) !== 0;
     const automatic = (request.flags & LOAD.CPLUS_XTOR_AUTO) !== 0 || k.automaticConstructors;
     t.commit();
+    for (const hook of [...k.modules.createHooks]) yield* k.call(hook, module.id);
     if (automatic && !manual) for (const routine of module.constructors) yield* k.call(routine);
     return { module, undefinedNames: module.undefinedNames };
   } catch (error) {
@@ -79,13 +83,36 @@ export function* loadModule(k: VxWorks, request: LoadRequest): Steps<Loaded> {
   }
 }
 
+/** Of each line one at most makes sense. */
+const EXCLUSIVE: readonly (readonly number[])[] = [
+  [LOAD.NO_SYMBOLS, LOAD.LOCAL_SYMBOLS],
+  [LOAD.NO_SYMBOLS, LOAD.GLOBAL_SYMBOLS],
+  [LOAD.COMMON_MATCH_NONE, LOAD.COMMON_MATCH_USER],
+  [LOAD.COMMON_MATCH_NONE, LOAD.COMMON_MATCH_ALL],
+  [LOAD.COMMON_MATCH_USER, LOAD.COMMON_MATCH_ALL],
+  [LOAD.CPLUS_XTOR_AUTO, LOAD.CPLUS_XTOR_MANUAL],
+];
+
+function checkFlags(flags: number): void {
+  const hex = `0x${(flags >>> 0).toString(16)}`;
+  if (EXCLUSIVE.some((bits) => bits.every((bit) => (flags & bit) !== 0)))
+    throw new LoadRefused(
+      'flags',
+      `${hex} asks for what excludes itself`,
+      ERRNO.S_loadLib_ILLEGAL_FLAGS_COMBINATION,
+    );
+  if ((flags & LOAD.NOT_WRITTEN) === 0) return;
+  const problem = `${hex}: of these options lkm knows the names alone (LOAD_FULLY_LINKED, _NO_DOWNLOAD, _COMMON_HEAP, _MODULE_INFO_ONLY)`;
+  throw new LoadRefused('flags', problem, ERRNO.S_loadLib_INVALID_LOAD_FLAG);
+}
+
 function link(k: VxWorks, t: Transaction, request: LoadRequest): VxModule {
   const file = readModule(request.bytes);
   if (file.kind !== 'relocatable')
     throw new LoadRefused('type', `an object module is wanted, not ${file.kind}`);
   if (file.machine !== k.spec.name) {
     const problem = `the module is for ${file.machine}, this kernel runs on ${k.spec.name}`;
-    throw new LoadRefused('machine', problem);
+    throw new LoadRefused('machine', problem, ERRNO.S_loadLib_ISA_MISMATCH);
   }
   const shared = commonMatches(k, file, request.flags);
   const plan = planImage(file, (symbol) => !shared.has(symbol.index));
@@ -179,12 +206,22 @@ function resolve(
       values[index] = shared.get(index)?.address ?? segments.bss.address + (commons.get(index) ?? 0);
     } else if (place === 'absolute') values[index] = value;
     else if (index > 0 && name !== '') {
-      const known = k.sysSymTbl.find(name);
+      const known = k.sysSymTbl.find(name) ?? unprefixed(k, file, name);
       values[index] = known?.address ?? missing(k, symbol, undefinedNames);
       if (known !== undefined) note(uses, known.group, name);
     }
   }
   return { values, undefinedNames, uses };
+}
+
+/**
+ * Compilers whose objects are COFF put an underscore before every name of C, and a kernel built with them has its names
+ * so in the table. This one has them plain: names of the kernel alone are found without it.
+ */
+function unprefixed(k: VxWorks, file: ObjectFile, name: string): VxSymbol | undefined {
+  if (file.format !== 'coff' || !name.startsWith('_')) return undefined;
+  const known = k.sysSymTbl.find(name.slice(1));
+  return known?.group === KERNEL_GROUP ? known : undefined;
 }
 
 function note(uses: Map<number, string[]>, group: number, name: string): void {

@@ -36,6 +36,8 @@ export interface VxModule {
 export class VxModules {
   private readonly list: VxModule[] = [];
   private groups = 1;
+  /** What moduleCreateHookAdd was given. An unload does not look at them. */
+  readonly createHooks: Address[] = [];
 
   /** Group numbers count from 2: 1 is the kernel's. */
   nextGroup(): number {

@@ -35,6 +35,8 @@ export interface VxWorksOptions {
   readonly clockRate?: number;
   /** A module with undefined symbols stays (older releases) or is taken back (newer ones). [uncertain] which do what. */
   readonly keepUndefined?: boolean;
+  /** Files of the host, for the device `host:`. */
+  readonly hostFile?: (path: string) => Uint8Array | undefined;
 }
 
 /** An address of machine code that the kernel will call one day. */
@@ -58,6 +60,7 @@ export class VxWorks extends Kernel {
   readonly console: Console;
   readonly functions: FunctionGates<VxWorks>;
   readonly keepUndefined: boolean;
+  readonly hostFile: (path: string) => Uint8Array | undefined;
   /** cplusXtorSet: are constructors called by the loader? */
   automaticConstructors = true;
   /** intLock calls not yet undone. */
@@ -88,10 +91,15 @@ export class VxWorks extends Kernel {
     this.declarations = declarations;
     this.clockRate = options.clockRate ?? 60;
     this.keepUndefined = options.keepUndefined ?? true;
+    this.hostFile = options.hostFile ?? (() => undefined);
     this.pool = new Pool(spec.pool.base, spec.pool.bytes);
     mapGates(this);
     const everything = Perm.R | Perm.W | Perm.X;
     this.memory.mapLazy(spec.pool.base, spec.pool.bytes / PAGE_SIZE, everything, 'system memory partition');
+    const { createHooks } = this.modules;
+    this.pointerSources.push(function* () {
+      for (const address of createHooks) yield { who: 'a module create hook', address };
+    });
     this.tasks = new Tasks(this);
     this.hooks = new Hooks(this);
     this.console = new Console(this);

@@ -5,7 +5,7 @@ import { isCoff } from '../../formats/coff/read.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
 import type { ObjectFile } from '../../formats/object.ts';
 import { describeModule, type VxDescription } from '../../systems/vxworks/describe.ts';
-import type { VxMachine } from '../../systems/vxworks/machines.ts';
+import { runsHere, type VxMachine } from '../../systems/vxworks/machines.ts';
 import { bootVxWorks } from '../../systems/vxworks/registry.ts';
 import {
   type Description,
@@ -17,7 +17,7 @@ import {
 import { VxWorksSession } from './session.ts';
 
 const SETTINGS = [
-  { name: 'machine', summary: 'x86-64 (default) or i386' },
+  { name: 'machine', summary: 'x86-64 or i386; by default that of the first file named' },
   {
     name: 'undefined',
     summary: 'keep (default): a module with undefined symbols stays loaded; refuse: it does not',
@@ -111,7 +111,17 @@ function listsOf(facts: VxDescription) {
   ];
 }
 
-function settingsOf(settings: ReadonlyMap<string, string> = new Map()) {
+/** The machine of the first file on the command line that runs here at all. */
+function machineOf(named: readonly ModuleFile[]): VxMachine | undefined {
+  for (const file of named) {
+    if (recognise(file) === 0) continue;
+    const { machine } = read(file.bytes ?? new Uint8Array(0));
+    if (runsHere(machine)) return machine;
+  }
+  return undefined;
+}
+
+function settingsOf(settings: ReadonlyMap<string, string> = new Map(), named: readonly ModuleFile[] = []) {
   for (const name of settings.keys()) {
     if (!SETTINGS.some((one) => one.name === name))
       throw new SettingError(
@@ -119,7 +129,7 @@ function settingsOf(settings: ReadonlyMap<string, string> = new Map()) {
         `there are ${SETTINGS.map((one) => one.name).join(', ')}`,
       );
   }
-  const machine = settings.get('machine') ?? 'x86-64';
+  const machine = settings.get('machine') ?? machineOf(named) ?? 'x86-64';
   if (machine !== 'x86-64' && machine !== 'i386')
     throw new SettingError(`machine ${machine} does not run here`, 'x86-64 and i386 do');
   const undefinedSymbols = settings.get('undefined') ?? 'keep';
@@ -137,7 +147,11 @@ export const vxworks: NativeSystem = {
   settings: SETTINGS,
   recognise,
   describe,
-  start({ files, seed, missing, settings }: SessionOptions) {
-    return new VxWorksSession(bootVxWorks({ ...settingsOf(settings), seed, missing }), files);
+  start({ files, seed, missing, settings, named }: SessionOptions) {
+    const hostFile = (path: string) => files.read(path);
+    return new VxWorksSession(
+      bootVxWorks({ ...settingsOf(settings, named), seed, missing, hostFile }),
+      files,
+    );
   },
 };

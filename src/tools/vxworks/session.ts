@@ -9,7 +9,7 @@ import { ERROR } from '../../systems/vxworks/errno.ts';
 import { symbolFlags } from '../../systems/vxworks/load-flags.ts';
 import { SHELL_PRIORITY } from '../../systems/vxworks/tasks.ts';
 import type { VxWorks } from '../../systems/vxworks/vxworks.ts';
-import { hex, wording } from '../../systems/vxworks/wording.ts';
+import { wording } from '../../systems/vxworks/wording.ts';
 import type {
   LoadOutcome,
   SystemFiles,
@@ -253,15 +253,13 @@ export class VxWorksSession implements SystemSession {
     this.settle();
     const loaded = this.kernel.modules.byId(id);
     if (loaded === undefined) code = 1;
-    return { ...this.result(code), module: loaded === undefined ? undefined : hex(id, 64) };
+    return { ...this.result(code), module: loaded?.name };
   }
 
   unload(module: string): UnloadOutcome {
     this.out = [];
     this.notes = [];
-    const found = this.kernel.modules.byId(
-      Number(BigInt.asIntN(this.kernel.spec.pointerBytes * 8, BigInt(module))),
-    );
+    const found = this.kernel.modules.find(module);
     if (found === undefined) return { ...this.result(1), leaks: [] };
     const { text } = found.segments;
     const mine = (caller: number) => caller >= text.address && caller < text.address + text.bytes;

@@ -118,6 +118,13 @@ function tokensOf(line: string): Token[] {
       at += blank[0].length;
       continue;
     }
+    const input = inputFile(line, at, tokens);
+    if (input !== undefined) {
+      tokens.push({ kind: 'operator', text: '<', value: 0n, before: true, after: true });
+      tokens.push({ kind: 'string', text: input.path, value: 0n, before: true, after: true });
+      at = input.next;
+      continue;
+    }
     const { token, next } = tokenAt(line, at);
     const before = at === 0 || /\s/.test(line[at - 1]);
     tokens.push({ ...token, before, after: next >= line.length || /\s/.test(line[next]) });
@@ -125,6 +132,19 @@ function tokensOf(line: string): Token[] {
   }
   tokens.push({ kind: 'end', text: 'the end of the line', value: 0n, before: true, after: true });
   return tokens;
+}
+
+/** `name < file`: the name of a file ends at a blank, and may hold what means something else elsewhere. */
+function inputFile(
+  line: string,
+  at: number,
+  tokens: readonly Token[],
+): { path: string; next: number } | undefined {
+  const [before, name] = [tokens.at(-2), tokens.at(-1)];
+  if (name?.kind !== 'name' || (before !== undefined && before.text !== ';')) return undefined;
+  const found = /^<\s*(?:"([^"]*)"|([A-Za-z./~_][^\s;]*))(?=\s*(?:;|$))/.exec(line.slice(at));
+  if (found === null) return undefined;
+  return { path: found[1] ?? found[2], next: at + found[0].length };
 }
 
 function tokenAt(line: string, at: number): { token: Omit<Token, 'before' | 'after'>; next: number } {
@@ -194,24 +214,13 @@ class Parser {
     ) {
       const from = this.at;
       this.at += 2;
-      if (this.peek.kind === 'name' || this.peek.kind === 'string' || this.isOperator('/')) {
-        const input = this.path();
-        if (input !== undefined) return { expression: call({ kind: 'name', name: first.text }, []), input };
+      if (this.peek.kind === 'string') {
+        const input = this.next().text;
+        return { expression: call({ kind: 'name', name: first.text }, []), input };
       }
       this.at = from;
     }
     return { expression: this.expression(true), input: undefined };
-  }
-
-  /** A file name: all tokens up to the next blank, as they were typed. */
-  private path(): string | undefined {
-    let text = '';
-    while (this.peek.kind !== 'end' && !this.isOperator(';')) {
-      text += this.next().text;
-      if (this.tokens[this.at - 1].after) break;
-    }
-    // What follows makes it a comparison.
-    return this.peek.kind === 'end' || this.isOperator(';') ? text : undefined;
   }
 
   private expression(statement = false): Expression {

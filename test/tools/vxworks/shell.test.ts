@@ -16,7 +16,7 @@ function play(script: string, machine: 'x86-64' | 'i386'): string {
   const session = start({ machine });
   return `${transcript(
     session,
-    lines.map((line) => line.replace('MACHINE/', place)),
+    lines.map((line) => line.replaceAll('MACHINE/', place)),
   ).join('\n')}\n`;
 }
 

@@ -310,6 +310,7 @@ function errorArgument(value: number): VarArgs {
     pointer: () => value,
     i64: () => BigInt(value),
     u64: () => BigInt.asUintN(64, BigInt(value)),
+    f64: () => value,
     copy: () => args,
   };
   return args;

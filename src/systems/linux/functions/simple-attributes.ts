@@ -32,6 +32,7 @@ function oneNumber(value: bigint): VarArgs {
     pointer: () => Number(BigInt.asIntN(64, value)),
     i64: () => BigInt.asIntN(64, value),
     u64: () => BigInt.asUintN(64, value),
+    f64: () => Number(value),
     copy: () => oneNumber(value),
   };
   return args;

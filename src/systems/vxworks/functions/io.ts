@@ -8,6 +8,7 @@ import { ERRNO, ERROR, OK } from '../errno.ts';
 import { failed, noneFor } from '../tasks.ts';
 import type { CodePointer, VxWorks } from '../vxworks.ts';
 import { hex } from '../wording.ts';
+import { FIONREAD, FIOSEEK, FIOWHERE, type HostFile, ioctlHost, openHost, readHost } from './host-files.ts';
 
 const functions = definer<VxWorks>();
 
@@ -21,7 +22,10 @@ const FIRST_FD = 3;
 const ENTRIES = ['create', 'remove', 'open', 'close', 'read', 'write', 'ioctl'] as const;
 type Driver = Readonly<Record<(typeof ENTRIES)[number], number>>;
 
-interface OpenFile {
+/** A file of a driver in machine code, or one of the host. */
+type OpenFile = DriverFile | { readonly host: HostFile; readonly name: string };
+
+interface DriverFile {
   readonly driver: Driver;
   readonly device: number;
   /** What the driver's open routine gave: it wants it back in every call. */
@@ -64,7 +68,7 @@ export const ioFunctions = functions({
     const { drivers, files, devices } = k.state(io);
     const driver = drivers[number];
     if (driver === undefined) return ERROR;
-    const open = [...files].filter(([, file]) => file.driver === driver);
+    const open = [...files].filter(([, file]) => 'driver' in file && file.driver === driver);
     if (open.length > 0 && force === 0) return ERROR;
     for (const [fd] of open) files.delete(fd);
     for (const device of devices.filter((one) => driverOf(k, one) === driver))
@@ -106,6 +110,7 @@ export const ioFunctions = functions({
   'ssize_t read(int fd, void *buffer, size_t most)': readFile,
   'ssize_t write(int fd, const void *buffer, size_t bytes)': writeFile,
   'int ioctl(int fd, int function, _Vx_ioctl_arg_t argument)': ioctlFile,
+  'off_t lseek(int fd, off_t offset, int whence)': seekFile,
 });
 
 export function deviceName(k: VxWorks, device: number): string {
@@ -184,11 +189,17 @@ export function* openFile(
   const { files } = k.state(io);
   const found = findDevice(k, path);
   const driver = found === undefined ? undefined : driverOf(k, found.device);
-  if (found === undefined || driver === undefined || driver[how] === 0)
-    return failed(k, ERRNO.S_iosLib_DEVICE_NOT_FOUND);
   let fd = FIRST_FD;
   while (files.has(fd)) fd++;
   if (fd >= MAX_FILES) return failed(k, ERRNO.S_iosLib_TOO_MANY_OPEN_FILES);
+  const host = found === undefined ? openHost(k, path, flags) : undefined;
+  if (typeof host === 'number') return host;
+  if (host !== undefined) {
+    files.set(fd, { host, name: path });
+    return fd;
+  }
+  if (found === undefined || driver === undefined || driver[how] === 0)
+    return failed(k, ERRNO.S_iosLib_DEVICE_NOT_FOUND);
   const { device, skip } = found;
   const handle = yield* withRest(k, path.slice(skip), (rest) =>
     how === 'open'
@@ -213,6 +224,7 @@ export function* closeFile(k: VxWorks, fd: number): Steps<number> {
   const file = files.get(fd);
   if (file === undefined) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
   files.delete(fd);
+  if ('host' in file) return OK;
   return file.driver.close === 0 ? OK : yield* k.callInt(file.driver.close, file.handle);
 }
 
@@ -221,6 +233,7 @@ export function* readFile(k: VxWorks, fd: number, buffer: number, most: number):
   // Nobody types at this console.
   if (fd >= 0 && fd < FIRST_FD) return 0;
   if (file === undefined) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
+  if ('host' in file) return readHost(k, file.host, buffer, most);
   return file.driver.read === 0 ? ERROR : yield* k.callInt(file.driver.read, file.handle, buffer, most);
 }
 
@@ -231,11 +244,38 @@ export function* writeFile(k: VxWorks, fd: number, buffer: number, bytes: number
     return bytes;
   }
   if (file === undefined) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
+  // It was opened for reading.
+  if ('host' in file) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
   return file.driver.write === 0 ? ERROR : yield* k.callInt(file.driver.write, file.handle, buffer, bytes);
 }
 
 function* ioctlFile(k: VxWorks, fd: number, code: number, argument: number): Steps<number> {
   const file = k.state(io).files.get(fd);
   if (file === undefined) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
+  if ('host' in file) return ioctlHost(k, file.host, code, argument);
   return file.driver.ioctl === 0 ? ERROR : yield* k.callInt(file.driver.ioctl, file.handle, code, argument);
+}
+
+/** Drivers know absolute places only; from the end they are asked for what is left of the file. */
+function* seekFile(k: VxWorks, fd: number, offset: number, whence: number): Steps<number> {
+  let from = 0;
+  if (whence === 1 || whence === 2) {
+    from = yield* ioctlFile(k, fd, FIOWHERE, 0);
+    if (from === ERROR) return ERROR;
+  }
+  if (whence === 2) {
+    const at = k.allocate(8);
+    const result = yield* ioctlFile(k, fd, FIONREAD, at);
+    from += k.memory.i32(at);
+    k.pool.free(at);
+    if (result === ERROR) return ERROR;
+  }
+  const place = from + offset;
+  return (yield* ioctlFile(k, fd, FIOSEEK, place)) === ERROR ? ERROR : place;
+}
+
+/** The whole file behind a descriptor of the host's, and its name; undefined for any other descriptor. */
+export function hostFileOf(k: VxWorks, fd: number): { bytes: Uint8Array; name: string } | undefined {
+  const file = k.state(io).files.get(fd);
+  return file !== undefined && 'host' in file ? { bytes: file.host.bytes, name: file.name } : undefined;
 }

@@ -4,11 +4,14 @@ import type { Steps } from '../../../kernel/steps.ts';
 import { guestText } from '../../../kernel/text/printf.ts';
 import { bytesOf } from '../../../kernel/text/sink.ts';
 import { ERRNO, OK } from '../errno.ts';
-import type { VxModule } from '../module.ts';
+import { LoadRefused, loadModule } from '../load.ts';
+import { symbolFlags } from '../load-flags.ts';
+import type { SegmentKind, VxModule } from '../module.ts';
 import { SYM_GLOBAL, SYM_TYPE, type SymbolKind, type VxSymbol } from '../symbols.ts';
 import { failed, noneFor } from '../tasks.ts';
 import { unloadModule } from '../unload.ts';
 import type { VxWorks } from '../vxworks.ts';
+import { hostFileOf } from './io.ts';
 
 const functions = definer<VxWorks>();
 
@@ -37,6 +40,35 @@ export const moduleFunctions = functions({
     const ids = [...k.modules].map((module) => module.id).slice(0, Math.max(0, most));
     for (const [i, id] of ids.entries()) k.memory.setPtr(list + i * k.spec.pointerBytes, id);
     return ids.length;
+  },
+  'MODULE_ID loadModule(int fd, int symFlag)': (k, fd, flags) => load(k, fd, flags, [0, 0, 0]),
+  'MODULE_ID loadModuleAt(int fd, int symFlag, char **text, char **data, char **bss)': (
+    k,
+    fd,
+    flags,
+    text,
+    data,
+    bss,
+  ) => load(k, fd, flags, [text, data, bss]),
+  'MODULE_ID moduleFindByNameAndPath(char *name, char *path)': (k, name, path) => {
+    const [wanted, folder] = [guestText(k, name, 255), guestText(k, path, 1024)];
+    const found = [...k.modules].findLast(
+      (module) => module.name === wanted && folderOf(module.path) === folder.replace(/\/$/, ''),
+    );
+    return found?.id ?? noneFor(k, ERRNO.S_moduleLib_MODULE_NOT_FOUND);
+  },
+  'int moduleFlagsGet(MODULE_ID id)': (k, id) =>
+    k.modules.byId(id)?.flags ?? failed(k, ERRNO.S_moduleLib_MODULE_NOT_FOUND),
+  'STATUS moduleCreateHookAdd(FUNCPTR hook)': (k, hook) => {
+    k.modules.createHooks.push(hook);
+    return OK;
+  },
+  'STATUS moduleCreateHookDelete(FUNCPTR hook)': (k, hook) => {
+    const hooks = k.modules.createHooks;
+    const at = hooks.indexOf(hook);
+    if (at < 0) return failed(k, ERRNO.S_moduleLib_HOOK_NOT_FOUND);
+    hooks.splice(at, 1);
+    return OK;
   },
   'STATUS unldByModuleId(MODULE_ID id, int options)': (k, id, options) =>
     unload(k, k.modules.byId(id), options),
@@ -89,6 +121,45 @@ export const moduleFunctions = functions({
     k.automaticConstructors = strategy !== 0;
   },
 });
+
+const folderOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
+
+/** LD_NO_ADDRESS: the loader is to choose, and to say where. */
+const NO_ADDRESS = -1;
+
+/**
+ * Loads from a descriptor. `places` are where the caller keeps the addresses of text, data and bss: each one given, or
+ * LD_NO_ADDRESS, or (a null pointer) of no interest.
+ */
+function* load(k: VxWorks, fd: number, symFlag: number, places: readonly number[]): Steps<number> {
+  const file = hostFileOf(k, fd);
+  if (file === undefined) return noneFor(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
+  const at: Partial<Record<SegmentKind, number>> = {};
+  for (const [i, kind] of SEGMENTS.entries()) {
+    const given = places[i] === 0 ? NO_ADDRESS : k.memory.ptr(places[i]);
+    if (!isNone(k, given)) at[kind] = given;
+  }
+  try {
+    const { module } = yield* loadModule(k, {
+      path: file.name,
+      bytes: file.bytes,
+      flags: symbolFlags(symFlag),
+      at,
+    });
+    for (const [i, kind] of SEGMENTS.entries())
+      if (places[i] !== 0) k.memory.setPtr(places[i], module.segments[kind].address);
+    if (module.undefinedNames.length > 0) k.errno = ERRNO.S_symLib_SYMBOL_NOT_FOUND;
+    return module.id;
+  } catch (error) {
+    if (!(error instanceof LoadRefused)) throw error;
+    return noneFor(k, error.errno);
+  }
+}
+
+const SEGMENTS: readonly SegmentKind[] = ['text', 'data', 'bss'];
+
+const isNone = (k: VxWorks, address: number): boolean =>
+  address === NO_ADDRESS || (k.spec.pointerBytes === 4 && address === 0xffffffff);
 
 const KINDS: ReadonlyMap<number, SymbolKind> = new Map([
   [SYM_TYPE.text, 'text'],

@@ -26,6 +26,7 @@ export function varArgs(values: readonly Value[], at = 0): VarArgs {
     pointer: () => Number(BigInt.asIntN(64, big())),
     i64: () => BigInt.asIntN(64, big()),
     u64: big,
+    f64: () => 0,
     copy: () => varArgs(values, next),
   };
 }
