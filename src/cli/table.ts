@@ -5,6 +5,7 @@
  */
 import type { CommandSpec } from './command.ts';
 import { BOOT_SPECS } from './specs/boot.ts';
+import { check } from './specs/check.ts';
 import { sign } from './specs/sign.ts';
 import { SYSTEM_SPECS } from './specs/systems.ts';
 import { KEPT_TARGET } from './specs/target.ts';
@@ -297,6 +298,7 @@ const version: CommandSpec = {
 export const COMMANDS: readonly CommandSpec[] = [
   inspect,
   run,
+  check,
   linux,
   ...SYSTEM_SPECS,
   sign,

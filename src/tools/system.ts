@@ -7,6 +7,7 @@ import type { Kernel } from '../kernel/kernel.ts';
 import type { LogRecord } from '../kernel/log.ts';
 import type { MissingPolicy } from '../kernel/missing.ts';
 import type { Boot, BootOptions } from './boot.ts';
+import type { SystemChecker } from './check.ts';
 
 /** A module file as it was found. A bundle is a folder and has no bytes of its own. */
 export interface ModuleFile {
@@ -146,6 +147,8 @@ export interface NativeSystem {
    * @throws SettingError as start does; FormatError for configuration that no reader of the system would take
    */
   boot?(options: BootOptions): Boot | Promise<Boot>;
+  /** `lkm check`: would a file load on a kernel that is only there as files? */
+  checker?(): SystemChecker | Promise<SystemChecker>;
 }
 
 /** A `--set` that cannot be meant. */

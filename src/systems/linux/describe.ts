@@ -156,7 +156,7 @@ function importsOf(file: ObjectFile): ImportDescription[] {
 const ENTRY = '__ksymtab_';
 
 /** Exports by the labels that EXPORT_SYMBOL leaves: __ksymtab_X, __kstrtabns_X, __crc_X. */
-function exportsOf(file: ObjectFile): ExportDescription[] {
+export function exportsOf(file: ObjectFile): ExportDescription[] {
   const byName = new Map<string, ObjectSymbol>();
   for (const symbol of file.symbols) if (symbol.name.startsWith('__')) byName.set(symbol.name, symbol);
   const found: ExportDescription[] = [];

@@ -123,7 +123,7 @@ function resolveOnce(load: Loading, importer: Importer, name: string): Resolutio
   if (!('found' in result)) return result;
   const { owner } = result.found;
   const errno = owner === undefined ? 0 : refModule(load, owner.module);
-  return errno === 0 ? result : { errno, why: `the module ${owner?.name} is not ready` };
+  return errno === 0 ? result : { kind: 'owner', errno, why: `the module ${owner?.name} is not ready` };
 }
 
 /** ref_module: `load` uses `owner`; a positive errno when the owner is not to be had. */

@@ -37,6 +37,10 @@ export interface KernelFile {
   readonly builtIns?: ReadonlySet<string> | undefined;
   /** The built-in keyring as DER, where a saved kernel has it (certificates.ts reads it of an image). */
   readonly certificates?: readonly Uint8Array[] | undefined;
+  /** What a description that was put together of parts does not know; absent when nothing is missing. */
+  readonly gaps?: ReadonlySet<KernelGap>;
+  /** Rules of which nobody knows whether this kernel has them. */
+  readonly undecided?: ReadonlySet<string>;
   /** SHA-256 or other name of the file this came from, if the caller gave one. */
   readonly origin: string;
   /** Bytes of the image at a link address (only when read from an image). Undefined outside of it. */
@@ -44,6 +48,9 @@ export interface KernelFile {
   /** The exported function or object that an address lies in or behind, up to the next exported one. */
   nearest(address: number): NearestExport | undefined;
 }
+
+/** `versions`: the CRCs of exports; `gpl`: which exports are for GPL modules only. */
+export type KernelGap = 'vermagic' | 'exports' | 'versions' | 'gpl' | 'namespaces' | 'addresses';
 
 export interface NearestExport {
   readonly name: string;

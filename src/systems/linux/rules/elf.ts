@@ -16,15 +16,19 @@ import { type Judge, Level } from './judge.ts';
 const HINT_FILE = 'Compare the file with its package; it may have been cut short or changed on the way.';
 const HINT_KERNEL = 'Build or fetch the module for this kernel and this machine.';
 
-/** The checks before anything of the file is used. @throws FormatError where the kernel would not have noticed */
-export function checkElf(judge: Judge, bytes: Uint8Array): ElfFile {
+/**
+ * The checks before anything of the file is used; `read` may give what was read of the same bytes before.
+ * @throws FormatError where the kernel would not have noticed
+ */
+export function checkElf(judge: Judge, bytes: Uint8Array, read = readElf): ElfFile {
   checkHeader(judge, bytes);
   const at = EHDR[judge.kernel.bits];
   const view = new ByteView(bytes, judge.kernel.littleEndian);
   const sections = checkSectionTable(judge, view, at);
   checkNames(judge, view, at, sections);
   checkSections(judge, view, at, sections);
-  return readElf(bytes);
+  judge.enter('elf-damaged');
+  return read(bytes);
 }
 
 /** The file passed the kernel's checks, but a table that is read later contradicts itself. */
@@ -283,6 +287,9 @@ function checkThisModule(judge: Judge, elf: ElfFile, name: string): void {
     reject(words, 'The section is not marked as loaded.');
   }
   const { moduleBytes } = judge.kernel;
+  if (moduleBytes === undefined && !judge.has('symbol-versions')) {
+    judge.unknown({ what: 'sizeof(struct module)', how: 'give a kernel image with type information (BTF)' });
+  }
   if (moduleBytes !== undefined && found[0].size !== moduleBytes) {
     const words =
       ".gnu.linkonce.this_module section size must match the kernel's built struct module size at run time";

@@ -38,10 +38,15 @@ export interface SymbolSource<Owner extends SymbolOwner> {
   absent?(name: string): string | undefined;
 }
 
-export type Resolution<Owner> =
-  | { readonly found: FoundSymbol<Owner> }
+/** Why a symbol is not to be had; in `why` in our words, about "it". */
+export interface Withheld {
+  readonly kind: 'missing' | 'version' | 'licence' | 'namespace' | 'common' | 'owner';
   /** 0: it does not exist for this importer, which a weak reference lets pass. */
-  | { readonly errno: number; readonly why: string };
+  readonly errno: number;
+  readonly why: string;
+}
+
+export type Resolution<Owner> = { readonly found: FoundSymbol<Owner> } | Withheld;
 
 /** resolve_symbol: the symbol if the importer may have it. */
 export function resolveSymbol<Owner extends SymbolOwner>(
@@ -54,21 +59,19 @@ export function resolveSymbol<Owner extends SymbolOwner>(
   const found = source.find(name, gplOk);
   if (found === undefined) {
     const hidden = !gplOk && source.find(name, true) !== undefined;
-    const why = hidden
-      ? 'it is for GPL-compatible modules only, and this one is not'
-      : (source.absent?.(name) ?? 'neither the kernel nor a loaded module exports it');
-    return { errno: 0, why };
+    if (hidden) {
+      const why = 'it is for GPL-compatible modules only, and this one is not';
+      return { kind: 'licence', errno: 0, why };
+    }
+    const absent = source.absent?.(name);
+    const why = absent ?? 'neither the kernel nor a loaded module exports it';
+    return { kind: absent === undefined ? 'missing' : 'owner', errno: 0, why };
   }
-  const permission = checkSymbol(judge, importer, found);
-  if (permission.ok) return { found };
-  // A symbol withheld for its owner's taint counts as not found, so that a weak reference lets it pass.
-  return { errno: permission.errno === Errno.ENOENT ? 0 : permission.errno, why: permission.why };
+  return checkSymbol(judge, importer, found) ?? { found };
 }
 
-export interface SymbolFailure {
+export interface SymbolFailure extends Withheld {
   readonly name: string;
-  readonly errno: number;
-  readonly why: string;
 }
 
 /** Symbols that compilers refer to and nobody defines. */
@@ -79,20 +82,20 @@ export function failedSymbol(
   judge: Judge,
   file: ModuleFile,
   symbol: { readonly name: string; readonly binding: string },
-  result: { readonly errno: number; readonly why: string },
+  result: Withheld,
 ): SymbolFailure | undefined {
   const { name } = symbol;
   if (result.errno === 0 && (symbol.binding === 'weak' || IGNORED.has(name))) return undefined;
   const errno = result.errno || Errno.ENOENT;
   judge.say(Level.WARNING, `${file.name}: Unknown symbol ${name} (err -${errno})`);
-  return { name, errno, why: result.why };
+  return { ...result, name, errno };
 }
 
 /** A common symbol has no place in a module; compilers mark objects of link-time optimisation with one. */
 export function commonSymbol(judge: Judge, file: ModuleFile, name: string): SymbolFailure | undefined {
   if (name.startsWith('__gnu_lto')) return undefined;
   judge.say(Level.WARNING, `${file.name}: please compile with -fno-common`);
-  return { name, errno: Errno.ENOEXEC, why: 'it is a common symbol, which has no place' };
+  return { kind: 'common', name, errno: Errno.ENOEXEC, why: 'it is a common symbol, which has no place' };
 }
 
 /** Every symbol was tried; the last error counts. */
@@ -103,10 +106,21 @@ export function refuseUnresolved(judge: Judge, failures: readonly SymbolFailure[
   for (const { name, why } of failures) byReason.set(why, [...(byReason.get(why) ?? []), name]);
   const list = [...byReason].map(([why, names]) => `${someOf(names)} (${why})`).join('; ');
   const why = `${failures.length} of the symbols it needs cannot be had: ${list}.`;
-  const hint =
-    'Load the modules that export them first (modprobe does), or build the module for this kernel.';
-  judge.refuse('symbols', last.errno, why, hint);
+  const hints = new Set(failures.map(({ kind }) => HINTS[kind]));
+  judge.refuse('symbols', last.errno, why, [...hints].join(' '));
 }
+
+const FOR_THIS_KERNEL =
+  'Build the module against the headers of exactly this kernel, or fetch the one built for it.';
+
+const HINTS: Readonly<Record<Withheld['kind'], string>> = {
+  missing: 'Load the modules that export them first (modprobe does), or build the module for this kernel.',
+  owner: 'Mend the module that exports them first.',
+  version: FOR_THIS_KERNEL,
+  licence: 'Only a module under a licence that is compatible with the GPL may use them.',
+  namespace: 'Add MODULE_IMPORT_NS for the namespace and build the module again.',
+  common: 'Compile with -fno-common, or give the variable a value.',
+};
 
 /** More names than a person reads are counted. */
 const FEW = 6;
@@ -116,25 +130,24 @@ function someOf(names: readonly string[]): string {
   return names.slice(0, FEW).join(', ') + more;
 }
 
-export type Permission =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly errno: number; readonly why: string };
-
-const ok: Permission = { ok: true };
-
-/** May the importer use the symbol? Says what the kernel says; -ENOENT and -EINVAL become `Unknown symbol` afterwards. */
-export function checkSymbol(judge: Judge, importer: Importer, found: FoundSymbol<SymbolOwner>): Permission {
+/** What keeps the importer from using the symbol, after the kernel has said so; undefined when nothing does. */
+function checkSymbol(
+  judge: Judge,
+  importer: Importer,
+  found: FoundSymbol<SymbolOwner>,
+): Withheld | undefined {
   if (found.gplOnly) importer.usesGplOnly = true;
   if (!inheritTaint(judge, importer, found)) {
-    const why = `${found.name} comes from the proprietary module ${found.owner?.name}, and GPL-only symbols are in use`;
-    return { ok: false, errno: Errno.ENOENT, why };
+    const why = `it comes from the proprietary module ${found.owner?.name}, and GPL-only symbols are in use`;
+    // A symbol withheld for its owner's taint counts as not found, so that a weak reference lets it pass.
+    return { kind: 'licence', errno: 0, why };
   }
   if (!checkVersion(judge, importer.file, importer.flags, found.name, found.crc)) {
-    return {
-      ok: false,
-      errno: Errno.EINVAL,
-      why: `the version of ${found.name} is not the one it was built against`,
-    };
+    const listed = importer.file.versions?.has(found.name) === true;
+    const why = listed
+      ? 'its version is not the one that the module was built against'
+      : 'the module does not say which version of it was built against';
+    return { kind: 'version', errno: Errno.EINVAL, why };
   }
   return checkNamespace(judge, importer.file, found);
 }
@@ -166,7 +179,16 @@ export function checkVersion(
   symbol: string,
   crc: number | undefined,
 ): boolean {
-  if (!judge.has('symbol-versions') || crc === undefined) return true;
+  if (!judge.has('symbol-versions')) return true;
+  if (crc === undefined) {
+    if (judge.kernel.gaps?.has('versions') && file.versions !== undefined) {
+      judge.unknown({
+        what: "the versions of the kernel's symbols",
+        how: 'give its Module.symvers or its image',
+      });
+    }
+    return true;
+  }
   const versions = flags.ignoreModversions ? undefined : file.versions;
   if (versions === undefined) return forceLoad(judge, file.name, symbol);
   const wanted = versions.get(symbol);
@@ -203,13 +225,32 @@ export function checkModuleLayout(judge: Judge, file: ModuleFile, flags: LoadFla
 }
 
 /** verify_namespace_is_imported */
-function checkNamespace(judge: Judge, file: ModuleFile, found: FoundSymbol<SymbolOwner>): Permission {
-  if (!judge.has('namespaces') || found.namespace === '') return ok;
-  if (file.modinfo.all('import_ns').includes(found.namespace)) return ok;
+function checkNamespace(
+  judge: Judge,
+  file: ModuleFile,
+  found: FoundSymbol<SymbolOwner>,
+): Withheld | undefined {
+  const { namespace } = found;
+  if (!judge.has('namespaces') || namespace === '') return undefined;
+  if (judge.has('module-namespaces') && isForModule(namespace, file.name)) return undefined;
+  if (file.modinfo.all('import_ns').includes(namespace)) return undefined;
   const lenient = judge.has('namespaces-lenient');
-  const text = `module uses symbol (${found.name}) from namespace ${found.namespace}, but does not import it.`;
+  const text = `module uses symbol (${found.name}) from namespace ${namespace}, but does not import it.`;
   judge.say(lenient ? Level.WARNING : Level.ERR, `${file.name}: ${text}`);
-  if (lenient) return ok;
-  const why = `${found.name} is in the namespace ${found.namespace}; the module needs MODULE_IMPORT_NS(${found.namespace})`;
-  return { ok: false, errno: Errno.EINVAL, why };
+  if (lenient) return undefined;
+  const why = namespace.startsWith(FOR_MODULES)
+    ? `it is only for the modules ${namespace.slice(FOR_MODULES.length)}`
+    : `it is in the namespace ${namespace}; the module needs MODULE_IMPORT_NS(${namespace})`;
+  return { kind: 'namespace', errno: Errno.EINVAL, why };
+}
+
+const FOR_MODULES = 'module:';
+
+/** verify_module_namespace: `module:foo,bar-*` names the modules that may use a symbol; a star ends a beginning. */
+function isForModule(namespace: string, name: string): boolean {
+  if (!namespace.startsWith(FOR_MODULES)) return false;
+  return namespace
+    .slice(FOR_MODULES.length)
+    .split(',')
+    .some((one) => (one.endsWith('*') ? name.startsWith(one.slice(0, -1)) : one === name));
 }

@@ -1,0 +1,72 @@
+/** What the command line of `lkm check` names: module files, folders of them, and kernels. */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { FormatError } from '../../bytes/errors.ts';
+import type { CheckKernel, SystemChecker } from '../../tools/check.ts';
+import { kernelChecker } from '../../tools/checkers.ts';
+import type { CommandContext } from '../command.ts';
+import { Failure, fileFailure, usageError } from '../failure.ts';
+
+export interface OpenKernel {
+  readonly checker: SystemChecker;
+  readonly kernel: CheckKernel;
+}
+
+/** Every kernel named, opened; a folder of kernels (/boot) stands for all of them. */
+export async function openKernels(names: readonly string[], context: CommandContext): Promise<OpenKernel[]> {
+  const opened: OpenKernel[] = [];
+  for (const name of names) {
+    const checker = await checkerFor(name);
+    for (const path of checker.kernelsIn?.(name) ?? [name])
+      opened.push(await openOne(checker, path, context));
+  }
+  return opened;
+}
+
+async function openOne(checker: SystemChecker, path: string, context: CommandContext): Promise<OpenKernel> {
+  try {
+    const { environment, packaged } = context;
+    return { checker, kernel: await checker.open(path, { environment, packaged }) };
+  } catch (error) {
+    if (error instanceof FormatError) {
+      const hint = 'Give a kernel image, a saved .kernel, a kernel package or folder, or its Module.symvers.';
+      throw new Failure(error.message, { subject: path, hint, exitCode: 2, cause: error });
+    }
+    throw fileFailure(path, error);
+  }
+}
+
+async function checkerFor(path: string): Promise<SystemChecker> {
+  let checker: SystemChecker | undefined;
+  try {
+    checker = await kernelChecker(path);
+  } catch (error) {
+    throw fileFailure(path, error);
+  }
+  if (checker !== undefined) return checker;
+  const hint = 'Give a kernel image, a saved .kernel, a kernel package or folder, or its Module.symvers.';
+  throw usageError(`${path} is no kernel that lkm knows`, hint);
+}
+
+/** Module files: as named, and every one below a folder that is no module itself (a bundle is one). */
+export function modulePaths(names: readonly string[]): string[] {
+  return names.flatMap((name) => {
+    if (!isFolder(name) || /\.kext\/*$/.test(name)) return [name];
+    const found = (readdirSync(name, { recursive: true, encoding: 'utf8' }) as string[])
+      .filter((path) => /\.ko(\.(gz|xz|zst))?$|\.sys$|\.nlm$/i.test(path))
+      .sort();
+    if (found.length === 0) throw usageError(`there are no module files below ${name}`);
+    return found.map((path) => join(name, path));
+  });
+}
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
+export function moduleFile(path: string): { path: string; bytes: Uint8Array | undefined } {
+  if (isFolder(path)) return { path, bytes: undefined };
+  try {
+    return { path, bytes: readFileSync(path) };
+  } catch (error) {
+    throw fileFailure(path, error);
+  }
+}

@@ -1,0 +1,71 @@
+/** `lkm check`: will these modules load on those kernels? */
+import type { CommandSpec } from '../command.ts';
+
+export const check: CommandSpec = {
+  name: 'check',
+  summary: 'will these modules load on those kernels, and if not, which rule refuses them?',
+  usage: ['[OPTION]... MODULE... [--kernel KERNEL]...'],
+  description: [
+    "Runs the rules of a kernel's loader on module files, in the kernel's order and with its words, without loading " +
+      'anything: for each pair the answer loads, refused or cannot tell (naming what is missing), the rule that refuses with ' +
+      'the error, why, what to do, what the kernel would log, which taints it would get, and which modules must come first.',
+    'A kernel is a vmlinuz, an ELF vmlinux, a saved .kernel (`lkm kernel K -o x.kernel`), a folder with one or several ' +
+      '(/boot, an unpacked package, a module tree such as /lib/modules/RELEASE). Without --kernel it is the built-in Debian ' +
+      'kernel. Which rules it has is read from its image, not guessed from its number.',
+    'Nothing is said about what the init function of a module would return.',
+  ],
+  arguments: [
+    {
+      name: 'MODULE',
+      summary: 'a module file, or a folder of them',
+      required: true,
+      repeat: true,
+      complete: 'module',
+    },
+  ],
+  options: [
+    {
+      name: 'kernel',
+      value: 'KERNEL',
+      repeat: true,
+      complete: 'file',
+      summary: 'a kernel to check against; may be given several times',
+    },
+    { name: 'rules', summary: 'list every rule with what became of it' },
+    { name: 'cmdline', value: 'TEXT', summary: 'the command line that kernel was started with' },
+    { name: 'sig-enforce', summary: 'as if it took signed modules only, by its command line' },
+    {
+      name: 'lockdown',
+      value: 'MODE',
+      choices: ['none', 'integrity', 'confidentiality'],
+      summary: 'as if it were locked down',
+    },
+    { name: 'modules-disabled', summary: 'as if loading were switched off until the next boot' },
+    {
+      name: 'force',
+      value: 'WHAT',
+      choices: ['vermagic', 'modversions', 'both'],
+      summary: 'load by force, as modprobe --force-vermagic and --force-modversion',
+    },
+    {
+      name: 'set',
+      short: 's',
+      value: 'NAME=VALUE',
+      repeat: true,
+      summary: "a setting of the kernel's system",
+    },
+  ],
+  shared: ['json'],
+  examples: [
+    { command: 'lkm check hello.ko --kernel /boot', explanation: 'against every kernel in /boot' },
+    {
+      command: 'lkm check my.ko --kernel vmlinuz-6.12 --sig-enforce --json',
+      explanation: 'as if signatures were enforced, for a program',
+    },
+  ],
+  exits: {
+    1: 'a module is refused',
+    3: 'nobody can tell: something about the kernel is not known',
+  },
+  load: () => import('../commands/check.ts'),
+};

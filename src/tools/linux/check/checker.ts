@@ -1,0 +1,275 @@
+/** Linux's side of `lkm check`: module files against kernel files by the rules of load_module. */
+import { readFileSync } from 'node:fs';
+import { compressionOf, decompress } from '../../../bytes/decompress.ts';
+import { FormatError } from '../../../bytes/errors.ts';
+import {
+  type CheckResult,
+  checkModule,
+  type KernelState,
+  type OtherModules,
+} from '../../../systems/linux/check/check.ts';
+import { Subject } from '../../../systems/linux/check/subject.ts';
+import { Errno } from '../../../systems/linux/errno.ts';
+import { isSaved } from '../../../systems/linux/kernelfile/saved.ts';
+import { isBootImage } from '../../../systems/linux/kernelfile/vmlinuz.ts';
+import type {
+  CheckKernel,
+  CheckRequest,
+  Companion,
+  RuleResult,
+  SystemChecker,
+  Verdict,
+} from '../../check.ts';
+import { type ModuleFile, SettingError } from '../../system.ts';
+import { moduleName } from '../module-tree.ts';
+import { isFolder, kernelsIn, type LinuxCheckKernel, openCheckKernel } from './kernels.ts';
+import { FileLibrary, type LibrarySymbol } from './library.ts';
+import { explainSymbols } from './symbols.ts';
+import { taintResults } from './taints.ts';
+
+const SETTINGS = [
+  { name: 'cmdline', summary: 'the kernel command line, such as module_blacklist=hello' },
+  { name: 'sig-enforce', summary: 'yes: only modules with a trusted signature (module.sig_enforce)' },
+  { name: 'lockdown', summary: 'integrity or confidentiality: the kernel is locked down' },
+  { name: 'modules-disabled', summary: 'yes: kernel.modules_disabled is 1' },
+  { name: 'force', summary: 'vermagic, modversions or both: what finit_module is told to ignore' },
+  { name: 'loaded', summary: 'names of modules that are loaded already, with commas' },
+  { name: 'user', summary: 'who loads: root (the default) or another' },
+] as const;
+
+class LinuxChecker implements SystemChecker {
+  readonly system = 'linux';
+  readonly settings = SETTINGS;
+  readonly #subjects = new WeakMap<Uint8Array, Subject>();
+  readonly #libraries = new Map<string, FileLibrary>();
+  /** Answers about companions, by kernel and path. */
+  readonly #companions = new WeakMap<CheckKernel, Map<string, CheckResult | undefined>>();
+
+  recogniseKernel({ path, bytes }: ModuleFile): number {
+    if (path.startsWith('builtin:')) return 1;
+    if (bytes === undefined) return isFolder(path) && kernelsIn(path).length > 0 ? 0.9 : 0;
+    if (isSaved(bytes) || isBootImage(bytes)) return 1;
+    return compressionOf(bytes) !== undefined || isElfExecutable(bytes) ? 0.6 : 0;
+  }
+
+  kernelsIn(path: string): readonly string[] {
+    const found = isFolder(path) ? kernelsIn(path) : [];
+    return found.length > 1 ? found : [path];
+  }
+
+  open(path: string, around: Parameters<SystemChecker['open']>[1]): CheckKernel {
+    return openCheckKernel(path, around);
+  }
+
+  check(request: CheckRequest): Verdict {
+    const kernel = request.kernel as LinuxCheckKernel;
+    const { path, bytes = new Uint8Array(0) } = request.module;
+    const subject = this.#subject(path, bytes);
+    const state = stateOf(request.settings);
+    const library = this.#library(request.companions ?? []);
+    const result = this.#judge(kernel, subject, state, library);
+    const symbols = request.brief ? { symbols: [], causes: [] } : explainSymbols(kernel, result, library);
+    return {
+      module: { path, name: result.file?.name ?? moduleName(path) },
+      kernel: { name: kernel.name, release: kernel.release },
+      system: 'linux',
+      answer: result.answer,
+      rules: result.rules.map(ruleResult),
+      missing: result.missing,
+      taints: taintResults(result.taints),
+      first: this.#first(kernel, result, library, state),
+      ...symbols,
+      remarks: [],
+    };
+  }
+
+  /** What is read of a module once, however many kernels it is checked against. */
+  #subject(path: string, bytes: Uint8Array): Subject {
+    let subject = this.#subjects.get(bytes);
+    if (subject === undefined) {
+      subject = new Subject(path, unpacked(bytes));
+      this.#subjects.set(bytes, subject);
+    }
+    return subject;
+  }
+
+  #library(paths: readonly string[]): FileLibrary {
+    const key = paths.join('\0');
+    let library = this.#libraries.get(key);
+    if (library === undefined) {
+      library = new FileLibrary(paths, false);
+      this.#libraries.set(key, library);
+    }
+    return library;
+  }
+
+  #judge(kernel: LinuxCheckKernel, subject: Subject, state: KernelState, library: FileLibrary): CheckResult {
+    const others = new Others(kernel, library, moduleName(subject.path), (path) =>
+      this.#companion(kernel, path, state, library),
+    );
+    return checkModule({ kernel: kernel.file, others, state }, subject);
+  }
+
+  /** Would a companion load itself? Undefined while that is being found out: modules that need each other. */
+  #companion(
+    kernel: LinuxCheckKernel,
+    path: string,
+    state: KernelState,
+    library: FileLibrary,
+  ): CheckResult | undefined {
+    let known = this.#companions.get(kernel);
+    if (known === undefined) this.#companions.set(kernel, (known = new Map()));
+    if (!known.has(path)) {
+      known.set(path, undefined);
+      const bytes = readFileSync(path);
+      known.set(path, this.#judge(kernel, new Subject(path, unpacked(bytes)), state, library));
+    }
+    return known.get(path);
+  }
+
+  /** The modules to load before, dependencies first. */
+  #first(
+    kernel: LinuxCheckKernel,
+    { owners, file }: CheckResult,
+    library: FileLibrary,
+    state: KernelState,
+  ): Companion[] {
+    const found = new Map<string, Companion>();
+    const visit = (name: string): void => {
+      if (found.has(name) || found.size >= MOST_COMPANIONS) return;
+      const own = kernel.own?.module(name);
+      const module = own ?? library.module(name);
+      if (module === undefined) return;
+      const answer =
+        own === undefined ? this.#companion(kernel, module.path, state, library)?.answer : undefined;
+      found.set(name, { name, from: module.path, answer });
+      // Set again behind those it needs.
+      for (const needed of module.depends) visit(needed.replaceAll('-', '_'));
+      found.delete(name);
+      found.set(name, { name, from: module.path, answer });
+    };
+    const own = file?.name;
+    for (const name of owners) if (name !== own) visit(name);
+    if (own !== undefined) found.delete(own);
+    return [...found.values()];
+  }
+}
+
+/** More than any module needs. */
+const MOST_COMPANIONS = 200;
+
+/** Exports of the kernel's own modules, then of those that were given; a module does not help itself. */
+class Others implements OtherModules {
+  readonly complete: boolean;
+  readonly #kernel: LinuxCheckKernel;
+  readonly #library: FileLibrary;
+  readonly #self: string;
+  readonly #check: (path: string) => CheckResult | undefined;
+  depends: readonly string[] = [];
+
+  constructor(
+    kernel: LinuxCheckKernel,
+    library: FileLibrary,
+    self: string,
+    check: (path: string) => CheckResult | undefined,
+  ) {
+    this.complete = kernel.own?.complete ?? false;
+    this.#kernel = kernel;
+    this.#library = library;
+    this.#self = self;
+    this.#check = check;
+  }
+
+  find(name: string, likely: readonly string[]): LibrarySymbol | undefined {
+    const own = this.#kernel.own?.find(name, likely);
+    if (own !== undefined && own.owner?.name !== this.#self) return own;
+    const given = this.#given(name, likely);
+    return given === undefined || this.#refused(given) !== undefined ? undefined : given;
+  }
+
+  absent(name: string, likely: readonly string[]): string | undefined {
+    const given = this.#given(name, likely);
+    if (given?.owner === undefined) return undefined;
+    const rule = this.#refused(given);
+    return rule && `${given.owner.name} exports it, but is refused itself (${rule})`;
+  }
+
+  #given(name: string, likely: readonly string[]): LibrarySymbol | undefined {
+    const found = this.#library.find(name, likely);
+    return found?.owner?.name === this.#self ? undefined : found;
+  }
+
+  #refused({ owner }: LibrarySymbol): string | undefined {
+    if (owner === undefined) return undefined;
+    const result = this.#check(owner.path);
+    if (result?.answer !== 'refused') return undefined;
+    return result.rules.find(({ outcome }) => outcome === 'refuse')?.rule ?? '';
+  }
+}
+
+/** A file that cannot be unpacked is judged as it is: the kernel finds no ELF header. */
+function unpacked(bytes: Uint8Array): Uint8Array {
+  try {
+    return decompress(bytes);
+  } catch (error) {
+    if (error instanceof FormatError) return bytes;
+    throw error;
+  }
+}
+
+const isElfExecutable = (bytes: Uint8Array): boolean =>
+  bytes[0] === 0x7f && bytes[1] === 0x45 && (bytes[16] === 2 || bytes[17] === 2 || bytes[16] === 3);
+
+const ERROR_NAMES = new Map<number, string>(Object.entries(Errno).map(([name, number]) => [number, name]));
+
+function ruleResult(result: CheckResult['rules'][number]): RuleResult {
+  const { rule, title, outcome, said, errno, why, hint } = result;
+  const error =
+    errno === undefined ? {} : { error: { name: ERROR_NAMES.get(errno) ?? `${errno}`, number: errno } };
+  return { rule, title, outcome, said, why, hint, ...error };
+}
+
+function stateOf(settings: ReadonlyMap<string, string>): KernelState {
+  for (const name of settings.keys()) {
+    if (SETTINGS.some((known) => known.name === name)) continue;
+    throw new SettingError(
+      `there is no setting '${name}'`,
+      `There are: ${SETTINGS.map((one) => one.name).join(', ')}.`,
+    );
+  }
+  const force = settings.get('force') ?? 'no';
+  if (!['no', 'vermagic', 'modversions', 'both'].includes(force)) {
+    throw new SettingError(
+      `force=${force}: vermagic, modversions or both`,
+      'As modprobe --force-vermagic and --force-modversion.',
+    );
+  }
+  const lockdown = settings.get('lockdown') ?? 'none';
+  if (!['none', 'integrity', 'confidentiality'].includes(lockdown)) {
+    throw new SettingError(
+      `lockdown=${lockdown}: none, integrity or confidentiality`,
+      'See kernel_lockdown(7).',
+    );
+  }
+  const words = [settings.get('cmdline') ?? ''];
+  if (isYes(settings.get('sig-enforce'))) words.push('module.sig_enforce=1');
+  if (lockdown !== 'none') words.push(`lockdown=${lockdown}`);
+  const commandLine = words.join(' ').trim();
+  return {
+    commandLine,
+    taints: 0,
+    privileged: (settings.get('user') ?? 'root') === 'root',
+    modulesDisabled: isYes(settings.get('modules-disabled')) || /(^|\s)nomodule(\s|$)/.test(commandLine),
+    flags: {
+      ignoreModversions: force === 'modversions' || force === 'both',
+      ignoreVermagic: force === 'vermagic' || force === 'both',
+    },
+    loaded: new Set(
+      (settings.get('loaded') ?? '').split(',').map((name) => name.trim().replaceAll('-', '_')),
+    ),
+  };
+}
+
+const isYes = (text: string | undefined): boolean => text !== undefined && /^(1|y|yes|on|true)$/i.test(text);
+
+export const linuxChecker: SystemChecker = new LinuxChecker();

@@ -1,0 +1,87 @@
+/** What modules export: a module tree, or the files of a command line. Files are read when a symbol is asked for. */
+import { readFileSync } from 'node:fs';
+import { decompress } from '../../../bytes/decompress.ts';
+import { FormatError } from '../../../bytes/errors.ts';
+import { readElfObject } from '../../../formats/elf/object.ts';
+import { exportsOf } from '../../../systems/linux/describe.ts';
+import { ModInfo } from '../../../systems/linux/module-file.ts';
+import { isGplCompatible } from '../../../systems/linux/rules/modinfo.ts';
+import type { FoundSymbol, SymbolOwner } from '../../../systems/linux/rules/symbols.ts';
+import { TAINT } from '../../../systems/linux/taint-bits.ts';
+import { moduleName } from '../module-tree.ts';
+
+export interface LibraryModule extends SymbolOwner {
+  readonly path: string;
+  readonly depends: readonly string[];
+}
+
+export type LibrarySymbol = FoundSymbol<LibraryModule>;
+
+/** Modules by name, and what they export. */
+export interface Library {
+  /** Has it every module of a kernel? Then what it does not know does not exist. */
+  readonly complete: boolean;
+  has(name: string): boolean;
+  module(name: string): LibraryModule | undefined;
+  /** `likely`: names of modules to look in first. */
+  find(symbol: string, likely: readonly string[]): LibrarySymbol | undefined;
+}
+
+/** Module files of a folder or a command line. */
+export class FileLibrary implements Library {
+  readonly complete: boolean;
+  readonly #paths = new Map<string, string>();
+  readonly #symbols = new Map<string, LibrarySymbol>();
+  readonly #modules = new Map<string, LibraryModule | undefined>();
+  #all = false;
+
+  constructor(paths: Iterable<string>, complete: boolean) {
+    this.complete = complete;
+    for (const path of paths) this.#paths.set(moduleName(path), path);
+  }
+
+  has(name: string): boolean {
+    return this.#paths.has(plain(name));
+  }
+
+  module(name: string): LibraryModule | undefined {
+    const key = plain(name);
+    if (!this.#modules.has(key)) this.#modules.set(key, this.#read(key));
+    return this.#modules.get(key);
+  }
+
+  find(symbol: string, likely: readonly string[]): LibrarySymbol | undefined {
+    const known = this.#symbols.get(symbol);
+    if (known !== undefined || this.#all) return known;
+    for (const name of likely) {
+      this.module(name);
+      const found = this.#symbols.get(symbol);
+      if (found !== undefined) return found;
+    }
+    for (const name of this.#paths.keys()) this.module(name);
+    this.#all = true;
+    return this.#symbols.get(symbol);
+  }
+
+  #read(name: string): LibraryModule | undefined {
+    const path = this.#paths.get(name);
+    if (path === undefined) return undefined;
+    try {
+      const object = readElfObject(decompress(readFileSync(path)));
+      const section = object.sections.find((one) => one.name === '.modinfo');
+      const info = new ModInfo(section?.data ?? new Uint8Array(0));
+      const taints = isGplCompatible(info.get('license') ?? '') ? 0 : 1 << TAINT.PROPRIETARY;
+      const owner: LibraryModule = { name: info.get('name') ?? name, path, taints, depends: info.depends };
+      for (const found of exportsOf(object)) {
+        if (!this.#symbols.has(found.name)) this.#symbols.set(found.name, { ...found, address: 0, owner });
+      }
+      return owner;
+    } catch (error) {
+      // A file that is no module exports nothing; its own check says why.
+      if (error instanceof FormatError) return undefined;
+      throw error;
+    }
+  }
+}
+
+const plain = (name: string): string => name.replaceAll('-', '_');

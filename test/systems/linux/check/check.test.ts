@@ -1,0 +1,124 @@
+/** A check of a file says what a load of it says: the rules are the same, and so must be what becomes of them. */
+import { readdirSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { type CheckView, checkModule, type KernelState } from '../../../../src/systems/linux/check/check.ts';
+import { Subject } from '../../../../src/systems/linux/check/subject.ts';
+import type { KernelFile } from '../../../../src/systems/linux/kernelfile/kernelfile.ts';
+import { insmod } from '../../../../src/systems/linux/loader.ts';
+import { rulesInOrder } from '../../../../src/systems/linux/rules/order.ts';
+import { boot, fixture } from '../kernel.ts';
+
+const STATE: KernelState = {
+  commandLine: '',
+  taints: 0,
+  privileged: true,
+  modulesDisabled: false,
+  flags: {},
+  loaded: new Set(),
+};
+
+const nobody = { find: () => undefined, absent: () => undefined, complete: true };
+
+function viewOf(kernel: KernelFile, state: Partial<KernelState> = {}): CheckView {
+  return { kernel, others: nobody, state: { ...STATE, ...state } };
+}
+
+function checkFixture(kernel: KernelFile, name: string, state: Partial<KernelState> = {}) {
+  return checkModule(viewOf(kernel, state), new Subject(`${name}.ko`, fixture(name)));
+}
+
+const names = readdirSync(new URL('../../../../fixtures/linux/built', import.meta.url))
+  .filter((name) => name.endsWith('.ko'))
+  .map((name) => name.replace(/\.ko$/, ''));
+
+/** What a check does not judge: init functions, and the memory of a running kernel. */
+const BEYOND = new Set(['init', 'out-of-memory', 'missing-functions']);
+
+/** Hashed addresses are the running kernel's secret, and values depend on where a module lies. */
+const withoutHashes = (text: string): string => text.replace(/loc [0-9a-f?]{16}, val .*/, 'loc HASH');
+
+describe('every fixture', () => {
+  it.each(names)('%s is judged as the loader judges it', (name) => {
+    const k = boot();
+    const live = insmod(k, fixture(name));
+    const result = checkFixture(k.file, name);
+    const refused = result.rules.find(({ outcome }) => outcome === 'refuse');
+    if (live.outcome === 'refused' && !BEYOND.has(live.refusal.rule)) {
+      expect([refused?.rule, refused?.errno]).toEqual([live.refusal.rule, live.refusal.errno]);
+      const said = result.rules.flatMap((rule) => rule.said.map(({ text }) => withoutHashes(text)));
+      const expected = live.refusal.said.map(withoutHashes);
+      expect(said.filter((text) => expected.includes(text))).toEqual(expected);
+      expect(refused?.why).toBe(live.refusal.why);
+    } else {
+      expect(result.answer, refused?.why).toBe('loads');
+      if (live.outcome === 'loaded') expect(result.taints & ~k.taint).toBe(0);
+    }
+  });
+});
+
+describe('the rules', () => {
+  it('come in the order that the list says', () => {
+    const k = boot();
+    const order = rulesInOrder(false).map(({ rule }) => rule);
+    const { rules } = checkFixture(k.file, 'hello');
+    expect(rules.map(({ rule }) => rule)).toEqual(order);
+    expect(new Set(order).size).toBe(order.length);
+    expect(new Set(rulesInOrder(true).map(({ rule }) => rule)).size).toBe(rulesInOrder(true).length);
+  });
+
+  it('are not reached behind the one that refuses', () => {
+    const { rules } = checkFixture(boot().file, 'wrong_vermagic');
+    const at = rules.findIndex(({ outcome }) => outcome === 'refuse');
+    expect(rules[at].rule).toBe('vermagic');
+    expect(rules.slice(at + 1).every(({ outcome }) => outcome === 'not-reached')).toBe(true);
+    expect(rules.slice(0, at).every(({ outcome }) => outcome === 'pass')).toBe(true);
+  });
+
+  it.each([
+    ['privilege', { privileged: false }, 1],
+    ['modules-disabled', { modulesDisabled: true }, 1],
+    ['blacklist', { commandLine: 'quiet module_blacklist=other,hello' }, 1],
+    ['signature-required', { commandLine: 'module.sig_enforce=1' }, 129],
+    ['duplicate-name', { loaded: new Set(['hello']) }, 17],
+    ['decompress', { flags: { compressed: true } }, 95],
+  ] as const)('%s depends on the state of the kernel', (rule, state, errno) => {
+    const { answer, rules } = checkFixture(boot().file, 'hello', state);
+    const refused = rules.find(({ outcome }) => outcome === 'refuse');
+    expect([answer, refused?.rule, refused?.errno]).toEqual(['refused', rule, errno]);
+  });
+});
+
+describe('what is not known', () => {
+  const known = boot().file;
+  const without = (changes: Partial<KernelFile>): KernelFile =>
+    Object.create(known, Object.getOwnPropertyDescriptors(changes)) as KernelFile;
+
+  it('leaves the answer open when it would decide', () => {
+    const kernel = without({ gaps: new Set(['vermagic']), vermagic: '' });
+    const { answer, missing, rules } = checkFixture(kernel, 'hello');
+    expect(answer).toBe('cannot-tell');
+    expect(missing).toMatchObject([{ what: expect.stringContaining('vermagic') }]);
+    expect(rules.find(({ rule }) => rule === 'vermagic')?.outcome).toBe('unknown');
+  });
+
+  it('does not matter when the module is refused all the same', () => {
+    const kernel = without({ gaps: new Set(['vermagic']), vermagic: '' });
+    expect(checkFixture(kernel, 'wrong_layout').answer).toBe('refused');
+  });
+
+  it('matters only if the answers differ with and without a rule', () => {
+    const kernel = without({ undecided: new Set(['force-load']) });
+    expect(checkFixture(kernel, 'hello').answer).toBe('loads');
+    const forced = checkFixture(kernel, 'no_vermagic');
+    expect(forced.answer).toBe('cannot-tell');
+    expect(forced.missing[0].what).toContain('force-load');
+  });
+
+  it('includes modules that would have to be there', () => {
+    const others = { ...nobody, complete: false };
+    const subject = new Subject('importer_plain.ko', fixture('importer_plain'));
+    const { answer, missing } = checkModule({ ...viewOf(known), others }, subject);
+    expect(answer).toBe('cannot-tell');
+    expect(missing[0].what).toContain('exporter');
+  });
+});
