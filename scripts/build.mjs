@@ -67,6 +67,7 @@ function entryPoints() {
     lkm: 'src/cli/main.ts',
     resident: 'src/cli/resident/main.ts',
     'census-worker': 'src/targets/census-worker.ts',
+    'depmod-worker': 'src/tools/linux/kmod/depmod-worker.ts',
   };
   for (const { default: output } of Object.values(manifest.exports)) {
     const path = relative('dist/lib', output).replace(/\.js$/, '');

@@ -159,6 +159,12 @@ export class Codec {
     return new Uint8Array(this.#memory.buffer, this.base + start, end - start);
   }
 
+  /** All output: a copy, or a view that the next use of the memory may change or detach. */
+  result(borrow = false): Uint8Array {
+    const view = this.view(0, this.produced);
+    return borrow ? view : view.slice();
+  }
+
   /** CRC-32 of the output from `start` to `end`. */
   crc32(start: number, end: number): number {
     return this.wasm.crc32(this.base + start, end - start) >>> 0;

@@ -21,12 +21,16 @@ export interface DecompressOptions {
   readonly trailing?: 'refuse' | 'ignore';
   /** Memory to use again, for a caller that unpacks many files. */
   readonly memory?: CodecMemory;
+  /** The result may be a view of `memory`, good until that is used again: for a caller that only looks at it. */
+  readonly borrow?: boolean;
 }
 
 const DEFAULT_MAX_OUTPUT = 2 ** 29;
 
 /** How the bytes are compressed, by their magic (never by a name); undefined when they are not. */
 export function compressionOf(bytes: Uint8Array): Compression | undefined {
+  // Most files that are asked about are plain ELF files, and of those there are thousands.
+  if (bytes[0] === 0x7f && bytes[1] === 0x45) return undefined;
   if (isGz(bytes)) return 'gz';
   if (isXz(bytes)) return 'xz';
   if (isZst(bytes)) return 'zst';
@@ -49,16 +53,16 @@ export function decompressAs(
   options: DecompressOptions = {},
 ): Uint8Array {
   const maxOutput = options.maxOutput ?? DEFAULT_MAX_OUTPUT;
-  const { trailing = 'refuse', memory } = options;
+  const { trailing = 'refuse', memory, borrow } = options;
   switch (kind) {
     case 'gz':
-      return unpackGz(bytes, { maxOutput, trailing, memory });
+      return unpackGz(bytes, { maxOutput, trailing, memory, borrow });
     case 'xz':
-      return unpackXz(bytes, { maxOutput, trailing, memory });
+      return unpackXz(bytes, { maxOutput, trailing, memory, borrow });
     case 'zst':
-      return unpackZst(bytes, { maxOutput, trailing, memory });
+      return unpackZst(bytes, { maxOutput, trailing, memory, borrow });
     case 'lzma':
-      return unpackLzma(bytes, { maxOutput, trailing, memory });
+      return unpackLzma(bytes, { maxOutput, trailing, memory, borrow });
     default:
       throw new BadMagic('compression', 'is not known', { value: kind });
   }

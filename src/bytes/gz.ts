@@ -9,7 +9,9 @@ export interface GzOptions {
   /** 'ignore' stops behind the first member. */
   readonly trailing: 'refuse' | 'ignore';
   /** Memory kept between calls. */
-  readonly memory?: CodecMemory;
+  readonly memory?: CodecMemory | undefined;
+  /** See DecompressOptions. */
+  readonly borrow?: boolean | undefined;
 }
 
 /** FLG, section 2.3.1; the upper three bits are reserved. */
@@ -34,7 +36,7 @@ export function unpackGz(bytes: Uint8Array, options: GzOptions): Uint8Array {
   const cursor = new Cursor(new ByteView(bytes, true));
   do readMember(cursor, codec);
   while (cursor.left > 0 && options.trailing === 'refuse');
-  return codec.view(0, codec.produced).slice();
+  return codec.result(options.borrow);
 }
 
 function readMember(cursor: Cursor, codec: Codec): void {

@@ -8,7 +8,9 @@ export interface LzmaOptions {
   /** 'ignore' leaves alone what follows the stream: a kernel image has its size there. */
   readonly trailing: 'refuse' | 'ignore';
   /** Memory kept between calls. */
-  readonly memory?: CodecMemory;
+  readonly memory?: CodecMemory | undefined;
+  /** See DecompressOptions. */
+  readonly borrow?: boolean | undefined;
 }
 
 const HEADER_SIZE = 13;
@@ -53,7 +55,7 @@ export function unpackLzma(bytes: Uint8Array, options: LzmaOptions): Uint8Array 
   if (used !== bytes.length && options.trailing === 'refuse') {
     throw new Invalid('lzma', 'something follows the end of the stream', { offset: used });
   }
-  return codec.view(0, codec.produced).slice();
+  return codec.result(options.borrow);
 }
 
 function decodeToMarker(codec: Codec, inputSize: number): void {

@@ -15,7 +15,9 @@ export interface XzOptions {
   /** 'ignore' stops behind the first stream: a kernel image has its size there. */
   readonly trailing: 'refuse' | 'ignore';
   /** Memory kept between calls. */
-  readonly memory?: CodecMemory;
+  readonly memory?: CodecMemory | undefined;
+  /** See DecompressOptions. */
+  readonly borrow?: boolean | undefined;
 }
 
 const HEADER_SIZE = 12;
@@ -61,7 +63,7 @@ export function unpackXz(bytes: Uint8Array, options: XzOptions): Uint8Array {
     if (options.trailing === 'ignore') break;
     skipStreamPadding(cursor);
   } while (cursor.left > 0);
-  return codec.view(0, codec.produced).slice();
+  return codec.result(options.borrow);
 }
 
 function readStream(cursor: Cursor, codec: Codec): void {

@@ -12,7 +12,9 @@ export interface ZstOptions {
   /** 'ignore' stops behind the first frame: a kernel image has its size there. */
   readonly trailing: 'refuse' | 'ignore';
   /** Memory kept between calls. */
-  readonly memory?: CodecMemory;
+  readonly memory?: CodecMemory | undefined;
+  /** See DecompressOptions. */
+  readonly borrow?: boolean | undefined;
 }
 
 const MAGIC = 0xfd2fb528;
@@ -57,7 +59,7 @@ export function unpackZst(bytes: Uint8Array, options: ZstOptions): Uint8Array {
     readFrame(cursor, codec);
     if (options.trailing === 'ignore') break;
   }
-  return codec.view(0, codec.produced).slice();
+  return codec.result(options.borrow);
 }
 
 function readFrame(cursor: Cursor, codec: Codec): void {

@@ -78,7 +78,8 @@ export class ElfFacts {
   readonly bits: 32 | 64;
   readonly littleEndian: boolean;
   readonly machine: number;
-  private readonly sections = new Map<Wanted, Section>();
+  /** By position in WANTED. */
+  private readonly sections: (Section | undefined)[] = [];
   /** All section headers, for the versions that stand in a section. */
   private readonly headers: DataView;
   private readonly names: Uint8Array;
@@ -116,14 +117,18 @@ export class ElfFacts {
   }
 
   private findSections(count: number): void {
-    for (let i = 1; i < count && this.sections.size < WANTED.length; i++) {
-      const nameAt = this.headers.getUint32(i * SECTION_BYTES[this.bits], this.littleEndian);
-      if (!couldBeWanted(this.names[nameAt], this.names[nameAt + 1])) continue;
-      const name = WANTED.find((one) => isNameAt(this.names, nameAt, one));
-      if (name === undefined || this.sections.has(name)) continue;
-      const extent = this.extent(i);
-      if (extent !== undefined) this.sections.set(name, extent);
+    const { names, headers, sections } = this;
+    const step = SECTION_BYTES[this.bits];
+    for (let i = 1; i < count; i++) {
+      const nameAt = headers.getUint32(i * step, this.littleEndian);
+      if (!couldBeWanted(names[nameAt], names[nameAt + 1])) continue;
+      const wanted = wantedAt(names, nameAt);
+      if (wanted >= 0) sections[wanted] ??= this.extent(i);
     }
+  }
+
+  private section(name: Wanted): Section | undefined {
+    return this.sections[WANTED.indexOf(name)];
   }
 
   private inside(offset: number, size: number): boolean {
@@ -144,7 +149,7 @@ export class ElfFacts {
   }
 
   private bytesOf(name: Wanted): Uint8Array | undefined {
-    const section = this.sections.get(name);
+    const section = this.section(name);
     // At offset 0 stands the file's own header: no section can.
     if (section === undefined || section.offset === 0) return undefined;
     return this.source.read(section.offset, section.size);
@@ -210,15 +215,20 @@ export class ElfFacts {
   }
 
   private readTables(): Tables | undefined {
-    const [symtab, strtab] = [this.sections.get('.symtab'), this.sections.get('.strtab')];
+    const [symtab, strtab] = [this.section('.symtab'), this.section('.strtab')];
     if (symtab === undefined || strtab === undefined || symtab.offset === 0 || strtab.offset === 0)
       return undefined;
     if (symtab.size % SYMBOL_BYTES[this.bits] !== 0) return undefined;
     const { source } = this;
-    return {
-      symbols: source.read(symtab.offset, symtab.size),
-      strings: source.read(strtab.offset, strtab.size),
-    };
+    const gap = strtab.offset - symtab.offset - symtab.size;
+    if (gap < 0 || gap > ALIGNMENT)
+      return {
+        symbols: source.read(symtab.offset, symtab.size),
+        strings: source.read(strtab.offset, strtab.size),
+      };
+    // As linkers place them: one read for both.
+    const both = source.read(symtab.offset, symtab.size + gap + strtab.size);
+    return { symbols: both.subarray(0, symtab.size), strings: both.subarray(symtab.size + gap) };
   }
 
   /** The symbols it needs, in the order of its symbol table; then versions of symbols that it does not name. */
@@ -260,12 +270,12 @@ export class ElfFacts {
 
   /** Does it have the section with the names of its exports? */
   get namesExports(): boolean {
-    return (this.sections.get('__ksymtab_strings')?.offset ?? 0) !== 0;
+    return (this.section('__ksymtab_strings')?.offset ?? 0) !== 0;
   }
 
   /** How many versions there are, without reading them. */
   get versionCount(): number {
-    const section = this.sections.get('__versions');
+    const section = this.section('__versions');
     return section === undefined || section.offset === 0 ? 0 : Math.floor(section.size / VERSION_BYTES);
   }
 
@@ -303,6 +313,9 @@ export interface Tables {
   readonly strings: Uint8Array;
 }
 
+/** At most so far apart are sections that follow each other. */
+const ALIGNMENT = 64;
+
 const EMPTY = new Uint8Array();
 
 const viewOf = (bytes: Uint8Array): DataView =>
@@ -334,9 +347,17 @@ function cstringAt(bytes: Uint8Array, at: number): string {
   return latin(bytes, at, nul < 0 ? bytes.length : nul);
 }
 
-function isNameAt(names: Uint8Array, at: number, name: string): boolean {
-  for (let i = 0; i < name.length; i++) if (names[at + i] !== name.charCodeAt(i)) return false;
-  return names[at + name.length] === 0;
+const WANTED_BYTES = WANTED.map((name) => [...name, '\0'].map((char) => char.charCodeAt(0)));
+
+/** Which wanted name stands there, NUL and all; -1 = none. */
+function wantedAt(names: Uint8Array, at: number): number {
+  for (let n = 0; n < WANTED_BYTES.length; n++) {
+    const name = WANTED_BYTES[n];
+    let i = 0;
+    while (i < name.length && names[at + i] === name[i]) i++;
+    if (i === name.length) return n;
+  }
+  return -1;
 }
 
 /** NUL-terminated strings; the last may be without its NUL. */

@@ -3,6 +3,7 @@
  * different: names are found by their bytes, and a string is made of a name only when somebody wants to see it
  * (measured: half of the time of a scan otherwise; bench/depmod.ts).
  */
+import { ByteSink } from '../../../bytes/sink.ts';
 import { latin } from './elf-facts.ts';
 
 /** FNV-1a. */
@@ -10,15 +11,15 @@ const BASIS = 0x811c9dc5 | 0;
 const PRIME = 0x01000193;
 
 export class NameTable {
-  /** Where each name begins in `text`; it ends where the next one begins. */
+  /** The names, a NUL after each. */
+  private readonly pool = new ByteSink(1 << 19);
+  /** Where each name begins in the pool, and where the next one will. */
   private starts = new Int32Array(1 << 15);
   private hashes = new Int32Array(1 << 15);
-  private text = new Uint8Array(1 << 19);
-  private used = 0;
   /** Open addressing: number + 1, 0 for a free place. */
   private slots = new Int32Array(1 << 16);
   private count = 0;
-  private readonly strings: string[] = [];
+  private readonly strings: (string | undefined)[] = [];
 
   get size(): number {
     return this.count;
@@ -29,8 +30,11 @@ export class NameTable {
     let hash = BASIS;
     let end = at;
     const limit = bytes.length;
-    for (let byte = bytes[end]; byte !== 0 && end < limit; byte = bytes[++end])
+    for (; end < limit; end++) {
+      const byte = bytes[end];
+      if (byte === 0) break;
       hash = Math.imul(hash ^ byte, PRIME);
+    }
     const mask = this.slots.length - 1;
     let slot = (hash ^ (hash >>> 15)) & mask;
     for (let number = this.slots[slot]; number !== 0; number = this.slots[slot]) {
@@ -48,35 +52,66 @@ export class NameTable {
     );
   }
 
+  /** Takes the names of another table in: their numbers here, in the other's order. `pool` has a NUL after each. */
+  adopt(pool: Uint8Array): Int32Array {
+    let count = 0;
+    for (let at = 0; at < pool.length; at++) if (pool[at] === 0) count++;
+    const numbers = new Int32Array(count);
+    for (let at = 0, i = 0; at < pool.length; i++) {
+      const number = this.numberOf(pool, at);
+      numbers[i] = number;
+      at += this.lengthOf(number) + 1;
+    }
+    return numbers;
+  }
+
+  /** All names in the order of their numbers, a NUL after each. */
+  get text(): Uint8Array {
+    return this.pool.view();
+  }
+
+  /** Where a name begins in `text`. */
+  startOf(number: number): number {
+    return this.starts[number];
+  }
+
+  lengthOf(number: number): number {
+    return this.starts[number + 1] - this.starts[number] - 1;
+  }
+
   name(number: number): string {
-    this.strings[number] ??= latin(this.text, this.starts[number], this.starts[number + 1]);
-    return this.strings[number];
+    let name = this.strings[number];
+    if (name === undefined) {
+      name = latin(this.pool.bytes, this.starts[number], this.starts[number + 1] - 1);
+      this.strings[number] = name;
+    }
+    return name;
   }
 
   /** First byte of a name: 0 for the empty one. */
   firstByte(number: number): number {
-    return this.starts[number] === this.starts[number + 1] ? 0 : this.text[this.starts[number]];
+    return this.pool.bytes[this.starts[number]];
   }
 
   private isName(number: number, bytes: Uint8Array, at: number, end: number): boolean {
     const start = this.starts[number];
     const length = end - at;
-    if (this.starts[number + 1] - start !== length) return false;
-    for (let i = 0; i < length; i++) if (this.text[start + i] !== bytes[at + i]) return false;
+    if (this.starts[number + 1] - start - 1 !== length) return false;
+    const known = this.pool.bytes;
+    for (let i = 0; i < length; i++) if (known[start + i] !== bytes[at + i]) return false;
     return true;
   }
 
   private add(hash: number, bytes: Uint8Array, at: number, end: number): number {
     const number = this.count++;
-    if (this.used + end - at > this.text.length)
-      this.text = grown(this.text, Math.max(this.text.length * 2, this.used + end - at));
     if (number + 2 > this.starts.length) {
-      this.starts = grownInts(this.starts);
-      this.hashes = grownInts(this.hashes);
+      this.starts = grown(this.starts);
+      this.hashes = grown(this.hashes);
     }
-    this.starts[number] = this.used;
-    for (let i = at; i < end; i++) this.text[this.used++] = bytes[i];
-    this.starts[number + 1] = this.used;
+    this.starts[number] = this.pool.length;
+    this.pool.copy(bytes, at, end);
+    this.pool.u8(0);
+    this.starts[number + 1] = this.pool.length;
     this.hashes[number] = hash;
     if (this.count * 2 > this.slots.length) this.rehash();
     return number;
@@ -94,13 +129,7 @@ export class NameTable {
   }
 }
 
-function grown(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
-  const larger = new Uint8Array(length);
-  larger.set(bytes);
-  return larger;
-}
-
-function grownInts(numbers: Int32Array): Int32Array<ArrayBuffer> {
+function grown(numbers: Int32Array): Int32Array<ArrayBuffer> {
   const larger = new Int32Array(numbers.length * 2);
   larger.set(numbers);
   return larger;

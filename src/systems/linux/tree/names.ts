@@ -3,6 +3,9 @@
  * character a byte (Latin-1), as the tools copy names without looking at their encoding.
  */
 
+import { ByteSink } from '../../../bytes/sink.ts';
+import { latin } from './elf-facts.ts';
+
 /** PATH_MAX of Linux: names that do not fit are cut where the tools cut them. */
 export const PATH_MAX = 4096;
 
@@ -34,16 +37,27 @@ export const nameOfPath = (path: string): string => normalizeName(baseName(path)
  */
 export function normalizeAlias(alias: string): string | undefined {
   if (!alias.includes('[') && !alias.includes(']')) return alias.replaceAll('-', '_').slice(0, PATH_MAX - 1);
-  let out = '';
-  for (let i = 0; i < alias.length && i < PATH_MAX - 1; i++) {
-    const char = alias[i];
-    if (char === ']') return undefined;
-    if (char === '[') {
-      const close = alias.indexOf(']', i);
-      if (close < 0 || close >= PATH_MAX - 1) return undefined;
-      out += alias.slice(i, close + 1);
-      i = close;
-    } else out += char === '-' ? '_' : char;
-  }
-  return out;
+  const out = new ByteSink(alias.length);
+  const bytes = Uint8Array.from(alias, (char) => char.charCodeAt(0));
+  return appendAlias(out, bytes, 0, bytes.length) ? latin(out.bytes, 0, out.length) : undefined;
 }
+
+/** The same for bytes[from, to), which are added to `out`; false for brackets that do not match. */
+export function appendAlias(out: ByteSink, bytes: Uint8Array, from: number, to: number): boolean {
+  const end = Math.min(to, from + PATH_MAX - 1);
+  out.room(end - from);
+  const target = out.bytes;
+  let inside = false;
+  let length = out.length;
+  for (let at = from; at < end; at++) {
+    const byte = bytes[at];
+    if (inside) inside = byte !== CLOSE;
+    else if (byte === CLOSE) return false;
+    else if (byte === OPEN) inside = true;
+    target[length++] = byte === DASH && !inside ? UNDERSCORE : byte;
+  }
+  out.length = length;
+  return !inside;
+}
+
+const [DASH, UNDERSCORE, OPEN, CLOSE] = [0x2d, 0x5f, 0x5b, 0x5d];

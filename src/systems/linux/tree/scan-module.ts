@@ -1,50 +1,45 @@
-/** What depmod reads of one module, with names as numbers of a table: see elf-facts.ts for the same in full. */
-import { type ElfFacts, latin, NotAModule, type Tables } from './elf-facts.ts';
-import type { NameTable } from './name-table.ts';
+/** What depmod reads of one module, into a table: see elf-facts.ts for the same in full. */
+import { type ElfFacts, NotAModule, type Tables } from './elf-facts.ts';
+import type { FactTable } from './facts.ts';
 
-/** A version that is not looked up: only `depmod -E` compares versions. */
-export interface ScannedModule {
-  readonly exports: readonly number[];
-  /** Versions of the exports, in their order; empty unless they are asked for. */
-  readonly exportCrcs: readonly number[];
-  readonly needs: readonly number[];
-  /** By position in `needs`: 1 for a weak reference. */
-  readonly weak: readonly number[];
-  readonly needCrcs: readonly number[];
-  /** `tag=value` strings of .modinfo that the indexes hold. */
-  readonly aliases: readonly string[];
-  readonly softdeps: readonly string[];
-  readonly weakdeps: readonly string[];
-  /** How reading the exports failed, where the tool says so. */
-  readonly failed: NotAModule['errno'] | undefined;
+/**
+ * Adds a module to the table's unfinished row. Versions are looked up only for who compares them (`withVersions`).
+ * Returns how reading the exports failed, where the tool says so.
+ */
+export function scanModule(
+  elf: ElfFacts,
+  table: FactTable,
+  withVersions: boolean,
+): NotAModule['errno'] | undefined {
+  scanInfo(elf, table);
+  if (!withVersions) {
+    const scanned = fastScan(elf, table);
+    if (scanned !== UNUSUAL) return scanned;
+    table.dropSymbols();
+  }
+  return fullScan(elf, table, withVersions);
 }
 
-/** `with versions`: -E and -e compare and tell about versions too. */
-export function scanModule(elf: ElfFacts, names: NameTable, withVersions: boolean): ScannedModule {
-  const info = modinfoOf(elf);
-  const fast = withVersions ? undefined : fastScan(elf, names);
-  return { ...(fast ?? fullScan(elf, names)), ...info };
-}
+const UNUSUAL = Symbol('unusual');
+type Errno = NotAModule['errno'] | undefined;
 
-type Symbols = Pick<ScannedModule, 'exports' | 'exportCrcs' | 'needs' | 'weak' | 'needCrcs' | 'failed'>;
-
-function fullScan(elf: ElfFacts, names: NameTable): Symbols {
-  let failed: NotAModule['errno'] | undefined;
+function fullScan(elf: ElfFacts, table: FactTable, withVersions: boolean): Errno {
+  let failed: Errno;
   const exports = attempt(
     () => elf.exports(),
     (errno) => {
       failed = errno;
     },
   );
-  const needs = attempt(() => elf.needs());
-  return {
-    exports: exports.map(({ name }) => names.numberOfText(name)),
-    exportCrcs: exports.map(({ crc }) => crc),
-    needs: needs.map(({ name }) => names.numberOfText(name)),
-    weak: needs.map(({ weak }) => (weak ? 1 : 0)),
-    needCrcs: needs.map(({ crc }) => crc),
-    failed,
-  };
+  for (const { name, crc } of exports) {
+    table.exports.push(table.names.numberOfText(name));
+    if (withVersions) table.exportCrcs.push(crc);
+  }
+  for (const { name, crc, weak } of attempt(() => elf.needs())) {
+    table.needs.push(table.names.numberOfText(name) * 2 + (weak ? 1 : 0));
+    if (withVersions) table.needCrcs.push(crc);
+  }
+  return failed;
 }
 
 /** A part that is absent or damaged is no part; the tool goes on with the others. */
@@ -62,45 +57,52 @@ const STB_WEAK = 2;
 const SPARC_MACHINES: readonly number[] = [2, 43];
 
 /**
- * One walk through a little-endian 64-bit symbol table, in words. undefined where anything is unusual: then the full
- * reader decides.
+ * One walk through a little-endian 64-bit symbol table, in words. UNUSUAL: the full reader is to decide, and what was
+ * added is of no use.
  */
-function fastScan(elf: ElfFacts, names: NameTable): Symbols | undefined {
-  if (elf.bits !== 64 || !elf.littleEndian || SPARC_MACHINES.includes(elf.machine)) return undefined;
+function fastScan(elf: ElfFacts, table: FactTable): Errno | typeof UNUSUAL {
+  if (elf.bits !== 64 || !elf.littleEndian || SPARC_MACHINES.includes(elf.machine)) return UNUSUAL;
   const tables = elf.symbolTables();
-  if (tables === undefined || tables.symbols.byteOffset % 4 !== 0) return undefined;
-  const found = walk(tables, names);
+  if (tables === undefined) return UNUSUAL;
+  const [needs, exports] = [table.needs.length, table.exports.length];
+  if (!walk(tables, table)) return UNUSUAL;
   // module_layout is in every list of versions and in no symbol table; any other surplus is looked at name by name.
-  if (found === undefined) return undefined;
-  const surplus = elf.versionCount - found.needs.length;
-  if (elf.versionCount !== 0 && surplus !== 1) return undefined;
-  return found.exports.length > 0 || !elf.namesExports ? found : { ...found, ...namedExports(elf, names) };
+  const surplus = elf.versionCount - (table.needs.length - needs);
+  if (elf.versionCount !== 0 && surplus !== 1) return UNUSUAL;
+  return table.exports.length > exports || !elf.namesExports ? undefined : namedExports(elf, table);
 }
 
 /** Modules of a kernel without versions name their exports in a section of strings. */
-function namedExports(elf: ElfFacts, names: NameTable): Pick<Symbols, 'exports' | 'failed'> {
-  let failed: NotAModule['errno'] | undefined;
+function namedExports(elf: ElfFacts, table: FactTable): Errno {
+  let failed: Errno;
   const exports = attempt(
     () => elf.namedExports(),
     (errno) => {
       failed = errno;
     },
   );
-  return { exports: exports.map(({ name }) => names.numberOfText(name)), failed };
+  for (const { name } of exports) table.exports.push(table.names.numberOfText(name));
+  return failed;
 }
 
-function walk({ symbols, strings }: Tables, names: NameTable): Symbols | undefined {
-  const words = new Uint32Array(symbols.buffer, symbols.byteOffset, symbols.length >> 2);
-  const [exports, needs, weak]: [number[], number[], number[]] = [[], [], []];
+/** The words of a table, which may stand at any offset. */
+function wordsOf(bytes: Uint8Array): Uint32Array {
+  if (bytes.byteOffset % 4 === 0) return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  return new Uint32Array(bytes.slice(0, bytes.length & ~3).buffer);
+}
+
+/** False where a name lies outside the string table. */
+function walk({ symbols, strings }: Tables, { names, needs, exports }: FactTable): boolean {
+  const words = wordsOf(symbols);
   const limit = strings.length;
   // st_name; st_info, st_other and st_shndx in one word; value and size: six words a symbol.
   for (let at = 6; at + 6 <= words.length; at += 6) {
     const name = words[at];
-    if (name >= limit) return undefined;
-    if (words[at + 1] >>> 16 === 0) {
+    if (name >= limit) return false;
+    const info = words[at + 1];
+    if (info >>> 16 === 0) {
       if (strings[name] === 0) continue;
-      needs.push(names.numberOf(strings, name));
-      weak.push((words[at + 1] & 0xff) >> 4 === STB_WEAK ? 1 : 0);
+      needs.push(names.numberOf(strings, name) * 2 + ((info & 0xff) >> 4 === STB_WEAK ? 1 : 0));
     }
     if (
       strings[name] === 0x5f &&
@@ -112,22 +114,24 @@ function walk({ symbols, strings }: Tables, names: NameTable): Symbols | undefin
     )
       exports.push(names.numberOf(strings, name + 6));
   }
-  return { exports, exportCrcs: [], needs, weak, needCrcs: [], failed: undefined };
+  return true;
 }
 
 const TAGS = ['alias=', 'softdep=', 'weakdep='].map((tag) => [...tag].map((char) => char.charCodeAt(0)));
 
-function modinfoOf(elf: ElfFacts): Pick<ScannedModule, 'aliases' | 'softdeps' | 'weakdeps'> {
-  const found: [string[], string[], string[]] = [[], [], []];
+function scanInfo(elf: ElfFacts, { info }: FactTable): void {
   const bytes = modinfoBytes(elf);
   for (let at = 0; at < bytes.length; ) {
-    const nul = bytes.indexOf(0, at);
-    const end = nul < 0 ? bytes.length : nul;
-    const tag = bytes[at] === 0x61 || bytes[at] === 0x73 || bytes[at] === 0x77 ? tagAt(bytes, at) : -1;
-    if (tag >= 0) found[tag].push(latin(bytes, at + TAGS[tag].length, end));
-    at = end + 1;
+    const first = bytes[at];
+    const wanted = (first === 0x61 || first === 0x73 || first === 0x77) && isTagged(bytes, at);
+    const start = at;
+    while (at < bytes.length && bytes[at] !== 0) at++;
+    if (wanted) {
+      info.copy(bytes, start, at);
+      info.u8(0);
+    }
+    at++;
   }
-  return { aliases: found[0], softdeps: found[1], weakdeps: found[2] };
 }
 
 function modinfoBytes(elf: ElfFacts): Uint8Array {
@@ -139,6 +143,11 @@ function modinfoBytes(elf: ElfFacts): Uint8Array {
   }
 }
 
-function tagAt(bytes: Uint8Array, at: number): number {
-  return TAGS.findIndex((tag) => tag.every((byte, i) => bytes[at + i] === byte));
+function isTagged(bytes: Uint8Array, at: number): boolean {
+  for (const tag of TAGS) {
+    let i = 0;
+    while (i < tag.length && bytes[at + i] === tag[i]) i++;
+    if (i === tag.length) return true;
+  }
+  return false;
 }

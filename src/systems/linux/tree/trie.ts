@@ -1,6 +1,6 @@
 /**
  * The `.bin` indexes: a radix trie in big-endian words (layout: 0xB007F457, version 2.1, offset of the root; flags in
- * an offset's upper bits say what a node has). Written in pre-order, as newer tools do; read in any order.
+ * an offset's upper bits say what a node has). Nodes may stand in any order; trie-builder.ts writes them.
  *
  * A node is: prefix and NUL (PREFIX); first and last child byte and an offset for each byte between them (CHILDS);
  * the number of values, each a 32-bit priority, the text and a NUL (VALUES).
@@ -8,177 +8,19 @@
 import { BadMagic, Invalid, Truncated, Unsupported } from '../../../bytes/errors.ts';
 import { type GlobPart, matchesGlob, parseGlob } from '../glob.ts';
 
-const MAGIC = 0xb007f457;
-const VERSION_MAJOR = 2;
-const VERSION_MINOR = 1;
-const HEADER = 12;
-const FLAG = { PREFIX: 0x80000000, VALUES: 0x40000000, CHILDS: 0x20000000 } as const;
+export const MAGIC = 0xb007f457;
+export const VERSION_MAJOR = 2;
+export const VERSION_MINOR = 1;
+export const HEADER = 12;
+export const FLAG = { PREFIX: 0x80000000, VALUES: 0x40000000, CHILDS: 0x20000000 } as const;
 const OFFSET_MASK = 0x0fffffff;
 /** Keys are 7-bit ASCII: a child is indexed by its byte. */
 const CHILD_MAX = 128;
-
-/** A key or a value that the index cannot hold. */
-export class NotAscii extends Error {
-  readonly text: string;
-  readonly byte: number;
-
-  constructor(text: string, byte: number) {
-    super(`byte 0x${byte.toString(16)} in an index that holds 7-bit ASCII only: ${text}`);
-    this.name = 'NotAscii';
-    this.text = text;
-    this.byte = byte;
-  }
-}
 
 export interface TrieValue {
   readonly value: string;
   /** Lower comes first. */
   readonly priority: number;
-}
-
-/** An index in the making: parallel lists, as a tree of modules has a hundred thousand entries (measured). */
-export class TrieBuilder {
-  /** The latest entry of each key. */
-  private readonly last = new Map<string, number>();
-  private readonly values: string[] = [];
-  private readonly priorities: number[] = [];
-  /** The entry of the same key before this one; -1 = none. */
-  private readonly before: number[] = [];
-
-  /**
-   * Adds a value under a key; true when the key has that value already (it is added all the same).
-   * @throws NotAscii
-   */
-  add(key: string, value: string, priority: number): boolean {
-    if (NOT_ASCII.test(key)) throw notAscii(key);
-    if (NOT_ASCII.test(value)) throw notAscii(value);
-    const known = this.last.get(key);
-    this.last.set(key, this.values.length);
-    this.values.push(value);
-    this.priorities.push(priority);
-    this.before.push(known ?? -1);
-    for (let at = known ?? -1; at >= 0; at = this.before[at]) if (this.values[at] === value) return true;
-    return false;
-  }
-
-  /** The file. */
-  write(): Uint8Array {
-    const writer = new TrieWriter([...this.last.keys()].sort(), (key) => this.valuesOf(key));
-    return writer.file();
-  }
-
-  /** By priority; of equal ones the later stands first. */
-  private valuesOf(key: string): readonly TrieValue[] {
-    const found: TrieValue[] = [];
-    for (let at = this.last.get(key) ?? -1; at >= 0; at = this.before[at])
-      found.push({ value: this.values[at], priority: this.priorities[at] });
-    return found.length > 1 ? found.sort((a, b) => a.priority - b.priority) : found;
-  }
-}
-
-const NOT_ASCII = /[^\x00-\x7f]/;
-
-function notAscii(text: string): NotAscii {
-  return new NotAscii(text, text.charCodeAt(text.search(NOT_ASCII)));
-}
-
-/** Writes nodes in pre-order; a node's table of children is filled in as they come. */
-class TrieWriter {
-  private readonly keys: readonly string[];
-  private readonly valuesOf: (key: string) => readonly TrieValue[];
-  private bytes = new Uint8Array(1 << 16);
-  private view = new DataView(this.bytes.buffer);
-  private at = HEADER;
-
-  /** Keys in byte order. */
-  constructor(keys: readonly string[], valuesOf: (key: string) => readonly TrieValue[]) {
-    this.keys = keys;
-    this.valuesOf = valuesOf;
-  }
-
-  file(): Uint8Array {
-    this.view.setUint32(0, MAGIC);
-    this.view.setUint32(4, (VERSION_MAJOR << 16) | VERSION_MINOR);
-    const root = this.node(0, this.keys.length, 0);
-    this.view.setUint32(8, root);
-    return this.bytes.slice(0, this.at);
-  }
-
-  /** The node for keys[from, to), which share their first `depth` bytes (0: the root); its offset with its flags. */
-  private node(from: number, to: number, depth: number): number {
-    const { keys } = this;
-    // The root never has a prefix, whatever its keys share.
-    const end = depth === 0 ? 0 : sharedEnd(keys[from], keys[to - 1], depth);
-    // The shortest key sorts first: it is the one that ends here, if any does.
-    const ends = from < to && keys[from].length === end;
-    const start = this.at;
-    if (end > depth) this.text(keys[from], depth, end);
-    const below = ends ? from + 1 : from;
-    const table = below < to ? this.table(keys[below].charCodeAt(end), keys[to - 1].charCodeAt(end)) : 0;
-    if (ends) this.values(this.valuesOf(keys[from]));
-    this.children(below, to, end, table);
-    const flags = (end > depth ? FLAG.PREFIX : 0) | (ends ? FLAG.VALUES : 0) | (below < to ? FLAG.CHILDS : 0);
-    return (start | flags) >>> 0;
-  }
-
-  private table(first: number, last: number): number {
-    const size = 2 + 4 * (last - first + 1);
-    this.room(size);
-    this.bytes[this.at] = first;
-    this.bytes[this.at + 1] = last;
-    this.bytes.fill(0, this.at + 2, this.at + size);
-    const table = this.at + 2 - 4 * first;
-    this.at += size;
-    return table;
-  }
-
-  private children(from: number, to: number, depth: number, table: number): void {
-    const { keys } = this;
-    for (let at = from; at < to; ) {
-      const byte = keys[at].charCodeAt(depth);
-      let next = at + 1;
-      while (next < to && keys[next].charCodeAt(depth) === byte) next++;
-      const child = this.node(at, next, depth + 1);
-      this.view.setUint32(table + 4 * byte, child);
-      at = next;
-    }
-  }
-
-  private values(values: readonly TrieValue[]): void {
-    this.word(values.length);
-    for (const { value, priority } of values) {
-      this.word(priority);
-      this.text(value, 0, value.length);
-    }
-  }
-
-  private word(value: number): void {
-    this.room(4);
-    this.view.setUint32(this.at, value);
-    this.at += 4;
-  }
-
-  /** Part of a text and a NUL. */
-  private text(text: string, from: number, to: number): void {
-    this.room(to - from + 1);
-    for (let i = from; i < to; i++) this.bytes[this.at++] = text.charCodeAt(i);
-    this.bytes[this.at++] = 0;
-  }
-
-  private room(length: number): void {
-    if (this.at + length <= this.bytes.length) return;
-    const larger = new Uint8Array(Math.max(this.bytes.length * 2, this.at + length));
-    larger.set(this.bytes);
-    this.bytes = larger;
-    this.view = new DataView(larger.buffer);
-  }
-}
-
-/** How far two keys are the same, from a place up to which they are. */
-function sharedEnd(a: string, b: string, from: number): number {
-  let end = from;
-  while (end < a.length && end < b.length && a.charCodeAt(end) === b.charCodeAt(end)) end++;
-  return end;
 }
 
 /** One node as it stands in the file. */

@@ -2,7 +2,10 @@
 import { isAbsolute } from 'node:path';
 
 /** For node:fs. */
-export const onDisk = (path: string): Buffer => Buffer.from(path, 'latin1');
+export const onDisk = (path: string): string | Buffer =>
+  NOT_ASCII.test(path) ? Buffer.from(path, 'latin1') : path;
+
+const NOT_ASCII = /[^\x00-\x7f]/;
 
 /** A word of the command line, which Node hands over decoded. */
 export const fromArgument = (word: string): string => Buffer.from(word).toString('latin1');

@@ -1,154 +1,197 @@
-/** The index files of depmod, from its modules: each file's bytes. */
-import { bucketOrder } from '../../../systems/linux/tree/buckets.ts';
+/** The index files of depmod that dependencies, symbols and the kernel image go into: each file's bytes. */
+import { ByteSink, IntSink } from '../../../bytes/sink.ts';
+import { closureFinder } from '../../../catalog/graph.ts';
+import { superFastHash } from '../../../systems/linux/tree/buckets.ts';
+import type { NameTable } from '../../../systems/linux/tree/name-table.ts';
 import { baseName, normalizeAlias, normalizeName } from '../../../systems/linux/tree/names.ts';
-import { NotAscii, TrieBuilder } from '../../../systems/linux/tree/trie.ts';
+import { TrieBuilder } from '../../../systems/linux/tree/trie-builder.ts';
+import { Duplicates, type MadeFile, type Message, makeFile } from './alias-index.ts';
 import type { DepmodModule, SymbolTable } from './depmod-module.ts';
-import type { ToolOutput } from './output.ts';
 
 export interface IndexInput {
   readonly modules: readonly DepmodModule[];
   readonly symbols: SymbolTable;
-  /** A file of the tree as a string of bytes; undefined, with a warning written, when it cannot be read. */
-  readonly treeFile: (name: string) => string | undefined;
+  /** A file of the tree as a string of bytes; undefined, with the reason among the messages, when it cannot be read. */
+  readonly treeFile: (name: string, messages: Message[]) => string | undefined;
   /** -w */
   readonly warnDuplicates: boolean;
-  readonly output: ToolOutput;
+  /** -n: text files only. */
+  readonly textOnly: boolean;
 }
 
-export interface IndexFile {
-  readonly name: string;
-  /** Made for a person to read; only these are shown by -n. */
-  readonly text: boolean;
-  readonly make: (input: IndexInput) => string | Uint8Array;
+/** modules.dep and its index. */
+export function* makeDependencyIndexes({
+  modules,
+  warnDuplicates,
+  textOnly,
+}: IndexInput): Generator<MadeFile> {
+  const lines = new DependencyLines(modules);
+  yield makeFile('modules.dep', true, () => lines.text);
+  if (!textOnly) yield makeFile('modules.dep.bin', false, (said) => lines.trie(warnDuplicates, said));
 }
 
-/** In the order in which they are written. */
-export const INDEX_FILES: readonly IndexFile[] = [
-  { name: 'modules.dep', text: true, make: dependencies },
-  { name: 'modules.dep.bin', text: false, make: dependencyTrie },
-  { name: 'modules.alias', text: true, make: aliases },
-  { name: 'modules.alias.bin', text: false, make: aliasTrie },
-  { name: 'modules.softdep', text: true, make: softDependencies },
-  { name: 'modules.weakdep', text: true, make: weakDependencies },
-  { name: 'modules.symbols', text: true, make: symbolAliases },
-  { name: 'modules.symbols.bin', text: false, make: symbolTrie },
-  { name: 'modules.builtin.bin', text: false, make: builtinTrie },
-  { name: 'modules.builtin.alias.bin', text: false, make: builtinAliasTrie },
-  { name: 'modules.devname', text: true, make: deviceNames },
-];
+class DependencyLines {
+  private readonly modules: readonly DepmodModule[];
+  private readonly out = new ByteSink(1 << 16);
+  private readonly ends: number[] = [];
 
-function dependencies({ modules }: IndexInput): string {
-  let text = '';
-  for (const { line } of modules) text += `${line}\n`;
-  return text;
-}
-
-/** Adds to a trie; bytes that no index holds end the tool, in its own words. */
-function insert(
-  { output }: IndexInput,
-  trie: TrieBuilder,
-  key: string,
-  value: string,
-  priority: number,
-): boolean {
-  try {
-    return trie.add(key, value, priority);
-  } catch (error) {
-    if (!(error instanceof NotAscii)) throw error;
-    const { byte, text } = error;
-    return output.fatal(
-      `Module index: bad character '${String.fromCharCode(byte)}'=0x${byte.toString(16)} - only 7-bit ASCII is supported:\n${text}\n`,
-    );
-  }
-}
-
-function dependencyTrie(input: IndexInput): Uint8Array {
-  const trie = new TrieBuilder();
-  for (const module of input.modules) {
-    const { line, name, index } = module;
-    if (insert(input, trie, name, line, index) && input.warnDuplicates)
-      input.output.warn(`duplicate module deps:\n${line}\n`);
-  }
-  return trie.write();
-}
-
-function aliases({ modules }: IndexInput): string {
-  let text = '# Aliases extracted from modules themselves.\n';
-  for (const { record, name } of modules)
-    for (const alias of record.aliases) text += `alias ${alias} ${name}\n`;
-  return text;
-}
-
-function aliasTrie(input: IndexInput): Uint8Array {
-  const { modules, output, warnDuplicates } = input;
-  const trie = new TrieBuilder();
-  for (const { record, name, index } of modules) {
-    for (const value of record.aliases) {
-      const alias = normalizeAlias(value);
-      if (alias === undefined) output.warn(`Unmatched bracket in ${value}\n`);
-      else if (insert(input, trie, alias, name, index) && warnDuplicates)
-        output.warn(`duplicate module alias:\n${alias} ${name}\n`);
+  constructor(modules: readonly DepmodModule[]) {
+    this.modules = modules;
+    const { out } = this;
+    const closure = closureFinder(modules);
+    for (const module of modules) {
+      out.text(module.shown);
+      out.u8(0x3a);
+      // What stands nearer to it first.
+      const needs = module.needs.length === 0 ? [] : closure(module).sort((a, b) => a.rank - b.rank);
+      for (const { shown } of needs) {
+        out.u8(0x20);
+        out.text(shown);
+      }
+      out.u8(0x0a);
+      this.ends.push(out.length);
     }
   }
-  return trie.write();
+
+  get text(): Uint8Array {
+    return this.out.view();
+  }
+
+  trie(warnDuplicates: boolean, messages: Message[]): Uint8Array {
+    const trie = new TrieBuilder();
+    const seen = warnDuplicates ? new Duplicates() : undefined;
+    this.modules.forEach(({ name, index }) => {
+      const [from, to] = [index === 0 ? 0 : this.ends[index - 1], this.ends[index] - 1];
+      const value = trie.valueBytes(this.out.bytes, from, to);
+      trie.addBytes(Buffer.from(name, 'latin1'), value, index);
+      if (seen === undefined) return;
+      const line = Buffer.from(this.out.bytes.buffer, from, to - from).toString('latin1');
+      if (seen.known(name, line))
+        messages.push({ level: 'warning', text: `duplicate module deps:\n${line}\n` });
+    });
+    return trie.write();
+  }
 }
 
-function softDependencies({ modules }: IndexInput): string {
-  let text = '# Soft dependencies extracted from modules themselves.\n';
-  for (const { record, name } of modules)
-    for (const soft of record.softdeps) text += `softdep ${name} ${soft}\n`;
-  return text;
-}
-
-function weakDependencies({ modules }: IndexInput): string {
-  let text = '# Weak dependencies extracted from modules themselves.\n';
-  for (const { record, name } of modules)
-    for (const weak of record.weakdeps) text += `weakdep ${name} ${weak}\n`;
-  return text;
+/** modules.symbols and its index. */
+export function* makeSymbolIndexes(input: IndexInput): Generator<MadeFile> {
+  const owned = ownedSymbols(input.symbols);
+  yield makeFile('modules.symbols', true, () => symbolText(input, owned));
+  if (!input.textOnly) yield makeFile('modules.symbols.bin', false, (said) => symbolTrie(input, owned, said));
 }
 
 /** The tool's table of symbols has this many buckets. */
 const SYMBOL_BUCKETS = 2048;
 
-/** In the order of the tool's table. */
-function ownedSymbols({ symbols }: IndexInput): (readonly [name: string, owner: DepmodModule])[] {
-  const owners = new Map(symbols.owned());
-  return bucketOrder(owners.keys(), SYMBOL_BUCKETS).map((name) => [name, owners.get(name) as DepmodModule]);
+/** Numbers of the names of modules' symbols, in the order of the tool's table: by bucket, then by name. */
+function ownedSymbols(symbols: SymbolTable): Int32Array {
+  const { names } = symbols;
+  const pool = names.text;
+  const numbers = new IntSink(1 << 12);
+  const hashes = new IntSink(1 << 12);
+  const bucketEnds = new Int32Array(SYMBOL_BUCKETS + 1);
+  for (let number = 0; number < names.size; number++) {
+    if (symbols.ownerOf(number) < 0) continue;
+    const start = names.startOf(number);
+    const bucket = superFastHash(pool, start, start + names.lengthOf(number)) & (SYMBOL_BUCKETS - 1);
+    numbers.push(number);
+    hashes.push(bucket);
+    bucketEnds[bucket + 1]++;
+  }
+  for (let bucket = 0; bucket < SYMBOL_BUCKETS; bucket++) bucketEnds[bucket + 1] += bucketEnds[bucket];
+  // From here on bucketEnds[b] is where the next one of bucket b goes.
+  const order = new Int32Array(numbers.length);
+  const starts = bucketEnds.slice();
+  for (let i = 0; i < numbers.length; i++) {
+    const bucket = hashes.values[i];
+    let at = bucketEnds[bucket]++;
+    const number = numbers.values[i];
+    for (; at > starts[bucket] && isBefore(names, pool, number, order[at - 1]); at--)
+      order[at] = order[at - 1];
+    order[at] = number;
+  }
+  return order;
 }
 
-function symbolAliases(input: IndexInput): string {
-  let text = '# Aliases for symbols, used by symbol_request().\n';
-  for (const [name, owner] of ownedSymbols(input)) text += `alias symbol:${name} ${owner.name}\n`;
-  return text;
+/** strcmp: a NUL stands after each name. */
+function isBefore(names: NameTable, pool: Uint8Array, a: number, b: number): boolean {
+  let [i, j] = [names.startOf(a), names.startOf(b)];
+  while (pool[i] === pool[j] && pool[i] !== 0) {
+    i++;
+    j++;
+  }
+  return pool[i] < pool[j];
 }
 
-function symbolTrie(input: IndexInput): Uint8Array {
+function symbolText({ symbols, modules }: IndexInput, owned: Int32Array): Uint8Array {
+  const out = new ByteSink(1 << 18);
+  const { names } = symbols;
+  const pool = names.text;
+  out.text('# Aliases for symbols, used by symbol_request().\n');
+  for (const number of owned) {
+    const start = names.startOf(number);
+    out.text('alias symbol:');
+    out.copy(pool, start, start + names.lengthOf(number));
+    out.u8(0x20);
+    out.text(modules[symbols.ownerOf(number)].name);
+    out.u8(0x0a);
+  }
+  return out.view();
+}
+
+function symbolTrie(
+  { symbols, modules, warnDuplicates }: IndexInput,
+  owned: Int32Array,
+  messages: Message[],
+): Uint8Array {
   const trie = new TrieBuilder();
-  for (const [name, owner] of ownedSymbols(input)) {
-    const key = `symbol:${name}`;
-    if (insert(input, trie, key, owner.name, owner.index) && input.warnDuplicates)
-      input.output.warn(`duplicate module syms:\n${key} ${owner.name}\n`);
+  const values = new Map<number, number>();
+  const { names } = symbols;
+  const pool = names.text;
+  const key = new ByteSink();
+  key.text('symbol:');
+  const head = key.length;
+  const seen = warnDuplicates ? new Duplicates() : undefined;
+  for (const number of owned) {
+    const { name, index } = modules[symbols.ownerOf(number)];
+    let value = values.get(index);
+    if (value === undefined) values.set(index, (value = trie.value(name)));
+    key.length = head;
+    const start = names.startOf(number);
+    key.copy(pool, start, start + names.lengthOf(number));
+    trie.addBytes(key.bytes, value, index, 0, key.length);
+    const alias = `symbol:${seen === undefined ? '' : names.name(number)}`;
+    if (seen?.known(alias, name))
+      messages.push({ level: 'warning', text: `duplicate module syms:\n${alias} ${name}\n` });
   }
   return trie.write();
 }
 
 const NO_INDEX = new Uint8Array();
 
-/** modules.builtin: paths of what is part of the kernel image. */
-function builtinTrie(input: IndexInput): Uint8Array {
-  const text = input.treeFile('modules.builtin');
+/** The indexes of what is part of the kernel image. */
+export function* makeBuiltinIndexes(input: IndexInput): Generator<MadeFile> {
+  if (input.textOnly) return;
+  yield makeFile('modules.builtin.bin', false, (said) => builtinTrie(input, said));
+  yield makeFile('modules.builtin.alias.bin', false, (said) => builtinAliasTrie(input, said));
+}
+
+/** modules.builtin: paths of modules. */
+function builtinTrie({ treeFile }: IndexInput, messages: Message[]): Uint8Array {
+  const text = treeFile('modules.builtin', messages);
   if (text === undefined) return NO_INDEX;
   const trie = new TrieBuilder();
   for (const line of text.match(/[^\n]*\n|[^\n]+$/g) ?? []) {
-    if (!/^[A-Za-z]/.test(line)) input.output.error(`Invalid modules.builtin line: ${line}\n`);
-    else insert(input, trie, normalizeName(baseName(line)), '', 0);
+    if (!/^[A-Za-z]/.test(line))
+      messages.push({ level: 'error', text: `Invalid modules.builtin line: ${line}\n` });
+    else trie.add(normalizeName(baseName(line)), '', 0);
   }
   return trie.write();
 }
 
 /** modules.builtin.modinfo: `MODULE.tag=value` strings with a NUL after each. */
-function builtinAliasTrie(input: IndexInput): Uint8Array {
-  const text = input.treeFile('modules.builtin.modinfo');
+function builtinAliasTrie({ treeFile }: IndexInput, messages: Message[]): Uint8Array {
+  const text = treeFile('modules.builtin.modinfo', messages);
   if (text === undefined) return NO_INDEX;
   const trie = new TrieBuilder();
   for (const record of text.split('\0')) {
@@ -158,43 +201,8 @@ function builtinAliasTrie(input: IndexInput): Uint8Array {
     const value = record.slice(equals + 1);
     if (value === '') continue;
     const alias = normalizeAlias(value);
-    if (alias === undefined) input.output.warn(`Unmatched bracket in ${value}\n`);
-    else insert(input, trie, alias, record.slice(0, dot), 0);
+    if (alias === undefined) messages.push({ level: 'warning', text: `Unmatched bracket in ${value}\n` });
+    else trie.add(alias, record.slice(0, dot), 0);
   }
   return trie.write();
-}
-
-/** modules.devname: device nodes whose use loads a module. */
-function deviceNames({ modules, output }: IndexInput): string {
-  let text = '';
-  for (const { record, name } of modules) {
-    const node = deviceNode(record.aliases);
-    if (node === undefined) continue;
-    if (node.type === undefined) {
-      output.error(
-        `Module '${name}' has devname (${node.path}) but lacks major and minor information. Ignoring.\n`,
-      );
-      continue;
-    }
-    if (text === '') text = '# Device nodes to trigger on-demand module loading.\n';
-    text += `${name} ${node.path} ${node.type}\n`;
-  }
-  return text;
-}
-
-const MAJOR = /^(char|block)-major-\s*\+?(\d+)-\s*\+?(\d+)/;
-
-/** `devname:PATH` and `char-major-M-N`, whichever order they come in; the tool stops at the first pair. */
-function deviceNode(list: readonly string[]): { path: string; type: string | undefined } | undefined {
-  let path: string | undefined;
-  let type: string | undefined;
-  for (const alias of list) {
-    // Few aliases are about device nodes, and there are tens of thousands.
-    const numbers = alias.startsWith('char-') || alias.startsWith('block-') ? MAJOR.exec(alias) : null;
-    if (alias.startsWith('devname:')) path = alias.slice('devname:'.length);
-    else if (numbers !== null)
-      type = `${numbers[1][0]}${BigInt.asUintN(32, BigInt(numbers[2]))}:${BigInt.asUintN(32, BigInt(numbers[3]))}`;
-    if (path !== undefined && type !== undefined) break;
-  }
-  return path === undefined ? undefined : { path, type };
 }

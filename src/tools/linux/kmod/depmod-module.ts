@@ -1,27 +1,16 @@
 /** The modules of a depmod run: what each offers and needs, and how they hang together. */
-import { addNeed, closure, type GraphNode } from '../../../catalog/graph.ts';
+import type { GraphNode } from '../../../catalog/graph.ts';
 import { bucketOrder } from '../../../systems/linux/tree/buckets.ts';
-import { ElfFacts, NotAModule } from '../../../systems/linux/tree/elf-facts.ts';
-import { NameTable } from '../../../systems/linux/tree/name-table.ts';
+import { type Facts, startOf } from '../../../systems/linux/tree/facts.ts';
+import type { NameTable } from '../../../systems/linux/tree/name-table.ts';
 import { baseName } from '../../../systems/linux/tree/names.ts';
-import { type ScannedModule, scanModule } from '../../../systems/linux/tree/scan-module.ts';
-import { reason } from './bytes-path.ts';
-import { SourceError, withModule } from './module-source.ts';
 import type { ToolOutput } from './output.ts';
-
-/** What was read of one file. */
-export interface ModuleRecord extends ScannedModule {
-  /** What is said about the file, in order, each with its line feed. */
-  readonly errors: readonly string[];
-}
 
 export class DepmodModule implements GraphNode<DepmodModule> {
   readonly name: string;
   readonly path: string;
   /** As the indexes name it: below the tree when it lies there. */
   readonly shown: string;
-  /** `kernel/…/name.ko`, whatever its compression: how modules.order names it; undefined outside the tree. */
-  readonly uncompressed: string | undefined;
   /** Position by modules.order: those that it names are negative. */
   sort = 1;
   index = 0;
@@ -29,70 +18,20 @@ export class DepmodModule implements GraphNode<DepmodModule> {
   /** Users have a lower rank. */
   rank = 0;
   readonly needs: DepmodModule[] = [];
-  record: ModuleRecord = NOTHING;
-  #all: readonly DepmodModule[] | undefined;
-  #line: string | undefined;
 
   constructor(name: string, path: string, tree: string) {
     this.name = name;
     this.path = path;
-    const inside = path.startsWith(`${tree}/`);
-    this.shown = inside ? path.slice(tree.length + 1) : path;
-    const folder = this.shown.slice(0, this.shown.length - baseName(path).length);
-    this.uncompressed = inside ? `${folder}${baseName(path).slice(0, name.length)}.ko` : undefined;
+    this.shown = path.startsWith(tree) && path[tree.length] === '/' ? path.slice(tree.length + 1) : path;
   }
 
-  /** Everything it needs, directly or not: what stands nearer to it first. */
-  get allNeeds(): readonly DepmodModule[] {
-    this.#all ??= closure<DepmodModule>(this).sort((a, b) => a.rank - b.rank);
-    return this.#all;
+  /** `kernel/…/name.ko`, whatever its compression: how modules.order names it; undefined outside the tree. */
+  get uncompressed(): string | undefined {
+    const { path, shown, name } = this;
+    if (shown === path) return undefined;
+    const base = baseName(shown);
+    return `${shown.slice(0, shown.length - base.length)}${base.slice(0, name.length)}.ko`;
   }
-
-  /** Its line of modules.dep, without the line feed. */
-  get line(): string {
-    if (this.#line === undefined) {
-      this.#line = `${this.shown}:`;
-      for (const { shown } of this.allNeeds) this.#line += ` ${shown}`;
-    }
-    return this.#line;
-  }
-}
-
-const NOTHING: ModuleRecord = {
-  exports: [],
-  exportCrcs: [],
-  needs: [],
-  weak: [],
-  needCrcs: [],
-  aliases: [],
-  softdeps: [],
-  weakdeps: [],
-  failed: undefined,
-  errors: [],
-};
-
-/** Reads one module file; what is wrong with it becomes messages in the record. */
-export function readModule(path: string, names: NameTable, withVersions: boolean): ModuleRecord {
-  try {
-    return withModule(path, (source) => {
-      const scanned = scanModule(new ElfFacts(source), names, withVersions);
-      const errors =
-        scanned.failed === undefined
-          ? []
-          : [`failed to load symbols from ${path}: ${reason({ code: scanned.failed })}\n`];
-      return { ...scanned, errors };
-    });
-  } catch (error) {
-    return { ...NOTHING, errors: openErrors(path, error) };
-  }
-}
-
-/** A file that cannot be opened is tried for its symbols, its .modinfo and its needs: the library complains each time. */
-function openErrors(path: string, error: unknown): string[] {
-  if (!(error instanceof SourceError) && !(error instanceof NotAModule)) throw error;
-  const code = error instanceof SourceError ? error.code : error.errno;
-  const said = error instanceof SourceError && error.said !== undefined ? [`${error.said}\n`] : [];
-  return [...said, `failed to load symbols from ${path}: ${reason({ code })}\n`, ...said, ...said];
 }
 
 /** The modules in the order in which they are written: by modules.order, then by the tool's table of names. */
@@ -133,11 +72,35 @@ function rankByOrder(
   for (const module of modules) module.sort = 1;
 }
 
-/** A symbol that some module, or the kernel, has. */
-export interface DepmodSymbol {
-  /** undefined: the kernel. */
-  readonly owner: DepmodModule | undefined;
-  readonly crc: number;
+/** What was read of the modules, by module: which of the parts has it, and in which row. */
+export class FactSet {
+  readonly parts: readonly Facts[];
+  readonly partOf: Uint8Array;
+  readonly rowOf: Int32Array;
+
+  /** `files`: what the readers' numbers mean; those that are no module's are left out. */
+  constructor(parts: readonly Facts[], files: readonly string[], modules: readonly DepmodModule[]) {
+    this.parts = parts;
+    this.partOf = new Uint8Array(modules.length);
+    this.rowOf = new Int32Array(modules.length);
+    const indexes = new Map(modules.map(({ path, index }) => [path, index]));
+    parts.forEach((part, n) => {
+      part.modules.forEach((file, row) => {
+        const index = indexes.get(files[file]);
+        if (index === undefined) return;
+        this.partOf[index] = n;
+        this.rowOf[index] = row;
+      });
+    });
+  }
+
+  /** What is said about the files, in the order of the modules. */
+  *errors(): Generator<string> {
+    const said = this.parts.map((part) => new Map(part.errors));
+    if (said.every((one) => one.size === 0)) return;
+    for (let index = 0; index < this.rowOf.length; index++)
+      yield* said[this.partOf[index]].get(this.rowOf[index]) ?? [];
+  }
 }
 
 export interface LinkOptions {
@@ -151,30 +114,47 @@ export interface LinkOptions {
 
 /** `.`: PowerPC's `.function` is the code of `function`. */
 const DOT = 0x2e;
+/** The kernel as an owner; modules have their index, nobody has 0. */
+const KERNEL = -1;
 
 /** Joins needs to exports. */
 export class SymbolTable {
-  readonly names = new NameTable();
-  /** By number of the name. */
-  private readonly symbols: (DepmodSymbol | undefined)[] = [];
+  readonly names: NameTable;
   readonly options: LinkOptions;
+  /** By number of the name: index of the owner + 1. */
+  private owners = new Int32Array(1 << 15);
+  /** By number of the name, where versions are compared. */
+  private readonly crcs: number[] = [];
 
-  constructor(options: LinkOptions) {
+  constructor(names: NameTable, options: LinkOptions) {
+    this.names = names;
     this.options = options;
+  }
+
+  private set(number: number, owner: number, crc: number): void {
+    if (number >= this.owners.length) {
+      const larger = new Int32Array(Math.max(this.owners.length * 2, number + 1));
+      larger.set(this.owners);
+      this.owners = larger;
+    }
+    this.owners[number] = owner;
+    if (this.options.versions) this.crcs[number] = crc;
   }
 
   /** A symbol of the kernel's. The last one of a name counts. */
   addKernel(name: string, crc: number, prefixed = true): void {
     const { prefix } = this.options;
     const plain = prefixed && prefix !== '' && name.startsWith(prefix) ? name.slice(1) : name;
-    this.symbols[this.names.numberOfText(plain)] = { owner: undefined, crc };
+    this.set(this.names.numberOfText(plain), KERNEL, crc);
   }
 
-  addExports(owner: DepmodModule): void {
-    const { exports, exportCrcs } = owner.record;
-    exports.forEach((number, i) => {
-      this.symbols[this.withoutPrefix(number)] = { owner, crc: exportCrcs[i] ?? 0 };
-    });
+  /** `numbers`: names of that part here. */
+  private addExports(index: number, part: Facts, row: number, numbers: Int32Array | undefined): void {
+    const { exports, exportEnds, exportCrcs } = part;
+    for (let at = startOf(exportEnds, row); at < exportEnds[row]; at++) {
+      const number = numbers === undefined ? exports[at] : numbers[exports[at]];
+      this.set(this.withoutPrefix(number), index + 1, exportCrcs[at] ?? 0);
+    }
   }
 
   private withoutPrefix(number: number): number {
@@ -183,50 +163,73 @@ export class SymbolTable {
     return this.names.numberOfText(this.names.name(number).slice(1));
   }
 
-  private find(number: number): DepmodSymbol | undefined {
+  /** The number under which a needed name is looked up. */
+  private lookedUp(number: number): number {
     const plain =
       this.names.firstByte(number) === DOT
         ? this.names.numberOfText(this.names.name(number).slice(1))
         : number;
-    return this.symbols[this.withoutPrefix(plain)];
+    return this.withoutPrefix(plain);
   }
 
   /** What the kernel's loader brings by itself. */
   addLoaderSymbols(): void {
     this.addKernel('__this_module', 0, false);
     this.addKernel('_GLOBAL_OFFSET_TABLE_', 0, false);
-    if (this.find(this.names.numberOfText('TOC.')) === undefined) this.addKernel('TOC.', 0, false);
+    if ((this.owners[this.lookedUp(this.names.numberOfText('TOC.'))] ?? 0) === 0)
+      this.addKernel('TOC.', 0, false);
   }
 
-  /** Every symbol of a module, in no order. */
-  *owned(): Generator<readonly [name: string, owner: DepmodModule]> {
-    for (let number = 0; number < this.symbols.length; number++) {
-      const owner = this.symbols[number]?.owner;
-      if (owner !== undefined) yield [this.names.name(number), owner];
+  /** Names of symbols that modules have, by number, in no order; -1 and 0 in `ownerOf` mean no module. */
+  ownerOf(number: number): number {
+    return (this.owners[number] ?? 0) - 1;
+  }
+
+  /**
+   * Finds what each module needs; `verbose` tells of needs that were met. The names of the first part are this table's own.
+   */
+  link(modules: readonly DepmodModule[], set: FactSet, output: ToolOutput, verbose: boolean): void {
+    const numbers = set.parts.map((part, n) => (n === 0 ? undefined : this.names.adopt(part.names)));
+    for (let index = 0; index < modules.length; index++) {
+      const n = set.partOf[index];
+      this.addExports(index, set.parts[n], set.rowOf[index], numbers[n]);
+    }
+    const linked = new Int32Array(modules.length).fill(-1);
+    const plain = this.options.prefix === '' && !this.options.unknown && !verbose;
+    for (let index = 0; index < modules.length; index++) {
+      const n = set.partOf[index];
+      const part = set.parts[n];
+      const row = set.rowOf[index];
+      for (let at = startOf(part.needEnds, row); at < part.needEnds[row]; at++) {
+        const need = part.needs[at];
+        const number = numbers[n]?.[need >> 1] ?? need >> 1;
+        const found = this.lookedUp(number);
+        const owner = this.owners[found] ?? 0;
+        if (!plain) this.tell(modules[index], number, found, (need & 1) === 1, part.needCrcs[at], output);
+        if (owner <= 0 || linked[owner - 1] === index) continue;
+        linked[owner - 1] = index;
+        const used = modules[owner - 1];
+        modules[index].needs.push(used);
+        used.users++;
+        if (verbose)
+          output.print(`${modules[index].path} needs "${this.names.name(number)}": ${used.path}\n`);
+      }
     }
   }
 
-  /** Finds what each module needs; `verbose` tells of needs that were met. */
-  link(modules: readonly DepmodModule[], output: ToolOutput, verbose: boolean): void {
-    for (const module of modules) {
-      const { needs } = module.record;
-      for (let i = 0; i < needs.length; i++) this.linkOne(module, i, output, verbose);
-    }
-  }
-
-  private linkOne(module: DepmodModule, i: number, output: ToolOutput, verbose: boolean): void {
-    const { needs, weak, needCrcs } = module.record;
-    const number = needs[i];
-    const symbol = this.find(number);
-    const tells = this.options.unknown && weak[i] === 0;
-    if (symbol === undefined) {
-      if (tells) output.warn(`${module.path} needs unknown symbol ${this.names.name(number)}\n`);
-      return;
-    }
-    if (tells && this.options.versions && symbol.crc !== needCrcs[i])
-      output.warn(`${module.path} disagrees about version of symbol ${this.names.name(number)}\n`);
-    const { owner } = symbol;
-    if (owner === undefined || !addNeed<DepmodModule>(module, owner)) return;
-    if (verbose) output.print(`${module.path} needs "${this.names.name(number)}": ${owner.path}\n`);
+  /** -e: symbols that nobody has; -E: those with another version. Weak references may stay open. */
+  private tell(
+    module: DepmodModule,
+    number: number,
+    found: number,
+    weak: boolean,
+    crc: number,
+    output: ToolOutput,
+  ): void {
+    if (!this.options.unknown || weak) return;
+    const name = this.names.name(number);
+    if ((this.owners[found] ?? 0) === 0) output.warn(`${module.path} needs unknown symbol ${name}\n`);
+    else if (this.options.versions && this.crcs[found] !== crc)
+      output.warn(`${module.path} disagrees about version of symbol ${name}\n`);
   }
 }

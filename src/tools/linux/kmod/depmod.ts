@@ -7,12 +7,21 @@ import {
   finishDepmodConfig,
   readDepmodConfig,
 } from '../../../systems/linux/tree/depmod-config.ts';
+import { startOf } from '../../../systems/linux/tree/facts.ts';
+import { NameTable } from '../../../systems/linux/tree/name-table.ts';
 import { isModuleFile, nameOfPath } from '../../../systems/linux/tree/names.ts';
 import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
+import { type AliasInput, type MadeFile, type Message, makeAliasIndexes } from './alias-index.ts';
 import { absolute, onDisk, reason } from './bytes-path.ts';
 import { configFiles, configFolders, configText } from './config-files.ts';
-import { INDEX_FILES, type IndexInput } from './depmod-index.ts';
-import { type DepmodModule, readModule, SymbolTable, sortedModules } from './depmod-module.ts';
+import {
+  type IndexInput,
+  makeBuiltinIndexes,
+  makeDependencyIndexes,
+  makeSymbolIndexes,
+} from './depmod-index.ts';
+import { type DepmodModule, FactSet, SymbolTable, sortedModules } from './depmod-module.ts';
+import { ENOUGH, Helper, type Scanned, scanAlone } from './depmod-scan.ts';
 import { addSymvers, addSystemMap } from './kernel-symbols.ts';
 import { Level, ToolExit, type ToolOutput } from './output.ts';
 import { TreeScan } from './scan.ts';
@@ -55,11 +64,14 @@ interface Options {
 }
 
 export function depmod(call: ToolCall): number {
+  const run = new Depmod(call);
   try {
-    return new Depmod(call).run();
+    return run.run();
   } catch (error) {
     if (error instanceof ToolExit) return error.code;
     throw error;
+  } finally {
+    run.end();
   }
 }
 
@@ -83,6 +95,10 @@ class Depmod {
   };
   private release = '';
   private tree = '';
+  private helper: Helper | undefined;
+  /** All module files that were found, in that order. */
+  private readonly files: string[] = [];
+  private scanned: Scanned | undefined;
 
   constructor(call: ToolCall) {
     this.call = call;
@@ -103,10 +119,20 @@ class Depmod {
     }
     output.level = options.verbose;
     const symbols = this.kernelSymbols();
-    const modules = sortedModules(this.paths(files), this.tree, this.treeFile('modules.order'), output);
-    this.load(modules, symbols);
+    if (options.all) this.startHelper(symbols);
+    const paths = this.paths(files, symbols);
+    const modules = sortedModules(paths, this.tree, this.givenTreeFile('modules.order'), output);
+    const set = this.load(modules, symbols);
+    const input = aliasInput(modules, set, options.warn, options.show);
+    const aliases = this.scanned?.helper?.makeAliases(input) ?? (() => makeAliasIndexes(input));
+    symbols.link(modules, set, output, options.verbose > Level.WARNING);
     if (!this.order(modules)) return 1;
-    return this.write(modules, symbols, out);
+    return this.write(modules, symbols, aliases, out);
+  }
+
+  /** No thread outlives the run. */
+  end(): void {
+    this.helper?.leave();
   }
 
   private readOptions(): readonly string[] {
@@ -203,7 +229,11 @@ class Depmod {
       output.warn('-e needs -E or -F\n');
       options.unknown = false;
     }
-    const symbols = new SymbolTable({ prefix, unknown: options.unknown, versions: symvers !== undefined });
+    const symbols = new SymbolTable(new NameTable(), {
+      prefix,
+      unknown: options.unknown,
+      versions: symvers !== undefined,
+    });
     if (symvers !== undefined) addSymvers(symbols, symvers, this.given(symvers), output);
     else if (systemMap !== undefined) addSystemMap(symbols, systemMap, this.given(systemMap), prefix, output);
     return symbols;
@@ -231,11 +261,28 @@ class Depmod {
     return config;
   }
 
+  /** The tree's own list of modules tells early whether there is enough to do for two threads. */
+  private startHelper(symbols: SymbolTable): void {
+    const list = statSync(onDisk(`${this.tree}/modules.order`), { throwIfNoEntry: false });
+    if (list === undefined || list.size < ENOUGH * PATH_LENGTH) return;
+    this.helper = Helper.start(this.call.scanProgram, symbols.options.unknown);
+  }
+
+  /** Every file is offered for reading at once, also one that another takes the place of later. */
+  private found(path: string, symbols: SymbolTable): void {
+    this.files.push(path);
+    if (this.helper !== undefined) this.helper.announce(path);
+    else if (this.files.length === ENOUGH) {
+      this.helper = Helper.start(this.call.scanProgram, symbols.options.unknown);
+      for (const one of this.files) this.helper?.announce(one);
+    }
+  }
+
   /** Module files by name. */
-  private paths(files: readonly string[]): ReadonlyMap<string, string> {
+  private paths(files: readonly string[], symbols: SymbolTable): ReadonlyMap<string, string> {
     const { output } = this;
     if (this.options.all) {
-      const scan = new TreeScan(this.tree, this.config(), output);
+      const scan = new TreeScan(this.tree, this.config(), output, (path) => this.found(path, symbols));
       const failed = scan.all();
       if (failed !== undefined) output.fatal(`could not search modules: ${reason(failed.error)}\n`);
       return scan.found;
@@ -269,35 +316,47 @@ class Depmod {
       output.fatal(`could not add module ${path}: File exists\n`);
     }
     found.set(name, path);
+    this.files.push(path);
+  }
+
+  private givenTreeFile(name: string): string | undefined {
+    const messages: Message[] = [];
+    const text = this.treeFile(name, messages);
+    this.say(messages);
+    return text;
+  }
+
+  private say(messages: readonly Message[]): void {
+    for (const { level, text } of messages)
+      this.output.say(level === 'error' ? Level.ERROR : Level.WARNING, text);
   }
 
   /** A file beside the modules; what cannot be read is warned about. */
-  private treeFile(name: string): string | undefined {
-    const { tree, output } = this;
+  private treeFile(name: string, messages: Message[]): string | undefined {
+    const { tree } = this;
+    const warn = (text: string) => messages.push({ level: 'warning', text });
     try {
       opendirSync(onDisk(tree)).closeSync();
     } catch (error) {
-      output.warn(`could not open directory ${tree}: ${reason(error)}\n`);
+      warn(`could not open directory ${tree}: ${reason(error)}\n`);
       return undefined;
     }
     try {
       return readFileSync(onDisk(`${tree}/${name}`), 'latin1');
     } catch (error) {
-      output.warn(`could not open ${name} at ${tree}: ${reason(error)}\n`);
+      warn(`could not open ${name} at ${tree}: ${reason(error)}\n`);
       return undefined;
     }
   }
 
   // -- what is made of it -----------------------------------------------------------------------------------
 
-  private load(modules: readonly DepmodModule[], symbols: SymbolTable): void {
-    const { output, options } = this;
-    for (const module of modules) {
-      module.record = readModule(module.path, symbols.names, symbols.options.unknown);
-      for (const message of module.record.errors) output.error(message);
-      symbols.addExports(module);
-    }
-    symbols.link(modules, output, options.verbose > Level.WARNING);
+  private load(modules: readonly DepmodModule[], symbols: SymbolTable): FactSet {
+    const { names, options } = symbols;
+    this.scanned = this.helper?.scan(this.files, names) ?? scanAlone(this.files, options.unknown, names);
+    const set = new FactSet(this.scanned.parts, this.files, modules);
+    for (const message of set.errors()) this.output.error(message);
+    return set;
   }
 
   private order(modules: readonly DepmodModule[]): boolean {
@@ -315,23 +374,31 @@ class Depmod {
     return false;
   }
 
-  private write(modules: readonly DepmodModule[], symbols: SymbolTable, folder: string): number {
+  private write(
+    modules: readonly DepmodModule[],
+    symbols: SymbolTable,
+    makeAliases: () => readonly MadeFile[],
+    folder: string,
+  ): number {
     const { options, output } = this;
     const input: IndexInput = {
       modules,
       symbols,
-      treeFile: (name) => this.treeFile(name),
+      treeFile: (name, messages) => this.treeFile(name, messages),
       warnDuplicates: options.warn,
-      output,
+      textOnly: options.show,
     };
-    if (options.show) {
-      for (const { text, make } of INDEX_FILES) if (text) output.print(make(input) as string);
-      return 0;
+    const dependencies = [...makeDependencyIndexes(input)];
+    const others = [...makeSymbolIndexes(input), ...makeBuiltinIndexes(input)];
+    const aliases = makeAliases();
+    // As the tool writes them: modules.devname is the last.
+    const files = [...dependencies, ...aliases.slice(0, -1), ...others, ...aliases.slice(-1)];
+    for (const { text, bytes, messages, fatal } of files) {
+      this.say(messages);
+      if (fatal !== undefined) output.fatal(fatal);
+      if (options.show && text) output.printBytes(bytes);
     }
-    const files = INDEX_FILES.map(({ name, make }) => {
-      const made = make(input);
-      return { name, bytes: typeof made === 'string' ? Buffer.from(made, 'latin1') : made };
-    });
+    if (options.show) return 0;
     try {
       writeIndexes(folder, files);
     } catch (error) {
@@ -361,6 +428,34 @@ class Depmod {
     return !scan.some((path) => isModuleFile(path) && microseconds(path) > made);
   }
 }
+
+function aliasInput(
+  modules: readonly DepmodModule[],
+  { parts, partOf, rowOf }: FactSet,
+  warnDuplicates: boolean,
+  textOnly: boolean,
+): AliasInput {
+  const starts = new Int32Array(modules.length);
+  const ends = new Int32Array(modules.length);
+  for (let index = 0; index < modules.length; index++) {
+    const { infoEnds } = parts[partOf[index]];
+    starts[index] = startOf(infoEnds, rowOf[index]);
+    ends[index] = infoEnds[rowOf[index]];
+  }
+  const names = Buffer.from(modules.map(({ name }) => `${name}\0`).join(''), 'latin1');
+  return {
+    names,
+    pools: parts.map(({ info }) => info),
+    poolOf: partOf,
+    starts,
+    ends,
+    warnDuplicates,
+    textOnly,
+  };
+}
+
+/** Shortest usual line of modules.order. */
+const PATH_LENGTH = 30;
 
 /** When it was last changed, in whole microseconds: what the tool compares. */
 const microseconds = (path: string): number =>

@@ -1,6 +1,7 @@
 /** Module files on disk: plain ones are read piece by piece, compressed ones unpacked whole. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { constants, gunzipSync } from 'node:zlib';
+import { CodecMemory } from '../../../bytes/codec.ts';
 import { type Compression, compressionOf, decompressAs } from '../../../bytes/decompress.ts';
 import { FormatError } from '../../../bytes/errors.ts';
 import type { ByteSource } from '../../../systems/linux/tree/elf-facts.ts';
@@ -27,19 +28,49 @@ export class SourceError extends Error {
 const SMALLEST = 6;
 /** The largest module seen has 40 MB; one that unpacks to more than this is a bomb. */
 const MOST_BYTES = 2 ** 29;
-/** Small files are read whole; of larger ones only the parts that are asked for (measured: a call costs as much). */
-const WHOLE = 192 * 1024;
+/** Read at once: three of four module files have no more, and need no other call (measured). */
+const FIRST_READ = 64 * 1024;
+/** Read along with what is asked for: section names stand before their headers, strings behind their symbols. */
+const [BEFORE, BEHIND] = [2048, 1024];
 const HEAD = 64;
 /** Larger files have a buffer of their own, given back with them. */
 const MOST_SHARED = 64 * 2 ** 20;
 
-/** One buffer for all files that are read one after the other; only pages that are used take memory. */
-let shared = new Uint8Array(1 << 20);
+/** Reads module files one after the other, in the same memory. */
+export class ModuleReader {
+  /** Only pages that are used take memory. */
+  private buffer = new Uint8Array(1 << 20);
+  private readonly codec = new CodecMemory();
 
-function bufferFor(length: number): Uint8Array {
-  if (length > MOST_SHARED) return new Uint8Array(length);
-  if (shared.length < length) shared = new Uint8Array(Math.max(length, shared.length * 2));
-  return shared;
+  /**
+   * Opens a module file for as long as `use` runs; bytes it is given are good no longer.
+   * @throws SourceError when the file cannot be opened or unpacked
+   */
+  with<T>(path: string, use: (source: ByteSource) => T): T {
+    const fd = open(path);
+    try {
+      const source = this.open(fd);
+      const head = source.read(0, Math.min(source.size, HEAD));
+      if (head.length < SMALLEST) throw new SourceError('EINVAL');
+      const compression = compressionOf(head);
+      if (compression === undefined || compression === 'lzma') return use(source);
+      return use(new MemorySource(unpacked(compression, source.read(0, source.size), this.codec)));
+    } catch (error) {
+      throw asSourceError(error);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  private open(fd: number): FileSource {
+    const count = readSync(fd, this.buffer, 0, FIRST_READ, 0);
+    const size = count < FIRST_READ ? count : fstatSync(fd).size;
+    if (size <= this.buffer.length) return new FileSource(fd, size, this.buffer, count);
+    const larger = new Uint8Array(size > MOST_SHARED ? size : Math.max(size, this.buffer.length * 2));
+    larger.set(this.buffer.subarray(0, count));
+    if (size <= MOST_SHARED) this.buffer = larger;
+    return new FileSource(fd, size, larger, count);
+  }
 }
 
 /** A plain file: its parts are read to their own offsets of one buffer. */
@@ -47,29 +78,33 @@ class FileSource implements ByteSource {
   readonly size: number;
   private readonly fd: number;
   private readonly buffer: Uint8Array;
-  private whole = false;
+  /** The bytes before this are there. */
+  private readonly head: number;
+  /** And those of the last part that was read. */
+  private from = 0;
+  private to = 0;
 
-  constructor(fd: number, size: number) {
+  constructor(fd: number, size: number, buffer: Uint8Array, head: number) {
     this.fd = fd;
     this.size = size;
-    this.buffer = bufferFor(size);
+    this.buffer = buffer;
+    this.head = Math.min(head, size);
   }
 
   read(offset: number, length: number): Uint8Array {
     const end = Math.min(offset + length, this.size);
-    if (!this.whole && this.size <= WHOLE) {
-      this.fill(0, this.size);
-      this.whole = true;
-    } else if (!this.whole && end > offset) this.fill(offset, end);
+    if (end > this.head && (offset < this.from || end > this.to) && end > offset) this.fill(offset, end);
     return this.buffer.subarray(Math.min(offset, end), end);
   }
 
-  private fill(from: number, to: number): void {
-    for (let done = from; done < to; ) {
-      const count = readSync(this.fd, this.buffer, done, to - done, done);
+  private fill(offset: number, end: number): void {
+    this.from = Math.max(offset - BEFORE, 0);
+    this.to = Math.min(end + BEHIND, this.size);
+    for (let done = this.from; done < this.to; ) {
+      const count = readSync(this.fd, this.buffer, done, this.to - done, done);
       // The file was cut short while it was read: what is missing reads as zero.
       if (count === 0) {
-        this.buffer.fill(0, done, to);
+        this.buffer.fill(0, done, this.to);
         return;
       }
       done += count;
@@ -91,25 +126,9 @@ class MemorySource implements ByteSource {
   }
 }
 
-/**
- * Opens a module file for as long as `use` runs.
- * @throws SourceError when the file cannot be opened or unpacked
- */
+/** As ModuleReader.with, for a single file. */
 export function withModule<T>(path: string, use: (source: ByteSource) => T): T {
-  const fd = open(path);
-  try {
-    const { size } = fstatSync(fd);
-    const source = new FileSource(fd, size);
-    const head = source.read(0, Math.min(size, HEAD));
-    if (head.length < SMALLEST) throw new SourceError('EINVAL');
-    const compression = compressionOf(head);
-    if (compression === undefined || compression === 'lzma') return use(source);
-    return use(new MemorySource(unpacked(compression, source.read(0, size))));
-  } catch (error) {
-    throw asSourceError(error);
-  } finally {
-    closeSync(fd);
-  }
+  return new ModuleReader().with(path, use);
 }
 
 /** A module's bytes, unpacked. @throws SourceError */
@@ -130,11 +149,11 @@ function asSourceError(error: unknown): unknown {
   return error instanceof SourceError || typeof code !== 'string' ? error : new SourceError(code);
 }
 
-function unpacked(compression: Compression, bytes: Uint8Array): Uint8Array {
+function unpacked(compression: Compression, bytes: Uint8Array, memory: CodecMemory): Uint8Array {
   if (compression === 'zst' && !hasSize(bytes))
     throw new SourceError('EINVAL', 'zstd: Failed to determine decompression size', WHERE.zst);
   try {
-    return decompressAs(compression, bytes, { maxOutput: MOST_BYTES });
+    return decompressAs(compression, bytes, { maxOutput: MOST_BYTES, memory, borrow: true });
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     if (compression === 'gz') return zlibsView(bytes);

@@ -72,6 +72,11 @@ export class ToolOutput {
     this.waiting = '';
   }
 
+  printBytes(bytes: Uint8Array): void {
+    this.flush();
+    this.streams.out(bytes);
+  }
+
   /** Standard error as it is. */
   printError(text: string): void {
     this.streams.err(Buffer.from(text, 'latin1').toString());

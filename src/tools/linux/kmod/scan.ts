@@ -1,5 +1,5 @@
 /** Finds the module files of a tree, and takes one of each name (depmod.d(5) says which). */
-import { type Dir, opendirSync, statSync } from 'node:fs';
+import { type Dirent, opendirSync, readdirSync, statSync } from 'node:fs';
 import { keepsPriority } from '../../../systems/linux/tree/choose.ts';
 import type { DepmodConfig } from '../../../systems/linux/tree/depmod-config.ts';
 import { isModuleFile, nameOfPath } from '../../../systems/linux/tree/names.ts';
@@ -13,15 +13,26 @@ const MAX_DEPTH = 40;
 /** Names are bytes; many entries a call, as trees have folders of hundreds. */
 const LATIN = { encoding: 'latin1', bufferSize: 256 } as const;
 
+/**
+ * Folders are listed at once, which Node does sorted and in a quarter of the time (measured). The tool's order, that of the
+ * directory, shows where two files have one name, and in the order of messages: then the search is made again in that.
+ */
+class OrderMatters extends Error {}
+
 export class TreeScan {
   /** Path by module name. */
   readonly found = new Map<string, string>();
+  private inOrder = false;
+  private readonly told = new Set<string>();
   private readonly tree: string;
   private readonly config: DepmodConfig;
   private readonly output: ToolOutput;
+  private readonly progress: ((path: string) => void) | undefined;
   private visit: (path: string) => void = (path) => this.add(path);
 
-  constructor(tree: string, config: DepmodConfig, output: ToolOutput) {
+  /** `progress` is told every file that is taken, also where another takes its place later. */
+  constructor(tree: string, config: DepmodConfig, output: ToolOutput, progress?: (path: string) => void) {
+    this.progress = progress;
     this.tree = tree;
     this.config = config;
     this.output = output;
@@ -29,27 +40,50 @@ export class TreeScan {
 
   /** The tree itself, then the folders outside it that the configuration names. False when the tree cannot be opened. */
   all(): { readonly error: unknown } | undefined {
+    try {
+      return this.allOf();
+    } catch (error) {
+      if (!(error instanceof OrderMatters)) throw error;
+    }
+    this.inOrder = true;
+    this.found.clear();
+    return this.allOf();
+  }
+
+  private allOf(): { readonly error: unknown } | undefined {
     const error = this.from(this.tree);
     if (error !== undefined) return { error };
     for (const folder of this.config.externals) this.from(folder);
     return undefined;
   }
 
+  private error(text: string): void {
+    if (!this.inOrder) throw new OrderMatters();
+    this.output.error(text);
+  }
+
   private from(folder: string): unknown {
-    let dir: Dir;
     try {
-      dir = opendirSync(onDisk(folder), LATIN);
+      this.walk(this.entries(folder), folder, 0);
     } catch (error) {
-      this.output.error(`could not open directory ${folder}: ${reason(error)}\n`);
+      if (!isSystemError(error)) throw error;
+      this.error(`could not open directory ${folder}: ${reason(error)}\n`);
       return error;
     }
-    this.walk(dir, folder, 0);
     return undefined;
   }
 
-  private walk(dir: Dir, folder: string, depth: number): void {
-    // In the order of the directory, as the tool walks it: of two files with one name and one rank the first counts.
-    for (let entry = dir.readSync(); entry !== null; entry = dir.readSync()) {
+  private entries(folder: string): Iterable<Dirent> {
+    if (!this.inOrder) return readdirSync(onDisk(folder), { encoding: 'latin1', withFileTypes: true });
+    const dir = opendirSync(onDisk(folder), LATIN);
+    const entries: Dirent[] = [];
+    for (let entry = dir.readSync(); entry !== null; entry = dir.readSync()) entries.push(entry);
+    dir.closeSync();
+    return entries;
+  }
+
+  private walk(entries: Iterable<Dirent>, folder: string, depth: number): void {
+    for (const entry of entries) {
       const { name } = entry;
       if (BUILD_LINKS.includes(name) || this.config.excludes.includes(name)) continue;
       const path = `${folder}/${name}`;
@@ -57,7 +91,6 @@ export class TreeScan {
       if (kind === 'folder') this.enter(path, depth + 1);
       else if (kind === 'file' && isModuleFile(name)) this.visit(path);
     }
-    dir.closeSync();
   }
 
   /** Is there a module file below the tree for which `fits` holds? No folder but the build's links is left out. */
@@ -66,20 +99,25 @@ export class TreeScan {
     this.visit = (path) => {
       found ||= fits(path);
     };
+    this.inOrder = true;
     this.from(this.tree);
     return found;
   }
 
   private enter(path: string, depth: number): void {
     if (depth > MAX_DEPTH) {
-      this.output.error(`${path}: folders more than ${MAX_DEPTH} deep are not searched\n`);
+      this.error(`${path}: folders more than ${MAX_DEPTH} deep are not searched\n`);
       return;
     }
+    let entries: Iterable<Dirent>;
     try {
-      this.walk(opendirSync(onDisk(path), LATIN), path, depth);
+      entries = this.entries(path);
     } catch (error) {
-      this.output.error(`openat(${path}, O_RDONLY): ${reason(error)}\n`);
+      if (!isSystemError(error)) throw error;
+      this.error(`openat(${path}, O_RDONLY): ${reason(error)}\n`);
+      return;
     }
+    this.walk(entries, path, depth);
   }
 
   /** What a link leads to. */
@@ -88,9 +126,10 @@ export class TreeScan {
       const stat = statSync(onDisk(path));
       if (stat.isFile()) return 'file';
       if (stat.isDirectory()) return 'folder';
-      this.output.error(`unsupported file type ${path}: ${(stat.mode & 0o170000).toString(8)}\n`);
+      this.error(`unsupported file type ${path}: ${(stat.mode & 0o170000).toString(8)}\n`);
     } catch (error) {
-      this.output.error(`fstatat(${name}): ${reason(error)}\n`);
+      if (!isSystemError(error)) throw error;
+      this.error(`fstatat(${name}): ${reason(error)}\n`);
     }
     return undefined;
   }
@@ -98,7 +137,12 @@ export class TreeScan {
   private add(path: string): void {
     const name = nameOfPath(path);
     const known = this.found.get(name);
+    if (known !== undefined && !this.inOrder) throw new OrderMatters();
     if (known !== undefined && keepsPriority(this.config, this.tree, known, path)) return;
     this.found.set(name, path);
+    if (!this.told.has(path)) this.progress?.(path);
+    this.told.add(path);
   }
 }
+
+const isSystemError = (error: unknown): boolean => typeof (error as { code?: unknown }).code === 'string';

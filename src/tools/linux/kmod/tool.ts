@@ -10,6 +10,8 @@ export interface ToolCall {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Release of the running kernel; undefined where that is no Linux. */
   readonly release: string | undefined;
+  /** The program of a second thread for depmod; undefined: everything is done on one. */
+  readonly scanProgram?: string | undefined;
   /** /proc/cmdline and the like stand below this. */
   readonly proc: string;
   /** Where the running kernel shows its modules. */

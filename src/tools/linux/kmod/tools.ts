@@ -20,13 +20,15 @@ export const MODULE_TOOLS: readonly string[] = Object.keys(TOOLS);
 
 export interface ToolSurroundings extends ToolStreams {
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** As in ToolCall. */
+  readonly scanProgram?: string | undefined;
 }
 
 /** Runs a tool as its own program would; resolves to its exit code. @throws RangeError when there is no such tool */
 export async function runModuleTool(
   name: string,
   words: readonly string[],
-  { environment, ...streams }: ToolSurroundings,
+  { environment, scanProgram, ...streams }: ToolSurroundings,
 ): Promise<number> {
   const load = TOOLS[name];
   if (load === undefined) throw new RangeError(`there is no module tool '${name}'`);
@@ -39,6 +41,7 @@ export async function runModuleTool(
       output,
       folder: fromArgument(process.cwd()),
       environment,
+      scanProgram,
       release: platform() === 'linux' ? osRelease() : undefined,
       proc: '/proc',
       sys: '/sys',

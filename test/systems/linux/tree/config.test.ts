@@ -33,7 +33,7 @@ describe('names', () => {
 describe('the table of names', () => {
   it('is ordered by a known hash', () => {
     // Values of the reference implementation for 0 to 4 bytes.
-    expect(superFastHash('')).toBe(0);
+    expect(superFastHash(new Uint8Array(), 0, 0)).toBe(0);
     expect(bucketOrder(['b', 'a', 'c'], 1)).toEqual(['a', 'b', 'c']);
     expect(new Set(bucketOrder(['ext4', 'jbd2', 'mbcache'], 512))).toEqual(
       new Set(['ext4', 'jbd2', 'mbcache']),
