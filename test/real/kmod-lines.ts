@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { TrieBuilder } from '../../src/systems/linux/tree/trie.ts';
+import { TrieBuilder } from '../../src/systems/linux/tree/trie-builder.ts';
 import type { KmodRoot } from './kmod-root.ts';
 import type { Random } from './random.ts';
 
