@@ -42,21 +42,27 @@ export interface Entry {
 export interface Translations {
   /** Entries of a block before it is reported as hot; 0: entries are not counted. */
   readonly threshold: number;
+  /** There is translated code. */
+  readonly any: boolean;
   /** Where in the table a function is that begins at an address, 0 for nowhere. */
   slotAt(pc: Address): number;
   /** The translated code that can be entered there. */
   entryAt(pc: Address): Entry | undefined;
   /** All blocks are gone. */
   flushed(): void;
+  /** An operation of a block that was described for `owner` has made an access that the TLB does not have. */
+  missed(owner: object, pc: Address): void;
   /** Bytes of a block that was described for `owner` have changed, or are `gone` with their page. */
   dropped(owner: object, gone: boolean): void;
 }
 
 const NO_TRANSLATIONS: Translations = {
   threshold: 0,
+  any: false,
   slotAt: () => 0,
   entryAt: () => undefined,
   flushed: () => {},
+  missed: () => {},
   dropped: () => {},
 };
 
@@ -234,6 +240,14 @@ export class BlockCache {
     }
   }
 
+  /** The operation `op` makes an access that the TLB does not have. */
+  missed(op: number): void {
+    if (!this.translations.any) return;
+    const block = this.find(op);
+    if (block.owner === undefined) return;
+    this.translations.missed(block.owner, block.pc + this.#data.getUint16(op + OP.PC, true));
+  }
+
   hostAt(pc: Address): number | undefined {
     return this.#hosts.get(pc);
   }
@@ -281,11 +295,9 @@ export class BlockCache {
       const runsOver = (block.pc & 4095) + block.length > PAGE_SIZE;
       const last = runsOver ? PAGE_SIZE : first + block.length;
       if (offset < last && offset + length > first) {
+        if (running >= block.start && running < block.end) this.#leaveAfter(running, block);
         if (block.owner !== undefined) this.translations.dropped(block.owner, length >= PAGE_SIZE);
-        else {
-          if (running >= block.start && running < block.end) this.#leaveAfter(running, block);
-          this.#drop(block);
-        }
+        else this.#drop(block);
       }
     }
     if (blocks.size === 0) {

@@ -552,6 +552,7 @@ export class Cpu implements HelperHost {
       return 0;
     }
     this.#inside = ip;
+    this.#blocks.missed(ip);
     try {
       return this.memory.cpuAccess(va, size, access);
     } catch (error) {

@@ -184,19 +184,25 @@ export abstract class Gen {
 
   /** Sets `host` to the linear offset of the address in `va`, or faults. */
   reach(size: number, write: boolean): Code {
-    const { va, entry, host } = this.t;
-    const what = i32.const(size | (write ? 0x100 : 0));
+    const { entry, host } = this.t;
     return seq(
       entry.set(this.#entry()),
       iff(
         this.#hit(size, write ? TLB_WRITE : TLB_READ),
         host.set(this.#translated()),
-        seq(
-          host.set(call(this.calls.miss, va.get, what, this.here())),
-          this.faultIf(i32.eqz(host.get)),
-          write ? this.afterSlowWrite() : [],
-        ),
+        this.slowReach(size, write),
       ),
+    );
+  }
+
+  /** As {@link reach}, for addresses that the TLB does not have. */
+  protected slowReach(size: number, write: boolean): Code {
+    const { va, host } = this.t;
+    const what = i32.const(size | (write ? 0x100 : 0));
+    return seq(
+      host.set(call(this.calls.miss, va.get, what, this.here())),
+      this.faultIf(i32.eqz(host.get)),
+      write ? this.afterSlowWrite() : [],
     );
   }
 
@@ -214,12 +220,15 @@ export abstract class Gen {
       iff(
         this.#hit(size, TLB_WRITE),
         storeHost(size, this.#translated(), value),
-        seq(
-          this.faultIf(call(this.calls.slowStore, va.get, widen(size, value), i32.const(size), this.here())),
-          this.afterSlowWrite(),
-        ),
+        this.slowStore(size, value),
       ),
     );
+  }
+
+  /** As {@link store}, for addresses that the TLB does not have. */
+  protected slowStore(size: Size, value: Code): Code {
+    const store = call(this.calls.slowStore, this.t.va.get, widen(size, value), i32.const(size), this.here());
+    return seq(this.faultIf(store), this.afterSlowWrite());
   }
 
   /** Reads, changes and writes one operand. `change` gets the old value and must leave the new one. */

@@ -1,6 +1,15 @@
 /** One WebAssembly module: a loop around a switch over the flat operations in linear memory. */
 
-import { LOOKUP_BASE, LOOKUP_ENTRY_SHIFT } from '../memory/layout.ts';
+import {
+  LOOKUP_BASE,
+  LOOKUP_ENTRY_SHIFT,
+  TLB_ADDEND,
+  TLB_BASE,
+  TLB_ENTRIES,
+  TLB_ENTRY_SHIFT,
+  TLB_READ,
+  TLB_WRITE,
+} from '../memory/layout.ts';
 import { flagFunctions, mulhuFunction } from './functions.ts';
 import { type Calls, type Field, Gen, type Scratch, zero } from './gen.ts';
 import type { Size } from './ir.ts';
@@ -37,6 +46,8 @@ import {
   local,
   loop,
   ModuleBuilder,
+  ret,
+  select,
   seq,
 } from './wasm/encoder.ts';
 
@@ -137,6 +148,7 @@ class InterpreterGen extends Gen {
         seq(
           this.left.set(i32.load(zero, LEFT)),
           n.set(i32.load(zero, LEAVE_CODE)),
+          iff(went(Leave.RESUME), seq(this.ip.set(i32.load(zero, EXIT_IP)), br(this.at.next))),
           iff(
             i32.or(went(Leave.GO), went(Leave.MISS)),
             [],
@@ -269,18 +281,28 @@ export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
   builder.importTable();
   const regionType = builder.addType(REGION_SIGNATURE);
   const [p0, p1, p2, p3] = [local(0), local(1), local(2), local(3)];
+  const straddle = straddleFunction(builder);
+  const found = local(3);
   const miss = builder.addFunction({
     params: ['i64', 'i32', 'i32'],
     results: ['i32'],
-    locals: [],
-    body: seq(i64.store(zero, p0.get, MISS_VA), call(missImport, p1.get, p2.get)),
+    locals: ['i32'],
+    body: seq(
+      found.set(call(straddle, p0.get, p1.get)),
+      iff(found.get, ret(found.get)),
+      i64.store(zero, p0.get, MISS_VA),
+      call(missImport, p1.get, p2.get),
+    ),
     exportAs: 'missOf',
   });
+  const host = local(4);
   const slowStore = builder.addFunction({
     params: ['i64', 'i64', 'i32', 'i32'],
     results: ['i32'],
-    locals: [],
+    locals: ['i32'],
     body: seq(
+      host.set(call(straddle, p0.get, i32.or(p2.get, i32.const(0x100)))),
+      iff(host.get, seq(storeSized(host, p1, p2), ret(zero))),
       i64.store(zero, p0.get, MISS_VA),
       i64.store(zero, p1.get, MISS_VALUE),
       call(storeImport, p2.get, p3.get),
@@ -306,6 +328,49 @@ export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
     exportAs: 'run',
   });
   return builder.finish();
+}
+
+/** Stores the low 2, 4 or 8 bytes of a value. */
+function storeSized(host: Local, value: Local, size: Local): Code {
+  const is = (bytes: number, store: Code): Code => iff(i32.eq(size.get, i32.const(bytes)), store);
+  return seq(
+    is(8, i64.store(host.get, value.get)),
+    is(4, i64.store32(host.get, value.get)),
+    is(2, i64.store16(host.get, value.get)),
+  );
+}
+
+/**
+ * (va, size | write << 8) -> linear offset of an access over the boundary of two pages that lie side by side in linear
+ * memory too and are both in the TLB, else 0.
+ */
+function straddleFunction(builder: ModuleBuilder): number {
+  const [va, what, last, first, second, tag] = [0, 1, 2, 3, 4, 5].map(local);
+  const size = i32.and(what.get, i32.const(0xff));
+  const entryOf = (at: Local): Code =>
+    i32.and(
+      i32.wrap(i64.shrU(at.get, i64.const(12 - TLB_ENTRY_SHIFT))),
+      i32.const((TLB_ENTRIES - 1) << TLB_ENTRY_SHIFT),
+    );
+  const page = (at: Local): Code => i64.and(at.get, i64.const(-4096));
+  const has = (entry: Local, at: Local): Code =>
+    i64.eq(i64.load(i32.add(entry.get, tag.get), TLB_BASE), page(at));
+  const addend = (entry: Local): Code => i32.load(entry.get, TLB_BASE + TLB_ADDEND);
+  return builder.addFunction({
+    params: ['i64', 'i32'],
+    results: ['i32'],
+    locals: ['i64', 'i32', 'i32', 'i32'],
+    body: seq(
+      last.set(i64.sub(i64.add(va.get, i64.extendU(size)), i64.const(1))),
+      iff(i64.eq(page(va), page(last)), ret(zero)),
+      tag.set(select(i32.shrU(what.get, i32.const(8)), i32.const(TLB_WRITE), i32.const(TLB_READ))),
+      first.set(entryOf(va)),
+      second.set(entryOf(last)),
+      iff(i32.eqz(i32.and(has(first, va), has(second, last))), ret(zero)),
+      iff(i32.ne(addend(first), addend(second)), ret(zero)),
+      i32.add(i32.wrap(va.get), addend(first)),
+    ),
+  });
 }
 
 function runBody(calls: Calls, bits: 32 | 64, regionType: number): Code {

@@ -120,6 +120,8 @@ export const Leave = {
   HOT: 7,
   /** Translated code goes on at RIP, where the budget is not looked at. */
   GO: 8,
+  /** Translated code has come to an access that is not a plain one: the interpreter goes on at that operation. */
+  RESUME: 9,
 } as const;
 
 export const FaultCause = {

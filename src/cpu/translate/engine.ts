@@ -18,6 +18,10 @@ import type { PlainMap } from './region-gen.ts';
 const THRESHOLD: Readonly<Record<Engine, number>> = { interpreter: 0, wasm: 2, auto: 1000 };
 /** Code that keeps changing is translated this often at most. */
 const MAX_CHANGES = 8;
+/** Accesses that are not plain ones by one instruction, before its region is made again to deal with them itself. */
+const OFTEN = 1000;
+/** What a block counts again that is inside a region but no entry of it. */
+const WHEN_INSIDE = 50_000;
 /** What an address counts again when its translation was dropped. */
 const AFTER_CHANGE = 20_000;
 const FIRST_TABLE = 16;
@@ -36,6 +40,10 @@ class Region {
   blocks: readonly Block[] = [];
   /** Addresses that it can be entered at, its own first. */
   entries: readonly Address[] = [];
+  /** Starts of all blocks that were translated. */
+  nodes: ReadonlySet<Address> = new Set();
+  /** Instructions that make calls for accesses that are not plain ones. */
+  readonly calling = new Set<Address>();
   live = true;
 
   constructor(entry: Address, slot: number) {
@@ -66,6 +74,10 @@ export class TranslationEngine implements Translations {
   readonly #slots = new Map<Address, number>();
   readonly #regions = new Map<Address, Region>();
   readonly #entries = new Map<Address, Entry>();
+  /** Accesses by instruction that translated code left to the interpreter. */
+  readonly #misses = new Map<Address, number>();
+  /** Blocks of regions that were hot without being an entry. */
+  readonly #insiders = new Set<Address>();
   readonly #changes = new Map<Address, number>();
   #used = 1;
 
@@ -86,6 +98,10 @@ export class TranslationEngine implements Translations {
     this.#clear(0, FIRST_TABLE);
   }
 
+  get any(): boolean {
+    return this.#regions.size > 0;
+  }
+
   slotAt(pc: Address): number {
     return this.#regions.get(pc)?.slot ?? 0;
   }
@@ -98,6 +114,8 @@ export class TranslationEngine implements Translations {
   flushed(): void {
     for (const region of [...this.#regions.values()]) this.#release(region);
     this.#slots.clear();
+    this.#insiders.clear();
+    this.#misses.clear();
     this.#clear(1, this.#used);
     this.#used = 1;
   }
@@ -113,6 +131,10 @@ export class TranslationEngine implements Translations {
 
   /** The block at `pc` has been entered often: translates what begins there if that is any use. */
   hot(pc: Address): void {
+    if (!this.#entries.has(pc) && this.#isInside(pc)) {
+      this.#cache.redirect(pc, undefined, WHEN_INSIDE);
+      return;
+    }
     if (!this.#entries.has(pc) && this.#isWanted(pc)) {
       try {
         this.#translate(pc);
@@ -122,6 +144,29 @@ export class TranslationEngine implements Translations {
       }
     }
     this.#cache.redirect(pc, this.entryAt(pc), 0);
+  }
+
+  /** An instruction that belongs to `owner` has made an access that was not a plain one. */
+  missed(owner: object, pc: Address): void {
+    const count = (this.#misses.get(pc) ?? 0) + 1;
+    this.#misses.set(pc, count);
+    if (count < OFTEN || !(owner instanceof Region) || !owner.live || owner.calling.has(pc)) return;
+    this.#release(owner, 1);
+  }
+
+  /**
+   * A region has the block already, and is entered again at its next loop: the way there is interpreted, which is
+   * cheaper than to translate all of it once more. True once for an address; what is entered ever so often comes again.
+   */
+  #isInside(pc: Address): boolean {
+    if (this.#insiders.has(pc) || !this.#isCovered(pc)) return false;
+    this.#insiders.add(pc);
+    return true;
+  }
+
+  #isCovered(pc: Address): boolean {
+    for (const region of this.#regions.values()) if (region.nodes.has(pc)) return true;
+    return false;
   }
 
   #changed(pc: Address): boolean {
@@ -139,7 +184,7 @@ export class TranslationEngine implements Translations {
     try {
       for (const warm of this.#cache.warm(Math.ceil(this.threshold / WARM_PART))) {
         if (made.length >= MAX_AT_ONCE) break;
-        if (!covered(warm) && this.#isWanted(warm)) made.push(this.#describe(warm));
+        if (!covered(warm) && !this.#isCovered(warm) && this.#isWanted(warm)) made.push(this.#describe(warm));
       }
     } catch (error) {
       // What is there will do.
@@ -157,6 +202,7 @@ export class TranslationEngine implements Translations {
     const region = new Region(pc, this.#slotFor(pc));
     const graph = new GraphBuilder(this.#cache, this.#data, region).build(pc);
     region.blocks = graph.blocks;
+    region.nodes = new Set(graph.nodes.keys());
     return { region, graph };
   }
 
@@ -192,7 +238,12 @@ export class TranslationEngine implements Translations {
       slotOf: (at: Address) => this.#slotFor(at),
     };
     made.forEach(({ region, graph }, n) => {
-      const { spec, entries } = regionFunction(graph, context);
+      const isSlow = (at: Address): boolean => {
+        const slow = (this.#misses.get(at) ?? 0) >= OFTEN;
+        if (slow) region.calling.add(at);
+        return slow;
+      };
+      const { spec, entries } = regionFunction(graph, { ...context, isSlow });
       region.entries = entries;
       builder.addFunction({ ...spec, exportAs: `r${n}` });
     });
@@ -227,7 +278,7 @@ export class TranslationEngine implements Translations {
     this.#data.setInt32(STALE, 1, true);
   }
 
-  #release(region: Region): void {
+  #release(region: Region, count = AFTER_CHANGE): void {
     region.live = false;
     this.#regions.delete(region.entry);
     this.#clear(region.slot, region.slot + 1);
@@ -236,7 +287,7 @@ export class TranslationEngine implements Translations {
     for (const pc of region.entries) {
       if (this.#entries.get(pc)?.slot !== region.slot) continue;
       this.#entries.delete(pc);
-      this.#cache.redirect(pc, undefined, this.#changed(region.entry) ? 0 : AFTER_CHANGE);
+      this.#cache.redirect(pc, undefined, this.#changed(region.entry) ? 0 : count);
     }
   }
 

@@ -15,6 +15,8 @@ export const FLAGS = 1 << Reg.ZERO;
 /** One operation with what it does to the sets. */
 export interface Step {
   readonly op: number;
+  /** Start of its instruction, from the start of the block. */
+  readonly at: number;
   readonly code: number;
   readonly name: string;
   readonly reads: number;
@@ -74,6 +76,7 @@ function stepsOf(node: Node, order: Order, data: DataView): Step[] {
     const target = pc === undefined || calls ? undefined : node.next.find((next) => next.pc === pc);
     steps.push({
       op,
+      at: data.getUint16(op + OP.PC, true),
       code,
       name,
       reads: bits(effects.reads, effects.readsFlags) | (effects.fixedReads & ~FLAGS),
@@ -105,7 +108,11 @@ function findDirty(all: readonly NodeSteps[], byNode: ReadonlyMap<Node, NodeStep
     };
     for (const { node, steps, dirtyIn } of all) {
       let dirty = dirtyIn;
+      let at = -1;
       for (const step of steps) {
+        // Temporaries end with their instruction.
+        if (step.at !== at) dirty &= ~TEMPORARIES;
+        at = step.at;
         step.dirtyBefore = dirty;
         dirty = step.helper === 'always' ? 0 : dirty | step.writes;
         step.dirtyAfter = dirty;

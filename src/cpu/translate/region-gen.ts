@@ -54,6 +54,8 @@ export interface Flow {
   goTo(pc: Address, checked: boolean): Code;
   /** Entry of the table with the translation of a function. */
   slotOf(pc: Address): number;
+  /** The instruction there has often made accesses that are not plain ones. */
+  isSlow(pc: Address): boolean;
   /** Goes on after a call that has come back. */
   afterCall(): Code;
 }
@@ -365,14 +367,37 @@ export class RegionGen extends Gen {
     return seq(va.set(address), this.#shortcut(size, true, direct, super.store(size, va.get, value)));
   }
 
+  /**
+   * Without a call in it a loop keeps its registers in those of the machine, so what is seldom wanted is done outside:
+   * the interpreter goes on with this operation. Instructions that often get there make the call.
+   */
+  #outside(): Code {
+    return this.#leaveAtOp(Leave.RESUME, this.#dirty, true);
+  }
+
+  #isSlow(): boolean {
+    return this.flow.isSlow(this.pc + this.#data.getUint16(this.step.op + OP.PC, true));
+  }
+
+  protected override slowReach(size: number, write: boolean): Code {
+    return this.#isSlow() ? super.slowReach(size, write) : this.#outside();
+  }
+
+  protected override slowStore(size: Size, value: Code): Code {
+    return this.#isSlow() ? super.slowStore(size, value) : this.#outside();
+  }
+
+  override committed(size: number): Code {
+    return this.#isSlow() ? super.committed(size) : [];
+  }
+
   protected override afterSlowWrite(): Code {
     return this.#pending.set(i32.load(zero, STALE));
   }
 
   // ---- leaving ----
 
-  #exit(dirty: number): Label {
-    const set = dirty & ~TEMPORARIES;
+  #exit(set: number): Label {
     let found = this.#exits.get(set);
     if (found === undefined) {
       found = label(`exit ${set}`);
@@ -383,11 +408,13 @@ export class RegionGen extends Gen {
 
   /** Leaves to go on at a guest address. */
   leaveAt(rip: Code, code: number, dirty: number): Code {
-    return seq(storeRip(rip), this.#code.set(i32.const(code)), br(this.#exit(dirty)));
+    return seq(storeRip(rip), this.#code.set(i32.const(code)), br(this.#exit(dirty & ~TEMPORARIES)));
   }
 
-  #leaveAtOp(code: number, dirty: number): Code {
-    return seq(this.#exitOp.set(this.here()), this.#code.set(i32.const(code)), br(this.#exit(dirty)));
+  /** `within`: the operation is not done, and its instruction's temporaries are still wanted. */
+  #leaveAtOp(code: number, dirty: number, within = false): Code {
+    const exit = this.#exit(within ? dirty : dirty & ~TEMPORARIES);
+    return seq(this.#exitOp.set(this.here()), this.#code.set(i32.const(code)), br(exit));
   }
 
   fault(): Code {

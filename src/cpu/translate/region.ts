@@ -36,6 +36,7 @@ export interface RegionContext {
   readonly bits: 32 | 64;
   readonly plain: PlainMap | undefined;
   slotOf(pc: Address): number;
+  isSlow(pc: Address): boolean;
 }
 
 /** The function, and the addresses that it can be entered at, by number. */
@@ -192,6 +193,10 @@ class RegionEmitter implements Flow {
 
   slotOf(pc: Address): number {
     return this.#context.slotOf(pc);
+  }
+
+  isSlow(pc: Address): boolean {
+    return this.#context.isSlow(pc);
   }
 
   afterCall(): Code {
