@@ -135,6 +135,7 @@ export class Cpu implements HelperHost {
       store: (size, ip) => this.#store(size, ip),
       commit: (size) => memory.commit(this.#missAddress(), size),
       helper: (ip) => this.#helper(ip),
+      window: (bytes, slot) => this.#window(bytes, slot),
     };
     const engine = new TranslationEngine(options.engine ?? 'auto', this.#blocks, memory, this.bits);
     const imports = { memory: memory.wasm, table: engine.table, ...env };
@@ -572,6 +573,13 @@ export class Cpu implements HelperHost {
       this.memory.commit(this.#missAddress(), size);
       this.#inside = 0;
     }
+    return 0;
+  }
+
+  #window(bytes: number, slot: number): number {
+    const low = this.#missAddress();
+    if (isCanonical(low) && this.memory.openWindow(low, bytes)) return 1;
+    this.#engine.withoutWindow(slot);
     return 0;
   }
 

@@ -344,10 +344,10 @@ export abstract class Gen {
   }
 }
 
-export function loadHost(size: Size, host: Code): Code {
-  if (size === 8) return i64.load(host);
-  if (size === 4) return i32.load(host);
-  return size === 2 ? i32.load16u(host) : i32.load8u(host);
+export function loadHost(size: Size, host: Code, offset = 0): Code {
+  if (size === 8) return i64.load(host, offset);
+  if (size === 4) return i32.load(host, offset);
+  return size === 2 ? i32.load16u(host, offset) : i32.load8u(host, offset);
 }
 
 export function storeHost(size: Size, host: Code, value: Code, offset = 0): Code {

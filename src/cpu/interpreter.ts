@@ -251,6 +251,8 @@ export interface InterpreterImports {
   commit(size: number): void;
   /** @returns 0 to go on, else a Leave code */
   helper(ip: number): number;
+  /** Opens the window at the address in MISS_VA for the translated code in that place. @returns 0 where it cannot */
+  window(bytes: number, slot: number): number;
 }
 
 export interface InterpreterExports {
@@ -266,6 +268,7 @@ export interface InterpreterExports {
   carryOf: CallableFunction;
   condOf: CallableFunction;
   missOf: CallableFunction;
+  windowOf: CallableFunction;
   slowStore: CallableFunction;
   commitOf: CallableFunction;
 }
@@ -278,6 +281,7 @@ export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
   const storeImport = builder.importFunction('store', { params: ['i32', 'i32'], results: ['i32'] });
   const commitImport = builder.importFunction('commit', { params: ['i32'], results: [] });
   const helper = builder.importFunction('helper', { params: ['i32'], results: ['i32'] });
+  const windowImport = builder.importFunction('window', { params: ['i32', 'i32'], results: ['i32'] });
   builder.importTable();
   const regionType = builder.addType(REGION_SIGNATURE);
   const [p0, p1, p2, p3] = [local(0), local(1), local(2), local(3)];
@@ -315,6 +319,13 @@ export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
     locals: [],
     body: seq(i64.store(zero, p0.get, MISS_VA), call(commitImport, p1.get)),
     exportAs: 'commitOf',
+  });
+  builder.addFunction({
+    params: ['i64', 'i32', 'i32'],
+    results: ['i32'],
+    locals: [],
+    body: seq(i64.store(zero, p0.get, MISS_VA), call(windowImport, p1.get, p2.get)),
+    exportAs: 'windowOf',
   });
   const mulhu = mulhuFunction(builder);
   const { flags, carry, cond } = flagFunctions(builder, mulhu);

@@ -5,7 +5,7 @@
  * |-----------|------|
  * | 0x0000    | never used, so that a stray 0 is seen |
  * | 0x1000    | CPU state (registers, flags, vector registers; fields in cpu/state.ts) |
- * | 0x2000    | bounce buffer for accesses that cross a page |
+ * | 0x2000    | bounce buffer for accesses that cross a page; the window around the stack |
  * | 0x10000   | software TLB |
  * | 0x20000   | block lookup cache: guest pc to translated operations |
  * | 0x40000   | translated operations |
@@ -15,6 +15,14 @@
 export const CPU_STATE = 0x1000;
 export const CPU_STATE_BYTES = 0x1000;
 export const BOUNCE = 0x2000;
+
+/**
+ * The window: addresses around a stack pointer that lie in one piece in linear memory too, readable, writable and
+ * without code. First address and size, 8 bytes each, and a 4-byte addend as that of a TLB entry; size 0: there is none.
+ */
+export const WINDOW_BASE = 0x2080;
+export const WINDOW_BYTES = 0x2088;
+export const WINDOW_ADDEND = 0x2090;
 
 /**
  * A TLB entry is 32 bytes: three 8-byte tags (read, write, execute), a 4-byte addend, 4 unused bytes. A tag

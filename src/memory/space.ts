@@ -36,6 +36,8 @@ const HIGH = 4294967296;
 const MAX_FUEL = 2 ** 30 - 1;
 /** Bytes moved in one piece that cost as much as one access. */
 const BYTES_PER_FUEL = 8;
+/** Pages on either side that a window may have. */
+const WINDOW_REACH = 8;
 const TLB_INDEX_MASK = (L.TLB_ENTRIES - 1) << L.TLB_ENTRY_SHIFT;
 const TLB_INDEX_SHIFT = 12 - L.TLB_ENTRY_SHIFT;
 
@@ -79,6 +81,10 @@ export class GuestMemory {
   #readHost = 0;
   #writeBase = Number.NaN;
   #writeHost = 0;
+  /** The window: its first page, pages and first frame. */
+  #windowBase = Number.NaN;
+  #windowPages = 0;
+  #windowFrame = 0;
 
   /** @throws RangeError for sizes outside the limits above */
   constructor(spec: MemorySpec) {
@@ -445,6 +451,7 @@ export class GuestMemory {
     for (let i = L.TLB_WRITE >> 2; i < this.#tlb.length; i += 1 << (L.TLB_ENTRY_SHIFT - 2))
       this.#tlb[i] = L.TLB_EMPTY;
     this.#writeBase = Number.NaN;
+    if (pfn >= this.#windowFrame && pfn < this.#windowFrame + this.#windowPages) this.#closeWindow();
   }
 
   /** No translated code is left from this frame. */
@@ -506,6 +513,7 @@ export class GuestMemory {
 
   flushTlb(): void {
     this.#tlb.fill(L.TLB_EMPTY);
+    this.#closeWindow();
     this.#readBase = this.#writeBase = Number.NaN;
   }
 
@@ -517,6 +525,46 @@ export class GuestMemory {
   cpuAccess(va: Address, size: number, access: Access): number {
     if (this.#userMode) this.#checkUser(va, size, access);
     return this.#reach(va, size, access);
+  }
+
+  /**
+   * Opens the window around `bytes` bytes from `low` on, and whatever more lies beside them: until it closes, accesses
+   * inside need no look at the TLB. False, with no window open, where that is not memory of one piece.
+   */
+  openWindow(low: Address, bytes: number): boolean {
+    this.#closeWindow();
+    const pfn = this.#plainFrame(pageBase(low));
+    if (pfn === undefined || this.#observer !== undefined || this.#userMode) return false;
+    const first = pageBase(low);
+    let [below, above] = [0, 1];
+    const joins = (pages: number): boolean => this.#plainFrame(first + pages * PAGE_SIZE) === pfn + pages;
+    while (below < WINDOW_REACH && joins(-below - 1)) below++;
+    while (above < WINDOW_REACH && joins(above)) above++;
+    if (low + bytes > first + above * PAGE_SIZE) return false;
+    this.#windowBase = first - below * PAGE_SIZE;
+    this.#windowPages = below + above;
+    this.#windowFrame = pfn - below;
+    const base = this.#windowBase;
+    this.#data.setInt32(L.WINDOW_BASE, base, true);
+    this.#data.setInt32(L.WINDOW_BASE + 4, Math.floor(base / HIGH), true);
+    this.#data.setInt32(L.WINDOW_BYTES, this.#windowPages * PAGE_SIZE, true);
+    this.#data.setInt32(L.WINDOW_ADDEND, this.frameOffset(this.#windowFrame) - (base | 0), true);
+    return true;
+  }
+
+  #closeWindow(): void {
+    this.#windowBase = Number.NaN;
+    this.#windowPages = 0;
+    this.#data.setInt32(L.WINDOW_BYTES, 0, true);
+  }
+
+  /** The frame behind a page that can be read and written and was touched, and holds no code. */
+  #plainFrame(page: Address): number | undefined {
+    const entry = this.#entry(page);
+    const needed = PTE.PRESENT | Perm.R | Perm.W;
+    if ((entry & needed) !== needed) return undefined;
+    const pfn = entry >>> PTE_FRAME_SHIFT;
+    return (this.#flags[pfn] & L.FrameFlag.CODE) === 0 ? pfn : undefined;
   }
 
   /** Writes the bounce buffer back after a write that crossed a page. */
@@ -630,6 +678,8 @@ export class GuestMemory {
     this.#tlb[at] = this.#tlb[at + 2] = this.#tlb[at + 4] = L.TLB_EMPTY;
     if (this.#readBase === page) this.#readBase = Number.NaN;
     if (this.#writeBase === page) this.#writeBase = Number.NaN;
+    if (page >= this.#windowBase && page < this.#windowBase + this.#windowPages * PAGE_SIZE)
+      this.#closeWindow();
   }
 
   /** An access over a page boundary: both pages are checked before a byte is touched. */

@@ -1,5 +1,5 @@
 /** What an operation reads, writes and can do, found by letting it describe itself to a generator that only takes notes. */
-import { type Calls, type Field, Gen, type Scratch } from '../gen.ts';
+import { type Calls, type Field, type Form, Gen, type Scratch } from '../gen.ts';
 import { Reg, type Size } from '../ir.ts';
 import { operations } from '../ops/table.ts';
 import { type Code, i32, local } from '../wasm/encoder.ts';
@@ -23,6 +23,8 @@ export interface Effects {
   /** Calls a helper, always or on some path. */
   readonly helper: 'never' | 'maybe' | 'always';
   readonly jumps: boolean;
+  /** How the memory operand is addressed, if there is one. */
+  readonly addresses: Form | undefined;
 }
 
 const CALLS: Calls = { miss: 0, slowStore: 0, commit: 0, helper: 0, flags: 0, carry: 0, cond: 0, mulhu: 0 };
@@ -42,6 +44,7 @@ class Recorder extends Gen {
   stores = false;
   calls_ = 0;
   jumps = false;
+  addresses: Form | undefined;
 
   constructor() {
     super(CALLS, SCRATCH);
@@ -143,6 +146,11 @@ class Recorder extends Gen {
     return nothing;
   }
 
+  override address(form: Form): Code {
+    this.addresses = form;
+    return super.address(form);
+  }
+
   override callHelper(): Code {
     this.calls_++;
     this.faults = true;
@@ -228,6 +236,7 @@ function observe(number: number): Effects {
     stores: r.stores,
     helper: always ? 'always' : r.calls_ > 0 ? 'maybe' : 'never',
     jumps: r.jumps,
+    addresses: r.addresses,
   };
 }
 

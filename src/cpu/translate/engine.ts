@@ -74,6 +74,8 @@ export class TranslationEngine implements Translations {
   readonly #slots = new Map<Address, number>();
   readonly #regions = new Map<Address, Region>();
   readonly #entries = new Map<Address, Entry>();
+  /** How often the stack of a region, by entry, was not in one piece. */
+  readonly #scattered = new Map<Address, number>();
   /** Accesses by instruction that translated code left to the interpreter. */
   readonly #misses = new Map<Address, number>();
   /** Blocks of regions that were hot without being an entry. */
@@ -116,6 +118,7 @@ export class TranslationEngine implements Translations {
     this.#slots.clear();
     this.#insiders.clear();
     this.#misses.clear();
+    this.#scattered.clear();
     this.#clear(1, this.#used);
     this.#used = 1;
   }
@@ -169,6 +172,17 @@ export class TranslationEngine implements Translations {
     return false;
   }
 
+  /** The window could not be opened for the region in that place of the table. */
+  withoutWindow(slot: number): void {
+    for (const region of this.#regions.values()) {
+      if (region.slot !== slot) continue;
+      const count = (this.#scattered.get(region.entry) ?? 0) + 1;
+      this.#scattered.set(region.entry, count);
+      if (count === OFTEN) this.#release(region, 1);
+      return;
+    }
+  }
+
   #changed(pc: Address): boolean {
     return (this.#changes.get(pc) ?? 0) >= MAX_CHANGES;
   }
@@ -218,6 +232,7 @@ export class TranslationEngine implements Translations {
     const calls = {
       miss: builder.importFunction('missOf', { params: ['i64', i, i], results: [i] }),
       slowStore: builder.importFunction('slowStore', { params: ['i64', 'i64', i, i], results: [i] }),
+      window: builder.importFunction('windowOf', { params: ['i64', i, i], results: [i] }),
       commit: builder.importFunction('commitOf', { params: ['i64', i], results: [] }),
       helper: builder.importFunction('helper', { params: [i], results: [i] }),
       flagsOf: builder.importFunction('flagsOf', { params: flags, results: [i] }),
@@ -243,7 +258,8 @@ export class TranslationEngine implements Translations {
         if (slow) region.calling.add(at);
         return slow;
       };
-      const { spec, entries } = regionFunction(graph, { ...context, isSlow });
+      const windowed = (this.#scattered.get(region.entry) ?? 0) < OFTEN;
+      const { spec, entries } = regionFunction(graph, { ...context, isSlow, windowed });
       region.entries = entries;
       builder.addFunction({ ...spec, exportAs: `r${n}` });
     });

@@ -2,12 +2,15 @@
  * Which registers must be written back where execution leaves a region, and which must be loaded where it enters or
  * comes back. Sets are bits: 0 to 15 the general registers, 16 the flags, 17 and 18 segment bases, 20 on temporaries.
  */
+
+import type { Form } from '../gen.ts';
 import { Reg } from '../ir.ts';
 import { operations } from '../ops/table.ts';
 import { OP, OP_BYTES } from '../state.ts';
 import { effectsOf, TEMPORARIES } from './effects.ts';
 import type { Node } from './graph.ts';
 import type { Order } from './order.ts';
+import { findStack, type Stretch } from './stack.ts';
 
 /** Place of the flags: the register that is always 0 needs none. */
 export const FLAGS = 1 << Reg.ZERO;
@@ -29,9 +32,13 @@ export interface Step {
   readonly leaves: boolean;
   /** A call to translated code: everything is in memory before it. */
   readonly calls: boolean;
+  /** How its memory operand is addressed. */
+  readonly addresses: Form | undefined;
   /** A branch leads to that node. */
   readonly target: Node | undefined;
   /** Changed since they were last in memory: before and after the operation. */
+  /** How far the stack pointer is from where it was at the region's entry, before the operation, where that is known. */
+  sp: number | undefined;
   dirtyBefore: number;
   dirtyAfter: number;
   /** Wanted after the operation, if execution goes on behind it. */
@@ -43,17 +50,23 @@ export interface NodeSteps {
   readonly steps: readonly Step[];
   dirtyIn: number;
   liveIn: number;
+  /** As {@link Step.sp}, at its start. */
+  sp: number | undefined;
 }
 
-/** Steps of all nodes, by index, with the sets filled in. */
-export function analyse(order: Order, data: DataView): readonly NodeSteps[] {
+/** Steps of all nodes, by index, with the sets filled in, and the stretch of the stack they use. */
+export function analyse(
+  order: Order,
+  data: DataView,
+  word: 4 | 8,
+): { readonly nodes: readonly NodeSteps[]; readonly stretch: Stretch | undefined } {
   const all = order.nodes.map((node): NodeSteps => {
-    return { node, steps: stepsOf(node, order, data), dirtyIn: 0, liveIn: 0 };
+    return { node, steps: stepsOf(node, order, data), dirtyIn: 0, liveIn: 0, sp: undefined };
   });
   const byNode = new Map(all.map((each) => [each.node, each]));
   findDirty(all, byNode);
   findLive(all, byNode);
-  return all;
+  return { nodes: all, stretch: findStack(all, byNode, data, word) };
 }
 
 /** Bit of the register that an operand byte names. */
@@ -87,7 +100,9 @@ function stepsOf(node: Node, order: Order, data: DataView): Step[] {
       helper: effects.helper,
       leaves: (effects.jumps && target === undefined) || effects.stores || effects.jumps || ends === true,
       calls,
+      addresses: effects.addresses,
       target,
+      sp: undefined,
       dirtyBefore: 0,
       dirtyAfter: 0,
       liveAfter: 0,

@@ -1,8 +1,15 @@
 /** The meaning of operations with registers, flags and the budget in WebAssembly locals. */
 
 import type { Address } from '../../memory/address.ts';
-import { LOOKUP_BASE, LOOKUP_ENTRY_SHIFT, LOOKUP_SLOT } from '../../memory/layout.ts';
-import { type Calls, type Field, type Form, Gen, type Scratch, storeHost, zero } from '../gen.ts';
+import {
+  LOOKUP_BASE,
+  LOOKUP_ENTRY_SHIFT,
+  LOOKUP_SLOT,
+  WINDOW_ADDEND,
+  WINDOW_BASE,
+  WINDOW_BYTES,
+} from '../../memory/layout.ts';
+import { type Calls, type Field, type Form, Gen, loadHost, type Scratch, storeHost, zero } from '../gen.ts';
 import { Reg, type Size } from '../ir.ts';
 import { storeRip } from '../ops/branch.ts';
 import {
@@ -39,13 +46,16 @@ import {
 } from '../wasm/encoder.ts';
 import { TEMPORARIES } from './effects.ts';
 import { FLAGS, type Step } from './liveness.ts';
-import { lookupEntry } from './protocol.ts';
+import { ABSENT, lookupEntry } from './protocol.ts';
+import { placeOf, type Stretch } from './stack.ts';
 
 /** Functions that translated code calls beside those of every generator. */
 export interface RegionCalls extends Calls {
   readonly flagsOf: number;
   readonly carryOf: number;
   readonly condOf: number;
+  /** (low: i64, bytes, slot) -> 0 where the window cannot be there */
+  readonly window: number;
 }
 
 /** What the code around an operation decides: where its branches lead. */
@@ -103,6 +113,10 @@ export class RegionGen extends Gen {
   readonly #b: Local;
   /** What has to be written back if the operation faults here. */
   #dirty = 0;
+  /** Linear offset of the stretch of the stack that the region uses. */
+  #stack: { readonly stretch: Stretch; readonly base: Local; readonly slot: number } | undefined;
+  /** Offset in the stretch of the access that the operation makes, if it is one of those. */
+  #place: number | undefined;
   /** Kind of the flags where it is known. */
   #knownKind = -1;
 
@@ -131,6 +145,51 @@ export class RegionGen extends Gen {
   startStep(step: Step): void {
     this.step = step;
     this.#dirty = step.dirtyBefore;
+    const place = this.#stack === undefined ? undefined : placeOf(step, this.#data, this.word);
+    this.#place = place === undefined ? undefined : place - (this.#stack?.stretch.low ?? 0);
+  }
+
+  // ---- the stack ----
+
+  /** Before anything is emitted: accesses to that part of the stack go by way of the window. */
+  useWindow(stretch: Stretch, slot: number): void {
+    const base = local(4 + this.locals.length);
+    this.locals.push('i32');
+    this.#stack = { stretch, base, slot };
+  }
+
+  /** Registers that are needed beside those that the code reads. */
+  get wanted(): number {
+    return this.#stack === undefined ? 0 : 1 << Reg.RSP;
+  }
+
+  /** At the entry, by the number of the place to begin at: how far the stack pointer is from the region's first. */
+  enter(distances: readonly number[]): Code {
+    if (this.#stack === undefined) return [];
+    const { y } = this.t;
+    const usual = distances[0];
+    const others = distances.flatMap((distance, number) =>
+      distance === usual ? [] : [iff(i32.eq(this.at.get, i32.const(number)), y.set(i64.const(distance)))],
+    );
+    return seq(y.set(i64.const(usual)), others, this.lookAround(y.get, ret(i32.const(ABSENT))));
+  }
+
+  /** Finds the stretch again, for a stack pointer that is so far from the first one. `away`: where the window is not to be had. */
+  lookAround(distance: Code, away: Code): Code {
+    if (this.#stack === undefined) return [];
+    const { stretch, base, slot } = this.#stack;
+    const { va, x } = this.t;
+    const span = stretch.high - stretch.low;
+    const size = i64.load(zero, WINDOW_BYTES);
+    const outside = i32.or(i64.gtU(x.get, size), i64.gtU(i64.add(x.get, i64.const(span)), size));
+    const open = call(this.#calls.window, va.get, i32.const(span), i32.const(slot));
+    const first = i64.add(this.#local(Reg.RSP).get, i64.const(stretch.low));
+    return seq(
+      va.set(this.wrapped(i64.sub(first, distance))),
+      x.set(i64.sub(va.get, i64.load(zero, WINDOW_BASE))),
+      iff(outside, iff(i32.eqz(open), away)),
+      base.set(i32.add(i32.wrap(va.get), i32.load(zero, WINDOW_ADDEND))),
+    );
   }
 
   // ---- registers ----
@@ -357,11 +416,20 @@ export class RegionGen extends Gen {
 
   override reach(size: number, write: boolean): Code {
     const { host } = this.t;
+    if (this.#stack !== undefined && this.#place !== undefined)
+      return host.set(i32.add(this.#stack.base.get, i32.const(this.#place)));
     const direct = (offset: Code): Code => host.set(i32.add(offset, i32.const(this.#plain?.ramBase ?? 0)));
     return this.#shortcut(size, write, direct, super.reach(size, write));
   }
 
+  override load(size: Size, address: Code): Code {
+    if (this.#stack === undefined || this.#place === undefined) return super.load(size, address);
+    return loadHost(size, this.#stack.base.get, this.#place);
+  }
+
   override store(size: Size, address: Code, value: Code): Code {
+    if (this.#stack !== undefined && this.#place !== undefined)
+      return storeHost(size, this.#stack.base.get, value, this.#place);
     const { va } = this.t;
     const direct = (offset: Code): Code => storeHost(size, offset, value, this.#plain?.ramBase);
     return seq(va.set(address), this.#shortcut(size, true, direct, super.store(size, va.get, value)));
@@ -388,11 +456,14 @@ export class RegionGen extends Gen {
   }
 
   override committed(size: number): Code {
-    return this.#isSlow() ? super.committed(size) : [];
+    return this.#place === undefined && this.#isSlow() ? super.committed(size) : [];
   }
 
   protected override afterSlowWrite(): Code {
-    return this.#pending.set(i32.load(zero, STALE));
+    const stale = i32.load(zero, STALE);
+    if (this.#stack === undefined) return this.#pending.set(stale);
+    // What was found of the stack holds while the window is open.
+    return this.#pending.set(i32.or(stale, i64.eqz(i64.load(zero, WINDOW_BYTES))));
   }
 
   // ---- leaving ----

@@ -37,6 +37,8 @@ export interface RegionContext {
   readonly plain: PlainMap | undefined;
   slotOf(pc: Address): number;
   isSlow(pc: Address): boolean;
+  /** Accesses to the stack may go by way of the window. */
+  readonly windowed: boolean;
 }
 
 /** The function, and the addresses that it can be entered at, by number. */
@@ -65,8 +67,11 @@ class RegionEmitter implements Flow {
     this.#graph = graph;
     this.#context = context;
     this.#order = orderOf(graph);
-    this.#nodes = analyse(this.#order, context.data);
+    const { nodes, stretch } = analyse(this.#order, context.data, context.bits === 64 ? 8 : 4);
+    this.#nodes = nodes;
     this.#gen = new RegionGen(context.calls, context.type, context.data, context.bits, context.plain);
+    if (context.windowed && stretch !== undefined)
+      this.#gen.useWindow(stretch, context.slotOf(graph.entry.pc));
     this.#gen.flow = this;
     this.#loops = this.#nodes.map((_, i) => label(`loop ${i}`));
     this.#merges = this.#nodes.map((_, i) => label(`merge ${i}`));
@@ -84,7 +89,9 @@ class RegionEmitter implements Flow {
     const body = this.#dispatch === undefined ? this.#tree(0) : this.#dispatcher(this.#dispatch);
     let live = 0;
     for (const node of this.#order.entries) live |= this.#nodes[this.#order.indexOf.get(node)!].liveIn;
-    const whole = this.#gen.finish(seq(this.#gen.reload(live), body, unreachable));
+    const distances = this.#order.entries.map((node) => this.#nodes[this.#order.indexOf.get(node)!].sp ?? 0);
+    const enter = seq(this.#gen.reload(live | this.#gen.wanted), this.#gen.enter(distances));
+    const whole = this.#gen.finish(seq(enter, body, unreachable));
     return { ...REGION_SIGNATURE, locals: this.#gen.locals, body: whole };
   }
 
@@ -204,6 +211,9 @@ class RegionEmitter implements Flow {
     const next = returnNode(node);
     const index = next === undefined ? undefined : this.#order.indexOf.get(next);
     if (index === undefined) return this.#gen.leaveAt(i64.const(node.returnsTo!), Leave.GO, 0);
-    return seq(this.#gen.reload(this.#nodes[index].liveIn), this.#branchTo(index));
+    const { liveIn, sp } = this.#nodes[index];
+    const away = this.#gen.leaveAt(i64.const(node.returnsTo!), Leave.GO, 0);
+    const window = sp === undefined ? [] : this.#gen.lookAround(i64.const(sp), away);
+    return seq(this.#gen.reload(liveIn | this.#gen.wanted), window, this.#branchTo(index));
   }
 }

