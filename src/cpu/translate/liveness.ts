@@ -10,7 +10,6 @@ import { OP, OP_BYTES } from '../state.ts';
 import { effectsOf, TEMPORARIES } from './effects.ts';
 import type { Node } from './graph.ts';
 import type { Order } from './order.ts';
-import { findStack, type Stretch } from './stack.ts';
 
 /** Place of the flags: the register that is always 0 needs none. */
 export const FLAGS = 1 << Reg.ZERO;
@@ -54,19 +53,15 @@ export interface NodeSteps {
   sp: number | undefined;
 }
 
-/** Steps of all nodes, by index, with the sets filled in, and the stretch of the stack they use. */
-export function analyse(
-  order: Order,
-  data: DataView,
-  word: 4 | 8,
-): { readonly nodes: readonly NodeSteps[]; readonly stretch: Stretch | undefined } {
+/** Steps of all nodes, by index, with the sets filled in. */
+export function analyse(order: Order, data: DataView): readonly NodeSteps[] {
   const all = order.nodes.map((node): NodeSteps => {
     return { node, steps: stepsOf(node, order, data), dirtyIn: 0, liveIn: 0, sp: undefined };
   });
   const byNode = new Map(all.map((each) => [each.node, each]));
   findDirty(all, byNode);
   findLive(all, byNode);
-  return { nodes: all, stretch: findStack(all, byNode, data, word) };
+  return all;
 }
 
 /** Bit of the register that an operand byte names. */

@@ -26,6 +26,7 @@ import { analyse, type NodeSteps, returnNode, type Step } from './liveness.ts';
 import { type Order, orderOf } from './order.ts';
 import { REGION_SIGNATURE } from './protocol.ts';
 import { type Flow, type PlainMap, type RegionCalls, RegionGen } from './region-gen.ts';
+import { findStack } from './stack.ts';
 
 export interface RegionContext {
   readonly calls: RegionCalls;
@@ -67,8 +68,8 @@ class RegionEmitter implements Flow {
     this.#graph = graph;
     this.#context = context;
     this.#order = orderOf(graph);
-    const { nodes, stretch } = analyse(this.#order, context.data, context.bits === 64 ? 8 : 4);
-    this.#nodes = nodes;
+    this.#nodes = analyse(this.#order, context.data);
+    const stretch = findStack(this.#nodes, context.data, context.bits === 64 ? 8 : 4);
     this.#gen = new RegionGen(context.calls, context.type, context.data, context.bits, context.plain);
     if (context.windowed && stretch !== undefined)
       this.#gen.useWindow(stretch, context.slotOf(graph.entry.pc));

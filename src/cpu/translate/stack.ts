@@ -22,12 +22,8 @@ const WIDEST = 16;
 type Distance = number | 'unknown';
 
 /** Fills in {@link Step.sp} of all steps. @returns what they reach, undefined where that is next to nothing */
-export function findStack(
-  all: readonly NodeSteps[],
-  byNode: ReadonlyMap<Node, NodeSteps>,
-  data: DataView,
-  word: 4 | 8,
-): Stretch | undefined {
+export function findStack(all: readonly NodeSteps[], data: DataView, word: 4 | 8): Stretch | undefined {
+  const byNode = new Map(all.map((each) => [each.node, each]));
   const at = new Map<NodeSteps, Distance>();
   const work: NodeSteps[] = [];
   const into = (node: Node | undefined, distance: Distance): void => {
