@@ -1,4 +1,6 @@
 /** Screens: text that modules write, line by line. The system console is the one that is always there. */
+import { bytesOf } from '../../kernel/text/sink.ts';
+import type { Thread } from '../../kernel/thread.ts';
 import type { Address } from '../../memory/address.ts';
 import type { NetWare } from './netware.ts';
 
@@ -10,6 +12,9 @@ export interface Screen {
   readonly id: Address;
   readonly name: string;
   line: string;
+  /** Keys that were pressed and not read yet, as characters; and who waits for one. */
+  readonly keys: number[];
+  readonly waiting: Thread[];
 }
 
 export class Screens {
@@ -27,7 +32,7 @@ export class Screens {
 
   open(name: string): Screen {
     const id = this.k.pool.allocate(32);
-    const screen = { id, name, line: '' };
+    const screen: Screen = { id, name, line: '', keys: [], waiting: [] };
     if (id !== 0) this.all.set(id, screen);
     return screen;
   }
@@ -53,6 +58,13 @@ export class Screens {
 
   [Symbol.iterator](): Iterator<Screen> {
     return this.all.values();
+  }
+
+  /** Somebody types on the screen that is shown. */
+  press(text: string): void {
+    const { keys, waiting } = this.shown;
+    for (const byte of bytesOf(text)) keys.push(byte);
+    for (const thread of waiting.splice(0)) this.k.scheduler.wake(thread);
   }
 
   write(screen: Screen, text: string): void {

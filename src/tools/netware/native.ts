@@ -4,6 +4,7 @@ import { MODULE_TYPES, NLM_FLAGS } from '../../formats/nlm/layout.ts';
 import { isNlm, isPacked, readFixedHeader, readMessages, readNlm } from '../../formats/nlm/read.ts';
 import { bootNetWare } from '../../systems/netware/registry.ts';
 import { versionText } from '../../systems/netware/wording.ts';
+import type { BootOptions } from '../boot.ts';
 import {
   type Description,
   type ModuleFile,
@@ -11,6 +12,7 @@ import {
   type SessionOptions,
   SettingError,
 } from '../system.ts';
+import { bootServer, foldersOf } from './boot.ts';
 import { NetWareSession } from './session.ts';
 import { Volumes } from './volumes.ts';
 
@@ -194,5 +196,11 @@ export const netware: NativeSystem = {
     const { release, server, folders } = settingsOf(settings);
     const kernel = bootNetWare({ release, files: new Volumes(files, folders), seed, missing });
     return new NetWareSession(kernel, server);
+  },
+  boot({ root, commandLine, files, seed, missing, settings }: BootOptions) {
+    const { release, server, folders } = settingsOf(settings);
+    const volumes = root === undefined ? new Volumes(files, folders) : new Volumes(root, foldersOf(root));
+    const kernel = bootNetWare({ release, files: volumes, seed, missing });
+    return bootServer(new NetWareSession(kernel, server), commandLine ?? '');
   },
 };

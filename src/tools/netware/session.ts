@@ -41,11 +41,28 @@ export const COMMANDS: readonly ToolCommand[] = [
   { name: 'SECURE CONSOLE', usage: '', summary: 'from now on load from the search path only' },
   { name: 'PROTECTION', usage: '', summary: 'address spaces that modules were loaded for' },
   { name: 'SCREENS', usage: '', summary: 'the screens (ours: nobody presses Alt+Esc here)' },
+  { name: 'KEYS', usage: 'TEXT', summary: 'type on the screen that is shown (ours); \\n is the Enter key' },
   { name: 'WAIT', usage: 'SECONDS', summary: 'let time pass (ours)' },
   { name: 'INTERRUPT', usage: 'LEVEL', summary: 'let an interrupt happen (ours: there is no hardware)' },
   { name: 'VERSION', usage: '', summary: 'what runs here' },
   { name: 'ECHO', usage: 'ON | OFF', summary: 'show the lines of NCF files as they are run, or do not' },
 ];
+
+/** What one line of an NCF file came to, for the story of a start. */
+export interface ScriptLine {
+  /** `AUTOEXEC.NCF`. */
+  readonly script: string;
+  /** From 1. */
+  readonly number: number;
+  readonly text: string;
+  /** What the server and the modules wrote meanwhile. */
+  readonly said: readonly string[];
+  /** In our words. */
+  readonly notes: readonly string[];
+  /** The module that the line asked for, and what LoadModule returned (LOAD_CODE); undefined for other commands. */
+  readonly load: { readonly name: string; readonly code: number } | undefined;
+  readonly failed: boolean;
+}
 
 /** NCF files that run each other. */
 const MAX_NESTING = 16;
@@ -59,6 +76,8 @@ export class NetWareSession implements SystemSession {
   private notes: string[] = [];
   private echo = true;
   private nesting = 0;
+  private lastLoad: ScriptLine['load'];
+  private tellLine: ((line: ScriptLine) => void) | undefined;
 
   constructor(kernel: NetWare, serverName: string) {
     this.kernel = kernel;
@@ -100,6 +119,9 @@ export class NetWareSession implements SystemSession {
       case 'SCREENS':
         for (const screen of this.kernel.screens) this.out.push(screen.name);
         return 0;
+      case 'KEYS':
+        this.kernel.screens.press(rest.replaceAll('\\n', '\r'));
+        return 0;
       case 'WAIT':
         return this.wait(rest);
       case 'INTERRUPT':
@@ -119,7 +141,7 @@ export class NetWareSession implements SystemSession {
   private other(name: string, rest: string, text: string): number {
     if (this.perform('console command', offerCommand(this.kernel, text))) return 0;
     const script = this.script(name);
-    if (script !== undefined) return this.runScript(script);
+    if (script !== undefined) return this.runScript(script.text, script.name);
     if (this.kernel.majorRelease >= 5 && this.exists(name)) return this.loadLine(`${name} ${rest}`);
     this.out.push(wording.unknownCommand);
     return 1;
@@ -132,30 +154,55 @@ export class NetWareSession implements SystemSession {
     return search.paths.some((path) => files.read(`${path}${full}`) !== undefined);
   }
 
-  private script(name: string): string | undefined {
+  private script(name: string): { name: string; text: string } | undefined {
     if (/\.[^.]+$/.test(name) && !/\.ncf$/i.test(name)) return undefined;
     const full = /\.ncf$/i.test(name) ? name : `${name}.NCF`;
     const { files, search } = this.kernel;
     const paths = isExplicit(full) ? [''] : search.paths;
     for (const path of paths) {
       const bytes = files.read(`${path}${full}`);
-      if (bytes !== undefined) return new TextDecoder('latin1').decode(bytes);
+      if (bytes !== undefined)
+        return { name: full.toUpperCase(), text: new TextDecoder('latin1').decode(bytes) };
     }
     return undefined;
   }
 
-  private runScript(text: string): number {
+  private runScript(text: string, script: string): number {
     if (this.nesting >= MAX_NESTING) return this.note('NCF files run each other without end');
     this.nesting++;
     let code = 0;
-    for (const line of text.split(/\r?\n/)) {
+    for (const [i, line] of text.split(/\r?\n/).entries()) {
       const trimmed = line.trim();
       if (trimmed === '' || /^(#|;|REM\b)/i.test(trimmed)) continue;
       if (this.echo) this.kernel.screens.say(`${this.prompt}${trimmed}`);
-      code = this.command(trimmed);
-      this.settle();
+      code = this.scriptLine(trimmed, script, i + 1);
     }
     this.nesting--;
+    return code;
+  }
+
+  private scriptLine(text: string, script: string, number: number): number {
+    const said: string[] = [];
+    const notes = this.notes.length;
+    const stop = this.kernel.log.watch((record) => void said.push(record.text));
+    this.lastLoad = undefined;
+    let code: number;
+    try {
+      code = this.guarded(() => this.command(text));
+    } finally {
+      stop();
+    }
+    this.tellLine?.({
+      script,
+      number,
+      text,
+      said,
+      notes: this.notes.slice(notes),
+      load: this.lastLoad,
+      failed: code !== 0,
+    });
+    // The line that runs this file has loaded nothing itself.
+    this.lastLoad = undefined;
     return code;
   }
 
@@ -169,7 +216,9 @@ export class NetWareSession implements SystemSession {
   }
 
   private loadModule(name: string, parameters: string, space: string) {
+    this.lastLoad = { name: name.toUpperCase(), code: LOAD_CODE.INITIALIZE_FAILURE };
     const outcome = this.perform('Loader', loadNlm(this.kernel, { name, parameters, space }));
+    this.lastLoad = { name: outcome.module?.name ?? name.toUpperCase(), code: outcome.code };
     if (space !== 'OS' && outcome.code === LOAD_CODE.OK)
       this.note(`address space ${space} is noted; there is one address space here`);
     if (outcome.why !== undefined) this.note(`code ${outcome.code}: ${outcome.why}`);
@@ -230,9 +279,21 @@ export class NetWareSession implements SystemSession {
       [/-NA\b/i, `${SYSTEM_PATH}AUTOEXEC.NCF`],
     ] as const) {
       const bytes = option.test(rest) ? undefined : files.read(path);
-      if (bytes !== undefined) code = Math.max(code, this.runScript(new TextDecoder('latin1').decode(bytes)));
+      const script = path.slice(path.lastIndexOf('\\') + 1);
+      if (bytes !== undefined)
+        code = Math.max(code, this.runScript(new TextDecoder('latin1').decode(bytes), script));
     }
     return code;
+  }
+
+  /** SERVER with these options, told line by line. */
+  startUp(options: string, tell: (line: ScriptLine) => void): void {
+    this.tellLine = tell;
+    try {
+      this.line(`SERVER ${options}`);
+    } finally {
+      this.tellLine = undefined;
+    }
   }
 
   private protection(): number {

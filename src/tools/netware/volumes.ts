@@ -37,16 +37,18 @@ export class Volumes implements ServerFiles {
     return base === unix ? [inside(unix)] : [inside(unix), inside(base)];
   }
 
+  /** Part by part, each as it is or as the folder has it in another case. */
   private inAnyCase(path: string): Uint8Array | undefined {
-    const at = path.lastIndexOf('/');
-    const folder = at < 0 ? '.' : path.slice(0, at);
-    const base = path.slice(at + 1);
-    const join = (name: string) => (at < 0 ? name : `${folder}/${name}`);
-    for (const name of [base.toUpperCase(), base.toLowerCase()]) {
-      const bytes = this.files.read(join(name));
-      if (bytes !== undefined) return bytes;
+    const parts = path.split('/');
+    let folder = path.startsWith('/') ? '/' : '';
+    for (const [i, part] of parts.entries()) {
+      if (part === '') continue;
+      const names = this.files.list(folder === '' ? '.' : folder) ?? [];
+      const last = i === parts.length - 1;
+      const wanted = part.toLowerCase() + (last ? '' : '/');
+      const found = names.find((name) => name.toLowerCase() === wanted) ?? (last ? part : `${part}/`);
+      folder += found;
     }
-    const found = this.files.list(folder)?.find((name) => name.toLowerCase() === base.toLowerCase());
-    return found === undefined ? undefined : this.files.read(join(found));
+    return this.files.read(folder);
   }
 }

@@ -1,12 +1,13 @@
 /** CLIB: the C library of NLMs, with threads, screens and semaphores of its own. */
 import { cLibrary } from '../../../kernel/clib.ts';
 import { definer, type FunctionTable, joinTables } from '../../../kernel/functions.ts';
-import { perKernel } from '../../../kernel/kernel.ts';
 import { block, type Steps } from '../../../kernel/steps.ts';
 import { formatC, guestText } from '../../../kernel/text/printf.ts';
 import { bytesOf } from '../../../kernel/text/sink.ts';
-import type { BuiltInLibrary, NlmModule } from '../module.ts';
+import type { BuiltInLibrary } from '../module.ts';
 import type { NetWare } from '../netware.ts';
+import { clientOf, clients, errnoAddress, print, screenOf } from './clients.ts';
+import { closeFilesOf, fileFunctions, streamFunctions } from './files.ts';
 import {
   closeSemaphore,
   endThread,
@@ -23,27 +24,6 @@ const functions = definer<NetWare>();
 
 const EFAILURE = -1;
 
-/** What CLIB remembers of an NLM that it started. */
-interface Client {
-  readonly module: NlmModule;
-  /** Functions of atexit, newest first. */
-  readonly atExit: number[];
-  readonly command: number;
-  errno: number;
-  screen: number;
-}
-
-const clients = perKernel(() => ({
-  byHandle: new Map<number, Client>(),
-  suspended: new Map<number, number>(),
-  errno: 0,
-}));
-
-function clientOf(k: NetWare): Client | undefined {
-  const module = k.callingModule;
-  return module && k.state(clients).byHandle.get(module.handle);
-}
-
 const printing = functions({
   'int printf(const char *format, ...)': (k, format, args) => print(k, formatC(k, format, args).text),
   'int vprintf(const char *format, va_list args)': (k, format, args) =>
@@ -58,8 +38,17 @@ const printing = functions({
     print(k, String.fromCharCode(c & 0xff));
     return c & 0xff;
   },
-  // No key is ever pressed here.
-  'int kbhit(void)': () => 0,
+  'int kbhit(void)': (k) => (screenOf(k).keys.length > 0 ? 1 : 0),
+  'int getch(void)': function* (k): Steps<number> {
+    const screen = screenOf(k);
+    while (screen.keys.length === 0) {
+      const { current } = k.scheduler;
+      if (current === undefined) return 0;
+      screen.waiting.push(current);
+      yield* block(`a key on ${screen.name}`);
+    }
+    return screen.keys.shift() ?? 0;
+  },
   // Screens are lines that were written: there is nothing behind them to clear.
   'void clrscr(void)': () => undefined,
   'int CreateScreen(char *name, BYTE attributes)': (k, name) => {
@@ -82,12 +71,6 @@ const printing = functions({
     return 0;
   },
 });
-
-/** To the screen of the module that prints. */
-function print(k: NetWare, text: string): number {
-  k.screens.write(k.screens.get(clientOf(k)?.screen ?? 0), text);
-  return text.length;
-}
 
 const memory = functions({
   'void *malloc(size_t bytes)': (k, bytes) => k.pool.allocate(bytes, k.callingModule?.handle, k.caller),
@@ -193,8 +176,10 @@ const starting = functions({
       const wanted = module.file.screenName;
       const own = wanted !== '' && wanted.toUpperCase() !== 'SYSTEM CONSOLE' && wanted !== 'NONE';
       const screen = own ? k.screens.open(wanted).id : k.screens.console.id;
+      // [uncertain]: a new screen comes to the front.
+      if (own) k.screens.shown = k.screens.get(screen);
       const { byHandle } = k.state(clients);
-      byHandle.set(handle, { module, atExit: [], command, errno: 0, screen });
+      byHandle.set(handle, { module, atExit: [], command, screen });
       if (ncs !== 0) k.memory.setPtr(ncs, handle);
       return spawn(k, module.name.split('.')[0], entry, []) === 0 ? 1 : 0;
     },
@@ -232,11 +217,7 @@ const starting = functions({
     yield { kind: 'exit', code: 0 };
     return undefined;
   },
-  'int *__get_errno_ptr(void)': (k) => {
-    const table = k.state(clients);
-    if (table.errno === 0) table.errno = k.pool.allocate(4);
-    return table.errno;
-  },
+  'int *__get_errno_ptr(void)': errnoAddress,
   // Its presence is the whole point: a server before 3.1 has no public of this name.
   'void __Must_Have_Three_One_Or_Greater(void)': () => undefined,
   'void *ImportSymbol(int NLMHandle, char *name)': (k, _handle, name) =>
@@ -257,6 +238,7 @@ function* finish(k: NetWare, handle: number): Steps<void> {
   if (client === undefined) return;
   for (const routine of client.atExit.splice(0)) yield* k.call(routine);
   table.byHandle.delete(handle);
+  closeFilesOf(k, client.module);
   if (client.screen !== k.screens.console.id) k.screens.close(client.screen);
   for (const [thread, owner] of [...k.threadModule])
     if (owner === client.module) endThread(k, thread.control);
@@ -264,6 +246,8 @@ function* finish(k: NetWare, handle: number): Steps<void> {
 
 export const clibFunctions: FunctionTable<NetWare> = joinTables<NetWare>([
   ...cLibrary,
+  fileFunctions,
+  streamFunctions,
   printing,
   memory,
   threads,
