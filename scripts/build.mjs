@@ -33,13 +33,10 @@ export async function build({ force = false } = {}) {
   );
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === current) return false;
   const { build: bundle } = await import('esbuild');
-  const result = await bundle({
+  const options = {
     absWorkingDir: root,
-    entryPoints: entryPoints(),
     outdir: 'dist',
-    chunkNames: 'chunks/[name]-[hash]',
     bundle: true,
-    splitting: true,
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
@@ -52,12 +49,40 @@ export async function build({ force = false } = {}) {
     metafile: true,
     plugins: [embedInterpreter],
     logLevel: 'warning',
+  };
+  const shared = await bundle({
+    ...options,
+    entryPoints: entryPoints(),
+    chunkNames: 'chunks/[name]-[hash]',
+    splitting: true,
   });
-  removeStale(new Set(Object.keys(result.metafile.outputs).map((path) => join(root, path))));
+  const whole = await bundle({ ...options, entryPoints: WHOLE });
+  checkSizes(whole.metafile.outputs);
+  const outputs = Object.keys({ ...shared.metafile.outputs, ...whole.metafile.outputs });
+  removeStale(new Set(outputs.map((path) => join(root, path))));
   chmodSync(join(dist, 'lkm.js'), 0o755);
   mkdirSync(dist, { recursive: true });
   writeFileSync(stamp, current);
   return true;
+}
+
+/**
+ * Programs in one file each, as every further file costs a millisecond at the start. They hold all that they could load, so
+ * nothing large may be in reach of them.
+ */
+const WHOLE = {
+  'quick/depmod': 'src/cli/quick/depmod.ts',
+  'quick/modinfo': 'src/cli/quick/modinfo.ts',
+  'quick/modprobe': 'src/cli/quick/modprobe.ts',
+  'depmod-worker': 'src/tools/linux/kmod/depmod-worker.ts',
+};
+const MOST_BYTES = 400_000;
+
+function checkSizes(outputs) {
+  for (const [path, { bytes }] of Object.entries(outputs)) {
+    if (path.endsWith('.map') || bytes <= MOST_BYTES) continue;
+    throw new Error(`${path} has ${bytes} bytes: the module tools import something that is not theirs`);
+  }
 }
 
 /** dist/lkm.js, and for each published entry dist/lib/X.js its source src/X.ts. */
@@ -67,7 +92,6 @@ function entryPoints() {
     lkm: 'src/cli/main.ts',
     resident: 'src/cli/resident/main.ts',
     'census-worker': 'src/targets/census-worker.ts',
-    'depmod-worker': 'src/tools/linux/kmod/depmod-worker.ts',
   };
   for (const { default: output } of Object.values(manifest.exports)) {
     const path = relative('dist/lib', output).replace(/\.js$/, '');

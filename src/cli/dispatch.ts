@@ -96,7 +96,7 @@ function checkCount(spec: CommandSpec, { args }: Parsed, who: string): void {
 }
 
 /** Writes an error the way `lkm: SUBJECT: message` and returns the exit code. */
-function report(error: unknown, { output, environment }: Surroundings): number {
+export function report(error: unknown, { output, environment }: Surroundings): number {
   const debug = environment.LKM_DEBUG === '1';
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   if (error instanceof Failure) {

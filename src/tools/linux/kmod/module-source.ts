@@ -1,6 +1,5 @@
 /** Module files on disk: plain ones are read piece by piece, compressed ones unpacked whole. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { constants, gunzipSync } from 'node:zlib';
 import { CodecMemory } from '../../../bytes/codec.ts';
 import { type Compression, compressionOf, decompressAs } from '../../../bytes/decompress.ts';
 import { FormatError } from '../../../bytes/errors.ts';
@@ -176,6 +175,8 @@ function hasSize(bytes: Uint8Array): boolean {
 
 /** A damaged gzip file: what zlib gives of one that was cut short, and its words for the others. */
 function zlibsView(bytes: Uint8Array): Uint8Array {
+  // Few runs meet one: the library is not loaded for the others.
+  const { constants, gunzipSync } = process.getBuiltinModule('node:zlib');
   try {
     return gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: MOST_BYTES });
   } catch (error) {

@@ -1,5 +1,4 @@
 /** What modprobe loads for one module, and in which order (libkmod's probe list): soft and hard dependencies, commands. */
-import { spawnSync } from 'node:child_process';
 import type { KmodContext, TreeModule } from './context.ts';
 import type { ToolOutput } from './output.ts';
 import { CallFailed, type InsertFlags, type KernelTarget } from './target.ts';
@@ -130,11 +129,13 @@ export function codeOf(error: unknown): string {
 
 /** A command of the configuration, by the shell, as system(3) runs it; its exit code. */
 export function runCommand(text: string, module: string, environment: ToolCall['environment']): number {
-  const result = spawnSync('/bin/sh', ['-c', Buffer.from(text, 'latin1').toString()], {
-    argv0: 'sh',
-    stdio: 'inherit',
-    env: { ...environment, MODPROBE_MODULE: module },
-  });
+  const result = process
+    .getBuiltinModule('node:child_process')
+    .spawnSync('/bin/sh', ['-c', Buffer.from(text, 'latin1').toString()], {
+      argv0: 'sh',
+      stdio: 'inherit',
+      env: { ...environment, MODPROBE_MODULE: module },
+    });
   if (result.error !== undefined) return 127;
   // One that was killed has no exit code, and counts as done.
   return result.status ?? 0;

@@ -1,5 +1,4 @@
 /** -s: messages to the system's log, as syslog(3) writes them to /dev/log. */
-import { spawnSync } from 'node:child_process';
 import { type Foreign, loadForeign } from './foreign.ts';
 import type { Level, MessageLog } from './output.ts';
 
@@ -29,7 +28,7 @@ export class SystemLog implements MessageLog {
     if (foreign === undefined) {
       // logger(1) of the system does the same; where there is none, nothing is said, as on a system without a log.
       const words = ['-t', this.tool, '-p', `daemon.${WORDS[level] ?? 'err'}`, '--', decoded.trimEnd()];
-      spawnSync('logger', words, { stdio: 'ignore' });
+      process.getBuiltinModule('node:child_process').spawnSync('logger', words, { stdio: 'ignore' });
       return;
     }
     this.calls ??= syslogCalls(foreign, this.tool);
