@@ -1,7 +1,7 @@
 /**
  * The interpreter is a WebAssembly module that src/cpu/interpreter.ts puts together from the table of operations. The
  * bytes are always the same, so a build makes them once and embeds them: a process that runs guest code starts without
- * that work. Code that is run straight from src/ makes them itself.
+ * that work. Code that is run straight from src/ makes them itself. The same goes for the table of what operations do.
  */
 import { join } from 'node:path';
 import { root } from './setup.mjs';
@@ -14,6 +14,8 @@ import narrow from 'interpreter32.wasm';
 export const interpreterModule = (bits = 64) =>
   bits === 64 ? wide : Uint8Array.from(atob(narrow), (character) => character.charCodeAt(0));
 `;
+
+const TABLE = 'src/cpu/translate/effect-table.ts';
 
 /** Replaces the generator in a bundle by what it generates. */
 export const embedInterpreter = {
@@ -30,20 +32,29 @@ export const embedInterpreter = {
       contents: EMBEDDED,
       loader: 'js',
     }));
+    build.onLoad({ filter: /[/\\]src[/\\]cpu[/\\]translate[/\\]effect-table\.ts$/ }, async () => {
+      const { effectTable } = await evaluated(build.esbuild, TABLE);
+      // As text that is parsed: numbers in source cost a process that needs none of them.
+      const text = JSON.stringify(JSON.stringify(effectTable()));
+      return { contents: `export const effectTable = () => JSON.parse(${text});`, loader: 'js' };
+    });
   },
 };
 
-async function interpreterBytes({ build }, bits) {
+async function interpreterBytes(esbuild, bits) {
+  const { interpreterModule } = await evaluated(esbuild, SOURCE);
+  return interpreterModule(bits);
+}
+
+/** The exports of a source file, run by itself. */
+async function evaluated({ build }, path) {
   const { outputFiles } = await build({
-    entryPoints: [join(root, SOURCE)],
+    entryPoints: [join(root, path)],
     bundle: true,
     write: false,
     format: 'esm',
     platform: 'neutral',
     logLevel: 'warning',
   });
-  const { interpreterModule } = await import(
-    `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`
-  );
-  return interpreterModule(bits);
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
 }

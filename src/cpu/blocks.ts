@@ -114,6 +114,9 @@ export class BlockCache {
     this.flush();
   }
 
+  /** An operation that leaves at once. */
+  readonly idle = CODE_BASE;
+
   /** The block at `pc`, translated now if need be. @throws GuestFault when its first bytes cannot be fetched */
   get(pc: Address): Block {
     return this.#blocks.get(pc) ?? this.#translate(pc);

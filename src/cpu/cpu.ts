@@ -40,9 +40,9 @@ const PF = { PRESENT: 1, WRITE: 2, USER: 4, FETCH: 16 } as const;
 /** An error from outside the guest, found by an import; never seen by callers. */
 const HOST_ERROR = 99;
 /** The engine tiers up between calls only: short ones at first. */
-const FIRST_SLICE = 50_000;
+const FIRST_SLICE = 200_000;
 const LATER_SLICE = 5_000_000;
-const WARM = 5_000_000;
+const WARM = 10_000_000;
 const HIGH = 4294967296;
 
 const NO_FAULT: FaultDetails = {
@@ -146,6 +146,8 @@ export class Cpu implements HelperHost {
     this.#engine = engine;
     memory.onCodeChange((pfn, offset, length) => this.#blocks.changed(pfn, offset, length, this.#inside));
     this.reset();
+    // The engine compiles a function when it is first called: here, and not in the time of the guest's first instruction.
+    this.#wasm.run(this.#blocks.idle, 0);
   }
 
   /** Registers 0, flags as after a reset with interrupts off, SSE exceptions masked. */
@@ -453,6 +455,8 @@ export class Cpu implements HelperHost {
         if (next < 0) return Exit.Fault;
         this.#blocks.remember(this.#blocks.get(this.rip));
         ip = next;
+      } else if (code === S.Leave.APART) {
+        this.#blocks.missed(ip);
       } else if (code === S.Leave.HOT) {
         this.rip = this.#blocks.pcOf(ip);
         this.#engine.hot(this.rip);

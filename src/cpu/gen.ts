@@ -272,8 +272,13 @@ export abstract class Gen {
   }
 
   #entry(): Code {
+    return this.entryOf(this.t.va);
+  }
+
+  /** Offset of the TLB's entry for an address. */
+  protected entryOf(va: Local): Code {
     return i32.and(
-      i32.wrap(i64.shrU(this.t.va.get, i64.const(12 - TLB_ENTRY_SHIFT))),
+      i32.wrap(i64.shrU(va.get, i64.const(12 - TLB_ENTRY_SHIFT))),
       i32.const((TLB_ENTRIES - 1) << TLB_ENTRY_SHIFT),
     );
   }

@@ -122,6 +122,8 @@ export const Leave = {
   GO: 8,
   /** Translated code has come to an access that is not a plain one: the interpreter goes on at that operation. */
   RESUME: 9,
+  /** As RESUME, for several accesses that were looked up together: it is counted. */
+  APART: 10,
 } as const;
 
 export const FaultCause = {

@@ -1,15 +1,14 @@
-/** What an operation reads, writes and can do, found by letting it describe itself to a generator that only takes notes. */
-import { type Calls, type Field, type Form, Gen, type Scratch } from '../gen.ts';
-import { Reg, type Size } from '../ir.ts';
-import { operations } from '../ops/table.ts';
-import { type Code, i32, local } from '../wasm/encoder.ts';
+/** What an operation reads, writes and can do. */
+import type { Form } from '../gen.ts';
+import { Reg } from '../ir.ts';
+import { effectTable } from './effect-table.ts';
 
-/** Effects by operand field and by fixed register; what is written may also be left as it was. */
+/** Effects by operand field (bits: d 1, a 2, b 4, x 8) and by fixed register; what is written may also be left as it was. */
 export interface Effects {
-  readonly reads: ReadonlySet<Field>;
-  readonly writes: ReadonlySet<Field>;
+  readonly reads: number;
+  readonly writes: number;
   /** Written whole, whatever happens. */
-  readonly kills: ReadonlySet<Field>;
+  readonly kills: number;
   /** Bits of general registers. */
   readonly fixedReads: number;
   readonly fixedWrites: number;
@@ -25,218 +24,40 @@ export interface Effects {
   readonly jumps: boolean;
   /** How the memory operand is addressed, if there is one. */
   readonly addresses: Form | undefined;
+  /** Bytes of its access, 0 without one. */
+  readonly width: number;
 }
 
-const CALLS: Calls = { miss: 0, slowStore: 0, commit: 0, helper: 0, flags: 0, carry: 0, cond: 0, mulhu: 0 };
-const nothing: Code = [];
-const [a, b, c, d, e, f, g, h, i] = Array.from({ length: 9 }, (_, n) => local(n));
-const SCRATCH: Scratch = { va: a, x: b, y: c, z: d, entry: e, host: f, n: g, m: h, k: i };
-
-class Recorder extends Gen {
-  readonly reads = new Set<Field>();
-  readonly writes = new Set<Field>();
-  readonly kills = new Set<Field>();
-  fixedReads = 0;
-  fixedWrites = 0;
-  readsFlags = false;
-  writesFlags = false;
-  faults = false;
-  stores = false;
-  calls_ = 0;
-  jumps = false;
-  addresses: Form | undefined;
-
-  constructor() {
-    super(CALLS, SCRATCH);
-  }
-
-  reg(field: Field): Code {
-    this.reads.add(field);
-    return nothing;
-  }
-
-  setReg(field: Field, size: Size): Code {
-    this.writes.add(field);
-    if (size < 4) this.reads.add(field);
-    else this.kills.add(field);
-    return nothing;
-  }
-
-  fixed(register: number): Code {
-    this.fixedReads |= 1 << register;
-    return nothing;
-  }
-
-  setFixed(register: number, size: Size): Code {
-    this.fixedWrites |= 1 << register;
-    if (size < 4) this.fixedReads |= 1 << register;
-    return nothing;
-  }
-
-  fieldByte(): Code {
-    return nothing;
-  }
-
-  imm64(): Code {
-    return nothing;
-  }
-
-  imm32(): Code {
-    return nothing;
-  }
-
-  scale(): Code {
-    return nothing;
-  }
-
-  aux(): Code {
-    return nothing;
-  }
-
-  here(): Code {
-    return i32.const(0);
-  }
-
-  jump(): Code {
-    this.jumps = true;
-    return nothing;
-  }
-
-  indirect(): Code {
-    this.jumps = true;
-    return nothing;
-  }
-
-  fault(): Code {
-    this.faults = true;
-    return nothing;
-  }
-
-  faultIf(): Code {
-    this.faults = true;
-    return nothing;
-  }
-
-  leave(): Code {
-    this.jumps = true;
-    return nothing;
-  }
-
-  syncLeft(): Code {
-    return nothing;
-  }
-
-  reloadLeft(): Code {
-    return nothing;
-  }
-
-  affords(): Code {
-    return nothing;
-  }
-
-  spend(): Code {
-    return nothing;
-  }
-
-  countEntry(): Code {
-    return nothing;
-  }
-
-  enterTranslated(): Code {
-    return nothing;
-  }
-
-  override address(form: Form): Code {
-    this.addresses = form;
-    return super.address(form);
-  }
-
-  override callHelper(): Code {
-    this.calls_++;
-    this.faults = true;
-    return nothing;
-  }
-
-  override reach(size: number, write: boolean): Code {
-    this.faults = true;
-    if (write) this.stores = true;
-    return super.reach(size, write);
-  }
-
-  override store(_size: Size, address: Code): Code {
-    this.faults = true;
-    this.stores = true;
-    return address;
-  }
-
-  override setFlagsKind(): Code {
-    this.writesFlags = true;
-    return nothing;
-  }
-
-  override flagA(): Code {
-    this.readsFlags = true;
-    return nothing;
-  }
-
-  override flagB(): Code {
-    this.readsFlags = true;
-    return nothing;
-  }
-
-  override condition(): Code {
-    this.readsFlags = true;
-    return nothing;
-  }
-
-  override flags(): Code {
-    this.readsFlags = true;
-    return nothing;
-  }
-
-  override carry(): Code {
-    this.readsFlags = true;
-    return nothing;
-  }
-}
-
-/** Operations whose writes all happen on every path; of others nothing is taken to be overwritten. */
-const STRAIGHT =
-  /^(mov|ld|ldzx|ldsx|zx|sx|lea|pop|add|or|adc|sbb|and|sub|xor|cmp|test|neg|not|inc|dec|imul|mul|bswap|shlx|shrx|sarx|v\.get|push|leave)\b|^(shl|shr|sar|rol|ror)\.i|^(tzcnt|lzcnt|popcnt|blsi|blsr|blsmsk)/;
-
+const HELPER = ['never', 'maybe', 'always'] as const;
+const ADDRESSES: readonly (Form | undefined)[] = [undefined, 'b', 'x', 'i'];
 const known: (Effects | undefined)[] = [];
-const NONE: ReadonlySet<Field> = new Set();
+let table: readonly number[] | undefined;
 
 /** Effects of an operation by number. */
 export function effectsOf(number: number): Effects {
-  let effects = known[number];
-  if (effects === undefined) {
-    effects = observe(number);
-    known[number] = effects;
-  }
-  return effects;
+  table ??= effectTable();
+  known[number] ??= unpack(table, number * 3);
+  return known[number];
 }
 
-function observe(number: number): Effects {
-  const { name, emit } = operations[number];
-  const r = new Recorder();
-  emit(r);
-  const straight = STRAIGHT.test(name);
-  const always = name === 'helper' || name === 'helper.end';
+function unpack(numbers: readonly number[], at: number): Effects {
+  const packed = numbers[at];
+  const bit = (n: number): boolean => ((packed >>> n) & 1) !== 0;
   return {
-    reads: r.reads,
-    writes: r.writes,
-    kills: straight ? r.kills : NONE,
-    fixedReads: r.fixedReads,
-    fixedWrites: r.fixedWrites,
-    readsFlags: r.readsFlags,
-    writesFlags: r.writesFlags,
-    killsFlags: straight && r.writesFlags,
-    faults: r.faults,
-    stores: r.stores,
-    helper: always ? 'always' : r.calls_ > 0 ? 'maybe' : 'never',
-    jumps: r.jumps,
-    addresses: r.addresses,
+    reads: packed & 15,
+    writes: (packed >>> 4) & 15,
+    kills: (packed >>> 8) & 15,
+    fixedReads: numbers[at + 1],
+    fixedWrites: numbers[at + 2],
+    readsFlags: bit(12),
+    writesFlags: bit(13),
+    killsFlags: bit(14),
+    faults: bit(15),
+    stores: bit(16),
+    jumps: bit(17),
+    helper: HELPER[(packed >>> 18) & 3],
+    addresses: ADDRESSES[(packed >>> 20) & 3],
+    width: packed >>> 22,
   };
 }
 

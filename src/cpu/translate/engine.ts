@@ -20,6 +20,8 @@ const THRESHOLD: Readonly<Record<Engine, number>> = { interpreter: 0, wasm: 2, a
 const MAX_CHANGES = 8;
 /** Accesses that are not plain ones by one instruction, before its region is made again to deal with them itself. */
 const OFTEN = 1000;
+/** Entries without a window, before a region is made again to do without. */
+const FEW = 50;
 /** What a block counts again that is inside a region but no entry of it. */
 const WHEN_INSIDE = 50_000;
 /** What an address counts again when its translation was dropped. */
@@ -178,7 +180,7 @@ export class TranslationEngine implements Translations {
       if (region.slot !== slot) continue;
       const count = (this.#scattered.get(region.entry) ?? 0) + 1;
       this.#scattered.set(region.entry, count);
-      if (count === OFTEN) this.#release(region, 1);
+      if (count === FEW) this.#release(region, 1);
       return;
     }
   }
@@ -258,7 +260,7 @@ export class TranslationEngine implements Translations {
         if (slow) region.calling.add(at);
         return slow;
       };
-      const windowed = (this.#scattered.get(region.entry) ?? 0) < OFTEN;
+      const windowed = (this.#scattered.get(region.entry) ?? 0) < FEW;
       const { spec, entries } = regionFunction(graph, { ...context, isSlow, windowed });
       region.entries = entries;
       builder.addFunction({ ...spec, exportAs: `r${n}` });

@@ -33,6 +33,8 @@ export interface Step {
   readonly calls: boolean;
   /** How its memory operand is addressed. */
   readonly addresses: Form | undefined;
+  /** Bytes of its access, 0 without one. */
+  readonly width: number;
   /** A branch leads to that node. */
   readonly target: Node | undefined;
   /** Changed since they were last in memory: before and after the operation. */
@@ -73,10 +75,12 @@ function stepsOf(node: Node, order: Order, data: DataView): Step[] {
     const code = data.getUint16(op, true);
     const effects = effectsOf(code);
     const { name, ends } = operations[code];
-    const operand = { d: OP.D, a: OP.A, b: OP.B, x: OP.X } as const;
-    const bits = (fields: Iterable<keyof typeof operand>, flags: boolean): number => {
+    const bits = (fields: number, flags: boolean): number => {
       let set = flags ? FLAGS : 0;
-      for (const field of fields) set |= bitOf(data.getUint8(op + operand[field]));
+      if (fields & 1) set |= bitOf(data.getUint8(op + OP.D));
+      if (fields & 2) set |= bitOf(data.getUint8(op + OP.A));
+      if (fields & 4) set |= bitOf(data.getUint8(op + OP.B));
+      if (fields & 8) set |= bitOf(data.getUint8(op + OP.X));
       return set;
     };
     const calls = name === 'call' || name === 'call.r';
@@ -96,6 +100,7 @@ function stepsOf(node: Node, order: Order, data: DataView): Step[] {
       leaves: (effects.jumps && target === undefined) || effects.stores || effects.jumps || ends === true,
       calls,
       addresses: effects.addresses,
+      width: effects.width,
       target,
       sp: undefined,
       dirtyBefore: 0,

@@ -5,6 +5,10 @@ import {
   LOOKUP_BASE,
   LOOKUP_ENTRY_SHIFT,
   LOOKUP_SLOT,
+  TLB_ADDEND,
+  TLB_BASE,
+  TLB_READ,
+  TLB_WRITE,
   WINDOW_ADDEND,
   WINDOW_BASE,
   WINDOW_BYTES,
@@ -44,10 +48,11 @@ import {
   seq,
   type ValueType,
 } from '../wasm/encoder.ts';
+import { type Group, groupsOf } from './bases.ts';
 import { TEMPORARIES } from './effects.ts';
 import { FLAGS, type Step } from './liveness.ts';
 import { ABSENT, lookupEntry } from './protocol.ts';
-import { placeOf, type Stretch } from './stack.ts';
+import { displacement, placeOf, type Stretch } from './stack.ts';
 
 /** Functions that translated code calls beside those of every generator. */
 export interface RegionCalls extends Calls {
@@ -83,6 +88,8 @@ export interface PlainMap {
 const STACK = /^(push|pop|call|ret|leave)/;
 /** Calls on the host's stack; deeper ones leave, and start again from the bottom. */
 const MAX_DEPTH = 200;
+/** Of one operation; a flag says of a frame that the one behind it is not to be reached into. */
+const WIDEST_ACCESS = 16;
 const I64_LOCALS = 7;
 const I32_LOCALS = 9;
 
@@ -102,6 +109,9 @@ export class RegionGen extends Gen {
   readonly #plain: PlainMap | undefined;
   readonly #type: number;
   readonly #registers: (Local | undefined)[] = [];
+  readonly #groups = new Map<Step, Group>();
+  /** Linear offsets of the groups that are open, by register and kind. */
+  readonly #bases = new Map<number, Local>();
   readonly #exits = new Map<number, Label>();
   readonly #exitOp: Local;
   readonly #code: Local;
@@ -190,6 +200,48 @@ export class RegionGen extends Gen {
       iff(outside, iff(i32.eqz(open), away)),
       base.set(i32.add(i32.wrap(va.get), i32.load(zero, WINDOW_ADDEND))),
     );
+  }
+
+  // ---- accesses through one register ----
+
+  /** Of the steps of a node, which are looked up together. */
+  groupAccesses(steps: readonly Step[]): void {
+    const slow = (step: Step): boolean => this.flow.isSlow(this.pc + step.at);
+    const groups = groupsOf(steps, this.#data, this.word, slow);
+    for (const [step, group] of groups) this.#groups.set(step, group);
+  }
+
+  /** The access of the operation in its group: what looks the group up first, the linear offset, and bytes from there. */
+  #grouped(): { readonly look: Code; readonly base: Local; readonly offset: number } | undefined {
+    const group = this.#groups.get(this.step);
+    if (group === undefined) return undefined;
+    const base = this.#baseLocal(group.register * 2 + (group.writes ? 1 : 0));
+    const look = group.first === this.step ? this.#lookUp(group, base) : [];
+    return { look, base, offset: displacement(this.step, this.#data) - group.low };
+  }
+
+  #baseLocal(key: number): Local {
+    let found = this.#bases.get(key);
+    if (found === undefined) {
+      found = local(4 + this.locals.length);
+      this.locals.push('i32');
+      this.#bases.set(key, found);
+    }
+    return found;
+  }
+
+  #lookUp({ register, writes, low, span }: Group, base: Local): Code {
+    const { va, entry } = this.t;
+    const tag = i64.load(entry.get, TLB_BASE + (writes ? TLB_WRITE : TLB_READ));
+    const last = i64.and(i64.add(va.get, i64.const(span - 1)), i64.const(-4096));
+    const looked = seq(
+      entry.set(this.entryOf(va)),
+      iff(i64.ne(tag, last), this.#leaveAtOp(Leave.APART, this.#dirty, true)),
+      base.set(i32.add(i32.wrap(va.get), i32.load(entry.get, TLB_BASE + TLB_ADDEND))),
+    );
+    const address = this.wrapped(i64.add(this.#local(register).get, i64.const(low)));
+    const found = (offset: Code): Code => base.set(i32.add(offset, i32.const(this.#plain?.ramBase ?? 0)));
+    return seq(va.set(address), this.#shortcut(span, writes, found, looked));
   }
 
   // ---- registers ----
@@ -386,6 +438,7 @@ export class RegionGen extends Gen {
     const look = label('look up');
     const offset = i32.wrap(this.#offset.get);
     const frame = i32.shrU(offset, i32.const(12));
+    const lastFrame = i32.shrU(i32.add(offset, i32.const(size - 1)), i32.const(12));
     return block(
       done,
       seq(
@@ -395,6 +448,7 @@ export class RegionGen extends Gen {
             this.#offset.set(i64.sub(this.t.va.get, i64.const(plain.base))),
             brIf(look, i64.gtU(this.#offset.get, i64.const(plain.bytes - size))),
             write ? brIf(look, i32.load8u(frame, plain.frameFlags)) : [],
+            write && size > WIDEST_ACCESS ? brIf(look, i32.load8u(lastFrame, plain.frameFlags)) : [],
             direct(offset),
             br(done),
           ),
@@ -418,18 +472,26 @@ export class RegionGen extends Gen {
     const { host } = this.t;
     if (this.#stack !== undefined && this.#place !== undefined)
       return host.set(i32.add(this.#stack.base.get, i32.const(this.#place)));
+    const group = this.#grouped();
+    if (group !== undefined)
+      return seq(group.look, host.set(i32.add(group.base.get, i32.const(group.offset))));
     const direct = (offset: Code): Code => host.set(i32.add(offset, i32.const(this.#plain?.ramBase ?? 0)));
     return this.#shortcut(size, write, direct, super.reach(size, write));
   }
 
   override load(size: Size, address: Code): Code {
-    if (this.#stack === undefined || this.#place === undefined) return super.load(size, address);
-    return loadHost(size, this.#stack.base.get, this.#place);
+    if (this.#stack !== undefined && this.#place !== undefined)
+      return loadHost(size, this.#stack.base.get, this.#place);
+    const group = this.#grouped();
+    if (group === undefined) return super.load(size, address);
+    return seq(group.look, loadHost(size, group.base.get, group.offset));
   }
 
   override store(size: Size, address: Code, value: Code): Code {
     if (this.#stack !== undefined && this.#place !== undefined)
       return storeHost(size, this.#stack.base.get, value, this.#place);
+    const group = this.#grouped();
+    if (group !== undefined) return seq(group.look, storeHost(size, group.base.get, value, group.offset));
     const { va } = this.t;
     const direct = (offset: Code): Code => storeHost(size, offset, value, this.#plain?.ramBase);
     return seq(va.set(address), this.#shortcut(size, true, direct, super.store(size, va.get, value)));
@@ -456,7 +518,8 @@ export class RegionGen extends Gen {
   }
 
   override committed(size: number): Code {
-    return this.#place === undefined && this.#isSlow() ? super.committed(size) : [];
+    const looked = this.#place !== undefined || this.#groups.has(this.step);
+    return !looked && this.#isSlow() ? super.committed(size) : [];
   }
 
   protected override afterSlowWrite(): Code {

@@ -157,6 +157,7 @@ class RegionEmitter implements Flow {
     const { node, steps } = this.#nodes[index];
     this.#at = index;
     this.#gen.startBlock(node.pc);
+    this.#gen.groupAccesses(steps);
     const parts: Code[] = [this.#enterInner(index)];
     let mayBeStale = false;
     steps.forEach((step, i) => {

@@ -17,7 +17,6 @@ export interface Stretch {
 const MAX_DISTANCE = 4096;
 /** Less is not worth looking up. */
 const LEAST_ACCESSES = 2;
-const WIDEST = 16;
 
 type Distance = number | 'unknown';
 
@@ -53,7 +52,7 @@ export function findStack(all: readonly NodeSteps[], data: DataView, word: 4 | 8
       const place = placeOf(step, data, word);
       if (place !== undefined) {
         low = Math.min(low, place);
-        high = Math.max(high, place + WIDEST);
+        high = Math.max(high, place + step.width);
         count++;
       }
       sp = after(step, sp, data, word);
@@ -78,8 +77,8 @@ export function placeOf(step: Step, data: DataView, word: 4 | 8): number | undef
   return Math.abs(place) <= MAX_DISTANCE ? place : undefined;
 }
 
-/** The displacement is half of the payload where an immediate is the other half. */
-const displacement = (step: Step, data: DataView): number =>
+/** The displacement of a memory operand; it is half of the payload where an immediate is the other half. */
+export const displacement = (step: Step, data: DataView): number =>
   step.addresses === 'i' ? data.getInt32(step.op + OP.DISP32, true) : wide(step, data);
 
 /** The 64-bit payload as a number: exact for all that can be added to an address. */
