@@ -117,6 +117,8 @@ export interface CheckRequest {
   readonly companions?: readonly string[];
   /** `--set NAME=VALUE` of `settings`. */
   readonly settings: ReadonlyMap<string, string>;
+  /** Certificates (DER or PEM) that the kernel trusts besides its own. */
+  readonly certificates?: readonly Uint8Array[];
   /** Only the answer matters (a large matrix): findings that cost time may be left out. */
   readonly brief?: boolean;
 }

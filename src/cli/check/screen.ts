@@ -13,8 +13,8 @@ export interface ScreenOptions {
 
 const LABEL = 13;
 /** Longer lists are cut on the screen; --json has all of them. */
-const FEW_SYMBOLS = 8;
-const FEW_LINES = 8;
+const FEW_SYMBOLS = 3;
+const FEW_LINES = 6;
 
 export function verdictScreen(verdict: Verdict, options: ScreenOptions): string {
   const { style } = options;
@@ -76,7 +76,7 @@ function symbolRows(symbols: readonly SymbolProblem[], options: ScreenOptions): 
     const text = `${name}${versions}: ${why}`;
     return [
       ...row(i === 0 ? 'symbols' : '', text, options),
-      ...changes.slice(0, 3).flatMap((change) => row('', `- ${change}`, options)),
+      ...changes.slice(0, 1).flatMap((change) => row('', `- ${change}`, options)),
     ];
   });
   const more = symbols.length - shown.length;

@@ -5,6 +5,7 @@ import { verdictScreen } from '../check/screen.ts';
 import { moduleFile, modulePaths, type OpenKernel, openKernels } from '../check/subjects.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { usageError } from '../failure.ts';
+import { trustedFiles } from '../linux-session.ts';
 
 /** 0 loads, 1 refused, 3 cannot tell; of several pairs the worst, refused before not known. */
 const EXIT = { loads: 0, refused: 1, 'cannot-tell': 3 } as const;
@@ -15,6 +16,7 @@ export const command: Command = {
     const modules = modulePaths(args);
     const kernels = await openKernels(kernelNames(context), context);
     const settings = settingsOf(context);
+    const certificates = trustedFiles(context);
     const companions = modules.length > 1 ? modules : [];
     let code = 0;
     let shown = 0;
@@ -25,7 +27,7 @@ export const command: Command = {
         if (context.output.closed) return code;
         checkSystem(path, system, open);
         const verdict = await judge(() =>
-          open.checker.check({ module, kernel: open.kernel, companions, settings }),
+          open.checker.check({ module, kernel: open.kernel, companions, settings, certificates }),
         );
         show(context, verdict, shown++ > 0);
         code = worse(code, EXIT[verdict.answer]);
@@ -68,7 +70,7 @@ function settingsOf({ options }: CommandContext): Map<string, string> {
     if (equals <= 0) throw usageError(`--set ${text}: NAME=VALUE is wanted`);
     settings.set(text.slice(0, equals), text.slice(equals + 1));
   }
-  for (const name of ['cmdline', 'lockdown', 'force'] as const) {
+  for (const name of ['cmdline', 'lockdown', 'force', 'built-against'] as const) {
     const value = options.text(name);
     if (value !== undefined) settings.set(name, value);
   }

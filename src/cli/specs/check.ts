@@ -48,6 +48,16 @@ export const check: CommandSpec = {
       summary: 'load by force, as modprobe --force-vermagic and --force-modversion',
     },
     {
+      name: 'built-against',
+      value: 'KERNEL',
+      complete: 'file',
+      summary: 'the kernel that the modules were built for: tells which types changed',
+      details:
+        'Without it the kernel is looked for among those of --kernel, in the module tree that a file lies in, and in /boot. ' +
+        'With the type information (BTF) of both kernels the report names the struct and the member behind a version that ' +
+        'changed, and what many of them have in common.',
+    },
+    {
       name: 'set',
       short: 's',
       value: 'NAME=VALUE',
@@ -55,7 +65,7 @@ export const check: CommandSpec = {
       summary: "a setting of the kernel's system",
     },
   ],
-  shared: ['json'],
+  shared: ['cert', 'json'],
   examples: [
     { command: 'lkm check hello.ko --kernel /boot', explanation: 'against every kernel in /boot' },
     {

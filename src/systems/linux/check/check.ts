@@ -3,6 +3,7 @@
  * judging (memory, lists, patching) has no part here; what the init function would return nobody knows.
  */
 import { FormatError } from '../../../bytes/errors.ts';
+import type { Certificate } from '../../../formats/pki/certificate.ts';
 import { builtinNames } from '../builtin.ts';
 import { Errno } from '../errno.ts';
 import type { KernelFile } from '../kernelfile/kernelfile.ts';
@@ -56,6 +57,8 @@ export interface KernelState {
   readonly privileged: boolean;
   readonly modulesDisabled: boolean;
   readonly flags: LoadFlags;
+  /** Trusted besides the kernel's own. */
+  readonly certificates: readonly Certificate[];
   /** Names of modules that are loaded. */
   readonly loaded: ReadonlySet<string>;
 }
@@ -117,8 +120,8 @@ interface Progress {
 }
 
 function run(view: CheckView, subject: Subject, stance: Stance): Run {
-  const { commandLine, taints } = view.state;
-  const judge = new CheckJudge(view.kernel, { commandLine, before: taints, stance });
+  const { commandLine, taints, certificates } = view.state;
+  const judge = new CheckJudge(view.kernel, { commandLine, certificates, before: taints, stance });
   const progress: Progress = { file: undefined, owners: new Set(), failures: [] };
   try {
     try {

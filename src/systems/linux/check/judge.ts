@@ -1,4 +1,5 @@
 /** The judge of a check: notes what each rule says, and decides nothing that a running kernel would have to. */
+import type { Certificate } from '../../../formats/pki/certificate.ts';
 import type { KernelFile } from '../kernelfile/kernelfile.ts';
 import { Judge, type MissingInput } from '../rules/judge.ts';
 import { TAINT } from '../taint-bits.ts';
@@ -16,9 +17,18 @@ export interface RuleNotes {
   readonly missing: MissingInput[];
 }
 
+export interface CheckState {
+  readonly commandLine: string;
+  readonly certificates: readonly Certificate[];
+  /** The kernel's taint mask before the load. */
+  readonly before: number;
+  readonly stance: Stance;
+}
+
 export class CheckJudge extends Judge {
   readonly kernel: KernelFile;
   readonly commandLine: string;
+  override readonly certificates: readonly Certificate[];
   /** The rule that spoke last. */
   current = '';
   /** By rule; those that were entered. */
@@ -30,11 +40,11 @@ export class CheckJudge extends Judge {
   readonly #once = new Set<string>();
   #lockDebugging = true;
 
-  /** `before`: the kernel's taint mask before the load. */
-  constructor(kernel: KernelFile, state: { commandLine: string; before: number; stance: Stance }) {
+  constructor(kernel: KernelFile, state: CheckState) {
     super();
     this.kernel = kernel;
     this.commandLine = state.commandLine;
+    this.certificates = state.certificates;
     this.#before = state.before;
     this.#stance = state.stance;
   }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { compressionOf, decompress } from '../../../bytes/decompress.ts';
 import { FormatError } from '../../../bytes/errors.ts';
+import { readCertificates } from '../../../formats/pki/pem.ts';
 import {
   type CheckResult,
   checkModule,
@@ -15,6 +16,7 @@ import { isBootImage } from '../../../systems/linux/kernelfile/vmlinuz.ts';
 import type {
   CheckKernel,
   CheckRequest,
+  CheckSurroundings,
   Companion,
   RuleResult,
   SystemChecker,
@@ -22,7 +24,7 @@ import type {
 } from '../../check.ts';
 import { type ModuleFile, SettingError } from '../../system.ts';
 import { moduleName } from '../module-tree.ts';
-import { isFolder, kernelsIn, type LinuxCheckKernel, openCheckKernel } from './kernels.ts';
+import { imageForRelease, isFolder, kernelsIn, type LinuxCheckKernel, openCheckKernel } from './kernels.ts';
 import { FileLibrary, type LibrarySymbol } from './library.ts';
 import { explainSymbols } from './symbols.ts';
 import { taintResults } from './taints.ts';
@@ -34,6 +36,10 @@ const SETTINGS = [
   { name: 'modules-disabled', summary: 'yes: kernel.modules_disabled is 1' },
   { name: 'force', summary: 'vermagic, modversions or both: what finit_module is told to ignore' },
   { name: 'loaded', summary: 'names of modules that are loaded already, with commas' },
+  {
+    name: 'built-against',
+    summary: 'the kernel that the modules were built for, to tell what changed in its types',
+  },
   { name: 'user', summary: 'who loads: root (the default) or another' },
 ] as const;
 
@@ -41,6 +47,9 @@ class LinuxChecker implements SystemChecker {
   readonly system = 'linux';
   readonly settings = SETTINGS;
   readonly #subjects = new WeakMap<Uint8Array, Subject>();
+  /** By release, and by the name that was given for the kernel that a module was built for. */
+  readonly #opened = new Map<string, LinuxCheckKernel | undefined>();
+  #around: CheckSurroundings | undefined;
   readonly #libraries = new Map<string, FileLibrary>();
   /** Answers about companions, by kernel and path. */
   readonly #companions = new WeakMap<CheckKernel, Map<string, CheckResult | undefined>>();
@@ -57,18 +66,47 @@ class LinuxChecker implements SystemChecker {
     return found.length > 1 ? found : [path];
   }
 
-  open(path: string, around: Parameters<SystemChecker['open']>[1]): CheckKernel {
-    return openCheckKernel(path, around);
+  open(path: string, around: CheckSurroundings): CheckKernel {
+    const kernel = openCheckKernel(path, around);
+    if (!this.#opened.has(kernel.release)) this.#opened.set(kernel.release, kernel);
+    this.#around = around;
+    return kernel;
+  }
+
+  /** The kernel that a module was built for: named, opened before, beside the module, or of this machine. */
+  #buildKernel(
+    file: ModuleFileFacts,
+    modulePath: string,
+    named: string | undefined,
+  ): LinuxCheckKernel | undefined {
+    const release = named ?? file?.modinfo.get('vermagic')?.split(' ')[0] ?? '';
+    if (!this.#opened.has(release)) this.#opened.set(release, this.#openBuild(release, modulePath, named));
+    return this.#opened.get(release);
+  }
+
+  #openBuild(release: string, modulePath: string, named: string | undefined): LinuxCheckKernel | undefined {
+    const path = named ?? imageForRelease(release, modulePath);
+    if (path === undefined || this.#around === undefined) return undefined;
+    try {
+      return openCheckKernel(path, this.#around);
+    } catch (error) {
+      // It would only have explained more; one that was named has to be readable.
+      if (named === undefined) return undefined;
+      throw error;
+    }
   }
 
   check(request: CheckRequest): Verdict {
     const kernel = request.kernel as LinuxCheckKernel;
     const { path, bytes = new Uint8Array(0) } = request.module;
     const subject = this.#subject(path, bytes);
-    const state = stateOf(request.settings);
+    const state = stateOf(request.settings, request.certificates ?? []);
     const library = this.#library(request.companions ?? []);
     const result = this.#judge(kernel, subject, state, library);
-    const symbols = request.brief ? { symbols: [], causes: [] } : explainSymbols(kernel, result, library);
+    const build = () => this.#buildKernel(result.file, path, request.settings.get('built-against'));
+    const symbols = request.brief
+      ? { symbols: [], causes: [] }
+      : explainSymbols(kernel, result, library, build);
     return {
       module: { path, name: result.file?.name ?? moduleName(path) },
       kernel: { name: kernel.name, release: kernel.release },
@@ -155,6 +193,8 @@ class LinuxChecker implements SystemChecker {
   }
 }
 
+type ModuleFileFacts = CheckResult['file'];
+
 /** More than any module needs. */
 const MOST_COMPANIONS = 200;
 
@@ -229,7 +269,7 @@ function ruleResult(result: CheckResult['rules'][number]): RuleResult {
   return { rule, title, outcome, said, why, hint, ...error };
 }
 
-function stateOf(settings: ReadonlyMap<string, string>): KernelState {
+function stateOf(settings: ReadonlyMap<string, string>, certificates: readonly Uint8Array[]): KernelState {
   for (const name of settings.keys()) {
     if (SETTINGS.some((known) => known.name === name)) continue;
     throw new SettingError(
@@ -257,6 +297,7 @@ function stateOf(settings: ReadonlyMap<string, string>): KernelState {
   const commandLine = words.join(' ').trim();
   return {
     commandLine,
+    certificates: certificates.flatMap((bytes) => readCertificates(bytes)),
     taints: 0,
     privileged: (settings.get('user') ?? 'root') === 'root',
     modulesDisabled: isYes(settings.get('modules-disabled')) || /(^|\s)nomodule(\s|$)/.test(commandLine),

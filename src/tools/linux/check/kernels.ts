@@ -11,7 +11,7 @@ import { FileLibrary, type Library } from './library.ts';
 
 /** A Linux kernel to check against. */
 export interface LinuxCheckKernel extends CheckKernel {
-  readonly file: KernelFile;
+  readonly file: KernelFile & Savable;
   /** Its own modules, where they are known. */
   readonly own: Library | undefined;
   /** Where they are: a folder or file. */
@@ -102,3 +102,20 @@ function treeOf(image: string, given: string, release: string): string | undefin
 
 const isModuleTree = (folder: string): boolean =>
   ['kernel', 'modules.order', 'modules.builtin'].some((name) => existsSync(join(folder, name)));
+
+/** The image of the kernel that a module names in its vermagic: beside the module's own tree, or that of this machine. */
+export function imageForRelease(release: string, modulePath: string): string | undefined {
+  if (!/^[\w.+~-]+$/.test(release)) return undefined;
+  const tree = modulePath.lastIndexOf(`/${release}/`);
+  const own = tree < 0 ? undefined : modulePath.slice(0, tree + release.length + 1);
+  const folders = [
+    ...(own === undefined ? [] : [own]),
+    `/lib/modules/${release}`,
+    `/usr/lib/modules/${release}`,
+  ];
+  for (const folder of folders) {
+    const [image] = kernelsIn(folder);
+    if (image !== undefined) return image;
+  }
+  return existsSync(`/boot/vmlinuz-${release}`) ? `/boot/vmlinuz-${release}` : undefined;
+}

@@ -14,6 +14,7 @@ const STATE: KernelState = {
   privileged: true,
   modulesDisabled: false,
   flags: {},
+  certificates: [],
   loaded: new Set(),
 };
 
