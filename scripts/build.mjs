@@ -92,6 +92,7 @@ function entryPoints() {
     lkm: 'src/cli/main.ts',
     resident: 'src/cli/resident/main.ts',
     'census-worker': 'src/targets/census-worker.ts',
+    'check-worker': 'src/tools/check-worker.ts',
   };
   for (const { default: output } of Object.values(manifest.exports)) {
     const path = relative('dist/lib', output).replace(/\.js$/, '');

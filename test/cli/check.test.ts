@@ -1,3 +1,5 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { packagedPath } from '../../src/cli/packaged.ts';
@@ -70,5 +72,72 @@ describe('lkm check', () => {
     expect((await check(built('hello.ko'), '--kernel', 'no/such/file')).code).toBe(1);
     expect((await check(built('hello.ko'), '--set', 'nonsense=1')).code).toBe(2);
     expect((await check(built('hello.ko'), '--kernel', packagedPath('README.md'))).code).toBe(2);
+  });
+});
+
+describe('lkm check --matrix', () => {
+  const modules = ['hello', 'wrong_vermagic', 'importer_plain', 'exporter'].map((name) =>
+    built(`${name}.ko`),
+  );
+  const two = ['--kernel', 'builtin:debian-6.1', '--kernel', 'builtin:debian-6.1-686'];
+
+  it('is a table of modules and kernels', async () => {
+    const { code, out } = await check('--matrix', ...modules, ...two);
+    expect(code).toBe(1);
+    expect(out).toMatch(/^ {2}1 {2}6\.1\.0-56-amd64: 3 load, 1 refused/m);
+    expect(out).toMatch(/^hello +\+ {2}- {3}elf-machine$/m);
+    expect(out).toMatch(/^importer_plain +\+ {2}-/m);
+  });
+
+  it('is JSON, a page, and test results', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'lkm-check-'));
+    try {
+      const [html, junit] = [join(folder, 'm.html'), join(folder, 'm.xml')];
+      const { out } = await check('--json', '--html', html, '--junit', junit, ...modules, ...two);
+      const matrix = JSON.parse(out) as {
+        schema: string;
+        rows: { name: string; cells: { answer: string }[] }[];
+      };
+      expect(matrix.schema).toBe('lkm.check.matrix/1');
+      expect(matrix.rows[1]).toMatchObject({
+        cells: [{ answer: 'refused', rule: 'vermagic', error: 'ENOEXEC' }, {}],
+      });
+      expect(readFileSync(html, 'utf8')).toMatch(
+        /<td class="refused" title="[^"]+">refused: vermagic \(ENOEXEC\)<\/td>/,
+      );
+      expect(readFileSync(junit, 'utf8')).toMatch(
+        /<testsuite name="6\.1\.0-56-amd64" tests="4" failures="1" skipped="0"/,
+      );
+      const base = join(folder, 'base.json');
+      writeFileSync(base, out);
+      expect(await check('--baseline', base, ...modules, ...two)).toMatchObject({
+        code: 0,
+        out: 'Nothing changed.\n',
+      });
+      const changed = await check(
+        '--baseline',
+        base,
+        '--cmdline',
+        'module_blacklist=hello',
+        ...modules,
+        ...two,
+      );
+      expect(changed.code).toBe(1);
+      expect(changed.out).toBe(
+        'hello on 6.1.0-56-amd64: loads -> refused (blacklist)\n' +
+          'hello (2) on 6.1.0-56-amd64: refused (vermagic) -> refused (blacklist)\n',
+      );
+      expect((await check('--baseline', html, ...modules)).code).toBe(2);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('names the fewest builds that serve all kernels', async () => {
+    const both = [built('hello.ko'), packagedPath('fixtures/linux/built-686/hello.ko')];
+    const { code, out } = await check('--min-set', ...both, built('wrong_vermagic.ko'), ...two);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^hello: 2 of 3 builds for 2 of 2 kernels$/m);
+    expect((await check('--min-set', built('hello.ko'), ...two)).code).toBe(1);
   });
 });

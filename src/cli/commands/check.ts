@@ -1,6 +1,7 @@
 import type { Verdict } from '../../tools/check.ts';
 import { moduleSystem } from '../../tools/checkers.ts';
 import { SettingError } from '../../tools/system.ts';
+import { runMatrix, wantsMatrix } from '../check/matrix.ts';
 import { verdictScreen } from '../check/screen.ts';
 import { moduleFile, modulePaths, type OpenKernel, openKernels } from '../check/subjects.ts';
 import type { Command, CommandContext } from '../command.ts';
@@ -18,6 +19,8 @@ export const command: Command = {
     const settings = settingsOf(context);
     const certificates = trustedFiles(context);
     const companions = modules.length > 1 ? modules : [];
+    if (wantsMatrix(context))
+      return runMatrix(context, { modules, kernels, companions, settings, certificates });
     let code = 0;
     let shown = 0;
     for (const path of modules) {

@@ -32,6 +32,25 @@ export const check: CommandSpec = {
       summary: 'a kernel to check against; may be given several times',
     },
     { name: 'rules', summary: 'list every rule with what became of it' },
+    { name: 'matrix', summary: 'a table of all modules against all kernels, in parallel' },
+    { name: 'html', value: 'FILE', complete: 'file', summary: 'write the table into this file as a page' },
+    {
+      name: 'junit',
+      value: 'FILE',
+      complete: 'file',
+      summary: 'write the table into this file as test results',
+    },
+    {
+      name: 'min-set',
+      summary: 'the fewest of several builds of each module that serve all kernels',
+    },
+    {
+      name: 'baseline',
+      value: 'FILE',
+      complete: 'file',
+      summary: 'report only what changed since a table that was saved',
+      details: 'The file is what `--matrix --json` wrote. The exit code counts only what changed.',
+    },
     { name: 'cmdline', value: 'TEXT', summary: 'the command line that kernel was started with' },
     { name: 'sig-enforce', summary: 'as if it took signed modules only, by its command line' },
     {
@@ -68,6 +87,10 @@ export const check: CommandSpec = {
   shared: ['cert', 'json'],
   examples: [
     { command: 'lkm check hello.ko --kernel /boot', explanation: 'against every kernel in /boot' },
+    {
+      command: 'lkm check --matrix builds/ --kernel /boot --junit result.xml',
+      explanation: 'a folder of modules, as test results',
+    },
     {
       command: 'lkm check my.ko --kernel vmlinuz-6.12 --sig-enforce --json',
       explanation: 'as if signatures were enforced, for a program',

@@ -1,8 +1,9 @@
 /** A module file that is checked against one kernel after the other: what does not depend on the kernel is read once. */
+import { FormatError } from '../../../bytes/errors.ts';
 import { type ElfFile, readElf } from '../../../formats/elf/read.ts';
 import type { ObjectSymbol } from '../../../formats/object.ts';
 import { type ExportDescription, exportsOf } from '../describe.ts';
-import type { ModuleFile } from '../module-file.ts';
+import { ModInfo, type ModuleFile } from '../module-file.ts';
 
 export class Subject {
   /** The file as it is, unpacked. */
@@ -12,6 +13,7 @@ export class Subject {
   readonly relocated = new Set<string>();
   #elf: { readonly bytes: Uint8Array; readonly file: ElfFile } | undefined;
   #module: ModuleFile | undefined;
+  #name: { readonly known: string | undefined } | undefined;
   #imports: readonly ObjectSymbol[] | undefined;
   #exports: readonly ExportDescription[] | undefined;
 
@@ -28,6 +30,23 @@ export class Subject {
     }
     return this.#elf.file;
   };
+
+  /** What .modinfo says its name is, whatever kernel asks; undefined where nothing can be read. */
+  get ownName(): string | undefined {
+    if (this.#name === undefined) this.#name = { known: this.#readName() };
+    return this.#name.known;
+  }
+
+  #readName(): string | undefined {
+    try {
+      const elf = this.#elf?.file ?? readElf(this.bytes);
+      const info = elf.section('.modinfo');
+      return info === undefined ? undefined : new ModInfo(elf.data(info)).get('name');
+    } catch (error) {
+      if (error instanceof FormatError) return undefined;
+      throw error;
+    }
+  }
 
   /** The same module file as before, if it is the same: its symbols have been read. */
   settle(file: ModuleFile): ModuleFile {

@@ -108,14 +108,14 @@ class LinuxChecker implements SystemChecker {
       ? { symbols: [], causes: [] }
       : explainSymbols(kernel, result, library, build);
     return {
-      module: { path, name: result.file?.name ?? moduleName(path) },
+      module: { path, name: result.file?.name ?? subject.ownName ?? moduleName(path) },
       kernel: { name: kernel.name, release: kernel.release },
       system: 'linux',
       answer: result.answer,
       rules: result.rules.map(ruleResult),
       missing: result.missing,
       taints: taintResults(result.taints),
-      first: this.#first(kernel, result, library, state),
+      first: request.brief ? [] : this.#first(kernel, result, library, state),
       ...symbols,
       remarks: [],
     };
