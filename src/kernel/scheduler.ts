@@ -444,12 +444,22 @@ export class Scheduler {
     if (exit === Exit.Host) this.hostCall(thread, cpu.exitHostId);
     else if (exit === Exit.Budget) return;
     else if (exit === Exit.Fault) this.judge(thread, cpuFault(cpu));
-    else if (exit === Exit.Interrupt) this.owner.trap(thread, cpu.vector);
-    else if (exit === Exit.Syscall) this.owner.systemCall(thread);
+    else if (exit === Exit.Interrupt) this.attempt(thread, () => this.owner.trap(thread, cpu.vector));
+    else if (exit === Exit.Syscall) this.attempt(thread, () => this.owner.systemCall(thread));
     else this.halt();
   }
 
+  /** Something of the kernel's that a thread has asked for; it may end the thread. */
+  private attempt(thread: Thread, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.hostError(thread, error);
+    }
+  }
+
   private hostCall(thread: Thread, id: number): void {
+    // Not through `attempt`: every kernel function comes this way, and a closure for each is felt.
     try {
       if (id === this.returnId) this.returned(thread);
       else this.owner.dispatch(thread, id);

@@ -38,6 +38,16 @@ export interface SectionPlan {
   readonly offset: number;
 }
 
+/** More than any module needs and less than any module area holds; ends a file whose sizes are made up. */
+const MAX_IMAGE_BYTES = 512 * 1024 * 1024;
+
+export class ImageTooLarge extends Error {
+  constructor(bytes: number) {
+    super(`the sections need ${bytes} bytes of memory; no more than ${MAX_IMAGE_BYTES} are laid out`);
+    this.name = 'ImageTooLarge';
+  }
+}
+
 /** One area while it is laid out. */
 export class AreaPlan {
   readonly name: string;
@@ -57,9 +67,13 @@ export class AreaPlan {
     return segment;
   }
 
-  /** Takes `bytes` at the next multiple of `alignment` in the open segment; gives the offset in the area. */
+  /**
+   * Takes `bytes` at the next multiple of `alignment` in the open segment; gives the offset in the area.
+   * @throws ImageTooLarge
+   */
   reserve(bytes: number, alignment: number): number {
     const offset = roundUp(this.size, Math.max(1, alignment));
+    if (!(offset + bytes <= MAX_IMAGE_BYTES)) throw new ImageTooLarge(offset + bytes);
     this.size = offset + bytes;
     return offset;
   }
@@ -76,16 +90,6 @@ export interface PlacementPlan {
   readonly areas: readonly AreaPlan[];
   /** By section index. */
   readonly sections: Map<number, SectionPlan>;
-}
-
-/** More than any module needs and less than any module area holds; ends a file whose sizes are made up. */
-const MAX_IMAGE_BYTES = 512 * 1024 * 1024;
-
-export class ImageTooLarge extends Error {
-  constructor(bytes: number) {
-    super(`the sections need ${bytes} bytes of memory; no more than ${MAX_IMAGE_BYTES} are laid out`);
-    this.name = 'ImageTooLarge';
-  }
 }
 
 /** Lays out the sections in file order, segment by segment. `loaded` says which sections take part. @throws ImageTooLarge */

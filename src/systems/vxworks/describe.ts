@@ -1,6 +1,7 @@
 /** What a downloadable kernel module is, from its file alone: there is no record in it of name, version or needs. */
 import type { ObjectFile, ObjectSection } from '../../formats/object.ts';
 import { relocationMachine } from '../../link/machines.ts';
+import { ImageTooLarge } from '../../link/place.ts';
 import { segmentOf } from './image.ts';
 import { runsHere } from './machines.ts';
 import type { SegmentKind } from './module.ts';
@@ -82,8 +83,13 @@ export function describeModule(file: ObjectFile): VxDescription {
 /** Only relocatable files of machines whose relocations are written can be linked. */
 function linkOf(file: ObjectFile): VxDescription['link'] {
   if (relocationMachine(file.machine) === undefined || file.kind !== 'relocatable') return undefined;
-  const { applied, problems } = trialLink(file);
-  return { applied, problems: problems.slice(0, MAX_PROBLEMS) };
+  try {
+    const { applied, problems } = trialLink(file);
+    return { applied, problems: problems.slice(0, MAX_PROBLEMS) };
+  } catch (error) {
+    if (error instanceof ImageTooLarge) return { applied: 0, problems: [error.message] };
+    throw error;
+  }
 }
 
 /** More than a few say the same. */

@@ -10,7 +10,7 @@ import type { ObjectFile, ObjectSymbol } from '../../formats/object.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { Transaction } from '../../kernel/transaction.ts';
 import { relocationMachine } from '../../link/machines.ts';
-import { stage } from '../../link/place.ts';
+import { ImageTooLarge, stage } from '../../link/place.ts';
 import { applyRelocations, type RelocationProblem, relocationTarget } from '../../link/relocate.ts';
 import type { Address } from '../../memory/address.ts';
 import { xtorsOf } from './constructors.ts';
@@ -115,7 +115,7 @@ function link(k: VxWorks, t: Transaction, request: LoadRequest): VxModule {
     throw new LoadRefused('machine', problem, ERRNO.S_loadLib_ISA_MISMATCH);
   }
   const shared = commonMatches(k, file, request.flags);
-  const plan = planImage(file, (symbol) => !shared.has(symbol.index));
+  const plan = planned(file, shared);
   const segments = allocate(k, t, plan, request);
   const group = k.modules.nextGroup();
   const resolved = resolve(k, file, plan, segments, shared);
@@ -142,6 +142,15 @@ function link(k: VxWorks, t: Transaction, request: LoadRequest): VxModule {
   };
   k.modules.add(module);
   return module;
+}
+
+function planned(file: ObjectFile, shared: ReadonlyMap<number, VxSymbol>): VxPlan {
+  try {
+    return planImage(file, (symbol) => !shared.has(symbol.index));
+  } catch (error) {
+    if (!(error instanceof ImageTooLarge)) throw error;
+    throw new LoadRefused('memory', error.message, ERRNO.S_memLib_NOT_ENOUGH_MEMORY);
+  }
 }
 
 /** Common blocks that share the memory of a symbol that is there already (LOAD_COMMON_MATCH_*). */
