@@ -1,0 +1,105 @@
+/** Archives of module trees, whatever they are: tar, cpio (an initramfs, too), zip, deb, rpm; compressed or not. */
+import { CodecMemory } from '../../bytes/codec.ts';
+import { type Compression, compressionOf, decompressAs } from '../../bytes/decompress.ts';
+import { FormatError, Unsupported } from '../../bytes/errors.ts';
+import { isCpio, readCpio } from './cpio.ts';
+import type { ArchiveEntry } from './entry.ts';
+import { debData, isDeb, isRpm, rpmPayload } from './packages.ts';
+import { isTar, readTar } from './tar.ts';
+import { isZip, readZip } from './zip.ts';
+
+export type ArchiveFormat = 'tar' | 'cpio' | 'zip' | 'deb' | 'rpm';
+
+export interface Archive {
+  readonly format: ArchiveFormat;
+  readonly entries: readonly ArchiveEntry[];
+}
+
+/** The largest kernel package unpacks to some 600 MB; what unpacks to more than this is a bomb, or not for one process. */
+const MOST_BYTES = 2 ** 30;
+/** A package's tar is compressed once; anything deeper was made to tire a reader. */
+const MOST_LAYERS = 3;
+
+/** Could these be the first bytes of an archive? 512 of them are enough to know, but for what is compressed. */
+export function mayBeArchive(head: Uint8Array): boolean {
+  return compressionOf(head) !== undefined || formatOf(head) !== undefined;
+}
+
+function formatOf(bytes: Uint8Array): ArchiveFormat | undefined {
+  if (isDeb(bytes)) return 'deb';
+  if (isRpm(bytes)) return 'rpm';
+  if (isZip(bytes)) return 'zip';
+  if (isCpio(bytes)) return 'cpio';
+  return isTar(bytes) ? 'tar' : undefined;
+}
+
+/**
+ * Reads an archive; undefined when it is none. Entries are views of the bytes, or of what they unpack to.
+ * @throws FormatError
+ */
+export function readArchive(bytes: Uint8Array): Archive | undefined {
+  return readLayer(bytes, MOST_LAYERS);
+}
+
+function readLayer(bytes: Uint8Array, layers: number): Archive | undefined {
+  if (layers === 0)
+    throw new Unsupported('archive', 'is packed in more layers than any that is meant to be read');
+  const compression = compressionOf(bytes);
+  if (compression !== undefined) return readLayer(unpacked(compression, bytes), layers - 1);
+  const format = formatOf(bytes);
+  switch (format) {
+    case 'deb':
+      return inner(format, debData(bytes), layers);
+    case 'rpm':
+      return inner(format, rpmPayload(bytes), layers);
+    case 'zip':
+      return { format, entries: readZip(bytes) };
+    case 'tar':
+      return { format, entries: readTar(bytes) };
+    case 'cpio':
+      return { format, entries: initramfs(bytes, layers) };
+    default:
+      return undefined;
+  }
+}
+
+/** What a package is made of is either there or the package is damaged. */
+function inner(format: ArchiveFormat, bytes: Uint8Array, layers: number): Archive {
+  const archive = readLayer(bytes, layers);
+  if (archive === undefined)
+    throw new Unsupported(format, 'holds its files in a form that is not known here');
+  return { format, entries: archive.entries };
+}
+
+/** The result is a view of memory that nothing else uses: a copy of half a gigabyte would be one too many. */
+function unpacked(compression: Compression, bytes: Uint8Array): Uint8Array {
+  const options = { maxOutput: MOST_BYTES, borrow: true };
+  try {
+    return decompressAs(compression, bytes, { ...options, memory: new CodecMemory() });
+  } catch (error) {
+    // An initramfs may be filled up with zeros behind its last part.
+    if (!(error instanceof FormatError) || error.kind === 'Unsupported') throw error;
+    return decompressAs(compression, bytes, { ...options, memory: new CodecMemory(), trailing: 'ignore' });
+  }
+}
+
+/** Archives one behind the other, zeros between them; the last ones may be compressed. Later files replace earlier ones. */
+function initramfs(bytes: Uint8Array, layers: number): ArchiveEntry[] {
+  const entries: ArchiveEntry[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    if (bytes[at] === 0) at++;
+    else if (isCpio(bytes, at)) {
+      const { entries: more, end } = readCpio(bytes, at);
+      for (const entry of more) entries.push(entry);
+      at = end;
+    } else {
+      const rest = bytes.subarray(at);
+      const more = readLayer(rest, layers - 1);
+      if (more === undefined)
+        throw new Unsupported('initramfs', 'goes on with something that is no archive', { offset: at });
+      for (const entry of more.entries) entries.push(entry);
+      return entries;
+    }
+  }
+  return entries;
+}

@@ -1,0 +1,121 @@
+/** Files of the machine, in folders and in archives. An archive counts as a folder: its path may go on inside it. */
+import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import {
+  ArchiveTree,
+  type FileTree,
+  type TreeEntry,
+  TreeError,
+  type TreeStat,
+} from '../catalog/file-tree.ts';
+import { mayBeArchive, readArchive } from '../formats/archive/read.ts';
+
+/** Enough of a file to recognise an archive. */
+const HEAD = 512;
+/** An archive larger than this does not fit into the memory of one process with what it unpacks to. */
+const MOST_BYTES = 2 ** 30;
+
+/** A string of bytes as node:fs takes it. */
+const onDisk = (path: string): string | Buffer =>
+  /[^\x00-\x7f]/.test(path) ? Buffer.from(path, 'latin1') : path;
+
+/** A folder of the machine. */
+class FolderTree implements FileTree {
+  readonly name: string;
+  private readonly root: string;
+
+  constructor(root: string) {
+    this.name = root;
+    this.root = root;
+  }
+
+  private at(path: string): string {
+    return path === '' ? this.root : `${this.root}/${path}`;
+  }
+
+  list(folder: string): readonly TreeEntry[] {
+    return readdirSync(onDisk(this.at(folder)), { encoding: 'latin1', withFileTypes: true }).map((entry) => ({
+      name: entry.name,
+      kind: entry.isFile()
+        ? 'file'
+        : entry.isDirectory()
+          ? 'folder'
+          : entry.isSymbolicLink()
+            ? 'link'
+            : 'other',
+    }));
+  }
+
+  stat(path: string): TreeStat | undefined {
+    return statOf(this.at(path));
+  }
+
+  read(path: string): Uint8Array {
+    return readFileSync(onDisk(this.at(path)));
+  }
+}
+
+function statOf(path: string): TreeStat | undefined {
+  const stat = statSync(onDisk(path), { bigint: true, throwIfNoEntry: false });
+  if (stat === undefined) return undefined;
+  const kind = stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : 'other';
+  return { kind, size: Number(stat.size), modified: stat.mtimeNs };
+}
+
+/**
+ * A folder or an archive by its path.
+ * @throws the error of a system call, FormatError for a damaged archive, TreeError ENOTDIR for a file that is none
+ */
+export function openTree(path: string): FileTree {
+  if (statSync(onDisk(path)).isDirectory()) return new FolderTree(path);
+  const tree = archiveTree(path);
+  if (tree === undefined) throw new TreeError('ENOTDIR', path);
+  return tree;
+}
+
+function archiveTree(path: string): FileTree | undefined {
+  if (statSync(onDisk(path)).size > MOST_BYTES || !mayBeArchive(headOf(path))) return undefined;
+  const archive = readArchive(readFileSync(onDisk(path)));
+  return archive === undefined ? undefined : new ArchiveTree(path, archive.entries);
+}
+
+function headOf(path: string): Uint8Array {
+  const fd = openSync(onDisk(path), 'r');
+  try {
+    const head = new Uint8Array(HEAD);
+    return head.subarray(0, readSync(fd, head, 0, HEAD, 0));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Where a path leads that goes into an archive. */
+export interface InArchive {
+  readonly tree: FileTree;
+  readonly archive: string;
+  readonly path: string;
+}
+
+/** The archives that paths lead into, each opened once. */
+export class Archives {
+  private readonly open = new Map<string, FileTree | undefined>();
+
+  /**
+   * The archive that an absolute path goes through, for a path that the machine itself does not find; undefined when there
+   * is none. @throws FormatError for a damaged archive
+   */
+  find(path: string): InArchive | undefined {
+    for (let slash = path.length; slash > 0; slash = path.lastIndexOf('/', slash - 1)) {
+      const above = path.slice(0, slash);
+      const known = this.open.get(above);
+      if (known !== undefined) return { tree: known, archive: above, path: path.slice(slash + 1) };
+      const stat = statSync(onDisk(above), { throwIfNoEntry: false });
+      if (stat === undefined) continue;
+      if (!stat.isFile()) return undefined;
+      const tree = archiveTree(above);
+      if (tree === undefined) return undefined;
+      this.open.set(above, tree);
+      return { tree, archive: above, path: path.slice(slash + 1) };
+    }
+    return undefined;
+  }
+}
