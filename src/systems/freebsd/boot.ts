@@ -4,7 +4,8 @@ import { freebsdData } from './data.ts';
 import type { Bits } from './declarations.ts';
 import { FreeBsd } from './freebsd.ts';
 import { linkerHolder } from './kernel-linker.ts';
-import { type BuiltIn, Linker } from './linker.ts';
+import type { BuiltIn } from './kld.ts';
+import { Linker } from './linker.ts';
 import { freebsdFunctions } from './registry.ts';
 import { type FileSource, ModuleSearch } from './search.ts';
 import { majorOf } from './version.ts';
@@ -23,6 +24,8 @@ export interface BootOptions {
   readonly environment?: ReadonlyMap<string, string>;
   /** `minimal`: nothing but what is written here; `generic` (the default): see GENERIC. */
   readonly config?: 'generic' | 'minimal';
+  /** What the kernel's own file declares (KernelFile.interfaces): then these count, and no `config`. */
+  readonly interfaces?: readonly BuiltIn[];
 }
 
 /** What the base kernel always offers beside `kernel`: parts that it has functions for. */
@@ -57,20 +60,26 @@ const macSupport = (version: number): readonly [string, number] => [
   majorOf(version) < 14 ? 4 : 5,
 ];
 
+/** What a kernel of this version is taken to have built in where its own file is not at hand. */
+export function genericInterfaces(
+  version: number,
+  config: BootOptions['config'] = 'generic',
+): ReadonlyMap<string, number> {
+  if (config === 'minimal') return new Map();
+  return new Map([...GENERIC, ...OTHER_VERSIONS, macSupport(version)]);
+}
+
 export interface Booted {
   readonly k: FreeBsd;
   readonly linker: Linker;
 }
 
 export function bootFreeBsd(options: BootOptions): Booted {
-  const { version, files, modulePath, config, ...rest } = options;
+  const { version, files, modulePath, config, interfaces, ...rest } = options;
   const k = new FreeBsd({ version, functions: freebsdFunctions, data: freebsdData, ...rest });
   const search = new ModuleSearch(files, modulePath);
-  const generic =
-    config === 'minimal'
-      ? new Map<string, number>()
-      : new Map([...GENERIC, ...OTHER_VERSIONS, macSupport(version)]);
-  const linker = new Linker(k, search, BUILT_IN, generic);
+  const generic = interfaces === undefined ? genericInterfaces(version, config) : new Map<string, number>();
+  const linker = new Linker(k, search, interfaces ?? BUILT_IN, generic);
   k.state(linkerHolder).linker = linker;
   return { k, linker };
 }

@@ -17,6 +17,12 @@ export interface KldModule extends KernelModule {
   readonly release: () => void;
 }
 
+/** An interface that the kernel itself has from the start. */
+export interface BuiltIn {
+  readonly name: string;
+  readonly version: number;
+}
+
 /** A published interface: what MODULE_VERSION declares, and which file brought it. */
 export interface Interface {
   readonly name: string;

@@ -9,7 +9,7 @@ import type { Address } from '../../memory/space.ts';
 import { type Elf, type ElfFinding, judgeRelocatable, judgeShared } from './elf.ts';
 import { Errno, KernelErrno } from './errno.ts';
 import type { FreeBsd } from './freebsd.ts';
-import { findInterface, type Interface, type KldModule, type VersionRange } from './kld.ts';
+import { type BuiltIn, findInterface, type Interface, type KldModule, type VersionRange } from './kld.ts';
 import type { DependRecord } from './kldfile.ts';
 import { elements, initTailQueue, insertTail, removeElement, type TailQueue } from './lists.ts';
 import { ModuleRegistry } from './modules.ts';
@@ -27,12 +27,6 @@ const MODULES = 2;
 export const UNLOAD = { NORMAL: 0, FORCE: 1 } as const;
 
 const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
-
-/** An interface that the kernel itself has from the start. */
-export interface BuiltIn {
-  readonly name: string;
-  readonly version: number;
-}
 
 export class Linker {
   readonly k: FreeBsd;

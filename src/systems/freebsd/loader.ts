@@ -4,7 +4,7 @@
  */
 import { FormatError } from '../../bytes/errors.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
-import type { VersionRange } from './kld.ts';
+import type { BuiltIn, VersionRange } from './kld.ts';
 import { KldFile } from './kldfile.ts';
 import { isBlacklisted, type LoaderConf, type LoaderModule } from './loaderconf.ts';
 import { type FileSource, ModuleSearch } from './search.ts';
@@ -15,18 +15,27 @@ export interface Preloaded {
   readonly kld: KldFile;
 }
 
+export interface ConfiguredModule {
+  readonly outcome: 'loaded' | 'failed' | 'blacklisted';
+  readonly said: string;
+}
+
 /** Default module_blacklist of releases 12 and 13 (stand/defaults/loader.conf). */
 const DEFAULT_BLACKLIST = 'drm drm2 radeonkms i915kms amdgpu';
 
 export class Loader {
-  readonly environment = new Map<string, string>([['module_blacklist', DEFAULT_BLACKLIST]]);
+  readonly environment = new Map<string, string>();
   /** In the order they were loaded. */
   readonly preloaded: Preloaded[] = [];
   private readonly search: ModuleSearch;
+  private readonly kernel: readonly BuiltIn[];
 
-  constructor(files: FileSource, modulePath?: string) {
+  /** `kernel`: interfaces that are built into the kernel that will be started. */
+  constructor(files: FileSource, modulePath?: string, kernel: readonly BuiltIn[] = []) {
+    this.kernel = kernel;
     this.search = new ModuleSearch(files, modulePath);
     this.environment.set('module_path', this.search.path);
+    this.environment.set('module_blacklist', DEFAULT_BLACKLIST);
   }
 
   /** One line at the prompt; what the loader prints. Undefined for `boot`. */
@@ -42,6 +51,11 @@ export class Loader {
         return '';
       case 'lsmod':
         return this.list();
+      case 'echo':
+        return `${args.join(' ')}\n`;
+      // The Forth loader of releases up to 11 says things this way.
+      case '.(':
+        return `${args.join(' ').replace(/\).*$/, '').trim()}\n`;
       case 'set':
         return this.set(args.join(' '));
       case 'unset':
@@ -82,9 +96,17 @@ export class Loader {
   /** Loads a file and what it depends on into memory. */
   private load(name: string | undefined): string {
     if (name === undefined) return 'no filename specified\n';
-    const path = this.search.file(name);
-    if (path === undefined) return `can't find '${name}'\n`;
-    return this.loadFile(path);
+    return this.loadNamed(name).text;
+  }
+
+  private loadNamed(name: string): { readonly text: string; readonly done: boolean } {
+    const path = this.search.file(name) ?? this.search.module(name, undefined, () => undefined);
+    if (path === undefined) return { text: `can't find '${name}'\n`, done: false };
+    const before = this.preloaded.length;
+    const text = this.loadFile(path);
+    if (this.preloaded.some((one) => one.path === path)) return { text, done: true };
+    this.preloaded.length = before;
+    return { text, done: false };
   }
 
   private loadFile(path: string, depth = 0): string {
@@ -99,26 +121,36 @@ export class Loader {
       if (error instanceof FormatError) return `can't load file '${path}': Exec format error\n`;
       throw error;
     }
-    this.preloaded.push({ path, name, kld });
-    return `${path} size 0x${bytes.length.toString(16)}\n${this.loadRequired(kld, depth)}`;
+    const one = { path, name, kld };
+    this.preloaded.push(one);
+    const said = `${path} size 0x${bytes.length.toString(16)}\n`;
+    const required = this.loadRequired(kld, depth);
+    // A file whose dependencies cannot be had is given up again (mod_loadkld of stand/common/module.c).
+    if (!required.complete) this.preloaded.splice(this.preloaded.indexOf(one), 1);
+    return said + required.text;
   }
 
-  private loadRequired(kld: KldFile, depth: number): string {
+  private loadRequired(kld: KldFile, depth: number): { readonly text: string; readonly complete: boolean } {
     let text = '';
     for (const { name, ...range } of kld.depends) {
       if (name === 'kernel' || this.provides(name, range) || kld.versions.some((own) => own.name === name))
         continue;
+      text += `loading required module '${name}'\n`;
       const path = this.search.module(name, range, () => undefined);
-      if (path === undefined) continue;
-      text += `loading required module '${name}'\n${this.loadFile(path, depth + 1)}`;
+      if (path === undefined) return { text: `${text}can't find '${name}'\n`, complete: false };
+      text += this.loadFile(path, depth + 1);
+      if (this.provides(name, range)) continue;
+      if (this.preloaded.some((one) => one.path === path))
+        text += `module '${name}' exists but with wrong version\n`;
+      return { text, complete: false };
     }
-    return text;
+    return { text, complete: true };
   }
 
-  private provides(name: string, { minimum, maximum }: VersionRange): boolean {
-    return this.preloaded.some(({ kld }) =>
-      kld.versions.some((one) => one.name === name && one.version >= minimum && one.version <= maximum),
-    );
+  private provides(name: string, range: VersionRange): boolean {
+    const fits = (one: BuiltIn) =>
+      one.name === name && one.version >= range.minimum && one.version <= range.maximum;
+    return this.kernel.some(fits) || this.preloaded.some(({ kld }) => kld.versions.some(fits));
   }
 
   /** What the loader does with loader.conf at boot: the kernel first, then every module that is to be loaded. */
@@ -128,19 +160,33 @@ export class Loader {
     this.search.path = this.environment.get('module_path') ?? this.search.path;
     let text = conf.problems.map(({ line, text: bad }) => `Malformed line (${line}):\n\t'${bad}'\n`).join('');
     text += 'Loading kernel...\nLoading configured modules...\n';
-    for (const module of conf.modules.values()) if (module.load) text += this.configured(conf, module);
+    for (const module of conf.modules.values()) if (module.load) text += this.configured(conf, module).said;
     return text;
   }
 
-  private configured(conf: LoaderConf, module: LoaderModule): string {
+  /** One module of loader.conf that is to be loaded. */
+  configured(conf: LoaderConf, module: LoaderModule): ConfiguredModule {
     const name = module.file ?? module.name;
-    if (isBlacklisted(conf, module)) return `Not loading blacklisted module '${name}'\n`;
-    let text = module.before === undefined ? '' : (this.command(module.before) ?? '');
-    const count = this.preloaded.length;
-    text += this.load(name);
-    const failed = this.preloaded.length === count && this.search.file(name) === undefined;
-    const after = failed ? module.error : module.after;
-    if (failed) text += 'failed!\n';
-    return after === undefined ? text : text + (this.command(after) ?? '');
+    if (isBlacklisted(conf, module))
+      return { outcome: 'blacklisted', said: `Not loading blacklisted module '${name}'\n` };
+    let said = module.before === undefined ? '' : (this.command(module.before) ?? '');
+    const result = this.isModule(module) ? this.loadNamed(name) : this.loadData(name);
+    said += result.text;
+    if (!result.done) said += 'failed!\n';
+    const after = result.done ? module.after : module.error;
+    if (after !== undefined) said += this.command(after) ?? '';
+    return { outcome: result.done ? 'loaded' : 'failed', said };
+  }
+
+  /** `_type` names what is no module: a picture, entropy, microcode, the image of a memory disk. */
+  private isModule({ type }: LoaderModule): boolean {
+    return type === undefined || type === '' || type === 'module' || /elf/.test(type);
+  }
+
+  private loadData(name: string): { readonly text: string; readonly done: boolean } {
+    const path = this.search.file(name);
+    const bytes = path === undefined ? undefined : this.search.read(path);
+    if (bytes === undefined) return { text: `can't find '${name}'\n`, done: false };
+    return { text: `${path} size=0x${bytes.length.toString(16)}\n`, done: true };
   }
 }

@@ -9,6 +9,8 @@ export interface LoaderModule {
   readonly name: string;
   /** `_load="YES"` */
   load: boolean;
+  /** The line that says whether to load it, with its place: `/boot/loader.conf:3 zfs_load="YES"`. */
+  asked: string | undefined;
   /** `_name`: the file, where it is not called as the module is. */
   file: string | undefined;
   type: string | undefined;
@@ -19,6 +21,8 @@ export interface LoaderModule {
 }
 
 export interface LoaderProblem {
+  /** The file, where it has a name. */
+  readonly file: string;
   readonly line: number;
   readonly text: string;
 }
@@ -61,19 +65,24 @@ export function emptyLoaderConf(): LoaderConf {
 }
 
 /** Reads one file, adding to what files before it said. Lines that have no form are collected, never an error. */
-export function readLoaderConf(text: string, conf: LoaderConf = emptyLoaderConf()): LoaderConf {
+export function readLoaderConf(
+  text: string,
+  conf: LoaderConf = emptyLoaderConf(),
+  file = '/boot/loader.conf',
+): LoaderConf {
   for (const [i, raw] of text.split('\n').slice(0, MAX_LINES).entries()) {
     const line = raw.replace(/\r$/, '');
-    if (!readLine(line, conf)) conf.problems.push({ line: i + 1, text: line });
+    if (!readLine(line, conf, `${file}:${i + 1} ${line.replace(/\s*#.*$/, '').trim()}`))
+      conf.problems.push({ file, line: i + 1, text: line });
   }
   return conf;
 }
 
-function readLine(line: string, conf: LoaderConf): boolean {
+function readLine(line: string, conf: LoaderConf, place: string): boolean {
   if (/^\s*(#.*)?$/.test(line)) return true;
   const module = MODULE_LINE.exec(line);
   if (module !== null) {
-    setField(conf, module[1], module[2], module[3] ?? module[4]);
+    setField(conf, module[1], module[2], module[3] ?? module[4], place);
     return true;
   }
   const exec = EXEC_LINE.exec(line);
@@ -87,10 +96,12 @@ function readLine(line: string, conf: LoaderConf): boolean {
   return true;
 }
 
-function setField(conf: LoaderConf, name: string, field: string, value: string): void {
+function setField(conf: LoaderConf, name: string, field: string, value: string, place: string): void {
   const module = moduleNamed(conf, name);
-  if (field === 'load') module.load = value.toLowerCase() === 'yes';
-  else module[FIELDS[field as keyof typeof FIELDS]] = value;
+  if (field === 'load') {
+    module.load = value.toLowerCase() === 'yes';
+    module.asked = place;
+  } else module[FIELDS[field as keyof typeof FIELDS]] = value;
 }
 
 export function moduleNamed(conf: LoaderConf, name: string): LoaderModule {
@@ -99,6 +110,7 @@ export function moduleNamed(conf: LoaderConf, name: string): LoaderModule {
     module = {
       name,
       load: false,
+      asked: undefined,
       file: undefined,
       type: undefined,
       flags: undefined,
@@ -127,14 +139,96 @@ export function isBlacklisted(conf: LoaderConf, module: LoaderModule): boolean {
   return names.includes(module.file ?? module.name);
 }
 
+/** A variable of rc.conf(5), and the line that set it last. */
+export interface RcVariable {
+  readonly value: string;
+  readonly place: string;
+}
+
+/** Assignments of a shell script as rc.conf has them: the value may use what was set before. */
+export function readRcConf(
+  text: string,
+  file = '/etc/rc.conf',
+  variables = new Map<string, RcVariable>(),
+): Map<string, RcVariable> {
+  for (const [i, line] of text.split('\n').slice(0, MAX_LINES).entries()) {
+    const match = /^\s*(\w+)(\+?)=(?:"([^"]*)"|'([^']*)'|(\S*))/.exec(line);
+    if (match === null) continue;
+    const [, name, more, quoted, single, bare] = match;
+    const raw =
+      single ??
+      (quoted ?? bare).replace(/\$\{?(\w+)\}?/g, (_, other: string) => variables.get(other)?.value ?? '');
+    const value = more === '' ? raw : `${variables.get(name)?.value ?? ''}${raw}`;
+    variables.set(name, { value, place: `${file}:${i + 1} ${line.replace(/\s+#.*$/, '').trim()}` });
+  }
+  return variables;
+}
+
+const words = (text: string): string[] => text.split(/\s+/).filter((word) => word !== '');
+
 /** `kld_list` of rc.conf(5): modules that rc.d/kld loads once the system is up. */
 export function kldList(rcConf: string): string[] {
-  let list: string[] = [];
-  for (const line of rcConf.split('\n').slice(0, MAX_LINES)) {
-    const match = /^\s*kld_list\s*=\s*(?:"([^"]*)"|'([^']*)'|(\S+))/.exec(line);
-    if (match === null) continue;
-    const words = (match[1] ?? match[2] ?? match[3]).replace(/\$\{?kld_list\}?/g, list.join(' '));
-    list = words.split(/\s+/).filter((word) => word !== '');
+  return words(readRcConf(rcConf).get('kld_list')?.value ?? '');
+}
+
+/** What the loader reads of: paths as it knows them. */
+export interface ConfSource {
+  read(path: string): Uint8Array | undefined;
+  list(path: string): readonly string[] | undefined;
+}
+
+export const DEFAULTS = '/boot/defaults/loader.conf';
+/** What the defaults file says of 12 and later; used where there is none. */
+const DEFAULT_FILES: readonly (readonly [string, string])[] = [
+  ['loader_conf_files', '/boot/device.hints /boot/loader.conf'],
+  ['loader_conf_dirs', '/boot/loader.conf.d'],
+  ['local_loader_conf_files', '/boot/loader.conf.local'],
+  ['nextboot_conf', '/boot/nextboot.conf'],
+];
+/** More files than anybody has: ends configurations that name each other. */
+const MAX_FILES = 200;
+
+export interface LoadedConf {
+  readonly conf: LoaderConf;
+  /** Files that were read, in order. */
+  readonly files: readonly string[];
+}
+
+/**
+ * Reads all that the loader reads (stand/lua/config.lua): the defaults, the files of loader_conf_files (which may be set
+ * anew by what is read), the folders of loader_conf_dirs, local files, and nextboot.conf when its first line wants it.
+ */
+export function readLoaderFiles(source: ConfSource): LoadedConf {
+  const conf = emptyLoaderConf();
+  const files: string[] = [];
+  for (const [name, value] of DEFAULT_FILES) conf.environment.set(name, value);
+  const text = (path: string): string | undefined => {
+    const bytes = source.read(path);
+    return bytes === undefined ? undefined : new TextDecoder('latin1').decode(bytes);
+  };
+  const one = (path: string, given = text(path)) => {
+    if (given === undefined || files.includes(path) || files.length >= MAX_FILES) return;
+    files.push(path);
+    readLoaderConf(given, conf, path);
+  };
+  const named = (variable: string) => words(conf.environment.get(variable) ?? '');
+  one(DEFAULTS);
+  readListed(() => named('loader_conf_files'), one);
+  for (const folder of named('loader_conf_dirs')) {
+    const names = (source.list(folder) ?? []).filter((name) => /^[^.].*\.conf$/.test(name));
+    for (const name of [...names].sort()) one(`${folder.replace(/\/$/, '')}/${name}`);
   }
-  return list;
+  readListed(() => named('local_loader_conf_files'), one);
+  const next = conf.environment.get('nextboot_conf') ?? '';
+  const wanted = next === '' ? undefined : text(next);
+  if (wanted !== undefined && /^\s*nextboot_enable\s*=\s*"?yes"?/i.test(wanted)) one(next, wanted);
+  return { conf, files };
+}
+
+/** Reads a list of files that may itself change while it is read. */
+function readListed(list: () => string[], read: (path: string) => void): void {
+  for (let before = ''; before !== list().join(' '); ) {
+    before = list().join(' ');
+    for (const path of list()) read(path);
+  }
 }

@@ -1,13 +1,14 @@
 /** The boot loader's prompt and what the system does when it starts: loader.conf, preloaded files, kld_list. */
 import { Loader } from '../../systems/freebsd/loader.ts';
-import { emptyLoaderConf, kldList, readLoaderConf } from '../../systems/freebsd/loaderconf.ts';
+import {
+  type ConfSource,
+  type RcVariable,
+  readLoaderFiles,
+  readRcConf,
+} from '../../systems/freebsd/loaderconf.ts';
 import { Answer, type Tool } from './answer.ts';
 import { kldload } from './kldload.ts';
 import type { FreeBsdSession } from './session.ts';
-
-/** The files that the loader reads, in this order; then those of loader.conf.d by name. */
-const CONF_FILES = ['/boot/loader.conf', '/boot/loader.conf.local'];
-const CONF_FOLDER = '/boot/loader.conf.d';
 
 export const loader: Tool = {
   name: 'loader',
@@ -38,13 +39,8 @@ export const reboot: Tool = {
 /** A loader that has read its files. */
 function configured(session: FreeBsdSession, answer: Answer): Loader {
   const { files, choices } = session;
-  const fresh = new Loader(files, choices.modulePath);
-  const extra = (files.list(CONF_FOLDER) ?? []).filter((name) => name.endsWith('.conf'));
-  const conf = emptyLoaderConf();
-  for (const path of [...CONF_FILES, ...extra.map((name) => `${CONF_FOLDER}/${name}`)]) {
-    const bytes = files.read(path);
-    if (bytes !== undefined) readLoaderConf(new TextDecoder('latin1').decode(bytes), conf);
-  }
+  const fresh = new Loader(files, choices.modulePath, session.builtIn());
+  const { conf } = readLoaderFiles(files);
   answer.out += fresh.configure(conf);
   for (const command of conf.commands) answer.out += fresh.command(command) ?? '';
   return fresh;
@@ -59,14 +55,50 @@ function boot(session: FreeBsdSession, answer: Answer): void {
   const result = session.call('kernel', session.booted.linker.preload(paths));
   if (result.outcome === 'killed') answer.explain(`${result.why}.`);
   if (result.outcome === 'missing') answer.explain(result.missing.message);
-  const rc = session.files.read('/etc/rc.conf');
-  const list = rc === undefined ? [] : kldList(new TextDecoder('latin1').decode(rc));
-  if (list.length === 0) return;
+  const list = kldListOf(session.files);
+  if (list.names.length === 0) return;
   answer.out += `Loading kernel modules:\n`;
-  for (const name of list) {
+  for (const name of list.names) {
     const loaded = kldload.run(session, ['-n', name]);
     answer.out += loaded.out;
     answer.err += loaded.err;
     if (loaded.note !== undefined) answer.explain(loaded.note);
   }
+}
+
+/** Files of rc.conf(5), later ones overrule. */
+const RC_FILES = ['/etc/defaults/rc.conf', '/etc/rc.conf', '/etc/rc.conf.local'];
+
+/** What rc(8) knows when it starts. */
+export function rcVariables(files: ConfSource): Map<string, RcVariable> {
+  const variables = new Map<string, RcVariable>();
+  const extra = (files.list('/etc/rc.conf.d') ?? []).filter((name) => !name.endsWith('/'));
+  for (const path of [...RC_FILES, ...extra.map((name) => `/etc/rc.conf.d/${name}`)]) {
+    const bytes = files.read(path);
+    if (bytes !== undefined) readRcConf(new TextDecoder('latin1').decode(bytes), path, variables);
+  }
+  return variables;
+}
+
+/** kld_list, its wildcards filled in from the module path (load_kld of rc.subr). */
+export function kldListOf(files: ConfSource): {
+  readonly names: string[];
+  readonly place: string | undefined;
+} {
+  const variable = rcVariables(files).get('kld_list');
+  const names = (variable?.value ?? '').split(/\s+/).filter((name) => name !== '');
+  return { names: names.flatMap((name) => expandName(files, name)), place: variable?.place };
+}
+
+function expandName(files: ConfSource, name: string): string[] {
+  if (!/[*?]/.test(name)) return [name];
+  const pattern = new RegExp(
+    `^${name
+      .replace(/[.+^${'$'}{}()|[\]\\]/g, '\\$&')
+      .replaceAll('*', '.*')
+      .replaceAll('?', '.')}(\\.ko)?$`,
+  );
+  return ['/boot/kernel', '/boot/modules'].flatMap((folder) =>
+    (files.list(folder) ?? []).filter((one) => one.endsWith('.ko') && pattern.test(one)),
+  );
 }

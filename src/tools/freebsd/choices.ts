@@ -3,6 +3,7 @@ import { FormatError } from '../../bytes/errors.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
 import type { MissingPolicy } from '../../kernel/missing.ts';
 import type { Bits } from '../../systems/freebsd/declarations.ts';
+import type { KernelFile } from '../../systems/freebsd/kernelfile.ts';
 import { KldFile } from '../../systems/freebsd/kldfile.ts';
 import { parseVersion } from '../../systems/freebsd/version.ts';
 import { type SessionOptions, type Setting, SettingError } from '../system.ts';
@@ -22,6 +23,11 @@ export const SETTINGS: readonly Setting[] = [
     summary: 'refuse, stop (when it is used, the default) or stand-in: symbols that nobody has',
   },
   { name: 'module_path', summary: 'kern.module_path (/boot/kernel;/boot/modules)' },
+  {
+    name: 'devices',
+    summary:
+      "lkm boot: devices without a driver, as devd tells of them ('vendor=0x8086 device=0x100e on pci0; ...')",
+  },
   { name: 'securelevel', summary: 'kern.securelevel: -1 (the default) to 3' },
 ];
 
@@ -35,7 +41,7 @@ export interface Choices {
 }
 
 /** @throws SettingError */
-export function chooseKernel(options: SessionOptions): Choices {
+export function chooseKernel(options: SessionOptions, kernel?: KernelFile): Choices {
   const settings = options.settings ?? new Map<string, string>();
   for (const name of settings.keys()) {
     if (SETTINGS.some((one) => one.name === name)) continue;
@@ -58,8 +64,8 @@ export function chooseKernel(options: SessionOptions): Choices {
     throw new SettingError(`missing=${missing} is not known`, 'it is refuse, stop or stand-in');
   const modulePath = settings.get('module_path');
   return {
-    version: chooseVersion(options),
-    bits: chooseBits(options),
+    version: chooseVersion(options, kernel),
+    bits: chooseBits(options, kernel),
     config,
     missing,
     modulePath,
@@ -67,7 +73,7 @@ export function chooseKernel(options: SessionOptions): Choices {
   };
 }
 
-function chooseVersion({ settings, named }: SessionOptions): number {
+function chooseVersion({ settings, named }: SessionOptions, kernel: KernelFile | undefined): number {
   const text = settings?.get('release');
   if (text !== undefined) {
     const version = parseVersion(text);
@@ -78,6 +84,7 @@ function chooseVersion({ settings, named }: SessionOptions): number {
       );
     return version;
   }
+  if (kernel !== undefined) return kernel.version;
   for (const { bytes } of named ?? []) {
     const version = bytes === undefined ? undefined : builtFor(bytes);
     if (version !== undefined) return version;
@@ -85,11 +92,12 @@ function chooseVersion({ settings, named }: SessionOptions): number {
   return DEFAULT_VERSION;
 }
 
-function chooseBits({ settings, named }: SessionOptions): Bits {
+function chooseBits({ settings, named }: SessionOptions, kernel: KernelFile | undefined): Bits {
   const machine = settings?.get('machine');
   if (machine !== undefined && machine !== 'amd64' && machine !== 'i386')
     throw new SettingError(`machine=${machine} is not known`, 'it is amd64 or i386');
   if (machine !== undefined) return machine === 'i386' ? 32 : 64;
+  if (kernel !== undefined) return kernel.bits;
   for (const { bytes } of named ?? []) {
     const kld = bytes === undefined ? undefined : kldOf(bytes);
     if (kld !== undefined) return kld.file.machine === 'i386' ? 32 : 64;

@@ -20,9 +20,12 @@ export class SessionFiles {
   private readonly host: SystemFiles;
   private readonly written = new Map<string, Uint8Array>();
   private k: FreeBsd | undefined;
+  private readonly root: SystemFiles | undefined;
 
-  constructor(host: SystemFiles) {
+  /** `root`: the files of the machine itself, by its own paths; without it only its /boot/modules is told of. */
+  constructor(host: SystemFiles, root?: SystemFiles) {
     this.host = host;
+    this.root = root;
   }
 
   attach(k: FreeBsd): void {
@@ -41,6 +44,8 @@ export class SessionFiles {
   read(path: string): Uint8Array | undefined {
     const own = this.written.get(path);
     if (own !== undefined) return own;
+    const there = path.startsWith('/dev/') ? undefined : this.root?.read(path);
+    if (there !== undefined) return there;
     if (path.startsWith(MODULES)) {
       const name = path.slice(MODULES.length);
       return /\.ko$|^linker\.hints$/.test(name) && !name.includes('/') ? this.host.read(name) : undefined;
@@ -55,7 +60,7 @@ export class SessionFiles {
       .filter((one) => one.startsWith(folder))
       .map((one) => one.slice(folder.length));
     if (folder === '/dev/') return [...this.devices().keys()].sort();
-    const host = this.host.list(path);
+    const host = this.root === undefined ? this.host.list(path) : this.root.list(path);
     return own.length === 0 && host === undefined
       ? undefined
       : [...new Set([...own, ...(host ?? [])])].sort();

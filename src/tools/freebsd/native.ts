@@ -3,6 +3,7 @@ import { FormatError, Truncated } from '../../bytes/errors.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
 import { KldFile } from '../../systems/freebsd/kldfile.ts';
 import type { Description, ModuleFile, NativeSystem } from '../system.ts';
+import { boot } from './boot.ts';
 import { SETTINGS } from './choices.ts';
 import { describeKld } from './describe.ts';
 import { FreeBsdSession } from './session.ts';
@@ -39,4 +40,5 @@ export const freebsd: NativeSystem = {
   recognise,
   describe,
   start: (options) => new FreeBsdSession(options),
+  boot,
 };

@@ -1,19 +1,23 @@
 /** A FreeBSD kernel with a root shell: its commands, the files it can see, and the calls the commands make. */
 import type { LogRecord } from '../../kernel/log.ts';
 import type { Steps } from '../../kernel/steps.ts';
-import { type Booted, bootFreeBsd } from '../../systems/freebsd/boot.ts';
+import { type Booted, bootFreeBsd, genericInterfaces } from '../../systems/freebsd/boot.ts';
 import { mallocTypeName } from '../../systems/freebsd/data.ts';
 import type { FreeBsd } from '../../systems/freebsd/freebsd.ts';
 import { firmwareNames, waitingDrivers } from '../../systems/freebsd/functions/bus.ts';
 import { devices } from '../../systems/freebsd/functions/devices.ts';
 import { registered } from '../../systems/freebsd/functions/registrations.ts';
+import type { KernelFile } from '../../systems/freebsd/kernelfile.ts';
+import type { BuiltIn } from '../../systems/freebsd/kld.ts';
 import type { Loader } from '../../systems/freebsd/loader.ts';
+import { shutDown } from '../../systems/freebsd/shutdown.ts';
 import { type CallResult, type Credential, performCall } from '../../systems/freebsd/syscalls.ts';
 import { releaseOf } from '../../systems/freebsd/version.ts';
 import type {
   LoadOutcome,
   SessionLeak,
   SessionOptions,
+  SystemFiles,
   SystemSession,
   ToolCommand,
   ToolResult,
@@ -33,10 +37,13 @@ export class FreeBsdSession implements SystemSession {
   readonly who: Credential;
   readonly commands: readonly ToolCommand[] = TOOLS;
   private readonly options: SessionOptions;
+  private readonly kernelFile: KernelFile | undefined;
 
-  constructor(options: SessionOptions) {
-    this.choices = chooseKernel(options);
-    this.files = new SessionFiles(options.files);
+  /** `kernel`: the file of the kernel that is started, for what it calls itself and has built in. */
+  constructor(options: SessionOptions, root?: SystemFiles, kernel?: KernelFile) {
+    this.kernelFile = kernel;
+    this.choices = chooseKernel(options, kernel);
+    this.files = new SessionFiles(options.files, root);
     this.who = { uid: (options.user ?? 'root') === 'root' ? 0 : 1001 };
     this.options = options;
     this.booted = this.boot(new Map());
@@ -55,6 +62,7 @@ export class FreeBsdSession implements SystemSession {
       missing,
       config,
       environment,
+      interfaces: this.kernelFile?.interfaces,
     });
     booted.k.securelevel = securelevel;
     this.files.attach(booted.k);
@@ -70,6 +78,26 @@ export class FreeBsdSession implements SystemSession {
   }
 
   private first: FreeBsd | undefined;
+
+  /** Interfaces that the kernel has without any file. */
+  builtIn(): readonly BuiltIn[] {
+    if (this.kernelFile !== undefined) return this.kernelFile.interfaces;
+    const { version, config } = this.choices;
+    return [...genericInterfaces(version, config)].map(([name, number]) => ({ name, version: number }));
+  }
+
+  halt(): ToolResult {
+    const answer = new Answer();
+    const { log } = this.booted.k;
+    const before = log.records.length;
+    const result = this.call('init', shutDown(this.booted));
+    answer.out = log.records
+      .slice(before)
+      .map(({ text }) => `${text}\n`)
+      .join('');
+    if (result.outcome !== 'done') fail(answer, result, 'reboot');
+    return answer.result();
+  }
 
   get kernel() {
     return this.booted.k;

@@ -1,6 +1,7 @@
 /** The commands of a FreeBSD session. */
 import type { Tool } from './answer.ts';
 import { loader, reboot } from './boot-tools.ts';
+import { devmatch, service } from './devmatch.ts';
 import { fileTools } from './file-tools.ts';
 import { kldconfig } from './kldconfig.ts';
 import { kldload } from './kldload.ts';
@@ -21,6 +22,8 @@ export const TOOLS: readonly Tool[] = [
   ...fileTools,
   ...mountTools,
   ...systemTools,
+  devmatch,
+  service,
   loader,
   reboot,
 ];
