@@ -5,7 +5,7 @@
 //
 // Needs clang, ld.lld and llvm-objcopy.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -74,6 +74,33 @@ function build(name, to, work) {
   ]);
 }
 
+/** What a tool can see of kernels of two releases, for `lkm check` and `lkm boot`; nothing of them is ever run. */
+function buildKernel(name, version, to, work) {
+  const object = join(work, `${name}.o`);
+  const defines = [`-DFREEBSD_VERSION=${version}`];
+  const source = join(sources, 'kernel/kernel.c');
+  execFileSync('clang', [
+    '--target=x86_64-unknown-freebsd',
+    ...COMMON,
+    ...AMD64,
+    ...defines,
+    '-c',
+    source,
+    '-o',
+    object,
+  ]);
+  const place = [
+    '--image-base=0xffffffff80200000',
+    '-e',
+    'btext',
+    '--build-id=none',
+    '-z',
+    'max-page-size=4096',
+  ];
+  execFileSync('ld.lld', ['-m', 'elf_x86_64_fbsd', '-static', ...place, '-o', join(to, name), object]);
+  execFileSync('llvm-objcopy', ['--strip-debug', '--remove-section=.comment', join(to, name)]);
+}
+
 mkdirSync(built, { recursive: true });
 const all = readdirSync(sources)
   .filter((name) => name.endsWith('.c'))
@@ -83,4 +110,14 @@ const work = mkdtempSync(join(tmpdir(), 'lkm-freebsd-'));
 for (const name of [...all, ...Object.keys(sourceOf)]) {
   if (wanted.length === 0 || wanted.includes(name)) build(name, built, work);
 }
+for (const [name, version] of Object.entries({ 'kernel-13.2': 1302001, 'kernel-14.0': 1400097 })) {
+  if (wanted.length === 0 || wanted.includes(name)) buildKernel(name, version, built, work);
+}
+/** A machine to boot: its configuration is written by hand, its kernel and modules are these. */
+const machine = join(sources, 'machine/boot');
+mkdirSync(join(machine, 'kernel'), { recursive: true });
+mkdirSync(join(machine, 'modules'), { recursive: true });
+copyFileSync(join(built, 'kernel-13.2'), join(machine, 'kernel/kernel'));
+for (const name of ['hello', 'exporter', 'importer', 'pnp', 'old'])
+  copyFileSync(join(built, `${name}.ko`), join(machine, `modules/${name}.ko`));
 rmSync(work, { recursive: true });

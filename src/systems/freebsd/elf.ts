@@ -24,6 +24,8 @@ export interface Elf {
 
 /** What a check found: the error number, and what the kernel prints (nothing where it is silent). */
 export interface ElfFinding {
+  /** Is it the header that the class does not take, or what the file contains? */
+  readonly part: 'header' | 'contents';
   readonly errno: number;
   /** `kldload: FILE: MESSAGE` */
   readonly message?: string;
@@ -32,18 +34,35 @@ export interface ElfFinding {
 
 export type ElfVerdict = { readonly elf: Elf } | { readonly finding: ElfFinding };
 
-const no = (errno: number, why: string, message?: string): ElfVerdict => ({
-  finding: { errno, why, message },
-});
+/** What the kernel's machine takes (ELF_TARG_CLASS, ELF_TARG_DATA, ELF_TARG_MACH of machine/elf.h). */
+export interface ElfTarget {
+  readonly bits: 32 | 64;
+  readonly machine: number;
+  readonly bigEndian?: boolean;
+}
 
-const MACHINE = { 32: EM[386], 64: EM.X86_64 } as const;
+const TARGETS: Readonly<Record<string, ElfTarget>> = {
+  amd64: { bits: 64, machine: EM.X86_64 },
+  i386: { bits: 32, machine: EM[386] },
+  arm64: { bits: 64, machine: EM.AARCH64 },
+  arm: { bits: 32, machine: EM.ARM },
+  riscv64: { bits: 64, machine: EM.RISCV },
+  powerpc64: { bits: 64, machine: EM.PPC64, bigEndian: true },
+  powerpc: { bits: 32, machine: EM.PPC, bigEndian: true },
+};
 
-/** What link_elf_obj says of a file on amd64 (`bits` 64) or i386. */
-export function judgeRelocatable(bytes: Uint8Array, path: string, bits: Bits): ElfVerdict {
-  const common = judgeHeader(bytes, bits, [ET.REL]);
+/** By the name that uname -m has; undefined for a machine whose ELF numbers are not known here. */
+export const elfTarget = (machine: string): ElfTarget | undefined => TARGETS[machine];
+
+/** Of the machines whose code runs here. */
+export const targetOfBits = (bits: Bits): ElfTarget => (bits === 64 ? TARGETS.amd64 : TARGETS.i386);
+
+/** What link_elf_obj says of a file. */
+export function judgeRelocatable(bytes: Uint8Array, path: string, target: ElfTarget): ElfVerdict {
+  const common = judgeHeader(bytes, target, [ET.REL]);
   if (common !== undefined) return { finding: common };
   return judged(bytes, path, (file) => {
-    if (file.sections.length === 0) return { errno: Errno.ENOEXEC, why: 'The file has no section headers.' };
+    if (file.sections.length === 0) return silent(Errno.ENOEXEC, 'The file has no section headers.');
     const loaded = file.sections.some(
       ({ type, size, flags }) =>
         (type === SHT.PROGBITS || type === SHT.NOBITS || type === 0x70000001) &&
@@ -64,12 +83,12 @@ const MAX_SEGMENTS = 3;
 const PT = { LOAD: 1, DYNAMIC: 2, INTERP: 3 } as const;
 
 /** What link_elf says of a file: shared objects, as every architecture but amd64 has them. */
-export function judgeShared(bytes: Uint8Array, path: string, bits: Bits): ElfVerdict {
-  const common = judgeHeader(bytes, bits, [ET.DYN, ET.EXEC]);
+export function judgeShared(bytes: Uint8Array, path: string, target: ElfTarget): ElfVerdict {
+  const common = judgeHeader(bytes, target, [ET.DYN, ET.EXEC]);
   if (common !== undefined) return { finding: common };
   return judged(bytes, path, (file) => {
     const count = (type: number) => file.segments.filter((segment) => segment.type === type).length;
-    if (count(PT.INTERP) > 0) return { errno: Errno.ENOSYS, why: 'The file asks for an interpreter.' };
+    if (count(PT.INTERP) > 0) return silent(Errno.ENOSYS, 'The file asks for an interpreter.');
     if (count(PT.LOAD) > MAX_SEGMENTS) return said(Errno.ENOEXEC, 'Too many sections');
     if (count(PT.DYNAMIC) === 0) return said(Errno.ENOEXEC, 'Object is not dynamically-linked');
     if (count(PT.LOAD) === 0) return said(Errno.ENOEXEC, 'No sections');
@@ -78,22 +97,38 @@ export function judgeShared(bytes: Uint8Array, path: string, bits: Bits): ElfVer
   });
 }
 
-const said = (errno: number, message: string): ElfFinding => ({ errno, message, why: `${message}.` });
+const said = (errno: number, message: string): ElfFinding => ({
+  part: 'contents',
+  errno,
+  message,
+  why: `${message}.`,
+});
+const silent = (errno: number, why: string): ElfFinding => ({ part: 'contents', errno, why });
 
-function judgeHeader(bytes: Uint8Array, bits: Bits, types: readonly number[]): ElfFinding | undefined {
+function judgeHeader(bytes: Uint8Array, target: ElfTarget, types: readonly number[]): ElfFinding | undefined {
+  const found = headerFinding(bytes, target, types);
+  return found === undefined ? undefined : { ...found, part: 'header' };
+}
+
+function headerFinding(
+  bytes: Uint8Array,
+  { bits, machine, bigEndian }: ElfTarget,
+  types: readonly number[],
+): ElfFinding | undefined {
   const magic = [0x7f, 0x45, 0x4c, 0x46];
   if (bytes.length < 52 || magic.some((byte, i) => bytes[i] !== byte))
-    return { errno: Errno.ENOEXEC, why: 'This is no ELF file.' };
-  if (bytes[4] !== bits / 32 || bytes[5] !== 1) return said(Errno.ENOEXEC, 'Unsupported file layout');
+    return silent(Errno.ENOEXEC, 'This is no ELF file.');
+  if (bytes[4] !== bits / 32 || bytes[5] !== (bigEndian === true ? 2 : 1))
+    return said(Errno.ENOEXEC, 'Unsupported file layout');
   try {
     const header = readElfHeader(bytes);
     if (bytes[6] !== EV_CURRENT || header.version !== EV_CURRENT)
       return said(Errno.ENOEXEC, 'Unsupported file version');
     if (!types.includes(header.type))
-      return { errno: Errno.ENOSYS, why: 'This linker class takes another kind of ELF file.' };
-    if (header.machine !== MACHINE[bits]) return said(Errno.ENOEXEC, 'Unsupported machine');
+      return silent(Errno.ENOSYS, 'This linker class takes another kind of ELF file.');
+    if (header.machine !== machine) return said(Errno.ENOEXEC, 'Unsupported machine');
   } catch (error) {
-    if (error instanceof FormatError) return { errno: Errno.ENOEXEC, why: error.message };
+    if (error instanceof FormatError) return silent(Errno.ENOEXEC, error.message);
     throw error;
   }
   return undefined;
@@ -113,7 +148,7 @@ function judged(
     const name = path.slice(path.lastIndexOf('/') + 1);
     return { elf: { name, path, file, object, kld: new KldFile(object) } };
   } catch (error) {
-    if (error instanceof FormatError) return no(Errno.ENOEXEC, error.message);
+    if (error instanceof FormatError) return { finding: silent(Errno.ENOEXEC, error.message) };
     throw error;
   }
 }

@@ -39,12 +39,12 @@ export interface VersionRange {
 }
 
 /** modlist_lookup2 (sys/kern/kern_linker.c): the preferred version at once, else the highest that is allowed. */
-export function findInterface(
-  interfaces: readonly Interface[],
+export function findInterface<T extends BuiltIn>(
+  interfaces: readonly T[],
   name: string,
   range?: VersionRange,
-): Interface | undefined {
-  let best: Interface | undefined;
+): T | undefined {
+  let best: T | undefined;
   for (const one of interfaces) {
     if (one.name !== name) continue;
     if (range === undefined || one.version === range.preferred) return one;

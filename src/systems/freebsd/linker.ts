@@ -6,7 +6,7 @@
 import type { ObjectSymbol } from '../../formats/object.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
-import { type Elf, type ElfFinding, judgeRelocatable, judgeShared } from './elf.ts';
+import { type Elf, type ElfFinding, judgeRelocatable, judgeShared, targetOfBits } from './elf.ts';
 import { Errno, KernelErrno } from './errno.ts';
 import type { FreeBsd } from './freebsd.ts';
 import { type BuiltIn, findInterface, type Interface, type KldModule, type VersionRange } from './kld.ts';
@@ -15,10 +15,17 @@ import { elements, initTailQueue, insertTail, removeElement, type TailQueue } fr
 import { ModuleRegistry } from './modules.ts';
 import { asErrno, type Placed, PlacedObject } from './place.ts';
 import { PlacedShared } from './place-shared.ts';
+import {
+  dependenciesOf,
+  dependsText,
+  takenInterface,
+  takenText,
+  unsupportedText,
+  wrongKernel,
+} from './rules/interfaces.ts';
 import type { ModuleSearch } from './search.ts';
 import { registerOids, unregisterOids } from './sysctl.ts';
 import { runSysinits } from './sysinit.ts';
-import { releaseOf } from './version.ts';
 
 /** lf->flags */
 export const LINKED = 1;
@@ -198,23 +205,16 @@ export class Linker {
 
   private notFound(name: string, modName: string | undefined, range: VersionRange | undefined): KernelErrno {
     const where = this.search.path.replaceAll(';', ', ');
-    if (modName === 'kernel' && range !== undefined) return this.wrongKernel(range);
+    if (modName === 'kernel' && range !== undefined) {
+      const { why, hint } = wrongKernel(this.k.version, range);
+      return new KernelErrno(Errno.ENOENT, why, hint);
+    }
     const there = this.interfaces.filter((one) => one.name === name).map(({ version }) => version);
     if (there.length > 0 && range !== undefined) {
       const why = `${name} is there in version ${there.join(', ')}; ${range.minimum} to ${range.maximum} is wanted.`;
       return new KernelErrno(Errno.ENOENT, why, 'Rebuild the two from the same sources.');
     }
     return new KernelErrno(Errno.ENOENT, `No ${name} in ${where}.`, 'kern.module_path names the folders.');
-  }
-
-  private wrongKernel({ minimum, maximum }: VersionRange): KernelErrno {
-    const { version } = this.k;
-    const older = version < minimum;
-    const why = `It was built for FreeBSD ${releaseOf(minimum)} (${minimum}) and takes kernels up to ${maximum}; this one is ${releaseOf(version)} (${version}), ${older ? 'older than that' : 'of a later major version'}.`;
-    const hint = older
-      ? 'Update the kernel, or build the module with its sources.'
-      : 'Build the module for this kernel.';
-    return new KernelErrno(Errno.ENOENT, why, hint);
   }
 
   /**
@@ -225,18 +225,16 @@ export class Linker {
     const { k } = this;
     const bytes = this.search.read(path);
     if (bytes === undefined) throw new KernelErrno(Errno.ENOENT, `There is no file ${path}.`);
-    const first = yield* this.tryClass(judgeRelocatable(bytes, path, k.bits), 'relocatable', path);
+    const first = yield* this.tryClass(
+      judgeRelocatable(bytes, path, targetOfBits(k.bits)),
+      'relocatable',
+      path,
+    );
     if (typeof first === 'number') return yield* this.complete(first);
-    const second = yield* this.tryClass(judgeShared(bytes, path, k.bits), 'shared', path);
+    const second = yield* this.tryClass(judgeShared(bytes, path, targetOfBits(k.bits)), 'shared', path);
     if (typeof second === 'number') return yield* this.complete(second);
     const cause = first.errno === Errno.ENOSYS ? second : first;
-    if (second.errno === Errno.ENOSYS) {
-      const text =
-        k.version < 1200000
-          ? `linker_load_file: Unsupported file type\n`
-          : `linker_load_file: ${path} - unsupported file type\n`;
-      k.printf(text);
-    }
+    if (second.errno === Errno.ENOSYS) k.printf(`${unsupportedText(k.version, path)}\n`);
     throw new KernelErrno(
       second.errno === Errno.EEXIST ? Errno.EEXIST : Errno.ENOEXEC,
       cause.why,
@@ -329,21 +327,13 @@ export class Linker {
   private *loadDependencies(file: Address, { name, kld }: KldModule): Steps<void> {
     const { k } = this;
     this.addDependency(file, this.kernel);
-    for (const { name: own, version } of kld.versions) {
-      const there = this.interfaces.find((one) => one.name === own && one.version === version);
-      if (there === undefined) continue;
-      k.printf(
-        `interface ${own}.${version} already present in the KLD '${this.fileName(there.container)}'!\n`,
-      );
-      throw new KernelErrno(
-        Errno.EEXIST,
-        `${this.fileName(there.container)} brings the interface ${own} already.`,
-      );
+    const taken = takenInterface(this.interfaces, kld);
+    if (taken !== undefined) {
+      const holder = this.fileName(taken.other.container);
+      k.printf(`${takenText(taken.own.name, taken.own.version, holder)}\n`);
+      throw new KernelErrno(Errno.EEXIST, `${holder} brings the interface ${taken.own.name} already.`);
     }
-    for (const depend of kld.depends) {
-      if (kld.versions.some((own) => own.name === depend.name)) continue;
-      yield* this.loadDependency(file, name, depend);
-    }
+    for (const depend of dependenciesOf(kld)) yield* this.loadDependency(file, name, depend);
     for (const { name: own, version } of kld.versions) {
       if (
         findInterface(this.interfaces, own, { minimum: version, preferred: version, maximum: version }) !==
@@ -366,7 +356,7 @@ export class Linker {
     } catch (error) {
       if (!(error instanceof KernelErrno)) throw error;
       if (error.errno === Errno.ENOENT && this.supplyGeneric(file, depend)) return;
-      this.k.printf(`KLD ${fileName}: depends on ${name} - not available or version mismatch\n`);
+      this.k.printf(`${dependsText(fileName, name)}\n`);
       const cause = error.errno === Errno.EEXIST ? this.notFound(name, name, depend) : error;
       throw new KernelErrno(error.errno, `${fileName} depends on ${name}: ${cause.why}`, cause.hint);
     }
@@ -454,10 +444,11 @@ export class Linker {
   /** Nothing is loaded from disk for a preloaded file. */
   private canResolve(path: string): boolean {
     const bytes = this.search.read(path);
-    const verdict = bytes === undefined ? undefined : judgeRelocatable(bytes, path, this.k.bits);
+    const verdict =
+      bytes === undefined ? undefined : judgeRelocatable(bytes, path, targetOfBits(this.k.bits));
     const found =
       verdict !== undefined && !('elf' in verdict) && bytes !== undefined
-        ? judgeShared(bytes, path, this.k.bits)
+        ? judgeShared(bytes, path, targetOfBits(this.k.bits))
         : verdict;
     if (found === undefined || !('elf' in found)) return true;
     return found.elf.kld.depends.every(

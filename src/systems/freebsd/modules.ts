@@ -6,6 +6,8 @@ import type { FreeBsd } from './freebsd.ts';
 import type { KldModule } from './kld.ts';
 import { elements, initTailQueue, insertHead, insertTail, removeElement, type TailQueue } from './lists.ts';
 
+import { registeredText } from './rules/interfaces.ts';
+
 /** modeventtype of sys/module.h. */
 export const MOD = { LOAD: 0, UNLOAD: 1, SHUTDOWN: 2, QUIESCE: 3 } as const;
 
@@ -62,7 +64,7 @@ export class ModuleRegistry {
     const other = this.find(name);
     if (other !== undefined) {
       const from = k.readString('linker_file.filename', k.read('module.file', other));
-      k.printf(`module_register: cannot register ${name} from ${fileName}; already loaded from ${from}\n`);
+      k.printf(`${registeredText(name, fileName, from)}\n`);
       k.printf(`Module ${name} failed to register: ${Errno.EEXIST}\n`);
       return new KernelErrno(Errno.EEXIST, `A module ${name} is there already, from ${from}.`);
     }

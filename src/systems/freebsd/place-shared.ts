@@ -18,12 +18,9 @@ import {
   takePages,
   undefinedSymbol,
 } from './place.ts';
+import { isLocal, typesOf } from './rules/relocations.ts';
 
 const PT_LOAD = 1;
-/** R_X86_64_RELATIVE and R_386_RELATIVE have the same number. */
-const RELATIVE = 8;
-/** Types that sys/amd64/amd64/elf_machdep.c and sys/i386/i386/elf_machdep.c know. */
-const KNOWN = { 32: new Set([0, 1, 2, 6, 8]), 64: new Set([0, 1, 2, 4, 6, 7, 8, 11]) } as const;
 /** A file whose segments claim more is damaged. */
 const MAX_BYTES = 256 * 2 ** 20;
 
@@ -77,10 +74,16 @@ export class PlacedShared implements Placed {
     for (const { index } of file.sections) {
       const wanted = object
         .relocations(index)
-        .filter(({ type }) => (type === RELATIVE) === locals)
+        .filter((one) => isLocal(object, one) === locals)
         .map((one) => ({ ...one, offset: one.offset + this.bias - this.base }));
       if (!locals) for (const one of wanted) this.resolve(one, lookup);
-      applyRelocations(machine, target, wanted, this.values, relocationPolicy(this.k, KNOWN[this.k.bits]));
+      applyRelocations(
+        machine,
+        target,
+        wanted,
+        this.values,
+        relocationPolicy(this.k, typesOf(object.machine)?.known ?? new Set()),
+      );
     }
   }
 

@@ -17,6 +17,7 @@ import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
 import type { Elf } from './elf.ts';
 import { Errno, KernelErrno } from './errno.ts';
 import type { FreeBsd } from './freebsd.ts';
+import { isLocal, typesOf, unknownText } from './rules/relocations.ts';
 import { majorOf } from './version.ts';
 
 /** SHT_X86_64_UNWIND */
@@ -24,9 +25,6 @@ const SHT_UNWIND = 0x70000001;
 /** Sections that go into storage of their own (DPCPU_SETNAME, VNET_SETNAME). */
 const PER_CPU = 'set_pcpu';
 const PER_VNET = 'set_vnet';
-
-/** Relocation types that sys/amd64/amd64/elf_machdep.c knows. */
-const KNOWN_TYPES = new Set([0, 1, 2, 4, 6, 7, 8, 11]);
 
 /** Looks an undefined symbol up; undefined when nobody has it. */
 export type SymbolLookup = (symbol: ObjectSymbol) => Address | undefined;
@@ -93,17 +91,14 @@ export class PlacedObject implements Placed {
     if (machine === undefined)
       throw new KernelErrno(Errno.ENOEXEC, `no relocations are known for ${object.machine}`);
     for (const { section, address, bytes } of this.sections.values()) {
-      const wanted = object.relocations(section.index).filter((one) => {
-        const symbol = object.symbols[one.symbol];
-        return (symbol?.binding === 'local') === locals;
-      });
+      const wanted = object.relocations(section.index).filter((one) => isLocal(object, one) === locals);
       if (!locals) for (const one of wanted) this.resolve(one, lookup);
       applyRelocations(
         machine,
         relocationTarget(bytes, address),
         wanted,
         this.values,
-        relocationPolicy(this.k, KNOWN_TYPES),
+        relocationPolicy(this.k, typesOf(object.machine)?.known ?? new Set()),
       );
     }
   }
@@ -230,10 +225,9 @@ export function relocationPolicy(k: FreeBsd, known: ReadonlySet<number>): Reloca
     unchecked: known,
     emptyPlace: false,
     fail(problem, relocation) {
-      const index = majorOf(k.version) < 13 ? '' : `, symbol index ${relocation.symbol}`;
       if (problem.kind !== 'unknown-type')
         throw new KernelErrno(Errno.ENOEXEC, `A relocation is wrong: ${problem.kind}.`);
-      k.printf(`kldload: unexpected relocation type ${problem.type}${index}\n`);
+      k.printf(`${unknownText(k.version, relocation)}\n`);
       throw new KernelErrno(
         Errno.ENOENT,
         `Relocation type ${problem.type} is not one that the kernel linker knows.`,

@@ -4,6 +4,7 @@ import { readElfObject } from '../../formats/elf/object.ts';
 import { KldFile } from '../../systems/freebsd/kldfile.ts';
 import type { Description, ModuleFile, NativeSystem } from '../system.ts';
 import { boot } from './boot.ts';
+import { freebsdChecker } from './check/checker.ts';
 import { SETTINGS } from './choices.ts';
 import { describeKld } from './describe.ts';
 import { FreeBsdSession } from './session.ts';
@@ -41,4 +42,5 @@ export const freebsd: NativeSystem = {
   describe,
   start: (options) => new FreeBsdSession(options),
   boot,
+  checker: () => freebsdChecker,
 };
