@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { basename } from 'node:path';
+import { CALLED_BY_NAME } from './called-by-name.ts';
 import type { Quick } from './quick/quick.ts';
 
 /**
@@ -8,7 +10,9 @@ import type { Quick } from './quick/quick.ts';
 const TREE_TOOLS: readonly string[] = ['depmod', 'modinfo', 'modprobe'];
 
 async function run(words: readonly string[]): Promise<number> {
-  if (words[0] !== 'linux' || !TREE_TOOLS.includes(words[1]))
+  // A kernel that is kept is not theirs.
+  const kept = words.some((word) => word.startsWith('--target'));
+  if (words[0] !== 'linux' || !TREE_TOOLS.includes(words[1]) || kept)
     return await (await import('./program.ts')).program(words);
   try {
     const tool: { run: Quick } = await import(new URL(`./quick/${words[1]}.js`, import.meta.url).href);
@@ -18,5 +22,9 @@ async function run(words: readonly string[]): Promise<number> {
   }
 }
 
+// Called through a link by a module tool's name, lkm is that tool.
+const called = basename(process.argv[1] ?? '');
+const words = process.argv.slice(2);
+
 // The code is set, not forced: a process that still writes is left to finish.
-process.exitCode = await run(process.argv.slice(2));
+process.exitCode = await run(CALLED_BY_NAME.includes(called) ? ['linux', called, ...words] : words);

@@ -8,7 +8,7 @@ import { BOOT_SPECS } from './specs/boot.ts';
 import { check } from './specs/check.ts';
 import { sign } from './specs/sign.ts';
 import { SYSTEM_SPECS } from './specs/systems.ts';
-import { KEPT_TARGET } from './specs/target.ts';
+import { LINUX_TARGET } from './specs/target.ts';
 
 const RUNNING = ['kernel', 'as', 'seed', 'target', 'engine', 'trace', 'profile', 'gdb'] as const;
 
@@ -117,7 +117,15 @@ const linux: CommandSpec = {
       'code of the last one. `help` in the shell lists its commands.',
     'depmod, modprobe, modinfo, insmod, rmmod, lsmod and kmod as the first word are the module tools themselves: they ' +
       'work on the module trees and the kernel of this machine, not on the kernel in this process, with the options, ' +
-      'the words and the exit codes of kmod. Trees of any kernel can be indexed and asked on any operating system.',
+      'the words and the exit codes of kmod. Trees of any kernel can be indexed and asked on any operating system. A link ' +
+      'to lkm with the name of a tool is that tool.',
+    'Each of them also takes, written in full: --json (what it did or found, as one object with the schema ' +
+      'lkm.kmod.TOOL/1), --stdin (a command line for each line of standard input, in one process), --summary (of ' +
+      'messages that differ in names alone, three and a count), --reroot (modprobe.d and depmod.d are those below the ' +
+      'root given with -d or -b) and --target sandbox (the kernel that `lkm boot linux` keeps).',
+    'In modprobe.d, `mask NAME REASON` keeps a module (wildcards are allowed) from being loaded by any name or for any ' +
+      'other module, and REASON is shown. All softdep lines of your files count, and those of the tree do not beside ' +
+      'them. --compat is exactly as kmod, which knows no mask and takes one softdep line alone.',
   ],
   arguments: [
     { name: 'SCRIPT', summary: 'a file of shell commands; - reads standard input', complete: 'file' },
@@ -127,13 +135,14 @@ const linux: CommandSpec = {
     { name: 'command', short: 'c', value: 'COMMAND', repeat: true, summary: 'run this line and end' },
     { name: 'errexit', short: 'e', summary: 'end at the first line that fails' },
     { name: 'cmdline', value: 'TEXT', summary: 'the kernel command line, such as module_blacklist=hello' },
-    KEPT_TARGET,
+    LINUX_TARGET,
   ],
   shared: [...RUNNING.filter((name) => name !== 'target'), 'cert'],
   examples: [
     { command: 'lkm linux', explanation: 'a prompt' },
     { command: "lkm linux -c 'insmod hello.ko' -c lsmod", explanation: 'two lines, then the end' },
     { command: 'lkm linux depmod -b /mnt/image 6.1.0-56-amd64', explanation: 'the indexes of another tree' },
+    { command: 'lkm linux modprobe --json -D ext4', explanation: 'what would be loaded, for a program' },
   ],
   native: true,
   load: () => import('./commands/linux.ts'),

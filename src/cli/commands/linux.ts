@@ -1,22 +1,36 @@
-import type { Command } from '../command.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { usageError } from '../failure.ts';
 
 export const command: Command = {
   async run(context) {
-    const { args, out, err, environment } = context;
-    if (context.options.text('target') === 'sandbox') {
+    const { MODULE_TOOLS } = await import('../../tools/linux/kmod/tools.ts');
+    const isTool = context.args.length > 0 && MODULE_TOOLS.includes(context.args[0]);
+    const { target, words } = isTool ? targetAmong(context) : { target: undefined, words: [] };
+    if ((target ?? context.options.text('target')) === 'sandbox') {
       const { linuxInKept } = await import('../linux-kept.ts');
-      return await linuxInKept(context);
+      return await linuxInKept(context, isTool ? words : undefined);
     }
-    const { MODULE_TOOLS, runModuleTool } = await import('../../tools/linux/kmod/tools.ts');
-    if (args.length > 0 && MODULE_TOOLS.includes(args[0]))
-      return await runModuleTool(args[0], args.slice(1), {
-        out,
-        err,
-        environment,
-        scanProgram: context.packaged('dist/depmod-worker.js'),
-      });
+    if (isTool) {
+      const { runTool } = await import('../linux-tool.ts');
+      return await runTool(context, words);
+    }
+    if (context.options.text('target') === 'host')
+      throw usageError('--target host is for the module tools', 'Such as: lkm linux --target host lsmod');
     // Loaded for a kernel only: without it the module tools start in half the time (measured).
     const { runLinux } = await import('../linux-command.ts');
     return await runLinux(context);
   },
 };
+
+/** --target among the words of a tool: there, too, it says which kernel is meant. */
+function targetAmong({ args }: CommandContext): { target: string | undefined; words: string[] } {
+  const words = [...args];
+  const end = words.indexOf('--');
+  const at = words.findIndex((word, i) => /^--target(=|$)/.test(word) && (end < 0 || i < end));
+  if (at < 0) return { target: undefined, words };
+  const [word] = words.splice(at, 1);
+  const target = word.includes('=') ? word.slice('--target='.length) : words.splice(at, 1)[0];
+  if (target !== 'sandbox' && target !== 'host')
+    throw usageError(`lkm linux: --target is sandbox or host, not '${target ?? ''}'`);
+  return { target, words };
+}

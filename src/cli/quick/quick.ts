@@ -1,6 +1,7 @@
 /** A module tool as a program of its own: see main.ts. */
 import { fileURLToPath } from 'node:url';
 import { runTool, type Tool } from '../../tools/linux/kmod/run-tool.ts';
+import { standardInputLines } from '../input.ts';
 import { DescriptorOutput } from '../output.ts';
 
 /** What such a program exports as `run`. */
@@ -19,6 +20,7 @@ export const quick =
         return process.getBuiltinModule('node:tty').isatty(1);
       },
       environment: process.env,
+      lines: standardInputLines,
       scanProgram: fileURLToPath(new URL('../depmod-worker.js', import.meta.url)),
     });
   };

@@ -9,8 +9,27 @@ export interface ModuleCommand {
 
 export interface SoftDependency {
   readonly module: string;
+  /** It stands in a file of the module tree, not of the user. */
+  readonly ofTree: boolean;
   readonly pre: readonly string[];
   readonly post: readonly string[];
+}
+
+/** `mask MODULE REASON`: never to be loaded, by whatever name, nor for another module. kmod has no such line. */
+export interface Mask {
+  /** May have wildcards. */
+  readonly module: string;
+  /** As the user wrote it; may be empty. */
+  readonly reason: string;
+  /** `FILE line N` */
+  readonly where: string;
+}
+
+export interface ConfigSource {
+  readonly path: string;
+  readonly ofTree: boolean;
+  /** Only what kmod knows. */
+  readonly compat: boolean;
 }
 
 /** Each list in the order in which it was read. */
@@ -21,6 +40,7 @@ export interface ModprobeConfig {
   readonly install: ModuleCommand[];
   readonly remove: ModuleCommand[];
   readonly softdeps: SoftDependency[];
+  readonly masks: Mask[];
   readonly weakdeps: { readonly module: string; readonly weak: readonly string[] }[];
 }
 
@@ -32,6 +52,7 @@ export const emptyModprobeConfig = (): ModprobeConfig => ({
   remove: [],
   softdeps: [],
   weakdeps: [],
+  masks: [],
 });
 
 /** A name with underscores for dashes outside brackets; undefined for one whose brackets do not match. */
@@ -39,7 +60,8 @@ const underscored = (name: string | undefined): string | undefined =>
   name === undefined ? undefined : normalizeAlias(name);
 
 /** Adds a file's directives; what cannot be meant is returned in the tool's words. */
-export function readModprobeConfig(config: ModprobeConfig, path: string, text: string): string[] {
+export function readModprobeConfig(config: ModprobeConfig, source: ConfigSource, text: string): string[] {
+  const { path } = source;
   const messages: string[] = [];
   for (const { text: line, number } of logicalLines(text)) {
     if (line === '' || line.startsWith('#')) continue;
@@ -47,7 +69,8 @@ export function readModprobeConfig(config: ModprobeConfig, path: string, text: s
     if (command === '') continue;
     if (command === 'include' || command === 'config')
       messages.push(`${path}: command ${command} is deprecated and not parsed anymore`);
-    else if (!readDirective(config, command, rest))
+    else if (command === 'mask' && !source.compat && readMask(config, rest, `${path} line ${number}`)) continue;
+    else if (!readDirective(config, command, rest, source.ofTree))
       messages.push(`${path} line ${number}: ignoring bad line starting with '${command}'`);
   }
   return messages;
@@ -63,7 +86,14 @@ function firstWord(text: string): [word: string, rest: string] {
     : [text.slice(start, start + length), text.slice(start + length + 1)];
 }
 
-function readDirective(config: ModprobeConfig, command: string, text: string): boolean {
+function readMask(config: ModprobeConfig, text: string, where: string): boolean {
+  const [word, reason] = firstWord(text);
+  const module = underscored(word || undefined);
+  if (module !== undefined) config.masks.push({ module, reason: reason.trim(), where });
+  return module !== undefined;
+}
+
+function readDirective(config: ModprobeConfig, command: string, text: string, ofTree: boolean): boolean {
   const [word, rest] = firstWord(text);
   const module = word === '' ? undefined : underscored(word);
   if (module === undefined) return false;
@@ -84,7 +114,7 @@ function readDirective(config: ModprobeConfig, command: string, text: string): b
       if (rest !== '') config[command].push({ module, command: rest });
       return rest !== '';
     case 'softdep':
-      if (rest !== '') config.softdeps.push({ module, ...softDependencies(rest) });
+      if (rest !== '') config.softdeps.push({ module, ofTree, ...softDependencies(rest) });
       return rest !== '';
     case 'weakdep':
       if (rest !== '') config.weakdeps.push({ module, weak: words(rest) });

@@ -8,9 +8,9 @@ import { Level, type ToolOutput } from './output.ts';
 /** A configuration larger than this is a mistake: the largest distribution's has some hundred kilobytes. */
 const MOST_BYTES = 64 * 2 ** 20;
 
-/** Where the tools look, in the order of precedence; `kind` is `modprobe.d` or `depmod.d`. */
-export const configFolders = (kind: string): string[] =>
-  ['/etc', '/run', '/usr/local/lib', '/usr/lib', '/lib'].map((folder) => `${folder}/${kind}`);
+/** Where the tools look, in the order of precedence; `kind` is `modprobe.d` or `depmod.d`; below `root` when the configuration is that of another root. */
+export const configFolders = (kind: string, root = ''): string[] =>
+  ['/etc', '/run', '/usr/local/lib', '/usr/lib', '/lib'].map((folder) => `${root}${folder}/${kind}`);
 
 /** Who speaks of what is wrong with the files: depmod itself, or the library that modprobe reads them with. */
 export type ConfigReader = 'depmod' | 'library';

@@ -1,10 +1,10 @@
 /** A module tree as modprobe and modinfo see it: the indexes, the configuration, and modules by name and alias. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import type { Compression } from '../../../bytes/decompress.ts';
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { type GlobPart, matchesGlob, parseGlob } from '../../../systems/linux/glob.ts';
 import { mergeConfigFiles } from '../../../systems/linux/tree/lines.ts';
 import {
   emptyModprobeConfig,
+  type Mask,
   type ModprobeConfig,
   readCommandLine,
   readModprobeConfig,
@@ -13,6 +13,7 @@ import { nameOfPath, normalizeAlias, normalizeName } from '../../../systems/linu
 import { TrieReader } from '../../../systems/linux/tree/trie.ts';
 import { absolute, onDisk } from './bytes-path.ts';
 import { configFiles, configText } from './config-files.ts';
+import { reportCompression } from './kernel-compression.ts';
 import { NO_POINTER, type ToolOutput } from './output.ts';
 import { MODULE_DIRECTORY, type ToolCall } from './tool.ts';
 
@@ -57,9 +58,27 @@ const INDEXES = [
 /** Newer than the others: trees without it are usual. */
 const OPTIONAL_INDEX = 'modules.builtin.alias';
 
+/** The beginning of a file; undefined when it cannot be opened. */
+function headOf(path: string): Uint8Array | undefined {
+  let fd: number;
+  try {
+    fd = openSync(onDisk(path), 'r');
+  } catch {
+    return undefined;
+  }
+  try {
+    const head = new Uint8Array(INDEX_HEADER);
+    return head.subarray(0, readSync(fd, head));
+  } catch {
+    return new Uint8Array(0);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** What the tool's library says of an index that it does not take; empty for one it passes over in silence. */
 function indexProblem(bytes: Uint8Array): string | undefined {
-  if (bytes.length < 12) return '';
+  if (bytes.length < INDEX_HEADER) return '';
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const magic = view.getUint32(0);
   if (magic !== INDEX_MAGIC)
@@ -69,27 +88,24 @@ function indexProblem(bytes: Uint8Array): string | undefined {
 }
 
 const INDEX_MAGIC = 0xb007f457;
-
-const COMPRESSIONS: Readonly<Record<string, Compression>> = { 'zstd\n': 'zst', 'xz\n': 'xz', 'gzip\n': 'gz' };
-
-/** What the running kernel unpacks by itself; undefined: nothing. */
-export function kernelCompression({ sys, output }: ToolCall): Compression | undefined {
-  let text: string;
-  try {
-    text = readFileSync(`${sys}/module/compression`, 'latin1').slice(0, 15);
-  } catch {
-    return undefined;
-  }
-  const known = COMPRESSIONS[text];
-  if (known === undefined)
-    output.libraryError('get_kernel_compression', `unknown kernel compression ${text}`);
-  return known;
-}
+const INDEX_HEADER = 12;
 
 /** For tools that read no configuration but the tree's; undefined where no release is known. */
 export function ownContext(call: ToolCall): KmodContext | undefined {
   if (call.release === undefined) return undefined;
-  return new KmodContext(call, { tree: treeFolder(call, undefined, undefined), configs: [] });
+  return openContext(call, { tree: treeFolder(call, undefined, undefined), configs: [] });
+}
+
+/** The tree and its configuration; command lines of one batch share them. */
+export function openContext(call: ToolCall, options: ContextOptions): KmodContext {
+  const key = [options.tree, ...options.configs].join('\0');
+  let context = call.contexts.get(key);
+  if (context === undefined) {
+    context = new KmodContext(call, options);
+    call.contexts.set(key, context);
+  }
+  context.forgetModules();
+  return context;
 }
 
 export class KmodContext {
@@ -105,8 +121,13 @@ export class KmodContext {
     this.call = call;
     this.output = call.output;
     this.tree = tree;
-    kernelCompression(call);
+    reportCompression(call);
     this.readConfig(configs);
+  }
+
+  /** As in a new process: what one command line found out about modules is nothing to the next. */
+  forgetModules(): void {
+    this.pool.clear();
   }
 
   /**
@@ -115,14 +136,12 @@ export class KmodContext {
    */
   loadIndexes(): void {
     for (const name of INDEXES) {
-      let bytes: Uint8Array;
-      try {
-        bytes = readFileSync(onDisk(`${this.tree}/${name}.bin`));
-      } catch {
+      const head = headOf(`${this.tree}/${name}.bin`);
+      if (head === undefined) {
         if (name === OPTIONAL_INDEX) continue;
         return;
       }
-      const problem = indexProblem(bytes);
+      const problem = indexProblem(head);
       if (problem === undefined) continue;
       if (problem !== '') this.output.libraryError('index_mm_open', `${problem}\n`);
       if (name !== OPTIONAL_INDEX) return;
@@ -136,7 +155,8 @@ export class KmodContext {
       if (!existsSync(onDisk(file.path))) continue;
       const text = configText(file, output, 'library');
       if (text === undefined) continue;
-      for (const message of readModprobeConfig(config, file.path, text))
+      const source = { path: file.path, ofTree: own.includes(file), compat: this.call.own.compat };
+      for (const message of readModprobeConfig(config, source, text))
         output.libraryError('kmod_config_parse', `${message}\n`);
     }
     for (const message of readCommandLine(config, this.commandLine()))
@@ -144,6 +164,8 @@ export class KmodContext {
   }
 
   private commandLine(): string {
+    // That of this machine says nothing about another root.
+    if (this.call.own.reroot) return '';
     try {
       return readFileSync(`${this.call.proc}/cmdline`, 'latin1');
     } catch {
@@ -369,10 +391,21 @@ export class KmodContext {
     return this.config.blacklist.includes(name);
   }
 
-  /** The first line for a module counts. */
+  /**
+   * The first line for a module counts, as with kmod; unless the user's own files name it: then all their lines count, and
+   * those of the tree do not, whatever the files are called.
+   */
   softDependenciesOf({ name }: TreeModule): { pre: TreeModule[]; post: TreeModule[] } {
-    const found = this.config.softdeps.find(({ module }) => this.matches(module, name));
-    return { pre: this.allOf(found?.pre ?? []), post: this.allOf(found?.post ?? []) };
+    const lines = this.config.softdeps.filter(({ module }) => this.matches(module, name));
+    const users = this.call.own.compat ? [] : lines.filter(({ ofTree }) => !ofTree);
+    const chosen = users.length > 0 ? users : lines.slice(0, 1);
+    const names = (side: 'pre' | 'post') => [...new Set(chosen.flatMap((line) => line[side]))];
+    return { pre: this.allOf(names('pre')), post: this.allOf(names('post')) };
+  }
+
+  /** The line that says this module is never to be loaded. */
+  maskOf({ name }: TreeModule): Mask | undefined {
+    return this.config.masks.find(({ module }) => this.matches(module, name));
   }
 
   private allOf(names: readonly string[]): TreeModule[] {

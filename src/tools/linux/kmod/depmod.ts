@@ -250,7 +250,10 @@ class Depmod {
   private config(): DepmodConfig {
     const { options, output } = this;
     const config = emptyDepmodConfig();
-    const places = options.configs.length > 0 ? options.configs : configFolders('depmod.d');
+    const places =
+      options.configs.length > 0
+        ? options.configs
+        : configFolders('depmod.d', this.call.own.reroot ? (options.root ?? '') : '');
     for (const file of configFiles(places, output)) {
       const text = configText(file, output);
       if (text === undefined) continue;

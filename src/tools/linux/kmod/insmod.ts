@@ -4,9 +4,10 @@ import { absolute, onDisk, reason } from './bytes-path.ts';
 import { ownContext } from './context.ts';
 import { moduleOptions } from './modprobe-options.ts';
 import { readWhole, SourceError } from './module-source.ts';
+import { Level } from './output.ts';
 import { codeOf } from './probe.ts';
 import { readSmallOptions } from './small-options.ts';
-import { HostTarget } from './target.ts';
+import { targetOf } from './target.ts';
 import type { ToolCall } from './tool.ts';
 
 export function insmod(call: ToolCall): number {
@@ -38,13 +39,16 @@ export function insmod(call: ToolCall): number {
     return 1;
   }
   try {
-    new HostTarget(readWhole).insert(path, moduleOptions(parameters), {
+    targetOf(call, readWhole).insert(path, moduleOptions(parameters), {
       forceModversion: given.has('f') || given.has('force-modversion'),
       forceVermagic: given.has('f') || given.has('force-vermagic'),
     });
+    output.note('modules', () => ({ path, inserted: true }));
     return 0;
   } catch (error) {
+    if (error instanceof SourceError && error.said !== undefined) output.error(`${error.said}\n`);
     const code = error instanceof SourceError ? error.code : codeOf(error);
+    output.say(Level.INFO, `Failed to insert module '${path}': ${reason({ code })}\n`);
     output.error(`could not insert module ${file}: ${REASONS[code] ?? reason({ code })}\n`);
     return 1;
   }

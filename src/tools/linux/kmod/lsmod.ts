@@ -4,7 +4,7 @@ import { ownContext } from './context.ts';
 import { readWhole } from './module-source.ts';
 import type { ToolOutput } from './output.ts';
 import { readSmallOptions } from './small-options.ts';
-import { HostTarget, type KernelTarget } from './target.ts';
+import { type KernelTarget, targetOf } from './target.ts';
 import type { ToolCall } from './tool.ts';
 
 /** `word` is what its own getopt messages begin with. */
@@ -17,7 +17,7 @@ export function lsmod(call: ToolCall, word = call.output.tool): number {
   }
   ownContext(call);
   output.takeOver(verbosity);
-  const target = new HostTarget(readWhole);
+  const target = targetOf(call, readWhole);
   let names: readonly string[];
   try {
     names = target.loaded();
@@ -45,6 +45,13 @@ function row(name: string, target: KernelTarget, output: ToolOutput): string {
       `could not open '/sys/module/${name}/holders': ${reason(error)}\n`,
     );
   }
+  output.note('modules', () => ({
+    name,
+    size,
+    references: target.references(name) ?? null,
+    state: target.state(name) ?? null,
+    holders,
+  }));
   const users = holders.length === 0 ? '' : ` ${holders.join(',')}`;
   return `${name.padEnd(19)} ${String(size).padStart(8)}  ${target.references(name) ?? GONE}${users}\n`;
 }

@@ -4,7 +4,7 @@ import { ElfFacts, NotAModule } from '../../../systems/linux/tree/elf-facts.ts';
 import { isModuleFile } from '../../../systems/linux/tree/names.ts';
 import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
 import { absolute, onDisk, reason } from './bytes-path.ts';
-import { KmodContext, type TreeModule, treeFolder } from './context.ts';
+import { type KmodContext, openContext, type TreeModule, treeFolder } from './context.ts';
 import { SourceError, withModule } from './module-source.ts';
 import { ToolExit, type ToolOutput } from './output.ts';
 import { signatureFields } from './signature-fields.ts';
@@ -110,7 +110,7 @@ class Modinfo {
   }
 
   private tree(): KmodContext {
-    this.context ??= new KmodContext(this.call, {
+    this.context ??= openContext(this.call, {
       tree: treeFolder(this.call, this.root, this.release),
       configs: [],
     });
@@ -158,14 +158,14 @@ class Modinfo {
     else if (this.field === 'name') this.value(name);
     if (!this.fileName('(builtin)')) return;
     const entries = this.builtinEntries(name);
-    if (entries !== undefined) this.entries(entries);
+    if (entries !== undefined) this.entries(entries, { name, filename: null });
   }
 
   /** A file that has the name of something built in: its path is shown, and what the kernel's own list says. */
   private showBoth(path: string, name: string): void {
     if (!this.fileName(path)) return;
     const entries = this.builtinEntries(name);
-    if (entries !== undefined && entries.length > 0) this.entries(entries);
+    if (entries !== undefined && entries.length > 0) this.entries(entries, { name, filename: path });
     else this.fail(`could not get modinfo from '${name}': ${reason({ code: 'ENOENT' })}\n`);
   }
 
@@ -201,13 +201,14 @@ class Modinfo {
       this.fail(`could not get modinfo from '${name ?? moduleNameOf(path)}': ${reason({ code })}\n`);
       return;
     }
-    this.entries(entries);
+    this.entries(entries, { name: name ?? moduleNameOf(path), filename: path });
   }
 
   /** The row `filename`; false when nothing else was asked for. */
   private fileName(path: string): boolean {
     if (this.field === undefined) this.row('filename', path);
     if (this.field !== 'filename') return true;
+    this.output.note('modules', () => ({ filename: path }));
     this.value(path);
     return false;
   }
@@ -220,7 +221,10 @@ class Modinfo {
     this.value(`${label}:`.padEnd(LABEL) + text);
   }
 
-  private entries(entries: readonly Entry[]): void {
+  private entries(
+    entries: readonly Entry[],
+    module: { readonly name: string; readonly filename: string | null },
+  ): void {
     const parameters = new Parameters(this.output);
     for (const [key, value] of entries) {
       const isParameter = key === 'parm' || key === 'parmtype';
@@ -230,6 +234,12 @@ class Modinfo {
       } else if (this.separator === '\0') this.value(`${key}=${value}`);
       else this.value(`${key}:${''.padEnd(15 - Math.min(key.length, 15))}${value}`);
     }
+    const { field } = this;
+    this.output.note('modules', () => ({
+      ...module,
+      fields: fieldsOf(entries, field),
+      parameters: field === undefined || field === 'parm' ? parameters.facts() : [],
+    }));
     if (this.field === undefined) for (const text of parameters.lines(false)) this.row('parm', text);
     else if (this.field === 'parm') for (const text of parameters.lines(true)) this.value(text);
   }
@@ -266,6 +276,14 @@ class Parameters {
     else parameter.type = value.slice(colon + 1);
   }
 
+  facts() {
+    return this.list.map(({ name, about, type }) => ({
+      name,
+      description: about ?? null,
+      type: type ?? null,
+    }));
+  }
+
   /** `typeAlone`: how a parameter without description is written when only parameters are asked for. */
   lines(typeAlone: boolean): string[] {
     return this.list
@@ -275,6 +293,17 @@ class Parameters {
       })
       .reverse();
   }
+}
+
+/** All values under each key, parameters apart; only one key when one was asked for. */
+function fieldsOf(entries: readonly Entry[], field: string | undefined): Record<string, string[]> {
+  const fields: Record<string, string[]> = {};
+  for (const [key, value] of entries) {
+    if (field === undefined ? key === 'parm' || key === 'parmtype' : key !== field) continue;
+    if (!Object.hasOwn(fields, key)) fields[key] = [];
+    fields[key].push(value);
+  }
+  return fields;
 }
 
 const moduleNameOf = (path: string): string =>

@@ -3,14 +3,14 @@ import { ElfFacts, type ModuleSymbol, NotAModule } from '../../../systems/linux/
 import { softDependencyText } from '../../../systems/linux/tree/modprobe-config.ts';
 import { reason } from './bytes-path.ts';
 import { configFolders } from './config-files.ts';
-import { KmodContext, type TreeModule, treeFolder } from './context.ts';
+import { type KmodContext, openContext, type TreeModule, treeFolder } from './context.ts';
 import { type ModprobeOptions, moduleOptions, readModprobeOptions } from './modprobe-options.ts';
 import { readWhole, SourceError, withModule } from './module-source.ts';
 import { Level, ToolExit, type ToolOutput } from './output.ts';
-import { Probe } from './probe.ts';
+import { MASKED, Probe } from './probe.ts';
 import { Removal } from './removal.ts';
 import { SystemLog } from './syslog.ts';
-import { HostTarget, type KernelTarget } from './target.ts';
+import { type KernelTarget, targetOf } from './target.ts';
 import type { ToolCall } from './tool.ts';
 
 export function modprobe(call: ToolCall): number {
@@ -25,10 +25,11 @@ class Modprobe {
   private readonly options: ModprobeOptions;
   private readonly args: readonly string[];
   private readonly context: KmodContext;
-  private readonly target: KernelTarget = new HostTarget(readWhole);
+  private readonly target: KernelTarget;
 
   constructor(call: ToolCall) {
     const { options, args } = readModprobeOptions(call);
+    this.target = targetOf(call, readWhole);
     this.options = options;
     this.args = args;
     this.output = call.output;
@@ -37,9 +38,12 @@ class Modprobe {
       this.output.error('missing parameters. See -h.\n');
       throw new ToolExit(1);
     }
-    this.context = new KmodContext(call, {
+    this.context = openContext(call, {
       tree: treeFolder(call, options.root, options.release),
-      configs: options.configs.length > 0 ? options.configs : configFolders('modprobe.d'),
+      configs:
+        options.configs.length > 0
+          ? options.configs
+          : configFolders('modprobe.d', call.own.reroot ? (options.root ?? '') : ''),
     });
     this.output.takeOver(options.verbose);
     this.context.loadIndexes();
@@ -97,6 +101,7 @@ class Modprobe {
   private insertOne(module: TreeModule, extra: string): boolean {
     const { options, output } = this;
     if (options.lookUpOnly) {
+      output.note('modules', () => module.name);
       output.print(`${module.name}\n`);
       return true;
     }
@@ -112,15 +117,18 @@ class Modprobe {
       useBlacklist: options.useBlacklist,
       firstTime: options.firstTime,
       environment: options.environment,
-      show: shows ? (...step) => this.showStep(...step) : undefined,
+      show: (...step) => this.showStep(shows, ...step),
     });
     const error = probe.insert(module, extra);
-    if (error !== undefined) output.error(`could not insert '${module.name}': ${insertError(error)}\n`);
+    if (error !== undefined && error !== MASKED)
+      output.error(`could not insert '${module.name}': ${insertError(error)}\n`);
     return error === undefined;
   }
 
-  private showStep(module: TreeModule, install: string | undefined, options: string): void {
+  private showStep(shows: boolean, module: TreeModule, install: string | undefined, options: string): void {
     const { output, context } = this;
+    output.note('steps', () => stepOf(context, module, install, options));
+    if (!shows) return;
     if (install !== undefined) {
       output.print(`install ${install} ${options}\n`);
       return;
@@ -146,6 +154,7 @@ class Modprobe {
 
   private showConfig(): number {
     const { config } = this.context;
+    for (const [list, entries] of Object.entries(config)) this.output.record(list, () => entries);
     const lines = [
       ...config.blacklist.map((module) => `blacklist ${module}`),
       ...config.install.map(({ module, command }) => `install ${module} ${command}`),
@@ -165,7 +174,10 @@ class Modprobe {
   private dump(index: string, prefix: string): void {
     let text = '';
     for (const { key, values } of this.context.trie(index)?.entries() ?? [])
-      for (const { value } of values) text += `${prefix}${key} ${value}\n`;
+      for (const { value } of values) {
+        this.output.note(index, () => ({ pattern: key, module: value }));
+        text += `${prefix}${key} ${value}\n`;
+      }
     this.output.print(text);
   }
 
@@ -196,10 +208,21 @@ class Modprobe {
     for (const { name, crc } of symbols) {
       // A version that the file does not have is all ones.
       const hex = crc >= 2 ** 64 ? 'f'.repeat(16) : crc.toString(16);
+      this.output.note('symbols', () => ({ module: module.name, name, crc: `0x${hex.padStart(8, '0')}` }));
       this.output.print(`0x${hex.padStart(8, '0')}\t${name}\n`);
     }
     return true;
   }
+}
+
+/** For --json: what modprobe does, or would do, with one module. */
+function stepOf(context: KmodContext, module: TreeModule, install: string | undefined, options: string) {
+  const { name } = module;
+  const parameters = options.trim();
+  if (install !== undefined) return { action: 'install', module: name, command: install, parameters };
+  const path = context.pathOf(module);
+  if (path !== undefined) return { action: 'insmod', module: name, path, parameters };
+  return { action: context.isBuiltin(module) ? 'builtin' : 'nothing', module: name };
 }
 
 function versionsOf(elf: ElfFacts): readonly ModuleSymbol[] {

@@ -1,4 +1,6 @@
 /** Where a module tool's words go: standard output and error, with the tool's own marks of how grave they are. */
+import { NO_OWN_OPTIONS, type OwnOptions } from './own-options.ts';
+import { Summary } from './summary.ts';
 
 /** syslog's numbers. */
 export const Level = { FATAL: 2, ERROR: 3, WARNING: 4, NOTICE: 5, INFO: 6, DEBUG: 7 } as const;
@@ -36,11 +38,19 @@ export interface MessageLog {
   write(level: Level, text: string): void;
 }
 
+/** What a tool did, for --json: lists under stable names. */
+export interface ToolFacts {
+  readonly [name: string]: unknown;
+  readonly messages: readonly { readonly level: string; readonly text: string }[];
+}
+
 /** So much is written together: what a pipe's buffer of the C library is to the tools, but larger. */
 const TOGETHER = 1 << 16;
 
 /** The tools print addresses of their own memory here, which tell nobody anything. */
 export const NO_POINTER = '0x0';
+
+const decode = (text: string): string => Buffer.from(text, 'latin1').toString();
 
 /** Text here is a string of bytes (Latin-1); the streams get it as bytes. */
 export class ToolOutput {
@@ -50,44 +60,104 @@ export class ToolOutput {
   level: number = Level.WARNING;
   /** KMOD_LOG: how much the library says before the tool has taken over. */
   libraryLevel: number = Level.ERROR;
-  private takenOver = false;
   /** Where messages go instead of standard error (-s). */
   log: MessageLog | undefined;
+  private takenOver = false;
   private readonly streams: ToolStreams;
+  private readonly json: boolean;
+  private readonly summary: Summary | undefined;
   private waiting = '';
+  private readonly lists = new Map<string, unknown>();
+  private messages: { level: string; text: string }[] = [];
 
-  constructor(tool: string, streams: ToolStreams) {
+  constructor(tool: string, streams: ToolStreams, own: OwnOptions = NO_OWN_OPTIONS) {
     this.tool = tool;
     this.streams = streams;
+    this.json = own.json;
+    this.summary = own.summary ? new Summary() : undefined;
   }
 
   /** Standard output as it is. Kept back until `flush` unless it is a terminal: what commands write may overtake it. */
   print(text: string): void {
     this.waiting += text;
-    if (this.streams.isTTY === true || this.waiting.length > TOGETHER) this.flush();
+    if (!this.json && (this.streams.isTTY === true || this.waiting.length > TOGETHER)) this.flush();
   }
 
   flush(): void {
+    if (this.json) return;
     if (this.waiting !== '') this.streams.out(Buffer.from(this.waiting, 'latin1'));
     this.waiting = '';
   }
 
   printBytes(bytes: Uint8Array): void {
+    if (this.json) return;
     this.flush();
     this.streams.out(bytes);
   }
 
+  // -- facts for --json -------------------------------------------------------------------------------------
+
+  /** One more of a list; what is a string of bytes is decoded. Costs nothing without --json. */
+  note(list: string, value: () => unknown): void {
+    if (!this.json) return;
+    const known = this.lists.get(list);
+    if (Array.isArray(known)) known.push(decoded(value()));
+    else this.lists.set(list, [decoded(value())]);
+  }
+
+  /** A single fact. */
+  record(name: string, value: () => unknown): void {
+    if (this.json) this.lists.set(name, decoded(value()));
+  }
+
+  /** What was noted since the last time; text only where nothing was. */
+  takeFacts(): ToolFacts {
+    const facts = Object.fromEntries(this.lists);
+    const text = this.lists.size === 0 && this.waiting !== '' ? { text: decode(this.waiting) } : {};
+    const { messages } = this;
+    this.lists.clear();
+    this.messages = [];
+    this.waiting = '';
+    return { ...facts, ...text, messages };
+  }
+
+  // -- messages ---------------------------------------------------------------------------------------------
+
   /** Standard error as it is. */
   printError(text: string): void {
-    this.streams.err(Buffer.from(text, 'latin1').toString());
+    if (this.json) this.messages.push({ level: 'error', text: decode(text).trimEnd() });
+    else this.streams.err(decode(text));
   }
 
   /** `TOOL: ERROR: text` on standard error; `text` brings its own line feed. FATAL ends the tool. */
   say(level: Level, text: string): void {
     if (level > this.level) return;
-    if (this.log !== undefined) this.log.write(level, `${NAMES[level]}: ${text}`);
-    else this.printError(`${this.tool}: ${NAMES[level]}: ${text}`);
+    if (this.summary?.swallows(level, text) !== true) this.write(level, text);
     if (level === Level.FATAL) throw new ToolExit(1);
+  }
+
+  private write(level: Level, text: string): void {
+    if (this.json) this.messages.push({ level: NAMES[level].toLowerCase(), text: decode(text).trimEnd() });
+    else if (this.log !== undefined) this.log.write(level, `${NAMES[level]}: ${text}`);
+    else this.printError(`${this.tool}: ${NAMES[level]}: ${text}`);
+  }
+
+  /** --summary: how many messages were swallowed. */
+  finish(): void {
+    for (const { level, text } of this.summary?.lines() ?? []) this.write(level, text);
+    this.flush();
+  }
+
+  /**
+   * An error of the tools' library, from its function `where`: in the library's own form until the tool has taken over its
+   * messages.
+   */
+  libraryError(where: string, text: string): void {
+    if (this.takenOver) this.say(Level.ERROR, text);
+    else if (this.libraryLevel < Level.ERROR) return;
+    else if (this.json) this.write(Level.ERROR, text);
+    else if (this.summary?.swallows(Level.ERROR, text) !== true)
+      this.printError(`libkmod: ERROR: ${where}: ${text}`);
   }
 
   /** From here on the library speaks with the tool's voice, up to this level. */
@@ -106,19 +176,6 @@ export class ToolOutput {
     this.say(Level.ERROR, text);
   }
 
-  /**
-   * An error of the tools' library, from its function `where`: in the library's own form until the tool has taken over its
-   * messages.
-   */
-  libraryError(where: string, text: string): void {
-    if (this.takenOver) {
-      this.say(Level.ERROR, text);
-      return;
-    }
-    if (this.libraryLevel < Level.ERROR) return;
-    this.printError(`libkmod: ERROR: ${where}: ${text}`);
-  }
-
   warn(text: string): void {
     this.say(Level.WARNING, text);
   }
@@ -128,4 +185,12 @@ export class ToolOutput {
     this.say(Level.FATAL, text);
     throw new ToolExit(1);
   }
+}
+
+/** Strings of bytes inside facts, as text. */
+function decoded(value: unknown): unknown {
+  if (typeof value === 'string') return decode(value);
+  if (Array.isArray(value)) return value.map(decoded);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [decode(key), decoded(one)]));
 }

@@ -1,6 +1,8 @@
 /** What modprobe loads for one module, and in which order (libkmod's probe list): soft and hard dependencies, commands. */
+import { reason } from './bytes-path.ts';
 import type { KmodContext, TreeModule } from './context.ts';
-import type { ToolOutput } from './output.ts';
+import { SourceError } from './module-source.ts';
+import { Level, type ToolOutput } from './output.ts';
 import { CallFailed, type InsertFlags, type KernelTarget } from './target.ts';
 import type { ToolCall } from './tool.ts';
 
@@ -19,6 +21,9 @@ export interface ProbeOptions {
   /** Called before each step. */
   readonly show: ((module: TreeModule, install: string | undefined, options: string) => void) | undefined;
 }
+
+/** In place of an errno: a line of the configuration forbids it. */
+export const MASKED = 'MASKED';
 
 export class Probe {
   private readonly context: KmodContext;
@@ -42,12 +47,32 @@ export class Probe {
     const { ignoreLoaded, firstTime, useBlacklist, ignoreCommand } = this.options;
     if (!ignoreLoaded && this.inKernel(module)) return firstTime ? 'EEXIST' : undefined;
     if (this.context.isBlacklisted(module) && (module.alias !== undefined || useBlacklist)) return undefined;
-    for (const one of this.list(module, ignoreCommand)) {
+    const list = this.list(module, ignoreCommand);
+    if (this.isMasked(module, list)) return MASKED;
+    for (const one of list) {
+      if (this.context.maskOf(one) !== undefined) continue;
       const error = this.step(one, one === module ? extra : '');
       if (error === 'EEXIST' && one === module && firstTime) return error;
       if (error !== undefined && error !== 'EEXIST' && one.required) return error;
     }
     return undefined;
+  }
+
+  /** Says so when the module, or one that it cannot do without, is never to be loaded. */
+  private isMasked(module: TreeModule, list: readonly TreeModule[]): boolean {
+    let masked = false;
+    for (const one of list) {
+      const mask = this.context.maskOf(one);
+      if (mask === undefined) continue;
+      const name = one === module ? one.name : `${one.name}, which ${module.name} asks for,`;
+      const why = mask.reason === '' ? '' : `: ${mask.reason}`;
+      const text = `Module ${name} is masked (${mask.where})${why}\n`;
+      this.output.note('masked', () => ({ module: one.name, reason: mask.reason, where: mask.where }));
+      if (one === module || one.required) this.output.error(text);
+      else this.output.say(Level.INFO, text);
+      masked ||= one === module || one.required;
+    }
+    return masked;
   }
 
   private step(module: TreeModule, extra: string): string | undefined {
@@ -73,7 +98,10 @@ export class Probe {
       this.target.insert(path, options, this.options.flags);
       return undefined;
     } catch (error) {
-      return codeOf(error);
+      if (error instanceof SourceError && error.said !== undefined) this.output.error(`${error.said}\n`);
+      const code = codeOf(error);
+      this.output.say(Level.INFO, `Failed to insert module '${path}': ${reason({ code })}\n`);
+      return code;
     }
   }
 

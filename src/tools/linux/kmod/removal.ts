@@ -81,6 +81,7 @@ export class Removal {
     if (command === undefined)
       return this.target.references(module.name) === undefined || this.removeOne(module.name);
     const text = command.replaceAll('$CMDLINE_OPTS', '');
+    this.output.note('steps', () => ({ action: 'remove', module: module.name, command: text }));
     this.show(`remove ${text}\n`);
     if (this.options.dryRun) return true;
     // The tool writes what it shows here at once.
@@ -99,6 +100,7 @@ export class Removal {
 
   private removeOne(name: string): boolean {
     const { options, output } = this;
+    output.note('steps', () => ({ action: 'rmmod', module: name }));
     this.show(`rmmod ${name}\n`);
     if (options.dryRun) return true;
     const until = Date.now() + options.wait;

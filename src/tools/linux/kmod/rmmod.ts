@@ -2,12 +2,12 @@
 import { existsSync } from 'node:fs';
 import { baseName, normalizeName } from '../../../systems/linux/tree/names.ts';
 import { absolute, onDisk, reason } from './bytes-path.ts';
-import { KmodContext, treeFolder } from './context.ts';
+import { type KmodContext, openContext, treeFolder } from './context.ts';
 import { readWhole } from './module-source.ts';
 import type { ToolOutput } from './output.ts';
 import { codeOf } from './probe.ts';
 import { readSmallOptions } from './small-options.ts';
-import { HostTarget, type KernelTarget } from './target.ts';
+import { type KernelTarget, targetOf } from './target.ts';
 import type { ToolCall } from './tool.ts';
 
 export function rmmod(call: ToolCall): number {
@@ -22,9 +22,9 @@ export function rmmod(call: ToolCall): number {
     output.error('missing module name.\n');
     return 1;
   }
-  const context = new KmodContext(call, { tree: treeFolder(call, undefined, undefined), configs: [] });
+  const context = openContext(call, { tree: treeFolder(call, undefined, undefined), configs: [] });
   output.takeOver(verbosity);
-  const target = new HostTarget(readWhole);
+  const target = targetOf(call, readWhole);
   const force = given.has('f');
   let code = 0;
   for (const word of args) {
@@ -46,6 +46,7 @@ function remove(
 ): boolean {
   try {
     target.remove(name, force);
+    output.note('modules', () => ({ name, removed: true }));
     return true;
   } catch (error) {
     const why = reason({ code: codeOf(error) });

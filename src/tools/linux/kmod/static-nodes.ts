@@ -106,8 +106,10 @@ function write(call: ToolCall, format: Format, target: string | undefined): numb
   for (const line of text.split('\n')) {
     if (line === '' || line.startsWith('#')) continue;
     const node = nodeOf(line);
-    if (node !== undefined) written += format.write(node);
-    else {
+    if (node !== undefined) {
+      output.note('nodes', () => node);
+      written += format.write(node);
+    } else {
       output.printError(`Error: invalid devname entry: ${line}\n`);
       code = 1;
     }

@@ -1,8 +1,12 @@
 /** Where modprobe, insmod, rmmod and lsmod act: the running kernel, through /proc, /sys and its system calls. */
-import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { arch } from 'node:os';
+import { type Compression, compressionOf } from '../../../bytes/decompress.ts';
 import { onDisk } from './bytes-path.ts';
 import { loadForeign } from './foreign.ts';
+import { compressionOfKernel } from './kernel-compression.ts';
+import { stripVersions } from './strip-versions.ts';
+import type { ToolCall } from './tool.ts';
 
 export type ModuleState = 'live' | 'coming' | 'going';
 
@@ -53,6 +57,8 @@ const CALLS: Readonly<Record<string, readonly [init: number, finit: number, remo
 /** MODULE_INIT_* of linux/module.h. */
 const INIT = { IGNORE_MODVERSIONS: 1, IGNORE_VERMAGIC: 2, COMPRESSED_FILE: 4 } as const;
 /** delete_module(2) */
+/** A file that has no more is no module. */
+const HEAD = 6;
 const O_NONBLOCK = 0o4000;
 const O_TRUNC = 0o1000;
 
@@ -62,13 +68,19 @@ type SystemCall = (number: number, ...args: readonly (number | bigint | string |
 export class HostTarget implements KernelTarget {
   private readonly sys: string;
   private readonly proc: string;
+  /** What the kernel unpacks by itself. */
+  private readonly compression: Compression | undefined;
   /** Opens and unpacks a module file. */
   private readonly unpack: (path: string) => Uint8Array;
 
-  constructor(unpack: (path: string) => Uint8Array, { sys = '/sys', proc = '/proc' } = {}) {
+  constructor(
+    unpack: (path: string) => Uint8Array,
+    { sys = '/sys', proc = '/proc', compression = undefined as Compression | undefined } = {},
+  ) {
     this.unpack = unpack;
     this.sys = sys;
     this.proc = proc;
+    this.compression = compression;
   }
 
   private attribute(name: string, attribute: string): string | undefined {
@@ -113,20 +125,36 @@ export class HostTarget implements KernelTarget {
     return undefined;
   }
 
-  insert(path: string, options: string, { forceModversion, forceVermagic }: InsertFlags): void {
-    const [init, finit] = callNumbers();
+  insert(path: string, options: string, flags: InsertFlags): void {
+    const [init] = callNumbers();
     const call = systemCall();
-    const bytes = this.unpack(path);
-    const plain = /\.ko$/.test(path);
-    const flags =
-      (forceModversion ? INIT.IGNORE_MODVERSIONS : 0) | (forceVermagic ? INIT.IGNORE_VERMAGIC : 0);
-    if (!plain && flags === 0) {
-      call(init, bytes, BigInt(bytes.length), options);
-      return;
+    try {
+      if (this.insertFile(path, options, flags, call)) return;
+    } catch (error) {
+      // A kernel before 3.8 knows only the older call.
+      if (!(error instanceof CallFailed) || error.code !== 'ENOSYS') throw error;
     }
+    const whole = this.unpack(path);
+    const bytes = flags.forceModversion || flags.forceVermagic ? stripVersions(whole, flags) : whole;
+    call(init, bytes, BigInt(bytes.length), options);
+  }
+
+  /** Hands the file over as it is; false when the kernel could not read it so. */
+  private insertFile(path: string, options: string, flags: InsertFlags, call: SystemCall): boolean {
+    const [, finit] = callNumbers();
     const fd = openSync(onDisk(path), 'r');
     try {
-      call(finit, fd, options, plain ? flags : flags | INIT.COMPRESSED_FILE);
+      const head = new Uint8Array(HEAD);
+      if (readSync(fd, head) < HEAD) throw new CallFailed('EINVAL');
+      const compression = compressionOf(head);
+      const packed = compression !== undefined && compression !== 'lzma';
+      if (packed && compression !== this.compression) return false;
+      const bits =
+        (flags.forceModversion ? INIT.IGNORE_MODVERSIONS : 0) |
+        (flags.forceVermagic ? INIT.IGNORE_VERMAGIC : 0) |
+        (packed ? INIT.COMPRESSED_FILE : 0);
+      call(finit, fd, options, bits);
+      return true;
     } finally {
       closeSync(fd);
     }
@@ -136,6 +164,12 @@ export class HostTarget implements KernelTarget {
     const [, , remove] = callNumbers();
     systemCall()(remove, name, O_NONBLOCK | (force ? O_TRUNC : 0));
   }
+}
+
+/** The kernel that a tool acts on. */
+export function targetOf(call: ToolCall, unpack: (path: string) => Uint8Array): KernelTarget {
+  if (call.target !== undefined) return call.target;
+  return new HostTarget(unpack, { sys: call.sys, proc: call.proc, compression: compressionOfKernel(call) });
 }
 
 function callNumbers(): readonly [number, number, number] {

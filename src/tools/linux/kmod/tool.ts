@@ -1,9 +1,13 @@
 /** What a module tool is given: its words, the streams, and what it may ask of the machine. */
+import type { KmodContext } from './context.ts';
 import type { ToolOutput } from './output.ts';
+import type { OwnOptions } from './own-options.ts';
+import type { KernelTarget } from './target.ts';
 
 export interface ToolCall {
   /** Words after the tool's name, as strings of bytes. */
   readonly argv: readonly string[];
+  readonly own: OwnOptions;
   readonly output: ToolOutput;
   /** The current folder. */
   readonly folder: string;
@@ -16,6 +20,10 @@ export interface ToolCall {
   readonly proc: string;
   /** Where the running kernel shows its modules. */
   readonly sys: string;
+  /** The kernel that is acted on; undefined: the one that runs this machine. */
+  readonly target: KernelTarget | undefined;
+  /** Trees that command lines of one batch share. */
+  readonly contexts: Map<string, KmodContext>;
 }
 
 /** The version of the tools whose ways are followed. */

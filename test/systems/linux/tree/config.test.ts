@@ -99,7 +99,7 @@ describe('modprobe.d', () => {
     const text =
       'alias net-pf-* a-b\nblacklist x-y\noptions a-b c=1\td\ninstall q /bin/true; exit\nremove q x\n' +
       'softdep m none pre: a  b post: c\nweakdep m z\nalias only\nconfig z\n';
-    expect(readModprobeConfig(config, 'f', text)).toEqual([
+    expect(readModprobeConfig(config, { path: 'f', ofTree: false, compat: false }, text)).toEqual([
       "f line 8: ignoring bad line starting with 'alias'",
       'f: command config is deprecated and not parsed anymore',
     ]);
@@ -107,7 +107,7 @@ describe('modprobe.d', () => {
     expect(config.blacklist).toEqual(['x_y']);
     expect(config.options).toEqual([{ module: 'a_b', options: 'c=1 d' }]);
     expect(config.install).toEqual([{ module: 'q', command: '/bin/true; exit' }]);
-    expect(config.softdeps).toEqual([{ module: 'm', pre: ['a', 'b'], post: ['c'] }]);
+    expect(config.softdeps).toEqual([{ module: 'm', ofTree: false, pre: ['a', 'b'], post: ['c'] }]);
     expect(softDependencyText(config.softdeps[0])).toBe('pre: a bpost: c');
   });
 

@@ -2,6 +2,7 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { ToolSurroundings } from '../../../../src/tools/linux/kmod/run-tool.ts';
 import { runModuleTool } from '../../../../src/tools/linux/kmod/tools.ts';
 
 export const RELEASE = '6.1.0-0-test';
@@ -45,6 +46,7 @@ export async function run(
   tool: string,
   words: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  more: Partial<ToolSurroundings> = {},
 ): Promise<Ran> {
   let [out, err] = ['', ''];
   const code = await runModuleTool(tool, words, {
@@ -55,6 +57,7 @@ export async function run(
       err += text;
     },
     environment,
+    ...more,
   });
   return { code, out, err };
 }
