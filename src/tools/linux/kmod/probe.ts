@@ -1,9 +1,10 @@
 /** What modprobe loads for one module, and in which order (libkmod's probe list): soft and hard dependencies, commands. */
 import { reason } from './bytes-path.ts';
+import { CallFailed } from './call-failed.ts';
 import type { KmodContext, TreeModule } from './context.ts';
 import { SourceError } from './module-source.ts';
 import { Level, type ToolOutput } from './output.ts';
-import { CallFailed, type InsertFlags, type KernelTarget } from './target.ts';
+import type { InsertFlags, KernelTarget } from './target.ts';
 import type { ToolCall } from './tool.ts';
 
 export interface ProbeOptions {

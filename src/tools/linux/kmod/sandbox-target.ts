@@ -9,8 +9,9 @@ import { moduleRefcount, moduleSizes } from '../../../systems/linux/proc-modules
 import { holdersOf } from '../../../systems/linux/resolve.ts';
 import type { LinuxConsole } from '../console.ts';
 import { onDisk } from './bytes-path.ts';
+import { CallFailed } from './call-failed.ts';
 import { ToolExit } from './output.ts';
-import { CallFailed, type InsertFlags, type KernelTarget, type ModuleState } from './target.ts';
+import type { InsertFlags, KernelTarget, ModuleState } from './target.ts';
 
 /** A process that a signal ended, as a shell sees it. */
 const BY_SIGNAL = 128;

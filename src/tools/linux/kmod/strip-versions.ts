@@ -1,15 +1,17 @@
 /** What the tools do to a module that is forced in through init_module(2), which takes no flags (libkmod, elf.c). */
+import { FormatError } from '../../../bytes/errors.ts';
 import { readElf } from '../../../formats/elf/read.ts';
+import { CallFailed } from './call-failed.ts';
 import type { InsertFlags } from './target.ts';
 
 const SHF_ALLOC = 2;
 /** sh_flags in a section header. */
 const FLAGS_AT = 8;
 
-/** A copy without the versions of symbols, or without the vermagic. @throws FormatError when it is no ELF file */
+/** A copy without the versions of symbols, or without the vermagic. @throws CallFailed when it is no whole ELF file */
 export function stripVersions(bytes: Uint8Array, flags: InsertFlags): Uint8Array {
   const changed = bytes.slice();
-  const elf = readElf(bytes);
+  const elf = wholeElf(bytes);
   if (flags.forceModversion) {
     const index = elf.sections.findIndex(({ name }) => name === '__versions');
     // The flag is in the low word in either class; the kernel looks for allocated sections alone.
@@ -17,6 +19,15 @@ export function stripVersions(bytes: Uint8Array, flags: InsertFlags): Uint8Array
   }
   if (flags.forceVermagic) clearVermagic(changed, elf);
   return changed;
+}
+
+function wholeElf(bytes: Uint8Array): ReturnType<typeof readElf> {
+  try {
+    return readElf(bytes);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new CallFailed(error.kind === 'BadMagic' ? 'ENOEXEC' : 'EINVAL');
+  }
 }
 
 function clearAlloc(changed: Uint8Array, elf: ReturnType<typeof readElf>, index: number): void {

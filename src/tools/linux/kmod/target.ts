@@ -3,23 +3,13 @@ import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } 
 import { arch } from 'node:os';
 import { type Compression, compressionOf } from '../../../bytes/decompress.ts';
 import { onDisk } from './bytes-path.ts';
+import { CallFailed } from './call-failed.ts';
 import { loadForeign } from './foreign.ts';
 import { compressionOfKernel } from './kernel-compression.ts';
 import { stripVersions } from './strip-versions.ts';
 import type { ToolCall } from './tool.ts';
 
 export type ModuleState = 'live' | 'coming' | 'going';
-
-/** A system call that failed; `code` as Node names errors. */
-export class CallFailed extends Error {
-  readonly code: string;
-
-  constructor(code: string) {
-    super(code);
-    this.name = 'CallFailed';
-    this.code = code;
-  }
-}
 
 export interface InsertFlags {
   readonly forceModversion: boolean;
