@@ -69,7 +69,8 @@ export function readModprobeConfig(config: ModprobeConfig, source: ConfigSource,
     if (command === '') continue;
     if (command === 'include' || command === 'config')
       messages.push(`${path}: command ${command} is deprecated and not parsed anymore`);
-    else if (command === 'mask' && !source.compat && readMask(config, rest, `${path} line ${number}`)) continue;
+    else if (command === 'mask' && !source.compat && readMask(config, rest, `${path} line ${number}`))
+      continue;
     else if (!readDirective(config, command, rest, source.ofTree))
       messages.push(`${path} line ${number}: ignoring bad line starting with '${command}'`);
   }
