@@ -6,6 +6,7 @@ import { segmentOf } from './image.ts';
 import { runsHere } from './machines.ts';
 import type { SegmentKind } from './module.ts';
 import { trialLink } from './trial.ts';
+import { type XtorNames, xtorNames } from './xtor-names.ts';
 
 export interface VxDescription {
   readonly format: ObjectFile['format'];
@@ -18,6 +19,7 @@ export interface VxDescription {
   readonly sections: readonly {
     readonly name: string;
     readonly size: number;
+    readonly alignment: number;
     readonly segment: SegmentKind | undefined;
   }[];
   readonly defined: readonly DefinedName[];
@@ -25,6 +27,8 @@ export interface VxDescription {
   /** Names that the kernel or an earlier module has to define. */
   readonly needs: readonly string[];
   readonly constructors: 'munched' | 'sections' | 'none' | 'not munched';
+  /** The functions in those lists. */
+  readonly xtors: XtorNames;
   readonly compilers: readonly string[];
   readonly relocations: number;
   /** Of a link without a kernel; undefined when the machine's relocations are not written at all. */
@@ -35,7 +39,10 @@ export interface VxDescription {
 export interface DefinedName {
   readonly name: string;
   readonly kind: SegmentKind | 'abs';
+  /** Offset in its section, or the value of an absolute symbol. */
+  readonly value: number;
   readonly size: number;
+  readonly section: string;
   readonly local: boolean;
 }
 
@@ -62,17 +69,20 @@ export function describeModule(file: ObjectFile): VxDescription {
     sections: file.sections.slice(1).map((section) => ({
       name: section.name,
       size: section.size,
+      alignment: section.alignment,
       segment: segmentOf(section),
     })),
     defined: named.flatMap((symbol) => {
-      const { name, size, binding, place } = symbol;
+      const { name, size, value, binding, place } = symbol;
       if (place !== 'section' && place !== 'absolute') return [];
       const kind = place === 'absolute' ? 'abs' : segmentOf(file.sections[symbol.section]);
-      return kind === undefined ? [] : [{ name, kind, size, local: binding === 'local' }];
+      const section = place === 'absolute' ? '' : file.sections[symbol.section].name;
+      return kind === undefined ? [] : [{ name, kind, value, size, section, local: binding === 'local' }];
     }),
     common: common.map(({ name, size }) => ({ name, size })),
     needs: named.filter(({ place, index }) => place === 'undefined' && index > 0).map(({ name }) => name),
     constructors: constructorsOf(file),
+    xtors: xtorNames(file),
     compilers: compilersOf(file.sections),
     relocations,
     link: linkOf(file),

@@ -86,9 +86,18 @@ function rowsOf(facts: VxDescription): [string, string][] {
     ['relocations', links],
     ...(facts.link?.problems ?? []).map((problem): [string, string] => ['problem', problem]),
     ['constructors', CONSTRUCTORS[facts.constructors]],
+    ['', xtorsText(facts.xtors)],
     ['compiler', facts.compilers.join('; ')],
     ['runs here', facts.runs ? 'yes' : 'no: described and, where its relocations are known, linked'],
   ];
+}
+
+function xtorsText({ constructors, destructors }: VxDescription['xtors']): string {
+  const some = (names: readonly string[], what: string) =>
+    names.length === 0 ? [] : [`${what} ${names.slice(0, 8).join(', ')}${names.length > 8 ? ' ...' : ''}`];
+  return [...some(constructors, 'called after the load:'), ...some(destructors, 'before the unload:')].join(
+    '; ',
+  );
 }
 
 function listsOf(facts: VxDescription) {

@@ -39,3 +39,22 @@ describe('machines that do not run here', () => {
     });
   });
 });
+
+describe('lists of constructors', () => {
+  it.each(['munched.o', 'i386/munched.o'])('%s: the arrays of munch, in their order', async (path) => {
+    expect(await facts(path)).toMatchObject({
+      constructors: 'munched',
+      xtors: { constructors: ['first', 'second'], destructors: ['last'] },
+    });
+  });
+
+  it.each(['statics.o', 'i386/statics.o'])('%s: the sections of a newer compiler', async (path) => {
+    expect(await facts(path)).toMatchObject({
+      constructors: 'sections',
+      xtors: {
+        constructors: ['_GLOBAL__sub_I_staticsMade'],
+        destructors: ['_GLOBAL__sub_D_staticsMade'],
+      },
+    });
+  });
+});
