@@ -29,7 +29,7 @@ for arch in x64 x86; do
     else
         target=i686-w64-mingw32 suffix=-x86 entry=_DriverEntry@8 flavour=i386
     fi
-    for name in hello ioctls filter timers trouble failing nounload; do
+    for name in hello ioctls filter timers trouble failing nounload watcher; do
         build $name $target "$suffix" $entry
     done
     $target-gcc $flags -c kdll.c -o "$work/kdll$suffix.o"
@@ -47,6 +47,11 @@ for arch in x64 x86; do
     printf 'LIBRARY ntoskrnl.exe\nEXPORTS\nNoKernelHasThis%s\n' $decoration >"$work/missing.def"
     $target-dlltool -m $flavour --kill-at -d "$work/missing.def" -l "$work/libmissing$suffix.a"
     build missing $target "$suffix" $entry "$work/libmissing$suffix.a"
+    bind= unbind=
+    [ $arch = x64 ] || bind=@16 unbind=@12
+    printf 'LIBRARY WDFLDR.SYS\nEXPORTS\nWdfVersionBind%s\nWdfVersionUnbind%s\n' $bind $unbind >"$work/wdfldr.def"
+    $target-dlltool -m $flavour --kill-at -d "$work/wdfldr.def" -l "$work/libwdfldr$suffix.a"
+    build kmdf $target "$suffix" $entry "$work/libwdfldr$suffix.a"
 done
 
 # __try needs clang; the exception tables are Microsoft's.

@@ -194,6 +194,32 @@ typedef struct _RTL_GENERIC_TABLE {
   RTL_SPLAY_LINKS *TableRoot; LIST_ENTRY InsertOrderList; LIST_ENTRY *OrderedPointer; ULONG WhichOrderedElement;
   ULONG NumberGenericTableElements; PVOID CompareRoutine; PVOID AllocateRoutine; PVOID FreeRoutine; PVOID TableContext;
 } RTL_GENERIC_TABLE;
+typedef struct _WDF_BIND_INFO {
+  ULONG Size; PVOID Component; ULONG Major; ULONG Minor; ULONG Build; ULONG FuncCount; PVOID FuncTable; PVOID Module;
+} WDF_BIND_INFO;
+typedef struct _WDF_DRIVER_GLOBALS {
+  PVOID Driver; ULONG DriverFlags; ULONG DriverTag; CHAR DriverName[32]; BOOLEAN DisplaceDriverUnload;
+} WDF_DRIVER_GLOBALS;
+typedef struct _WDF_DRIVER_CONFIG {
+  ULONG Size; PVOID EvtDriverDeviceAdd; PVOID EvtDriverUnload; ULONG DriverInitFlags; ULONG DriverPoolTag;
+} WDF_DRIVER_CONFIG;
+typedef struct _WDF_OBJECT_ATTRIBUTES {
+  ULONG Size; PVOID EvtCleanupCallback; PVOID EvtDestroyCallback; LONG ExecutionLevel; LONG SynchronizationScope;
+  PVOID ParentObject; SIZE_T ContextSizeOverride; PVOID ContextTypeInfo;
+} WDF_OBJECT_ATTRIBUTES;
+typedef struct _WDF_OBJECT_CONTEXT_TYPE_INFO {
+  ULONG Size; PVOID ContextName; SIZE_T ContextSize; PVOID UniqueType; PVOID EvtDriverGetUniqueContextType;
+} WDF_OBJECT_CONTEXT_TYPE_INFO;
+typedef struct _WDF_IO_QUEUE_CONFIG {
+  ULONG Size; LONG DispatchType; LONG PowerManaged; BOOLEAN AllowZeroLengthRequests; BOOLEAN DefaultQueue;
+  PVOID EvtIoDefault; PVOID EvtIoRead; PVOID EvtIoWrite; PVOID EvtIoDeviceControl; PVOID EvtIoInternalDeviceControl;
+  PVOID EvtIoStop; PVOID EvtIoResume; PVOID EvtIoCanceledOnQueue;
+} WDF_IO_QUEUE_CONFIG;
+typedef struct _WDF_EVENT_CONFIG { ULONG Size; PVOID Routine; ULONG Period; } WDF_EVENT_CONFIG;
+typedef struct _WDF_FILEOBJECT_CONFIG {
+  ULONG Size; PVOID EvtDeviceFileCreate; PVOID EvtFileClose; PVOID EvtFileCleanup; LONG AutoForwardCleanupClose;
+  LONG FileObjectClass;
+} WDF_FILEOBJECT_CONFIG;
 typedef struct _GUID { ULONG Data1; USHORT Data2; USHORT Data3; UCHAR Data4[8]; } GUID;
 `;
 

@@ -10,6 +10,7 @@ import { RaisedStatus, raise } from './exceptions.ts';
 import { DISPATCH_LEVEL } from './irql.ts';
 import { NoPool } from './objects.ts';
 import { Status } from './status.ts';
+import { WrongHandle } from './wdf/objects.ts';
 import type { Windows } from './windows.ts';
 
 type Verdict = 'resume' | { kill: ThreadKilled };
@@ -137,6 +138,8 @@ export function judgeMisuse(k: Windows, thread: Thread, error: unknown): ThreadK
     raise(k, thread, { code: error.status, address: k.cpu.rip, information: error.information });
     return 'resume';
   }
+  if (error instanceof WrongHandle)
+    return stop(k, BugCode.WDF_VIOLATION, [5, error.handle, 0, 0], k.convention.returnAddress(k.cpu));
   if (error instanceof OutOfMemory || error instanceof NoPool)
     return new ThreadKilled(thread.name, 0, `guest memory has run out: ${error.message}`);
   if (error instanceof RangeError) {

@@ -1,5 +1,6 @@
 /** What a driver took and did not give back. */
 import type { Address } from '../../memory/space.ts';
+import { routinesIn } from './callbacks.ts';
 import { deviceName, devicesOf, linksTo } from './devices.ts';
 import type { DriverImage } from './images.ts';
 import { tagText } from './pool.ts';
@@ -29,5 +30,7 @@ export function leaksOf(k: Windows, image: DriverImage, driver: Address): Leak[]
     for (const link of name === undefined ? [] : linksTo(k, name))
       leaks.push({ what: `symbolic link ${link.name ?? ''}`, bytes: 0, where: '' });
   }
+  // Left registered, it would be called where nothing is any more.
+  for (const what of routinesIn(k, image)) leaks.push({ what, bytes: 0, where: '' });
   return leaks;
 }

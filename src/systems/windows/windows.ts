@@ -55,6 +55,9 @@ export interface ExportedData {
 
 export type DataTable = ReadonlyMap<string, ExportedData>;
 
+/** Functions of other libraries of the system, and our own entry points: the kernel's image does not export them. */
+const OTHERS = /^(IopInvalidDeviceRequest$|Fx[A-Z]|Wdf|Flt|Ndis|Wmi[SC]|VideoPort|USBD_|Hid[PR]|Fwp)/;
+
 /** KERNEL_STACK_SIZE on x64 is 24 kB. */
 const STACK_BYTES = 0x6000;
 
@@ -138,7 +141,7 @@ export class Windows extends Kernel {
 
   /** Names of all exported functions and variables that somebody wrote. */
   *exportNames(): Generator<string> {
-    for (const name of this.gatesByName.names) if (name !== 'IopInvalidDeviceRequest') yield name;
+    for (const name of this.gatesByName.names) if (!OTHERS.test(name)) yield name;
     yield* this.data.keys();
     yield* STUBS[this.word].keys();
   }

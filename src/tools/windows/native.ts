@@ -4,11 +4,15 @@ import { FormatError } from '../../bytes/errors.ts';
 import { readImports } from '../../formats/pe/imports.ts';
 import { SUBSYSTEM_NATIVE } from '../../formats/pe/layout.ts';
 import { isPe, readPe } from '../../formats/pe/read.ts';
+import { isHive } from '../../formats/regf/read.ts';
 import { bootWindows } from '../../systems/windows/boot.ts';
 import { describeDriver } from '../../systems/windows/describe.ts';
+import { loadHive } from '../../systems/windows/hive.ts';
+import { applyRegFile } from '../../systems/windows/regfile.ts';
 import { DEFAULT_RELEASE, RELEASES, releaseNamed } from '../../systems/windows/release.ts';
 import type { SignatureFacts } from '../../systems/windows/rules/verdict.ts';
 import { examineSignature } from '../../systems/windows/signature/authenticode.ts';
+import type { Windows } from '../../systems/windows/windows.ts';
 import type { ModuleFile, NativeSystem, SessionOptions } from '../system.ts';
 import { SettingError } from '../system.ts';
 import { WindowsSession } from './session.ts';
@@ -37,6 +41,7 @@ const SETTINGS = [
   { name: 'processors', summary: 'how many the rules think there are (1); code runs on one' },
   { name: 'roots', summary: 'a file of certificates (PEM or DER) that signatures may end at' },
   { name: 'blocklist', summary: 'a file of Authenticode hashes that must not load, one a line' },
+  { name: 'registry', summary: 'files for the registry, separated by commas: .reg files and hives' },
   { name: 'irql-checks', summary: 'on (default): paged memory is out of reach at raised IRQL; off' },
 ] as const;
 
@@ -118,6 +123,18 @@ function blockList(bytes: Uint8Array | undefined): Set<string> {
   );
 }
 
+/** @throws SettingError when the file is neither, or damaged */
+function fillRegistry(kernel: Windows, path: string, bytes: Uint8Array | undefined): void {
+  if (bytes === undefined) return;
+  try {
+    if (isHive(bytes)) loadHive(kernel.registry, bytes);
+    else applyRegFile(kernel.registry, bytes);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new SettingError(`registry=${path}: ${error.message}`, 'a .reg file or a hive is wanted');
+  }
+}
+
 function start(options: SessionOptions): WindowsSession {
   const get = settingsOf(options);
   const release = releaseNamed(get('release') ?? DEFAULT_RELEASE);
@@ -133,6 +150,8 @@ function start(options: SessionOptions): WindowsSession {
   const roots = rootsFile === undefined ? [] : certificates(rootsFile);
   const kernel = bootWindows({ release, machine, seed: options.seed, missing: options.missing });
   kernel.irql.checks = flag(get('irql-checks'), 'irql-checks', true);
+  for (const path of (get('registry') ?? '').split(',').filter((one) => one !== ''))
+    fillRegistry(kernel, path, fileSetting(options, 'registry', path));
   return new WindowsSession({
     kernel,
     files: options.files,

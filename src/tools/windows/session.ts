@@ -3,7 +3,9 @@ import type { LogRecord } from '../../kernel/log.ts';
 import { MissingFunctionReached } from '../../kernel/missing.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { ThreadKilled } from '../../kernel/thread.ts';
+import { plugPlayRegistrations } from '../../systems/windows/functions/plugplay.ts';
 import type { DriverFile, SessionPolicy } from '../../systems/windows/policy.ts';
+import { volumePath } from '../../systems/windows/volume.ts';
 import type { Windows } from '../../systems/windows/windows.ts';
 import type {
   LoadOutcome,
@@ -16,6 +18,8 @@ import type {
 import { DeviceCommands } from './devices.ts';
 import { driverquery } from './driverquery.ts';
 import { errorText } from './errors.ts';
+import { startProcess, taskkill, tasklist } from './processes.ts';
+import { reg } from './reg.ts';
 import { sc } from './sc.ts';
 import { ServiceController } from './scm.ts';
 
@@ -49,6 +53,14 @@ const COMMANDS: readonly ToolCommand[] = [
     usage: '[PATH]',
     summary: 'list names of the object manager (not a command of Windows)',
   },
+  {
+    name: 'reg',
+    usage: 'query|add|delete|import|export|load KEY|FILE [OPTION]...',
+    summary: 'the registry: look, change, .reg files, hives',
+  },
+  { name: 'start', usage: 'PROGRAM', summary: 'make a process that drivers can see (no program runs in it)' },
+  { name: 'tasklist', usage: '', summary: 'list processes' },
+  { name: 'taskkill', usage: '/pid ID | /im NAME', summary: 'end a process' },
   { name: 'wait', usage: 'MILLISECONDS', summary: 'let time pass (not a command of Windows)' },
 ];
 
@@ -116,6 +128,15 @@ export class WindowsSession implements SystemSession {
       case 'wait':
         this.kernel.scheduler.runFor(this.kernel.time.now() + Number(args[0] ?? 0) * 1e6);
         return { code: 0, out: '', err: '' };
+      case 'reg':
+      case 'reg.exe':
+        return this.reg(args);
+      case 'start':
+        return startProcess(this.kernel, (name, steps) => this.perform(name, steps), args);
+      case 'tasklist':
+        return tasklist(this.kernel);
+      case 'taskkill':
+        return taskkill(this.kernel, (name, steps) => this.perform(name, steps), args);
       case 'open':
       case 'close':
       case 'ioctl':
@@ -130,14 +151,57 @@ export class WindowsSession implements SystemSession {
     }
   }
 
-  writeFile(path: string, bytes: Uint8Array): ToolResult {
+  writeFile(path: string, bytes: Uint8Array, append = false): ToolResult {
     const stopped = this.refuseWhenStopped();
     if (stopped !== undefined) return stopped;
     try {
-      return this.devices.write(path, bytes);
+      return path.startsWith('\\\\.\\')
+        ? this.devices.write(path, bytes)
+        : this.writeVolume(path, bytes, append);
     } catch (error) {
       return this.brokenOff(error);
     }
+  }
+
+  /** `echo text > C:\\x`: files of the sandbox's own disk. */
+  private writeVolume(path: string, bytes: Uint8Array, append: boolean): ToolResult {
+    const { volume } = this.kernel;
+    const at = volumePath(`\\??\\${/^[a-z]:/i.test(path) ? path : `C:\\Users\\Public\\${path}`}`);
+    const folder = at === undefined ? undefined : volume.folderOf(at);
+    if (at === undefined || folder === undefined) return { code: 1, out: '', err: `${errorText(3)}\n` };
+    const node = volume.find(at) ?? volume.create(folder, at.slice(at.lastIndexOf('\\') + 1), false);
+    if (node.data === undefined) return { code: 1, out: '', err: `${errorText(5)}\n` };
+    if (!append) volume.resize(node, 0);
+    return volume.write(node, node.data.length, bytes)
+      ? { code: 0, out: '', err: '' }
+      : { code: 1, out: '', err: `${errorText(112)}\n` };
+  }
+
+  /** The sandbox's own disk first, then the machine's files that may be read. */
+  private readFile(path: string): Uint8Array | undefined {
+    const at = volumePath(`\\??\\${/^[a-z]:/i.test(path) ? path : `C:\\Users\\Public\\${path}`}`);
+    return (at === undefined ? undefined : this.kernel.volume.find(at)?.data) ?? this.files.read(path);
+  }
+
+  private reg(args: readonly string[]): ToolResult {
+    if (!this.elevated && !['query', 'export'].includes(args[0]?.toLowerCase()))
+      return { code: 1, out: '', err: `ERROR: ${errorText(5)}\n` };
+    return reg(
+      {
+        k: this.kernel,
+        perform: (name, steps) => this.perform(name, steps),
+        read: (path) => this.readFile(path),
+        write: (path, bytes) => this.writeVolume(path, bytes, false),
+      },
+      args,
+    );
+  }
+
+  registeredOnly(): readonly { readonly what: string; readonly name: string }[] {
+    return plugPlayRegistrations(this.kernel).map(({ what, routine }) => ({
+      what,
+      name: this.kernel.describe(routine),
+    }));
   }
 
   load(path: string, args: readonly string[]): LoadOutcome {
@@ -213,7 +277,7 @@ export class WindowsSession implements SystemSession {
   private type([path]: readonly string[]): ToolResult {
     if (path === undefined) return { code: 1, out: '', err: 'The syntax of the command is incorrect.\n' };
     if (path.startsWith('\\\\.\\')) return this.devices.read(path);
-    const bytes = this.files.read(path);
+    const bytes = this.readFile(path);
     if (bytes === undefined) return { code: 1, out: '', err: `${errorText(2)}\n` };
     return { code: 0, out: new TextDecoder('latin1').decode(bytes), err: '' };
   }

@@ -22,6 +22,9 @@ import { securityFunctions } from './security.ts';
 import { sehFunctions } from './seh.ts';
 import { startIoFunctions } from './startio.ts';
 import { tableFunctions } from './table.ts';
+import { wdfFunctions } from './wdf.ts';
+import { wdfIoFunctions } from './wdfio.ts';
+import { wdfMiscFunctions } from './wdfmisc.ts';
 import { zwFunctions } from './zw.ts';
 import { fileFunctions } from './zwfile.ts';
 
@@ -48,5 +51,8 @@ export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   startIoFunctions,
   tableFunctions,
   fileFunctions,
+  wdfFunctions,
+  wdfIoFunctions,
+  wdfMiscFunctions,
   zwFunctions,
 ]);

@@ -1,6 +1,7 @@
 /** The registry as drivers call it. */
-import type { KernelObject } from '../objects.ts';
+import type { Steps } from '../../../kernel/steps.ts';
 import { type RegistryKey, type RegistryValue, SERVICES } from '../registry.ts';
+import { deleteKey, deleteValue, keyObject, keyOf, openOrCreate, setValue } from '../regops.ts';
 import { Status } from '../status.ts';
 import { encodeUtf16, unicodeString, wideText } from '../strings.ts';
 import type { Windows } from '../windows.ts';
@@ -18,9 +19,6 @@ const ROOTS = [
   '\\Registry\\User\\.Default',
 ];
 
-const keyOf = (object: KernelObject | undefined): RegistryKey | undefined =>
-  object?.type === 'Key' ? (object.extra as RegistryKey) : undefined;
-
 function keyAt(k: Windows, handle: number): RegistryKey | number {
   const object = k.objects.fromHandle(handle);
   if (object === undefined) return Status.INVALID_HANDLE;
@@ -29,7 +27,6 @@ function keyAt(k: Windows, handle: number): RegistryKey | number {
   return key.deleted ? KEY_DELETED : key;
 }
 const KEY_DELETED = 0xc000017c | 0;
-const CANNOT_DELETE = 0xc0000121 | 0;
 
 /** The key that OBJECT_ATTRIBUTES name: from the root, or below an open key. */
 function path(k: Windows, attributes: number): string {
@@ -40,15 +37,15 @@ function path(k: Windows, attributes: number): string {
 }
 
 function giveKey(k: Windows, out: number, key: RegistryKey): number {
-  const object = k.objects.create('Key', 16, { extra: key });
+  const object = keyObject(k, key);
   k.memory.setPtr(out, k.objects.open(object));
   while (!k.objects.dereference(object).next(0).done);
   return Status.SUCCESS;
 }
 
-function openKey(k: Windows, out: number, attributes: number): number {
-  const key = k.registry.find(path(k, attributes));
-  return key === undefined ? Status.OBJECT_NAME_NOT_FOUND : giveKey(k, out, key);
+function* openKey(k: Windows, out: number, attributes: number): Steps<number> {
+  const key = yield* openOrCreate(k, path(k, attributes), false);
+  return typeof key === 'number' ? key : giveKey(k, out, key);
 }
 
 /** Fills one of the three value structures. */
@@ -144,18 +141,17 @@ export const zwFunctions = kernelFunctions({
     attributes,
   ) => openKey(k, out, attributes),
   'NTSTATUS ZwCreateKey(HANDLE *handle, ACCESS_MASK access, PVOID attributes, ULONG index, PVOID class, ULONG options, ULONG *disposition)':
-    (k, out, _access, attributes, _index, _class, _options, disposition) => {
+    function* (k, out, _access, attributes, _index, _class, _options, disposition) {
       const text = path(k, attributes);
       const known = k.registry.find(text) !== undefined;
+      const key = yield* openOrCreate(k, text, true);
+      if (typeof key === 'number') return key;
       if (disposition !== 0) k.memory.set32(disposition, known ? 2 : 1);
-      return giveKey(k, out, k.registry.create(text));
+      return giveKey(k, out, key);
     },
-  'NTSTATUS ZwDeleteKey(HANDLE handle)': (k, handle) => {
-    const key = keyAt(k, handle);
-    if (typeof key === 'number') return key;
-    if (key.keys.size > 0) return CANNOT_DELETE;
-    key.remove();
-    return Status.SUCCESS;
+  'NTSTATUS ZwDeleteKey(HANDLE handle)': function* (k, handle) {
+    const object = k.objects.fromHandle(handle);
+    return object === undefined ? Status.INVALID_HANDLE : yield* deleteKey(k, object);
   },
   'NTSTATUS ZwFlushKey(HANDLE handle)': (k, handle) => {
     const key = keyAt(k, handle);
@@ -182,26 +178,17 @@ export const zwFunctions = kernelFunctions({
       const value = nth(key.values.values(), index);
       return value === undefined ? Status.NO_MORE_ENTRIES : giveValue(k, value, kind, out, room, needed);
     },
-  'NTSTATUS ZwSetValueKey(HANDLE handle, PVOID name, ULONG index, ULONG type, PVOID data, ULONG bytes)': (
-    k,
-    handle,
-    name,
-    _index,
-    type,
-    data,
-    bytes,
-  ) => {
-    const key = keyAt(k, handle);
-    if (typeof key === 'number') return key;
-    key.set(unicodeString(k, name), type, k.memory.bytes(data, bytes));
-    return Status.SUCCESS;
-  },
-  'NTSTATUS ZwDeleteValueKey(HANDLE handle, PVOID name)': (k, handle, name) => {
-    const key = keyAt(k, handle);
-    if (typeof key === 'number') return key;
-    return key.values.delete(unicodeString(k, name).toUpperCase())
-      ? Status.SUCCESS
-      : Status.OBJECT_NAME_NOT_FOUND;
+  'NTSTATUS ZwSetValueKey(HANDLE handle, PVOID name, ULONG index, ULONG type, PVOID data, ULONG bytes)':
+    function* (k, handle, name, _index, type, data, bytes) {
+      const object = k.objects.fromHandle(handle);
+      if (object === undefined) return Status.INVALID_HANDLE;
+      return yield* setValue(k, object, unicodeString(k, name), type, data, bytes);
+    },
+  'NTSTATUS ZwDeleteValueKey(HANDLE handle, PVOID name)': function* (k, handle, name) {
+    const object = k.objects.fromHandle(handle);
+    return object === undefined
+      ? Status.INVALID_HANDLE
+      : yield* deleteValue(k, object, unicodeString(k, name));
   },
   'NTSTATUS ZwEnumerateKey(HANDLE handle, ULONG index, ULONG kind, PVOID out, ULONG room, ULONG *needed)': (
     k,
@@ -245,6 +232,8 @@ export const zwFunctions = kernelFunctions({
     return key.values.delete(wideText(k, name).toUpperCase()) ? Status.SUCCESS : Status.OBJECT_NAME_NOT_FOUND;
   },
   'NTSTATUS RtlQueryRegistryValues(ULONG relative, PWSTR path, PVOID table, PVOID context, PVOID environment)':
+    (k, relative, at, table, context) => queryTable(k, rtlKey(k, relative, at), table, context),
+  'NTSTATUS RtlQueryRegistryValuesEx(ULONG relative, PWSTR path, PVOID table, PVOID context, PVOID environment)':
     (k, relative, at, table, context) => queryTable(k, rtlKey(k, relative, at), table, context),
 });
 
