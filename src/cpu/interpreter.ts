@@ -8,6 +8,7 @@ import {
   TLB_ENTRIES,
   TLB_ENTRY_SHIFT,
   TLB_READ,
+  TLB_SECOND,
   TLB_WRITE,
 } from '../memory/layout.ts';
 import { flagFunctions, mulhuFunction } from './functions.ts';
@@ -286,6 +287,7 @@ export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
   const regionType = builder.addType(REGION_SIGNATURE);
   const [p0, p1, p2, p3] = [local(0), local(1), local(2), local(3)];
   const straddle = straddleFunction(builder);
+  const second = secondPlaceFunction(builder);
   const found = local(3);
   const miss = builder.addFunction({
     params: ['i64', 'i32', 'i32'],
@@ -293,6 +295,8 @@ export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
     locals: ['i32'],
     body: seq(
       found.set(call(straddle, p0.get, p1.get)),
+      iff(found.get, ret(found.get)),
+      found.set(call(second, p0.get, p1.get)),
       iff(found.get, ret(found.get)),
       i64.store(zero, p0.get, MISS_VA),
       call(missImport, p1.get, p2.get),
@@ -306,6 +310,8 @@ export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
     locals: ['i32'],
     body: seq(
       host.set(call(straddle, p0.get, i32.or(p2.get, i32.const(0x100)))),
+      iff(host.get, seq(storeSized(host, p1, p2), ret(zero))),
+      host.set(call(second, p0.get, i32.or(p2.get, i32.const(0x100)))),
       iff(host.get, seq(storeSized(host, p1, p2), ret(zero))),
       i64.store(zero, p0.get, MISS_VA),
       i64.store(zero, p1.get, MISS_VALUE),
@@ -341,13 +347,14 @@ export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
   return builder.finish();
 }
 
-/** Stores the low 2, 4 or 8 bytes of a value. */
+/** Stores the low bytes of a value. */
 function storeSized(host: Local, value: Local, size: Local): Code {
   const is = (bytes: number, store: Code): Code => iff(i32.eq(size.get, i32.const(bytes)), store);
   return seq(
     is(8, i64.store(host.get, value.get)),
     is(4, i64.store32(host.get, value.get)),
     is(2, i64.store16(host.get, value.get)),
+    is(1, i64.store8(host.get, value.get)),
   );
 }
 
@@ -380,6 +387,45 @@ function straddleFunction(builder: ModuleBuilder): number {
       iff(i32.eqz(i32.and(has(first, va), has(second, last))), ret(zero)),
       iff(i32.ne(addend(first), addend(second)), ret(zero)),
       i32.add(i32.wrap(va.get), addend(first)),
+    ),
+  });
+}
+
+/**
+ * (va, size | write << 8) -> linear offset of an access inside a page that is in its second place of the TLB, and changes
+ * places with what is in the first, else 0.
+ */
+function secondPlaceFunction(builder: ModuleBuilder): number {
+  const [va, what, first, second, tag, held] = [0, 1, 2, 3, 4, 5].map(local);
+  const size = i32.and(what.get, i32.const(0xff));
+  const last = i64.sub(i64.add(va.get, i64.extendU(size)), i64.const(1));
+  const words = Array.from({ length: (1 << TLB_ENTRY_SHIFT) / 8 }, (_, n) => TLB_BASE + n * 8);
+  const exchange = words.map((at) =>
+    seq(
+      held.set(i64.load(first.get, at)),
+      i64.store(first.get, i64.load(second.get, at), at),
+      i64.store(second.get, held.get, at),
+    ),
+  );
+  return builder.addFunction({
+    params: ['i64', 'i32'],
+    results: ['i32'],
+    locals: ['i32', 'i32', 'i32', 'i64'],
+    body: seq(
+      tag.set(select(i32.shrU(what.get, i32.const(8)), i32.const(TLB_WRITE), i32.const(TLB_READ))),
+      first.set(
+        i32.and(
+          i32.wrap(i64.shrU(va.get, i64.const(12 - TLB_ENTRY_SHIFT))),
+          i32.const((TLB_ENTRIES - 1) << TLB_ENTRY_SHIFT),
+        ),
+      ),
+      second.set(i32.xor(first.get, i32.const(TLB_SECOND))),
+      iff(
+        i64.ne(i64.load(i32.add(second.get, tag.get), TLB_BASE), i64.and(last, i64.const(-4096))),
+        ret(zero),
+      ),
+      exchange,
+      i32.add(i32.wrap(va.get), i32.load(first.get, TLB_BASE + TLB_ADDEND)),
     ),
   });
 }

@@ -27,7 +27,8 @@ export const WINDOW_ADDEND = 0x2090;
 /**
  * A TLB entry is 32 bytes: three 8-byte tags (read, write, execute), a 4-byte addend, 4 unused bytes. A tag
  * is the page's address; a page without that permission has {@link TLB_EMPTY}, which no page address equals.
- * linear offset = low 32 bits of the address + addend (modulo 2^32).
+ * linear offset = low 32 bits of the address + addend (modulo 2^32). A page that gives way to another with the same
+ * place goes to a second one, the first with this bit of the number turned: two pages in turn are common.
  */
 export const TLB_BASE = 0x10000;
 export const TLB_ENTRIES = 2048;
@@ -37,6 +38,7 @@ export const TLB_WRITE = 8;
 export const TLB_EXECUTE = 16;
 export const TLB_ADDEND = 24;
 export const TLB_EMPTY = 1;
+export const TLB_SECOND = (TLB_ENTRIES / 2) << TLB_ENTRY_SHIFT;
 
 /**
  * A lookup entry is 16 bytes: 8-byte pc, 4-byte offset of the block's first operation, 4-byte place of its

@@ -651,6 +651,7 @@ export class GuestMemory {
     const tlb = this.#tlb;
     const low = page | 0;
     const high = Math.floor(page / HIGH);
+    tlb.copyWithin(at ^ (L.TLB_SECOND >> 2), at, at + (1 << (L.TLB_ENTRY_SHIFT - 2)));
     const writable =
       (entry & Perm.W) !== 0 && (this.#flags[entry >>> PTE_FRAME_SHIFT] & L.FrameFlag.CODE) === 0;
     tlb[at] = (entry & Perm.R) !== 0 ? low : L.TLB_EMPTY;
@@ -675,7 +676,8 @@ export class GuestMemory {
 
   #forget(page: Address): void {
     const at = ((page >>> TLB_INDEX_SHIFT) & TLB_INDEX_MASK) >> 2;
-    this.#tlb[at] = this.#tlb[at + 2] = this.#tlb[at + 4] = L.TLB_EMPTY;
+    for (const place of [at, at ^ (L.TLB_SECOND >> 2)])
+      this.#tlb[place] = this.#tlb[place + 2] = this.#tlb[place + 4] = L.TLB_EMPTY;
     if (this.#readBase === page) this.#readBase = Number.NaN;
     if (this.#writeBase === page) this.#writeBase = Number.NaN;
     if (page >= this.#windowBase && page < this.#windowBase + this.#windowPages * PAGE_SIZE)

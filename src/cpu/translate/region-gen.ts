@@ -463,7 +463,8 @@ export class RegionGen extends Gen {
     if (STACK.test(this.step.name)) return true;
     const base = this.#operand('a') >> 3;
     if (base === Reg.RSP) return true;
-    if (base !== Reg.ZERO || /\.x\./.test(this.step.name)) return false;
+    // With an index it may yet be anywhere, but what begins elsewhere is most often a table there.
+    if (base !== Reg.ZERO) return false;
     const at = Number(this.#imm());
     return at < plain.base || at >= plain.base + plain.bytes;
   }

@@ -61,21 +61,40 @@ function signed32(value: number): number[] {
   }
 }
 
-const unary =
-  (...opcode: number[]) =>
-  (a: Code): Code => [a, opcode];
-const binary =
-  (...opcode: number[]) =>
-  (a: Code, b: Code): Code => [a, b, opcode];
-const loader =
-  (...opcode: number[]) =>
-  (address: Code, offset = 0): Code => [address, opcode, 0, unsigned(offset)];
-const storer =
-  (...opcode: number[]) =>
-  (address: Code, value: Code, offset = 0): Code => [address, value, opcode, 0, unsigned(offset)];
+/** One byte stands for itself: code is made by the hundred thousand bytes, and each array in it costs. */
+const bare = (bytes: readonly number[]): number | readonly number[] =>
+  bytes.length === 1 ? bytes[0] : bytes;
+
+function unary(...opcode: number[]): (a: Code) => Code {
+  const at = bare(opcode);
+  return (a) => [a, at];
+}
+
+function binary(...opcode: number[]): (a: Code, b: Code) => Code {
+  const at = bare(opcode);
+  return (a, b) => [a, b, at];
+}
+
+function loader(...opcode: number[]): (address: Code, offset?: number) => Code {
+  const at = bare(opcode);
+  return (address, offset = 0) => [address, at, 0, offset < 128 ? offset : unsigned(offset)];
+}
+
+function storer(...opcode: number[]): (address: Code, value: Code, offset?: number) => Code {
+  const at = bare(opcode);
+  return (address, value, offset = 0) => [address, value, at, 0, offset < 128 ? offset : unsigned(offset)];
+}
+
+/** Constants of one byte, from -64 on. */
+const smallConstants = (opcode: number): readonly Code[] =>
+  Array.from({ length: 128 }, (_, n) => [opcode, (n - 64) & 0x7f]);
+const SMALL_32 = smallConstants(0x41);
+const SMALL_64 = smallConstants(0x42);
+const isSmall = (value: bigint | number): value is number =>
+  typeof value === 'number' && value >= -64 && value < 64;
 
 export const i32 = {
-  const: (value: number): Code => [0x41, ...signed(value | 0)],
+  const: (value: number): Code => (isSmall(value) ? SMALL_32[value + 64] : [0x41, signed(value | 0)]),
   load: loader(0x28),
   load8s: loader(0x2c),
   load8u: loader(0x2d),
@@ -121,10 +140,10 @@ export const i32 = {
 } as const;
 
 export const i64 = {
-  const: (value: bigint | number): Code => [
-    0x42,
-    ...signed(typeof value === 'bigint' ? BigInt.asIntN(64, value) : value),
-  ],
+  const: (value: bigint | number): Code =>
+    isSmall(value)
+      ? SMALL_64[value + 64]
+      : [0x42, signed(typeof value === 'bigint' ? BigInt.asIntN(64, value) : value)],
   load: loader(0x29),
   load8s: loader(0x30),
   load8u: loader(0x31),
@@ -193,7 +212,7 @@ export interface Local {
 }
 
 export function local(index: number): Local {
-  const at = unsigned(index);
+  const at = bare(unsigned(index));
   return {
     get: [0x20, at],
     set: (value) => [value, 0x21, at],
@@ -203,45 +222,28 @@ export function local(index: number): Local {
 
 export const seq = (...parts: readonly Code[]): Code => parts;
 export const ret = (value: Code): Code => [value, 0x0f];
-export const call = (index: number, ...args: readonly Code[]): Code => [
-  ...args.flat(),
-  0x10,
-  ...unsigned(index),
-];
+export const call = (index: number, ...args: readonly Code[]): Code => [args, 0x10, unsigned(index)];
 /** Calls entry `index` of the table; `type` is what {@link ModuleBuilder.addType} gave. */
 export const callIndirect = (type: number, index: Code, ...args: readonly Code[]): Code => [
-  ...args,
+  args,
   index,
   0x11,
-  ...unsigned(type),
+  unsigned(type),
   0,
 ];
 export const unreachable: Code = [0x00];
 export const select = (condition: Code, yes: Code, no: Code): Code => [yes, no, condition, 0x1b];
 
-export const block = (at: Label, body: Code): Code => [
-  0x02,
-  VOID,
-  { open: at },
-  ...body,
-  0x0b,
-  { close: true },
-];
-export const loop = (at: Label, body: Code): Code => [
-  0x03,
-  VOID,
-  { open: at },
-  ...body,
-  0x0b,
-  { close: true },
-];
-const ANONYMOUS: Label = { name: 'if' };
+const CLOSE: Marker = { close: true };
+export const block = (at: Label, body: Code): Code => [0x02, VOID, { open: at }, body, 0x0b, CLOSE];
+export const loop = (at: Label, body: Code): Code => [0x03, VOID, { open: at }, body, 0x0b, CLOSE];
+const ANONYMOUS: Marker = { open: { name: 'if' } };
 
 /** With a type, both arms leave a value of it. */
 export function iff(condition: Code, yes: Code, no?: Code, type?: ValueType): Code {
   const shape = type === undefined ? VOID : TYPE[type];
   const otherwise = no === undefined ? [] : [0x05, no];
-  return [condition, 0x04, shape, { open: ANONYMOUS }, yes, otherwise, 0x0b, { close: true }];
+  return [condition, 0x04, shape, ANONYMOUS, yes, otherwise, 0x0b, CLOSE];
 }
 
 export const br = (to: Label): Code => [0x0c, { branch: to }];
@@ -258,12 +260,15 @@ class Output {
   length = 0;
 
   push(byte: number): void {
-    if (this.length === this.bytes.length) {
-      const larger = new Uint8Array(this.length * 2);
-      larger.set(this.bytes);
-      this.bytes = larger;
-    }
+    this.reserve(1);
     this.bytes[this.length++] = byte;
+  }
+
+  reserve(room: number): void {
+    if (this.length + room <= this.bytes.length) return;
+    const larger = new Uint8Array((this.length + room) * 2);
+    larger.set(this.bytes);
+    this.bytes = larger;
   }
 
   unsigned(value: number): void {
@@ -279,11 +284,16 @@ class Resolver {
   readonly #open: Label[] = [];
 
   walk(part: Code): void {
+    const { out } = this;
+    out.reserve(part.length);
     for (let i = 0; i < part.length; i++) {
       const item = part[i];
-      if (typeof item === 'number') this.out.push(item);
-      else if (Array.isArray(item)) this.walk(item);
-      else this.#mark(item as Marker);
+      if (typeof item === 'number') out.bytes[out.length++] = item;
+      else {
+        if (Array.isArray(item)) this.walk(item);
+        else this.#mark(item as Marker);
+        out.reserve(part.length);
+      }
     }
   }
 
