@@ -3,35 +3,17 @@
 //
 //   node scripts/make-kpi-macos.mjs XNU.git
 //
-// XNU.git is a clone of the public repository with the tags of TAGS.
+// XNU.git is a clone of the public repository with the kernels of scripts/xnu-kernels.mjs.
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deflateSync } from 'fflate';
+import { commitsOf, TAGS } from './xnu-kernels.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const [repository] = process.argv.slice(2);
 
-/** Release and a published kernel of it; the subject of a commit names its version. */
-const TAGS = {
-  10.5: 'xnu-1228',
-  10.6: 'xnu-1504.3.12',
-  10.7: 'xnu-1699.22.73',
-  10.8: 'xnu-2050.7.9',
-  10.9: 'xnu-2422.1.72',
-  '10.10': 'xnu-2782.1.97',
-  10.11: 'xnu-3248.20.55',
-  10.12: 'xnu-3789.1.32',
-  10.13: 'xnu-4570.1.46',
-  10.14: 'xnu-4903.270.47',
-  10.15: 'xnu-6153.141.1',
-  11: 'xnu-7195.141.2',
-  12: 'xnu-8020.140.41',
-  13: 'xnu-8796.141.3',
-  14: 'xnu-10063.101.15',
-  15: 'xnu-11417.101.15',
-};
 /** File name to the KPI's last word. */
 const SETS = {
   BSDKernel: 'bsd',
@@ -52,12 +34,7 @@ function versionOf(name) {
   return Number(major) * 100 + Number(minor);
 }
 
-const commits = new Map(
-  git('log', '--all', '--format=%h %s')
-    .trim()
-    .split('\n')
-    .map((line) => line.split(' ').reverse()),
-);
+const commits = commitsOf(repository);
 const columns = [];
 const masks = new Map();
 for (const [architecture, [first, last]] of Object.entries(ARCHITECTURES)) {

@@ -7,6 +7,7 @@ import type { Address } from '../../memory/space.ts';
 import type { KextInfo } from './info.ts';
 import { KPI_KEXTS } from './kpi.ts';
 import type { LinkImage } from './kxld/image.ts';
+import type { Vtable } from './kxld/vtables.ts';
 import type { Macos } from './macos.ts';
 import { BOUND, readText, writeText } from './text.ts';
 import { parseVersion } from './version.ts';
@@ -33,6 +34,8 @@ export interface LoadedKext {
   readonly dependencies: readonly LoadedKext[];
   /** What it exports: name to address. Of a KPI: undefined, the lists of the release say. */
   readonly exports: ReadonlyMap<string, Address> | undefined;
+  /** Vtables of its C++ classes, which kexts that are linked against it may inherit from. */
+  readonly vtables?: ReadonlyMap<string, Vtable>;
   started: boolean;
 }
 

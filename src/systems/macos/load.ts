@@ -12,9 +12,19 @@ import type { KextInfo } from './info.ts';
 import type { LoadedKext } from './kexts.ts';
 import { imageBytes, imageSegments, LinkFailure } from './kxld/image.ts';
 import { type LinkedKext, linkKext } from './kxld/link.ts';
+import { hasClasses, type ParentClasses } from './kxld/vtables.ts';
 import type { Macos } from './macos.ts';
 import { KextError, OS_RETURN } from './os-return.ts';
-import { metaClassesOf, runInitialisers } from './runtime/modules.ts';
+import {
+  allMetaClasses,
+  classNameOf,
+  forgetMetaClasses,
+  kernelClass,
+  metaClassesIn,
+  metaClassesOf,
+} from './runtime/classes.ts';
+import { runInitialisers } from './runtime/modules.ts';
+import { matchLater, type Personality, services, terminateDrivers } from './runtime/services.ts';
 import { parseVersion } from './version.ts';
 
 /** A kext as user space hands it to the kernel. */
@@ -77,6 +87,8 @@ function* load(
   if (known !== undefined) {
     checkSame(known, request, words);
     if (!known.started) yield* start(k, known, words);
+    publishPersonalities(k, info);
+    matchLater(k);
     return known;
   }
   if (stack.includes(identifier)) {
@@ -96,6 +108,8 @@ function* load(
     // The list is left by unloadKext itself; the rest is undone at the end of an unload.
     transaction.keep('list of kexts');
     k.loads.set(kext, transaction.commit());
+    publishPersonalities(k, info);
+    if (info.personalities.size > 0) matchLater(k);
     return kext;
   } catch (error) {
     yield* transaction.unwind();
@@ -223,6 +237,7 @@ function place(
   transaction.undo('references', refer(k, control, dependencies));
   for (const segment of linked.image.segments)
     k.memory.protect(base + segment.offset, segment.bytes / PAGE_SIZE, segment.perm);
+  transaction.undo('classes', () => forgetMetaClasses(k, { base, bytes }));
   transaction.undo('symbols', k.symbols.add(base, bytes, identifier, linked.symbols));
   return {
     ...common,
@@ -232,6 +247,7 @@ function place(
     uuid: file.uuid,
     image: linked.image,
     exports: linked.exports,
+    vtables: linked.vtables,
   };
 }
 
@@ -248,11 +264,20 @@ function link(
   dependencies: readonly LoadedKext[],
   words: KernelWords,
 ): LinkedKext {
+  const table = file.symbols();
+  if (!k.classes.known && table !== undefined && hasClasses(table)) {
+    words.say(`Can't load kext ${identifier} - link failed.`);
+    throw new KextError('LinkError', {
+      rule: 'macos.classes',
+      note: `it has C++ classes, and the order of virtual functions in ${k.release.product} is not recorded`,
+    });
+  }
   try {
     return linkKext(file, base, {
       resolve: (name) => resolveSymbol(k, dependencies, name),
       defined: (name) => exportedSymbol(k, dependencies, name),
       weakDefault: k.object('_gOSKextUnresolved'),
+      classes: parentClasses(k, dependencies),
     });
   } catch (error) {
     if (!(error instanceof LinkFailure) && !isFormatError(error)) throw error;
@@ -264,6 +289,30 @@ function link(
       note: error instanceof LinkFailure ? error.note : 'the executable is damaged',
     });
   }
+}
+
+/** Classes of the kernel, and of every kext that this one is linked against, directly or not. */
+function parentClasses(k: Macos, dependencies: readonly LoadedKext[]): ParentClasses {
+  const all = new Set<LoadedKext>();
+  const collect = (kexts: readonly LoadedKext[]): void => {
+    for (const kext of kexts) {
+      if (all.has(kext)) continue;
+      all.add(kext);
+      collect(kext.dependencies);
+    }
+  };
+  collect(dependencies);
+  return {
+    vtable: (name) => {
+      for (const { vtables } of all) {
+        const found = vtables?.get(name);
+        if (found !== undefined) return found;
+      }
+      const one = kernelClass(k, name);
+      return one?.slots.map((slot) => ({ name: `_${slot}`, address: k.link(`_${slot}`) }));
+    },
+    mayBeUnknown: () => [...all].some(({ isStandIn }) => isStandIn === true),
+  };
 }
 
 const isFormatError = (error: unknown): error is FormatError =>
@@ -332,7 +381,8 @@ function refer(k: Macos, control: Address, dependencies: readonly LoadedKext[]):
 function* start(k: Macos, kext: LoadedKext, words: KernelWords): Steps<void> {
   for (const dependency of kext.dependencies) if (!dependency.started) yield* start(k, dependency, words);
   if (kext.image !== undefined) {
-    yield* runInitialisers(k, kext, pointersOf(kext, S.MOD_INIT_FUNC_POINTERS));
+    yield* runInitialisers(k, pointersOf(kext, S.MOD_INIT_FUNC_POINTERS));
+    checkClasses(k, kext, words);
     const routine = k.read('kmod_info.start', kext.control);
     const result = yield* k.callInt(routine, kext.control, 0);
     if (result !== 0) {
@@ -346,6 +396,43 @@ function* start(k: Macos, kext: LoadedKext, words: KernelWords): Steps<void> {
     }
   }
   kext.started = true;
+}
+
+/** OSMetaClass::postModLoad: a name that another class has already ends the start. */
+function checkClasses(k: Macos, kext: LoadedKext, words: KernelWords): void {
+  const own = metaClassesIn(k, kext);
+  for (const at of own) {
+    const name = classNameOf(k, at);
+    const other = allMetaClasses(k).find((one) => !own.includes(one) && classNameOf(k, one) === name);
+    if (other === undefined) continue;
+    const whose = k.kexts.at(other)?.identifier ?? '__kernel__';
+    words.say(
+      `OSMetaClass: Kext ${kext.identifier} class ${name} is a duplicate;kext ${whose} already has a class by that name.`,
+    );
+    throw new KextError('StartStopError', {
+      rule: 'macos.duplicate-class',
+      note: `${whose} has a class ${name}`,
+    });
+  }
+}
+
+/** Hands a kext's personalities to the catalogue: from now on matching knows them. */
+export function publishPersonalities(k: Macos, info: KextInfo): void {
+  const { personalities } = k.state(services);
+  const kext = info.identifier ?? '';
+  for (const [name, properties] of info.personalities) {
+    const named = properties.CFBundleIdentifier;
+    const personality: Personality = { kext: typeof named === 'string' ? named : kext, name, properties };
+    if (!personalities.some((one) => one.kext === personality.kext && one.name === name))
+      personalities.push(personality);
+  }
+}
+
+/** Takes them away again. */
+export function removePersonalities(k: Macos, identifier: string): void {
+  const { personalities } = k.state(services);
+  for (let i = personalities.length - 1; i >= 0; i--)
+    if (personalities[i].kext === identifier) personalities.splice(i, 1);
 }
 
 function* runFinalisers(k: Macos, kext: LoadedKext): Steps<void> {
@@ -382,6 +469,8 @@ export function* unloadKext(k: Macos, kext: LoadedKext, words: KernelWords): Ste
       note: `linked against by ${dependents.map((one) => one.identifier).join(', ')}`,
     });
   }
+  removePersonalities(k, identifier);
+  yield* terminateDrivers(k, (meta) => meta >= kext.base && meta < kext.base + kext.bytes);
   const alive = metaClassesOf(k, kext).filter(({ instances }) => instances > 0);
   if (alive.length > 0) {
     words.say(`Can't unload kext ${identifier}; classes have instances:`);

@@ -5,7 +5,7 @@
 import { SystemV } from '../../abi/sysv.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
-import type { FunctionTable } from '../../kernel/functions.ts';
+import type { FunctionTable, KernelFunction } from '../../kernel/functions.ts';
 import { FunctionGates, mapGates } from '../../kernel/gates.ts';
 import { Kernel } from '../../kernel/kernel.ts';
 import type { MissingPolicy } from '../../kernel/missing.ts';
@@ -22,7 +22,8 @@ import { KextList, type LoadedKext } from './kexts.ts';
 import { KpiSymbols } from './kpi.ts';
 import { MAP, STACK_BYTES } from './map.ts';
 import type { Release } from './release.ts';
-import { classObject } from './runtime/modules.ts';
+import { classFunction, classObject } from './runtime/classes.ts';
+import { KernelClasses } from './runtime/vtables.ts';
 import { macosDeclarations, macosTypes, prototypeParser } from './types.ts';
 
 export interface MacosOptions {
@@ -60,6 +61,8 @@ export class Macos extends Kernel {
   readonly heap: Heap;
   readonly kexts: KextList;
   readonly kpi: KpiSymbols;
+  /** The kernel's C++ classes: which functions their vtables hold, in this release. */
+  readonly classes: KernelClasses;
   /** How to take away what each load put into place, last first. */
   readonly loads = new Map<LoadedKext, readonly Undo[]>();
   readonly kextArea = new AreaAllocator(MAP.kexts, MAP.kextsEnd);
@@ -101,6 +104,7 @@ export class Macos extends Kernel {
     );
     this.heap = new Heap(this);
     this.kpi = new KpiSymbols(options.release, 'x86_64');
+    this.classes = new KernelClasses(options.release, 'x86_64');
     this.functionGates = new FunctionGates<Macos>(this, options.functions);
     this.dataSymbols = new Map(options.data.map((data) => [data.name, data]));
     this.kexts = new KextList(this);
@@ -111,7 +115,13 @@ export class Macos extends Kernel {
 
   /** Did somebody write this kernel function or object? The name has its leading underscore. */
   implements(symbol: string): boolean {
-    return this.functionGates.has(functionName(symbol)) || this.dataSymbols.has(symbol);
+    const name = functionName(symbol);
+    return (
+      this.functionGates.has(name) ||
+      this.dataSymbols.has(symbol) ||
+      classFunction(this, name) !== undefined ||
+      classObject(this, symbol) !== undefined
+    );
   }
 
   /** The address of a kernel symbol: of the object, of the function's gate, or of a gate that says what is missing. */
@@ -121,8 +131,20 @@ export class Macos extends Kernel {
     const object = classObject(this, symbol);
     if (object !== undefined) return object;
     const name = functionName(symbol);
-    return this.functionGates.address(name) ?? this.functionGates.missing(name);
+    return this.functionGates.address(name) ?? this.classGate(name) ?? this.functionGates.missing(name);
   }
+
+  /** A constructor, destructor or the like of a class of the kernel. */
+  private classGate(name: string): Address | undefined {
+    const known = this.classGates.get(name);
+    if (known !== undefined) return known;
+    const made = classFunction(this, name);
+    if (made === undefined) return undefined;
+    const at = this.gate(name, made as KernelFunction<never>);
+    this.classGates.set(name, at);
+    return at;
+  }
+  private readonly classGates = new Map<string, Address>();
 
   /** A gate that stands for something nobody wrote. */
   missingGate(what: string): Address {

@@ -4,6 +4,13 @@ import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
 import type { Address } from '../../memory/space.ts';
 import { atomics } from './functions/atomic.ts';
 import { deviceFunctions } from './functions/devices.ts';
+import { iokitData } from './functions/iokit/data.ts';
+import { entryFunctions } from './functions/iokit/entry.ts';
+import { serviceFunctions, serviceMatching } from './functions/iokit/service.ts';
+import { eventSources, workLoops } from './functions/iokit/workloop.ts';
+import { arrays, dictionaries, iterators, sets } from './functions/libkern/collections.ts';
+import { objectFunctions } from './functions/libkern/object.ts';
+import { data, numbers, strings } from './functions/libkern/values.ts';
 import { locks } from './functions/locks.ts';
 import { logging } from './functions/log.ts';
 import { allocation } from './functions/memory.ts';
@@ -12,20 +19,33 @@ import { clocks, processes } from './functions/process.ts';
 import { sysctlData, sysctlFunctions } from './functions/sysctl.ts';
 import { transfers } from './functions/uio.ts';
 import type { DataSymbol, Macos } from './macos.ts';
-import { metaClassFunctions } from './runtime/modules.ts';
+import { metaClassFunctions } from './runtime/classes.ts';
 
 export const macosFunctions: FunctionTable<Macos> = joinTables<Macos>([
   allocation,
+  arrays,
   atomics,
   clocks,
+  data,
   deviceFunctions,
+  dictionaries,
+  entryFunctions,
+  eventSources,
+  iterators,
   locks,
   logging,
   metaClassFunctions,
   miscellany,
+  numbers,
+  objectFunctions,
   processes,
+  serviceFunctions,
+  serviceMatching,
+  sets,
+  strings,
   sysctlFunctions,
   transfers,
+  workLoops,
   ...cLibrary,
 ]);
 
@@ -38,6 +58,7 @@ const text = (name: string, value: (k: Macos) => string): DataSymbol => ({
 
 export const macosData: readonly DataSymbol[] = [
   ...sysctlData,
+  ...iokitData,
   { name: '_gOSKextUnresolved', bytes: 16 },
   { name: '_lkm_current_proc', bytes: 16 },
   { name: '_hz', bytes: 4, fill: (k, at) => k.memory.set32(at, 100) },

@@ -20,7 +20,7 @@ typedef int kern_return_t; typedef int errno_t; typedef int IOReturn; typedef in
 typedef unsigned int clock_res_t; typedef int wait_result_t; typedef int wait_interrupt_t; typedef unsigned int OSKextLoadTag;
 typedef unsigned long long AbsoluteTime; 
 typedef unsigned int u_int; typedef unsigned long u_long; typedef unsigned int u_int32_t; typedef char *caddr_t;
-typedef void *lck_grp_t; typedef void *lck_mtx_t;
+typedef void *va_list; typedef void *lck_grp_t; typedef void *lck_mtx_t;
 `;
 
 const STRUCTS = `
@@ -41,6 +41,26 @@ struct uio { struct user_iovec *uio_iovs; int uio_iovcnt; long uio_offset; int u
   int uio_max_iovs; unsigned int uio_flags; struct user_iovec first; };
 struct OSMetaClass { void *vtable; void *reserved; struct OSMetaClass *superClassLink; char *className; unsigned int classSize;
   unsigned int instanceCount; };
+struct OSObject { void *vtable; int retainCount; };
+struct OSString { void *vtable; int retainCount; unsigned int flags; unsigned int length; char *string; };
+struct OSNumber { void *vtable; int retainCount; unsigned long long value; unsigned int size; void *reserved; };
+struct OSBoolean { void *vtable; int retainCount; bool value; };
+struct OSData { void *vtable; int retainCount; void *data; unsigned int length; unsigned int capacity; unsigned int capacityIncrement;
+  void *reserved; };
+struct OSCollection { void *vtable; int retainCount; unsigned int updateStamp; unsigned int fOptions; };
+struct OSArray { struct OSCollection base; void **array; unsigned int count; unsigned int capacity; unsigned int capacityIncrement;
+  void *reserved; };
+struct OSDictionary { struct OSCollection base; void *dictionary; unsigned int count; unsigned int capacity;
+  unsigned int capacityIncrement; void *reserved; };
+struct OSSet { struct OSCollection base; void *members; void *reserved; };
+struct OSCollectionIterator { void *vtable; int retainCount; void *collection; void *collIterator; unsigned int initialUpdateStamp;
+  bool valid; };
+struct IORegistryEntry { void *vtable; int retainCount; void *reserved; void *fRegistryTable; void *fPropertyTable; };
+struct IOService { struct IORegistryEntry entry; void *reserved; void *provider; int providerGeneration; void *owner;
+  unsigned int state[2]; unsigned long long timeBusy; unsigned long long accumBusy; void *pwrMgt; };
+struct IOEventSource { void *vtable; int retainCount; void *eventChainNext; void *owner; void *action; bool enabled; void *workLoop;
+  void *refcon; void *reserved; };
+struct IOWorkLoop { void *vtable; int retainCount; void *gateOwner; void *eventChain; int gateDepth; };
 struct timeval { long tv_sec; int tv_usec; };
 struct timespec { long tv_sec; long tv_nsec; };
 `;

@@ -10,6 +10,7 @@ import { type Kext, KextLibrary, REPOSITORIES } from '../../systems/macos/librar
 import { Macos } from '../../systems/macos/macos.ts';
 import { macosData, macosFunctions } from '../../systems/macos/registry.ts';
 import { type BootVerdict, judgeBoot } from '../../systems/macos/rules/boot.ts';
+import { resources } from '../../systems/macos/runtime/services.ts';
 import { baseName, FileTree, joinPath, normalPath } from '../../systems/macos/tree.ts';
 import type {
   LoadOutcome,
@@ -78,7 +79,7 @@ export class MacosSession implements SystemSession {
 
   /** A kernel that has just started. */
   boot(): Macos {
-    return new Macos({
+    const kernel = new Macos({
       release: this.choices.release,
       seed: this.options.seed,
       missing: this.options.missing,
@@ -86,6 +87,9 @@ export class MacosSession implements SystemSession {
       data: macosData,
       bootArgs: this.bootArgs,
     });
+    // The registry's root and IOResources are there before any driver.
+    resources(kernel);
+    return kernel;
   }
 
   /** Why the machine did not start; undefined when it did. */
@@ -137,7 +141,10 @@ export class MacosSession implements SystemSession {
   /** Runs steps as a command of the user; a kernel that stops on the way is told. */
   perform<T>(command: string, steps: Steps<T>, answer: Answer): T | undefined {
     try {
-      return this.kernel.runAs({ name: command, uid: this.uid }, steps);
+      const result = this.kernel.runAs({ name: command, uid: this.uid }, steps);
+      // What the command has set off in other threads, matching above all, goes on until all of them wait.
+      this.settle(answer);
+      return result;
     } catch (error) {
       if (error instanceof MissingFunctionReached) {
         answer.explain(
@@ -154,6 +161,20 @@ export class MacosSession implements SystemSession {
       answer.code = error instanceof Deadlock ? CONTROL_C : 1;
       return undefined;
     }
+  }
+
+  /** Lets other threads go on; one that ended on a missing function is told of, with what it was. */
+  private settle(answer: Answer): void {
+    const { scheduler } = this.kernel;
+    scheduler.settle();
+    this.kernel.flush();
+    for (const [thread, error] of scheduler.failures) {
+      if (!(error instanceof MissingFunctionReached)) throw error;
+      answer.explain(
+        `${error.caller} uses ${error.symbol} of the kernel, which the base kernel does not have: the thread ${thread.name} ended there`,
+      );
+    }
+    scheduler.failures.clear();
   }
 
   // -- files and kexts ----------------------------------------------------------------------------------------

@@ -16,6 +16,11 @@ export const SETTINGS: readonly Setting[] = [
     summary: 'whom files given by the user belong to: root (the default), developer (501:20) or host',
   },
   {
+    name: 'families',
+    summary:
+      "Apple's libraries that are not installed: stand-in (the default: what is called of them is missing, by name) or refuse",
+  },
+  {
     name: 'root',
     summary: "a folder whose System/Library/Extensions and Library/Extensions are this machine's",
   },

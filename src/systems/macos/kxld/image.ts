@@ -131,6 +131,17 @@ export class LinkImage {
     for (const { segment, offset } of this.segments) this.bytes.set(file.segmentData(segment), offset);
   }
 
+  /** Bytes of a pointer. */
+  get word(): 4 | 8 {
+    return this.file.bits === 64 ? 8 : 4;
+  }
+
+  /** Does the image hold these bytes? */
+  holds(address: number, size: number): boolean {
+    const offset = address - this.linkedBase;
+    return offset >= 0 && offset + size <= this.bytes.length;
+  }
+
   /** Offset in `bytes` of a linked address. @throws LinkFailure when it is outside */
   offsetOf(address: number, size: number): number {
     const offset = address - this.linkedBase;

@@ -7,6 +7,7 @@ import type { MachoSymbol, MachoSymbols } from '../../../formats/macho/symbols.t
 import type { Address } from '../../../memory/address.ts';
 import { checkShape, LinkFailure, LinkImage } from './image.ts';
 import { relocateImage } from './relocate.ts';
+import { type ParentClasses, patchVtables, type Vtable } from './vtables.ts';
 
 /** What a direct dependency defines, by name. */
 export interface LinkSymbols {
@@ -16,6 +17,8 @@ export interface LinkSymbols {
   defined(name: string): Address | undefined;
   /** The kernel's stand-in for weak references that nobody defines. */
   readonly weakDefault: Address;
+  /** Classes that those of the kext may inherit from. */
+  readonly classes: ParentClasses;
 }
 
 export interface LinkedKext {
@@ -24,6 +27,8 @@ export interface LinkedKext {
   readonly exports: ReadonlyMap<string, Address>;
   /** Defined symbols with their addresses, local ones too, for reports. */
   readonly symbols: readonly { readonly name: string; readonly address: Address }[];
+  /** Vtables of its classes, for kexts that inherit from them. */
+  readonly vtables: ReadonlyMap<string, Vtable>;
   /** Address of `_kmod_info`. */
   readonly kmodInfo: Address;
 }
@@ -50,10 +55,12 @@ export function linkKext(file: MachoFile, base: Address, symbols: LinkSymbols): 
       throw new LinkFailure('The Mach-O file is malformed: A relocation names no symbol.');
     return resolved.get(symbol.name) ?? own(symbol);
   });
+  const vtables = patchVtables(image, table, symbols.classes);
   const defined = table.all.filter((symbol) => symbol.kind === 'section' && symbol.name !== '');
   return {
     image,
     exports: exportsOf(table, own, resolved),
+    vtables,
     symbols: defined.map((symbol) => ({ name: symbol.name, address: own(symbol) })),
     kmodInfo: own(kmodInfo),
   };
