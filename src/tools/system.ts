@@ -151,6 +151,21 @@ export interface NativeSystem {
   checker?(): SystemChecker | Promise<SystemChecker>;
 }
 
+/** @throws SettingError for a name that is none of the system's settings */
+export function checkSettingNames(
+  title: string,
+  known: readonly Setting[],
+  given: ReadonlyMap<string, string> = new Map(),
+): void {
+  for (const name of given.keys()) {
+    if (known.some((one) => one.name === name)) continue;
+    throw new SettingError(
+      `${title} has no setting '${name}'`,
+      `there are ${known.map((one) => one.name).join(', ')}`,
+    );
+  }
+}
+
 /** A `--set` that cannot be meant. */
 export class SettingError extends Error {
   readonly hint: string;

@@ -6,7 +6,7 @@ import type { Bits } from '../../systems/freebsd/declarations.ts';
 import type { KernelFile } from '../../systems/freebsd/kernelfile.ts';
 import { KldFile } from '../../systems/freebsd/kldfile.ts';
 import { parseVersion } from '../../systems/freebsd/version.ts';
-import { type SessionOptions, type Setting, SettingError } from '../system.ts';
+import { checkSettingNames, type SessionOptions, type Setting, SettingError } from '../system.ts';
 
 /** 13.2-RELEASE */
 const DEFAULT_VERSION = 1302001;
@@ -43,13 +43,7 @@ export interface Choices {
 /** @throws SettingError */
 export function chooseKernel(options: SessionOptions, kernel?: KernelFile): Choices {
   const settings = options.settings ?? new Map<string, string>();
-  for (const name of settings.keys()) {
-    if (SETTINGS.some((one) => one.name === name)) continue;
-    throw new SettingError(
-      `FreeBSD has no setting '${name}'`,
-      `there are: ${SETTINGS.map((one) => one.name).join(', ')}`,
-    );
-  }
+  checkSettingNames('FreeBSD', SETTINGS, settings);
   const config = settings.get('config') ?? 'generic';
   if (config !== 'generic' && config !== 'minimal')
     throw new SettingError(`config=${config} is not known`, 'it is generic or minimal');

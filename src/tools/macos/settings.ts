@@ -2,7 +2,7 @@
 
 import { DEFAULT_RELEASE, findRelease, RELEASES, type Release } from '../../systems/macos/release.ts';
 import { CSR_ALLOW_UNAPPROVED_KEXTS, CSR_ALLOW_UNTRUSTED_KEXTS } from '../../systems/macos/rules/policy.ts';
-import { type Setting, SettingError } from '../system.ts';
+import { checkSettingNames, type Setting, SettingError } from '../system.ts';
 
 export const SETTINGS: readonly Setting[] = [
   { name: 'release', summary: `10.6 to 15 (${DEFAULT_RELEASE})` },
@@ -46,14 +46,7 @@ const SIP: Readonly<Record<string, number>> = {
 
 /** @throws SettingError */
 export function choicesOf(settings: ReadonlyMap<string, string> = new Map()): Choices {
-  for (const name of settings.keys()) {
-    if (!SETTINGS.some((setting) => setting.name === name)) {
-      throw new SettingError(
-        `there is no setting '${name}'`,
-        `the settings are ${SETTINGS.map((one) => one.name).join(', ')}`,
-      );
-    }
-  }
+  checkSettingNames('macOS', SETTINGS, settings);
   const name = settings.get('release') ?? DEFAULT_RELEASE;
   const release = findRelease(name);
   if (release === undefined) {

@@ -6,6 +6,7 @@ import { bootNetWare } from '../../systems/netware/registry.ts';
 import { versionText } from '../../systems/netware/wording.ts';
 import type { BootOptions } from '../boot.ts';
 import {
+  checkSettingNames,
   type Description,
   type ModuleFile,
   type NativeSystem,
@@ -169,13 +170,7 @@ function messagesText({ messages }: NlmFile): string {
 }
 
 function settingsOf(settings: ReadonlyMap<string, string> = new Map()) {
-  for (const name of settings.keys()) {
-    if (!SETTINGS.some((one) => one.name === name))
-      throw new SettingError(
-        `NetWare has no setting '${name}'`,
-        `there are ${SETTINGS.map((one) => one.name).join(', ')}`,
-      );
-  }
+  checkSettingNames('NetWare', SETTINGS, settings);
   const release = settings.get('release') ?? '5.70';
   if (!/^[3-6]\.\d{1,2}$/.test(release))
     throw new SettingError(`there was no NetWare ${release}`, '3.12 to 6.50');
@@ -194,6 +189,10 @@ export const netware: NativeSystem = {
   describe,
   start({ files, seed, missing, settings }: SessionOptions) {
     const { release, server, folders } = settingsOf(settings);
+    for (const name of ['sys', 'boot'] as const) {
+      if (settings?.has(name) && files.list(folders[name]) === undefined)
+        throw new SettingError(`${name}: there is no folder ${folders[name]}`, 'give the path of a folder');
+    }
     const kernel = bootNetWare({ release, files: new Volumes(files, folders), seed, missing });
     return new NetWareSession(kernel, server);
   },

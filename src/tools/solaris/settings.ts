@@ -1,7 +1,7 @@
 /** What `--set` changes of a Solaris session. */
 import type { BootOptions } from '../../systems/solaris/boot.ts';
 import { POLICIES } from '../../systems/solaris/rules/signature.ts';
-import { type Setting, SettingError, type SystemFiles } from '../system.ts';
+import { checkSettingNames, type Setting, SettingError, type SystemFiles } from '../system.ts';
 
 export const SETTINGS: readonly Setting[] = [
   { name: 'isa', summary: 'the kernel to run: amd64 (default) or i386' },
@@ -22,13 +22,7 @@ export interface SolarisSettings {
 
 /** @throws SettingError */
 export function readSettings(settings: ReadonlyMap<string, string>, files: SystemFiles): SolarisSettings {
-  for (const name of settings.keys()) {
-    if (!SETTINGS.some((setting) => setting.name === name))
-      throw new SettingError(
-        `there is no setting '${name}'`,
-        `settings are ${SETTINGS.map((one) => one.name).join(', ')}`,
-      );
-  }
+  checkSettingNames('Solaris', SETTINGS, settings);
   const one = <T extends string>(name: string, values: readonly T[]): T | undefined => {
     const given = settings.get(name);
     const value = values.find((candidate) => candidate === given);

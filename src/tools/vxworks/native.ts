@@ -8,6 +8,7 @@ import { describeModule, type VxDescription } from '../../systems/vxworks/descri
 import { runsHere, type VxMachine } from '../../systems/vxworks/machines.ts';
 import { bootVxWorks } from '../../systems/vxworks/registry.ts';
 import {
+  checkSettingNames,
   type Description,
   type ModuleFile,
   type NativeSystem,
@@ -131,13 +132,7 @@ function machineOf(named: readonly ModuleFile[]): VxMachine | undefined {
 }
 
 function settingsOf(settings: ReadonlyMap<string, string> = new Map(), named: readonly ModuleFile[] = []) {
-  for (const name of settings.keys()) {
-    if (!SETTINGS.some((one) => one.name === name))
-      throw new SettingError(
-        `VxWorks has no setting '${name}'`,
-        `there are ${SETTINGS.map((one) => one.name).join(', ')}`,
-      );
-  }
+  checkSettingNames('VxWorks', SETTINGS, settings);
   const machine = settings.get('machine') ?? machineOf(named) ?? 'x86-64';
   if (machine !== 'x86-64' && machine !== 'i386')
     throw new SettingError(`machine ${machine} does not run here`, 'x86-64 and i386 do');

@@ -14,7 +14,7 @@ import type { SignatureFacts } from '../../systems/windows/rules/verdict.ts';
 import { examineSignature } from '../../systems/windows/signature/authenticode.ts';
 import type { Windows } from '../../systems/windows/windows.ts';
 import type { ModuleFile, NativeSystem, SessionOptions } from '../system.ts';
-import { SettingError } from '../system.ts';
+import { checkSettingNames, SettingError } from '../system.ts';
 import { WindowsSession } from './session.ts';
 
 const NAME = 'windows';
@@ -61,13 +61,7 @@ function recognise({ bytes }: ModuleFile): number {
 }
 
 function settingsOf(options: SessionOptions): (name: SettingName) => string | undefined {
-  for (const name of options.settings?.keys() ?? []) {
-    if (!SETTINGS.some((one) => one.name === name))
-      throw new SettingError(
-        `Windows has no setting '${name}'`,
-        `there are ${SETTINGS.map((one) => one.name).join(', ')}`,
-      );
-  }
+  checkSettingNames('Windows', SETTINGS, options.settings);
   return (name) => options.settings?.get(name);
 }
 
