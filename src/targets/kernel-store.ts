@@ -18,6 +18,9 @@ const BUILT_INS = ['debian-6.1', 'debian-6.1-686'];
 
 const PREFIX = 'builtin:';
 
+/** Changes when more is read of an image: what earlier programs left in the cache lacks it. */
+const REVISION = '2';
+
 export class UnknownKernel extends Error {
   override readonly name = 'UnknownKernel';
 }
@@ -54,13 +57,16 @@ function builtIn(name: string, { packaged }: KernelStoreOptions): KernelFile & S
 /** Reads an image, or the description that an earlier run made of the same bytes. */
 function cached(bytes: Uint8Array, path: string, { environment }: KernelStoreOptions): KernelFile & Savable {
   const btf = typesBeside(path);
+  const config = configBeside(path);
   const hash = createHash('sha256')
     .update(bytes)
     .update(btf ?? '')
+    .update(config ?? '')
+    .update(REVISION)
     .digest('hex');
   const file = join(cacheDirectory(environment), 'kernels', `${hash}.kernel`);
   if (existsSync(file)) return decode(readFileSync(file), nativeGunzip);
-  const kernel = readKernel(bytes, { origin: `sha256:${hash}`, config: configBeside(path), btf });
+  const kernel = readKernel(bytes, { origin: `sha256:${hash}`, config, btf });
   try {
     store(file, encode(kernel, { types: 'all', functionPointers: true, config: 'all' }).bytes);
   } catch {

@@ -29,7 +29,8 @@ export function verdictScreen(verdict: Verdict, options: ScreenOptions): string 
     add('why', refused.why);
     add('what to do', refused.hint);
   }
-  for (const one of verdict.rules.filter(({ outcome }) => outcome === 'unknown')) {
+  const open = answer === 'refused' ? [] : verdict.rules.filter(({ outcome }) => outcome === 'unknown');
+  for (const one of open) {
     add('not known', `${one.rule}: ${one.why}`);
   }
   for (const { what, how } of verdict.missing) add('to find out', `${what}: ${how}`);

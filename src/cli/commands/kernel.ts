@@ -1,23 +1,41 @@
-import { encode, type Savable } from '../../systems/linux/kernelfile/saved.ts';
+import type { Savable } from '../../systems/linux/kernelfile/saved.ts';
+import type { LinuxCheckKernel } from '../../tools/linux/check/kernels.ts';
+import { openKernels } from '../check/subjects.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { chosenKernel } from '../linux-session.ts';
+import { usageError } from '../failure.ts';
 
 export const command: Command = {
   async run(context) {
     const [name] = context.args;
-    const kernel = chosenKernel(context, name);
     const output = context.options.text('output');
-    if (output !== undefined) save(context, kernel, output);
-    else if (context.options.flag('json')) context.json('lkm.kernel/1', facts(kernel));
+    if (output !== undefined) {
+      await save(context, name, output);
+      return 0;
+    }
+    const kernel = await kernelNamed(context, name);
+    if (context.options.flag('json')) context.json('lkm.kernel/1', facts(kernel));
     else context.out(screen(kernel));
     return 0;
   },
 };
 
-function save(context: CommandContext, kernel: Savable, path: string): void {
-  const saved = encode(kernel, { types: 'all', functionPointers: true, config: 'all' });
-  context.writeFile(path, saved.bytes);
-  context.err(`${path}: ${saved.bytes.length} bytes, ${kernel.exports.size} exports, ${saved.types} types\n`);
+/** With what the kernel's own modules export, where they are known. */
+async function save(context: CommandContext, name: string, path: string): Promise<void> {
+  const [{ kernel }] = await openKernels([name], context);
+  const bytes = kernel.save?.();
+  if (bytes === undefined) throw usageError(`${name} is a kernel that cannot be saved`);
+  context.writeFile(path, bytes);
+  context.err(`${path}: ${bytes.length} bytes; ${kernel.summary}\n`);
+}
+
+async function kernelNamed(context: CommandContext, name: string): Promise<Savable> {
+  const [{ checker, kernel }] = await openKernels([name], context);
+  const { file } = kernel as Partial<LinuxCheckKernel>;
+  if (checker.system === 'linux' && file !== undefined) return file;
+  throw usageError(
+    `${name} is a kernel of ${checker.system}: ${kernel.summary}`,
+    'lkm check takes it with --kernel.',
+  );
 }
 
 function facts(kernel: Savable): Record<string, unknown> {

@@ -95,15 +95,23 @@ export interface CheckResult {
 }
 
 /** Every rule of the kernel's loader against the file. */
-export function checkModule(view: CheckView, subject: Subject): CheckResult {
+export function checkModule(given: CheckView, subject: Subject): CheckResult {
+  const view = { ...given, kernel: likeModule(given.kernel, subject.bytes) };
   const strict = run(view, subject, 'strict');
   const { undecided } = view.kernel;
   if (undecided === undefined || undecided.size === 0 || strict.refusal === undefined)
-    return resultOf(view, strict);
+    return resultOf(strict);
   // Nobody knows whether the kernel has some rules: the answer counts if it is the same both ways.
   const lenient = run(view, subject, 'lenient');
-  if (lenient.refusal?.rule === strict.refusal.rule) return resultOf(view, strict);
-  return resultOf(view, lenient, strict.refusal);
+  if (lenient.refusal?.rule === strict.refusal.rule) return resultOf(strict);
+  return resultOf(lenient, strict.refusal);
+}
+
+/** A kernel of unknown machine is taken to be of the module's class and byte order: the file can then be read at all. */
+function likeModule(kernel: KernelFile, bytes: Uint8Array): KernelFile {
+  if (!kernel.gaps?.has('machine') || bytes.length < 6) return kernel;
+  const changes = { bits: bytes[4] === 1 ? 32 : 64, littleEndian: bytes[5] !== 2 };
+  return Object.create(kernel, Object.getOwnPropertyDescriptors(changes)) as KernelFile;
 }
 
 interface Run {
@@ -228,6 +236,13 @@ function resolveImports(judge: CheckJudge, view: CheckView, subject: Subject, pr
     if (failure !== undefined) failures.push(failure);
   }
   progress.failures = failures;
+  const { gaps } = kernel;
+  if (gaps?.has('gpl') && (judge.taints & (1 << TAINT.PROPRIETARY)) !== 0) {
+    judge.unknown({
+      what: 'which symbols are for GPL modules only',
+      how: 'give Module.symvers or the image',
+    });
+  }
   if (untold.length > 0) judge.unknown(whereAre(view, file, untold));
   refuseUnresolved(judge, failures);
 }
@@ -255,7 +270,7 @@ function whereAre({ kernel }: CheckView, { modinfo }: ModuleFile, names: readonl
   };
 }
 
-function resultOf(view: CheckView, { judge, refusal, progress }: Run, doubted?: Refusal): CheckResult {
+function resultOf({ judge, refusal, progress }: Run, doubted?: Refusal): CheckResult {
   const order = rulesInOrder(judge.has('early-duplicate-check'));
   const last = refusal === undefined ? order.length : positionOf(order, refusal.rule);
   const rules = order.map(({ rule, title }, i): RuleOutcome => {
@@ -271,12 +286,12 @@ function resultOf(view: CheckView, { judge, refusal, progress }: Run, doubted?: 
     }
     const [missing] = notes?.missing ?? [];
     if (missing !== undefined)
-      return { ...base, outcome: 'unknown', why: `Not known: ${missing.what}.`, hint: missing.how };
+      return { ...base, outcome: 'unknown', why: `${missing.what}.`, hint: missing.how };
     return { ...base, outcome: base.said.length > 0 || (notes?.taints ?? 0) !== 0 ? 'note' : 'pass' };
   });
   const missing = [...judge.notes.values()].flatMap((notes) => notes.missing);
   if (doubted !== undefined) {
-    const what = `whether this kernel has the rule '${doubted.rule}' (${[...(view.kernel.undecided ?? [])].join(', ')} are open)`;
+    const what = `whether this kernel has the rule '${doubted.rule}'`;
     missing.push({ what, how: 'give the kernel image, and its configuration' });
   }
   const unknown = missing.length > 0;

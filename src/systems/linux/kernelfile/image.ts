@@ -11,7 +11,7 @@ import type { ExportKind, ExportTable } from './exports.ts';
 import type { KernelFile, KernelSection, NearestExport, PerCpuVariable, SectionRole } from './kernelfile.ts';
 import { readExports } from './ksymtab.ts';
 import { noTypes } from './no-types.ts';
-import { type RuleEvidence, readRules } from './rules.ts';
+import { type RuleEvidence, readRules, undecidedOf } from './rules.ts';
 
 const MACHINES: readonly (readonly [number, Machine])[] = [
   [EM.X86_64, 'x86-64'],
@@ -97,6 +97,10 @@ export class ImageKernel implements KernelFile {
 
   get rules(): ReadonlySet<string> {
     return (this.#rules ??= new Set(this.evidence.filter((e) => e.present).map((e) => e.rule)));
+  }
+
+  get undecided(): ReadonlySet<string> {
+    return undecidedOf(this.evidence);
   }
 
   get types(): TypeTable {

@@ -1,6 +1,7 @@
 import type { TypeTable } from '../../../ctypes/table.ts';
 import type { Machine } from '../../../formats/object.ts';
 import type { ExportTable, KernelExport } from './exports.ts';
+import type { ModuleExports } from './modules.ts';
 import type { RuleEvidence } from './rules.ts';
 
 export type { ExportTable, KernelExport };
@@ -39,6 +40,8 @@ export interface KernelFile {
   readonly certificates?: readonly Uint8Array[] | undefined;
   /** What a description that was put together of parts does not know; absent when nothing is missing. */
   readonly gaps?: ReadonlySet<KernelGap>;
+  /** What the kernel's own modules export, where somebody looked: from Module.symvers or a module tree. */
+  readonly modules?: ModuleExports | undefined;
   /** Rules of which nobody knows whether this kernel has them. */
   readonly undecided?: ReadonlySet<string>;
   /** SHA-256 or other name of the file this came from, if the caller gave one. */
@@ -50,7 +53,15 @@ export interface KernelFile {
 }
 
 /** `versions`: the CRCs of exports; `gpl`: which exports are for GPL modules only. */
-export type KernelGap = 'vermagic' | 'exports' | 'versions' | 'gpl' | 'namespaces' | 'addresses';
+export type KernelGap =
+  | 'machine'
+  | 'release'
+  | 'vermagic'
+  | 'exports'
+  | 'versions'
+  | 'gpl'
+  | 'namespaces'
+  | 'addresses';
 
 export interface NearestExport {
   readonly name: string;

@@ -7,6 +7,8 @@ export interface RuleEvidence {
   readonly present: boolean;
   /** The text that was found, or looked for in vain, in our words where it is a configuration. */
   readonly because: string;
+  /** Nothing that is known tells: `present` is then false. */
+  readonly unknown?: true;
 }
 
 /** Rule ids, in the order in which a load meets them. */
@@ -81,6 +83,8 @@ const MESSAGES: readonly (readonly [LoaderRule, string])[] = [
   ['livepatch', 'tainting kernel with TAINT_LIVEPATCH'],
   ['extended-versions', '__version_ext_crcs'],
   ['lockdown', 'unsigned module loading'],
+  // The level of a message stands in front of it: a warning is 4, an error 3.
+  ['namespaces-lenient', '\x014%s: module uses symbol (%s) from namespace'],
   ['elliptic-curve-signatures', 'ecdsa-nist-p384-generic'],
 ];
 
@@ -95,6 +99,32 @@ const OPTIONS: readonly (readonly [LoaderRule, string])[] = [
   ['namespaces-lenient', 'CONFIG_MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS'],
   ['constructors', 'CONFIG_CONSTRUCTORS'],
 ];
+
+/** Options that decide where there is no image to look into. */
+const OPTIONS_ALONE: readonly (readonly [LoaderRule, string])[] = [
+  ['symbol-versions', 'CONFIG_MODVERSIONS'],
+  ['write-xor-execute', 'CONFIG_STRICT_MODULE_RWX'],
+  ['livepatch', 'CONFIG_LIVEPATCH'],
+  ['lockdown', 'CONFIG_SECURITY_LOCKDOWN_LSM'],
+  ['extended-versions', 'CONFIG_EXTENDED_MODVERSIONS'],
+];
+
+/** Judges by the configuration alone: what only an image tells is not known. */
+export function rulesOfConfig(
+  config: ReadonlyMap<string, string> | undefined,
+  known: ReadonlyMap<string, boolean>,
+): RuleEvidence[] {
+  return LOADER_RULES.map((rule): RuleEvidence => {
+    const told = known.get(rule);
+    if (told !== undefined) return { rule, present: told, because: 'the symbol versions tell' };
+    const option = [...OPTIONS, ...OPTIONS_ALONE].find(([id]) => id === rule)?.[1];
+    if (option === undefined || config === undefined) {
+      return { rule, present: false, unknown: true, because: 'there is no image to look into' };
+    }
+    const value = config.get(option);
+    return { rule, present: value === 'y', because: `${option}=${value ?? 'n'} in the configuration` };
+  });
+}
 
 export interface RuleMaterial {
   /** Does the image contain these characters? */
@@ -144,10 +174,13 @@ function special(rule: LoaderRule, { contains, hasFunction, banner, vermagic }: 
     case 'unload':
       return found(/\bmod_unload\b/.test(vermagic), `mod_unload in vermagic '${vermagic}'`);
     case 'signature-required':
-      return found(
-        false,
-        'no configuration given: the image alone does not tell; module.sig_enforce=1 switches it on',
-      );
+      return {
+        ...found(
+          false,
+          'no configuration given: the image alone does not tell; module.sig_enforce=1 switches it on',
+        ),
+        unknown: true,
+      };
     case 'force-load':
       return by('bad vermagic');
     case 'decompress':
@@ -163,6 +196,10 @@ function special(rule: LoaderRule, { contains, hasFunction, banner, vermagic }: 
     case 'module-namespaces':
       return by('\0module:\0');
     default:
-      return found(false, 'no configuration given, and no message of the image tells');
+      return { ...found(false, 'no configuration given, and no message of the image tells'), unknown: true };
   }
 }
+
+/** Rules of which nobody knows, of all the evidence. */
+export const undecidedOf = (evidence: readonly RuleEvidence[]): ReadonlySet<string> =>
+  new Set(evidence.filter(({ unknown }) => unknown === true).map(({ rule }) => rule));

@@ -11,10 +11,17 @@ import { readBuiltInCertificates } from './certificates.ts';
 import { dataModelOf } from './data-model.ts';
 import { ExportTable } from './exports.ts';
 import { nearestExport } from './image.ts';
-import type { KernelFile, KernelSection, NearestExport, PerCpuVariable } from './kernelfile.ts';
+import type { KernelFile, KernelGap, KernelSection, NearestExport, PerCpuVariable } from './kernelfile.ts';
+import {
+  isSavedModules,
+  loadModules,
+  type ModuleExports,
+  type SavedModules,
+  saveModules,
+} from './modules.ts';
 import { SortedNames } from './names.ts';
 import { noTypes } from './no-types.ts';
-import type { RuleEvidence } from './rules.ts';
+import { type RuleEvidence, undecidedOf } from './rules.ts';
 
 /*
  * A saved kernel (`.kernel`):
@@ -71,6 +78,9 @@ interface Header {
   readonly builtIns?: readonly string[] | null;
   /** DER in base64; absent in files saved before it was there. */
   readonly certificates?: readonly string[] | null;
+  /** Absent where nothing is missing, and in files saved before they were there. */
+  readonly gaps?: readonly KernelGap[];
+  readonly modules?: SavedModules;
   readonly base: number;
   readonly exports: number;
   readonly versioned: boolean;
@@ -100,6 +110,8 @@ export function encode(kernel: Savable, request: SaveRequest): Saved {
     namespaces,
     builtIns: sortedNames(readBuiltInNames(kernel)),
     certificates: readBuiltInCertificates(kernel)?.map(toBase64) ?? null,
+    ...(kernel.gaps?.size && { gaps: [...kernel.gaps] }),
+    ...(kernel.modules && { modules: saveModules(kernel.modules) }),
     base: Number.isFinite(base) ? base : 0,
     exports: names.length,
     versioned: crcs !== undefined,
@@ -175,6 +187,9 @@ class SavedKernel implements KernelFile {
   readonly moduleBytes: number | undefined;
   readonly builtIns: ReadonlySet<string> | undefined;
   readonly certificates: readonly Uint8Array[] | undefined;
+  readonly gaps: ReadonlySet<KernelGap>;
+  readonly undecided: ReadonlySet<string>;
+  readonly modules: ModuleExports | undefined;
   readonly origin: string;
   readonly #packedTypes: Uint8Array;
   #btf: Btf | undefined;
@@ -196,6 +211,9 @@ class SavedKernel implements KernelFile {
     this.moduleBytes = header.moduleBytes ?? undefined;
     this.builtIns = header.builtIns == null ? undefined : new Set(header.builtIns);
     this.certificates = header.certificates?.map(fromBase64);
+    this.gaps = new Set(header.gaps);
+    this.undecided = undecidedOf(header.evidence);
+    this.modules = header.modules && loadModules(header.modules);
     this.origin = header.origin;
     this.#packedTypes = types;
   }
@@ -325,7 +343,9 @@ function isHeader(value: unknown): value is Header {
     [header.base, header.exports, lengths?.btf, lengths?.names].every(Number.isInteger) &&
     typeof header.config === 'object' &&
     (header.builtIns == null || isNames(header.builtIns)) &&
-    (header.certificates == null || (isNames(header.certificates) && header.certificates.every(isBase64)))
+    (header.certificates == null || (isNames(header.certificates) && header.certificates.every(isBase64))) &&
+    (header.gaps === undefined || isNames(header.gaps)) &&
+    (header.modules === undefined || isSavedModules(header.modules))
   );
 }
 

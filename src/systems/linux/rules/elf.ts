@@ -92,6 +92,10 @@ function checkHeader(judge: Judge, bytes: Uint8Array): void {
     );
   }
   judge.enter('elf-machine');
+  if (judge.kernel.gaps?.has('machine')) {
+    judge.unknown({ what: "the kernel's machine", how: 'give its configuration or its image' });
+    return;
+  }
   const machine = view.u16(18);
   const [own, name] = ARCHITECTURES[judge.kernel.machine] ?? [0, judge.kernel.machine];
   if (machine !== own) {

@@ -98,12 +98,12 @@ function checkVermagic(judge: Judge, file: ModuleFile, flags: LoadFlags): void {
     judge.refuse('vermagic', Errno.ENOEXEC, why, 'Build it with kbuild, which writes the vermagic.');
   }
   const { vermagic, gaps } = judge.kernel;
-  if (gaps?.has('vermagic')) {
+  const versioned = file.versions !== undefined && !flags.ignoreModversions;
+  if (gaps?.has('vermagic') || (gaps?.has('release') && !versioned)) {
     const how = 'give the kernel image, or the headers package (its configuration and utsrelease.h)';
     judge.unknown({ what: `the kernel's vermagic, to compare with '${given}'`, how });
     return;
   }
-  const versioned = file.versions !== undefined && !flags.ignoreModversions;
   if (sameMagic(given, vermagic, versioned)) return;
   const message = `${file.name}: version magic '${given}' should be '${vermagic}'`;
   judge.reject(

@@ -24,8 +24,16 @@ import type {
 } from '../../check.ts';
 import { type ModuleFile, SettingError } from '../../system.ts';
 import { moduleName } from '../module-tree.ts';
-import { imageForRelease, isFolder, kernelsIn, type LinuxCheckKernel, openCheckKernel } from './kernels.ts';
+import {
+  imageForRelease,
+  isFolder,
+  isKernelFolder,
+  kernelsIn,
+  type LinuxCheckKernel,
+  openCheckKernel,
+} from './kernels.ts';
 import { FileLibrary, type LibrarySymbol } from './library.ts';
+import { partKind } from './parts.ts';
 import { explainSymbols } from './symbols.ts';
 import { taintResults } from './taints.ts';
 
@@ -56,8 +64,9 @@ class LinuxChecker implements SystemChecker {
 
   recogniseKernel({ path, bytes }: ModuleFile): number {
     if (path.startsWith('builtin:')) return 1;
-    if (bytes === undefined) return isFolder(path) && kernelsIn(path).length > 0 ? 0.9 : 0;
+    if (bytes === undefined) return isKernelFolder(path) ? 0.9 : 0;
     if (isSaved(bytes) || isBootImage(bytes)) return 1;
+    if (partKind(bytes, path) !== undefined) return 0.8;
     return compressionOf(bytes) !== undefined || isElfExecutable(bytes) ? 0.6 : 0;
   }
 

@@ -4,6 +4,7 @@ import { decompress } from '../../../bytes/decompress.ts';
 import { FormatError } from '../../../bytes/errors.ts';
 import { readElfObject } from '../../../formats/elf/object.ts';
 import { exportsOf } from '../../../systems/linux/describe.ts';
+import { ModuleExports } from '../../../systems/linux/kernelfile/modules.ts';
 import { ModInfo } from '../../../systems/linux/module-file.ts';
 import { isGplCompatible } from '../../../systems/linux/rules/modinfo.ts';
 import type { FoundSymbol, SymbolOwner } from '../../../systems/linux/rules/symbols.ts';
@@ -25,6 +26,8 @@ export interface Library {
   module(name: string): LibraryModule | undefined;
   /** `likely`: names of modules to look in first. */
   find(symbol: string, likely: readonly string[]): LibrarySymbol | undefined;
+  /** Everything that its modules export; may read all their files. */
+  exports(): ModuleExports;
 }
 
 /** Module files of a folder or a command line. */
@@ -63,6 +66,21 @@ export class FileLibrary implements Library {
     return this.#symbols.get(symbol);
   }
 
+  /** Everything that its modules export: reads all of them. */
+  exports(): ModuleExports {
+    const modules = [...this.#paths.keys()].flatMap((name) => this.module(name) ?? []);
+    this.#all = true;
+    const rows = [...this.#symbols.values()].map(({ name, crc, gplOnly, namespace, owner }) => {
+      return { name, crc, gplOnly, namespace, owner: owner?.name ?? '' };
+    });
+    const described = modules.map(({ name, taints, depends }) => ({
+      name,
+      depends,
+      proprietary: taints !== 0,
+    }));
+    return new ModuleExports(described, rows);
+  }
+
   #read(name: string): LibraryModule | undefined {
     const path = this.#paths.get(name);
     if (path === undefined) return undefined;
@@ -81,6 +99,45 @@ export class FileLibrary implements Library {
       if (error instanceof FormatError) return undefined;
       throw error;
     }
+  }
+}
+
+/** What is known of a kernel's modules without their files: from a saved kernel, or from Module.symvers. */
+export class ListedLibrary implements Library {
+  readonly complete = true;
+  readonly #exports: ModuleExports;
+  readonly #place: string;
+
+  constructor(exports: ModuleExports, place: string) {
+    this.#exports = exports;
+    this.#place = place;
+  }
+
+  has(name: string): boolean {
+    return this.#exports.modules.has(plain(name));
+  }
+
+  module(name: string): LibraryModule | undefined {
+    const found = this.#exports.modules.get(plain(name));
+    if (found === undefined) return undefined;
+    const taints = found.proprietary ? 1 << TAINT.PROPRIETARY : 0;
+    return { name: found.name, path: this.#place, taints, depends: found.depends };
+  }
+
+  find(symbol: string): LibrarySymbol | undefined {
+    const found = this.#exports.find(symbol);
+    if (found === undefined) return undefined;
+    const owner = this.module(found.owner) ?? {
+      name: found.owner,
+      path: this.#place,
+      taints: 0,
+      depends: [],
+    };
+    return { ...found, address: 0, owner };
+  }
+
+  exports(): ModuleExports {
+    return this.#exports;
   }
 }
 

@@ -118,7 +118,7 @@ function causesOf(file: ModuleFile, material: CauseMaterial): string[] {
   const built = file.modinfo.get('vermagic')?.split(' ')[0] ?? '';
   if (built !== kernel.release) {
     causes.push(
-      `It was built for ${built || 'a kernel it does not name'}; ${changed.length} versions of symbols are others here.`,
+      `It was built for ${built || 'a kernel it does not name'}; of the symbols it uses ${changed.length} have another version here.`,
     );
   }
   const struct = commonRecord(file, material);

@@ -112,7 +112,7 @@ describe('what is not known', () => {
     expect(checkFixture(kernel, 'hello').answer).toBe('loads');
     const forced = checkFixture(kernel, 'no_vermagic');
     expect(forced.answer).toBe('cannot-tell');
-    expect(forced.missing[0].what).toContain('force-load');
+    expect(forced.missing[0].what).toContain("the rule 'vermagic'");
   });
 
   it('includes modules that would have to be there', () => {
