@@ -5,6 +5,7 @@
  */
 import type { CommandSpec } from './command.ts';
 import { BOOT_SPECS } from './specs/boot.ts';
+import { CATALOG_SPECS } from './specs/catalog.ts';
 import { check } from './specs/check.ts';
 import { sign } from './specs/sign.ts';
 import { SYSTEM_SPECS } from './specs/systems.ts';
@@ -310,6 +311,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   check,
   linux,
   ...SYSTEM_SPECS,
+  ...CATALOG_SPECS,
   sign,
   ...BOOT_SPECS,
   memory,

@@ -127,8 +127,8 @@ function readDirective(config: ModprobeConfig, command: string, text: string, of
 
 const words = (text: string): string[] => text.split(/[ \t\n\v\f\r]+/).filter((word) => word !== '');
 
-/** `pre: a b post: c`; words before the first of the two are passed over. */
-function softDependencies(text: string): { pre: string[]; post: string[] } {
+/** A softdep line behind the name: `pre: a b post: c`; words before the first of the two are passed over. */
+export function softDependencies(text: string): { pre: string[]; post: string[] } {
   const found: { pre: string[]; post: string[] } = { pre: [], post: [] };
   let list: string[] | undefined;
   for (const word of words(text)) {
