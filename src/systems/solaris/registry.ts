@@ -15,6 +15,7 @@ import { ctf } from './functions/ctf.ts';
 import { ddi } from './functions/ddi.ts';
 import { memory } from './functions/kmem.ts';
 import { kstats } from './functions/kstat.ts';
+import { linkages } from './functions/linkages.ts';
 import { locks } from './functions/locks.ts';
 import { misc } from './functions/misc.ts';
 import { LINKAGE_OPERATIONS, moduleCalls } from './functions/module-calls.ts';
@@ -31,6 +32,7 @@ export const solarisFunctions: FunctionTable<Solaris> = joinTables<Solaris>([
   timers,
   taskqs,
   moduleCalls,
+  linkages,
   kstats,
   ctf,
   cpus,

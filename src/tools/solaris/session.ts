@@ -13,6 +13,7 @@ import { describeSolaris } from '../../systems/solaris/describe.ts';
 import { deviceFiles } from '../../systems/solaris/devices.ts';
 import { errorText } from '../../systems/solaris/errno.ts';
 import { readNames } from '../../systems/solaris/filesystems.ts';
+import { registeredLinkages } from '../../systems/solaris/functions/linkages.ts';
 import { moduleOf } from '../../systems/solaris/krtld.ts';
 import { findModule } from '../../systems/solaris/load.ts';
 import { moduleName } from '../../systems/solaris/modctl.ts';
@@ -240,6 +241,10 @@ export class SolarisSession implements SystemSession {
 
   logLine(record: LogRecord): string {
     return record.text;
+  }
+
+  registeredOnly(): { what: string; name: string }[] {
+    return registeredLinkages(this.kernel);
   }
 
   completePath(prefix: string): readonly string[] {

@@ -2,6 +2,7 @@
  * Will a kernel take this file? Every rule of the kernel linker in its order, over the file of a kernel and the modules
  * beside it, without loading anything. The decisions are those that the live linker takes (rules/, elf.ts).
  */
+import { FormatError } from '../../../bytes/errors.ts';
 import { type Elf, elfTarget, judgeRelocatable, judgeShared } from '../elf.ts';
 import { Errno } from '../errno.ts';
 import type { KernelFile } from '../kernelfile.ts';
@@ -108,7 +109,7 @@ class Check {
 
   run(): KldCheck {
     const elf = this.securelevelAllows() ? this.readable() : undefined;
-    if (elf !== undefined) this.links(elf);
+    if (elf !== undefined) this.linksOrBreaks(elf);
     const rules = (Object.keys(RULES) as RuleId[]).map(
       (rule) =>
         this.findings.get(rule) ?? { rule, outcome: 'not-reached' as const, said: [], why: '', hint: '' },
@@ -179,6 +180,16 @@ class Check {
     this.note('elf-header', 'pass');
     this.note('elf-contents', 'pass');
     return elf;
+  }
+
+  /** Tables that are read on the way may contradict the file; the kernel fails one of its own checks on that. */
+  private linksOrBreaks(elf: Elf): void {
+    try {
+      this.links(elf);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.refuse('elf-contents', [], error.message, 'The file is damaged: copy or build it again.');
+    }
   }
 
   /** link_elf_load_file, linker_load_dependencies, linker_file_register_modules. */

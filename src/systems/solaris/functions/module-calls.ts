@@ -297,4 +297,13 @@ export const LINKAGE_OPERATIONS: Readonly<
   mod_strmodops: ['mod_installstrmod', 'mod_removestrmod', 'mod_infonull'],
   mod_miscops: ['mod_null', 'mod_null', 'mod_infonull'],
   mod_cryptoops: ['mod_null', 'mod_null', 'mod_infonull'],
+  mod_schedops: ['mod_installsched', 'mod_removesched', 'mod_infosched'],
+  mod_execops: ['mod_installexec', 'mod_removeexec', 'mod_infoexec'],
+  mod_cpuops: ['mod_installcpu', 'mod_removecpu', 'mod_infonull'],
+  mod_dacfops: ['mod_installdacf', 'mod_removedacf', 'mod_infonull'],
+  mod_pcbeops: ['mod_installpcbe', 'mod_removepcbe', 'mod_infonull'],
+  mod_brandops: ['mod_installbrand', 'mod_removebrand', 'mod_infonull'],
+  mod_ippops: ['mod_installipp', 'mod_removeipp', 'mod_infonull'],
+  mod_sockmodops: ['mod_installsockmod', 'mod_removesockmod', 'mod_infonull'],
+  mod_kiconvops: ['mod_installkiconv', 'mod_removekiconv', 'mod_infonull'],
 };
