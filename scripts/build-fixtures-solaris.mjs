@@ -177,8 +177,42 @@ function main() {
     }
     for (const file of files.filter((name) => name.endsWith('.conf')))
       copyFileSync(join(sources, file), join(built, 'usr/kernel/drv', file));
+    if (chosen.length === 0) buildMachine(work);
   } finally {
     rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** A root folder to boot and to check against: the files of a kernel as tools see them, and copies of some modules. */
+function buildMachine(work) {
+  const machine = join(sources, 'machine');
+  const parts = {
+    unix: ['platform/i86pc/kernel/amd64', '-DUNIX'],
+    genunix: ['kernel/amd64', '-DGENUNIX'],
+  };
+  for (const [name, [folder, define]] of Object.entries(parts)) {
+    const object = join(work, `${name}.o`);
+    const source = join(sources, 'kernel/kernel.c');
+    execFileSync('clang', [...targets.amd64, ...common, define, source, '-o', object]);
+    mkdirSync(join(machine, folder), { recursive: true });
+    const place = ['--image-base=0xfffffffffb800000', '--build-id=none', '-z', 'max-page-size=4096'];
+    const entry = name === 'unix' ? '_start' : 'kobj_loaded';
+    execFileSync('ld.lld', [
+      '-m',
+      'elf_x86_64',
+      '-static',
+      ...place,
+      '-e',
+      entry,
+      '-o',
+      join(machine, folder, name),
+      object,
+    ]);
+  }
+  for (const name of ['hello', 'teller', 'tally', 'busy', 'stray', 'sumcall', 'echo']) {
+    const to = join(machine, 'usr/kernel', classes[name] ?? 'misc', 'amd64');
+    mkdirSync(to, { recursive: true });
+    copyFileSync(join(directory('amd64', name), name), join(to, name));
   }
 }
 

@@ -9,7 +9,8 @@ import type { ToolResult } from '../system.ts';
 import { type CommandRow, failed } from './results.ts';
 import type { SolarisSession } from './session.ts';
 
-function viewOf({ kernel }: SolarisSession): CheckView {
+/** What the rules ask, of a running kernel. */
+export function viewOf({ kernel }: SolarisSession): CheckView {
   const { excluded, majors, sysnums } = kernel.state(configuration);
   return {
     bits: kernel.bits,

@@ -9,6 +9,8 @@ import {
 import { moduleName } from '../../systems/solaris/modctl.ts';
 import { ALGORITHMS } from '../../systems/solaris/signature.ts';
 import type { Description, ModuleFile, NativeSystem } from '../system.ts';
+import { boot } from './boot.ts';
+import { solarisChecker } from './check/checker.ts';
 import { SolarisSession } from './session.ts';
 import { SETTINGS } from './settings.ts';
 
@@ -93,4 +95,6 @@ export const solaris: NativeSystem = {
   recognise,
   describe,
   start: (options) => new SolarisSession(options),
+  boot,
+  checker: () => solarisChecker,
 };

@@ -19,15 +19,19 @@ export class SessionFiles implements RootFiles {
   /** What was written, by path; undefined = removed. */
   private readonly written = new Map<string, Uint8Array | undefined>();
   private readonly host: SystemFiles;
+  private readonly root: SystemFiles | undefined;
 
-  constructor(host: SystemFiles) {
+  /** `root`: the files of the machine itself, by its own paths. Tables that it lacks are those of a fresh system. */
+  constructor(host: SystemFiles, root?: SystemFiles) {
     this.host = host;
+    this.root = root;
     for (const [path, text] of Object.entries(DEFAULTS))
-      this.written.set(path, new TextEncoder().encode(text));
+      if (root?.read(path) === undefined) this.written.set(path, new TextEncoder().encode(text));
   }
 
   read(path: string): Uint8Array | undefined {
     if (this.written.has(path)) return this.written.get(path);
+    if (this.root !== undefined) return path.startsWith('/') ? this.root.read(path) : undefined;
     // Module directories are also those that come with lkm, laid out as on a system.
     return MODULE_TREE.test(path) ? this.host.read(path.slice(1)) : undefined;
   }
@@ -49,7 +53,9 @@ export class SessionFiles implements RootFiles {
       const slash = rest.indexOf('/');
       names.add(slash < 0 ? rest : rest.slice(0, slash + 1));
     }
-    if (MODULE_TREE.test(prefix)) for (const name of this.host.list(path.slice(1)) ?? []) names.add(name);
+    if (this.root !== undefined) for (const name of this.root.list(path) ?? []) names.add(name);
+    else if (MODULE_TREE.test(prefix))
+      for (const name of this.host.list(path.slice(1)) ?? []) names.add(name);
     return names.size === 0 ? undefined : [...names].sort();
   }
 }

@@ -54,14 +54,16 @@ export class SolarisSession implements SystemSession {
   credential: Credential;
   private readonly background: { thread: Thread; result: () => ToolResult | undefined }[] = [];
 
-  constructor(options: SessionOptions) {
+  /** `root`: the root folder of the machine; `ownBits`: the width that its own kernel has. */
+  constructor(options: SessionOptions, root?: SystemFiles, ownBits?: 32 | 64) {
     const settings = readSettings(options.settings ?? new Map(), options.files);
     this.host = options.files;
-    this.files = new SessionFiles(options.files);
+    this.files = new SessionFiles(options.files, root);
     this.trust = new Trust(settings.certificates);
     if (settings.system !== undefined) this.files.write('/etc/system', settings.system);
     this.kernel = bootSolaris({
       ...settings.boot,
+      bits: options.settings?.has('isa') === true ? settings.boot.bits : (ownBits ?? settings.boot.bits),
       verifier: this.trust.verdict,
       files: this.files,
       seed: options.seed,

@@ -49,6 +49,6 @@ describe('would it load', () => {
     const session = await start();
     await give(session, 'modload -p misc/stray');
     const [undefinedSymbols] = check('misc/amd64/stray').filter(({ rule }) => rule === 'symbols');
-    expect(session.kernel.log.records.map(({ text }) => text).slice(0, 2)).toEqual(undefinedSymbols.said);
+    expect(session.kernel.log.records.map(({ text }) => text).slice(0, 3)).toEqual(undefinedSymbols.said);
   });
 });

@@ -5,6 +5,7 @@
 import { FormatError } from '../../../bytes/errors.ts';
 import { elfObject } from '../../../formats/elf/object.ts';
 import type { ElfFile } from '../../../formats/elf/read.ts';
+import { relocationMachine } from '../../../link/machines.ts';
 import { MAX_NAME, readDependencies } from '../depends.ts';
 import { describeSolaris, type LinkageDescription } from '../describe.ts';
 import { checkFile, type FileView } from './file.ts';
@@ -18,10 +19,10 @@ export interface CheckView extends FileView {
   module(name: string): ElfFile | undefined;
   /** `exclude:` of /etc/system. */
   readonly excluded: readonly string[];
-  /** The major number of a driver in /etc/name_to_major. */
-  major(driver: string): number | undefined;
-  /** The number of a system call in /etc/name_to_sysnum. */
-  systemCall(name: string): number | undefined;
+  /** The major number of a driver in /etc/name_to_major; `null` when that table is not at hand. */
+  major(driver: string): number | null | undefined;
+  /** The number of a system call in /etc/name_to_sysnum; `null` when that table is not at hand. */
+  systemCall(name: string): number | null | undefined;
   readonly signatures: SignatureGate;
 }
 
@@ -75,7 +76,7 @@ function checkContents(view: CheckView, elf: ElfFile, file: { name: string; path
     if (signed.errno !== 0) return [...results, refuse(signed.rule, signed.why, said)];
     results.push({ ...note(signed.rule, signed.why), said });
   }
-  results.push(...checkSymbols(view, elf, file));
+  results.push(...checkSymbols(view, elf, file), ...checkRelocations(elf, file.path));
   if (results.some(({ verdict }) => verdict === 'refuse')) return results;
   const { linkages, init, fini } = describeSolaris(elf);
   if (!init) return [...results, refuse('no-init', 'It has no _init of its own.')];
@@ -104,7 +105,11 @@ function checkSymbols(view: CheckView, elf: ElfFile, { path }: { path: string })
     elfObject(elf),
   );
   if (left.length === 0) return [...results, pass('symbols', 'Every symbol it needs is to be had.')];
-  const said = left.flatMap(({ name }) => [`${path}: undefined symbol`, ` '${name}'`]);
+  const module = path.slice(path.lastIndexOf('/') + 1);
+  const said = [
+    ...left.flatMap(({ name }) => [`${path}: undefined symbol`, ` '${name}'`]),
+    `WARNING: mod_load: cannot load module '${module}'`,
+  ];
   const list = left.map(({ name }) => name).join(', ');
   return [
     ...results,
@@ -117,12 +122,35 @@ const definitions = (elf: ElfFile): string[] =>
     .symbols.filter(({ binding, place }) => binding !== 'local' && place !== 'undefined')
     .map(({ name }) => name);
 
+/** Types that krtld has no form for; whether values fit is seen when there are addresses. */
+function checkRelocations(elf: ElfFile, path: string): CheckResult[] {
+  const object = elfObject(elf);
+  const machine = relocationMachine(object.machine);
+  if (machine === undefined) return [];
+  for (const section of object.sections) {
+    if (!section.allocated) continue;
+    const bad = object.relocations(section.index).find(({ type }) => !machine.forms.has(type));
+    if (bad === undefined) continue;
+    const said = [
+      `krtld: invalid relocation type ${bad.type} at 0x${bad.offset.toString(16)}: file=${path}`,
+      `do_relocations: ${path} do_relocate failed`,
+      `${path} error doing relocations`,
+    ];
+    return [refuse('relocation', `krtld does not know relocation type ${bad.type}.`, said)];
+  }
+  return [pass('relocation', 'krtld knows the types of its relocations.')];
+}
+
 /** What mod_install would say of the linkage. */
 function checkLinkage(view: CheckView, name: string, { kind }: LinkageDescription): CheckResult[] {
+  if (kind === 'driver' && view.major(name) === null)
+    return [note('no-major', `It must be bound to a major number first: add_drv ${name}.`)];
   if (kind === 'driver' && view.major(name) === undefined)
     return [
       refuse('no-major', `No major number is bound to ${name} in /etc/name_to_major: add_drv ${name}.`),
     ];
+  if (kind === 'system call' && view.systemCall(name) === null)
+    return [note('no-number', `It must have a number in /etc/name_to_sysnum: ${name}.`)];
   if (kind === 'system call' && view.systemCall(name) === undefined)
     return [
       refuse('no-number', `No number is bound to ${name} in /etc/name_to_sysnum.`, [

@@ -11,6 +11,14 @@ import { type Finding, invalid } from '../refusal.ts';
 export interface FileView {
   /** Width of the kernel. */
   readonly bits: 32 | 64;
+  /** A kernel for SPARC machines; x86 otherwise. */
+  readonly sparc?: boolean;
+}
+
+/** e_machine and byte order of a kernel's modules. */
+function machineOf({ bits, sparc }: FileView): { readonly machine: number; readonly littleEndian: boolean } {
+  if (sparc === true) return { machine: bits === 64 ? EM.SPARCV9 : EM.SPARC, littleEndian: false };
+  return { machine: bits === 64 ? EM.X86_64 : EM[386], littleEndian: true };
 }
 
 export type FileVerdict = { readonly elf: ElfFile } | { readonly refused: Finding };
@@ -29,8 +37,8 @@ export function checkFile(view: FileView, bytes: Uint8Array, path: string): File
       refused: invalid('elf', [says('%s not an elf module', path)], 'The file is no ELF file.', hint, true),
     };
   }
-  const wanted = view.bits === 64 ? EM.X86_64 : EM[386];
-  if (header.bits !== view.bits || header.machine !== wanted || !header.littleEndian) {
+  const { machine, littleEndian } = machineOf(view);
+  if (header.bits !== view.bits || header.machine !== machine || header.littleEndian !== littleEndian) {
     const why = `The file is for another machine (ELF${header.bits}, e_machine ${header.machine}) than this ${view.bits}-bit kernel.`;
     const hint = '64-bit modules for x86 lie in a directory amd64 below drv, misc ...; take that one.';
     return { refused: invalid('isa', [says('%s not an elf module for this ISA', path)], why, hint) };
