@@ -19,7 +19,7 @@ const BUILT_INS = ['debian-6.1', 'debian-6.1-686'];
 const PREFIX = 'builtin:';
 
 /** Changes when more is read of an image: what earlier programs left in the cache lacks it. */
-const REVISION = '2';
+const REVISION = '3';
 
 export class UnknownKernel extends Error {
   override readonly name = 'UnknownKernel';

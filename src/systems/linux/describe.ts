@@ -2,6 +2,7 @@
 import { cstring } from '../../bytes/cstring.ts';
 import type { ObjectFile, ObjectSection, ObjectSymbol } from '../../formats/object.ts';
 import type { KernelFile } from './kernelfile/kernelfile.ts';
+import { KSYM_FLAG_GPL_ONLY } from './kernelfile/ksymtab.ts';
 import { ModInfo } from './module-file.ts';
 import { isGplCompatible, nulFindings } from './rules/modinfo.ts';
 import { describeSignature } from './rules/signature.ts';
@@ -167,12 +168,20 @@ export function exportsOf(file: ObjectFile): ExportDescription[] {
     const name = symbol.name.slice(ENTRY.length);
     found.push({
       name,
-      gplOnly: table === '__ksymtab_gpl',
+      gplOnly: table === '__ksymtab_gpl' || isFlagged(file, byName.get(`__flags_${name}`)),
       namespace: stringOf(file, byName.get(`__kstrtabns_${name}`)),
       crc: crcOf(file, byName.get(`__crc_${name}`)),
     });
   }
   return found;
+}
+
+/** Newer kernels have one table, and a byte of flags for each export in __kflagstab. */
+function isFlagged(file: ObjectFile, symbol: ObjectSymbol | undefined): boolean {
+  const data = symbol?.place === 'section' ? file.sections[symbol.section]?.data : undefined;
+  if (symbol === undefined || data === undefined || !(symbol.value >= 0 && symbol.value < data.length))
+    return false;
+  return (data[symbol.value] & KSYM_FLAG_GPL_ONLY) !== 0;
 }
 
 function stringOf(file: ObjectFile, symbol: ObjectSymbol | undefined): string {

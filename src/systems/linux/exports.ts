@@ -2,6 +2,7 @@
 import { cstring } from '../../bytes/cstring.ts';
 import type { StagedSection } from '../../link/place.ts';
 import type { Address } from '../../memory/space.ts';
+import { KSYM_FLAG_GPL_ONLY } from './kernelfile/ksymtab.ts';
 import type { Loading } from './loading.ts';
 import type { ModuleExport } from './module.ts';
 
@@ -18,7 +19,8 @@ export function readExports(load: Loading): Map<string, ModuleExport> {
   ] as const) {
     const symbols = load.section(table);
     if (symbols === undefined) continue;
-    for (const found of readTable(load, symbols, load.section(crcs), gplOnly)) {
+    const flags = gplOnly ? undefined : load.section('__kflagstab')?.bytes;
+    for (const found of readTable(load, symbols, load.section(crcs), gplOnly, flags)) {
       if (!exports.has(found.name)) exports.set(found.name, found);
     }
   }
@@ -30,6 +32,7 @@ function* readTable(
   symbols: StagedSection,
   crcs: StagedSection | undefined,
   gplOnly: boolean,
+  flags: Uint8Array | undefined,
 ): Generator<ModuleExport> {
   const view = new DataView(symbols.bytes.buffer, symbols.bytes.byteOffset, symbols.bytes.length);
   const versions = crcs && new DataView(crcs.bytes.buffer, crcs.bytes.byteOffset, crcs.bytes.length);
@@ -41,7 +44,7 @@ function* readTable(
       name: stringAt(load, target(4)),
       address: target(0),
       crc: hasVersion ? versions.getUint32(i * 4, true) : undefined,
-      gplOnly,
+      gplOnly: gplOnly || ((flags?.[i] ?? 0) & KSYM_FLAG_GPL_ONLY) !== 0,
       namespace: view.getInt32(at + 8, true) === 0 ? '' : stringAt(load, target(8)),
     };
   }

@@ -19,7 +19,7 @@ import { relocateModule } from './relocate-module.ts';
 import { refuseMissing, resolveImports } from './resolve.ts';
 import { checkCaller } from './rules/caller.ts';
 import { checkElf, checkModuleSections, refuseDamaged } from './rules/elf.ts';
-import { checkExportVersions, checkLicenceNames } from './rules/exports.ts';
+import { checkExportVersions, checkLicenceNames, checkNamespaceImports } from './rules/exports.ts';
 import { checkBlacklist, checkModinfo, checkStrictLicence, taintByModinfo } from './rules/modinfo.ts';
 import { checkWriteExecute } from './rules/sections.ts';
 import { checkSignature, reportUnsigned } from './rules/signature.ts';
@@ -93,6 +93,7 @@ function* form(load: Loading): Steps<void> {
     load.k.taint |= 1 << TAINT.PROPRIETARY;
   });
   checkExportVersions(judge, file);
+  checkNamespaceImports(judge, file);
   yield* resolveImports(load);
   refuseMissing(load);
   relocateModule(load);

@@ -14,6 +14,7 @@ import {
   checkDuplicateSymbols,
   checkExportVersions,
   checkLicenceNames,
+  checkNamespaceImports,
   checkObsolete,
   checkSysfsName,
 } from '../rules/exports.ts';
@@ -170,6 +171,7 @@ function judgeFile(judge: CheckJudge, view: CheckView, subject: Subject, progres
     judge.kernelTaints |= 1 << TAINT.PROPRIETARY;
   });
   checkExportVersions(judge, file);
+  checkNamespaceImports(judge, file);
   resolveImports(judge, view, subject, progress);
   const exported = (name: string) => view.kernel.exports.find(name)?.address;
   checkRelocations(judge, subject, file, exported);

@@ -8,7 +8,13 @@ import { TAINT } from '../taint-bits.ts';
 export type Stance = 'strict' | 'lenient';
 
 /** Rules whose presence lets more modules pass; all others refuse more. */
-const LENIENT: ReadonlySet<string> = new Set(['force-load', 'namespaces-lenient', 'livepatch', 'decompress']);
+const LENIENT: ReadonlySet<string> = new Set([
+  'force-load',
+  'namespaces-lenient',
+  'livepatch',
+  'decompress',
+  'elliptic-curve-signatures',
+]);
 
 export interface RuleNotes {
   readonly said: { readonly level: number; readonly text: string }[];

@@ -143,14 +143,13 @@ export class ImageKernel implements KernelFile {
     const section = this.#placed.find((s) => address >= s.address && address < s.address + s.size);
     if (section === undefined) return 'absolute';
     if (section.name === PERCPU) return 'percpu';
-    return (section.flags & SHF_EXECINSTR) !== 0 ? 'function' : 'data';
+    return isCode(section) ? 'function' : 'data';
   }
 
   /** Everything that can hold strings, as text whose character indices are byte indices. */
   #readTexts(): SectionText[] {
     const decoder = new TextDecoder('latin1');
-    const holds = (s: ElfSection) =>
-      s.type !== SHT_NOBITS && (s.flags & SHF_EXECINSTR) === 0 && /^\.(rodata|init\.data|data)$/.test(s.name);
+    const holds = (s: ElfSection) => s.type !== SHT_NOBITS && /^\.(rodata|init\.data|data)$/.test(s.name);
     return this.#placed.filter(holds).map((s) => {
       const bytes = this.#elf.data(s);
       return { bytes, text: decoder.decode(bytes) };
@@ -168,6 +167,10 @@ export class ImageKernel implements KernelFile {
     return beside === undefined ? undefined : parseConfig(beside);
   }
 }
+
+/** Newer images mark `.data` executable: something small in it is. */
+const isCode = ({ flags, name }: ElfSection): boolean =>
+  (flags & SHF_EXECINSTR) !== 0 && !/^\.(ro)?data/.test(name);
 
 interface SectionText {
   readonly bytes: Uint8Array;

@@ -24,6 +24,9 @@ const pointerShapes = (word: number): readonly EntryShape[] => [
   { bytes: 2 * word, relative: false, namespaced: false },
 ];
 
+/** Bit of `__kflagstab` (include/linux/module_symbol.h). */
+export const KSYM_FLAG_GPL_ONLY = 1;
+
 /** Exports of a kernel image, both tables. Empty when the kernel was built without modules. Throws Invalid. */
 export function readExports(elf: ElfFile, kindOf: (address: number) => ExportKind): ExportTable {
   const strings = elf.section('__ksymtab_strings');
@@ -49,7 +52,9 @@ class KsymtabReader {
     const section = this.#elf.section(`__ksymtab${suffix}`);
     if (section === undefined || section.size === 0) return [];
     const shape = this.#shapeOf(section);
-    const crcs = this.#crcs(`__kcrctab${suffix}`, section.size / shape.bytes);
+    const count = section.size / shape.bytes;
+    const crcs = this.#crcs(`__kcrctab${suffix}`, count);
+    const flags = suffix === '' ? this.#flags(count) : undefined;
     const rows: Omit<KernelExport, 'isFunction'>[] = [];
     for (let i = 0; i < section.size / shape.bytes; i++) {
       const address = this.#reference(section, shape, i, 0);
@@ -58,12 +63,24 @@ class KsymtabReader {
         name: this.#text(this.#reference(section, shape, i, 1)),
         address,
         crc: crcs?.[i],
-        gplOnly,
+        gplOnly: gplOnly || ((flags?.[i] ?? 0) & KSYM_FLAG_GPL_ONLY) !== 0,
         namespace,
         kind: this.#kindOf(address),
       });
     }
     return rows;
+  }
+
+  /** One table for all exports, and a byte of flags for each, in place of a table of its own for GPL-only ones. */
+  #flags(count: number): Uint8Array | undefined {
+    const section = this.#elf.section('__kflagstab');
+    if (section === undefined || section.size === 0) return undefined;
+    if (section.size !== count) {
+      throw new Invalid('__kflagstab', `${section.size} bytes for ${count} exports`, {
+        offset: section.offset,
+      });
+    }
+    return this.#elf.data(section);
   }
 
   #shapeOf(section: ElfSection): EntryShape {

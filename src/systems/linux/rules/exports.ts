@@ -40,6 +40,17 @@ export function checkExportVersions(judge: Judge, file: ModuleFile): void {
   );
 }
 
+/** setup_modinfo: namespaces that name the modules they are for cannot be imported. */
+export function checkNamespaceImports(judge: Judge, { name, modinfo }: ModuleFile): void {
+  judge.enter('namespace-import');
+  if (!judge.has('module-namespaces')) return;
+  const wrong = modinfo.all('import_ns').find((namespace) => namespace.startsWith('module:'));
+  if (wrong === undefined) return;
+  const message = `${name}: module tries to import module namespace: ${wrong}`;
+  const why = `It imports the namespace ${wrong}: such a namespace is open to the modules it names, to no others.`;
+  judge.reject('namespace-import', Errno.EPERM, message, why, 'Take the MODULE_IMPORT_NS out.');
+}
+
 /** No name twice. `ownerOf` gives `kernel`, a module's name, or undefined. */
 export function checkDuplicateSymbols(
   judge: Judge,

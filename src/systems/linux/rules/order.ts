@@ -45,7 +45,6 @@ const TAINTS: readonly RuleTitle[] = [
 ];
 
 const VERMAGIC = row('vermagic', 'the vermagic fits');
-const IMPORTED = row('module-namespace-import', 'it imports no namespace that is meant for named modules');
 const DUPLICATE = row('duplicate-name', 'no module of that name is loaded');
 const PLACE: readonly RuleTitle[] = [
   row('write-execute', 'no section is both writable and executable'),
@@ -58,6 +57,7 @@ const LINK: readonly RuleTitle[] = [
   row('obsolete-parameters', 'there are no parameters in the form of old kernels'),
   row('licence-names', 'the name is none that always taints'),
   row('export-versions', 'what it exports has versions'),
+  row('namespace-import', 'it imports no namespace that is meant for named modules'),
   row('symbols', 'every symbol it needs is there, allowed and of the right version'),
   row('relocation', 'every relocation is one that the kernel knows, and fits'),
   row('duplicate-symbol', 'nothing it exports is exported already'),
@@ -70,5 +70,5 @@ export function rulesInOrder(earlyDuplicateCheck: boolean): readonly RuleTitle[]
   if (!earlyDuplicateCheck) return [...FILE, VERMAGIC, ...TAINTS, ...PLACE, DUPLICATE, ...LINK];
   const livepatch = TAINTS.filter(({ rule }) => rule === 'livepatch');
   const others = TAINTS.filter(({ rule }) => rule !== 'livepatch');
-  return [...FILE, VERMAGIC, IMPORTED, ...livepatch, DUPLICATE, ...PLACE, ...others, ...LINK];
+  return [...FILE, VERMAGIC, ...livepatch, DUPLICATE, ...PLACE, ...others, ...LINK];
 }
