@@ -246,10 +246,15 @@ function checkNamespace(
 
 const FOR_MODULES = 'module:';
 
-/** verify_module_namespace: `module:foo,bar-*` names the modules that may use a symbol; a star ends a beginning. */
-function isForModule(namespace: string, name: string): boolean {
+/**
+ * verify_module_namespace: `module:foo,bar-*` names the modules that may use a symbol; a star ends a beginning, and - and _
+ * are the same (mod_strncmp).
+ */
+function isForModule(namespace: string, module: string): boolean {
   if (!namespace.startsWith(FOR_MODULES)) return false;
+  const name = module.replaceAll('-', '_');
   return namespace
+    .replaceAll('-', '_')
     .slice(FOR_MODULES.length)
     .split(',')
     .some((one) => (one.endsWith('*') ? name.startsWith(one.slice(0, -1)) : one === name));

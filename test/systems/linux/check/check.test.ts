@@ -123,3 +123,32 @@ describe('what is not known', () => {
     expect(missing[0].what).toContain('exporter');
   });
 });
+
+describe('namespaces for named modules', () => {
+  const known = boot().file;
+  const kernel: KernelFile = Object.create(known, {
+    rules: { value: new Set([...known.rules, 'module-namespaces']) },
+  }) as KernelFile;
+  const exported = (namespace: string) => ({
+    name: 'exporter_plain',
+    address: 0,
+    crc: undefined,
+    gplOnly: false,
+    namespace,
+    owner: { name: 'exporter', taints: 0 },
+  });
+  const answer = (namespace: string) => {
+    const others = { ...nobody, find: () => exported(namespace) };
+    const subject = new Subject('importer_plain.ko', fixture('importer_plain'));
+    return checkModule({ ...viewOf(kernel), others }, subject).answer;
+  };
+
+  it.each([
+    ['module:importer_plain', 'loads'],
+    ['module:importer-plain', 'loads'],
+    ['module:other,import*', 'loads'],
+    ['module:importer', 'refused'],
+    ['module:other', 'refused'],
+    ['SOMETHING', 'refused'],
+  ])('%s: %s', (namespace, expected) => expect(answer(namespace)).toBe(expected));
+});
