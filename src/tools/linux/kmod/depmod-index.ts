@@ -3,7 +3,7 @@ import { ByteSink, IntSink } from '../../../bytes/sink.ts';
 import { closureFinder } from '../../../catalog/graph.ts';
 import { superFastHash } from '../../../systems/linux/tree/buckets.ts';
 import type { NameTable } from '../../../systems/linux/tree/name-table.ts';
-import { baseName, normalizeAlias, normalizeName } from '../../../systems/linux/tree/names.ts';
+import { baseName, normalizeAlias, normalizeName, PATH_MAX } from '../../../systems/linux/tree/names.ts';
 import { TrieBuilder } from '../../../systems/linux/tree/trie-builder.ts';
 import { Duplicates, type MadeFile, type Message, makeFile } from './alias-index.ts';
 import type { DepmodModule, SymbolTable } from './depmod-module.ts';
@@ -194,15 +194,40 @@ function builtinAliasTrie({ treeFile }: IndexInput, messages: Message[]): Uint8A
   const text = treeFile('modules.builtin.modinfo', messages);
   if (text === undefined) return NO_INDEX;
   const trie = new TrieBuilder();
-  for (const record of text.split('\0')) {
-    const dot = record.indexOf('.');
-    const equals = record.indexOf('=', dot + 1);
-    if (dot <= 0 || equals < 0 || record.slice(dot + 1, equals) !== 'alias') continue;
-    const value = record.slice(equals + 1);
-    if (value === '') continue;
+  for (const { module, value } of builtinAliases(text, messages)) {
     const alias = normalizeAlias(value);
     if (alias === undefined) messages.push({ level: 'warning', text: `Unmatched bracket in ${value}\n` });
-    else trie.add(alias, record.slice(0, dot), 0);
+    else trie.add(alias, module, 0);
   }
   return trie.write();
+}
+
+/**
+ * As the tool goes through the file: each part up to its mark, a dot, an equals sign or a NUL. A string that lacks the
+ * second one takes the string behind it along, and one without its NUL at the end of the file is none.
+ */
+function* builtinAliases(text: string, messages: Message[]): Generator<{ module: string; value: string }> {
+  let at = 0;
+  const part = (mark: string): string => {
+    const start = at;
+    while (at < text.length && text[at] !== mark && text[at] !== '\0' && at - start < PATH_MAX) at++;
+    const full = at - start === PATH_MAX;
+    if (full) {
+      const shown = text.slice(start, at);
+      messages.push({ level: 'warning', text: `Could not flush stream: 28. Partial content: ${shown}\n` });
+    }
+    const found = text[at++] === mark;
+    return found ? text.slice(start, at - 1 - (full ? 1 : 0)) : '';
+  };
+  while (at < text.length) {
+    const module = part('.');
+    if (module === '') continue;
+    if (part('=') !== 'alias') {
+      while (at < text.length && text[at] !== '\0') at++;
+      at++;
+      continue;
+    }
+    const value = part('\0');
+    if (value !== '') yield { module, value };
+  }
 }

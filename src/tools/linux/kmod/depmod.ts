@@ -1,5 +1,5 @@
 /** depmod(8): makes the indexes of a module tree. */
-import { opendirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, opendirSync, readFileSync, statSync } from 'node:fs';
 import { dependencyOrder, findCycles } from '../../../catalog/graph.ts';
 import {
   type DepmodConfig,
@@ -9,11 +9,12 @@ import {
 } from '../../../systems/linux/tree/depmod-config.ts';
 import { startOf } from '../../../systems/linux/tree/facts.ts';
 import { NameTable } from '../../../systems/linux/tree/name-table.ts';
-import { isModuleFile, nameOfPath } from '../../../systems/linux/tree/names.ts';
+import { isModuleFile, nameOfPath, PATH_MAX } from '../../../systems/linux/tree/names.ts';
 import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
 import { type AliasInput, type MadeFile, type Message, makeAliasIndexes } from './alias-index.ts';
 import { absolute, onDisk, reason } from './bytes-path.ts';
 import { configFiles, configFolders, configText } from './config-files.ts';
+import { KmodContext } from './context.ts';
 import {
   type IndexInput,
   makeBuiltinIndexes,
@@ -112,11 +113,20 @@ class Depmod {
     const below = `${options.moduleDirectory.replace(/^\/+/, '')}/${this.release}`;
     this.tree = `${options.root}/${below}`;
     const out = `${options.outRoot ?? options.root}/${below}`;
+    for (const [root, path] of [
+      [options.root, this.tree],
+      [options.outRoot ?? options.root, out],
+    ]) {
+      if (path.length < PATH_MAX) continue;
+      this.output.error(`Bad directory ${root}/${below}: path too long\n`);
+      return 1;
+    }
     if (files.length === 0) options.all = true;
     if (options.quick) {
       if (options.show || this.upToDate()) return 0;
       options.all = true;
     }
+    this.readTreeConfig();
     output.level = options.verbose;
     const symbols = this.kernelSymbols();
     if (options.all) this.startHelper(symbols);
@@ -218,6 +228,11 @@ class Depmod {
     }
     this.release = this.call.release;
     return [];
+  }
+
+  /** The tool's library reads what it would load modules by, and tells what is wrong with it; nothing else comes of it. */
+  private readTreeConfig(): void {
+    new KmodContext(this.call, { tree: this.tree, configs: [] });
   }
 
   // -- what goes in -----------------------------------------------------------------------------------------
@@ -391,6 +406,7 @@ class Depmod {
       warnDuplicates: options.warn,
       textOnly: options.show,
     };
+    if (!options.show) this.makeFolder(folder);
     const dependencies = [...makeDependencyIndexes(input)];
     const others = [...makeSymbolIndexes(input), ...makeBuiltinIndexes(input)];
     const aliases = makeAliases();
@@ -408,6 +424,14 @@ class Depmod {
       output.fatal(`could not write the indexes in ${folder}: ${reason(error)}\n`);
     }
     return 0;
+  }
+
+  private makeFolder(folder: string): void {
+    try {
+      mkdirSync(onDisk(folder), { recursive: true, mode: 0o755 });
+    } catch (error) {
+      this.output.fatal(`could not create directory ${folder}: ${reason(error)}\n`);
+    }
   }
 
   // -- -A ---------------------------------------------------------------------------------------------------

@@ -6,9 +6,11 @@ import type { ToolOutput } from './output.ts';
 export function addSymvers(symbols: SymbolTable, path: string, text: string, output: ToolOutput): void {
   linesOf(text).forEach((line, i) => {
     const [version, name, where] = line.split(/[ \t]+/).filter((word) => word !== '');
-    if (where === undefined || where.replace(/\n$/, '') !== 'vmlinux') return;
-    if (!/^[-+]?(0[xX])?[0-9a-fA-F]{1,16}$/.test(version)) {
-      output.error(`${path}:${i + 1} Invalid symbol version ${version}: Success\n`);
+    if (where !== 'vmlinux') return;
+    const digits = /^[-+]?(?:0[xX])?0*([0-9a-fA-F]+)$/.exec(version);
+    if (digits === null || digits[1].length > 16) {
+      const why = digits === null ? 'Success' : 'Numerical result out of range';
+      output.error(`${path}:${i + 1} Invalid symbol version ${version}: ${why}\n`);
       return;
     }
     symbols.addKernel(name, Number.parseInt(version, 16));

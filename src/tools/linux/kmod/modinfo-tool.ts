@@ -180,9 +180,16 @@ class Modinfo {
       return undefined;
     }
     const entries: Entry[] = [];
-    for (const line of text.split('\0')) {
+    const lines = text.split('\0');
+    if (lines[lines.length - 1] === '') lines.pop();
+    for (const line of lines) {
+      if (!line.includes('.')) {
+        this.output.libraryError('get_strings', 'get_strings: unexpected string without modname prefix\n');
+        this.fail(`could not get modinfo from '${name}': ${reason({ code: 'EINVAL' })}\n`);
+        return undefined;
+      }
       // One module's strings stand together.
-      if (line.startsWith(`${name}.`)) entries.push(entryOf(line.slice(name.length + 1)));
+      if (line.startsWith(`${name}.`)) entries.push(entryOf(line.slice(line.indexOf('.') + 1)));
       else if (entries.length > 0) break;
     }
     return entries;

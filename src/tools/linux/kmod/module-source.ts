@@ -170,7 +170,11 @@ const WHERE: Readonly<Record<Compression, string>> = {
 /** Does the first frame say what it unpacks to (RFC 8878, 3.1.1.1)? The tools take no others. */
 function hasSize(bytes: Uint8Array): boolean {
   const descriptor = bytes[4] ?? 0;
-  return descriptor >> 6 !== 0 || (descriptor & 0x20) !== 0;
+  const single = (descriptor & 0x20) !== 0;
+  const form = descriptor >> 6;
+  const sizeBytes = form === 0 ? (single ? 1 : 0) : 2 ** form;
+  const end = 5 + (single ? 0 : 1) + [0, 1, 2, 4][descriptor & 3] + sizeBytes;
+  return sizeBytes > 0 && end <= bytes.length;
 }
 
 /** A damaged gzip file: what zlib gives of one that was cut short, and its words for the others. */

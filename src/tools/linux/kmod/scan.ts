@@ -2,7 +2,7 @@
 import { type Dirent, opendirSync, readdirSync, statSync } from 'node:fs';
 import { keepsPriority } from '../../../systems/linux/tree/choose.ts';
 import type { DepmodConfig } from '../../../systems/linux/tree/depmod-config.ts';
-import { isModuleFile, nameOfPath } from '../../../systems/linux/tree/names.ts';
+import { baseName, isModuleFile, nameOfPath } from '../../../systems/linux/tree/names.ts';
 import { onDisk, reason } from './bytes-path.ts';
 import type { ToolOutput } from './output.ts';
 
@@ -10,6 +10,8 @@ import type { ToolOutput } from './output.ts';
 const BUILD_LINKS: readonly string[] = ['build', 'source'];
 /** Deeper than any tree: folders that link to one above them end here. */
 const MAX_DEPTH = 40;
+/** The tool holds a folder open while it looks below: the tree is the first file that it opens, and messages name it so. */
+const FIRST_DESCRIPTOR = 3;
 /** Names are bytes; many entries a call, as trees have folders of hundreds. */
 const LATIN = { encoding: 'latin1', bufferSize: 256 } as const;
 
@@ -87,7 +89,7 @@ export class TreeScan {
       const { name } = entry;
       if (BUILD_LINKS.includes(name) || this.config.excludes.includes(name)) continue;
       const path = `${folder}/${name}`;
-      const kind = entry.isFile() ? 'file' : entry.isDirectory() ? 'folder' : this.follow(path, name);
+      const kind = entry.isFile() ? 'file' : entry.isDirectory() ? 'folder' : this.follow(path, name, depth);
       if (kind === 'folder') this.enter(path, depth + 1);
       else if (kind === 'file' && isModuleFile(name)) this.visit(path);
     }
@@ -114,14 +116,14 @@ export class TreeScan {
       entries = this.entries(path);
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      this.error(`openat(${path}, O_RDONLY): ${reason(error)}\n`);
+      this.error(`openat(${FIRST_DESCRIPTOR + depth - 1}, ${baseName(path)}, O_RDONLY): ${reason(error)}\n`);
       return;
     }
     this.walk(entries, path, depth);
   }
 
   /** What a link leads to. */
-  private follow(path: string, name: string): 'file' | 'folder' | undefined {
+  private follow(path: string, name: string, depth: number): 'file' | 'folder' | undefined {
     try {
       const stat = statSync(onDisk(path));
       if (stat.isFile()) return 'file';
@@ -129,7 +131,7 @@ export class TreeScan {
       this.error(`unsupported file type ${path}: ${(stat.mode & 0o170000).toString(8)}\n`);
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      this.error(`fstatat(${name}): ${reason(error)}\n`);
+      this.error(`fstatat(${FIRST_DESCRIPTOR + depth}, ${name}): ${reason(error)}\n`);
     }
     return undefined;
   }

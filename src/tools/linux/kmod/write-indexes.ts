@@ -3,7 +3,7 @@
  * renamed in one go. modules.dep comes first, as every other index leads to it; a run that is killed in between leaves
  * older lists of aliases beside a newer list of modules, which name at worst a module that is not there any more.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { onDisk } from './bytes-path.ts';
 
 /** Names of unfinished files: hidden, so that no tool takes them for an index. */
@@ -14,9 +14,8 @@ export interface FileContent {
   readonly bytes: Uint8Array;
 }
 
-/** @throws the error of the system call, with nothing changed, or with the whole set in place */
+/** `folder` is there. @throws the error of the system call, with nothing changed, or with the whole set in place */
 export function writeIndexes(folder: string, files: readonly FileContent[]): void {
-  mkdirSync(onDisk(folder), { recursive: true, mode: 0o755 });
   removePartial(folder);
   const partial = files.map(({ name }) => `${folder}/.${name}.${process.pid}.partial`);
   try {
