@@ -28,6 +28,8 @@ export interface MadeFile {
   readonly messages: readonly Message[];
   /** The file could not be made: the message that ends the tool. */
   readonly fatal?: string | undefined;
+  /** The file on disk is as it should be: only what is said of it is said again. */
+  readonly kept?: boolean;
 }
 
 export interface Message {

@@ -25,12 +25,15 @@ export class DepmodModule implements GraphNode<DepmodModule> {
     this.shown = path.startsWith(tree) && path[tree.length] === '/' ? path.slice(tree.length + 1) : path;
   }
 
-  /** `kernel/…/name.ko`, whatever its compression: how modules.order names it; undefined outside the tree. */
+  /**
+   * `kernel/…/name.ko`, whatever its compression: how modules.order names it; undefined outside the tree. The tool cuts the
+   * path three bytes behind the module's name.
+   */
   get uncompressed(): string | undefined {
     const { path, shown, name } = this;
     if (shown === path) return undefined;
     const base = baseName(shown);
-    return `${shown.slice(0, shown.length - base.length)}${base.slice(0, name.length)}.ko`;
+    return `${shown.slice(0, shown.length - base.length)}${base.slice(0, name.length + 3)}`;
   }
 }
 

@@ -1,5 +1,5 @@
 /** depmod(8): makes the indexes of a module tree. */
-import { mkdirSync, opendirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, opendirSync, readFileSync, statSync } from 'node:fs';
 import { dependencyOrder, findCycles } from '../../../catalog/graph.ts';
 import {
   type DepmodConfig,
@@ -15,6 +15,7 @@ import { type AliasInput, type MadeFile, type Message, makeAliasIndexes } from '
 import { absolute, onDisk, reason } from './bytes-path.ts';
 import { configFiles, configFolders, configText } from './config-files.ts';
 import { KmodContext } from './context.ts';
+import { CACHE_NAME, removeCache } from './depmod-cache.ts';
 import {
   type IndexInput,
   makeBuiltinIndexes,
@@ -23,6 +24,7 @@ import {
 } from './depmod-index.ts';
 import { type DepmodModule, FactSet, SymbolTable, sortedModules } from './depmod-module.ts';
 import { ENOUGH, Helper, type Scanned, scanAlone } from './depmod-scan.ts';
+import { Update } from './depmod-update.ts';
 import { addSymvers, addSystemMap } from './kernel-symbols.ts';
 import { Level, ToolExit, type ToolOutput } from './output.ts';
 import { TreeScan } from './scan.ts';
@@ -62,6 +64,7 @@ interface Options {
   show: boolean;
   prefix: string;
   warn: boolean;
+  incremental: boolean;
 }
 
 export function depmod(call: ToolCall): number {
@@ -93,6 +96,7 @@ class Depmod {
     show: false,
     prefix: '',
     warn: false,
+    incremental: false,
   };
   private release = '';
   private tree = '';
@@ -100,6 +104,8 @@ class Depmod {
   /** All module files that were found, in that order. */
   private readonly files: string[] = [];
   private scanned: Scanned | undefined;
+  private readonly started = Date.now();
+  private alone = false;
 
   constructor(call: ToolCall) {
     this.call = call;
@@ -129,15 +135,57 @@ class Depmod {
     this.readTreeConfig();
     output.level = options.verbose;
     const symbols = this.kernelSymbols();
-    if (options.all) this.startHelper(symbols);
+    if (options.all) this.startHelper(symbols, out);
     const paths = this.paths(files, symbols);
     const modules = sortedModules(paths, this.tree, this.givenTreeFile('modules.order'), output);
+    if (this.keeps) return this.incremental(modules, symbols, out);
     const set = this.load(modules, symbols);
     const input = aliasInput(modules, set, options.warn, options.show);
     const aliases = this.scanned?.helper?.makeAliases(input) ?? (() => makeAliasIndexes(input));
     symbols.link(modules, set, output, options.verbose > Level.WARNING);
     if (!this.order(modules)) return 1;
-    return this.write(modules, symbols, aliases, out);
+    return this.write(this.makeAll(modules, symbols, aliases, out), out);
+  }
+
+  /** Is this a run that can use what the last one found, and leave something to the next? */
+  private get keeps(): boolean {
+    const { incremental, all, show, warn, unknown, prefix, verbose, symvers, systemMap } = this.options;
+    const plain = prefix === '' && symvers === undefined && systemMap === undefined;
+    return incremental && all && plain && !show && !warn && !unknown && verbose === Level.WARNING;
+  }
+
+  // -- --incremental ----------------------------------------------------------------------------------------
+
+  private incremental(modules: readonly DepmodModule[], symbols: SymbolTable, out: string): number {
+    const { output } = this;
+    const update = new Update(modules, symbols.names, this.inputs(), out, this.started);
+    const set = update.set() ?? this.load(modules, symbols, false);
+    for (const message of set.errors()) output.error(message);
+    const stale = update.stale(set);
+    if (stale.dependencies || stale.symbols) {
+      symbols.link(modules, set, output, false);
+      if (!this.order(modules)) return 1;
+    }
+    const input = this.indexInput(modules, symbols);
+    this.makeFolder(out);
+    const made = new Map<string, MadeFile>();
+    const add = (files: Iterable<MadeFile>): void => {
+      for (const file of files) made.set(file.name, file);
+    };
+    if (stale.dependencies) add(makeDependencyIndexes(input));
+    if (stale.symbols) add(makeSymbolIndexes(input));
+    if (stale.builtin) add(makeBuiltinIndexes(input));
+    if (stale.aliases) add(makeAliasIndexes(aliasInput(modules, set, false, false)));
+    const code = this.write(update.inOrder(made), out);
+    update.keep(set, made);
+    return code;
+  }
+
+  /** Everything but the modules themselves that the indexes are made of. */
+  private inputs(): string {
+    const files = ['modules.order', 'modules.builtin', 'modules.builtin.modinfo'];
+    const texts = files.map((name) => this.treeFile(name, []) ?? null);
+    return JSON.stringify([this.tree, this.release, ...texts]);
   }
 
   /** No thread outlives the run. */
@@ -147,7 +195,10 @@ class Depmod {
 
   private readOptions(): readonly string[] {
     const getopt = new Getopt('depmod', 'aAb:m:o:C:E:F:evnP:wVh', LONG);
-    const { options: given, rest, messages } = getopt.parse(this.call.argv);
+    // Ours, and the whole word only: the tool's own words may be cut short.
+    const words = this.call.argv.filter((word) => word !== '--incremental');
+    this.options.incremental = words.length < this.call.argv.length;
+    const { options: given, rest, messages } = getopt.parse(words);
     let message = 0;
     for (const { option, value } of given) {
       if (option === WRONG) {
@@ -280,7 +331,10 @@ class Depmod {
   }
 
   /** The tree's own list of modules tells early whether there is enough to do for two threads. */
-  private startHelper(symbols: SymbolTable): void {
+  private startHelper(symbols: SymbolTable, out: string): void {
+    // The first run reads everything, the others what has changed.
+    this.alone = this.keeps && existsSync(onDisk(`${out}/${CACHE_NAME}`));
+    if (this.alone) return;
     const list = statSync(onDisk(`${this.tree}/modules.order`), { throwIfNoEntry: false });
     if (list === undefined || list.size < ENOUGH * PATH_LENGTH) return;
     this.helper = Helper.start(this.call.scanProgram, symbols.options.unknown);
@@ -290,7 +344,7 @@ class Depmod {
   private found(path: string, symbols: SymbolTable): void {
     this.files.push(path);
     if (this.helper !== undefined) this.helper.announce(path);
-    else if (this.files.length === ENOUGH) {
+    else if (this.files.length === ENOUGH && !this.alone) {
       this.helper = Helper.start(this.call.scanProgram, symbols.options.unknown);
       for (const one of this.files) this.helper?.announce(one);
     }
@@ -369,11 +423,11 @@ class Depmod {
 
   // -- what is made of it -----------------------------------------------------------------------------------
 
-  private load(modules: readonly DepmodModule[], symbols: SymbolTable): FactSet {
+  private load(modules: readonly DepmodModule[], symbols: SymbolTable, tell = true): FactSet {
     const { names, options } = symbols;
     this.scanned = this.helper?.scan(this.files, names) ?? scanAlone(this.files, options.unknown, names);
     const set = new FactSet(this.scanned.parts, this.files, modules);
-    for (const message of set.errors()) this.output.error(message);
+    if (tell) for (const message of set.errors()) this.output.error(message);
     return set;
   }
 
@@ -392,37 +446,45 @@ class Depmod {
     return false;
   }
 
-  private write(
+  private indexInput(modules: readonly DepmodModule[], symbols: SymbolTable): IndexInput {
+    const { warn, show } = this.options;
+    const treeFile = (name: string, messages: Message[]) => this.treeFile(name, messages);
+    return { modules, symbols, treeFile, warnDuplicates: warn, textOnly: show };
+  }
+
+  private makeAll(
     modules: readonly DepmodModule[],
     symbols: SymbolTable,
     makeAliases: () => readonly MadeFile[],
     folder: string,
-  ): number {
-    const { options, output } = this;
-    const input: IndexInput = {
-      modules,
-      symbols,
-      treeFile: (name, messages) => this.treeFile(name, messages),
-      warnDuplicates: options.warn,
-      textOnly: options.show,
-    };
-    if (!options.show) this.makeFolder(folder);
+  ): readonly MadeFile[] {
+    const input = this.indexInput(modules, symbols);
+    if (!this.options.show) this.makeFolder(folder);
     const dependencies = [...makeDependencyIndexes(input)];
     const others = [...makeSymbolIndexes(input), ...makeBuiltinIndexes(input)];
     const aliases = makeAliases();
     // As the tool writes them: modules.devname is the last.
-    const files = [...dependencies, ...aliases.slice(0, -1), ...others, ...aliases.slice(-1)];
+    return [...dependencies, ...aliases.slice(0, -1), ...others, ...aliases.slice(-1)];
+  }
+
+  /** Says what is to be said of each file, and writes those that are there (`bytes`). */
+  private write(files: readonly MadeFile[], folder: string): number {
+    const { options, output } = this;
     for (const { text, bytes, messages, fatal } of files) {
       this.say(messages);
       if (fatal !== undefined) output.fatal(fatal);
       if (options.show && text) output.printBytes(bytes);
     }
     if (options.show) return 0;
+    const written = files.filter(({ kept }) => kept !== true);
+    if (written.length === 0) return 0;
     try {
-      writeIndexes(folder, files);
+      writeIndexes(folder, written);
     } catch (error) {
       output.fatal(`could not write the indexes in ${folder}: ${reason(error)}\n`);
     }
+    // What was kept for the next incremental run is of other files now.
+    if (!this.keeps) removeCache(folder);
     return 0;
   }
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -186,5 +186,40 @@ describe('modinfo and modprobe', () => {
     expect((await run('modprobe', ['hello'], { MODPROBE_OPTIONS: `-D ${words.join(' ')}` })).out).toContain(
       'install',
     );
+  });
+});
+
+describe('depmod --incremental', () => {
+  /** Every index of an incremental run is that of a full one. */
+  const expectSame = async () => {
+    const out = join(tree.root, 'full');
+    const full = await run('depmod', ['-b', tree.root, '-o', out, RELEASE]);
+    const ran = await depmod('--incremental');
+    expect(ran).toEqual(full);
+    const folder = join(out, 'lib/modules', RELEASE);
+    for (const name of readdirSync(folder))
+      expect([name, index(name)]).toEqual([name, readFileSync(join(folder, name), 'latin1')]);
+  };
+
+  it('writes what a full run writes, whatever changed', async () => {
+    tree
+      .add({ 'kernel/exporter.ko': 'exporter.ko', 'kernel/importer.ko': 'importer_plain.ko' })
+      .write('kernel/broken.ko', 'no module')
+      .write('modules.order', 'kernel/importer.ko\nkernel/exporter.ko\n');
+    await expectSame();
+    await expectSame();
+    const before = statSync(join(tree.folder, 'modules.dep')).ino;
+    await expectSame();
+    expect(statSync(join(tree.folder, 'modules.dep')).ino).toBe(before);
+    tree.add({ 'kernel/hello.ko': 'hello.ko', 'updates/importer.ko': 'hello.ko' });
+    await expectSame();
+    tree.write('modules.builtin', 'kernel/x.ko\n').write('modules.order', 'kernel/exporter.ko\n');
+    await expectSame();
+    rmSync(join(tree.folder, 'kernel/exporter.ko'));
+    await expectSame();
+    tree.write('modules.alias', 'not ours');
+    await expectSame();
+    tree.write('.modules.incremental', 'not ours');
+    await expectSame();
   });
 });
