@@ -72,4 +72,22 @@ at = data.index(b'hello: unload')
 data[at] = ord('j')
 open('built/tampered.sys', 'wb').write(data)
 P
+# A catalog of hello.sys, and a driver with two signatures by an elliptic curve, the second with a time stamp.
+digest=$(osslsigncode verify -in built/signed.sys 2>/dev/null | sed -n 's/^Calculated message digest : *\([0-9A-F]*\).*/\1/p')
+python3 ../../scripts/make-catalog.py "$digest" "$work/hello.cat"
+rm -f built/hello.cat built/signed-ec.sys
+osslsigncode sign -certs built/test-root.pem -key "$work/key.pem" -h sha256 -in "$work/hello.cat" -out built/hello.cat >/dev/null
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -keyout "$work/ec.pem" -out built/test-ec-root.pem -days 7300 \
+    -subj "/CN=lkm test driver certificate (EC)" -addext extendedKeyUsage=codeSigning 2>/dev/null
+# The stamp's certificate must have been valid in 2023, and only `openssl ca` takes a first day.
+printf '[ca]\ndefault_ca=d\n[d]\ndatabase=%s/db\nserial=%s/serial\nnew_certs_dir=%s\ndefault_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n[e]\nextendedKeyUsage=critical,timeStamping\n' \
+    "$work" "$work" "$work" >"$work/ca.cnf"
+: >"$work/db"
+echo 01 >"$work/serial"
+openssl req -newkey rsa:2048 -nodes -keyout "$work/tsa.pem" -out "$work/tsa.csr" -subj "/CN=lkm test time stamps" 2>/dev/null
+openssl ca -batch -selfsign -config "$work/ca.cnf" -extensions e -keyfile "$work/tsa.pem" -in "$work/tsa.csr" \
+    -out "$work/tsa-cert.pem" -notext -startdate 20200101000000Z -enddate 20400101000000Z 2>/dev/null
+osslsigncode sign -certs built/test-ec-root.pem -key "$work/ec.pem" -h sha1 -in built/hello.sys -out "$work/once.sys" >/dev/null
+osslsigncode sign -certs built/test-ec-root.pem -key "$work/ec.pem" -h sha256 -nest -TSA-certs "$work/tsa-cert.pem" \
+    -TSA-key "$work/tsa.pem" -TSA-time $epoch -in "$work/once.sys" -out built/signed-ec.sys >/dev/null
 ls -l built built/x86

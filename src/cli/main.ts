@@ -27,4 +27,6 @@ const called = basename(process.argv[1] ?? '');
 const words = process.argv.slice(2);
 
 // The code is set, not forced: a process that still writes is left to finish.
-process.exitCode = await run(CALLED_BY_NAME.includes(called) ? ['linux', called, ...words] : words);
+const code = await run(CALLED_BY_NAME.includes(called) ? ['linux', called, ...words] : words);
+// Only eight bits of it arrive (codes of Windows have more): a failure must not look like a success.
+process.exitCode = code !== 0 && (code & 0xff) === 0 ? 1 : code;

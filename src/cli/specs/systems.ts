@@ -18,12 +18,17 @@ const WORDS: readonly SystemWords[] = [
   {
     name: 'windows',
     title: 'Windows',
-    tools: 'sc, driverquery, net ...',
+    tools: 'sc, driverquery, reg, net ...',
     description: [
       'Drivers are services: `sc create` makes the key, `sc start` loads the file and calls DriverEntry, `sc stop` calls ' +
         'DriverUnload. A path of this machine may stand wherever the tool wants a path of Windows.',
       'Devices are read with `type \\\\.\\NAME`, written with `echo TEXT > \\\\.\\NAME`, and asked with `ioctl`, which is no ' +
         'command of Windows. Signatures are not enforced unless --set integrity=on; the release is --set release=NAME.',
+      'Lines are those of cmd.exe: words in double quotes, backslashes as they are, `&`, `&&`, `||`, `>` and `>>`. Exit codes ' +
+        'have 32 bits there; a process of this machine ends with the lowest eight, and the whole number is told beside it.',
+      'The registry is filled by `reg import FILE.reg`, `reg load HIVE` or --set registry=FILE,... and written by `reg export`. ' +
+        '`lkm boot windows --root FOLDER` reads Windows/System32/config/SYSTEM below the folder (or .reg files at its top) ' +
+        'and starts its drivers by Start, Group, Tag and dependencies.',
     ],
     examples: [
       {

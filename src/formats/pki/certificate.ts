@@ -30,6 +30,9 @@ export interface Certificate {
   readonly key: PublicKey | undefined;
   /** The subject key identifier, where the certificate has one. */
   readonly keyId: Uint8Array | undefined;
+  /** Milliseconds since 1970; undefined where a time is no time. */
+  readonly notBefore: number | undefined;
+  readonly notAfter: number | undefined;
 }
 
 /** More than any certificate has; a hostile one must not buy hours of arithmetic. */
@@ -44,7 +47,7 @@ export function readCertificate(der: Uint8Array): Certificate {
     throw new Invalid('certificate', 'has fewer than three parts');
   const fields = children(signed, 'certificate');
   const at = fields[0]?.tag === context(0) ? 1 : 0;
-  const [serial, , issuer, , subject, keyInfo, ...rest] = fields.slice(at);
+  const [serial, , issuer, validity, subject, keyInfo, ...rest] = fields.slice(at);
   if (keyInfo === undefined) throw new Invalid('certificate', 'has no public key');
   return {
     der: root.whole,
@@ -57,7 +60,26 @@ export function readCertificate(der: Uint8Array): Certificate {
     signature: signature.body.subarray(1),
     key: publicKey(keyInfo),
     keyId: subjectKeyId(rest.find(({ tag }) => tag === context(3))),
+    ...validityOf(validity),
   };
+}
+
+function validityOf(validity: DerNode): Pick<Certificate, 'notBefore' | 'notAfter'> {
+  const [from, to] = children(validity, 'validity');
+  return { notBefore: from && readTime(from), notAfter: to && readTime(to) };
+}
+
+const UTC_TIME = 0x17;
+
+/** UTCTime or GeneralizedTime in milliseconds since 1970; undefined when it is neither (RFC 5280, section 4.1.2.5). */
+export function readTime({ tag, body }: DerNode): number | undefined {
+  const text = new TextDecoder('latin1').decode(body);
+  const match = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})?(?:\.\d+)?Z$/.exec(text);
+  if (match === null) return undefined;
+  const [, year, month, day, hour, minute, second = '0'] = match;
+  const full = tag === UTC_TIME ? Number(year) + (Number(year) < 50 ? 2000 : 1900) : Number(year);
+  const time = Date.UTC(full, Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second));
+  return Number.isNaN(time) ? undefined : time;
 }
 
 /** The common name of a distinguished name, else its organisation, else nothing. */
@@ -117,18 +139,22 @@ function subjectKeyId(wrapped: DerNode | undefined): Uint8Array | undefined {
 /**
  * Does the signature hold for the message? Undefined when the algorithm or the key is of a kind that is not written here.
  * @param algorithm object identifier of a hash, or of a signature algorithm that names one
+ * @param bare as for {@link verifyRsa}
  */
 export function verifySignature(
   key: PublicKey | undefined,
   algorithm: string,
   message: Uint8Array,
   signature: Uint8Array,
+  bare = false,
 ): boolean | undefined {
   const hash = hashOf(algorithm);
   if (key === undefined || hash === undefined) return undefined;
   if ((keyKindOf(algorithm) ?? key.kind) !== key.kind) return false;
   const digest = hash.hash(message);
-  return key.kind === 'rsa' ? verifyRsa(key, hash, digest, signature) : verifyEcdsa(key, digest, signature);
+  return key.kind === 'rsa'
+    ? verifyRsa(key, hash, digest, signature, bare)
+    : verifyEcdsa(key, digest, signature);
 }
 
 export const signedBy = (subject: Certificate, issuer: Certificate): boolean | undefined =>

@@ -33,12 +33,16 @@ function open(key: RsaKey, signature: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** Is it a signature over a message of this digest? The padding must be exact; behind the digest nothing may follow. */
+/**
+ * Is it a signature over a message of this digest? The padding must be exact; behind the digest nothing may follow.
+ * @param bare the digest may stand alone, without the structure that names its algorithm: old time stamp services sign so
+ */
 export function verifyRsa(
   key: RsaKey,
   algorithm: HashAlgorithm,
   digest: Uint8Array,
   signature: Uint8Array,
+  bare = false,
 ): boolean {
   if (signature.length > key.bytes) return false;
   const bytes = open(key, signature);
@@ -48,6 +52,7 @@ export function verifyRsa(
   while (bytes[at] === 0xff) at++;
   if (at < 10 || bytes[at] !== 0) return false;
   const info = bytes.subarray(at + 1);
+  if (bare && sameBytes(info, digest)) return true;
   try {
     const node = readDer(info, 'DigestInfo');
     const [kind, value, ...more] = children(node, 'DigestInfo');

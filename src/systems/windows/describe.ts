@@ -162,6 +162,14 @@ function listsOf(facts: Facts) {
     { name: 'devices', title: 'device names', rows: facts.names.devices },
     { name: 'links', title: 'symbolic links', rows: facts.names.links },
     {
+      name: 'signatures',
+      title: 'signatures',
+      rows: facts.signature.signatures.map(
+        ({ place, algorithm, pageHashes, state, detail }) =>
+          `${place}, ${algorithm}, ${state === 'valid' ? 'holds' : state}${pageHashes === 'hold' ? ', pages too' : ''}: ${detail}`,
+      ),
+    },
+    {
       name: 'ioctls',
       title: 'control codes, as far as they can be found',
       rows: facts.controlCodes.map(({ text }) => text),

@@ -16,8 +16,11 @@ const DEFAULT_OUTPUT = 256;
 /** A request that is still pending after so long is cancelled, as Ctrl+C would. */
 const PATIENCE = 5e9;
 
+/** What was quoted for another shell may have its backslashes twice. */
+const DEVICE = /^\\{2,4}[.?]\\{1,2}/;
+export const isDevice = (path: string): boolean => DEVICE.test(path);
 /** `\\.\Hello` is `\??\Hello` to the kernel. */
-const ntName = (path: string): string => path.replace(/^\\\\[.?]\\/, '\\??\\');
+const ntName = (path: string): string => path.replace(DEVICE, '\\??\\');
 
 const failure = (status: number): ToolResult => ({
   code: win32Error(status) || 1,

@@ -4,6 +4,7 @@ import { FormatError } from '../../bytes/errors.ts';
 import { readImports } from '../../formats/pe/imports.ts';
 import { SUBSYSTEM_NATIVE } from '../../formats/pe/layout.ts';
 import { isPe, readPe } from '../../formats/pe/read.ts';
+import { readCertificates } from '../../formats/pki/pem.ts';
 import { isHive } from '../../formats/regf/read.ts';
 import { bootWindows } from '../../systems/windows/boot.ts';
 import { describeDriver } from '../../systems/windows/describe.ts';
@@ -12,9 +13,11 @@ import { applyRegFile } from '../../systems/windows/regfile.ts';
 import { DEFAULT_RELEASE, RELEASES, releaseNamed } from '../../systems/windows/release.ts';
 import type { SignatureFacts } from '../../systems/windows/rules/verdict.ts';
 import { examineSignature } from '../../systems/windows/signature/authenticode.ts';
+import { type Catalog, readCatalog } from '../../systems/windows/signature/catalog.ts';
 import type { Windows } from '../../systems/windows/windows.ts';
 import type { ModuleFile, NativeSystem, SessionOptions } from '../system.ts';
 import { checkSettingNames, SettingError } from '../system.ts';
+import { boot } from './boot.ts';
 import { WindowsSession } from './session.ts';
 
 const NAME = 'windows';
@@ -40,6 +43,10 @@ const SETTINGS = [
   },
   { name: 'processors', summary: 'how many the rules think there are (1); code runs on one' },
   { name: 'roots', summary: 'a file of certificates (PEM or DER) that signatures may end at' },
+  {
+    name: 'catalogs',
+    summary: 'catalog files (.cat), separated by commas, whose signature counts for the files they list',
+  },
   { name: 'blocklist', summary: 'a file of Authenticode hashes that must not load, one a line' },
   { name: 'registry', summary: 'files for the registry, separated by commas: .reg files and hives' },
   { name: 'irql-checks', summary: 'on (default): paged memory is out of reach at raised IRQL; off' },
@@ -78,23 +85,20 @@ const UNREADABLE: SignatureFacts = {
   signer: undefined,
   trusted: false,
   detail: 'the file is no image',
+  signatures: [],
 };
 
-function examine(bytes: Uint8Array, roots: readonly Uint8Array[]): SignatureFacts {
+function examine(
+  bytes: Uint8Array,
+  roots: readonly Uint8Array[],
+  catalogs: readonly Catalog[],
+): SignatureFacts {
   try {
-    return examineSignature(readPe(bytes), roots);
+    return examineSignature(readPe(bytes), roots, catalogs);
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     return UNREADABLE;
   }
-}
-
-/** Certificates in PEM blocks, or one in DER. */
-function certificates(bytes: Uint8Array): Uint8Array[] {
-  const text = new TextDecoder('latin1').decode(bytes);
-  const blocks = [...text.matchAll(/-----BEGIN CERTIFICATE-----([\s\S]*?)-----END CERTIFICATE-----/g)];
-  if (blocks.length === 0) return [bytes];
-  return blocks.map(([, base64]) => Uint8Array.from(atob(base64.replace(/\s/g, '')), (c) => c.charCodeAt(0)));
 }
 
 function fileSetting(
@@ -129,6 +133,21 @@ function fillRegistry(kernel: Windows, path: string, bytes: Uint8Array | undefin
   }
 }
 
+/** @throws SettingError when one of them is no catalog */
+function catalogsOf(options: SessionOptions, paths = ''): Catalog[] {
+  return paths
+    .split(',')
+    .filter((one) => one !== '')
+    .map((path) => {
+      try {
+        return readCatalog(fileSetting(options, 'catalogs', path) ?? new Uint8Array(0));
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        throw new SettingError(`catalogs=${path}: ${error.message}`, 'a catalog file (.cat) is wanted');
+      }
+    });
+}
+
 function start(options: SessionOptions): WindowsSession {
   const get = settingsOf(options);
   const release = releaseNamed(get('release') ?? DEFAULT_RELEASE);
@@ -141,7 +160,8 @@ function start(options: SessionOptions): WindowsSession {
   if (machine !== 'x64' && machine !== 'x86')
     throw new SettingError(`there is no machine '${machine}' to run on`, 'machine=x64 or machine=x86');
   const rootsFile = fileSetting(options, 'roots', get('roots'));
-  const roots = rootsFile === undefined ? [] : certificates(rootsFile);
+  const roots = rootsFile === undefined ? [] : readCertificates(rootsFile).map(({ der }) => der);
+  const catalogs = catalogsOf(options, get('catalogs'));
   const kernel = bootWindows({ release, machine, seed: options.seed, missing: options.missing });
   kernel.irql.checks = flag(get('irql-checks'), 'irql-checks', true);
   for (const path of (get('registry') ?? '').split(',').filter((one) => one !== ''))
@@ -161,7 +181,7 @@ function start(options: SessionOptions): WindowsSession {
       blocked: blockList(fileSetting(options, 'blocklist', get('blocklist'))),
       roots,
     },
-    examine: (path, bytes) => ({ path, bytes, signature: examine(bytes, roots) }),
+    examine: (path, bytes) => ({ path, bytes, signature: examine(bytes, roots, catalogs) }),
   });
 }
 
@@ -172,4 +192,5 @@ export const windows: NativeSystem = {
   recognise,
   describe: ({ bytes }) => describeDriver(bytes ?? new Uint8Array(0)),
   start,
+  boot: (options) => boot(options, start),
 };

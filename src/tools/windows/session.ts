@@ -15,7 +15,8 @@ import type {
   ToolResult,
   UnloadOutcome,
 } from '../system.ts';
-import { DeviceCommands } from './devices.ts';
+import { type CmdStep, CmdSyntax, readCmdLine } from './cmd.ts';
+import { DeviceCommands, isDevice } from './devices.ts';
 import { driverquery } from './driverquery.ts';
 import { errorText } from './errors.ts';
 import { startProcess, taskkill, tasklist } from './processes.ts';
@@ -103,12 +104,41 @@ export class WindowsSession implements SystemSession {
     const stopped = this.refuseWhenStopped();
     if (stopped !== undefined) return stopped;
     try {
-      return this.dispatch(tool.toLowerCase(), args);
+      return withCode(this.dispatch(tool.toLowerCase(), args));
     } catch (error) {
       return this.brokenOff(error);
     } finally {
       this.scm.sweep();
     }
+  }
+
+  /** A line of cmd.exe. */
+  line(text: string): ToolResult {
+    try {
+      return this.steps(readCmdLine(text));
+    } catch (error) {
+      if (error instanceof CmdSyntax) return { code: 1, out: '', err: `${error.message}\n` };
+      throw error;
+    }
+  }
+
+  private steps(steps: readonly CmdStep[]): ToolResult {
+    let last: ToolResult = { code: 0, out: '', err: '' };
+    let [out, err] = ['', ''];
+    const notes: string[] = [];
+    for (const { when, words, redirect } of steps) {
+      if (when !== 'always' && (when === 'succeeded') !== (last.code === 0)) continue;
+      last = this.run(words);
+      if (redirect !== undefined && last.code === 0) {
+        const bytes = Uint8Array.from(last.out.replace(/\n$/, ''), (c) => c.charCodeAt(0) & 0xff);
+        const written = this.writeFile(redirect.path, bytes, redirect.append);
+        last = { ...written, err: last.err + written.err };
+      }
+      out += last.out;
+      err += last.err;
+      if (last.note !== undefined) notes.push(last.note);
+    }
+    return { code: last.code, out, err, note: notes.length === 0 ? undefined : notes.join('\n  ') };
   }
 
   private dispatch(tool: string, args: readonly string[]): ToolResult {
@@ -155,9 +185,7 @@ export class WindowsSession implements SystemSession {
     const stopped = this.refuseWhenStopped();
     if (stopped !== undefined) return stopped;
     try {
-      return path.startsWith('\\\\.\\')
-        ? this.devices.write(path, bytes)
-        : this.writeVolume(path, bytes, append);
+      return isDevice(path) ? this.devices.write(path, bytes) : this.writeVolume(path, bytes, append);
     } catch (error) {
       return this.brokenOff(error);
     }
@@ -276,7 +304,7 @@ export class WindowsSession implements SystemSession {
 
   private type([path]: readonly string[]): ToolResult {
     if (path === undefined) return { code: 1, out: '', err: 'The syntax of the command is incorrect.\n' };
-    if (path.startsWith('\\\\.\\')) return this.devices.read(path);
+    if (isDevice(path)) return this.devices.read(path);
     const bytes = this.readFile(path);
     if (bytes === undefined) return { code: 1, out: '', err: `${errorText(2)}\n` };
     return { code: 0, out: new TextDecoder('latin1').decode(bytes), err: '' };
@@ -337,6 +365,13 @@ export class WindowsSession implements SystemSession {
     const words = stopped?.name === undefined ? error.message : `${error.message}\n${stopped.driver ?? ''}`;
     return { code: 1, out: '', err: `${words.trimEnd()}\n` };
   }
+}
+
+/** Exit codes of Windows have 32 bits; a process of this machine ends with the lowest eight. */
+function withCode(result: ToolResult): ToolResult {
+  if (result.code <= 0xff) return result;
+  const code = `exit code ${result.code} (${result.code & 0xff || 1} here)`;
+  return { ...result, note: result.note === undefined ? code : `${result.note}\n  ${code}` };
 }
 
 const baseName = (path: string): string =>

@@ -225,3 +225,24 @@ describe('bug checks', () => {
     expect(leaks[0].where).toMatch(/^trouble\+0x/);
   });
 });
+
+describe('a line of cmd.exe', () => {
+  it('keeps backslashes, quotes, and goes on as its operators say', async () => {
+    const { session } = await start();
+    const line = (text: string) => {
+      const { out, err } = session.line(text);
+      return out + err;
+    };
+    line('sc create hello type= kernel binPath= "hello.sys" && sc start hello');
+    line('echo kept here>\\\\.\\Hello');
+    expect(line('type \\\\.\\Hello')).toBe('kept here');
+    expect(line('type C:\\nowhere.txt || echo "not there"')).toBe(
+      'not there\nThe system cannot find the file specified.\n',
+    );
+    line('echo one>C:\\a.txt & echo two>>C:\\a.txt');
+    expect(line('type C:\\a.txt')).toBe('onetwo');
+    expect(line('rem nothing')).toBe('');
+    expect(line('echo a | more')).toContain("'|' is not read here");
+    expect(session.line('sc start hello').note).toContain('exit code 1056 (32 here)');
+  });
+});

@@ -38,6 +38,34 @@ export interface SignatureFacts {
   /** The chain ends at a root that the policy trusts. */
   readonly trusted: boolean;
   readonly detail: string;
+  /** All of them, the file's own first. */
+  readonly signatures: readonly SignatureReport[];
+}
+
+/** One signature: in the file, nested in that, or of a catalog that lists the file. */
+export interface SignatureReport {
+  readonly place: 'embedded' | 'nested' | 'catalog';
+  readonly state: Exclude<SignatureFacts['state'], 'none'>;
+  /** Hash of the image. */
+  readonly algorithm: string;
+  readonly pageHashes: 'none' | 'hold' | 'bad';
+  readonly signer: string | undefined;
+  readonly trusted: boolean;
+  /** Names from the signer upwards. */
+  readonly chain: readonly string[];
+  readonly detail: string;
+  readonly timeStamp:
+    | {
+        readonly kind: string;
+        /** Milliseconds since 1970. */
+        readonly time: number | undefined;
+        readonly by: string | undefined;
+        readonly holds: boolean;
+        readonly trusted: boolean;
+        readonly inTime: boolean;
+        readonly why: string;
+      }
+    | undefined;
 }
 
 export interface ImageFacts {
