@@ -15,9 +15,29 @@ const sources = join(root, 'fixtures/freebsd');
 const built = join(sources, 'built');
 
 /** Headers of another release than the rest: the textbook case of a module that was built for 6.0, and vnodes of 10.1. */
-const versions = { old: 600034, tinyfs: 1001000 };
+const versions = { old: 600034, tinyfs: 1001000, 'hello-arm64': 1400097, 'hello-riscv64': 1400097 };
 /** The same source under other names. */
-const sourceOf = { old: 'hello', hello32: 'hello', echo32: 'echo', shared: 'hello' };
+const sourceOf = {
+  old: 'hello',
+  hello32: 'hello',
+  echo32: 'echo',
+  shared: 'hello',
+  'hello-arm64': 'hello',
+  'hello-riscv64': 'hello',
+};
+/** Machines whose modules are described and linked, and not run. */
+const OTHERS = {
+  'hello-arm64': {
+    target: 'aarch64-unknown-freebsd',
+    flags: ['-mgeneral-regs-only', '-fPIC'],
+    emulation: 'aarch64elf',
+  },
+  'hello-riscv64': {
+    target: 'riscv64-unknown-freebsd',
+    flags: ['-march=rv64imac', '-mabi=lp64', '-mcmodel=medany', '-fPIC'],
+    emulation: 'elf64lriscv',
+  },
+};
 
 const COMMON =
   '-O2 -g0 -std=c11 -ffreestanding -fno-builtin -fno-common -fno-stack-protector -fno-asynchronous-unwind-tables'.split(
@@ -32,10 +52,18 @@ const I386 = '-mno-mmx -mno-sse -fno-pic'.split(' ');
 function build(name, to, work) {
   const source = join(sources, `${sourceOf[name] ?? name}.c`);
   const bits32 = name.endsWith('32');
-  const target = bits32 ? 'i386-unknown-freebsd' : 'x86_64-unknown-freebsd';
+  const other = OTHERS[name];
+  const target = other?.target ?? (bits32 ? 'i386-unknown-freebsd' : 'x86_64-unknown-freebsd');
   const object = join(work, `${name}.o`);
   const out = join(to, `${name}.ko`);
-  const machine = bits32 ? I386 : name === 'shared' ? ['-mno-red-zone', '-mno-sse', '-fPIC'] : AMD64;
+  const machine =
+    other !== undefined
+      ? other.flags
+      : bits32
+        ? I386
+        : name === 'shared'
+          ? ['-mno-red-zone', '-mno-sse', '-fPIC']
+          : AMD64;
   const version = versions[name] === undefined ? [] : [`-DFREEBSD_VERSION=${versions[name]}`];
   execFileSync('clang', [
     `--target=${target}`,
@@ -58,10 +86,10 @@ function build(name, to, work) {
     '--hash-style=sysv',
     '--build-id=none',
   ];
-  const emulation = ['-m', bits32 ? 'elf_i386_fbsd' : 'elf_x86_64_fbsd'];
+  const emulation = ['-m', other?.emulation ?? (bits32 ? 'elf_i386_fbsd' : 'elf_x86_64_fbsd')];
   execFileSync('ld.lld', [
     ...emulation,
-    ...(bits32 || name === 'shared' ? shared : ['-r']),
+    ...(bits32 || other !== undefined || name === 'shared' ? shared : ['-r']),
     '-o',
     out,
     object,
@@ -75,29 +103,20 @@ function build(name, to, work) {
 }
 
 /** What a tool can see of kernels of two releases, for `lkm check` and `lkm boot`; nothing of them is ever run. */
-function buildKernel(name, version, to, work) {
+function buildKernel(name, version, to, work, machine) {
   const object = join(work, `${name}.o`);
   const defines = [`-DFREEBSD_VERSION=${version}`];
+  const { target, flags, emulation, base } = machine ?? {
+    target: 'x86_64-unknown-freebsd',
+    flags: AMD64,
+    emulation: 'elf_x86_64_fbsd',
+    base: '0xffffffff80200000',
+  };
   const source = join(sources, 'kernel/kernel.c');
-  execFileSync('clang', [
-    '--target=x86_64-unknown-freebsd',
-    ...COMMON,
-    ...AMD64,
-    ...defines,
-    '-c',
-    source,
-    '-o',
-    object,
-  ]);
-  const place = [
-    '--image-base=0xffffffff80200000',
-    '-e',
-    'btext',
-    '--build-id=none',
-    '-z',
-    'max-page-size=4096',
-  ];
-  execFileSync('ld.lld', ['-m', 'elf_x86_64_fbsd', '-static', ...place, '-o', join(to, name), object]);
+  const compiler = [`--target=${target}`, ...COMMON, ...flags, ...defines];
+  execFileSync('clang', [...compiler, '-c', source, '-o', object]);
+  const place = [`--image-base=${base}`, '-e', 'btext', '--build-id=none', '-z', 'max-page-size=4096'];
+  execFileSync('ld.lld', ['-m', emulation, '-static', ...place, '-o', join(to, name), object]);
   execFileSync('llvm-objcopy', ['--strip-debug', '--remove-section=.comment', join(to, name)]);
 }
 
@@ -113,6 +132,11 @@ for (const name of [...all, ...Object.keys(sourceOf)]) {
 for (const [name, version] of Object.entries({ 'kernel-13.2': 1302001, 'kernel-14.0': 1400097 })) {
   if (wanted.length === 0 || wanted.includes(name)) buildKernel(name, version, built, work);
 }
+if (wanted.length === 0)
+  buildKernel('kernel-14.0-arm64', 1400097, built, work, {
+    ...OTHERS['hello-arm64'],
+    base: '0xffff000000000000',
+  });
 /** A machine to boot: its configuration is written by hand, its kernel and modules are these. */
 const machine = join(sources, 'machine/boot');
 mkdirSync(join(machine, 'kernel'), { recursive: true });

@@ -1,12 +1,14 @@
 /** The machines whose relocations are written, one file each in relocate/. */
 import type { Machine } from '../formats/object.ts';
+import { AARCH64 } from './relocate/aarch64.ts';
 import { ARM } from './relocate/arm.ts';
 import { I386 } from './relocate/i386.ts';
 import { PPC } from './relocate/ppc.ts';
+import { RISCV } from './relocate/riscv.ts';
 import { X86_64 } from './relocate/x86-64.ts';
 import type { RelocationMachine } from './relocation.ts';
 
-const MACHINES: readonly RelocationMachine[] = [X86_64, I386, ARM, PPC];
+const MACHINES: readonly RelocationMachine[] = [X86_64, I386, ARM, PPC, AARCH64, RISCV];
 
 /** The relocation types of a machine; undefined when nobody wrote them. */
 export function relocationMachine(machine: Machine): RelocationMachine | undefined {

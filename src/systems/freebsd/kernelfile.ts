@@ -22,6 +22,8 @@ export interface KernelFile {
   readonly modules: ReadonlySet<string>;
   /** Does it define this symbol? Undefined when its symbols were stripped. */
   has(symbol: string): boolean | undefined;
+  /** Where it lies in the kernel. */
+  address(symbol: string): number | undefined;
 }
 
 const MACHINES: Readonly<Record<string, string>> = {
@@ -67,14 +69,15 @@ export function readKernelFile(bytes: Uint8Array, path: string): KernelFile {
     interfaces: kld.versions.filter(({ name }) => name !== 'kernel'),
     modules: new Set(kld.modules.map(({ name, registered }) => registered ?? name)),
     has: (symbol) => (names.size === 0 ? undefined : names.has(symbol)),
+    address: (symbol) => names.get(symbol),
   };
 }
 
 /** Every name that is defined; the kernel linker gives out local ones as well. */
-function exported(object: ObjectFile): ReadonlySet<string> {
-  const names = new Set<string>();
-  for (const { name, place, type } of object.symbols)
+function exported(object: ObjectFile): ReadonlyMap<string, number> {
+  const names = new Map<string, number>();
+  for (const { name, place, type, value } of object.symbols)
     if (name !== '' && type !== 'file' && type !== 'section' && (place === 'section' || place === 'absolute'))
-      names.add(name);
+      names.set(name, value);
   return names;
 }

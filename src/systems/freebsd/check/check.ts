@@ -4,7 +4,7 @@
  */
 import { FormatError } from '../../../bytes/errors.ts';
 import { type Elf, elfTarget, judgeRelocatable, judgeShared } from '../elf.ts';
-import { Errno } from '../errno.ts';
+import { Errno, KernelErrno } from '../errno.ts';
 import type { KernelFile } from '../kernelfile.ts';
 import { findInterface } from '../kld.ts';
 import type { DependRecord, KldFile } from '../kldfile.ts';
@@ -18,6 +18,10 @@ import {
   wrongKernel,
 } from '../rules/interfaces.ts';
 import { neededSymbols, typesOf, unknownRelocation, unknownText } from '../rules/relocations.ts';
+import { linkApart } from '../shared-image.ts';
+
+/** Modules lie behind the kernel's image. */
+const BEHIND_KERNEL = 64 * 2 ** 20;
 
 export type CheckOutcome = 'pass' | 'note' | 'refuse' | 'unknown' | 'not-reached';
 
@@ -187,8 +191,10 @@ class Check {
     try {
       this.links(elf);
     } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      this.refuse('elf-contents', [], error.message, 'The file is damaged: copy or build it again.');
+      if (error instanceof KernelErrno) this.refuse('relocations-external', [], error.why, error.hint);
+      else if (error instanceof FormatError)
+        this.refuse('elf-contents', [], error.message, 'The file is damaged: copy or build it again.');
+      else throw error;
     }
   }
 
@@ -204,7 +210,8 @@ class Check {
     );
   }
 
-  private relocations({ object }: Elf, rule: RuleId, local: boolean): boolean {
+  private relocations(elf: Elf, rule: RuleId, local: boolean): boolean {
+    const { object } = elf;
     if (typesOf(object.machine) === undefined) {
       this.note(
         rule,
@@ -215,14 +222,34 @@ class Check {
       return true;
     }
     const bad = unknownRelocation(object, local);
-    if (bad === undefined) {
-      this.note(rule, 'pass');
-      return true;
-    }
+    if (bad === undefined)
+      return local || object.kind === 'relocatable' ? this.passes(rule) : this.trial(elf, rule);
     const why = `Relocation type ${bad.type} is not one that the kernel linker knows.`;
     const hint =
       'It comes from compiler flags of another system: modules are built with those of sys/conf/kern.mk.';
     return this.refuse(rule, [unknownText(this.kernel.version, bad)], why, hint);
+  }
+
+  private passes(rule: RuleId): true {
+    this.note(rule, 'pass');
+    return true;
+  }
+
+  /**
+   * A shared object is linked beside the kernel, without one: whatever machine it is for, branches must reach and values
+   * fit. Symbols of other modules are taken to be near.
+   */
+  private trial(elf: Elf, rule: RuleId): boolean {
+    const base = (this.kernel.address('btext') ?? this.kernel.address('kernbase') ?? 0) + BEHIND_KERNEL;
+    linkApart(elf, base, (name) => this.kernel.address(name) ?? base, {
+      known: typesOf(elf.object.machine)?.known,
+      emptyPlace: false,
+      fail: (what, { type, offset }) => {
+        const why = `A relocation of type ${type} at 0x${offset.toString(16)} cannot be done: ${what.kind}.`;
+        throw new KernelErrno(Errno.ENOEXEC, why);
+      },
+    });
+    return this.passes(rule);
   }
 
   private ownInterfaces(kld: KldFile): boolean {
