@@ -3,7 +3,7 @@
  * for a kernel of ours, and for machines whose code does not run here.
  */
 import type { ObjectRelocation, ObjectSymbol } from '../../formats/object.ts';
-import { relocationMachine } from '../../link/machines.ts';
+import { dynamicRelocations } from '../../link/machines.ts';
 import { applyRelocations, type RelocationPolicy, relocationTarget } from '../../link/relocate.ts';
 import { type Address, PAGE_SIZE } from '../../memory/space.ts';
 import type { Elf } from './elf.ts';
@@ -62,7 +62,7 @@ export class SharedImage {
   /** One pass: `resolve` gives values to symbols that have none yet, before they are used. */
   relocate(locals: boolean, resolve: (symbol: ObjectSymbol) => void, policy: RelocationPolicy): void {
     const { object, file } = this.elf;
-    const machine = relocationMachine(object.machine);
+    const machine = dynamicRelocations(object.machine);
     if (machine === undefined)
       throw new KernelErrno(Errno.ENOEXEC, `no relocations are known for ${object.machine}`);
     const target = relocationTarget(this.bytes, this.base, object.littleEndian);
