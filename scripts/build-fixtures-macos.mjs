@@ -73,7 +73,17 @@ const FLAGS = [
   ...['-fno-stack-protector', '-fno-unwind-tables', '-fno-asynchronous-unwind-tables', '-fvisibility=hidden'],
   ...['-O1', '-Wall', '-Wextra', '-Werror', '-I', join(sources, 'include')],
 ];
-const CXX = ['-fno-exceptions', '-fno-rtti', '-fapple-kext', '-std=gnu++11', '-Wno-unused-private-field'];
+const CXX = [
+  '-nostdinc++',
+  '-fno-exceptions',
+  '-fno-rtti',
+  '-fapple-kext',
+  '-std=gnu++11',
+  '-Wno-unused-private-field',
+  '-Wno-non-virtual-dtor',
+  '-Wno-overloaded-virtual',
+  '-Wno-unused-parameter',
+];
 
 function compile(name, folder) {
   const cpp = existsSync(join(sources, `${name}.cpp`));

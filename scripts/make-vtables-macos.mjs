@@ -234,6 +234,8 @@ function vtables(text, names, classes) {
     /^@_ZTV(\w+) = [^\n]*?constant \{ \[\d+ x [^\]]+\] \} \{ \[\d+ x [^\]]+\] \[([^\n]*?)\] \}/gm,
   )) {
     const entries = body.split(/, (?=i8\* |ptr )/).slice(2);
+    // Kernel code's tables end in a null pointer.
+    if (/null\s*$/.test(entries.at(-1) ?? '')) entries.pop();
     slots.set(
       table,
       entries.map((entry) => /@(\w+)/.exec(entry)?.[1] ?? ''),

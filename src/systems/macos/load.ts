@@ -343,7 +343,11 @@ function exportedSymbol(k: Macos, dependencies: readonly LoadedKext[], name: str
   for (const kext of direct(dependencies)) {
     if (kext.isKernelComponent) {
       const found = k.kpi.owners(name).find(({ owner }) => owner === kext.identifier);
-      if (found !== undefined) return k.link(found.target ?? name);
+      if (found !== undefined) {
+        // An alias that nobody wrote under the kernel's own name may be written under the exported one.
+        const target = found.target ?? name;
+        return k.link(k.implements(target) ? target : name);
+      }
       continue;
     }
     const address = kext.exports?.get(name);

@@ -13,10 +13,12 @@ import { objectFunctions } from './functions/libkern/object.ts';
 import { data, numbers, strings } from './functions/libkern/values.ts';
 import { locks } from './functions/locks.ts';
 import { logging } from './functions/log.ts';
+import { machineData, machineFunctions } from './functions/machine.ts';
 import { allocation } from './functions/memory.ts';
 import { miscellany } from './functions/misc.ts';
 import { clocks, processes } from './functions/process.ts';
 import { sysctlData, sysctlFunctions } from './functions/sysctl.ts';
+import { threadFunctions } from './functions/threads.ts';
 import { transfers } from './functions/uio.ts';
 import type { DataSymbol, Macos } from './macos.ts';
 import { metaClassFunctions } from './runtime/classes.ts';
@@ -34,6 +36,7 @@ export const macosFunctions: FunctionTable<Macos> = joinTables<Macos>([
   iterators,
   locks,
   logging,
+  machineFunctions,
   metaClassFunctions,
   miscellany,
   numbers,
@@ -44,6 +47,7 @@ export const macosFunctions: FunctionTable<Macos> = joinTables<Macos>([
   sets,
   strings,
   sysctlFunctions,
+  threadFunctions,
   transfers,
   workLoops,
   ...cLibrary,
@@ -59,6 +63,7 @@ const text = (name: string, value: (k: Macos) => string): DataSymbol => ({
 export const macosData: readonly DataSymbol[] = [
   ...sysctlData,
   ...iokitData,
+  ...machineData,
   { name: '_gOSKextUnresolved', bytes: 16 },
   { name: '_lkm_current_proc', bytes: 16 },
   { name: '_hz', bytes: 4, fill: (k, at) => k.memory.set32(at, 100) },

@@ -7,10 +7,12 @@ import { ThreadKilled } from '../../kernel/thread.ts';
 import { devices } from '../../systems/macos/functions/devices.ts';
 import type { LoadedKext } from '../../systems/macos/kexts.ts';
 import { type Kext, KextLibrary, REPOSITORIES } from '../../systems/macos/library.ts';
+import { publishPersonalities } from '../../systems/macos/load.ts';
 import { Macos } from '../../systems/macos/macos.ts';
+import { osReturnText } from '../../systems/macos/os-return.ts';
 import { macosData, macosFunctions } from '../../systems/macos/registry.ts';
 import { type BootVerdict, judgeBoot } from '../../systems/macos/rules/boot.ts';
-import { resources } from '../../systems/macos/runtime/services.ts';
+import { matchAll, refusedKexts, resources, services } from '../../systems/macos/runtime/services.ts';
 import { baseName, FileTree, joinPath, normalPath } from '../../systems/macos/tree.ts';
 import type {
   LoadOutcome,
@@ -24,7 +26,7 @@ import type { Answer } from './answer.ts';
 import { isExcluded } from './exclusion.ts';
 import { writeFile } from './file-tools.ts';
 import { Importer } from './import.ts';
-import { loadByTool, policyView, unloadByTool } from './loading.ts';
+import { loadByTool, loadFromDisk, policyView, unloadByTool } from './loading.ts';
 import { type Choices, choicesOf } from './settings.ts';
 import { verifySignatures } from './signatures.ts';
 import { TOOLS } from './tools.ts';
@@ -160,6 +162,40 @@ export class MacosSession implements SystemSession {
       else throw error;
       answer.code = error instanceof Deadlock ? CONTROL_C : 1;
       return undefined;
+    }
+  }
+
+  /**
+   * What user space does for matching (kextd): the kernel learns the personalities of all installed kexts, and those kexts
+   * that it asks for are loaded as root, after the rules that every load has.
+   */
+  async autoload(answer: Answer): Promise<void> {
+    const installed = this.kexts();
+    for (const { info } of installed) publishPersonalities(this.kernel, info);
+    const state = this.kernel.state(services);
+    this.perform('kextd', matchAll(this.kernel), answer);
+    while (state.requests.length > 0 && this.kernel.panicked === undefined) {
+      const identifier = state.requests[0];
+      this.kernel.print(`Kext ${identifier} not found; queued load request to user space.\n`);
+      const kext = KextLibrary.find(installed, identifier);
+      const loaded = kext !== undefined && (await this.loadAsRoot(kext, installed, answer));
+      state.requests.shift();
+      if (!loaded) this.kernel.state(refusedKexts).add(identifier);
+      this.perform('kextd', matchAll(this.kernel), answer);
+    }
+  }
+
+  private async loadAsRoot(kext: Kext, installed: readonly Kext[], answer: Answer): Promise<boolean> {
+    await this.prepareSignatures([kext, ...installed]);
+    const user = this.uid;
+    this.uid = 0;
+    try {
+      const result = loadFromDisk(this, kext, answer);
+      if (result.code !== 'Success')
+        answer.explain(`${kext.path}: ${result.note ?? osReturnText(result.code)}`);
+      return result.code === 'Success';
+    } finally {
+      this.uid = user;
     }
   }
 

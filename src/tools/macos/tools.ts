@@ -5,6 +5,7 @@ import { kextlibs } from './kextlibs.ts';
 import { kextload, kextunload } from './kextload.ts';
 import { kextstat } from './kextstat.ts';
 import { kextutil } from './kextutil.ts';
+import { REGISTRY_TOOLS } from './registry-tools.ts';
 import { SYSTEM_TOOLS } from './system-tools.ts';
 
 export const TOOLS: readonly Tool[] = [
@@ -13,6 +14,7 @@ export const TOOLS: readonly Tool[] = [
   kextstat,
   kextutil,
   kextlibs,
+  ...REGISTRY_TOOLS,
   ...FILE_TOOLS,
   ...SYSTEM_TOOLS,
 ];

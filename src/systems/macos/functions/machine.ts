@@ -1,0 +1,89 @@
+/** The machine and small things of osfmk and bsd that drivers ask for. */
+import { guestText, writeGuestText } from '../../../kernel/text/printf.ts';
+import type { Address } from '../../../memory/space.ts';
+import { ERRNO } from '../errno.ts';
+import type { DataSymbol, Macos } from '../macos.ts';
+import { kernelFunctions } from './define.ts';
+
+/** RFLAGS.IF */
+const INTERRUPT_FLAG = 0x200;
+
+function setInterrupts(k: Macos, on: boolean): number {
+  const flags = k.cpu.rflags;
+  const before = (flags & INTERRUPT_FLAG) !== 0;
+  k.cpu.rflags = on ? flags | INTERRUPT_FLAG : flags & ~INTERRUPT_FLAG;
+  return before ? 1 : 0;
+}
+
+/** A block of another size with what was in it; 0 frees. */
+function reallocate(k: Macos, at: Address, bytes: number): Address {
+  if (at === 0) return k.heap.allocate(bytes, 'kern_os');
+  const old = k.heap.size(at) ?? 0;
+  const next = bytes === 0 ? 0 : k.heap.allocate(bytes, 'kern_os');
+  if (next !== 0) k.memory.copy(next, at, Math.min(old, bytes));
+  if (next !== 0 || bytes === 0) k.heap.free(at);
+  return next;
+}
+
+export const machineFunctions = kernelFunctions({
+  'boolean_t ml_get_interrupts_enabled(void)': (k) => ((k.cpu.rflags & INTERRUPT_FLAG) !== 0 ? 1 : 0),
+  'boolean_t ml_set_interrupts_enabled(boolean_t on)': (k, on) => setInterrupts(k, on !== 0),
+  'boolean_t ml_at_interrupt_context(void)': () => 0,
+  'size_t strlcpy(char *to, const char *from, size_t room)': (k, to, from, room) => {
+    const text = guestText(k, from);
+    if (room > 0) writeGuestText(k, to, text.slice(0, room - 1));
+    return text.length;
+  },
+  'int cpu_number(void)': () => 0,
+  'void *kern_os_realloc(void *at, size_t bytes)': reallocate,
+  'void nanouptime(struct timespec *ts)': (k, ts) => {
+    k.write('timespec.tv_sec', ts, Math.floor(k.time.now() / 1e9));
+    k.write('timespec.tv_nsec', ts, Math.floor(k.time.now() % 1e9));
+  },
+  'void microuptime(struct timeval *tv)': (k, tv) => {
+    k.write('timeval.tv_sec', tv, Math.floor(k.time.now() / 1e9));
+    k.write('timeval.tv_usec', tv, Math.floor((k.time.now() % 1e9) / 1000));
+  },
+  'void clock_get_system_nanotime(clock_res_t *s, clock_res_t *ns)': (k, s, ns) => {
+    k.memory.set32(s, Math.floor(k.time.now() / 1e9));
+    k.memory.set32(ns, Math.floor(k.time.now() % 1e9));
+  },
+  'int copystr(const void *from, void *to, size_t room, size_t *done)': (k, from, to, room, done) => {
+    const text = guestText(k, from, room);
+    if (text.length >= room) return ERRNO.ENAMETOOLONG;
+    writeGuestText(k, to, text);
+    if (done !== 0) k.memory.setPtr(done, text.length + 1);
+    return 0;
+  },
+  // The only processor runs the action itself (osfmk/i386/mp.c).
+  'void mp_rendezvous_no_intrs(void *action, void *argument)': function* (k, action, argument) {
+    const before = setInterrupts(k, false);
+    yield* k.call(action, argument);
+    setInterrupts(k, before !== 0);
+  },
+  'void mp_rendezvous(void *setup, void *action, void *teardown, void *argument)': function* (
+    k,
+    setup,
+    action,
+    teardown,
+    argument,
+  ) {
+    for (const routine of [setup, action, teardown]) if (routine !== 0) yield* k.call(routine, argument);
+  },
+  'void OSReportWithBacktrace(const char *format, ...)': (k, format) => k.print(`${guestText(k, format)}\n`),
+});
+
+/** An object that kexts only hand on. */
+const opaque = (name: string): DataSymbol => ({
+  name,
+  bytes: 16,
+  fill: (k, at) => k.memory.setPtr(at, k.takeData(64)),
+});
+
+export const machineData: readonly DataSymbol[] = [
+  opaque('_kernel_task'),
+  opaque('_kernel_map'),
+  opaque('_kernel_pmap'),
+  opaque('_kernproc'),
+  { name: '_desiredvnodes', bytes: 4, fill: (k, at) => k.memory.set32(at, 66560) },
+];
