@@ -5,7 +5,7 @@ import { applyRelocations, relocationTarget } from '../../../link/relocate.ts';
 import type { KernelFile } from '../kernelfile/kernelfile.ts';
 import type { ModuleFile } from '../module-file.ts';
 import type { Judge } from '../rules/judge.ts';
-import { relocationPolicy } from '../rules/relocation.ts';
+import { checkRelocationTypes, relocationPolicy, TYPES_ONLY } from '../rules/relocation.ts';
 import type { Subject } from './subject.ts';
 
 /** MODULES_VADDR of x86-64, and a place in the vmalloc area of i386. Random offsets change nothing about what fits. */
@@ -24,6 +24,15 @@ export function checkRelocations(
   const { kernel } = judge;
   const machine = relocationMachine(file.object.machine);
   const key = `${kernel.machine}${kernel.bits}`;
+  if (
+    TYPES_ONLY.has(kernel.machine) &&
+    file.object.machine === kernel.machine &&
+    !subject.relocated.has(key)
+  ) {
+    checkRelocationTypes(judge, file);
+    subject.relocated.add(key);
+    return;
+  }
   if (machine === undefined || machine.machine !== kernel.machine || subject.relocated.has(key)) return;
   const policy = relocationPolicy(judge, file);
   const addresses = place(file, kernel);

@@ -172,7 +172,7 @@ export class ImageKernel implements KernelFile {
 const isCode = ({ flags, name }: ElfSection): boolean =>
   (flags & SHF_EXECINSTR) !== 0 && !/^\.(ro)?data/.test(name);
 
-interface SectionText {
+export interface SectionText {
   readonly bytes: Uint8Array;
   readonly text: string;
 }
@@ -185,7 +185,7 @@ export function nearestExport(exports: ExportTable, address: number): NearestExp
   return { name: found.name, address: found.address, size: next - found.address, module: undefined };
 }
 
-function findBanner(texts: readonly SectionText[]): string {
+export function findBanner(texts: readonly SectionText[]): string {
   // Two are in the image: the format `Linux version %s ...#` for /proc, and the whole line, which has the build number.
   let best = '';
   for (const { text } of texts) {
@@ -201,7 +201,7 @@ function findBanner(texts: readonly SectionText[]): string {
 const VERMAGIC_WORD =
   /^(SMP|preempt|preempt_rt|mod_unload|modversions|RANDSTRUCT_\w+|aarch64|ARMv\d\w*|p2v8|thumb2|riscv|[\w.-]*686|K\d|MIPS\S*|\d{2}BIT|CPU_\S+)$/;
 
-function findVermagic(texts: readonly SectionText[], release: string): string {
+export function findVermagic(texts: readonly SectionText[], release: string): string {
   for (const { text } of texts) {
     for (let at = text.indexOf(`${release} `); at >= 0; at = text.indexOf(`${release} `, at + 1)) {
       if (at > 0 && text[at - 1] !== '\0') continue;

@@ -3,6 +3,7 @@ import { BadMagic, Unsupported } from '../../../bytes/errors.ts';
 import { unpackLz4 } from '../../../bytes/lz4.ts';
 import { type ImageOptions, readImage } from './image.ts';
 import type { KernelFile } from './kernelfile.ts';
+import { isArm64Image, readArm64Image, zbootPayload } from './raw-image.ts';
 
 import { decode, isSaved, type Savable } from './saved.ts';
 import { findPayload, isBootImage, type KernelPayload, payloadFormat } from './vmlinuz.ts';
@@ -19,12 +20,16 @@ const MAX_IMAGE = 256 << 20;
  */
 export function readKernel(bytes: Uint8Array, options: ImageOptions = {}): KernelFile & Savable {
   if (isSaved(bytes)) return decode(bytes);
-  return readImage(unpackKernel(bytes), options);
+  const image = unpackKernel(bytes);
+  return isArm64Image(image) ? readArm64Image(image, options) : readImage(image, options);
 }
 
-/** The ELF image inside a boot image or a packed kernel. Throws the errors of bytes/errors.ts. */
+/** The ELF image, or arm64's own kind, inside a boot image or a packed kernel. Throws the errors of bytes/errors.ts. */
 export function unpackKernel(bytes: Uint8Array): Uint8Array {
   if (isBootImage(bytes)) return unpackPayload(findPayload(bytes));
+  if (isArm64Image(bytes)) return bytes;
+  const inside = zbootPayload(bytes);
+  if (inside !== undefined) return unpackKernel(inside);
   const format = payloadFormat(bytes);
   if (format === undefined) {
     throw new BadMagic(

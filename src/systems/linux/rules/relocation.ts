@@ -77,3 +77,31 @@ function reason(problem: RelocationProblem): string {
       return `lies outside of its section of ${problem.size} bytes; the kernel would write over other memory`;
   }
 }
+
+/** Types that apply_relocate_add of arm64 knows (arch/arm64/kernel/module.c), by their numbers in the ABI. */
+const KNOWN_AARCH64: ReadonlySet<number> = new Set([0, ...range(256, 280), ...range(282, 293), 299]);
+
+function range(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+}
+
+/** Machines of which only the types of relocations are checked here: values that do not fit are not found. */
+export const TYPES_ONLY: ReadonlySet<string> = new Set(['aarch64']);
+
+/** apply_relocate_add of arm64 as far as it asks for the type. */
+export function checkRelocationTypes(judge: Judge, file: ModuleFile): void {
+  for (const { index, allocated } of file.object.sections) {
+    if (!allocated) continue;
+    for (const { type, offset } of file.object.relocations(index)) {
+      if (KNOWN_AARCH64.has(type)) continue;
+      const where = `${file.object.sections[index].name}+0x${offset.toString(16)}`;
+      judge.reject(
+        'relocation',
+        Errno.ENOEXEC,
+        `module ${file.name}: unsupported RELA relocation: ${type}`,
+        `The relocation at ${where} is of type ${type}, which this kernel does not know.`,
+        "Build the module with the kernel's own flags (kbuild does); if it was, the file is damaged.",
+      );
+    }
+  }
+}

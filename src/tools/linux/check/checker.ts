@@ -11,8 +11,10 @@ import {
 } from '../../../systems/linux/check/check.ts';
 import { Subject } from '../../../systems/linux/check/subject.ts';
 import { Errno } from '../../../systems/linux/errno.ts';
+import { isArm64Image, zbootPayload } from '../../../systems/linux/kernelfile/raw-image.ts';
 import { isSaved } from '../../../systems/linux/kernelfile/saved.ts';
 import { isBootImage } from '../../../systems/linux/kernelfile/vmlinuz.ts';
+import { TYPES_ONLY } from '../../../systems/linux/rules/relocation.ts';
 import type {
   CheckKernel,
   CheckRequest,
@@ -65,7 +67,8 @@ class LinuxChecker implements SystemChecker {
   recogniseKernel({ path, bytes }: ModuleFile): number {
     if (path.startsWith('builtin:')) return 1;
     if (bytes === undefined) return isKernelFolder(path) ? 0.9 : 0;
-    if (isSaved(bytes) || isBootImage(bytes)) return 1;
+    if (isSaved(bytes) || isBootImage(bytes) || isArm64Image(bytes) || zbootPayload(bytes) !== undefined)
+      return 1;
     if (partKind(bytes, path) !== undefined) return 0.8;
     return compressionOf(bytes) !== undefined || isElfExecutable(bytes) ? 0.6 : 0;
   }
@@ -126,7 +129,7 @@ class LinuxChecker implements SystemChecker {
       taints: taintResults(result.taints),
       first: request.brief ? [] : this.#first(kernel, result, library, state),
       ...symbols,
-      remarks: [],
+      remarks: remarksOn(kernel, result),
     };
   }
 
@@ -203,6 +206,15 @@ class LinuxChecker implements SystemChecker {
 }
 
 type ModuleFileFacts = CheckResult['file'];
+
+/** What the checks here leave out on some machines. */
+function remarksOn({ file: { machine } }: LinuxCheckKernel, { answer }: CheckResult): string[] {
+  if (answer === 'refused' || machine === 'x86-64' || machine === 'i386') return [];
+  const what = TYPES_ONLY.has(machine)
+    ? 'Only the types of relocations are checked'
+    : 'Relocations are not checked';
+  return [`${what} on ${machine}, not whether their values fit.`];
+}
 
 /** More than any module needs. */
 const MOST_COMPANIONS = 200;
