@@ -156,7 +156,8 @@ class ExportFinder {
     for (let field = 4; places.size > 0 && field + 8 <= this.#bytes.length; field += 4) {
       if (!places.has(field + view.getInt32(field, true))) continue;
       const entry = field - 4;
-      if (this.#follows(entry - ENTRY, entry) && this.#follows(entry, entry + ENTRY)) return entry;
+      const inTable = this.#follows(entry, entry + ENTRY) && this.#follows(entry + ENTRY, entry + 2 * ENTRY);
+      if (inTable) return entry;
     }
     return undefined;
   }
