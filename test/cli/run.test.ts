@@ -76,7 +76,7 @@ describe('lkm run', () => {
     ['other_machine.ko', 8, 'The module is for another processor'],
     ['wrong_vermagic.ko', 8, 'it was built with UP'],
     ['empty.ko', 22, 'The file is empty'],
-    ['wrong_crc.ko', 22, 'the version of _printk'],
+    ['wrong_crc.ko', 22, 'its version is not the one'],
     ['truncated.ko', 8, 'ends beyond the file'],
   ])("gives the kernel's own refusal of %s, and why", async (file, errno, why) => {
     const report = await json(built(file));
