@@ -4,13 +4,18 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { readKernel } from '../src/systems/linux/kernelfile/open.ts';
+import { insmod } from '../src/systems/linux/loader.ts';
+import { modulesBelow, Tree } from '../src/targets/census-tree.ts';
 import { BUILT_IN, openKernel } from '../src/targets/kernel-store.ts';
+import { LinuxSession } from '../src/tools/linux/session.ts';
 import type { Bench, BenchContext, Figure } from './bench.ts';
 import { median } from './bench.ts';
 import { OWN_TIME, timed } from './clock.ts';
 import { type Lifecycle, lifecycle } from './lifecycle.ts';
 
 const MiB = 2 ** 20;
+/** A driver of about a megabyte. */
+const LARGE = 'i40e';
 
 export const kernel: Bench = {
   name: 'kernel',
@@ -26,7 +31,11 @@ export const kernel: Bench = {
     const cold = Array.from({ length: quick ? 1 : 9 }, () => inNewProcess(root, module));
     for (let i = 0; i < (quick ? 1 : 10); i++) lifecycle(root, module, 3);
     const warm = Array.from({ length: quick ? 2 : 30 }, () => lifecycle(root, module, 4));
-    return [...stepFigures(cold, warm, basename(module)), ...imageFigures(debian, quick)];
+    return [
+      ...stepFigures(cold, warm, basename(module)),
+      ...largeFigures(root, debian, quick),
+      ...imageFigures(debian, quick),
+    ];
   },
 };
 
@@ -62,6 +71,35 @@ function pair(what: string, values: readonly number[], target?: number): Figure[
   return [
     { what: `${what}, best`, value: Math.min(...values), unit: 'ms', target: goal },
     { what: `${what}, median`, value: median(values), unit: 'ms' },
+  ];
+}
+
+/** A driver of a megabyte, loaded after what it needs; nothing where there is no package. */
+function largeFigures(root: string, debian: string | undefined, quick: boolean): Figure[] {
+  if (debian === undefined) return [];
+  const tree = new Tree(modulesBelow(join(debian, 'lib', 'modules')));
+  const found = tree.find(LARGE);
+  if (found === undefined) return [];
+  const files = tree.plan(found).map(({ path }) => ({ path, bytes: new Uint8Array(readFileSync(path)) }));
+  const times = Array.from({ length: quick ? 2 : 12 }, () => {
+    const kernel = openKernel(BUILT_IN, {
+      packaged: (path) => join(root, path),
+      environment: process.env,
+    });
+    const { k } = new LinuxSession(kernel, { moduleFile: () => undefined });
+    // The last is the module itself.
+    const loads = files.map(({ path, bytes }) => {
+      const [load, { outcome }] = timed(() => insmod(k, bytes, '', { path }));
+      if (outcome !== 'loaded') throw new Error(`${path} was not loaded: ${outcome}`);
+      return load;
+    });
+    return loads[loads.length - 1];
+  });
+  const { length } = files[files.length - 1].bytes;
+  const what = `${LARGE}.ko (${(length / 1e6).toFixed(2)} MB) to live`;
+  return [
+    { what: `${what}, first`, value: times[0], unit: 'ms' },
+    ...pair(`${what}, warm, a new kernel`, times.slice(1), 150),
   ];
 }
 
