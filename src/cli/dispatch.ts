@@ -1,8 +1,9 @@
 /** From a command line to an exit code. Nothing here touches `process`: the surroundings are given. */
 import { existsSync } from 'node:fs';
+import { Unsupported } from '../bytes/errors.ts';
 import type { CommandSpec } from './command.ts';
 import { makeContext, type Surroundings } from './context.ts';
-import { EXIT_DEFECT, EXIT_USAGE, Failure, usageError } from './failure.ts';
+import { EXIT_DEFECT, EXIT_FAILED, EXIT_USAGE, Failure, usageError } from './failure.ts';
 import { commandHelp, optionsOf, overview } from './help.ts';
 import { nearest } from './nearest.ts';
 import type { OptionSpec } from './option.ts';
@@ -107,6 +108,12 @@ export function report(error: unknown, { output, environment }: Surroundings): n
     if (debug)
       output.err(`${stack}\n${error.cause instanceof Error ? `caused by ${error.cause.stack}\n` : ''}`);
     return error.exitCode;
+  }
+  // Bytes of the user's may be right and still more than this takes; what is damaged is reported where it is read.
+  if (error instanceof Unsupported) {
+    output.err(`lkm: ${error.message}\n`);
+    if (debug) output.err(`${stack}\n`);
+    return EXIT_FAILED;
   }
   output.err(`lkm: defect: ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}\n`);
   if (debug) output.err(`${stack}\n`);

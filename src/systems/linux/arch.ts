@@ -111,8 +111,15 @@ function map32(file: KernelFile): AddressMap {
   };
 }
 
-/** @throws Unsupported for other machines than x86 */
+/** @throws Unsupported for other machines than x86, and for kernels that do not tell how their structures are laid out */
 export function architectureOf(file: KernelFile): Architecture {
+  if (file.types.type('struct module') === undefined) {
+    const problem =
+      'does not tell its types (built without CONFIG_DEBUG_INFO_BTF): put them beside it as FILE.btf ' +
+      '(pahole --btf_encode_detached, from its vmlinux with debugging information), or take a kernel that has them, ' +
+      'such as a builtin: one';
+    throw new Unsupported('kernel', problem);
+  }
   if (file.machine === 'x86-64') return X86_64;
   if (file.machine !== 'i386') {
     const problem = `is for ${file.machine}: the base kernel runs modules of x86-64 and i386`;
