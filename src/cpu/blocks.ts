@@ -51,7 +51,7 @@ export interface Translations {
   /** All blocks are gone. */
   flushed(): void;
   /** An operation of a block that was described for `owner` has made an access that the TLB does not have. */
-  missed(owner: object, pc: Address): void;
+  missed(owner: object, pc: Address, retired: number): void;
   /** Bytes of a block that was described for `owner` have changed, or are `gone` with their page. */
   dropped(owner: object, gone: boolean): void;
 }
@@ -244,11 +244,11 @@ export class BlockCache {
   }
 
   /** The operation `op` makes an access that the TLB does not have. */
-  missed(op: number): void {
+  missed(op: number, retired: number): void {
     if (!this.translations.any) return;
     const block = this.find(op);
     if (block.owner === undefined) return;
-    this.translations.missed(block.owner, block.pc + this.#data.getUint16(op + OP.PC, true));
+    this.translations.missed(block.owner, block.pc + this.#data.getUint16(op + OP.PC, true), retired);
   }
 
   hostAt(pc: Address): number | undefined {

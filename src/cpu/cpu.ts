@@ -456,7 +456,7 @@ export class Cpu implements HelperHost {
         this.#blocks.remember(this.#blocks.get(this.rip));
         ip = next;
       } else if (code === S.Leave.APART) {
-        this.#blocks.missed(ip);
+        this.#blocks.missed(ip, this.#retired);
       } else if (code === S.Leave.HOT) {
         this.rip = this.#blocks.pcOf(ip);
         this.#engine.hot(this.rip);
@@ -557,7 +557,7 @@ export class Cpu implements HelperHost {
       return 0;
     }
     this.#inside = ip;
-    this.#blocks.missed(ip);
+    this.#blocks.missed(ip, this.#retired);
     try {
       return this.memory.cpuAccess(va, size, access);
     } catch (error) {

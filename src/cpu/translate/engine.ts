@@ -20,6 +20,8 @@ const THRESHOLD: Readonly<Record<Engine, number>> = { interpreter: 0, wasm: 2, a
 const MAX_CHANGES = 8;
 /** Accesses that are not plain ones by one instruction, before its region is made again to deal with them itself. */
 const OFTEN = 1000;
+/** Instructions for each of those accesses, when they do not matter. */
+const SELDOM = 10_000;
 /** Entries without a window, before a region is made again to do without. */
 const FEW = 50;
 /** What a block counts again that is inside a region but no entry of it. */
@@ -78,8 +80,10 @@ export class TranslationEngine implements Translations {
   readonly #entries = new Map<Address, Entry>();
   /** How often the stack of a region, by entry, was not in one piece. */
   readonly #scattered = new Map<Address, number>();
-  /** Accesses by instruction that translated code left to the interpreter. */
-  readonly #misses = new Map<Address, number>();
+  /** Accesses by instruction that translated code left to the interpreter, since some instruction count. */
+  readonly #misses = new Map<Address, { count: number; since: number }>();
+  /** Those that did so too often. */
+  readonly #slow = new Set<Address>();
   /** Blocks of regions that were hot without being an entry. */
   readonly #insiders = new Set<Address>();
   readonly #changes = new Map<Address, number>();
@@ -120,6 +124,7 @@ export class TranslationEngine implements Translations {
     this.#slots.clear();
     this.#insiders.clear();
     this.#misses.clear();
+    this.#slow.clear();
     this.#scattered.clear();
     this.#clear(1, this.#used);
     this.#used = 1;
@@ -152,11 +157,17 @@ export class TranslationEngine implements Translations {
   }
 
   /** An instruction that belongs to `owner` has made an access that was not a plain one. */
-  missed(owner: object, pc: Address): void {
-    const count = (this.#misses.get(pc) ?? 0) + 1;
-    this.#misses.set(pc, count);
-    if (count < OFTEN || !(owner instanceof Region) || !owner.live || owner.calling.has(pc)) return;
-    this.#release(owner, 1);
+  missed(owner: object, pc: Address, retired: number): void {
+    if (!this.#slow.has(pc)) {
+      const known = this.#misses.get(pc) ?? { count: 0, since: retired };
+      this.#misses.set(pc, known);
+      if (++known.count < OFTEN) return;
+      this.#misses.delete(pc);
+      // Seldom enough: two pages that get into each other's way for a while, say.
+      if (retired - known.since > OFTEN * SELDOM) return;
+      this.#slow.add(pc);
+    }
+    if (owner instanceof Region && owner.live && !owner.calling.has(pc)) this.#release(owner, 1);
   }
 
   /**
@@ -256,7 +267,7 @@ export class TranslationEngine implements Translations {
     };
     made.forEach(({ region, graph }, n) => {
       const isSlow = (at: Address): boolean => {
-        const slow = (this.#misses.get(at) ?? 0) >= OFTEN;
+        const slow = this.#slow.has(at);
         if (slow) region.calling.add(at);
         return slow;
       };

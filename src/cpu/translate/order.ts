@@ -13,6 +13,8 @@ export interface Order {
   readonly children: readonly (readonly number[])[];
   /** By index: a branch back leads here. */
   readonly isLoop: readonly boolean[];
+  /** By index: execution can come back to it. */
+  readonly inLoop: readonly boolean[];
   /** By index: more than one branch forward leads here. */
   readonly isMerge: readonly boolean[];
   /** False: some loop has several entries; no nesting of blocks and loops expresses the graph. */
@@ -104,7 +106,30 @@ function shapeOf(entry: Node, follow: (node: Node) => readonly Node[]): Shape {
     }
   });
   const isMerge = forward.map((count) => count > 1);
-  return { nodes, indexOf, children, isLoop, isMerge, reducible, dominator };
+  const inLoop = reducible ? loopMembers(next, before) : nodes.map(() => true);
+  return { nodes, indexOf, children, isLoop, inLoop, isMerge, reducible, dominator };
+}
+
+/** Of a reducible graph: for each branch back, what leads to it without passing where it goes. */
+function loopMembers(
+  next: readonly (readonly number[])[],
+  before: readonly (readonly number[])[],
+): readonly boolean[] {
+  const inside = next.map(() => false);
+  next.forEach((targets, from) => {
+    for (const header of targets) {
+      if (header > from) continue;
+      const seen = new Set([header]);
+      const work = [from];
+      for (let at = work.pop(); at !== undefined; at = work.pop()) {
+        if (seen.has(at)) continue;
+        seen.add(at);
+        work.push(...before[at]);
+      }
+      for (const member of seen) inside[member] = true;
+    }
+  });
+  return inside;
 }
 
 function reversePostorder(entry: Node, follow: (node: Node) => readonly Node[]): Node[] {

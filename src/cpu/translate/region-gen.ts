@@ -8,6 +8,7 @@ import {
   TLB_ADDEND,
   TLB_BASE,
   TLB_READ,
+  TLB_SECOND,
   TLB_WRITE,
   WINDOW_ADDEND,
   WINDOW_BASE,
@@ -101,6 +102,8 @@ export class RegionGen extends Gen {
   readonly at = local(3);
   readonly locals: ValueType[] = [];
   step!: Step;
+  /** The block is in a loop. */
+  repeats = false;
   /** Start of the block that the operation is in. */
   pc: Address = 0;
   flow!: Flow;
@@ -231,13 +234,29 @@ export class RegionGen extends Gen {
   }
 
   #lookUp({ register, writes, low, span }: Group, base: Local): Code {
-    const { va, entry } = this.t;
-    const tag = i64.load(entry.get, TLB_BASE + (writes ? TLB_WRITE : TLB_READ));
-    const last = i64.and(i64.add(va.get, i64.const(span - 1)), i64.const(-4096));
+    const { va, entry, host } = this.t;
+    const last = this.#offset;
+    const page = (at: Local): Code => i64.and(at.get, i64.const(-4096));
+    const tag = (at: Local): Code => i64.load(at.get, TLB_BASE + (writes ? TLB_WRITE : TLB_READ));
+    const addend = (at: Local): Code => i32.load(at.get, TLB_BASE + TLB_ADDEND);
+    // Pages that lie side by side in linear memory too are as good as one.
+    const parts = i64.or(
+      i64.or(i64.xor(tag(entry), page(va)), i64.xor(tag(host), page(last))),
+      i64.extendU(i32.xor(addend(entry), addend(host))),
+    );
+    const beside = seq(
+      host.set(this.entryOf(last)),
+      iff(i64.ne(parts, i64.const(0)), this.#leaveAtOp(Leave.APART, this.#dirty, true)),
+    );
+    const elsewhere = seq(
+      host.set(i32.xor(entry.get, i32.const(TLB_SECOND))),
+      iff(i64.eq(tag(host), page(last)), entry.set(host.get), beside),
+    );
     const looked = seq(
       entry.set(this.entryOf(va)),
-      iff(i64.ne(tag, last), this.#leaveAtOp(Leave.APART, this.#dirty, true)),
-      base.set(i32.add(i32.wrap(va.get), i32.load(entry.get, TLB_BASE + TLB_ADDEND))),
+      last.set(i64.add(va.get, i64.const(span - 1))),
+      iff(i64.ne(tag(entry), page(last)), elsewhere),
+      base.set(i32.add(i32.wrap(va.get), addend(entry))),
     );
     const address = this.wrapped(i64.add(this.#local(register).get, i64.const(low)));
     const found = (offset: Code): Code => base.set(i32.add(offset, i32.const(this.#plain?.ramBase ?? 0)));
@@ -499,15 +518,16 @@ export class RegionGen extends Gen {
   }
 
   /**
-   * Without a call in it a loop keeps its registers in those of the machine, so what is seldom wanted is done outside:
-   * the interpreter goes on with this operation. Instructions that often get there make the call.
+   * Without a call in it a loop keeps its registers in those of the machine, so what is seldom wanted there is done
+   * outside: the interpreter goes on with this operation. Instructions that often get there make the call, and so does
+   * what is in no loop: it would be interpreted to its end.
    */
   #outside(): Code {
     return this.#leaveAtOp(Leave.RESUME, this.#dirty, true);
   }
 
   #isSlow(): boolean {
-    return this.flow.isSlow(this.pc + this.#data.getUint16(this.step.op + OP.PC, true));
+    return !this.repeats || this.flow.isSlow(this.pc + this.#data.getUint16(this.step.op + OP.PC, true));
   }
 
   protected override slowReach(size: number, write: boolean): Code {

@@ -143,9 +143,10 @@ class RegionEmitter implements Flow {
     if (index <= this.#at) return br(this.#loops[index]);
     if (this.#order.isMerge[index]) return br(this.#merges[index]);
     const here = this.#at;
-    const { step, pc } = this.#gen;
+    const { step, pc, repeats } = this.#gen;
     const code = this.#tree(index);
     this.#at = here;
+    this.#gen.repeats = repeats;
     this.#gen.startBlock(pc);
     this.#gen.startStep(step);
     return code;
@@ -157,6 +158,7 @@ class RegionEmitter implements Flow {
     const { node, steps } = this.#nodes[index];
     this.#at = index;
     this.#gen.startBlock(node.pc);
+    this.#gen.repeats = this.#order.inLoop[index];
     this.#gen.groupAccesses(steps);
     const parts: Code[] = [this.#enterInner(index)];
     let mayBeStale = false;
