@@ -60,6 +60,14 @@ for target in x86_64; do
     build probe $target-w64-mingw32 "" DriverEntry
 done
 
+# What stands for a kernel: the names that hello.sys and a few others import, and no code behind them.
+names="IoCreateDevice IoDeleteDevice IoCreateSymbolicLink IoDeleteSymbolicLink IofCompleteRequest IofCallDriver DbgPrint KeBugCheckEx
+    RtlInitUnicodeString ExAllocatePoolWithTag ExFreePoolWithTag IoGetDeviceObjectPointer ObfDereferenceObject"
+{ printf 'LIBRARY ntoskrnl.exe\nEXPORTS\n'; for name in $names; do echo "$name=stub"; done; } >"$work/kernel.def"
+x86_64-w64-mingw32-gcc $flags -c kernel.c -o "$work/kernel.o"
+x86_64-w64-mingw32-ld -s --subsystem native -e stub --image-base 0x140000000 --no-insert-timestamp --major-os-version 10 --minor-os-version 0 \
+    --major-subsystem-version 10 --minor-subsystem-version 0 -o built/ntoskrnl.exe "$work/kernel.o" "$work/kernel.def"
+
 # A signed driver and a copy in which one byte of code was changed. The key is thrown away; its certificate is kept as root.
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out built/test-root.pem -days 7300 \
     -subj "/CN=lkm test driver certificate" -addext extendedKeyUsage=codeSigning 2>/dev/null

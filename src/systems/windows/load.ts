@@ -169,6 +169,9 @@ const KERNEL = /^(ntoskrnl|ntkrnlpa|ntkrnlmp|hal|halacpi|kdcom|bootvid|ext-ms-|a
 /** Code of user mode: a driver that imports it cannot be loaded. */
 const USER_MODE = /^(ntdll|winsrv|advapi32|kernel32|user32|gdi32)\b/i;
 
+export const isKernelName = (library: string): boolean => KERNEL.test(library);
+export const isUserModeName = (library: string): boolean => USER_MODE.test(library);
+
 function* resolveImports(
   k: Windows,
   policy: SessionPolicy,

@@ -18,6 +18,7 @@ import type { Windows } from '../../systems/windows/windows.ts';
 import type { ModuleFile, NativeSystem, SessionOptions } from '../system.ts';
 import { checkSettingNames, SettingError } from '../system.ts';
 import { boot } from './boot.ts';
+import { windowsChecker } from './check/checker.ts';
 import { WindowsSession } from './session.ts';
 
 const NAME = 'windows';
@@ -193,4 +194,5 @@ export const windows: NativeSystem = {
   describe: ({ bytes }) => describeDriver(bytes ?? new Uint8Array(0)),
   start,
   boot: (options) => boot(options, start),
+  checker: () => windowsChecker,
 };
