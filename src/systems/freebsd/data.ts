@@ -87,7 +87,7 @@ const HOOKS = (
   'carp_iamatch_p carp_iamatch6_p carp_macmatch6_p carp_output_p carp_linkstate_p carp_forus_p carp_ioctl_p ' +
   'carp_attach_p carp_detach_p carp_get_vhid_p carp_master_p vlan_input_p vlan_link_state_p vlan_trunk_cap_p ' +
   'vlan_trunkdev_p vlan_tag_p vlan_setcookie_p vlan_cookie_p vlan_devat_p vlan_pcp_p ' +
-  'shmexit_hook shmfork_hook softdep_ast_cleanup carp_demote_adj_p ng_atm_output_p ng_ether_output_p ' +
+  'netlink_callback_p shmexit_hook shmfork_hook softdep_ast_cleanup carp_demote_adj_p ng_atm_output_p ng_ether_output_p ' +
   'send_sendso_input_hook ip6_mforward ip6_mrouter_set ip6_mrouter_get ip6_mrouter_done mrt6_ioctl ip_mforward ' +
   'ip_mrouter_set ip_mrouter_get ip_mrouter_done ip_mcast_src ip_rsvp_vif ip_rsvp_force_done mrt_ioctl legal_vif_num ' +
   'tbr_dequeue_ptr altq_input pfsync_state_import_ptr pfsync_insert_state_ptr ' +
@@ -216,6 +216,12 @@ export const freebsdData: readonly DataSymbol[] = [
   int('g_debugflags', 0),
   int('first_msi_irq', 256),
   int('num_msi_irqs', 512),
+  // Lists and structures of the kernel's that modules walk: there is nobody in them.
+  ...['allprison', 'ifnet', 'ifg_head'].map((name) => zeros(name, 16)),
+  zeros('prison0', 2048),
+  { name: 'tsc_freq', bytes: 8, fill: (k, at) => k.memory.setU64(at, 1000000000n) },
+  long('hibufspace', 16 * 2 ** 20),
+  int('vm_ndomains', 1),
   int('via_feature_rng', 0),
   int('via_feature_xcrypt', 0),
   int('cpu_stdext_feature', 0),

@@ -14,7 +14,7 @@ import { deviceFunctions } from './functions/devices.ts';
 import { condvars, mutexes, rmLocks, rwLocks, sxLocks, threadLocks } from './functions/locks.ts';
 import { environment, memory, uma } from './functions/memory.ts';
 import { moduleCalls, systemCalls } from './functions/modules.ts';
-import { objectData, protocols, vnets } from './functions/network.ts';
+import { frameworks, objectData, protocols, vnets } from './functions/network.ts';
 import { output } from './functions/output.ts';
 import { counters, deviceMemory, processors } from './functions/processor.ts';
 import { cloners, interfaceKinds, registrationFunctions } from './functions/registrations.ts';
@@ -61,6 +61,7 @@ export const freebsdFunctions: FunctionTable<FreeBsd> = joinTables<FreeBsd>([
   vnets,
   protocols,
   objectData,
+  frameworks,
   processors,
   counters,
   deviceMemory,

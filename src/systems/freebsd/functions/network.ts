@@ -122,6 +122,36 @@ export const protocols = kernelFunctions({
   },
 });
 
+// -- keyboards, brands of programs, network queues --------------------------------------------------------------
+
+export const frameworks = kernelFunctions({
+  /** keyboard_driver_t: link, name (sys/dev/kbd/kbdreg.h). */
+  'int kbd_add_driver(void *driver)': (k, at) =>
+    note(k, at, 'keyboard driver', guestText(k, k.memory.ptr(at + k.word))),
+  'int kbd_delete_driver(void *driver)': (k, at) => (forget(k, at) === 0 ? 0 : Errno.EINVAL),
+  'int elf32_insert_brand_entry(void *entry)': (k, at) => note(k, at, 'ELF brand', 'of 32-bit programs'),
+  'int elf32_remove_brand_entry(void *entry)': forget,
+  'int elf32_brand_inuse(void *entry)': () => 0,
+  'int elf64_insert_brand_entry(void *entry)': (k, at) => note(k, at, 'ELF brand', 'of 64-bit programs'),
+  'int elf64_remove_brand_entry(void *entry)': forget,
+  'int elf64_brand_inuse(void *entry)': () => 0,
+  /** Fills in what only a running program needs: the shared page of system calls. */
+  'void exec_sysvec_init(void *param)': () => undefined,
+  /** struct netisr_handler begins with the name. */
+  'void netisr_register(const void *handler)': (k, at) => {
+    note(k, at, 'network queue', guestText(k, k.memory.ptr(at)));
+  },
+  'void netisr_unregister(const void *handler)': (k, at) => {
+    forget(k, at);
+  },
+  'void *taskqgroup_create(const char *name, int cnt, int stride)': (k, name) =>
+    handle(k, 'group of task queues', guestText(k, name)),
+  'void taskqgroup_destroy(void *qgroup)': dropHandle,
+  'void taskqgroup_bind(void *qgroup)': () => undefined,
+  // Threads take turns here whatever their priority.
+  'void sched_prio(void *td, int prio)': () => undefined,
+});
+
 // -- data that the kernel's objects carry for modules (sys/kern/kern_osd.c) -------------------------------------
 
 const slots = perKernel(() => new Map<number, Set<number>>());

@@ -49,6 +49,9 @@ export const processors = kernelFunctions({
     teardown,
     arg,
   ) => rendezvous(k, [setup, action, teardown], arg),
+  /** The set of processors lies on the stack on amd64, before the registers count; on i386 it is the first word. */
+  'void smp_rendezvous_cpus(void *a, void *b, void *c, void *d, void *e)': (k, a, b, c, d, e) =>
+    k.bits === 64 ? rendezvous(k, [a, b, c], d) : rendezvous(k, [b, c, d], e),
   'void smp_no_rendezvous_barrier(void *dummy)': () => undefined,
   'void smp_no_rendevous_barrier(void *dummy)': () => undefined,
   // Threads here save all registers when they switch: the kernel's use of the FPU needs no more.
