@@ -23,8 +23,8 @@ export class TreeError extends Error {
   readonly code: TreeErrorCode;
   readonly path: string;
 
-  constructor(code: TreeErrorCode, path: string) {
-    super(`${path}: ${code}`);
+  constructor(code: TreeErrorCode, path: string, why: string = code) {
+    super(`${path}: ${why}`);
     this.name = 'TreeError';
     this.code = code;
     this.path = path;

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { basename } from 'node:path';
+import { mentionsArchive } from './archive-words.ts';
 import { CALLED_BY_NAME } from './called-by-name.ts';
 import type { Quick } from './quick/quick.ts';
 
@@ -12,7 +13,7 @@ const TREE_TOOLS: readonly string[] = ['depmod', 'modinfo', 'modprobe'];
 async function run(words: readonly string[]): Promise<number> {
   // A kernel that is kept is not theirs.
   const kept = words.some((word) => word.startsWith('--target'));
-  if (words[0] !== 'linux' || !TREE_TOOLS.includes(words[1]) || kept)
+  if (words[0] !== 'linux' || !TREE_TOOLS.includes(words[1]) || mentionsArchive(words) || kept)
     return await (await import('./program.ts')).program(words);
   try {
     const tool: { run: Quick } = await import(new URL(`./quick/${words[1]}.js`, import.meta.url).href);

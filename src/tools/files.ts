@@ -1,5 +1,14 @@
 /** Files of the machine, in folders and in archives. An archive counts as a folder: its path may go on inside it. */
-import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import {
+  type BigIntStats,
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+} from 'node:fs';
+import { FormatError } from '../bytes/errors.ts';
 import {
   ArchiveTree,
   type FileTree,
@@ -55,8 +64,13 @@ class FolderTree implements FileTree {
 }
 
 function statOf(path: string): TreeStat | undefined {
-  const stat = statSync(onDisk(path), { bigint: true, throwIfNoEntry: false });
-  if (stat === undefined) return undefined;
+  let stat: BigIntStats;
+  try {
+    stat = statSync(onDisk(path), { bigint: true });
+  } catch {
+    // Absent, behind a file, in a ring of links: it is not there.
+    return undefined;
+  }
   const kind = stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : 'other';
   return { kind, size: Number(stat.size), modified: stat.mtimeNs };
 }
@@ -76,6 +90,15 @@ function archiveTree(path: string): FileTree | undefined {
   if (statSync(onDisk(path)).size > MOST_BYTES || !mayBeArchive(headOf(path))) return undefined;
   const archive = readArchive(readFileSync(onDisk(path)));
   return archive === undefined ? undefined : new ArchiveTree(path, archive.entries);
+}
+
+function opened(path: string): FileTree | undefined {
+  try {
+    return archiveTree(path);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new TreeError('EIO', path, error.message);
+  }
 }
 
 function headOf(path: string): Uint8Array {
@@ -101,17 +124,17 @@ export class Archives {
 
   /**
    * The archive that an absolute path goes through, for a path that the machine itself does not find; undefined when there
-   * is none. @throws FormatError for a damaged archive
+   * is none. @throws TreeError EIO for a damaged archive
    */
   find(path: string): InArchive | undefined {
     for (let slash = path.length; slash > 0; slash = path.lastIndexOf('/', slash - 1)) {
       const above = path.slice(0, slash);
       const known = this.open.get(above);
       if (known !== undefined) return { tree: known, archive: above, path: path.slice(slash + 1) };
-      const stat = statSync(onDisk(above), { throwIfNoEntry: false });
+      const stat = statOf(above);
       if (stat === undefined) continue;
-      if (!stat.isFile()) return undefined;
-      const tree = archiveTree(above);
+      if (stat.kind !== 'file') return undefined;
+      const tree = opened(above);
       if (tree === undefined) return undefined;
       this.open.set(above, tree);
       return { tree, archive: above, path: path.slice(slash + 1) };

@@ -1,5 +1,5 @@
 /** A module tree as modprobe and modinfo see it: the indexes, the configuration, and modules by name and alias. */
-import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { type GlobPart, matchesGlob, parseGlob } from '../../../systems/linux/glob.ts';
 import { mergeConfigFiles } from '../../../systems/linux/tree/lines.ts';
 import {
@@ -13,6 +13,7 @@ import { nameOfPath, normalizeAlias, normalizeName } from '../../../systems/linu
 import { TrieReader } from '../../../systems/linux/tree/trie.ts';
 import { absolute, onDisk } from './bytes-path.ts';
 import { configFiles, configText } from './config-files.ts';
+import { readAt, statAt, statError } from './disk.ts';
 import { reportCompression } from './kernel-compression.ts';
 import { NO_POINTER, type ToolOutput } from './output.ts';
 import { MODULE_DIRECTORY, type ToolCall } from './tool.ts';
@@ -152,7 +153,7 @@ export class KmodContext {
     const { output, config, tree } = this;
     const own = ['modules.softdep', 'modules.weakdep'].map((name) => ({ path: `${tree}/${name}`, name }));
     for (const file of mergeConfigFiles([own, configFiles(places, output, 'library')])) {
-      if (!existsSync(onDisk(file.path))) continue;
+      if (statAt(file.path, this.call.archives) === undefined) continue;
       const text = configText(file, output, 'library');
       if (text === undefined) continue;
       const source = { path: file.path, ofTree: own.includes(file), compat: this.call.own.compat };
@@ -184,7 +185,7 @@ export class KmodContext {
 
   private openTrie(name: string): TrieReader | undefined {
     try {
-      return new TrieReader(readFileSync(onDisk(`${this.tree}/${name}.bin`)), { lenient: true });
+      return new TrieReader(readAt(`${this.tree}/${name}.bin`, this.call.archives), { lenient: true });
     } catch {
       // Absent and damaged indexes are the same to the tool: nothing is found in them.
       return undefined;
@@ -219,7 +220,7 @@ export class KmodContext {
   /** The module in a file. @throws the error of stat(2), or one with the code EEXIST for a second file of one name */
   fromPath(path: string): TreeModule {
     const full = absolute(path, this.call.folder);
-    statSync(onDisk(full));
+    if (statAt(full, this.call.archives) === undefined) throw statError(full);
     const name = nameOfPath(path);
     const module = this.module(name);
     if (module.path !== undefined && module.path !== full) {

@@ -10,6 +10,7 @@ import { ElfFacts, NotAModule } from '../../../systems/linux/tree/elf-facts.ts';
 import { type Facts, FactTable } from '../../../systems/linux/tree/facts.ts';
 import { NameTable } from '../../../systems/linux/tree/name-table.ts';
 import { scanModule } from '../../../systems/linux/tree/scan-module.ts';
+import type { Archives } from '../../files.ts';
 import { type AliasInput, type MadeFile, makeAliasIndexes } from './alias-index.ts';
 import { reason } from './bytes-path.ts';
 import { ModuleReader, SourceError } from './module-source.ts';
@@ -227,9 +228,14 @@ function secondShare({ control, text, ends, second, withVersions }: Board): Fact
 }
 
 /** Scans on this thread alone. */
-export function scanAlone(paths: readonly string[], withVersions: boolean, names: NameTable): Scanned {
+export function scanAlone(
+  paths: readonly string[],
+  withVersions: boolean,
+  names: NameTable,
+  archives?: Archives,
+): Scanned {
   const table = new FactTable(names);
-  const reader = new ModuleReader();
+  const reader = new ModuleReader(archives);
   paths.forEach((path, file) => {
     readInto(table, reader, file, path, withVersions);
   });

@@ -1,5 +1,6 @@
 /** depmod(8): makes the indexes of a module tree. */
 import { existsSync, mkdirSync, opendirSync, readFileSync, statSync } from 'node:fs';
+import { TreeError } from '../../../catalog/file-tree.ts';
 import { dependencyOrder, findCycles } from '../../../catalog/graph.ts';
 import {
   type DepmodConfig,
@@ -25,6 +26,7 @@ import {
 import { type DepmodModule, FactSet, SymbolTable, sortedModules } from './depmod-module.ts';
 import { ENOUGH, Helper, type Scanned, scanAlone } from './depmod-scan.ts';
 import { Update } from './depmod-update.ts';
+import { readAt, statAt, statError } from './disk.ts';
 import { addSymvers, addSystemMap } from './kernel-symbols.ts';
 import { Level, ToolExit, type ToolOutput } from './output.ts';
 import { TreeScan } from './scan.ts';
@@ -73,7 +75,9 @@ export function depmod(call: ToolCall): number {
     return run.run();
   } catch (error) {
     if (error instanceof ToolExit) return error.code;
-    throw error;
+    if (!(error instanceof TreeError)) throw error;
+    call.output.error(`${error.message}\n`);
+    return 1;
   } finally {
     run.end();
   }
@@ -132,6 +136,10 @@ class Depmod {
       if (options.show || this.upToDate()) return 0;
       options.all = true;
     }
+    if (this.inArchive !== undefined && !options.show && options.outRoot === undefined)
+      output.fatal(
+        `${this.inArchive} is an archive, which is only read: give a place for the indexes (-o DIR), or -n\n`,
+      );
     this.readTreeConfig();
     output.level = options.verbose;
     const symbols = this.kernelSymbols();
@@ -147,11 +155,25 @@ class Depmod {
     return this.write(this.makeAll(modules, symbols, aliases, out), out);
   }
 
+  /** The archive that the tree is in. */
+  private get inArchive(): string | undefined {
+    return this.call.archives?.find(this.tree)?.archive;
+  }
+
   /** Is this a run that can use what the last one found, and leave something to the next? */
   private get keeps(): boolean {
     const { incremental, all, show, warn, unknown, prefix, verbose, symvers, systemMap } = this.options;
     const plain = prefix === '' && symvers === undefined && systemMap === undefined;
-    return incremental && all && plain && !show && !warn && !unknown && verbose === Level.WARNING;
+    return (
+      incremental &&
+      this.inArchive === undefined &&
+      all &&
+      plain &&
+      !show &&
+      !warn &&
+      !unknown &&
+      verbose === Level.WARNING
+    );
   }
 
   // -- --incremental ----------------------------------------------------------------------------------------
@@ -333,6 +355,10 @@ class Depmod {
   /** The tree's own list of modules tells early whether there is enough to do for two threads. */
   private startHelper(symbols: SymbolTable, out: string): void {
     // The first run reads everything, the others what has changed.
+    if (this.inArchive !== undefined) {
+      this.alone = true;
+      return;
+    }
     this.alone = this.keeps && existsSync(onDisk(`${out}/${CACHE_NAME}`));
     if (this.alone) return;
     const list = statSync(onDisk(`${this.tree}/modules.order`), { throwIfNoEntry: false });
@@ -354,10 +380,22 @@ class Depmod {
   private paths(files: readonly string[], symbols: SymbolTable): ReadonlyMap<string, string> {
     const { output } = this;
     if (this.options.all) {
-      const scan = new TreeScan(this.tree, this.config(), output, (path) => this.found(path, symbols));
+      const scan = new TreeScan(
+        this.tree,
+        this.config(),
+        output,
+        (path) => this.found(path, symbols),
+        this.call.archives,
+      );
       const failed = scan.all();
       if (failed !== undefined) output.fatal(`could not search modules: ${reason(failed.error)}\n`);
-      return scan.found;
+      const { found, strange } = scan;
+      // Beyond the tool, which writes empty indexes here, and a system that does not start.
+      if (found.size === 0 && strange.length > 0)
+        output.fatal(
+          `${strange.length} modules (${strange[0]}, ...) are packed in a way that is not known: the indexes would be empty, and are left as they are\n`,
+        );
+      return found;
     }
     const found = new Map<string, string>();
     for (const path of files) {
@@ -371,7 +409,7 @@ class Depmod {
     const { output } = this;
     const create = (error: unknown) => output.fatal(`could not create module ${path}: ${reason(error)}\n`);
     try {
-      statSync(onDisk(path));
+      if (statAt(path, this.call.archives) === undefined) throw statError(path);
     } catch (error) {
       create(error);
     }
@@ -408,13 +446,13 @@ class Depmod {
     const { tree } = this;
     const warn = (text: string) => messages.push({ level: 'warning', text });
     try {
-      opendirSync(onDisk(tree)).closeSync();
+      if (this.inArchive === undefined) opendirSync(onDisk(tree)).closeSync();
     } catch (error) {
       warn(`could not open directory ${tree}: ${reason(error)}\n`);
       return undefined;
     }
     try {
-      return readFileSync(onDisk(`${tree}/${name}`), 'latin1');
+      return readAt(`${tree}/${name}`, this.call.archives).toString('latin1');
     } catch (error) {
       warn(`could not open ${name} at ${tree}: ${reason(error)}\n`);
       return undefined;
@@ -425,7 +463,9 @@ class Depmod {
 
   private load(modules: readonly DepmodModule[], symbols: SymbolTable, tell = true): FactSet {
     const { names, options } = symbols;
-    this.scanned = this.helper?.scan(this.files, names) ?? scanAlone(this.files, options.unknown, names);
+    this.scanned =
+      this.helper?.scan(this.files, names) ??
+      scanAlone(this.files, options.unknown, names, this.call.archives);
     const set = new FactSet(this.scanned.parts, this.files, modules);
     if (tell) for (const message of set.errors()) this.output.error(message);
     return set;

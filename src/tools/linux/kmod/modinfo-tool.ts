@@ -1,11 +1,11 @@
 /** modinfo(8): what module files say about themselves. */
-import { readFileSync, statSync } from 'node:fs';
 import { ElfFacts, NotAModule } from '../../../systems/linux/tree/elf-facts.ts';
 import { isModuleFile } from '../../../systems/linux/tree/names.ts';
 import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
-import { absolute, onDisk, reason } from './bytes-path.ts';
+import { absolute, reason } from './bytes-path.ts';
 import { type KmodContext, openContext, type TreeModule, treeFolder } from './context.ts';
-import { SourceError, withModule } from './module-source.ts';
+import { readAt, statAt } from './disk.ts';
+import { ModuleReader, SourceError } from './module-source.ts';
 import { ToolExit, type ToolOutput } from './output.ts';
 import { signatureFields } from './signature-fields.ts';
 import { printVersion, type ToolCall } from './tool.ts';
@@ -44,6 +44,7 @@ export function modinfoTool(call: ToolCall): number {
 
 class Modinfo {
   private readonly call: ToolCall;
+  private readonly reader: ModuleReader;
   private readonly output: ToolOutput;
   private field: string | undefined;
   private separator = '\n';
@@ -55,6 +56,7 @@ class Modinfo {
 
   constructor(call: ToolCall) {
     this.call = call;
+    this.reader = new ModuleReader(call.archives);
     this.output = call.output;
   }
 
@@ -141,7 +143,7 @@ class Modinfo {
 
   private isFile(word: string): boolean {
     const path = absolute(word, this.call.folder);
-    return isModuleFile(word) && statSync(onDisk(path), { throwIfNoEntry: false })?.isFile() === true;
+    return isModuleFile(word) && statAt(path, this.call.archives)?.isFile() === true;
   }
 
   // -- one module -------------------------------------------------------------------------------------------
@@ -173,7 +175,7 @@ class Modinfo {
   private builtinEntries(name: string): Entry[] | undefined {
     let text: string;
     try {
-      text = readFileSync(onDisk(`${this.tree().tree}/modules.builtin.modinfo`), 'latin1');
+      text = readAt(`${this.tree().tree}/modules.builtin.modinfo`, this.call.archives).toString('latin1');
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ENOENT') this.fail(`could not get modinfo from '${name}': ${reason(error)}\n`);
@@ -199,7 +201,9 @@ class Modinfo {
     if (!this.fileName(path)) return;
     let entries: readonly Entry[];
     try {
-      entries = withModule(path, (source) => entriesOf(new ElfFacts(source), source.read(0, source.size)));
+      entries = this.reader.with(path, (source) =>
+        entriesOf(new ElfFacts(source), source.read(0, source.size)),
+      );
     } catch (error) {
       if (!(error instanceof SourceError) && !(error instanceof NotAModule)) throw error;
       if (error instanceof SourceError && error.said !== undefined)

@@ -4,7 +4,9 @@ import { CodecMemory } from '../../../bytes/codec.ts';
 import { type Compression, compressionOf, decompressAs } from '../../../bytes/decompress.ts';
 import { FormatError } from '../../../bytes/errors.ts';
 import type { ByteSource } from '../../../systems/linux/tree/elf-facts.ts';
+import type { Archives } from '../../files.ts';
 import { onDisk } from './bytes-path.ts';
+import { insteadOf } from './disk.ts';
 
 /** A file that cannot be opened or unpacked: an errno for the tool, and what its library says on the way. */
 export class SourceError extends Error {
@@ -40,13 +42,23 @@ export class ModuleReader {
   /** Only pages that are used take memory. */
   private buffer = new Uint8Array(1 << 20);
   private readonly codec = new CodecMemory();
+  private readonly archives: Archives | undefined;
+
+  constructor(archives?: Archives) {
+    this.archives = archives;
+  }
 
   /**
    * Opens a module file for as long as `use` runs; bytes it is given are good no longer.
    * @throws SourceError when the file cannot be opened or unpacked
    */
   with<T>(path: string, use: (source: ByteSource) => T): T {
-    const fd = open(path);
+    let fd: number;
+    try {
+      fd = openSync(onDisk(path), 'r');
+    } catch (error) {
+      return this.fromArchive(error, path, use);
+    }
     try {
       const source = this.open(fd);
       const head = source.read(0, Math.min(source.size, HEAD));
@@ -58,6 +70,21 @@ export class ModuleReader {
       throw asSourceError(error);
     } finally {
       closeSync(fd);
+    }
+  }
+
+  /** A file that the machine does not find may be in an archive. */
+  private fromArchive<T>(error: unknown, path: string, use: (source: ByteSource) => T): T {
+    try {
+      const inside = insteadOf(error, path, this.archives);
+      const bytes = inside.tree.read(inside.path);
+      if (bytes.length < SMALLEST) throw new SourceError('EINVAL');
+      const compression = compressionOf(bytes);
+      if (compression === undefined || compression === 'lzma') return use(new MemorySource(bytes));
+      return use(new MemorySource(unpacked(compression, bytes, this.codec)));
+    } catch (inner) {
+      if (inner instanceof FormatError) throw new SourceError('EINVAL');
+      throw asSourceError(inner);
     }
   }
 
@@ -101,11 +128,8 @@ class FileSource implements ByteSource {
     this.to = Math.min(end + BEHIND, this.size);
     for (let done = this.from; done < this.to; ) {
       const count = readSync(this.fd, this.buffer, done, this.to - done, done);
-      // The file was cut short while it was read: what is missing reads as zero.
-      if (count === 0) {
-        this.buffer.fill(0, done, this.to);
-        return;
-      }
+      // The file was cut short while it was read: nothing that is read of it can be relied on.
+      if (count === 0) throw new SourceError('EIO');
       done += count;
     }
   }
@@ -126,21 +150,13 @@ class MemorySource implements ByteSource {
 }
 
 /** As ModuleReader.with, for a single file. */
-export function withModule<T>(path: string, use: (source: ByteSource) => T): T {
-  return new ModuleReader().with(path, use);
+export function withModule<T>(path: string, use: (source: ByteSource) => T, archives?: Archives): T {
+  return new ModuleReader(archives).with(path, use);
 }
 
 /** A module's bytes, unpacked. @throws SourceError */
 export function readWhole(path: string): Uint8Array {
   return withModule(path, (source) => source.read(0, source.size).slice());
-}
-
-function open(path: string): number {
-  try {
-    return openSync(onDisk(path), 'r');
-  } catch (error) {
-    throw asSourceError(error);
-  }
 }
 
 function asSourceError(error: unknown): unknown {

@@ -1,5 +1,6 @@
 /** Runs a module tool as a program of its own would run. */
 import { release as osRelease, platform } from 'node:os';
+import type { Archives } from '../../files.ts';
 import { fromArgument } from './bytes-path.ts';
 import { Level, ToolExit, type ToolFacts, ToolOutput, type ToolStreams } from './output.ts';
 import { takeOwnOptions } from './own-options.ts';
@@ -12,6 +13,8 @@ export interface ToolSurroundings extends ToolStreams {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** As in ToolCall. */
   readonly scanProgram?: string | undefined;
+  /** As in ToolCall. */
+  readonly archives?: Archives | undefined;
   /** Standard input, for --stdin. */
   readonly lines?: () => Iterable<string>;
   /** The kernel that is acted on; without it, the one that runs this machine. */
@@ -36,6 +39,7 @@ export function runTool(
     output,
     folder: fromArgument(process.cwd()),
     environment: around.environment,
+    archives: around.archives,
     scanProgram: around.scanProgram,
     release: around.release ?? (platform() === 'linux' ? osRelease() : undefined),
     proc: '/proc',

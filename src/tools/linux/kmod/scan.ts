@@ -1,9 +1,11 @@
 /** Finds the module files of a tree, and takes one of each name (depmod.d(5) says which). */
-import { type Dirent, opendirSync, readdirSync, statSync } from 'node:fs';
+import { type Dir, opendirSync } from 'node:fs';
 import { keepsPriority } from '../../../systems/linux/tree/choose.ts';
 import type { DepmodConfig } from '../../../systems/linux/tree/depmod-config.ts';
 import { baseName, isModuleFile, nameOfPath } from '../../../systems/linux/tree/names.ts';
+import type { Archives } from '../../files.ts';
 import { onDisk, reason } from './bytes-path.ts';
+import { type Entry, insteadOf, listAt, statAt, statError } from './disk.ts';
 import type { ToolOutput } from './output.ts';
 
 /** Links of the build, never descended into: the kernel's own sources. */
@@ -12,6 +14,8 @@ const BUILD_LINKS: readonly string[] = ['build', 'source'];
 const MAX_DEPTH = 40;
 /** The tool holds a folder open while it looks below: the tree is the first file that it opens, and messages name it so. */
 const FIRST_DESCRIPTOR = 3;
+/** `name.ko.bz2` */
+const STRANGE = /[^.]\.ko\.[A-Za-z0-9]+$/;
 /** Names are bytes; many entries a call, as trees have folders of hundreds. */
 const LATIN = { encoding: 'latin1', bufferSize: 256 } as const;
 
@@ -24,8 +28,11 @@ class OrderMatters extends Error {}
 export class TreeScan {
   /** Path by module name. */
   readonly found = new Map<string, string>();
+  /** Files that must be modules, packed in a way that no module tool knows. */
+  readonly strange: string[] = [];
   private inOrder = false;
   private readonly told = new Set<string>();
+  private readonly archives: Archives | undefined;
   private readonly tree: string;
   private readonly config: DepmodConfig;
   private readonly output: ToolOutput;
@@ -33,7 +40,14 @@ export class TreeScan {
   private visit: (path: string) => void = (path) => this.add(path);
 
   /** `progress` is told every file that is taken, also where another takes its place later. */
-  constructor(tree: string, config: DepmodConfig, output: ToolOutput, progress?: (path: string) => void) {
+  constructor(
+    tree: string,
+    config: DepmodConfig,
+    output: ToolOutput,
+    progress?: (path: string) => void,
+    archives?: Archives,
+  ) {
+    this.archives = archives;
     this.progress = progress;
     this.tree = tree;
     this.config = config;
@@ -49,6 +63,7 @@ export class TreeScan {
     }
     this.inOrder = true;
     this.found.clear();
+    this.strange.length = 0;
     return this.allOf();
   }
 
@@ -75,16 +90,23 @@ export class TreeScan {
     return undefined;
   }
 
-  private entries(folder: string): Iterable<Dirent> {
-    if (!this.inOrder) return readdirSync(onDisk(folder), { encoding: 'latin1', withFileTypes: true });
-    const dir = opendirSync(onDisk(folder), LATIN);
-    const entries: Dirent[] = [];
+  private entries(folder: string): Iterable<Entry> {
+    if (!this.inOrder) return listAt(folder, this.archives);
+    let dir: Dir;
+    try {
+      dir = opendirSync(onDisk(folder), LATIN);
+    } catch (error) {
+      // An archive has no other order than its own.
+      const inside = insteadOf(error, folder, this.archives);
+      return listAt(`${inside.archive}/${inside.path}`, this.archives);
+    }
+    const entries: Entry[] = [];
     for (let entry = dir.readSync(); entry !== null; entry = dir.readSync()) entries.push(entry);
     dir.closeSync();
     return entries;
   }
 
-  private walk(entries: Iterable<Dirent>, folder: string, depth: number): void {
+  private walk(entries: Iterable<Entry>, folder: string, depth: number): void {
     for (const entry of entries) {
       const { name } = entry;
       if (BUILD_LINKS.includes(name) || this.config.excludes.includes(name)) continue;
@@ -92,6 +114,7 @@ export class TreeScan {
       const kind = entry.isFile() ? 'file' : entry.isDirectory() ? 'folder' : this.follow(path, name, depth);
       if (kind === 'folder') this.enter(path, depth + 1);
       else if (kind === 'file' && isModuleFile(name)) this.visit(path);
+      else if (kind === 'file' && STRANGE.test(name)) this.strange.push(path);
     }
   }
 
@@ -111,7 +134,7 @@ export class TreeScan {
       this.error(`${path}: folders more than ${MAX_DEPTH} deep are not searched\n`);
       return;
     }
-    let entries: Iterable<Dirent>;
+    let entries: Iterable<Entry>;
     try {
       entries = this.entries(path);
     } catch (error) {
@@ -125,7 +148,8 @@ export class TreeScan {
   /** What a link leads to. */
   private follow(path: string, name: string, depth: number): 'file' | 'folder' | undefined {
     try {
-      const stat = statSync(onDisk(path));
+      const stat = statAt(path, this.archives);
+      if (stat === undefined) throw statError(path);
       if (stat.isFile()) return 'file';
       if (stat.isDirectory()) return 'folder';
       this.error(`unsupported file type ${path}: ${(stat.mode & 0o170000).toString(8)}\n`);

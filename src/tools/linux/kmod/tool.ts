@@ -1,4 +1,5 @@
 /** What a module tool is given: its words, the streams, and what it may ask of the machine. */
+import type { Archives } from '../../files.ts';
 import type { KmodContext } from './context.ts';
 import type { ToolOutput } from './output.ts';
 import type { OwnOptions } from './own-options.ts';
@@ -14,6 +15,8 @@ export interface ToolCall {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Release of the running kernel; undefined where that is no Linux. */
   readonly release: string | undefined;
+  /** Archives that paths lead into (`x.deb/lib/modules/...`); undefined: none is looked for. */
+  readonly archives?: Archives | undefined;
   /** The program of a second thread for depmod; undefined: everything is done on one. */
   readonly scanProgram?: string | undefined;
   /** /proc/cmdline and the like stand below this. */

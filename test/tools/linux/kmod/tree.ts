@@ -61,3 +61,18 @@ export async function run(
   });
   return { code, out, err };
 }
+
+/** The files that depmod writes. */
+export const FILES_OF_DEPMOD: readonly string[] = [
+  'modules.dep',
+  'modules.dep.bin',
+  'modules.alias',
+  'modules.alias.bin',
+  'modules.softdep',
+  'modules.weakdep',
+  'modules.symbols',
+  'modules.symbols.bin',
+  'modules.builtin.bin',
+  'modules.builtin.alias.bin',
+  'modules.devname',
+];
