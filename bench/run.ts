@@ -9,13 +9,14 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Bench, Figure } from './bench.ts';
 import { cpu } from './cpu.ts';
+import { depmod } from './depmod.ts';
 import { engine } from './engine.ts';
 import { kernel } from './kernel.ts';
 import { many } from './many.ts';
 import { modules } from './modules.ts';
 import { startup } from './startup.ts';
 
-const BENCHES: readonly Bench[] = [startup, kernel, cpu, engine, modules, many];
+const BENCHES: readonly Bench[] = [startup, kernel, cpu, engine, modules, many, depmod];
 
 async function main(argv: readonly string[]): Promise<number> {
   const names = argv.filter((word) => !word.startsWith('--'));
