@@ -43,7 +43,11 @@ describe.skipIf(skip)('command lines of the module tools', () => {
         }
         const line = commandLine(root, random);
         const theirs = plain(root.kmod(line.tool, line.words, line), line.tool);
-        expect(root.lkm(line.tool, line.words, line), `line ${i}: ${JSON.stringify(line)}`).toEqual(theirs);
+        // Soft dependencies of a user's files are one thing in which lkm does more.
+        expect(
+          root.lkm(line.tool, ['--compat', ...line.words], line),
+          `line ${i}: ${JSON.stringify(line)}`,
+        ).toEqual(theirs);
       }
     } finally {
       root.remove();

@@ -9,7 +9,7 @@ import {
   readCommandLine,
   readModprobeConfig,
 } from '../../../systems/linux/tree/modprobe-config.ts';
-import { nameOfPath, normalizeAlias, normalizeName } from '../../../systems/linux/tree/names.ts';
+import { baseName, nameOfPath, normalizeAlias, normalizeName } from '../../../systems/linux/tree/names.ts';
 import { TrieReader } from '../../../systems/linux/tree/trie.ts';
 import { absolute, onDisk } from './bytes-path.ts';
 import { configFiles, configText } from './config-files.ts';
@@ -222,6 +222,8 @@ export class KmodContext {
     const full = absolute(path, this.call.folder);
     if (statAt(full, this.call.archives) === undefined) throw statError(full);
     const name = nameOfPath(path);
+    // A path that ends in a slash names no module.
+    if (baseName(path) === '') throw Object.assign(new Error(full), { code: 'ENOENT' });
     const module = this.module(name);
     if (module.path !== undefined && module.path !== full) {
       this.output.libraryError(

@@ -1,6 +1,8 @@
 /** insmod(8): one module file into the running kernel. */
 import { statSync } from 'node:fs';
+import { baseName } from '../../../systems/linux/tree/names.ts';
 import { absolute, onDisk, reason } from './bytes-path.ts';
+import { CallFailed } from './call-failed.ts';
 import { ownContext } from './context.ts';
 import { moduleOptions } from './modprobe-options.ts';
 import { readWhole, SourceError } from './module-source.ts';
@@ -33,6 +35,8 @@ export function insmod(call: ToolCall): number {
   output.takeOver(verbosity);
   const path = absolute(file, call.folder);
   try {
+    // A path that ends in a slash names no module.
+    if (baseName(file) === '') throw new CallFailed('ENOENT');
     statSync(onDisk(path));
   } catch (error) {
     output.error(`could not load module ${file}: ${reason(error)}\n`);
