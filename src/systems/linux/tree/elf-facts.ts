@@ -113,6 +113,9 @@ export class ElfFacts {
     this.names = names === undefined ? EMPTY : source.read(names.offset, names.size);
     if (this.names.length === 0 || this.names[this.names.length - 1] !== 0)
       throw new NotAModule('EINVAL', 'no table of section names');
+    // The tools look up the name of this very section, too, and take no file where it lies outside.
+    if (this.headers.getUint32(strings * entry, this.littleEndian) >= this.names.length)
+      throw new NotAModule('EINVAL', 'the section of section names has no name');
     this.findSections(count);
   }
 
