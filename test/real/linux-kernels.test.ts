@@ -81,16 +81,22 @@ describeWith(needsOtherKernels(), 'other kernels', (kernels) => {
     const names = [...newerFunctions.keys(), ...newestFunctions.keys()];
     const wrong = new Map<string, string>();
     const right = new Set<string>();
+    // A function that changed between two kernels has a prototype for each: the kernel at hand fits one of them.
+    const fits = new Set<string>();
     for (const { release, vmlinuz } of kernels.filter((one) => !one.release.startsWith('6.1.'))) {
       for (const table of [newerFunctions, newestFunctions]) {
         for (const [name, { prototype }] of table) {
           const { compared, mismatches } = comparePrototypes([prototype], kernelOf(vmlinuz));
+          if (compared > 0 && mismatches.length === 0) fits.add(`${release}, ${name}`);
           if (compared > 0 && mismatches.length === 0) right.add(prototype);
           else if (compared > 0) wrong.set(prototype, `${release}, ${name}: ${formatMismatches(mismatches)}`);
         }
       }
     }
     expect(names.length).toBeGreaterThan(15);
-    expect([...wrong].filter(([prototype]) => !right.has(prototype)).map(([, text]) => text)).toEqual([]);
+    const unfit = [...wrong].filter(
+      ([prototype, text]) => !right.has(prototype) && !fits.has(text.slice(0, text.indexOf(': '))),
+    );
+    expect(unfit.map(([, text]) => text)).toEqual([]);
   });
 });

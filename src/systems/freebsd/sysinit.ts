@@ -1,4 +1,5 @@
 /** SYSINIT and SYSUNINIT of a file that is loaded or unloaded at run time (linker_file_sysinit of kern_linker.c). */
+import { FormatError } from '../../bytes/errors.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import type { FreeBsd } from './freebsd.ts';
@@ -21,9 +22,22 @@ export function sortedSysinits(k: FreeBsd, module: KldModule, set: 'sysinit' | '
   });
 }
 
+/** A set that is damaged is walked all the same, as the kernel walks it: what it reads there is its own fault. */
+function functionOffset({ kld }: KldModule): number {
+  try {
+    return kld.sysinitFunction();
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return PLAIN_FUNCTION;
+  }
+}
+
+/** Where the function stands in a struct sysinit without a link before it (sys/kernel.h). */
+const PLAIN_FUNCTION = 8;
+
 /** Runs them, the whole set, whatever the boot phase: only their order counts at run time. */
 export function* runSysinits(k: FreeBsd, module: KldModule, set: 'sysinit' | 'sysuninit'): Steps<void> {
-  const func = module.kld.sysinitFunction();
+  const func = functionOffset(module);
   for (const at of sortedSysinits(k, module, set)) {
     if (k.read('sysinit.subsystem', at) === SI_SUB_DUMMY) continue;
     yield* k.call(k.memory.ptr(at + func), k.memory.ptr(at + func + k.word));
