@@ -1,0 +1,291 @@
+/**
+ * Builds a Linux module for x86-64 out of nothing, for any kernel: no compiler and no headers, only what the kernel file
+ * says. A case bends one thing; `Built` says where things lie, so that bytes can be changed afterwards.
+ */
+import type { KernelFile } from '../../../src/systems/linux/kernelfile/kernelfile.ts';
+
+export const SHT = { NULL: 0, PROGBITS: 1, SYMTAB: 2, STRTAB: 3, RELA: 4, NOTE: 7, NOBITS: 8, REL: 9 } as const;
+export const SHF = { WRITE: 1, ALLOC: 2, EXEC: 4 } as const;
+export const SHN = { UNDEF: 0, ABS: 0xfff1, COMMON: 0xfff2 } as const;
+
+export interface SectionSpec {
+  readonly name: string;
+  readonly type?: number;
+  readonly flags?: number;
+  readonly bytes?: Uint8Array;
+  /** For sections without bytes. */
+  readonly size?: number;
+  readonly align?: number;
+  readonly link?: string;
+  readonly info?: string | number;
+  readonly entrySize?: number;
+}
+
+export interface SymbolSpec {
+  readonly name: string;
+  readonly binding?: 'local' | 'global' | 'weak';
+  /** Name of a section, or a number. */
+  readonly section?: string | number;
+  readonly value?: number;
+  readonly size?: number;
+  readonly type?: number;
+}
+
+export interface RelocationSpec {
+  readonly section?: string;
+  readonly offset: number;
+  readonly type: number;
+  readonly symbol: string;
+  readonly addend?: number;
+}
+
+export interface ExportSpec {
+  readonly name: string;
+  readonly gpl?: boolean;
+  readonly namespace?: string;
+  readonly crc?: number | undefined;
+}
+
+export interface ModuleSpec {
+  readonly name?: string;
+  /** Name in struct module, when it is another. */
+  readonly structName?: string;
+  readonly modinfo?: readonly string[];
+  /** Strings of .modinfo as they stand, in place of the usual ones. */
+  readonly rawModinfo?: Uint8Array;
+  /** Imported names; each is used by a relocation of .text. */
+  readonly imports?: readonly (string | { readonly name: string; readonly weak?: boolean })[];
+  /** CRCs by name: overrides the kernel's own, `null` leaves the entry out. */
+  readonly crcs?: Readonly<Record<string, number | null>>;
+  readonly versions?: boolean;
+  readonly exports?: readonly ExportSpec[];
+  readonly symbols?: readonly SymbolSpec[];
+  readonly relocations?: readonly RelocationSpec[];
+  readonly sections?: readonly SectionSpec[];
+  readonly thisModule?: { readonly size?: number; readonly flags?: number; readonly type?: number; readonly copies?: number };
+}
+
+export interface Built {
+  readonly bytes: Uint8Array;
+  /** Where a section's header is in the file. */
+  header(name: string): number;
+  /** Where a section's contents are. */
+  contents(name: string): number;
+  /** Where a symbol's entry is. */
+  symbol(name: string): number;
+}
+
+const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+const TEXT_BYTES = 256;
+
+export const NAME = 'verdict_probe';
+
+/** The usual strings of .modinfo. */
+export function modinfo(kernel: KernelFile, name = NAME): string[] {
+  return ['license=GPL', 'intree=Y', 'retpoline=Y', 'depends=', `name=${name}`, `vermagic=${kernel.vermagic}`];
+}
+
+export const strings = (list: readonly string[]): Uint8Array => text(list.map((one) => `${one}\0`).join(''));
+
+/** Replaces or leaves out (undefined) one tag. */
+export function retag(list: readonly string[], tag: string, value: string | undefined): string[] {
+  const rest = list.filter((one) => !one.startsWith(`${tag}=`));
+  return value === undefined ? rest : [...rest, `${tag}=${value}`];
+}
+
+function versionsOf(kernel: KernelFile, spec: ModuleSpec, imports: readonly string[]): Uint8Array {
+  const entries = ['module_layout', ...imports].flatMap((name) => {
+    const own = spec.crcs?.[name];
+    const crc = own === undefined ? kernel.exports.find(name)?.crc : own;
+    return crc === undefined || crc === null ? [] : [[name, crc] as const];
+  });
+  const bytes = new Uint8Array(entries.length * 64);
+  const view = new DataView(bytes.buffer);
+  entries.forEach(([name, crc], i) => {
+    view.setUint32(i * 64, crc, true);
+    bytes.set(text(name).subarray(0, 55), i * 64 + 8);
+  });
+  return bytes;
+}
+
+function exportSections(list: readonly ExportSpec[]): { sections: SectionSpec[]; symbols: SymbolSpec[]; relocations: RelocationSpec[] } {
+  const out = { sections: [] as SectionSpec[], symbols: [] as SymbolSpec[], relocations: [] as RelocationSpec[] };
+  if (list.length === 0) return out;
+  let names = '\0';
+  const at = (name: string) => {
+    const start = names.length;
+    names += `${name}\0`;
+    return start;
+  };
+  for (const gpl of [false, true]) {
+    const mine = list.filter((one) => (one.gpl ?? false) === gpl);
+    if (mine.length === 0) continue;
+    const suffix = gpl ? '_gpl' : '';
+    const table = `__ksymtab${suffix}`;
+    out.sections.push({ name: table, flags: SHF.ALLOC, bytes: new Uint8Array(mine.length * 12), align: 4 });
+    mine.forEach(({ name, namespace }, i) => {
+      out.symbols.push({ name, section: '.text', value: 16, binding: 'global' });
+      out.symbols.push({ name: `__kstr_${name}`, section: '__ksymtab_strings', value: at(name), binding: 'local' });
+      out.symbols.push({ name: `__kns_${name}`, section: '__ksymtab_strings', value: at(namespace ?? ''), binding: 'local' });
+      for (const [field, symbol] of [[0, name], [4, `__kstr_${name}`], [8, `__kns_${name}`]] as const)
+        out.relocations.push({ section: table, offset: i * 12 + field, type: 2, symbol });
+    });
+    if (mine.every(({ crc }) => crc !== undefined)) {
+      const crcs = new Uint8Array(mine.length * 4);
+      mine.forEach(({ crc }, i) => new DataView(crcs.buffer).setUint32(i * 4, crc ?? 0, true));
+      out.sections.push({ name: `__kcrctab${suffix}`, flags: SHF.ALLOC, bytes: crcs, align: 4 });
+    }
+  }
+  out.sections.push({ name: '__ksymtab_strings', flags: SHF.ALLOC, bytes: text(names) });
+  return out;
+}
+
+function thisModule(kernel: KernelFile, spec: ModuleSpec): SectionSpec[] {
+  const { offset } = kernel.types.field('module.name');
+  const { size, flags, type, copies } = { size: kernel.moduleBytes ?? 896, flags: SHF.WRITE | SHF.ALLOC, type: SHT.PROGBITS, copies: 1, ...spec.thisModule };
+  const bytes = new Uint8Array(size);
+  const name = text(spec.structName ?? spec.name ?? NAME).subarray(0, 55);
+  if (offset + name.length <= size) bytes.set(name, offset);
+  const one: SectionSpec = { name: '.gnu.linkonce.this_module', type, flags, bytes, align: 64 };
+  return Array.from({ length: copies }, () => one);
+}
+
+/** The finished file. */
+export function buildModule(kernel: KernelFile, spec: ModuleSpec = {}): Built {
+  const imports = (spec.imports ?? []).map((one) => (typeof one === 'string' ? { name: one, weak: false } : { weak: false, ...one }));
+  const exported = exportSections(spec.exports ?? []);
+  const symbols: SymbolSpec[] = [
+    ...imports.map(({ name, weak }): SymbolSpec => ({ name, binding: weak ? 'weak' : 'global', section: SHN.UNDEF })),
+    ...exported.symbols,
+    ...(spec.symbols ?? []),
+  ];
+  const relocations: RelocationSpec[] = [
+    ...imports.map(({ name }, i): RelocationSpec => ({ offset: 64 + i * 8, type: 1, symbol: name })),
+    ...exported.relocations,
+    ...(spec.relocations ?? []),
+  ];
+  const code = new Uint8Array(TEXT_BYTES);
+  code.fill(0xc3, 0, 64);
+  const info = spec.rawModinfo ?? strings(spec.modinfo ?? modinfo(kernel, spec.name));
+  const sections: SectionSpec[] = [
+    { name: '.text', flags: SHF.ALLOC | SHF.EXEC, bytes: code, align: 16 },
+    { name: '.modinfo', flags: SHF.ALLOC, bytes: info },
+  ];
+  if (spec.versions !== false) {
+    const names = imports.map(({ name }) => name);
+    sections.push({ name: '__versions', flags: SHF.ALLOC, bytes: versionsOf(kernel, spec, names), align: 32 });
+  }
+  sections.push(...thisModule(kernel, spec), ...exported.sections, ...(spec.sections ?? []));
+  return assemble(sections, symbols, relocations);
+}
+
+function assemble(body: readonly SectionSpec[], symbols: readonly SymbolSpec[], relocations: readonly RelocationSpec[]): Built {
+  const targets = [...new Set(relocations.map(({ section = '.text' }) => section))];
+  const sections: SectionSpec[] = [{ name: '', type: SHT.NULL }, ...body];
+  const indexOf = (name: string | number | undefined): number =>
+    typeof name === 'number' ? name : sections.findIndex((one) => one.name === (name ?? '.text'));
+  const ordered = [...symbols.filter(({ binding }) => binding === 'local'), ...symbols.filter(({ binding }) => binding !== 'local')];
+  const locals = ordered.filter(({ binding }) => binding === 'local').length;
+  for (const target of targets) {
+    const mine = relocations.filter(({ section = '.text' }) => section === target);
+    sections.push({ name: `.rela${target}`, type: SHT.RELA, bytes: relaBytes(mine, ordered), link: '.symtab', info: target, entrySize: 24, align: 8 });
+  }
+  const names = new Names();
+  sections.push({ name: '.symtab', type: SHT.SYMTAB, bytes: symbolBytes(ordered, names, indexOf), link: '.strtab', info: locals + 1, entrySize: 24, align: 8 });
+  sections.push({ name: '.strtab', type: SHT.STRTAB, bytes: names.bytes });
+  const sectionNames = new Names();
+  const nameOffsets = [...sections.map(({ name }) => sectionNames.at(name)), sectionNames.at('.shstrtab')];
+  sections.push({ name: '.shstrtab', type: SHT.STRTAB, bytes: sectionNames.bytes });
+  return layOut(sections, nameOffsets, ordered, indexOf);
+}
+
+class Names {
+  private text = '\0';
+  at(name: string): number {
+    if (name === '') return 0;
+    const start = this.text.length;
+    this.text += `${name}\0`;
+    return start;
+  }
+  get bytes(): Uint8Array {
+    return text(this.text);
+  }
+}
+
+function relaBytes(list: readonly RelocationSpec[], symbols: readonly SymbolSpec[]): Uint8Array {
+  const bytes = new Uint8Array(list.length * 24);
+  const view = new DataView(bytes.buffer);
+  list.forEach(({ offset, type, symbol, addend = 0 }, i) => {
+    view.setBigUint64(i * 24, BigInt(offset), true);
+    view.setUint32(i * 24 + 8, type, true);
+    view.setUint32(i * 24 + 12, symbols.findIndex(({ name }) => name === symbol) + 1, true);
+    view.setBigInt64(i * 24 + 16, BigInt(addend), true);
+  });
+  return bytes;
+}
+
+const BINDINGS = { local: 0, global: 1, weak: 2 } as const;
+
+function symbolBytes(symbols: readonly SymbolSpec[], names: Names, indexOf: (name: string | number | undefined) => number): Uint8Array {
+  const bytes = new Uint8Array((symbols.length + 1) * 24);
+  const view = new DataView(bytes.buffer);
+  symbols.forEach(({ name, binding = 'global', section, value = 0, size = 0, type = 0 }, i) => {
+    const at = (i + 1) * 24;
+    view.setUint32(at, names.at(name), true);
+    view.setUint8(at + 4, (BINDINGS[binding] << 4) | type);
+    view.setUint16(at + 6, indexOf(section), true);
+    view.setBigUint64(at + 8, BigInt(value), true);
+    view.setBigUint64(at + 16, BigInt(size), true);
+  });
+  return bytes;
+}
+
+function layOut(
+  sections: readonly SectionSpec[],
+  names: readonly number[],
+  symbols: readonly SymbolSpec[],
+  indexOf: (name: string | number | undefined) => number,
+): Built {
+  const round = (value: number, align: number) => Math.ceil(value / align) * align;
+  const offsets: number[] = [];
+  let end = 64;
+  for (const { bytes, align = 1 } of sections) {
+    end = round(end, Math.min(Math.max(align, 1), 4096));
+    offsets.push(end);
+    end += bytes?.length ?? 0;
+  }
+  const table = round(end, 8);
+  const file = new Uint8Array(table + sections.length * 64);
+  const view = new DataView(file.buffer);
+  file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  view.setUint16(16, 1, true);
+  view.setUint16(18, 62, true);
+  view.setUint32(20, 1, true);
+  view.setBigUint64(40, BigInt(table), true);
+  view.setUint16(52, 64, true);
+  view.setUint16(58, 64, true);
+  view.setUint16(60, sections.length, true);
+  view.setUint16(62, sections.length - 1, true);
+  sections.forEach((section, i) => {
+    const { type = i === 0 ? SHT.NULL : SHT.PROGBITS, flags = 0, bytes, size, align = 1, link, info = 0, entrySize = 0 } = section;
+    if (bytes !== undefined) file.set(bytes, offsets[i]);
+    const at = table + i * 64;
+    if (i === 0) return;
+    view.setUint32(at, names[i], true);
+    view.setUint32(at + 4, type, true);
+    view.setBigUint64(at + 8, BigInt(flags), true);
+    view.setBigUint64(at + 24, BigInt(offsets[i]), true);
+    view.setBigUint64(at + 32, BigInt(size ?? bytes?.length ?? 0), true);
+    view.setUint32(at + 40, link === undefined ? 0 : indexOf(link), true);
+    view.setUint32(at + 44, typeof info === 'number' ? info : indexOf(info), true);
+    view.setBigUint64(at + 48, BigInt(align), true);
+    view.setBigUint64(at + 56, BigInt(entrySize), true);
+  });
+  const index = (name: string) => sections.findIndex((one) => one.name === name);
+  return {
+    bytes: file,
+    header: (name) => table + index(name) * 64,
+    contents: (name) => offsets[index(name)] ?? 0,
+    symbol: (name) => (offsets[index('.symtab')] ?? 0) + (symbols.findIndex((one) => one.name === name) + 1) * 24,
+  };
+}
