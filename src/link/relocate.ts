@@ -36,7 +36,8 @@ export interface RelocationPolicy {
   /** A place must hold zeros before (for formats with addends of their own). */
   readonly emptyPlace: boolean;
   /** Must throw. */
-  fail(problem: RelocationProblem, relocation: ObjectRelocation): never;
+  /** `index`: of the relocation among those that are applied. */
+  fail(problem: RelocationProblem, relocation: ObjectRelocation, index: number): never;
 }
 
 export function relocationTarget(bytes: Uint8Array, address: Address, littleEndian = true): RelocationTarget {
@@ -57,31 +58,32 @@ export function applyRelocations(
   policy: RelocationPolicy,
 ): void {
   const { known, unchecked, emptyPlace } = policy;
-  for (const relocation of relocations) {
+  for (let index = 0; index < relocations.length; index++) {
+    const relocation = relocations[index];
     const { type, offset } = relocation;
     const form = known === undefined || known.has(type) ? machine.forms.get(type) : undefined;
-    if (form === undefined) policy.fail({ kind: 'unknown-type', type }, relocation);
+    if (form === undefined) policy.fail({ kind: 'unknown-type', type }, relocation, index);
     if (relocation.addend === undefined && machine.addendInPlace === undefined) {
-      policy.fail({ kind: 'no-addend', type }, relocation);
+      policy.fail({ kind: 'no-addend', type }, relocation, index);
     }
     if (form === null) continue;
     const size = target.bytes.length;
     if (!(offset >= 0 && offset + form.bytes <= size)) {
-      policy.fail({ kind: 'outside', type, offset, size }, relocation);
+      policy.fail({ kind: 'outside', type, offset, size }, relocation, index);
     }
     const at = target.address + offset;
     const addend = form.plain ? 0 : (relocation.addend ?? addendInPlace(target, offset, form));
     const sum = values[relocation.symbol] + addend;
     const value = form.relative ? sum - at : sum;
     if (emptyPlace && !isEmpty(target.view, offset, form.bytes)) {
-      policy.fail({ kind: 'not-empty', type, at, value }, relocation);
+      policy.fail({ kind: 'not-empty', type, at, value }, relocation, index);
     }
     const { view, littleEndian } = target;
     const fits =
       form.field === undefined
         ? store(view, offset, form, value, littleEndian)
         : form.field.store(view, offset, littleEndian, value);
-    if (!fits && !unchecked?.has(type)) policy.fail({ kind: 'overflow', type, at, value }, relocation);
+    if (!fits && !unchecked?.has(type)) policy.fail({ kind: 'overflow', type, at, value }, relocation, index);
   }
 }
 

@@ -19,6 +19,7 @@ export function readExports(load: Loading): Map<string, ModuleExport> {
   ] as const) {
     const symbols = load.section(table);
     if (symbols === undefined) continue;
+    if (gplOnly && load.judge.has('export-flags')) continue;
     const flags = gplOnly ? undefined : load.section('__kflagstab')?.bytes;
     for (const found of readTable(load, symbols, load.section(crcs), gplOnly, flags)) {
       if (!exports.has(found.name)) exports.set(found.name, found);

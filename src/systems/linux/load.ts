@@ -17,9 +17,14 @@ import { patchModule } from './patch.ts';
 import { addUnformed, placeModule, writeImage } from './place-module.ts';
 import { relocateModule } from './relocate-module.ts';
 import { refuseMissing, resolveImports } from './resolve.ts';
-import { checkCaller } from './rules/caller.ts';
+import { checkCaller, unpackInKernel } from './rules/caller.ts';
 import { checkElf, checkModuleSections, refuseDamaged } from './rules/elf.ts';
-import { checkExportVersions, checkLicenceNames, checkNamespaceImports } from './rules/exports.ts';
+import {
+  checkExportFlags,
+  checkExportVersions,
+  checkLicenceNames,
+  checkNamespaceImports,
+} from './rules/exports.ts';
 import { checkBlacklist, checkModinfo, checkStrictLicence, taintByModinfo } from './rules/modinfo.ts';
 import { checkWriteExecute } from './rules/sections.ts';
 import { checkSignature, reportUnsigned } from './rules/signature.ts';
@@ -70,9 +75,10 @@ function refuseWild({ judge }: Loading, fault: GuestFault): never {
 function readFile(load: Loading): void {
   const { judge, request } = load;
   const { flags } = request;
-  const { bytes, facts } = checkSignature(judge, request.bytes, flags);
+  const given = unpackInKernel(judge, request.bytes, flags);
+  const { bytes, facts } = checkSignature(judge, given, flags);
   load.signature = facts;
-  load.file = checkModuleSections(judge, checkElf(judge, bytes), request.bytes);
+  load.file = checkModuleSections(judge, checkElf(judge, bytes), given);
   checkBlacklist(judge, load.file.name);
   checkModuleLayout(judge, load.file, flags);
   if (request.strictLicence) checkStrictLicence(judge, load.file);
@@ -85,13 +91,15 @@ function* form(load: Loading): Steps<void> {
   checkWriteExecute(judge, file);
   placeModule(load);
   yield* addUnformed(load);
-  if (judge.has('early-duplicate-check')) taintByModinfo(judge, file);
+  const early = judge.has('early-duplicate-check');
+  const before = judge.tainted(TAINT.PROPRIETARY);
+  if (early) taintByModinfo(judge, file);
   reportUnsigned(judge, file.name, load.signature);
+  if (early) taintByName(load, before);
   allocatePerCpu(load);
   findSections(load);
-  checkLicenceNames(judge, file, () => {
-    load.k.taint |= 1 << TAINT.PROPRIETARY;
-  });
+  if (!early) taintByName(load, judge.tainted(TAINT.PROPRIETARY));
+  checkExportFlags(judge, file);
   checkExportVersions(judge, file);
   checkNamespaceImports(judge, file);
   yield* resolveImports(load);
@@ -100,4 +108,10 @@ function* form(load: Loading): Steps<void> {
   patchModule(load);
   writeImage(load);
   copyArguments(load);
+}
+
+function taintByName({ k, judge, file }: Loading, before: boolean): void {
+  checkLicenceNames(judge, file, before, () => {
+    k.taint |= 1 << TAINT.PROPRIETARY;
+  });
 }

@@ -3,6 +3,8 @@
  * module's place in the list. The sections are put together outside of guest memory and written there when they are
  * finished; `struct module` alone is live from the start.
  */
+
+import { SHT } from '../../formats/elf/layout.ts';
 import type { PlacedSection, Segment } from '../../kernel/modules.ts';
 import { block, type Steps } from '../../kernel/steps.ts';
 import { ImageTooLarge, stage } from '../../link/place.ts';
@@ -15,6 +17,7 @@ import { addHead, removeInit } from './lists.ts';
 import type { Loading } from './loading.ts';
 import { type LinuxModule, type ModuleArea, ModuleState } from './module.ts';
 import { moduleListHead } from './module-list.ts';
+import { Level } from './rules/judge.ts';
 import { nulFindings } from './rules/modinfo.ts';
 
 /** layout_and_allocate without the checks: after it, load.mod is a live struct module of state UNFORMED. */
@@ -24,6 +27,7 @@ export function placeModule(load: Loading): void {
     load.layout = layoutModule(k.types, file);
   } catch (error) {
     if (!(error instanceof ImageTooLarge)) throw error;
+    if (load.judge.has('execmem-words')) load.judge.say(Level.WARNING, 'execmem: unable to allocate memory');
     load.judge.refuse(
       'too-large',
       Errno.ENOMEM,
@@ -85,7 +89,13 @@ function checkStructModule(load: Loading): void {
   const { k, mod, file, areas, judge } = load;
   const area = areas.find(({ base, bytes }) => mod >= base && mod < base + bytes.length);
   const bytes = k.sizeof('module');
-  const fits = area !== undefined && mod !== 0 && mod + bytes <= area.base + area.bytes.length;
+  const { type, size } = file.thisModule;
+  const fits =
+    area !== undefined &&
+    type !== SHT.NOBITS &&
+    size > 0 &&
+    mod !== 0 &&
+    mod + bytes <= area.base + area.bytes.length;
   const segment = load.layout.plan.sections.get(file.thisModule.index)?.segment;
   if (fits && segment !== undefined && (segment.perm & Perm.W) !== 0) return;
   const why = fits

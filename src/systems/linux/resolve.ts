@@ -15,6 +15,7 @@ import {
   type FoundSymbol,
   failedSymbol,
   type Importer,
+  misplacedSymbols,
   type Resolution,
   refuseUnresolved,
   resolveSymbol,
@@ -81,7 +82,7 @@ export function* resolveImports(load: Loading): Steps<void> {
     k.write('module.using_gplonly_symbols', load.mod, 1);
   }
   load.storeTaints();
-  refuseUnresolved(judge, failures);
+  refuseUnresolved(judge, [...failures, ...misplacedSymbols(judge, file)]);
 }
 
 function linkExport(k: Linux, found: FoundSymbol<unknown>): Address {

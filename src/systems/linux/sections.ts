@@ -5,6 +5,7 @@ import type { Loading } from './loading.ts';
 import { REF_BASE } from './module.ts';
 import { checkObsolete } from './rules/exports.ts';
 import { Level } from './rules/judge.ts';
+import { TAINT, taintKernel } from './taint.ts';
 
 /** Per-CPU memory for the module's own variables, and the counts and lists every module has. */
 export function allocatePerCpu(load: Loading): void {
@@ -17,6 +18,7 @@ export function allocatePerCpu(load: Loading): void {
       judge.say(Level.WARNING, `${file.name}: per-cpu alignment ${section.alignment} > ${align}`);
     }
     t.step('per-CPU memory');
+    warnPerCpu(load, section.size, align);
     const at = k.percpu.allocate(section.size, align);
     if (at === 0) {
       judge.say(Level.WARNING, `${file.name}: Could not allocate ${section.size} bytes percpu data`);
@@ -30,6 +32,17 @@ export function allocatePerCpu(load: Loading): void {
   initList(k, mod + k.offset('module.target_list'));
   // One reference is the load's own; it goes when the module has started.
   k.write('module.refcnt.counter', mod, REF_BASE + 1);
+}
+
+/** PCPU_MIN_UNIT_SIZE (include/linux/percpu.h): no single piece may be larger. */
+const PERCPU_UNIT = 32 << 10;
+
+/** pcpu_alloc: a WARN, whose trace through the kernel's own functions has no part here. */
+function warnPerCpu({ k, judge }: Loading, size: number, align: number): void {
+  if (size <= PERCPU_UNIT) return;
+  judge.say(Level.WARNING, '------------[ cut here ]------------');
+  judge.say(Level.WARNING, `illegal size (${size}) or align (${align}) for percpu allocation`);
+  taintKernel(k, TAINT.WARN);
 }
 
 /** Fields of struct module that hold a table of the module, the table's section and the size of one entry. */

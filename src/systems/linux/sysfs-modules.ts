@@ -6,12 +6,13 @@ import { type Address, PAGE_SIZE } from '../../memory/space.ts';
 import { builtinNames } from './builtin.ts';
 import { Errno } from './errno.ts';
 import { writeText } from './functions/format/printf.ts';
+import { dumpStack } from './functions/printk.ts';
 import type { Linux } from './linux.ts';
 import type { Loading } from './loading.ts';
 import { type LinuxModule, type ModuleParameter, ModuleState } from './module.ts';
 import { setParameter } from './params.ts';
 import { moduleRefcount, moduleSizes } from './proc-modules.ts';
-import { checkSysfsName } from './rules/exports.ts';
+import { checkSectionNames, checkSysfsName } from './rules/exports.ts';
 import { type AttributeMethods, attributeMethods, sysDirectory, sysfs } from './sysfs.ts';
 import { moduleTaintLetters } from './taint.ts';
 import { directory, type Node, regular, symlink } from './vfs/node.ts';
@@ -26,6 +27,8 @@ export function setUpSysfs(load: Loading): void {
     module.name,
     above.child(module.name) !== undefined || builtinNames(k.file).has(module.name),
   );
+  const listed = module.sections.map((section) => section.name);
+  checkSectionNames(judge, module.name, listed, () => dumpStack(k));
   const kobject = module.control + k.offset('module.mkobj.kobj');
   const name = k.heap.allocate(module.name.length + 1);
   writeText(k, name, module.name);

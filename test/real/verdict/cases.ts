@@ -1,6 +1,17 @@
 /** Broken modules, one rule of the loader each, for any kernel of x86-64. */
 import type { KernelFile } from '../../../src/systems/linux/kernelfile/kernelfile.ts';
-import { buildModule, type Built, modinfo, type ModuleSpec, NAME, retag, SHF, SHN, SHT, strings } from './module-builder.ts';
+import {
+  type Built,
+  buildModule,
+  type ModuleSpec,
+  modinfo,
+  NAME,
+  retag,
+  SHF,
+  SHN,
+  SHT,
+  strings,
+} from './module-builder.ts';
 import type { LoadStep } from './qemu.ts';
 
 /** Imports that every kernel has, one of each kind. */
@@ -13,7 +24,14 @@ interface Names {
 function namesOf(kernel: KernelFile): Names {
   const all = [...kernel.exports].filter(({ kind }) => kind === 'function');
   const spaced = all.find(({ namespace }) => namespace !== '' && !namespace.startsWith('module:'));
-  return { plain: '_printk', gpl: 'kthread_create_worker' in {} ? '' : (all.find(({ name }) => name === 'kobject_create_and_add')?.name ?? ''), spaced };
+  return {
+    plain: '_printk',
+    gpl:
+      'kthread_create_worker' in {}
+        ? ''
+        : (all.find(({ name }) => name === 'kobject_create_and_add')?.name ?? ''),
+    spaced,
+  };
 }
 
 type Edit = (built: Built, view: DataView) => void;
@@ -25,13 +43,23 @@ export function brokenModules(kernel: KernelFile): LoadStep[] {
   const info = modinfo(kernel);
   const add = (name: string, spec: ModuleSpec = {}, more: Partial<LoadStep> = {}) =>
     steps.push({ name, how: 'finit', bytes: buildModule(kernel, spec).bytes, ...more });
-  const edit = (name: string, change: Edit, spec: ModuleSpec = { imports: [plain] }, more: Partial<LoadStep> = {}) => {
+  const edit = (
+    name: string,
+    change: Edit,
+    spec: ModuleSpec = { imports: [plain] },
+    more: Partial<LoadStep> = {},
+  ) => {
     const built = buildModule(kernel, spec);
     change(built, new DataView(built.bytes.buffer, built.bytes.byteOffset, built.bytes.length));
     steps.push({ name, how: 'finit', bytes: built.bytes, ...more });
   };
-  const tagged = (name: string, tag: string, value: string | undefined, spec: ModuleSpec = {}, more: Partial<LoadStep> = {}) =>
-    add(name, { ...spec, modinfo: retag(info, tag, value) }, more);
+  const tagged = (
+    name: string,
+    tag: string,
+    value: string | undefined,
+    spec: ModuleSpec = {},
+    more: Partial<LoadStep> = {},
+  ) => add(name, { ...spec, modinfo: retag(info, tag, value) }, more);
 
   add('good', { imports: [plain] });
   add('good-init-module', { imports: [plain] }, { how: 'init' });
@@ -40,20 +68,32 @@ export function brokenModules(kernel: KernelFile): LoadStep[] {
   sectionContents(edit);
   // special sections
   edit('no-symbols', (b, v) => v.setUint32(b.header('.symtab') + 4, SHT.PROGBITS, true));
-  edit('two-symbol-tables', () => {}, { sections: [{ name: '.symtab2', type: SHT.SYMTAB, bytes: new Uint8Array(24), link: '.strtab', entrySize: 24 }] });
+  edit('two-symbol-tables', () => {}, {
+    sections: [
+      { name: '.symtab2', type: SHT.SYMTAB, bytes: new Uint8Array(24), link: '.strtab', entrySize: 24 },
+    ],
+  });
   edit('no-this-module', (b, v) => v.setUint32(b.header('.gnu.linkonce.this_module'), 1, true));
   add('this-module-missing', { thisModule: { copies: 0 } });
   add('this-module-small', { thisModule: { size: (kernel.moduleBytes ?? 0) - 64 } });
   add('this-module-large', { thisModule: { size: (kernel.moduleBytes ?? 0) + 64 } });
   add('this-module-twice', { thisModule: { copies: 2 } });
-  edit('this-module-nobits', (b, v) => v.setUint32(b.header('.gnu.linkonce.this_module') + 4, SHT.NOBITS, true));
+  edit('this-module-nobits', (b, v) =>
+    v.setUint32(b.header('.gnu.linkonce.this_module') + 4, SHT.NOBITS, true),
+  );
   edit('this-module-empty', (b, v) => v.setBigUint64(b.header('.gnu.linkonce.this_module') + 32, 0n, true));
-  edit('this-module-not-alloc', (b, v) => v.setBigUint64(b.header('.gnu.linkonce.this_module') + 8, 1n, true));
+  edit('this-module-not-alloc', (b, v) =>
+    v.setBigUint64(b.header('.gnu.linkonce.this_module') + 8, 1n, true),
+  );
   edit('modinfo-missing', (b, v) => v.setUint32(b.header('.modinfo'), 1, true));
-  add('modinfo-twice', { sections: [{ name: '.modinfo', flags: SHF.ALLOC, bytes: strings(['license=GPL']) }] });
+  add('modinfo-twice', {
+    sections: [{ name: '.modinfo', flags: SHF.ALLOC, bytes: strings(['license=GPL']) }],
+  });
   edit('modinfo-not-alloc', (b, v) => v.setBigUint64(b.header('.modinfo') + 8, 0n, true));
   edit('modinfo-empty', (b, v) => v.setBigUint64(b.header('.modinfo') + 32, 0n, true));
-  add('modinfo-no-terminator', { rawModinfo: strings([...info.slice(0, -1), `vermagic=${kernel.vermagic}`]).slice(0, -1) });
+  add('modinfo-no-terminator', {
+    rawModinfo: strings([...info.slice(0, -1), `vermagic=${kernel.vermagic}`]).slice(0, -1),
+  });
   add('modinfo-zeros', { rawModinfo: strings(['', '', '', ...info, '', '']) });
   // names
   tagged('name-missing', 'name', undefined);
@@ -97,7 +137,10 @@ export function brokenModules(kernel: KernelFile): LoadStep[] {
   add('global-offset-table', { imports: ['_GLOBAL_OFFSET_TABLE_'] });
   add('common-symbol', { symbols: [{ name: 'shared', section: SHN.COMMON, value: 8, size: 8 }] });
   add('common-lto', { symbols: [{ name: '__gnu_lto_slim', section: SHN.COMMON, value: 1, size: 1 }] });
-  add('absolute-symbol', { symbols: [{ name: 'fixed', section: SHN.ABS, value: 0x1234 }], relocations: [{ offset: 64, type: 1, symbol: 'fixed' }] });
+  add('absolute-symbol', {
+    symbols: [{ name: 'fixed', section: SHN.ABS, value: 0x1234 }],
+    relocations: [{ offset: 64, type: 1, symbol: 'fixed' }],
+  });
   add('livepatch-symbol', { symbols: [{ name: '.klp.sym.vmlinux._printk,0', section: 0xff20 }] });
   add('processor-symbol', { symbols: [{ name: 'weird', section: 0xff05 }] });
   add('gpl-symbol', { imports: [gpl] });
@@ -105,16 +148,42 @@ export function brokenModules(kernel: KernelFile): LoadStep[] {
   add('gpl-symbol-proprietary', { imports: [gpl], modinfo: proprietary });
   add('gpl-symbol-no-licence', { imports: [gpl], modinfo: retag(info, 'license', undefined) });
   add('gpl-symbol-weak-proprietary', { imports: [{ name: gpl, weak: true }], modinfo: proprietary });
-  add('gpl-symbol-nul-licence', { imports: [gpl], modinfo: retag(info, 'license', 'GPL\0for the header only') });
-  for (const licence of ['GPL v2', 'GPL and additional rights', 'Dual BSD/GPL', 'Dual MIT/GPL', 'Dual MPL/GPL', 'GPLv2', 'gpl', 'GPL ', 'BSD', ''])
-    add(`licence-${licence.replaceAll(' ', '_')}`, { imports: [gpl], modinfo: retag(info, 'license', licence) });
+  add('gpl-symbol-nul-licence', {
+    imports: [gpl],
+    modinfo: retag(info, 'license', 'GPL\0for the header only'),
+  });
+  for (const licence of [
+    'GPL v2',
+    'GPL and additional rights',
+    'Dual BSD/GPL',
+    'Dual MIT/GPL',
+    'Dual MPL/GPL',
+    'GPLv2',
+    'gpl',
+    'GPL ',
+    'BSD',
+    '',
+  ])
+    add(`licence-${licence.replaceAll(' ', '_')}`, {
+      imports: [gpl],
+      modinfo: retag(info, 'license', licence),
+    });
   add('licence-twice', { imports: [gpl], modinfo: ['license=Proprietary', ...info] });
   if (spaced !== undefined) {
     add('namespace-missing', { imports: [spaced.name] });
-    add('namespace-imported', { imports: [spaced.name], modinfo: [...info, `import_ns=${spaced.namespace}`] });
+    add('namespace-imported', {
+      imports: [spaced.name],
+      modinfo: [...info, `import_ns=${spaced.namespace}`],
+    });
     add('namespace-other', { imports: [spaced.name], modinfo: [...info, 'import_ns=NO_SUCH_SPACE'] });
-    add('namespace-among-others', { imports: [spaced.name], modinfo: [...info, 'import_ns=ONE', `import_ns=${spaced.namespace}`] });
-    add('namespace-proprietary', { imports: [spaced.name], modinfo: [...proprietary, `import_ns=${spaced.namespace}`] });
+    add('namespace-among-others', {
+      imports: [spaced.name],
+      modinfo: [...info, 'import_ns=ONE', `import_ns=${spaced.namespace}`],
+    });
+    add('namespace-proprietary', {
+      imports: [spaced.name],
+      modinfo: [...proprietary, `import_ns=${spaced.namespace}`],
+    });
   }
   marks(add, info, kernel);
   relocations(add, edit, plain);
@@ -130,14 +199,20 @@ type EditCase = (name: string, change: Edit, spec?: ModuleSpec, more?: Partial<L
 
 function headers(edit: EditCase): void {
   const cut = (name: string, length: number, how: LoadStep['how'] = 'finit') =>
-    edit(name, () => {}, {}, { how, bytes: new Uint8Array([0x7f, 0x45, 0x4c, 0x46, ...new Array(60).fill(0)]).slice(0, length) });
+    edit(
+      name,
+      () => {},
+      {},
+      { how, bytes: new Uint8Array([0x7f, 0x45, 0x4c, 0x46, ...new Array(60).fill(0)]).slice(0, length) },
+    );
   cut('file-empty', 0);
   cut('file-10', 10);
   cut('file-63', 63);
   cut('file-64', 64);
   cut('file-10-init', 10, 'init');
   const u8 = (name: string, at: number, value: number) => edit(name, (_b, v) => v.setUint8(at, value));
-  const u16 = (name: string, at: number, value: number) => edit(name, (_b, v) => v.setUint16(at, value, true));
+  const u16 = (name: string, at: number, value: number) =>
+    edit(name, (_b, v) => v.setUint16(at, value, true));
   u8('magic', 0, 0x7e);
   u8('magic-last', 3, 0x47);
   u8('class-32', 4, 1);
@@ -241,29 +316,88 @@ function marks(add: Add, info: readonly string[], kernel: KernelFile): void {
   add('staging', { modinfo: [...info, 'staging=Y'] });
   add('test-module', { modinfo: [...info, 'test=Y'] });
   add('livepatch-mark', { modinfo: [...info, 'livepatch=Y'] });
-  add('out-of-tree-proprietary', { modinfo: retag(retag([...info], 'intree', undefined), 'license', 'Proprietary') });
+  add('out-of-tree-proprietary', {
+    modinfo: retag(retag([...info], 'intree', undefined), 'license', 'Proprietary'),
+  });
   add('named-ndiswrapper', { name: 'ndiswrapper', modinfo: modinfo(kernel, 'ndiswrapper') });
   add('named-driverloader', { name: 'driverloader', modinfo: modinfo(kernel, 'driverloader') });
 }
 
 function relocations(add: Add, edit: EditCase, plain: string): void {
-  const R = { NONE: 0, '64': 1, PC32: 2, GOT32: 3, PLT32: 4, COPY: 5, GOTPCREL: 9, '32': 10, '32S': 11, '16': 12, '8': 14, PC64: 24, SIZE64: 33, GOTPCRELX: 41, REX: 42 } as const;
+  const R = {
+    NONE: 0,
+    '64': 1,
+    PC32: 2,
+    GOT32: 3,
+    PLT32: 4,
+    COPY: 5,
+    GOTPCREL: 9,
+    '32': 10,
+    '32S': 11,
+    '16': 12,
+    '8': 14,
+    PC64: 24,
+    SIZE64: 33,
+    GOTPCRELX: 41,
+    REX: 42,
+  } as const;
   for (const [name, type] of Object.entries(R))
-    add(`reloc-${name}`, { imports: [plain], relocations: [{ offset: 128, type, symbol: plain, addend: -4 }] });
-  add('reloc-type-99', { relocations: [{ offset: 128, type: 99, symbol: 'own' }], symbols: [{ name: 'own', section: '.text' }] });
+    add(`reloc-${name}`, {
+      imports: [plain],
+      relocations: [{ offset: 128, type, symbol: plain, addend: -4 }],
+    });
+  add('reloc-type-99', {
+    relocations: [{ offset: 128, type: 99, symbol: 'own' }],
+    symbols: [{ name: 'own', section: '.text' }],
+  });
   const own = { symbols: [{ name: 'own', section: '.text' }] };
-  for (const [name, type] of [['64', 1], ['PC32', 2], ['PLT32', 4], ['32S', 11], ['PC64', 24]] as const)
-    edit(`reloc-nonzero-${name}`, (b) => {
-      b.bytes[b.contents('.text') + 129] = 0x11;
-    }, { ...own, relocations: [{ offset: 128, type, symbol: 'own' }] });
-  add('reloc-32-fits', { symbols: [{ name: 'low', section: SHN.ABS, value: 0x1234 }], relocations: [{ offset: 128, type: 10, symbol: 'low' }] });
-  add('reloc-32s-negative', { symbols: [{ name: 'low', section: SHN.ABS, value: 0 }], relocations: [{ offset: 128, type: 11, symbol: 'low', addend: -5 }] });
-  add('reloc-32-negative', { symbols: [{ name: 'low', section: SHN.ABS, value: 0 }], relocations: [{ offset: 128, type: 10, symbol: 'low', addend: -5 }] });
-  add('reloc-32s-overflow', { symbols: [{ name: 'big', section: SHN.ABS, value: 0x123456789 }], relocations: [{ offset: 128, type: 11, symbol: 'big' }] });
-  add('reloc-pc32-overflow', { symbols: [{ name: 'big', section: SHN.ABS, value: 0x123456789 }], relocations: [{ offset: 128, type: 2, symbol: 'big' }] });
-  add('reloc-same-place-twice', { ...own, relocations: [{ offset: 128, type: 1, symbol: 'own' }, { offset: 128, type: 1, symbol: 'own' }] });
+  for (const [name, type] of [
+    ['64', 1],
+    ['PC32', 2],
+    ['PLT32', 4],
+    ['32S', 11],
+    ['PC64', 24],
+  ] as const)
+    edit(
+      `reloc-nonzero-${name}`,
+      (b) => {
+        b.bytes[b.contents('.text') + 129] = 0x11;
+      },
+      { ...own, relocations: [{ offset: 128, type, symbol: 'own' }] },
+    );
+  add('reloc-32-fits', {
+    symbols: [{ name: 'low', section: SHN.ABS, value: 0x1234 }],
+    relocations: [{ offset: 128, type: 10, symbol: 'low' }],
+  });
+  add('reloc-32s-negative', {
+    symbols: [{ name: 'low', section: SHN.ABS, value: 0 }],
+    relocations: [{ offset: 128, type: 11, symbol: 'low', addend: -5 }],
+  });
+  add('reloc-32-negative', {
+    symbols: [{ name: 'low', section: SHN.ABS, value: 0 }],
+    relocations: [{ offset: 128, type: 10, symbol: 'low', addend: -5 }],
+  });
+  add('reloc-32s-overflow', {
+    symbols: [{ name: 'big', section: SHN.ABS, value: 0x123456789 }],
+    relocations: [{ offset: 128, type: 11, symbol: 'big' }],
+  });
+  add('reloc-pc32-overflow', {
+    symbols: [{ name: 'big', section: SHN.ABS, value: 0x123456789 }],
+    relocations: [{ offset: 128, type: 2, symbol: 'big' }],
+  });
+  add('reloc-same-place-twice', {
+    ...own,
+    relocations: [
+      { offset: 128, type: 1, symbol: 'own' },
+      { offset: 128, type: 1, symbol: 'own' },
+    ],
+  });
   edit('rel-section', (b, v) => v.setUint32(b.header('.rela.text') + 4, SHT.REL, true));
-  add('reloc-in-note', { ...own, sections: [{ name: '.comment', bytes: new Uint8Array(16) }], relocations: [{ section: '.comment', offset: 0, type: 99, symbol: 'own' }] });
+  add('reloc-in-note', {
+    ...own,
+    sections: [{ name: '.comment', bytes: new Uint8Array(16) }],
+    relocations: [{ section: '.comment', offset: 0, type: 99, symbol: 'own' }],
+  });
 }
 
 function exportsAndNames(add: Add, steps: LoadStep[], plain: string): void {
@@ -271,8 +405,18 @@ function exportsAndNames(add: Add, steps: LoadStep[], plain: string): void {
   add('exports-gpl', { exports: [{ name: 'verdict_gpl', gpl: true, crc: 1 }] });
   add('exports-no-crc', { exports: [{ name: 'verdict_two' }] });
   add('exports-duplicate-of-kernel', { exports: [{ name: plain, crc: 1 }] });
-  add('exports-duplicate-unknown-symbol', { imports: ['no_such_symbol_a'], exports: [{ name: 'kfree', crc: 1 }] });
-  const provider = { name: 'provider', exports: [{ name: 'provided', crc: 5 }, { name: 'provided_gpl', gpl: true, crc: 6 }, { name: 'provided_ns', namespace: 'SPACE', crc: 7 }] };
+  add('exports-duplicate-unknown-symbol', {
+    imports: ['no_such_symbol_a'],
+    exports: [{ name: 'kfree', crc: 1 }],
+  });
+  const provider = {
+    name: 'provider',
+    exports: [
+      { name: 'provided', crc: 5 },
+      { name: 'provided_gpl', gpl: true, crc: 6 },
+      { name: 'provided_ns', namespace: 'SPACE', crc: 7 },
+    ],
+  };
   add('provider', provider, { how: 'keep' });
   add('same-name', provider);
   add('same-name-unknown-symbol', { name: 'provider', imports: ['no_such_symbol_a'] });
@@ -287,17 +431,52 @@ function exportsAndNames(add: Add, steps: LoadStep[], plain: string): void {
 }
 
 function sizes(add: Add, edit: EditCase): void {
-  add('write-execute', { sections: [{ name: '.wx', flags: SHF.WRITE | SHF.ALLOC | SHF.EXEC, bytes: new Uint8Array(8) }] });
-  add('write-execute-not-alloc', { sections: [{ name: '.wx', flags: SHF.WRITE | SHF.EXEC, bytes: new Uint8Array(8) }] });
-  add('percpu', { sections: [{ name: '.data..percpu', flags: SHF.WRITE | SHF.ALLOC, bytes: new Uint8Array(64), align: 8 }] });
-  add('percpu-align-8k', { sections: [{ name: '.data..percpu', flags: SHF.WRITE | SHF.ALLOC, bytes: new Uint8Array(64), align: 8192 }] });
-  add('percpu-large', { sections: [{ name: '.data..percpu', flags: SHF.WRITE | SHF.ALLOC, type: SHT.PROGBITS, bytes: new Uint8Array(200_000), align: 8 }] });
-  add('obsolete-parameters', { sections: [{ name: '__obsparm', flags: SHF.ALLOC, bytes: new Uint8Array(8) }] });
-  add('constructors', { sections: [{ name: '.ctors', flags: SHF.ALLOC | SHF.WRITE, bytes: new Uint8Array(8) }] });
-  add('bss-large', { sections: [{ name: '.bss', type: SHT.NOBITS, flags: SHF.WRITE | SHF.ALLOC, size: 1 << 20, align: 64 }] });
-  edit('bss-huge', (b, v) => v.setBigUint64(b.header('.bss') + 32, 0x200000000n, true), { sections: [{ name: '.bss', type: SHT.NOBITS, flags: SHF.WRITE | SHF.ALLOC, size: 8 }] });
-  edit('bss-2g', (b, v) => v.setBigUint64(b.header('.bss') + 32, 0x70000000n, true), { sections: [{ name: '.bss', type: SHT.NOBITS, flags: SHF.WRITE | SHF.ALLOC, size: 8 }] });
-  add('init-sections', { sections: [{ name: '.init.text', flags: SHF.ALLOC | SHF.EXEC, bytes: new Uint8Array(16) }, { name: '.exit.text', flags: SHF.ALLOC | SHF.EXEC, bytes: new Uint8Array(16) }] });
+  add('write-execute', {
+    sections: [{ name: '.wx', flags: SHF.WRITE | SHF.ALLOC | SHF.EXEC, bytes: new Uint8Array(8) }],
+  });
+  add('write-execute-not-alloc', {
+    sections: [{ name: '.wx', flags: SHF.WRITE | SHF.EXEC, bytes: new Uint8Array(8) }],
+  });
+  add('percpu', {
+    sections: [{ name: '.data..percpu', flags: SHF.WRITE | SHF.ALLOC, bytes: new Uint8Array(64), align: 8 }],
+  });
+  add('percpu-align-8k', {
+    sections: [
+      { name: '.data..percpu', flags: SHF.WRITE | SHF.ALLOC, bytes: new Uint8Array(64), align: 8192 },
+    ],
+  });
+  add('percpu-large', {
+    sections: [
+      {
+        name: '.data..percpu',
+        flags: SHF.WRITE | SHF.ALLOC,
+        type: SHT.PROGBITS,
+        bytes: new Uint8Array(200_000),
+        align: 8,
+      },
+    ],
+  });
+  add('obsolete-parameters', {
+    sections: [{ name: '__obsparm', flags: SHF.ALLOC, bytes: new Uint8Array(8) }],
+  });
+  add('constructors', {
+    sections: [{ name: '.ctors', flags: SHF.ALLOC | SHF.WRITE, bytes: new Uint8Array(8) }],
+  });
+  add('bss-large', {
+    sections: [{ name: '.bss', type: SHT.NOBITS, flags: SHF.WRITE | SHF.ALLOC, size: 1 << 20, align: 64 }],
+  });
+  edit('bss-huge', (b, v) => v.setBigUint64(b.header('.bss') + 32, 0x200000000n, true), {
+    sections: [{ name: '.bss', type: SHT.NOBITS, flags: SHF.WRITE | SHF.ALLOC, size: 8 }],
+  });
+  edit('bss-2g', (b, v) => v.setBigUint64(b.header('.bss') + 32, 0x70000000n, true), {
+    sections: [{ name: '.bss', type: SHT.NOBITS, flags: SHF.WRITE | SHF.ALLOC, size: 8 }],
+  });
+  add('init-sections', {
+    sections: [
+      { name: '.init.text', flags: SHF.ALLOC | SHF.EXEC, bytes: new Uint8Array(16) },
+      { name: '.exit.text', flags: SHF.ALLOC | SHF.EXEC, bytes: new Uint8Array(16) },
+    ],
+  });
 }
 
 export const probeName = NAME;

@@ -4,7 +4,16 @@
  */
 import type { KernelFile } from '../../../src/systems/linux/kernelfile/kernelfile.ts';
 
-export const SHT = { NULL: 0, PROGBITS: 1, SYMTAB: 2, STRTAB: 3, RELA: 4, NOTE: 7, NOBITS: 8, REL: 9 } as const;
+export const SHT = {
+  NULL: 0,
+  PROGBITS: 1,
+  SYMTAB: 2,
+  STRTAB: 3,
+  RELA: 4,
+  NOTE: 7,
+  NOBITS: 8,
+  REL: 9,
+} as const;
 export const SHF = { WRITE: 1, ALLOC: 2, EXEC: 4 } as const;
 export const SHN = { UNDEF: 0, ABS: 0xfff1, COMMON: 0xfff2 } as const;
 
@@ -62,7 +71,12 @@ export interface ModuleSpec {
   readonly symbols?: readonly SymbolSpec[];
   readonly relocations?: readonly RelocationSpec[];
   readonly sections?: readonly SectionSpec[];
-  readonly thisModule?: { readonly size?: number; readonly flags?: number; readonly type?: number; readonly copies?: number };
+  readonly thisModule?: {
+    readonly size?: number;
+    readonly flags?: number;
+    readonly type?: number;
+    readonly copies?: number;
+  };
 }
 
 export interface Built {
@@ -82,7 +96,14 @@ export const NAME = 'verdict_probe';
 
 /** The usual strings of .modinfo. */
 export function modinfo(kernel: KernelFile, name = NAME): string[] {
-  return ['license=GPL', 'intree=Y', 'retpoline=Y', 'depends=', `name=${name}`, `vermagic=${kernel.vermagic}`];
+  return [
+    'license=GPL',
+    'intree=Y',
+    'retpoline=Y',
+    'depends=',
+    `name=${name}`,
+    `vermagic=${kernel.vermagic}`,
+  ];
 }
 
 export const strings = (list: readonly string[]): Uint8Array => text(list.map((one) => `${one}\0`).join(''));
@@ -108,8 +129,16 @@ function versionsOf(kernel: KernelFile, spec: ModuleSpec, imports: readonly stri
   return bytes;
 }
 
-function exportSections(list: readonly ExportSpec[]): { sections: SectionSpec[]; symbols: SymbolSpec[]; relocations: RelocationSpec[] } {
-  const out = { sections: [] as SectionSpec[], symbols: [] as SymbolSpec[], relocations: [] as RelocationSpec[] };
+function exportSections(list: readonly ExportSpec[]): {
+  sections: SectionSpec[];
+  symbols: SymbolSpec[];
+  relocations: RelocationSpec[];
+} {
+  const out = {
+    sections: [] as SectionSpec[],
+    symbols: [] as SymbolSpec[],
+    relocations: [] as RelocationSpec[],
+  };
   if (list.length === 0) return out;
   let names = '\0';
   const at = (name: string) => {
@@ -125,9 +154,23 @@ function exportSections(list: readonly ExportSpec[]): { sections: SectionSpec[];
     out.sections.push({ name: table, flags: SHF.ALLOC, bytes: new Uint8Array(mine.length * 12), align: 4 });
     mine.forEach(({ name, namespace }, i) => {
       out.symbols.push({ name, section: '.text', value: 16, binding: 'global' });
-      out.symbols.push({ name: `__kstr_${name}`, section: '__ksymtab_strings', value: at(name), binding: 'local' });
-      out.symbols.push({ name: `__kns_${name}`, section: '__ksymtab_strings', value: at(namespace ?? ''), binding: 'local' });
-      for (const [field, symbol] of [[0, name], [4, `__kstr_${name}`], [8, `__kns_${name}`]] as const)
+      out.symbols.push({
+        name: `__kstr_${name}`,
+        section: '__ksymtab_strings',
+        value: at(name),
+        binding: 'local',
+      });
+      out.symbols.push({
+        name: `__kns_${name}`,
+        section: '__ksymtab_strings',
+        value: at(namespace ?? ''),
+        binding: 'local',
+      });
+      for (const [field, symbol] of [
+        [0, name],
+        [4, `__kstr_${name}`],
+        [8, `__kns_${name}`],
+      ] as const)
         out.relocations.push({ section: table, offset: i * 12 + field, type: 2, symbol });
     });
     if (mine.every(({ crc }) => crc !== undefined)) {
@@ -142,7 +185,13 @@ function exportSections(list: readonly ExportSpec[]): { sections: SectionSpec[];
 
 function thisModule(kernel: KernelFile, spec: ModuleSpec): SectionSpec[] {
   const { offset } = kernel.types.field('module.name');
-  const { size, flags, type, copies } = { size: kernel.moduleBytes ?? 896, flags: SHF.WRITE | SHF.ALLOC, type: SHT.PROGBITS, copies: 1, ...spec.thisModule };
+  const { size, flags, type, copies } = {
+    size: kernel.moduleBytes ?? 896,
+    flags: SHF.WRITE | SHF.ALLOC,
+    type: SHT.PROGBITS,
+    copies: 1,
+    ...spec.thisModule,
+  };
   const bytes = new Uint8Array(size);
   const name = text(spec.structName ?? spec.name ?? NAME).subarray(0, 55);
   if (offset + name.length <= size) bytes.set(name, offset);
@@ -152,10 +201,14 @@ function thisModule(kernel: KernelFile, spec: ModuleSpec): SectionSpec[] {
 
 /** The finished file. */
 export function buildModule(kernel: KernelFile, spec: ModuleSpec = {}): Built {
-  const imports = (spec.imports ?? []).map((one) => (typeof one === 'string' ? { name: one, weak: false } : { weak: false, ...one }));
+  const imports = (spec.imports ?? []).map((one) =>
+    typeof one === 'string' ? { name: one, weak: false } : { weak: false, ...one },
+  );
   const exported = exportSections(spec.exports ?? []);
   const symbols: SymbolSpec[] = [
-    ...imports.map(({ name, weak }): SymbolSpec => ({ name, binding: weak ? 'weak' : 'global', section: SHN.UNDEF })),
+    ...imports.map(
+      ({ name, weak }): SymbolSpec => ({ name, binding: weak ? 'weak' : 'global', section: SHN.UNDEF }),
+    ),
     ...exported.symbols,
     ...(spec.symbols ?? []),
   ];
@@ -173,25 +226,53 @@ export function buildModule(kernel: KernelFile, spec: ModuleSpec = {}): Built {
   ];
   if (spec.versions !== false) {
     const names = imports.map(({ name }) => name);
-    sections.push({ name: '__versions', flags: SHF.ALLOC, bytes: versionsOf(kernel, spec, names), align: 32 });
+    sections.push({
+      name: '__versions',
+      flags: SHF.ALLOC,
+      bytes: versionsOf(kernel, spec, names),
+      align: 32,
+    });
   }
   sections.push(...thisModule(kernel, spec), ...exported.sections, ...(spec.sections ?? []));
   return assemble(sections, symbols, relocations);
 }
 
-function assemble(body: readonly SectionSpec[], symbols: readonly SymbolSpec[], relocations: readonly RelocationSpec[]): Built {
+function assemble(
+  body: readonly SectionSpec[],
+  symbols: readonly SymbolSpec[],
+  relocations: readonly RelocationSpec[],
+): Built {
   const targets = [...new Set(relocations.map(({ section = '.text' }) => section))];
   const sections: SectionSpec[] = [{ name: '', type: SHT.NULL }, ...body];
   const indexOf = (name: string | number | undefined): number =>
     typeof name === 'number' ? name : sections.findIndex((one) => one.name === (name ?? '.text'));
-  const ordered = [...symbols.filter(({ binding }) => binding === 'local'), ...symbols.filter(({ binding }) => binding !== 'local')];
+  const ordered = [
+    ...symbols.filter(({ binding }) => binding === 'local'),
+    ...symbols.filter(({ binding }) => binding !== 'local'),
+  ];
   const locals = ordered.filter(({ binding }) => binding === 'local').length;
   for (const target of targets) {
     const mine = relocations.filter(({ section = '.text' }) => section === target);
-    sections.push({ name: `.rela${target}`, type: SHT.RELA, bytes: relaBytes(mine, ordered), link: '.symtab', info: target, entrySize: 24, align: 8 });
+    sections.push({
+      name: `.rela${target}`,
+      type: SHT.RELA,
+      bytes: relaBytes(mine, ordered),
+      link: '.symtab',
+      info: target,
+      entrySize: 24,
+      align: 8,
+    });
   }
   const names = new Names();
-  sections.push({ name: '.symtab', type: SHT.SYMTAB, bytes: symbolBytes(ordered, names, indexOf), link: '.strtab', info: locals + 1, entrySize: 24, align: 8 });
+  sections.push({
+    name: '.symtab',
+    type: SHT.SYMTAB,
+    bytes: symbolBytes(ordered, names, indexOf),
+    link: '.strtab',
+    info: locals + 1,
+    entrySize: 24,
+    align: 8,
+  });
   sections.push({ name: '.strtab', type: SHT.STRTAB, bytes: names.bytes });
   const sectionNames = new Names();
   const nameOffsets = [...sections.map(({ name }) => sectionNames.at(name)), sectionNames.at('.shstrtab')];
@@ -226,7 +307,11 @@ function relaBytes(list: readonly RelocationSpec[], symbols: readonly SymbolSpec
 
 const BINDINGS = { local: 0, global: 1, weak: 2 } as const;
 
-function symbolBytes(symbols: readonly SymbolSpec[], names: Names, indexOf: (name: string | number | undefined) => number): Uint8Array {
+function symbolBytes(
+  symbols: readonly SymbolSpec[],
+  names: Names,
+  indexOf: (name: string | number | undefined) => number,
+): Uint8Array {
   const bytes = new Uint8Array((symbols.length + 1) * 24);
   const view = new DataView(bytes.buffer);
   symbols.forEach(({ name, binding = 'global', section, value = 0, size = 0, type = 0 }, i) => {
@@ -267,7 +352,16 @@ function layOut(
   view.setUint16(60, sections.length, true);
   view.setUint16(62, sections.length - 1, true);
   sections.forEach((section, i) => {
-    const { type = i === 0 ? SHT.NULL : SHT.PROGBITS, flags = 0, bytes, size, align = 1, link, info = 0, entrySize = 0 } = section;
+    const {
+      type = i === 0 ? SHT.NULL : SHT.PROGBITS,
+      flags = 0,
+      bytes,
+      size,
+      align = 1,
+      link,
+      info = 0,
+      entrySize = 0,
+    } = section;
     if (bytes !== undefined) file.set(bytes, offsets[i]);
     const at = table + i * 64;
     if (i === 0) return;
@@ -286,6 +380,7 @@ function layOut(
     bytes: file,
     header: (name) => table + index(name) * 64,
     contents: (name) => offsets[index(name)] ?? 0,
-    symbol: (name) => (offsets[index('.symtab')] ?? 0) + (symbols.findIndex((one) => one.name === name) + 1) * 24,
+    symbol: (name) =>
+      (offsets[index('.symtab')] ?? 0) + (symbols.findIndex((one) => one.name === name) + 1) * 24,
   };
 }

@@ -27,7 +27,11 @@ export interface LoadAnswer {
 const SECONDS = 120;
 
 /** A kernel that crashes (2000 and more) is booted again for what is left: one list of answers for each boot. */
-export async function askKernels(vmlinuz: string, commandLine: string, steps: readonly LoadStep[]): Promise<LoadAnswer[][]> {
+export async function askKernels(
+  vmlinuz: string,
+  commandLine: string,
+  steps: readonly LoadStep[],
+): Promise<LoadAnswer[][]> {
   const boots: LoadAnswer[][] = [];
   for (let from = 0; from < steps.length; ) {
     const answers = await askKernel(vmlinuz, commandLine, steps.slice(from));
@@ -38,7 +42,11 @@ export async function askKernels(vmlinuz: string, commandLine: string, steps: re
 }
 
 /** @param commandLine what stands behind the options every boot has */
-export async function askKernel(vmlinuz: string, commandLine: string, steps: readonly LoadStep[]): Promise<LoadAnswer[]> {
+export async function askKernel(
+  vmlinuz: string,
+  commandLine: string,
+  steps: readonly LoadStep[],
+): Promise<LoadAnswer[]> {
   const work = mkdtempSync(join(tmpdir(), 'verdict-'));
   try {
     const agent = join(work, 'agent');
@@ -65,7 +73,20 @@ async function run(vmlinuz: string, ramdisk: string, commandLine: string, work: 
   const report = join(work, 'report');
   const console = join(work, 'console');
   const append = `console=ttyS0 nokaslr no_timer_check panic=-1 oops=continue quiet ${commandLine}`;
-  const machine = ['-machine', 'accel=tcg', '-cpu', 'max,la57=off', '-smp', '1', '-m', '768', '-display', 'none', '-nic', 'none'];
+  const machine = [
+    '-machine',
+    'accel=tcg',
+    '-cpu',
+    'max,la57=off',
+    '-smp',
+    '1',
+    '-m',
+    '768',
+    '-display',
+    'none',
+    '-nic',
+    'none',
+  ];
   const boot = ['-no-reboot', '-monitor', 'none', '-kernel', vmlinuz, '-initrd', ramdisk, '-append', append];
   const ports = ['-serial', `file:${console}`, '-serial', `file:${report}`];
   const child = spawn('qemu-system-x86_64', [...machine, ...boot, ...ports], { stdio: 'ignore' });
@@ -94,6 +115,9 @@ async function run(vmlinuz: string, ramdisk: string, commandLine: string, work: 
   return `${text}\n@errno 2999\n`;
 }
 
+/** What the machine says of itself meanwhile. */
+const NOISE = /^\d (?:tsc|clocksource|random|input): /;
+
 /** /dev/kmsg writes bytes that cannot be printed as \xNN. */
 const unescape = (text: string): string =>
   text.replace(/\\x([0-9a-f]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
@@ -107,6 +131,8 @@ function parse(report: string): LoadAnswer[] {
     else if (last === undefined) continue;
     else if (word === 'errno') last.errno = Number(rest);
     else if (word === 'taint') last.taint = Number(rest);
+    else if (word === 'log' && NOISE.test(rest)) continue;
+    else if (word === 'log' && rest.endsWith('verdict-mark')) continue;
     else if (word === 'log') last.log.push(unescape(rest.slice(2)));
   }
   return answers;

@@ -4,7 +4,11 @@ import type { KernelFile } from '../../../src/systems/linux/kernelfile/kernelfil
 import { insmod, rmmod } from '../../../src/systems/linux/loader.ts';
 import type { LoadAnswer, LoadStep } from './qemu.ts';
 
-export function askSandbox(kernel: KernelFile, commandLine: string, steps: readonly LoadStep[]): LoadAnswer[] {
+export function askSandbox(
+  kernel: KernelFile,
+  commandLine: string,
+  steps: readonly LoadStep[],
+): LoadAnswer[] {
   const k = bootLinux(kernel, { commandLine, ramMiB: 96 });
   return steps.map(({ name, how, flags = 0, file = '', bytes, args = '' }) => {
     const from = k.log.records.length;
@@ -18,7 +22,13 @@ export function askSandbox(kernel: KernelFile, commandLine: string, steps: reado
     return { name, errno, log, taint };
 
     function load(): number {
-      const loadFlags = { ignoreModversions: (flags & 1) !== 0, ignoreVermagic: (flags & 2) !== 0, compressed: (flags & 4) !== 0, unknown: (flags & ~7) !== 0, inMemory: how === 'init' };
+      const loadFlags = {
+        ignoreModversions: (flags & 1) !== 0,
+        ignoreVermagic: (flags & 2) !== 0,
+        compressed: (flags & 4) !== 0,
+        unknown: (flags & ~7) !== 0,
+        inMemory: how === 'init',
+      };
       const result = insmod(k, bytes ?? new Uint8Array(0), args, { flags: loadFlags });
       if (result.outcome === 'refused') return result.refusal.errno;
       return result.outcome === 'loaded' ? 0 : 9999;

@@ -29,7 +29,7 @@ function outcome(k: Linux, bytes: Uint8Array): { errno: number; said: string[]; 
 const UNSIGNED = 'hello: module verification failed: signature and/or required key missing - tainting kernel';
 
 describe('module signatures', () => {
-  it.each(['sha1', 'sha224', 'sha256', 'sha384', 'sha512', 'md5'])('with RSA and %s hold', (hash) => {
+  it.each(['sha1', 'sha224', 'sha256', 'md5'])('with RSA and %s hold', (hash) => {
     const k = boot({ certificates: trusting(rsa), commandLine: 'module.sig_enforce=1' });
     expect(outcome(k, signed(hello, rsa, hash))).toMatchObject({ errno: 0, verdict: 'trusted-key' });
     expect(k.taint & (1 << 13)).toBe(0);
@@ -79,7 +79,8 @@ describe('module signatures', () => {
     const k = boot({ certificates: trusting(rsa) });
     const found = outcome(k, signed(hello, rsa, 'sha3-256'));
     expect(found).toMatchObject({ errno: 0, verdict: 'unsupported' });
-    expect(found.said[0]).toBe('Unsupported digest algo: 98');
+    expect(found.said[0]).toBe('PKCS7: Unknown OID: [32] 2.16.840.1.101.3.4.2.8');
+    expect(found.said[2]).toBe('Unsupported digest algo: 98');
     const strict = boot({ certificates: trusting(rsa), commandLine: 'module.sig_enforce=y' });
     expect(outcome(strict, signed(hello, rsa, 'sha3-512')).said.at(-1)).toBe(
       'Loading of module with unsupported crypto is rejected',
@@ -108,7 +109,10 @@ describe('module signatures', () => {
     long[long.length - 28 - 4] = 0x7f;
     expect(outcome(boot(), long)).toEqual({ errno: 74, said: [] });
     const empty = encodeDer(Tag.SEQUENCE, encodeOid('1.2.840.113549.1.7.1'), encodeDer(context(0)));
-    expect(outcome(boot(), attach(hello, empty))).toEqual({ errno: 22, said: [] });
+    expect(outcome(boot(), attach(hello, empty))).toEqual({
+      errno: 22,
+      said: ['PKCS7: Only support pkcs7_signedData type'],
+    });
   });
 
   it('come on and off without a trace', () => {

@@ -12,10 +12,12 @@ import { checkCaller } from '../rules/caller.ts';
 import { checkElf, checkModuleSections, refuseDamaged } from '../rules/elf.ts';
 import {
   checkDuplicateSymbols,
+  checkExportFlags,
   checkExportVersions,
   checkLicenceNames,
   checkNamespaceImports,
   checkObsolete,
+  checkSectionNames,
   checkSysfsName,
 } from '../rules/exports.ts';
 import type { MissingInput } from '../rules/judge.ts';
@@ -29,6 +31,7 @@ import {
   type FoundSymbol,
   failedSymbol,
   type Importer,
+  misplacedSymbols,
   refuseUnresolved,
   resolveSymbol,
   type SymbolFailure,
@@ -163,13 +166,18 @@ function judgeFile(judge: CheckJudge, view: CheckView, subject: Subject, progres
   if (early) checkName(judge, state, file.name);
   checkWriteExecute(judge, file);
   checkPlace(judge, file);
+  const taintByName = (before: boolean) =>
+    checkLicenceNames(judge, file, before, () => {
+      judge.kernelTaints |= 1 << TAINT.PROPRIETARY;
+    });
+  const before = judge.tainted(TAINT.PROPRIETARY);
   if (early) taintByModinfo(judge, file);
   else checkName(judge, state, file.name);
   reportUnsigned(judge, file.name, facts);
+  if (early) taintByName(before);
   checkObsolete(judge, file);
-  checkLicenceNames(judge, file, () => {
-    judge.kernelTaints |= 1 << TAINT.PROPRIETARY;
-  });
+  if (!early) taintByName(judge.tainted(TAINT.PROPRIETARY));
+  checkExportFlags(judge, file);
   checkExportVersions(judge, file);
   checkNamespaceImports(judge, file);
   resolveImports(judge, view, subject, progress);
@@ -179,6 +187,13 @@ function judgeFile(judge: CheckJudge, view: CheckView, subject: Subject, progres
   checkDuplicateSymbols(judge, file, names, (name) => (view.kernel.exports.has(name) ? 'kernel' : undefined));
   judge.enter('parameters');
   checkSysfsName(judge, file.name, builtinNames(view.kernel).has(file.name));
+  const listed = file.object.sections.filter(({ allocated, size }) => allocated && size > 0);
+  checkSectionNames(
+    judge,
+    file.name,
+    listed.map((section) => section.name),
+    () => {},
+  );
 }
 
 function checkName(judge: CheckJudge, { loaded }: KernelState, name: string): void {
@@ -237,6 +252,7 @@ function resolveImports(judge: CheckJudge, view: CheckView, subject: Subject, pr
     const failure = failedSymbol(judge, file, symbol, result);
     if (failure !== undefined) failures.push(failure);
   }
+  failures.push(...misplacedSymbols(judge, file));
   progress.failures = failures;
   const { gaps } = kernel;
   if (gaps?.has('gpl') && (judge.taints & (1 << TAINT.PROPRIETARY)) !== 0) {
@@ -273,7 +289,7 @@ function whereAre({ kernel }: CheckView, { modinfo }: ModuleFile, names: readonl
 }
 
 function resultOf({ judge, refusal, progress }: Run, doubted?: Refusal): CheckResult {
-  const order = rulesInOrder(judge.has('early-duplicate-check'));
+  const order = rulesInOrder(judge.has('early-duplicate-check'), judge.has('cached-elf-checks'));
   const last = refusal === undefined ? order.length : positionOf(order, refusal.rule);
   const rules = order.map(({ rule, title }, i): RuleOutcome => {
     const notes = judge.notes.get(rule);

@@ -19,10 +19,26 @@ export const LOADER_RULES = [
   'signature-required',
   /** The kernel decompresses modules itself (CONFIG_MODULE_DECOMPRESS). */
   'decompress',
+  /** It unpacks this format and no other. */
+  'decompress-xz',
+  'decompress-gzip',
   /** `.gnu.linkonce.this_module` must have the kernel's own size. */
   'this-module-size',
   /** Exactly one `.modinfo` section. */
   'single-modinfo',
+  /** The file is judged part by part before it is used, the names of all sections among it (6.12 and later). */
+  'cached-elf-checks',
+  /** The string table of symbols is looked at, too. */
+  'symbol-string-checks',
+  /** A symbol in a section that the file does not have is refused. */
+  'symbol-section-index',
+  /** Exports have flags in a table beside them, instead of a table of their own for the GPL. */
+  'export-flags',
+  /** How a relocation that has no empty place is spoken of, and by which numbers. */
+  'relocation-words-invalid',
+  'relocation-words-numbered',
+  /** Memory for modules has an allocator that complains (6.10 and later). */
+  'execmem-words',
   /** `module_blacklist=` on the command line. */
   'blacklist',
   /** Symbol versions are compared (CONFIG_MODVERSIONS). */
@@ -63,6 +79,8 @@ export const LOADER_RULES = [
   'lockdown',
   /** Signatures made with elliptic curves can be verified (CONFIG_CRYPTO_ECDSA built in). */
   'elliptic-curve-signatures',
+  /** SHA-384 and SHA-512 are built in, so that signatures with them can be verified. */
+  'sha512-signatures',
 ] as const;
 
 export type LoaderRule = (typeof LOADER_RULES)[number];
@@ -72,6 +90,15 @@ const MESSAGES: readonly (readonly [LoaderRule, string])[] = [
   ['module-signatures', '~Module signature appended~'],
   ['this-module-size', "section size must match the kernel's built struct module size at run time"],
   ['single-modinfo', 'Only one .modinfo section must exist'],
+  ['decompress-xz', 'not an xz compressed module'],
+  ['decompress-gzip', 'not a gzip compressed module'],
+  ['cached-elf-checks', 'Invalid ELF symbol string table type'],
+  ['symbol-string-checks', "symbol string table isn't NUL terminated"],
+  ['symbol-section-index', 'has an invalid section index'],
+  ['export-flags', 'no flags for exported symbols'],
+  ['relocation-words-invalid', 'x86/modules: Invalid relocation target'],
+  ['relocation-words-numbered', 'existing value is nonzero for sec %u'],
+  ['execmem-words', 'execmem: unable to allocate memory'],
   ['blacklist', 'Module %s is blacklisted'],
   ['symbol-versions', 'disagrees about version of symbol'],
   ['retpoline-check', 'loading module not compiled with retpoline compiler'],
@@ -170,6 +197,10 @@ function special(rule: LoaderRule, { contains, hasFunction, banner, vermagic }: 
         debian && contains('no symbol version for'),
         `built by Debian, by its banner: ${debian ? 'yes' : 'no'}`,
       );
+    }
+    case 'sha512-signatures': {
+      const present = contains('sha512-generic') || contains('sha512-lib');
+      return found(present, `"sha512-generic" or "sha512-lib" in the image: ${present ? 'yes' : 'no'}`);
     }
     case 'unload':
       return found(/\bmod_unload\b/.test(vermagic), `mod_unload in vermagic '${vermagic}'`);

@@ -1,6 +1,9 @@
 /** may_init_module, the flags of finit_module and what kernel_read_file says of the file (kernel/module/main.c). */
+import { decompressAs } from '../../../bytes/decompress.ts';
+import { FormatError } from '../../../bytes/errors.ts';
+import { EHDR } from '../../../formats/elf/layout.ts';
 import { Errno } from '../errno.ts';
-import type { Judge } from './judge.ts';
+import { type Judge, Level } from './judge.ts';
 import type { LoadFlags } from './modinfo.ts';
 
 export interface Caller {
@@ -25,11 +28,56 @@ export function checkCaller(judge: Judge, { privileged, modulesDisabled, flags, 
     const why = 'kernel.modules_disabled is 1: nothing can be loaded or unloaded until the next boot.';
     judge.refuse('modules-disabled', Errno.EPERM, why, 'Restart the kernel; the switch only goes one way.');
   }
+  judge.enter('flags');
+  if (flags.unknown) {
+    const why = 'finit_module was called with flags that no kernel knows.';
+    judge.refuse('flags', Errno.EINVAL, why, 'Only 1, 2 and 4 have a meaning.');
+  }
   judge.enter('decompress');
   if (flags.compressed && !judge.has('decompress')) {
     const why = 'This kernel does not unpack modules itself (CONFIG_MODULE_DECOMPRESS).';
     judge.refuse('decompress', Errno.EOPNOTSUPP, why, 'Unpack the file before, as kmod does.');
   }
   judge.enter('empty');
+  if (flags.inMemory && size < EHDR[judge.kernel.bits].size) {
+    const why = `The bytes given to init_module are ${size}, an ELF header alone needs more.`;
+    judge.refuse('empty', Errno.ENOEXEC, why, 'Give the whole file.');
+  }
   if (size === 0) judge.refuse('empty', Errno.EINVAL, 'The file is empty.', 'Fetch or build it again.');
+}
+
+/** A module unpacks to less than this; the kernel itself has no bound but memory. */
+const MAX_MODULE = 512 << 20;
+const XZ = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
+const GZIP = [0x1f, 0x8b];
+
+/** module_decompress (kernel/module/decompress.c): a kernel unpacks the one format that it was built for. */
+export function unpackInKernel(judge: Judge, bytes: Uint8Array, { compressed }: LoadFlags): Uint8Array {
+  if (!compressed) return bytes;
+  judge.enter('decompress');
+  const begins = (magic: readonly number[]) => magic.every((byte, i) => bytes[i] === byte);
+  const refuse = (why: string): never =>
+    judge.refuse(
+      'decompress',
+      Errno.EINVAL,
+      why,
+      'Unpack the file before, as kmod does when the kernel cannot.',
+    );
+  for (const [rule, magic, words] of [
+    ['decompress-xz', XZ, 'not an xz compressed module'],
+    ['decompress-gzip', GZIP, 'not a gzip compressed module'],
+  ] as const) {
+    if (!judge.has(rule) || begins(magic)) continue;
+    judge.say(Level.ERR, words);
+    refuse(
+      'The kernel was told that the file is compressed, and it is not in the one format that it unpacks.',
+    );
+  }
+  const format = begins(XZ) ? 'xz' : begins(GZIP) ? 'gz' : 'zst';
+  try {
+    return decompressAs(format, bytes, { maxOutput: MAX_MODULE });
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return refuse(`The file cannot be unpacked: ${error.message}.`);
+  }
 }

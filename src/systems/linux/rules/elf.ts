@@ -5,12 +5,13 @@
 import { cstring } from '../../../bytes/cstring.ts';
 import type { FormatError } from '../../../bytes/errors.ts';
 import { ByteView } from '../../../bytes/view.ts';
-import { readSectionHeader, type SectionHeader } from '../../../formats/elf/headers.ts';
+import { type ElfSection, readSectionHeader, type SectionHeader } from '../../../formats/elf/headers.ts';
 import { EHDR, EM, ET, SHDR, SHF, SHN, SHT } from '../../../formats/elf/layout.ts';
 import { type ElfFile, readElf } from '../../../formats/elf/read.ts';
 import type { Machine } from '../../../formats/object.ts';
 import { Errno } from '../errno.ts';
 import { findSection, findSymbolTable, ModInfo, ModuleFile } from '../module-file.ts';
+import { asKernelReads, namesBeyond, readTable } from './as-read.ts';
 import { type Judge, Level } from './judge.ts';
 
 const HINT_FILE = 'Compare the file with its package; it may have been cut short or changed on the way.';
@@ -25,10 +26,20 @@ export function checkElf(judge: Judge, bytes: Uint8Array, read = readElf): ElfFi
   const at = EHDR[judge.kernel.bits];
   const view = new ByteView(bytes, judge.kernel.littleEndian);
   const sections = checkSectionTable(judge, view, at);
-  checkNames(judge, view, at, sections);
-  checkSections(judge, view, at, sections);
+  if (judge.has('cached-elf-checks')) {
+    checkFirst(judge, sections);
+    for (let i = 1; i < sections.length; i++) checkExtent(judge, view, sections[i], i);
+    checkNames(judge, view, at, sections);
+    for (let i = 1; i < sections.length; i++)
+      checkName(judge, sections[view.u16(at.shstrndx)], sections[i], i);
+  } else {
+    checkNames(judge, view, at, sections);
+    checkFirst(judge, sections);
+    checkSections(judge, view, at, sections);
+  }
   judge.enter('elf-damaged');
-  return read(bytes);
+  const asRead = asKernelReads(bytes, judge.kernel);
+  return asRead === bytes ? read(bytes) : readElf(asRead);
 }
 
 /** The file passed the kernel's checks, but a table that is read later contradicts itself. */
@@ -152,6 +163,10 @@ function checkNames(
     );
   }
   const names = sections[index];
+  if (judge.has('cached-elf-checks') && names.type !== SHT.STRTAB) {
+    const message = `Invalid ELF section name table type: ${names.type}`;
+    judge.reject('elf-names', Errno.ENOEXEC, message, 'The section of names is no string table.', HINT_FILE);
+  }
   if (!inside(view, names)) {
     const message = `Invalid ELF section hdr(type ${names.type})`;
     judge.reject(
@@ -175,8 +190,11 @@ function checkNames(
     const message = "ELF Spec violation: section name table isn't null terminated";
     judge.reject('elf-names', Errno.ENOEXEC, message, 'The last section name has no end.', HINT_FILE);
   }
+}
+
+function checkFirst(judge: Judge, [first]: readonly SectionHeader[]): void {
   judge.enter('elf-first-section');
-  const first = sections[0];
+  if (first === undefined) return;
   if (first.type !== SHT.NULL || first.size !== 0 || first.address !== 0) {
     const message = `ELF Spec violation: section 0 type(${first.type})!=SH_NULL or non-zero len or addr`;
     judge.reject('elf-first-section', Errno.ENOEXEC, message, 'Section 0 must be empty.', HINT_FILE);
@@ -192,7 +210,7 @@ function checkSections(
   judge.enter('elf-section');
   const names = sections[view.u16(at.shstrndx)];
   for (let i = 1; i < sections.length; i++) {
-    const { type, link, flags, nameOffset } = sections[i];
+    const { type, link, flags } = sections[i];
     if (type === SHT.NULL || type === SHT.NOBITS) continue;
     if (type === SHT.SYMTAB && (link === SHN.UNDEF || link >= sections.length)) {
       const message = `Invalid ELF sh_link!=SHN_UNDEF(${link}) or (sh_link(${link}) >= hdr->e_shnum(${sections.length})`;
@@ -204,40 +222,49 @@ function checkSections(
         HINT_FILE,
       );
     }
-    if (!inside(view, sections[i])) {
-      const message = `Invalid ELF section in module (section ${i} type ${type})`;
-      const why = `Section ${i} lies beyond the end of the file of ${view.length} bytes.`;
-      judge.reject('elf-section', Errno.ENOEXEC, message, why, HINT_FILE);
-    }
-    if ((flags & SHF.ALLOC) !== 0 && nameOffset >= names.size) {
-      const message = `Invalid ELF section name in module (section ${i} type ${type})`;
-      judge.reject('elf-section', Errno.ENOEXEC, message, `Section ${i} has no name.`, HINT_FILE);
-    }
+    checkExtent(judge, view, sections[i], i);
+    if ((flags & SHF.ALLOC) !== 0) checkName(judge, names, sections[i], i);
   }
+}
+
+function checkExtent(judge: Judge, view: ByteView, section: SectionHeader, index: number): void {
+  judge.enter('elf-section');
+  const { type } = section;
+  if (type === SHT.NULL || type === SHT.NOBITS || inside(view, section)) return;
+  const message = `Invalid ELF section in module (section ${index} type ${type})`;
+  const why = `Section ${index} lies beyond the end of the file of ${view.length} bytes.`;
+  judge.reject('elf-section', Errno.ENOEXEC, message, why, HINT_FILE);
+}
+
+function checkName(
+  judge: Judge,
+  names: SectionHeader,
+  { type, nameOffset }: SectionHeader,
+  index: number,
+): void {
+  judge.enter('elf-section');
+  if (nameOffset < names.size) return;
+  const message = `Invalid ELF section name in module (section ${index} type ${type})`;
+  judge.reject('elf-section', Errno.ENOEXEC, message, `Section ${index} has no name.`, HINT_FILE);
 }
 
 /** setup_load_info: finds the special sections and the module's name. */
 export function checkModuleSections(judge: Judge, elf: ElfFile, whole: Uint8Array): ModuleFile {
-  const info = findSection(elf, '.modinfo');
-  const modinfo = new ModInfo(info === undefined ? new Uint8Array(0) : elf.data(info));
+  const sized = judge.has('this-module-size');
   judge.enter('single-modinfo');
   if (judge.has('single-modinfo')) checkSingle(judge, elf);
+  // Kernels that count the sections of a name do not ask whether they are loaded.
+  const info = sized ? elf.section('.modinfo') : findSection(elf, '.modinfo');
+  const modinfo = new ModInfo(info === undefined ? new Uint8Array(0) : elf.data(info));
   const known = modinfo.get('name');
   const shown = known ?? '(missing .modinfo section or name field)';
-  judge.enter('no-symbols');
-  const symbolTable = findSymbolTable(elf);
-  if (symbolTable === undefined) {
-    judge.say(Level.WARNING, `${shown}: module has no symbols (stripped?)`);
-    const why = 'The symbol table is gone: without it nothing can be linked. `strip` removed it.';
-    judge.refuse(
-      'no-symbols',
-      Errno.ENOEXEC,
-      why,
-      'Use `strip --strip-debug`, which keeps what the kernel needs.',
-    );
-  }
+  if (sized) checkThisModule(judge, elf, shown);
+  const symbolTable = checkSymbolTable(judge, elf, shown);
+  if (judge.has('cached-elf-checks')) checkSymbolStrings(judge, whole, symbolTable.index);
   judge.enter('no-module');
-  const thisModule = findSection(elf, '.gnu.linkonce.this_module');
+  const thisModule = sized
+    ? elf.section('.gnu.linkonce.this_module')
+    : findSection(elf, '.gnu.linkonce.this_module');
   if (thisModule === undefined) {
     judge.say(Level.WARNING, `${shown}: No module found in object`);
     const why =
@@ -249,9 +276,53 @@ export function checkModuleSections(judge: Judge, elf: ElfFile, whole: Uint8Arra
       'Let kbuild finish it: modpost writes that section into the .ko file.',
     );
   }
-  checkThisModule(judge, elf, shown);
   const name = known ?? structName(judge, elf.data(thisModule));
   return new ModuleFile(elf, { whole, name, thisModule, symbolTable, modinfo });
+}
+
+/** Up to 6.11 the first one counts, later there must be one alone. */
+function checkSymbolTable(judge: Judge, elf: ElfFile, shown: string): ElfSection {
+  judge.enter('no-symbols');
+  const found = findSymbolTable(elf);
+  const count = elf.sections.filter(({ type }) => type === SHT.SYMTAB).length;
+  if (found !== undefined && (count === 1 || !judge.has('cached-elf-checks'))) return found;
+  judge.say(Level.WARNING, `${shown}: module has no symbols (stripped?)`);
+  if (found !== undefined) {
+    const why = `The file has ${count} symbol tables; this kernel wants exactly one.`;
+    judge.refuse('no-symbols', Errno.ENOEXEC, why, HINT_FILE);
+  }
+  const why = 'The symbol table is gone: without it nothing can be linked. `strip` removed it.';
+  const hint = 'Use `strip --strip-debug`, which keeps what the kernel needs.';
+  return judge.refuse('no-symbols', Errno.ENOEXEC, why, hint);
+}
+
+/** elf_validity_cache_index_str and elf_validity_cache_strtab, on the fields as they stand in the file. */
+function checkSymbolStrings(judge: Judge, whole: Uint8Array, index: number): void {
+  judge.enter('symbol-strings');
+  const table = readTable(whole, judge.kernel);
+  const symbols = table?.sections[index];
+  if (table === undefined || symbols === undefined) return;
+  const { sections, view } = table;
+  const reject = (message: string, why: string) =>
+    judge.reject('symbol-strings', Errno.ENOEXEC, message, why, HINT_FILE);
+  const strings = sections[symbols.link];
+  if (symbols.link === SHN.UNDEF || strings === undefined) {
+    const message = `Invalid ELF sh_link!=SHN_UNDEF(${symbols.link}) or (sh_link(${symbols.link}) >= hdr->e_shnum(${sections.length})`;
+    return reject(message, `The symbol table (section ${index}) names no string table.`);
+  }
+  if (strings.type !== SHT.STRTAB)
+    return reject(
+      `Invalid ELF symbol string table type: ${strings.type}`,
+      'The section of symbol names is no string table.',
+    );
+  if (!judge.has('symbol-string-checks')) return;
+  if (strings.size === 0) return reject('empty symbol string table', 'There are no symbol names.');
+  if (view.u8(strings.offset) !== 0)
+    return reject('symbol string table missing leading NUL', 'The first symbol name is not empty.');
+  if (view.u8(strings.offset + strings.size - 1) !== 0)
+    return reject("symbol string table isn't NUL terminated", 'The last symbol name has no end.');
+  if (namesBeyond(table, symbols, strings.size, judge.kernel.bits))
+    reject('symbol name out of bounds in string table', 'The name of a symbol lies beyond the names.');
 }
 
 /** MODULE_NAME_LEN behind the state and the list head, where the kernel's types are not known. */
@@ -265,15 +336,14 @@ function structName(judge: Judge, bytes: Uint8Array): string {
 
 function checkSingle(judge: Judge, elf: ElfFile): void {
   const count = elf.sections.filter((s) => s.name === '.modinfo').length;
-  if (count === 1) return;
-  const why = `The module has ${count} .modinfo sections; this kernel wants exactly one.`;
+  if (count < 2) return;
+  const why = `The module has ${count} .modinfo sections; this kernel wants one.`;
   judge.reject('single-modinfo', Errno.ENOEXEC, 'Only one .modinfo section must exist.', why, HINT_FILE);
 }
 
 /** The size rule of newer kernels (6.5 and what took it over). */
 function checkThisModule(judge: Judge, elf: ElfFile, name: string): void {
   judge.enter('this-module-size');
-  if (!judge.has('this-module-size')) return;
   const found = elf.sections.filter((s) => s.name === '.gnu.linkonce.this_module');
   const reject = (what: string, why: string) =>
     judge.reject('this-module-size', Errno.ENOEXEC, `module ${name}: ${what}`, why, HINT_KERNEL);

@@ -12,15 +12,41 @@ export function checkObsolete(judge: Judge, file: ModuleFile): void {
   judge.say(Level.WARNING, `${file.name}: Ignoring obsolete parameters`);
 }
 
-/** Names that are tainted whatever they say of themselves; ndiswrapper taints the kernel, not itself. */
-export function checkLicenceNames(judge: Judge, file: ModuleFile, taintKernelAlone: () => void): void {
+/**
+ * Names that are tainted whatever they say of themselves; ndiswrapper taints the kernel, not itself. `before`: the kernel
+ * was tainted before the module's own licence was looked at, or (up to 6.3) behind that.
+ */
+export function checkLicenceNames(
+  judge: Judge,
+  file: ModuleFile,
+  before: boolean,
+  taintKernelAlone: () => void,
+): void {
   judge.enter('licence-names');
-  const before = judge.tainted(TAINT.PROPRIETARY);
   if (file.name === 'ndiswrapper') taintKernelAlone();
   if (file.name === 'driverloader' || file.name === 'lve') judge.taint(TAINT.PROPRIETARY, true);
   if (!before && judge.tainted(TAINT.PROPRIETARY)) {
     judge.say(Level.WARNING, `${file.name}: module license taints kernel.`);
   }
+}
+
+/** Kernels that keep flags of exports in a table of their own want it, and have no other table for the GPL. */
+export function checkExportFlags(judge: Judge, file: ModuleFile): void {
+  judge.enter('export-flags');
+  if (!judge.has('export-flags')) return;
+  for (const name of ['__ksymtab_gpl', '__kcrctab_gpl']) {
+    if (file.section(name) === undefined) continue;
+    judge.say(Level.WARNING, `${file.name}: ignoring obsolete section ${name}`);
+  }
+  if ((file.section('__ksymtab')?.size ?? 0) === 0 || file.section('__kflagstab') !== undefined) return;
+  const why = 'The module exports symbols without the flags that this kernel keeps beside them.';
+  judge.reject(
+    'export-flags',
+    Errno.ENOEXEC,
+    `${file.name}: no flags for exported symbols`,
+    why,
+    'Build it against headers of this kernel.',
+  );
 }
 
 /** Exports without versions, in a kernel that compares them. */
@@ -79,4 +105,23 @@ export function checkSysfsName(judge: Judge, name: string, taken: boolean): void
   const message = `${name}: module is already loaded`;
   const why = `A part of the kernel has the name ${name}: /sys/module/${name} is there already.`;
   judge.reject('name-in-sysfs', Errno.EINVAL, message, why, 'Give the module another name.');
+}
+
+/**
+ * Every section that is loaded has a file in /sys/module/NAME/sections. Where two have one name the kernel says so, with a
+ * trace (`trace`), and goes on; newer ones give up.
+ */
+export function checkSectionNames(
+  judge: Judge,
+  name: string,
+  sections: readonly string[],
+  trace: () => void,
+): void {
+  const twice = sections.find((one, index) => sections.indexOf(one) < index);
+  if (twice === undefined) return;
+  judge.say(Level.WARNING, `sysfs: cannot create duplicate filename '/module/${name}/sections/${twice}'`);
+  trace();
+  if (!judge.has('cached-elf-checks')) return;
+  const why = `Two sections are called ${twice}, and each wants a file of its name in /sys/module/${name}/sections.`;
+  judge.refuse('name-in-sysfs', Errno.EEXIST, why, 'Give the sections different names.');
 }

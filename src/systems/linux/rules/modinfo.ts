@@ -12,6 +12,10 @@ export interface LoadFlags {
   readonly ignoreVermagic?: boolean;
   /** MODULE_INIT_COMPRESSED_FILE */
   readonly compressed?: boolean;
+  /** Flags of finit_module without a meaning. */
+  readonly unknown?: boolean;
+  /** init_module: the bytes come out of memory, not from a file. */
+  readonly inMemory?: boolean;
 }
 
 /** license_is_gpl_compatible (include/linux/license.h): these words exactly. */
@@ -104,6 +108,10 @@ function checkVermagic(judge: Judge, file: ModuleFile, flags: LoadFlags): void {
     judge.unknown({ what: `the kernel's vermagic, to compare with '${given}'`, how });
     return;
   }
+<<<<<<< HEAD
+=======
+  const versioned = judge.has('symbol-versions') && file.versions !== undefined && !flags.ignoreModversions;
+>>>>>>> 318136d (linux: the loader's verdicts are those of real kernels)
   if (sameMagic(given, vermagic, versioned)) return;
   const message = `${file.name}: version magic '${given}' should be '${vermagic}'`;
   judge.reject(

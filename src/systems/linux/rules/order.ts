@@ -13,6 +13,7 @@ const row = (rule: string, title: string): RuleTitle => ({ rule, title });
 const FILE: readonly RuleTitle[] = [
   row('privilege', 'the caller has CAP_SYS_MODULE'),
   row('modules-disabled', 'loading was not switched off until the next boot'),
+  row('flags', 'the flags of the system call are known'),
   row('decompress', 'the kernel takes the file as it is packed'),
   row('empty', 'the file is not empty'),
   row('signature', 'the signature, if there is one, is well-formed and right'),
@@ -28,9 +29,10 @@ const FILE: readonly RuleTitle[] = [
   row('elf-section', 'every section lies in the file'),
   row('elf-damaged', 'tables that are read later do not contradict themselves'),
   row('single-modinfo', 'there is one .modinfo section'),
-  row('no-symbols', 'the symbol table is there'),
-  row('no-module', 'there is a struct module in the file'),
   row('this-module-size', "struct module has the kernel's size"),
+  row('no-symbols', 'the symbol table is there'),
+  row('symbol-strings', 'the names of symbols are a string table'),
+  row('no-module', 'there is a struct module in the file'),
   row('blacklist', 'the command line does not forbid the module'),
   row('module-layout', 'struct module is the one it was built against'),
 ];
@@ -56,6 +58,7 @@ const LINK: readonly RuleTitle[] = [
   row('unsigned', 'the module is signed with a key that the kernel trusts'),
   row('obsolete-parameters', 'there are no parameters in the form of old kernels'),
   row('licence-names', 'the name is none that always taints'),
+  row('export-flags', 'what it exports is listed as the kernel wants it'),
   row('export-versions', 'what it exports has versions'),
   row('namespace-import', 'it imports no namespace that is meant for named modules'),
   row('symbols', 'every symbol it needs is there, allowed and of the right version'),
@@ -65,10 +68,22 @@ const LINK: readonly RuleTitle[] = [
   row('name-in-sysfs', 'the name is free in /sys/module'),
 ];
 
+/** The section names are judged before the sections, or (6.12 and later) behind them. */
+function fileRules(namesLast: boolean): readonly RuleTitle[] {
+  if (!namesLast) return FILE;
+  const names = FILE.filter(({ rule }) => rule === 'elf-names');
+  const others = FILE.filter(({ rule }) => rule !== 'elf-names');
+  const at = others.findIndex(({ rule }) => rule === 'elf-damaged');
+  return [...others.slice(0, at), ...names, ...others.slice(at)];
+}
+
 /** Up to 6.3 modinfo taints first and the name is taken after memory is; from 6.4 on the file is judged whole before. */
-export function rulesInOrder(earlyDuplicateCheck: boolean): readonly RuleTitle[] {
-  if (!earlyDuplicateCheck) return [...FILE, VERMAGIC, ...TAINTS, ...PLACE, DUPLICATE, ...LINK];
+export function rulesInOrder(earlyDuplicateCheck: boolean, cachedElfChecks = false): readonly RuleTitle[] {
+  const file = fileRules(cachedElfChecks);
+  if (!earlyDuplicateCheck) return [...file, VERMAGIC, ...TAINTS, ...PLACE, DUPLICATE, ...LINK];
   const livepatch = TAINTS.filter(({ rule }) => rule === 'livepatch');
   const others = TAINTS.filter(({ rule }) => rule !== 'livepatch');
-  return [...FILE, VERMAGIC, ...livepatch, DUPLICATE, ...PLACE, ...others, ...LINK];
+  const names = LINK.filter(({ rule }) => rule === 'unsigned' || rule === 'licence-names');
+  const rest = LINK.filter((one) => !names.includes(one));
+  return [...file, VERMAGIC, ...livepatch, DUPLICATE, ...PLACE, ...others, ...names, ...rest];
 }

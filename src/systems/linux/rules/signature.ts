@@ -77,11 +77,16 @@ function judgeSignature(judge: Judge, content: Uint8Array, bytes: Uint8Array): S
     content,
     keyring: [...(keyring ?? []), ...judge.certificates],
     ellipticCurves: judge.has('elliptic-curve-signatures'),
+    computes: ({ name }) => !/^sha(384|512)$/.test(name) || judge.has('sha512-signatures'),
   });
   const facts = { ...factsOf(signer), verified: true, because: answer.because };
-  if (answer.line !== undefined)
-    judge.say(answer.errno === Errno.EBADMSG ? Level.ERR : Level.WARNING, answer.line);
+  for (const line of answer.lines ?? [])
+    judge.say(line.startsWith('PKCS7: ') ? Level.WARNING : Level.ERR, line);
   if (answer.errno === 0) return { ...facts, verdict: 'trusted-key' };
+  if (answer.errno === Errno.ENOPKG) {
+    insist(judge, 'module with unsupported crypto');
+    return { ...facts, verdict: 'unsupported' };
+  }
   if (answer.errno !== Errno.ENOKEY) {
     const hint =
       'Take the file as it was built, or sign it again after changing it (stripping changes it, too).';
@@ -93,14 +98,18 @@ function judgeSignature(judge: Judge, content: Uint8Array, bytes: Uint8Array): S
 
 function parse(judge: Judge, bytes: Uint8Array): Pkcs7Message | Pkcs7Refusal {
   try {
-    return parsePkcs7(bytes, { takesHash: (algorithm) => takesHash(judge, algorithm) });
+    return parsePkcs7(bytes, {
+      takesHash: (algorithm) => takesHash(judge, algorithm),
+      note: (oid, offset) => noteOid(judge, oid, offset),
+    });
   } catch (error) {
     if (error instanceof Pkcs7Refusal) return error;
     throw error;
   }
 }
 
-function reportUnreadable(judge: Judge, { errno, message, unsupported }: Pkcs7Refusal): SignatureFacts {
+function reportUnreadable(judge: Judge, { errno, message, unsupported, line }: Pkcs7Refusal): SignatureFacts {
+  if (line !== undefined) judge.say(Level.WARNING, line);
   if (errno !== Errno.ENOPKG) {
     const why = `What stands where the signature should be is no PKCS#7 message that a kernel reads: ${message}.`;
     judge.refuse('signature', errno, why, 'Sign the module again, or strip the broken signature off.');
@@ -109,6 +118,32 @@ function reportUnreadable(judge: Judge, { errno, message, unsupported }: Pkcs7Re
   if (number !== undefined) judge.say(Level.WARNING, `Unsupported ${unsupported?.what} algo: ${number}`);
   insist(judge, 'module with unsupported crypto');
   return { ...UNSIGNED, present: true, verdict: 'unsupported', because: message };
+}
+
+/** Identifiers that every kernel with signatures has a name for. */
+const KNOWN = new Set([
+  '1.2.840.113549.1.7.1',
+  '1.2.840.113549.1.7.2',
+  '1.2.840.113549.1.1.1',
+  '1.2.840.113549.1.9.3',
+  '1.2.840.113549.1.9.4',
+  '1.2.840.113549.1.9.5',
+  '1.2.840.113549.1.9.15',
+  '1.2.840.10045.4.1',
+  '1.2.840.10045.4.3.1',
+  '1.2.840.10045.4.3.2',
+  '1.2.840.10045.4.3.3',
+  '1.2.840.10045.4.3.4',
+  '1.3.6.1.4.1.311.2.1.4',
+  '1.3.6.1.4.1.311.2.1.11',
+  '1.3.6.1.4.1.311.2.1.12',
+]);
+
+/** pkcs7_note_OID: what the kernel has no name for is told by its numbers. */
+function noteOid(judge: Judge, oid: string, offset: number): void {
+  const { types } = judge.kernel;
+  if (KNOWN.has(oid) || !types.hasEnumerator('OID__NR') || types.hasEnumerator(OID_NAMES[oid] ?? '')) return;
+  judge.say(Level.WARNING, `PKCS7: Unknown OID: [${offset}] ${oid}`);
 }
 
 /** Names in enum OID (include/linux/oid_registry.h), which grows and shrinks with what a kernel takes. */
@@ -155,7 +190,7 @@ export function describeSignature(bytes: Uint8Array): SignatureFacts {
   if (parts === undefined) return UNSIGNED;
   const facts = { ...UNSIGNED, present: true, verdict: 'unknown-key' } as const;
   try {
-    const [signer] = parsePkcs7(parts.message, { takesHash: () => true }).signers;
+    const [signer] = parsePkcs7(parts.message, { takesHash: () => true, note: () => {} }).signers;
     return { ...facts, ...factsOf(signer), because: 'no kernel to compare the key with' };
   } catch (error) {
     if (error instanceof Pkcs7Refusal)

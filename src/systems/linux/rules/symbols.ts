@@ -3,6 +3,7 @@ import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { ModuleFile } from '../module-file.ts';
 import { TAINT } from '../taint-bits.ts';
+import { oddSymbols } from './as-read.ts';
 import { type Judge, Level } from './judge.ts';
 import { forceLoad, type LoadFlags } from './modinfo.ts';
 
@@ -40,7 +41,7 @@ export interface SymbolSource<Owner extends SymbolOwner> {
 
 /** Why a symbol is not to be had; in `why` in our words, about "it". */
 export interface Withheld {
-  readonly kind: 'missing' | 'version' | 'licence' | 'namespace' | 'common' | 'owner';
+  readonly kind: 'missing' | 'version' | 'licence' | 'namespace' | 'common' | 'owner' | 'other';
   /** 0: it does not exist for this importer, which a weak reference lets pass. */
   readonly errno: number;
   readonly why: string;
@@ -98,6 +99,20 @@ export function commonSymbol(judge: Judge, file: ModuleFile, name: string): Symb
   return { kind: 'common', name, errno: Errno.ENOEXEC, why: 'it is a common symbol, which has no place' };
 }
 
+/** Symbols that claim to be in a section that is not there. They are told after the others, if there are others. */
+export function misplacedSymbols(judge: Judge, file: ModuleFile): SymbolFailure[] {
+  return oddSymbols(file).map(({ name, section, most }) => {
+    const why = `it is said to be in section ${section}, and the last one is ${most}`;
+    // Kernels without this look read whatever lies there, and mostly crash.
+    if (judge.has('symbol-section-index'))
+      judge.say(
+        Level.ERR,
+        `${file.name}: Symbol ${name} has an invalid section index ${section} (max ${most})`,
+      );
+    return { kind: 'other', name, errno: Errno.ENOEXEC, why };
+  });
+}
+
 /** Every symbol was tried; the last error counts. */
 export function refuseUnresolved(judge: Judge, failures: readonly SymbolFailure[]): void {
   const last = failures.at(-1);
@@ -119,6 +134,7 @@ const HINTS: Readonly<Record<Withheld['kind'], string>> = {
   version: FOR_THIS_KERNEL,
   licence: 'Only a module under a licence that is compatible with the GPL may use them.',
   namespace: 'Add MODULE_IMPORT_NS for the namespace and build the module again.',
+  other: 'Compare the file with its package; it was changed on the way.',
   common: 'Compile with -fno-common, or give the variable a value.',
 };
 

@@ -4,6 +4,7 @@
  */
 import { readDer, sameBytes } from '../../../formats/der.ts';
 import { type Certificate, verifySignature } from '../../../formats/pki/certificate.ts';
+import type { HashAlgorithm } from '../../../formats/pki/hashes.ts';
 import { Errno } from '../errno.ts';
 import type { Pkcs7Message, Signer } from './pkcs7.ts';
 
@@ -13,13 +14,15 @@ export interface TrustQuestion {
   readonly keyring: readonly Certificate[];
   /** CONFIG_CRYPTO_ECDSA: without it a key on a curve is known, but nothing signed with it can be verified. */
   readonly ellipticCurves: boolean;
+  /** Is the hash there, built in? A module that has it would have to be loaded before. */
+  computes(hash: HashAlgorithm): boolean;
 }
 
 export interface TrustAnswer {
   /** 0 or a positive error number. */
   readonly errno: number;
-  /** What the kernel says about it, as a warning. */
-  readonly line?: string;
+  /** What the kernel says about it. */
+  readonly lines?: readonly string[];
   /** The certificate of the key that vouches. */
   readonly by?: Certificate;
   /** In our words. */
@@ -35,31 +38,40 @@ export function judgeMessage(question: TrustQuestion): TrustAnswer {
   const { message } = question;
   if (message.attached) {
     const because = 'the message brings contents of its own instead of signing the file';
-    return { errno: Errno.EBADMSG, line: 'PKCS#7 signature with non-detached data', because };
+    const lines = ['PKCS7: Data already supplied', 'PKCS#7 signature with non-detached data'];
+    return { errno: Errno.EBADMSG, lines, because };
   }
   if (!message.isData) {
-    const line = 'PKCS7: Invalid module sig (not pkcs7-data)';
-    return { errno: Errno.EKEYREJECTED, line, because: 'it is the signature of a Windows program' };
+    const lines = ['PKCS7: Invalid module sig (not pkcs7-data)'];
+    return { errno: Errno.EKEYREJECTED, lines, because: 'it is the signature of a Windows program' };
   }
   if (message.signers.some(({ attributes }) => attributes !== undefined)) {
-    const line = 'PKCS7: Invalid module sig (has authattrs)';
+    const lines = ['PKCS7: Invalid module sig (has authattrs)'];
     return {
       errno: Errno.EKEYREJECTED,
-      line,
+      lines,
       because: 'it has signed attributes, which modules must not have',
     };
   }
-  for (const signer of message.signers) {
+  const computed = message.signers.filter(({ hash }) => question.computes(hash));
+  if (computed.length === 0) {
+    const name = message.signers[0]?.hash.name ?? '';
+    return {
+      errno: Errno.ENOPKG,
+      because: `this kernel has ${name} only as a module, which was not loaded before`,
+    };
+  }
+  for (const signer of computed) {
     const failed = verifyEmbedded(question, signer);
     if (failed !== undefined) return failed;
   }
-  return validate(question);
+  return validate(question, computed);
 }
 
 /** The best of all signers counts; a signature that is wrong ends it. */
-function validate(question: TrustQuestion): TrustAnswer {
+function validate(question: TrustQuestion, signers: readonly Signer[]): TrustAnswer {
   let best: TrustAnswer = { errno: Errno.ENOKEY, because: 'it has no signer' };
-  for (const signer of question.message.signers) {
+  for (const signer of signers) {
     const answer = validateSigner(question, signer);
     if (answer.errno !== 0 && answer.errno !== Errno.ENOKEY) return answer;
     if (answer.errno === 0 || best.errno !== 0) best = answer;

@@ -1,0 +1,69 @@
+/**
+ * The loader's verdict against real kernels under QEMU: modules that break one rule each, and every state of signature, with
+ * and without enforcement. The matching kernel of 6.1 always; with LKM_FULL=1 every other amd64 kernel that is in the cache.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { decompress } from '../../src/bytes/decompress.ts';
+import { readKernel } from '../../src/systems/linux/kernelfile/open.ts';
+import { describeWith, moduleFiles, needsTool } from './require.ts';
+import { brokenModules } from './verdict/cases.ts';
+import { compare } from './verdict/compare.ts';
+import type { LoadStep } from './verdict/qemu.ts';
+import { signatureStates } from './verdict/signatures.ts';
+
+const cache = join(process.env.LKM_CACHE ?? join(homedir(), '.cache/lkm'), 'debian');
+const wanted = process.env.LKM_FULL === '1' ? /^linux-image-\d.*-amd64$/ : /^linux-image-6\.1\.0-56-amd64$/;
+const minutes = 60_000;
+
+interface Image {
+  readonly vmlinuz: string;
+  readonly config: string | undefined;
+  readonly modules: string;
+}
+
+/** A package as it was unpacked, in any of the layouts that Debian has had. */
+function image(folder: string): Image | undefined {
+  const find = (below: string, name: RegExp) => {
+    const place = join(folder, below);
+    const found = existsSync(place) ? readdirSync(place).find((file) => name.test(file)) : undefined;
+    return found === undefined ? undefined : join(place, found);
+  };
+  const modules = find('usr/lib/modules', /^\d/) ?? find('lib/modules', /^\d/);
+  const beside = modules === undefined ? undefined : join(modules, 'vmlinuz');
+  const vmlinuz =
+    find('boot', /^vmlinuz-/) ?? (beside !== undefined && existsSync(beside) ? beside : undefined);
+  if (vmlinuz === undefined || modules === undefined) return undefined;
+  const config = find('boot', /^config-/);
+  return { vmlinuz, config: config === undefined ? undefined : readFileSync(config, 'utf8'), modules };
+}
+
+const images = (existsSync(cache) ? readdirSync(cache) : [])
+  .filter((name) => wanted.test(name) && !name.includes('-rt-'))
+  .flatMap((name) => image(join(cache, name)) ?? []);
+const tools = needsTool('qemu-system-x86_64') && needsTool('gcc') && needsTool('openssl');
+
+describeWith(tools === undefined || images.length === 0 ? undefined : images, 'the verdict of', (found) => {
+  for (const { vmlinuz, config, modules } of found) {
+    const kernel = readKernel(readFileSync(vmlinuz), { config });
+    const same = async (commandLine: string, steps: readonly LoadStep[]) => {
+      const { differences, crashes, compared } = await compare(vmlinuz, kernel, commandLine, steps);
+      expect(differences).toEqual([]);
+      expect(compared).toBe(steps.length);
+      // Where the real kernel crashes, ours must not load.
+      expect(crashes.filter(({ errno }) => errno === 0)).toEqual([]);
+    };
+    it(`${kernel.release} on broken modules`, { timeout: 10 * minutes }, () =>
+      same('', brokenModules(kernel)),
+    );
+    const donor = moduleFiles(modules).find((file) => /\/crc7\.ko/.test(file)) ?? moduleFiles(modules)[0];
+    const states = () => signatureStates(kernel, decompress(new Uint8Array(readFileSync(donor))));
+    it.each(['', 'module.sig_enforce=1', 'lockdown=integrity', 'module_blacklist=verdict_probe,x'])(
+      `${kernel.release} on signatures, with '%s'`,
+      { timeout: 5 * minutes },
+      (commandLine) => same(commandLine, states()),
+    );
+  }
+});

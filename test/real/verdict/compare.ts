@@ -1,0 +1,56 @@
+/** What a real kernel and a base kernel say to the same loads, side by side. */
+import type { KernelFile } from '../../../src/systems/linux/kernelfile/kernelfile.ts';
+import { askKernels, type LoadAnswer, type LoadStep } from './qemu.ts';
+import { askSandbox } from './sandbox.ts';
+
+export interface Comparison {
+  /** One line for each case that came out otherwise. */
+  readonly differences: readonly string[];
+  /** Cases at which the real kernel crashed, and what ours returns. */
+  readonly crashes: readonly { readonly name: string; readonly errno: number }[];
+  readonly compared: number;
+}
+
+/** The kernel reads on beyond a table there: what it finds is what happens to lie in its memory. */
+const BY_CHANCE = new Set(['symtab-size-odd', 'symtab-size-0', 'symbol-name-far']);
+
+const OURS = /^verdict_probe: |^provider: /;
+
+/** Addresses differ, and so does the trace below a warning. */
+function comparable({ errno, log, taint }: LoadAnswer): string {
+  const lines: string[] = [];
+  let inTrace = false;
+  for (const line of log) {
+    if (/^CPU: |^WARNING: /.test(line)) inTrace = true;
+    else if (OURS.test(line)) inTrace = false;
+    // Ten in five seconds are printed, then they are counted.
+    if (inTrace || /^Lockdown: |callbacks suppressed$/.test(line)) continue;
+    lines.push(
+      line.replace(/\b(?:0x)?[0-9a-f]{16}\b/g, '<address>').replace(/\bval [0-9a-f]+/, 'val <value>'),
+    );
+  }
+  return JSON.stringify({ errno, log: lines, taint });
+}
+
+/** Loads everything in QEMU and here. A kernel that crashed begins anew, on both sides. */
+export async function compare(
+  vmlinuz: string,
+  kernel: KernelFile,
+  commandLine: string,
+  steps: readonly LoadStep[],
+): Promise<Comparison> {
+  const differences: string[] = [];
+  const crashes: { name: string; errno: number }[] = [];
+  let at = 0;
+  for (const real of await askKernels(vmlinuz, commandLine, steps)) {
+    const ours = askSandbox(kernel, commandLine, steps.slice(at, at + real.length));
+    at += real.length;
+    real.forEach((answer, i) => {
+      const { name, errno } = answer;
+      if (errno >= 2000) crashes.push({ name, errno: ours[i].errno });
+      else if (comparable(answer) !== comparable(ours[i]) && !BY_CHANCE.has(name))
+        differences.push(`${name}\n  real ${comparable(answer)}\n  ours ${comparable(ours[i])}`);
+    });
+  }
+  return { differences, crashes, compared: at };
+}
