@@ -102,16 +102,12 @@ function checkVermagic(judge: Judge, file: ModuleFile, flags: LoadFlags): void {
     judge.refuse('vermagic', Errno.ENOEXEC, why, 'Build it with kbuild, which writes the vermagic.');
   }
   const { vermagic, gaps } = judge.kernel;
-  const versioned = file.versions !== undefined && !flags.ignoreModversions;
+  const versioned = judge.has('symbol-versions') && file.versions !== undefined && !flags.ignoreModversions;
   if (gaps?.has('vermagic') || (gaps?.has('release') && !versioned)) {
     const how = 'give the kernel image, or the headers package (its configuration and utsrelease.h)';
     judge.unknown({ what: `the kernel's vermagic, to compare with '${given}'`, how });
     return;
   }
-<<<<<<< HEAD
-=======
-  const versioned = judge.has('symbol-versions') && file.versions !== undefined && !flags.ignoreModversions;
->>>>>>> 318136d (linux: the loader's verdicts are those of real kernels)
   if (sameMagic(given, vermagic, versioned)) return;
   const message = `${file.name}: version magic '${given}' should be '${vermagic}'`;
   judge.reject(
