@@ -296,33 +296,45 @@ function checkSymbolTable(judge: Judge, elf: ElfFile, shown: string): ElfSection
   return judge.refuse('no-symbols', Errno.ENOEXEC, why, hint);
 }
 
-/** elf_validity_cache_index_str and elf_validity_cache_strtab, on the fields as they stand in the file. */
+/** elf_validity_cache_index_str and elf_validity_cache_strtab. */
 function checkSymbolStrings(judge: Judge, whole: Uint8Array, index: number): void {
   judge.enter('symbol-strings');
+  const fault = symbolStringFault(judge, whole, index);
+  if (fault === undefined) return;
+  judge.reject('symbol-strings', Errno.ENOEXEC, fault[0], fault[1], HINT_FILE);
+}
+
+/** What the kernel says of the fields as they stand in the file, and our words. */
+function symbolStringFault(
+  judge: Judge,
+  whole: Uint8Array,
+  index: number,
+): readonly [message: string, why: string] | undefined {
   const table = readTable(whole, judge.kernel);
   const symbols = table?.sections[index];
-  if (table === undefined || symbols === undefined) return;
+  if (table === undefined || symbols === undefined) return undefined;
   const { sections, view } = table;
-  const reject = (message: string, why: string) =>
-    judge.reject('symbol-strings', Errno.ENOEXEC, message, why, HINT_FILE);
-  const strings = sections[symbols.link];
-  if (symbols.link === SHN.UNDEF || strings === undefined) {
-    const message = `Invalid ELF sh_link!=SHN_UNDEF(${symbols.link}) or (sh_link(${symbols.link}) >= hdr->e_shnum(${sections.length})`;
-    return reject(message, `The symbol table (section ${index}) names no string table.`);
+  const { link } = symbols;
+  const strings = sections[link];
+  if (link === SHN.UNDEF || strings === undefined) {
+    const message = `Invalid ELF sh_link!=SHN_UNDEF(${link}) or (sh_link(${link}) >= hdr->e_shnum(${sections.length})`;
+    return [message, `The symbol table (section ${index}) names no string table.`];
   }
-  if (strings.type !== SHT.STRTAB)
-    return reject(
-      `Invalid ELF symbol string table type: ${strings.type}`,
+  const { type, offset, size } = strings;
+  if (type !== SHT.STRTAB)
+    return [
+      `Invalid ELF symbol string table type: ${type}`,
       'The section of symbol names is no string table.',
-    );
-  if (!judge.has('symbol-string-checks')) return;
-  if (strings.size === 0) return reject('empty symbol string table', 'There are no symbol names.');
-  if (view.u8(strings.offset) !== 0)
-    return reject('symbol string table missing leading NUL', 'The first symbol name is not empty.');
-  if (view.u8(strings.offset + strings.size - 1) !== 0)
-    return reject("symbol string table isn't NUL terminated", 'The last symbol name has no end.');
-  if (namesBeyond(table, symbols, strings.size, judge.kernel.bits))
-    reject('symbol name out of bounds in string table', 'The name of a symbol lies beyond the names.');
+    ];
+  if (!judge.has('symbol-string-checks')) return undefined;
+  if (size === 0) return ['empty symbol string table', 'There are no symbol names.'];
+  if (view.u8(offset) !== 0)
+    return ['symbol string table missing leading NUL', 'The first symbol name is not empty.'];
+  if (view.u8(offset + size - 1) !== 0)
+    return ["symbol string table isn't NUL terminated", 'The last symbol name has no end.'];
+  return namesBeyond(table, symbols, size, judge.kernel.bits)
+    ? ['symbol name out of bounds in string table', 'The name of a symbol lies beyond the names.']
+    : undefined;
 }
 
 /** MODULE_NAME_LEN behind the state and the list head, where the kernel's types are not known. */
