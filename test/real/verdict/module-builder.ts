@@ -175,7 +175,9 @@ function exportSections(list: readonly ExportSpec[]): {
     });
     if (mine.every(({ crc }) => crc !== undefined)) {
       const crcs = new Uint8Array(mine.length * 4);
-      mine.forEach(({ crc }, i) => new DataView(crcs.buffer).setUint32(i * 4, crc ?? 0, true));
+      mine.forEach(({ crc }, i) => {
+        new DataView(crcs.buffer).setUint32(i * 4, crc ?? 0, true);
+      });
       out.sections.push({ name: `__kcrctab${suffix}`, flags: SHF.ALLOC, bytes: crcs, align: 4 });
     }
   }

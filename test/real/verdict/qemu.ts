@@ -119,7 +119,7 @@ async function run(vmlinuz: string, ramdisk: string, commandLine: string, work: 
 const NOISE = /^\d (?:tsc|clocksource|random|input): /;
 
 /** /dev/kmsg writes bytes that cannot be printed as \xNN. */
-const unescape = (text: string): string =>
+const readable = (text: string): string =>
   text.replace(/\\x([0-9a-f]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 
 function parse(report: string): LoadAnswer[] {
@@ -133,7 +133,7 @@ function parse(report: string): LoadAnswer[] {
     else if (word === 'taint') last.taint = Number(rest);
     else if (word === 'log' && NOISE.test(rest)) continue;
     else if (word === 'log' && rest.endsWith('verdict-mark')) continue;
-    else if (word === 'log') last.log.push(unescape(rest.slice(2)));
+    else if (word === 'log') last.log.push(readable(rest.slice(2)));
   }
   return answers;
 }
