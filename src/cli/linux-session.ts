@@ -143,18 +143,19 @@ export function trustedFiles({ options, readFile }: CommandContext): Uint8Array[
   });
 }
 
-/** Boots a kernel as the shared options say; `more` adds what only one command has. */
+/** Boots a kernel as the shared options say; `more` adds what only one command has; `kernel`: in place of --kernel. */
 export function startSession(
   context: CommandContext,
   files: ModuleFiles,
   more: Partial<SessionOptions> = {},
+  kernel?: string,
 ): LinuxSession {
   const { options } = context;
   // Not every command that boots a kernel takes all of these.
   const shared = (name: 'as' | 'engine') =>
     context.spec.shared.includes(name) ? options.text(name) : undefined;
   const engine = shared('engine');
-  const session = new LinuxSession(chosenKernel(context), {
+  const session = new LinuxSession(chosenKernel(context, kernel), {
     moduleFile: files.find,
     seed: options.integer('seed'),
     certificates: context.spec.shared.includes('cert') ? trustedFiles(context) : [],

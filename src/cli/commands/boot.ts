@@ -60,7 +60,7 @@ async function bootLinux(context: CommandContext): Promise<BootStory> {
 }
 
 async function bootNative(context: CommandContext, name: string): Promise<BootStory> {
-  for (const option of ['kernel', 'engine'])
+  for (const option of ['kernel', 'engine', 'grub', 'entry', 'initramfs', 'modalias'])
     if (context.options.text(option) !== undefined)
       throw usageError(`--${option} is for linux`, `lkm ${name} --settings lists what can be chosen here`);
   const system = await loadSystem(name);

@@ -13,6 +13,10 @@ const boot: CommandSpec = {
     'Starts a machine: reads what its configuration below --root wants loaded (and the command line of the kernel, ' +
       'with --append), loads the modules in that order into a kernel in a process of its own, and tells what became of ' +
       'each and which line asked for it. Without --root nothing but the kernel is started.',
+    'For linux: the modules that the initramfs loads, then those of /etc/modules, modules-load.d and modules-load=, then those ' +
+      'for the hardware of --modalias, by the rules of modprobe; blacklists, kernel.modules_disabled of sysctl.d, ' +
+      'module_blacklist= and signatures refuse as they do there. A module of the initramfs that differs from the one in ' +
+      'the root is told. Commands of modprobe.d are not run.',
     'The kernel stays: `lkm SYSTEM --target sandbox TOOL` goes on in it, and `lkm halt SYSTEM` ends it. One kernel of ' +
       'each system is kept for a user; LKM_RUNTIME_DIR names another folder for its socket, for more of them.',
   ],
@@ -29,6 +33,29 @@ const boot: CommandSpec = {
       value: 'TEXT',
       summary: "the kernel's command line, or the boot loader's, where there is one",
     },
+    {
+      name: 'grub',
+      value: 'FILE',
+      complete: 'file',
+      summary: 'linux: take kernel, command line and initramfs from this grub.cfg',
+    },
+    {
+      name: 'entry',
+      value: 'NAME',
+      summary: "linux: which entry of it: a number (0, 1>2) or a title; without it the file's default",
+    },
+    {
+      name: 'initramfs',
+      value: 'FILE',
+      complete: 'file',
+      summary: 'linux: the initramfs, packed or not, with microcode before it or without',
+    },
+    {
+      name: 'modalias',
+      value: 'FILE',
+      complete: 'file',
+      summary: 'linux: the hardware, a modalias a line (cat /sys/bus/*/devices/*/modalias)',
+    },
     { name: 'once', summary: 'tell the story and end, instead of keeping the kernel' },
     {
       name: 'idle',
@@ -44,10 +71,15 @@ const boot: CommandSpec = {
       summary: 'a setting (lkm SYSTEM --settings lists them)',
     },
   ],
-  shared: ['kernel', 'as', 'json', 'seed', 'engine'],
+  shared: ['kernel', 'as', 'json', 'seed', 'engine', 'cert'],
   examples: [
     { command: 'lkm boot linux', explanation: 'a kernel that stays' },
     { command: 'lkm linux --target sandbox lsmod', explanation: 'a command in it' },
+    {
+      command:
+        'lkm boot linux --root /mnt --grub /mnt/boot/grub/grub.cfg --append module_blacklist=loop --once',
+      explanation: 'what a changed line of the boot menu would come to',
+    },
     {
       command: 'lkm boot freebsd --root /mnt --once',
       explanation: 'what the loader.conf below /mnt comes to',
