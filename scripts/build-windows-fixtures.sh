@@ -52,6 +52,12 @@ for arch in x64 x86; do
     printf 'LIBRARY WDFLDR.SYS\nEXPORTS\nWdfVersionBind%s\nWdfVersionUnbind%s\n' $bind $unbind >"$work/wdfldr.def"
     $target-dlltool -m $flavour --kill-at -d "$work/wdfldr.def" -l "$work/libwdfldr$suffix.a"
     build kmdf $target "$suffix" $entry "$work/libwdfldr$suffix.a"
+    { printf 'LIBRARY FLTMGR.SYS\nEXPORTS\n'
+      for name in FltRegisterFilter@12 FltStartFiltering@4 FltUnregisterFilter@4; do
+          if [ $arch = x64 ]; then echo "${name%@*}"; else echo "$name"; fi
+      done; } >"$work/fltmgr.def"
+    $target-dlltool -m $flavour --kill-at -d "$work/fltmgr.def" -l "$work/libfltmgr$suffix.a"
+    build minifilter $target "$suffix" $entry "$work/libfltmgr$suffix.a"
 done
 
 # __try needs clang; the exception tables are Microsoft's.

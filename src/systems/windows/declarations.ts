@@ -220,6 +220,13 @@ typedef struct _WDF_FILEOBJECT_CONFIG {
   ULONG Size; PVOID EvtDeviceFileCreate; PVOID EvtFileClose; PVOID EvtFileCleanup; LONG AutoForwardCleanupClose;
   LONG FileObjectClass;
 } WDF_FILEOBJECT_CONFIG;
+typedef struct _FLT_OPERATION_REGISTRATION {
+  UCHAR MajorFunction; ULONG Flags; PVOID PreOperation; PVOID PostOperation; PVOID Reserved1;
+} FLT_OPERATION_REGISTRATION;
+typedef struct _FLT_REGISTRATION {
+  USHORT Size; USHORT Version; ULONG Flags; PVOID ContextRegistration; FLT_OPERATION_REGISTRATION *OperationRegistration;
+  PVOID FilterUnloadCallback; PVOID InstanceSetupCallback; PVOID InstanceQueryTeardownCallback;
+} FLT_REGISTRATION;
 typedef struct _GUID { ULONG Data1; USHORT Data2; USHORT Data3; UCHAR Data4[8]; } GUID;
 `;
 

@@ -200,7 +200,7 @@ function* resolveImports(
 
 /** Libraries of the system that have no file here: their functions are ours, as those of the kernel. */
 const SYSTEM_LIBRARY =
-  /^(wdfldr|ndis|fltmgr|ksecdd|videoprt|usbd|tdi|wmilib|cng|netio|hidparse|hidclass|storport|scsiport|ks|portcls|classpnp|dxgkrnl|watchdog|msrpc|clfs)\.sys$/i;
+  /^(wdfldr|ndis|fwpkclnt|fltmgr|ksecdd|videoprt|usbd|tdi|wmilib|cng|netio|hidparse|hidclass|storport|scsiport|ks|portcls|classpnp|dxgkrnl|watchdog|msrpc|clfs)\.sys$/i;
 
 function isKernelLibrary(k: Windows, library: string): boolean {
   if (KERNEL.test(library)) return true;

@@ -23,7 +23,8 @@ export type ObjectType =
   | 'Timer'
   | 'Section'
   | 'Callback'
-  | 'Token';
+  | 'Token'
+  | 'FilterConnectionPort';
 
 export interface KernelObject {
   readonly type: ObjectType;

@@ -3,6 +3,8 @@ import type { LogRecord } from '../../kernel/log.ts';
 import { MissingFunctionReached } from '../../kernel/missing.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { ThreadKilled } from '../../kernel/thread.ts';
+import { miniFilters } from '../../systems/windows/functions/flt.ts';
+import { libraryRegistrations } from '../../systems/windows/functions/otherlibs.ts';
 import { plugPlayRegistrations } from '../../systems/windows/functions/plugplay.ts';
 import type { DriverFile, SessionPolicy } from '../../systems/windows/policy.ts';
 import { volumePath } from '../../systems/windows/volume.ts';
@@ -19,6 +21,7 @@ import { type CmdStep, CmdSyntax, readCmdLine } from './cmd.ts';
 import { DeviceCommands, isDevice } from './devices.ts';
 import { driverquery } from './driverquery.ts';
 import { errorText } from './errors.ts';
+import { fltmc } from './fltmc.ts';
 import { startProcess, taskkill, tasklist } from './processes.ts';
 import { reg } from './reg.ts';
 import { sc } from './sc.ts';
@@ -34,6 +37,11 @@ const COMMANDS: readonly ToolCommand[] = [
     name: 'driverquery',
     usage: '[/v] [/fo table|list|csv] [/nh]',
     summary: 'list the drivers that are loaded',
+  },
+  {
+    name: 'fltmc',
+    usage: '[filters|instances] | load|unload NAME',
+    summary: 'minifilters: list, load, unload',
   },
   { name: 'net', usage: 'start|stop NAME', summary: 'start or stop a service' },
   { name: 'type', usage: 'FILE', summary: 'read a device, or a file' },
@@ -158,6 +166,9 @@ export class WindowsSession implements SystemSession {
       case 'wait':
         this.kernel.scheduler.runFor(this.kernel.time.now() + Number(args[0] ?? 0) * 1e6);
         return { code: 0, out: '', err: '' };
+      case 'fltmc':
+      case 'fltmc.exe':
+        return fltmc(this.scm, this.elevated, args);
       case 'reg':
       case 'reg.exe':
         return this.reg(args);
@@ -226,10 +237,18 @@ export class WindowsSession implements SystemSession {
   }
 
   registeredOnly(): readonly { readonly what: string; readonly name: string }[] {
-    return plugPlayRegistrations(this.kernel).map(({ what, routine }) => ({
-      what,
-      name: this.kernel.describe(routine),
-    }));
+    const k = this.kernel;
+    return [
+      ...plugPlayRegistrations(k).map(({ what, routine }) => ({ what, name: k.describe(routine) })),
+      ...libraryRegistrations(k).map(({ what, by }) => ({
+        what,
+        name: k.objects.at(by)?.name ?? k.describe(by),
+      })),
+      ...miniFilters(k).map(({ name, operations }) => ({
+        what: `minifilter with ${operations} operations`,
+        name,
+      })),
+    ];
   }
 
   load(path: string, args: readonly string[]): LoadOutcome {

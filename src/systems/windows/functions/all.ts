@@ -6,11 +6,13 @@ import { crtFunctions } from './crt.ts';
 import { debugFunctions } from './debug.ts';
 import { driverFunctions } from './drivers.ts';
 import { exFunctions } from './ex.ts';
+import { fltFunctions } from './flt.ts';
 import { fsrtlFunctions } from './fsrtl.ts';
 import { halFunctions } from './hal.ts';
 import { ioFunctions } from './io.ts';
 import { keFunctions } from './ke.ts';
 import { mmFunctions } from './mm.ts';
+import { otherLibraryFunctions } from './otherlibs.ts';
 import { plugPlayFunctions } from './plugplay.ts';
 import { poolFunctions } from './pool.ts';
 import { processFunctions } from './process.ts';
@@ -54,5 +56,7 @@ export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   wdfFunctions,
   wdfIoFunctions,
   wdfMiscFunctions,
+  fltFunctions,
+  otherLibraryFunctions,
   zwFunctions,
 ]);

@@ -229,6 +229,13 @@ export const psFunctions = kernelFunctions({
       k.memory.setPtr(out, found.object.address);
       return Status.SUCCESS;
     },
+  'NTSTATUS ObOpenObjectByName(PVOID attributes, PVOID type, KPROCESSOR_MODE mode, PVOID state, ACCESS_MASK access, PVOID context, HANDLE *handle)':
+    (k, attributes, _type, _mode, _state, _access, _context, out) => {
+      const found = k.objects.lookUp(attributesPath(k, attributes));
+      if (found === undefined || found.rest !== '') return Status.OBJECT_NAME_NOT_FOUND;
+      k.memory.setPtr(out, k.objects.open(found.object));
+      return Status.SUCCESS;
+    },
   'void ObMakeTemporaryObject(PVOID object)': (k, object) => {
     const found = k.objects.at(object);
     if (found !== undefined) k.objects.unname(found);

@@ -65,7 +65,8 @@ class LinuxChecker implements SystemChecker {
   readonly #companions = new WeakMap<CheckKernel, Map<string, CheckResult | undefined>>();
 
   recogniseKernel({ path, bytes }: ModuleFile): number {
-    if (path.startsWith('builtin:')) return 1;
+    // Other systems have built-in names of their own, and know them.
+    if (path.startsWith('builtin:')) return 0.9;
     if (bytes === undefined) return isKernelFolder(path) ? 0.9 : 0;
     if (isSaved(bytes) || isBootImage(bytes) || isArm64Image(bytes) || zbootPayload(bytes) !== undefined)
       return 1;
