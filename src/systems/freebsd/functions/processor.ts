@@ -8,8 +8,7 @@ import { kernelFunctions } from './define.ts';
 /** The three functions of a rendezvous, one after another: there is one processor. */
 function* rendezvous(k: FreeBsd, functions: readonly Address[], arg: Address): Steps<void> {
   for (const fn of functions) {
-    // A name that stands for "no barrier" instead of a function (smp_no_rendezvous_barrier).
-    if (fn !== 0 && fn !== k.kernelSymbol('smp_no_rendezvous_barrier')) yield* k.call(fn, arg);
+    if (fn !== 0) yield* k.call(fn, arg);
   }
 }
 
@@ -49,9 +48,12 @@ export const processors = kernelFunctions({
     teardown,
     arg,
   ) => rendezvous(k, [setup, action, teardown], arg),
-  /** The set of processors lies on the stack on amd64, before the registers count; on i386 it is the first word. */
+  /**
+   * The set of processors has one word up to 10 and comes first in the registers; from 11 on amd64 has room for more
+   * processors, and it lies on the stack, where no register counts for it.
+   */
   'void smp_rendezvous_cpus(void *a, void *b, void *c, void *d, void *e)': (k, a, b, c, d, e) =>
-    k.bits === 64 ? rendezvous(k, [a, b, c], d) : rendezvous(k, [b, c, d], e),
+    k.bits === 64 && majorOf(k.version) >= 11 ? rendezvous(k, [a, b, c], d) : rendezvous(k, [b, c, d], e),
   'void smp_no_rendezvous_barrier(void *dummy)': () => undefined,
   'void smp_no_rendevous_barrier(void *dummy)': () => undefined,
   // Threads here save all registers when they switch: the kernel's use of the FPU needs no more.
