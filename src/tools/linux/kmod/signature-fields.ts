@@ -51,7 +51,15 @@ function fields(type: string, { signer, key, hash, signature }: Signature): Fiel
   ];
 }
 
-const TAG = { OCTETS: 0x04, SEQUENCE: 0x30, SET: 0x31, CONTENT: 0xa0 } as const;
+const TAG = {
+  INTEGER: 0x02,
+  OCTETS: 0x04,
+  OID: 0x06,
+  SEQUENCE: 0x30,
+  SET: 0x31,
+  CONTENT: 0xa0,
+  SECOND: 0xa1,
+} as const;
 const OID_COMMON_NAME = '550403';
 /** Names as OpenSSL prints them. */
 const DIGESTS: Readonly<Record<string, string>> = {
@@ -74,7 +82,8 @@ function cmsOf(bytes: Uint8Array): Signature | undefined {
   const signature = rest.find(({ tag }) => tag === TAG.OCTETS);
   if (identity?.tag !== TAG.SEQUENCE || digest === undefined || signature === undefined) return undefined;
   const [issuer, serial] = identity.children;
-  if (serial === undefined) return undefined;
+  if (signed === undefined || signer === undefined || serial === undefined) return undefined;
+  if (!isSignedData(signed) || !isSigner(signer) || !isName(issuer)) return undefined;
   const oid = digest.children[0]?.hex ?? '';
   return {
     signer: commonName(issuer),
@@ -83,6 +92,42 @@ function cmsOf(bytes: Uint8Array): Signature | undefined {
     signature: signature.content,
   };
 }
+
+/** Tags in order; one that may be missing is in `optional`. */
+function hasShape({ children }: DerNode, tags: readonly number[], optional: readonly number[]): boolean {
+  let at = 0;
+  for (const tag of tags)
+    if (children[at]?.tag === tag) at++;
+    else if (!optional.includes(tag)) return false;
+  return at === children.length;
+}
+
+const isAlgorithm = (node: DerNode): boolean =>
+  node.tag === TAG.SEQUENCE && node.children[0]?.tag === TAG.OID;
+
+/** RFC 2315, 9.1: the library that the tool reads it with takes nothing else. */
+const isSignedData = (node: DerNode): boolean =>
+  hasShape(
+    node,
+    [TAG.INTEGER, TAG.SET, TAG.SEQUENCE, TAG.CONTENT, TAG.SECOND, TAG.SET],
+    [TAG.CONTENT, TAG.SECOND],
+  ) && node.children[1].children.every(isAlgorithm);
+
+/** RFC 2315, 9.2 */
+const isSigner = (node: DerNode): boolean =>
+  hasShape(
+    node,
+    [TAG.INTEGER, TAG.SEQUENCE, TAG.SEQUENCE, TAG.CONTENT, TAG.SEQUENCE, TAG.OCTETS, TAG.SECOND],
+    [TAG.CONTENT, TAG.SECOND],
+  ) && isAlgorithm(node.children[2]);
+
+/** A Name of X.501: sets of pairs of an attribute and its value. */
+const isName = (node: DerNode): boolean =>
+  node.tag === TAG.SEQUENCE &&
+  node.children.every(
+    (set) =>
+      set.tag === TAG.SET && set.children.every((pair) => isAlgorithm(pair) && pair.children.length === 2),
+  );
 
 /** The common name; without one the last part of the name, as the tool takes it. */
 function commonName(issuer: DerNode): string {
