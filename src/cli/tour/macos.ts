@@ -95,4 +95,28 @@ export const macos: readonly SystemStep[] = [
       stage.fact('10.8 does not mind', older.code === 0);
     },
   },
+  {
+    name: 'macos-driver',
+    title: 'macOS: a driver is loaded when its device appears',
+    statement:
+      'The kernel matches the personalities of installed kexts to devices and has the kext loaded that fits',
+    by: 'IOKitPersonalities, ioreg',
+    system: 'macos',
+    play: async (stage) => {
+      await stage.boot({ release: '10.8' });
+      await stage.run(['cp', '-R', 'Lamp.kext', '/Library/Extensions']);
+      const before = await stage.run(['kextstat', '-k', '-l']);
+      await stage.run(['plug', 'IOPlatformDevice', 'lamp']);
+      const after = await stage.run(['kextstat', '-k', '-l']);
+      const shown = await stage.run(['ioreg', '-c', 'org_lkm_Lamp']);
+      const gone = await stage.run(['kextunload', '-b', 'org.lkm.Lamp']);
+      stage.fact('nothing is loaded for a device that is not there', !before.out.includes('org.lkm.Lamp'));
+      stage.fact('with the device the kext is there', after.out.includes('org.lkm.Lamp'));
+      stage.fact('its C++ object has put properties into the registry', shown.out.includes('"Lit" = Yes'));
+      stage.fact(
+        'unloading stops and frees it first',
+        gone.code === 0 && (await stage.logged('Lamp: freed')),
+      );
+    },
+  },
 ];

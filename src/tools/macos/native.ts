@@ -5,6 +5,7 @@ import { MH } from '../../formats/macho/layout.ts';
 import { readMachO } from '../../formats/macho/read.ts';
 import { KMOD_INFO } from '../../systems/macos/kxld/link.ts';
 import type { ModuleFile, NativeSystem } from '../system.ts';
+import { boot } from './boot.ts';
 import { describeKext } from './describe.ts';
 import { isBundle } from './host-bundle.ts';
 import { MacosSession } from './session.ts';
@@ -29,6 +30,7 @@ export const macos: NativeSystem = {
   title: 'macOS',
   settings: SETTINGS,
   recognise,
+  boot,
   describe: describeKext,
   start: (options) => new MacosSession(options),
 };

@@ -158,8 +158,11 @@ export class MacosSession implements SystemSession {
             ? error.message
             : 'the kernel has panicked: `reboot` starts the machine again',
         );
-      } else if (error instanceof Deadlock) answer.explain(error.message);
-      else throw error;
+      } else if (error instanceof Deadlock) {
+        const { absent } = this.kernel.state(services);
+        answer.explain(error.message);
+        if (absent !== undefined) answer.explain(`what it looked for last is absent: ${absent}`);
+      } else throw error;
       answer.code = error instanceof Deadlock ? CONTROL_C : 1;
       return undefined;
     }

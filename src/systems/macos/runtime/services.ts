@@ -53,6 +53,8 @@ class Services {
   readonly notifications = new Set<Notification>();
   resources: Address = 0;
   platform: Address = 0;
+  /** The last path or class that was looked for in vain: what a driver that never ends waiting waits for. */
+  absent: string | undefined;
 }
 
 export const services = perKernel<Services, Macos>(() => new Services());

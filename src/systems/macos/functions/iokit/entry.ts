@@ -40,6 +40,7 @@ import {
   setLocation,
   setName,
 } from '../../runtime/registry.ts';
+import { services } from '../../runtime/services.ts';
 import { kernelFunctions } from '../define.ts';
 import { membersOf, newIterator, withCapacity } from '../libkern/collections.ts';
 import { freeObject } from '../libkern/object.ts';
@@ -309,7 +310,10 @@ export const entryFunctions = kernelFunctions({
   'void *_ZN15IORegistryEntry8fromPathEPKcPK15IORegistryPlanePcPiPS_(const char *path, const void *plane, char *rest, int *size, void *base)':
     function* (k, path, plane, rest, size, base) {
       const found = yield* entryAt(k, text(k, path), planeOf(k, plane), base === 0 ? undefined : base);
-      if (found === undefined) return 0;
+      if (found === undefined) {
+        k.state(services).absent = `the registry entry ${text(k, path)}`;
+        return 0;
+      }
       if (rest !== 0 && size !== 0) give(k, '', rest, size);
       return held(k, found.entry);
     },

@@ -122,6 +122,8 @@ function* waitFor(k: Macos, matching: Address, timeout: bigint): Steps<Address> 
   for (;;) {
     const [first] = yield* found(k, matching);
     if (first !== undefined) return held(k, first);
+    k.state(services).absent =
+      `a service like ${JSON.stringify(toPlist(k, matching), (_key, value: unknown) => (typeof value === 'bigint' ? Number(value) : value))}`;
     if (k.time.now() >= end) return 0;
     yield* block('a service to appear', Math.min(end, k.time.now() + LOOK));
   }
