@@ -97,7 +97,7 @@ export const macos: readonly SystemStep[] = [
   },
   {
     name: 'macos-driver',
-    title: 'macOS: a driver is loaded when its device appears',
+    title: 'macOS: a device brings its driver',
     statement:
       'The kernel matches the personalities of installed kexts to devices and has the kext loaded that fits',
     by: 'IOKitPersonalities, ioreg',
