@@ -100,7 +100,7 @@ export const macos: readonly SystemStep[] = [
     title: 'macOS: a device brings its driver',
     statement:
       'The kernel matches the personalities of installed kexts to devices and has the kext loaded that fits',
-    by: 'IOKitPersonalities, ioreg',
+    by: 'ioreg, kextstat',
     system: 'macos',
     play: async (stage) => {
       await stage.boot({ release: '10.8' });
