@@ -111,7 +111,9 @@ export class ElfFacts {
     this.headers = viewOf(source.read(at, entry * count));
     const names = strings === 0 || strings >= count ? undefined : this.extent(strings);
     this.names = names === undefined ? EMPTY : source.read(names.offset, names.size);
-    if (this.names.length === 0 || this.names[this.names.length - 1] !== 0)
+    // The tools want the table's own name to be in it, too.
+    const own = this.names.length === 0 ? 0 : this.headers.getUint32(strings * entry, this.littleEndian);
+    if (own >= this.names.length || this.names[this.names.length - 1] !== 0)
       throw new NotAModule('EINVAL', 'no table of section names');
     // The tools look up the name of this very section, too, and take no file where it lies outside.
     if (this.headers.getUint32(strings * entry, this.littleEndian) >= this.names.length)
