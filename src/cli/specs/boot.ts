@@ -37,12 +37,12 @@ const boot: CommandSpec = {
       name: 'grub',
       value: 'FILE',
       complete: 'file',
-      summary: 'linux: take kernel, command line and initramfs from this grub.cfg',
+      summary: 'linux: take kernel, command line and initramfs from this boot menu',
     },
     {
       name: 'entry',
       value: 'NAME',
-      summary: "linux: which entry of it: a number (0, 1>2) or a title; without it the file's default",
+      summary: "linux: which entry of the menu, a number (0, 1>2) or a title; without it the file's default",
     },
     {
       name: 'initramfs',
