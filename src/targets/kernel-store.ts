@@ -8,6 +8,7 @@ import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
+import type { ModuleExports } from '../systems/linux/kernelfile/modules.ts';
 import { readKernel } from '../systems/linux/kernelfile/open.ts';
 import { decode, encode, isSaved, type Savable } from '../systems/linux/kernelfile/saved.ts';
 
@@ -64,15 +65,34 @@ function cached(bytes: Uint8Array, path: string, { environment }: KernelStoreOpt
     .update(config ?? '')
     .update(REVISION)
     .digest('hex');
+  return cachedKernel(hash, { environment }, () => ({
+    kernel: readKernel(bytes, { origin: `sha256:${hash}`, config, btf }),
+    modules: undefined,
+  }));
+}
+
+/** What was read of a kernel, and of what its own modules export. */
+export interface Readout {
+  readonly kernel: KernelFile & Savable;
+  readonly modules: ModuleExports | undefined;
+}
+
+/** The kernel that an earlier run left under this hash, or what `read` makes of it now. */
+export function cachedKernel(
+  hash: string,
+  { environment }: Pick<KernelStoreOptions, 'environment'>,
+  read: () => Readout,
+): KernelFile & Savable {
   const file = join(cacheDirectory(environment), 'kernels', `${hash}.kernel`);
   if (existsSync(file)) return decode(readFileSync(file), nativeGunzip);
-  const kernel = readKernel(bytes, { origin: `sha256:${hash}`, config, btf });
+  const { kernel, modules } = read();
+  const { bytes } = encode(kernel, { types: 'all', functionPointers: true, config: 'all', modules });
   try {
-    store(file, encode(kernel, { types: 'all', functionPointers: true, config: 'all' }).bytes);
+    store(file, bytes);
   } catch {
     // A cache that cannot be written costs the next run a second; this run is not the worse for it.
   }
-  return kernel;
+  return modules === undefined ? kernel : decode(bytes, nativeGunzip);
 }
 
 /** Debian puts config-RELEASE beside vmlinuz-RELEASE; the image itself does not carry it. */

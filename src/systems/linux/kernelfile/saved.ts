@@ -53,6 +53,8 @@ export interface SaveRequest {
   readonly functionPointers?: boolean;
   /** Options to keep of the configuration, or all. */
   readonly config?: ((option: string) => boolean) | 'all';
+  /** What its own modules export, where the kernel itself does not say. */
+  readonly modules?: ModuleExports | undefined;
 }
 
 /** A kernel that can be saved: one that still has its BTF. */
@@ -98,6 +100,7 @@ export interface Saved {
 /** Packs a kernel file. Throws Invalid when the kernel has more distinct namespaces than the format counts. */
 export function encode(kernel: Savable, request: SaveRequest): Saved {
   const types = savedTypes(kernel, request);
+  const modules = request.modules ?? kernel.modules;
   const { names, addresses, crcs, flags, namespaces } = kernel.exports.columns;
   if (namespaces.length >= 1 << 13)
     throw new Invalid('kernel file', `${namespaces.length} symbol namespaces`);
@@ -111,7 +114,7 @@ export function encode(kernel: Savable, request: SaveRequest): Saved {
     builtIns: sortedNames(readBuiltInNames(kernel)),
     certificates: readBuiltInCertificates(kernel)?.map(toBase64) ?? null,
     ...(kernel.gaps?.size && { gaps: [...kernel.gaps] }),
-    ...(kernel.modules && { modules: saveModules(kernel.modules) }),
+    ...(modules && { modules: saveModules(modules) }),
     base: Number.isFinite(base) ? base : 0,
     exports: names.length,
     versioned: crcs !== undefined,

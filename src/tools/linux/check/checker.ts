@@ -35,6 +35,7 @@ import {
   openCheckKernel,
 } from './kernels.ts';
 import { FileLibrary, type LibrarySymbol } from './library.ts';
+import { isPackage } from './package.ts';
 import { partKind } from './parts.ts';
 import { explainSymbols } from './symbols.ts';
 import { taintResults } from './taints.ts';
@@ -70,7 +71,7 @@ class LinuxChecker implements SystemChecker {
     if (bytes === undefined) return isKernelFolder(path) ? 0.9 : 0;
     if (isSaved(bytes) || isBootImage(bytes) || isArm64Image(bytes) || zbootPayload(bytes) !== undefined)
       return 1;
-    if (partKind(bytes, path) !== undefined) return 0.8;
+    if (partKind(bytes, path) !== undefined || isPackage(bytes, path)) return 0.8;
     return compressionOf(bytes) !== undefined || isElfExecutable(bytes) ? 0.6 : 0;
   }
 

@@ -9,6 +9,7 @@ import { modulesBelow } from '../../../targets/census-tree.ts';
 import { openKernel } from '../../../targets/kernel-store.ts';
 import type { CheckKernel, CheckSurroundings } from '../../check.ts';
 import { FileLibrary, type Library, ListedLibrary } from './library.ts';
+import { isPackage, kernelOfPackage } from './package.ts';
 import { hasParts, kernelOfFolder, kernelOfText, namesIn, partKind, symversOf } from './parts.ts';
 
 /** A Linux kernel to check against. */
@@ -20,7 +21,7 @@ export interface LinuxCheckKernel extends CheckKernel {
 
 /** @throws FormatError, or the file system's errors */
 export function openCheckKernel(path: string, around: CheckSurroundings): LinuxCheckKernel {
-  const source = sourceOf(path);
+  const source = sourceOf(path, around);
   const file = source.kind === 'image' ? openKernel(source.path, around) : source.open();
   const tree = source.kind === 'image' ? treeOf(source.path, path, file.release) : undefined;
   const listed = source.kind === 'image' && !path.startsWith('builtin:');
@@ -39,7 +40,7 @@ type Source =
   | { readonly kind: 'image'; readonly path: string }
   | { readonly kind: 'parts'; readonly open: () => Savable };
 
-function sourceOf(path: string): Source {
+function sourceOf(path: string, around: CheckSurroundings): Source {
   if (path.startsWith('builtin:')) return { kind: 'image', path };
   if (isFolder(path)) {
     const found = kernelsIn(path);
@@ -52,7 +53,9 @@ function sourceOf(path: string): Source {
       `${what}: ${found.join(', ') || 'vmlinuz-RELEASE, vmlinux or Module.symvers is looked for'}`,
     );
   }
-  const kind = partKind(readFileSync(path), path);
+  const bytes = readFileSync(path);
+  if (isPackage(bytes, path)) return { kind: 'parts', open: () => kernelOfPackage(path, around) };
+  const kind = partKind(bytes, path);
   return kind === undefined
     ? { kind: 'image', path }
     : { kind: 'parts', open: () => kernelOfText(path, kind) };
@@ -88,12 +91,9 @@ function* pathsBelow(tree: string): Generator<string> {
 
 /** With what its modules export, so that the file alone answers what the folder did. */
 function saved(file: Savable, library: Library | undefined): Uint8Array {
-  const whole = library === undefined ? file : withModules(file, library.exports());
-  return encode(whole, { types: 'all', functionPointers: true, config: 'all' }).bytes;
+  const modules = library?.exports();
+  return encode(file, { types: 'all', functionPointers: true, config: 'all', modules }).bytes;
 }
-
-const withModules = (file: Savable, modules: ModuleExports): Savable =>
-  Object.create(file, { modules: { value: modules, enumerable: true } }) as Savable;
 
 const IMAGE = /^vmlinu[xz](-|$)/;
 

@@ -37,9 +37,16 @@ export class FileLibrary implements Library {
   readonly #symbols = new Map<string, LibrarySymbol>();
   readonly #modules = new Map<string, LibraryModule | undefined>();
   #all = false;
+  readonly #open: (path: string) => Uint8Array;
 
-  constructor(paths: Iterable<string>, complete: boolean) {
+  /** `open` reads a file: of the machine, unless they are in an archive. */
+  constructor(
+    paths: Iterable<string>,
+    complete: boolean,
+    open: (path: string) => Uint8Array = (path) => readFileSync(path),
+  ) {
     this.complete = complete;
+    this.#open = open;
     for (const path of paths) this.#paths.set(moduleName(path), path);
   }
 
@@ -85,7 +92,7 @@ export class FileLibrary implements Library {
     const path = this.#paths.get(name);
     if (path === undefined) return undefined;
     try {
-      const object = readElfObject(decompress(readFileSync(path)));
+      const object = readElfObject(decompress(this.#open(path)));
       const section = object.sections.find((one) => one.name === '.modinfo');
       const info = new ModInfo(section?.data ?? new Uint8Array(0));
       const taints = isGplCompatible(info.get('license') ?? '') ? 0 : 1 << TAINT.PROPRIETARY;
