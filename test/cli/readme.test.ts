@@ -1,6 +1,6 @@
 /** README's table is a promise: each command in it that is said to work is run, and none may end in usage or defect. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -11,7 +11,13 @@ import { parseLine } from '../../src/cli/shell-words.ts';
 // Kernels that `lkm boot` keeps belong to this test alone.
 const runtime = mkdtempSync(join(tmpdir(), 'lkm-readme-kept-'));
 const env = { ...process.env, LKM_RUNTIME_DIR: runtime };
-afterAll(() => rmSync(runtime, { recursive: true, force: true }));
+afterAll(() => {
+  // A row that boots without --once and halts nothing would leave a process for an hour.
+  const left = readdirSync(runtime).filter((name) => name.endsWith('.pid'));
+  for (const name of left) process.kill(Number(readFileSync(join(runtime, name), 'utf8')));
+  rmSync(runtime, { recursive: true, force: true });
+  expect(left).toEqual([]);
+});
 
 const rows = readFileSync(packagedPath('README.md'), 'utf8')
   .split('\n')
