@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { Unsupported } from '../bytes/errors.ts';
 import type { CommandSpec } from './command.ts';
 import { makeContext, type Surroundings } from './context.ts';
-import { EXIT_DEFECT, EXIT_FAILED, EXIT_USAGE, Failure, usageError } from './failure.ts';
+import { EXIT_DEFECT, EXIT_FAILED, EXIT_USAGE, Failure, fileFailure, usageError } from './failure.ts';
 import { commandHelp, optionsOf, overview } from './help.ts';
 import { nearest } from './nearest.ts';
 import type { OptionSpec } from './option.ts';
@@ -97,7 +97,14 @@ function checkCount(spec: CommandSpec, { args }: Parsed, who: string): void {
 }
 
 /** Writes an error the way `lkm: SUBJECT: message` and returns the exit code. */
-export function report(error: unknown, { output, environment }: Surroundings): number {
+function isFileError(error: unknown): error is NodeJS.ErrnoException & { path: string } {
+  if (!(error instanceof Error)) return false;
+  const { code, syscall, path }: NodeJS.ErrnoException = error;
+  return typeof code === 'string' && syscall !== undefined && typeof path === 'string';
+}
+
+export function report(error: unknown, around: Surroundings): number {
+  const { output, environment } = around;
   const debug = environment.LKM_DEBUG === '1';
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   if (error instanceof Failure) {
@@ -109,6 +116,8 @@ export function report(error: unknown, { output, environment }: Surroundings): n
       output.err(`${stack}\n${error.cause instanceof Error ? `caused by ${error.cause.stack}\n` : ''}`);
     return error.exitCode;
   }
+  // What the file system refuses is about the user's paths, wherever it was asked.
+  if (isFileError(error)) return report(fileFailure(error.path, error), around);
   // Bytes of the user's may be right and still more than this takes; what is damaged is reported where it is read.
   if (error instanceof Unsupported) {
     output.err(`lkm: ${error.message}\n`);

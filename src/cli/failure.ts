@@ -28,13 +28,13 @@ export function usageError(message: string, hint?: string): Failure {
 }
 
 /** A file could not be read or written: the system's reason in words, and what to try. */
-export function fileFailure(path: string, error: unknown): Failure {
+export function fileFailure(path: string, error: unknown, exitCode = EXIT_FAILED): Failure {
   const code = (error as { code?: unknown } | null)?.code;
   const [message, hint] = (typeof code === 'string' ? FILE_REASONS[code] : undefined) ?? [
     error instanceof Error ? error.message : String(error),
     undefined,
   ];
-  return new Failure(message, { subject: path, hint, cause: error });
+  return new Failure(message, { subject: path, hint, exitCode, cause: error });
 }
 
 const FILE_REASONS: Readonly<Record<string, readonly [string, string | undefined]>> = {

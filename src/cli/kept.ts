@@ -11,6 +11,14 @@ export function keptHere(context: CommandContext): HeldKernel | undefined {
   for (const name of ['gdb', 'profile', 'trace'])
     if (context.options.list(name).length > 0)
       throw usageError(`--${name} does not go with a kept kernel`, 'Leave --target out.');
+  // Options that make a kernel come too late for one that is there.
+  const known = new Set([...context.spec.options.map(({ name }) => name), ...context.spec.shared]);
+  for (const name of ['kernel', 'cmdline', 'seed', 'engine', 'set', 'as'])
+    if (known.has(name) && context.options.flag(name))
+      throw usageError(
+        `--${name} does not go with a kept kernel`,
+        `\`lkm boot ${held.system}\` takes it where there is a choice.`,
+      );
   return held;
 }
 

@@ -2,6 +2,7 @@
 import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import type { SystemFiles } from '../tools/system.ts';
+import { fileFailure } from './failure.ts';
 
 /** Links on the way to one file: what Linux allows (path_resolution(7)). */
 const MOST_LINKS = 40;
@@ -10,9 +11,13 @@ const MOST_LINKS = 40;
 export class RootFiles implements SystemFiles {
   private readonly folder: string;
 
-  /** @throws the system's error when there is no such folder */
+  /** @throws Failure when there is no such folder */
   constructor(folder: string) {
-    readdirSync(folder);
+    try {
+      readdirSync(folder);
+    } catch (error) {
+      throw fileFailure(folder, error);
+    }
     this.folder = folder;
   }
 

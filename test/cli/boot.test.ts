@@ -53,6 +53,15 @@ describe('a kept kernel', () => {
     });
   });
 
+  it('refuses options that would make another kernel, and its user', () => {
+    expect(lkm(['boot', 'linux']).code).toBe(0);
+    for (const option of ['--as=nobody', '--cmdline=quiet'])
+      expect(lkm(['linux', option, '--target', 'sandbox', '-c', 'lsmod'])).toMatchObject({
+        code: 2,
+        err: expect.stringContaining(option.split('=')[0]),
+      });
+  });
+
   it('reads files relative to the folder of who asks', () => {
     expect(lkm(['boot', 'linux']).code).toBe(0);
     writeFileSync(join(folder, 'mine.ko'), readFileSync(packagedPath('fixtures/linux/built/hello.ko')));
@@ -83,8 +92,14 @@ describe('lkm boot --once', () => {
     expect(lkm(['halt']).code).toBe(1);
   });
 
-  it('refuses a system that does not exist', () => {
+  it('refuses a system or a folder that does not exist', () => {
     expect(lkm(['boot', 'freebds'])).toMatchObject({ code: 2, err: expect.stringContaining('freebsd') });
+    expect(lkm(['halt', 'freebds'])).toMatchObject({ code: 2, err: expect.stringContaining('freebsd') });
+    for (const system of ['freebsd', 'netware', 'linux'])
+      expect(lkm(['boot', system, '--once', '--root', join(folder, 'none')])).toMatchObject({
+        code: 1,
+        err: expect.stringContaining('no such file'),
+      });
   });
 });
 

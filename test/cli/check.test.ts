@@ -69,7 +69,7 @@ describe('lkm check', () => {
   });
 
   it('tells usage errors apart from answers', async () => {
-    expect((await check(built('hello.ko'), '--kernel', 'no/such/file')).code).toBe(1);
+    expect((await check(built('hello.ko'), '--kernel', 'no/such/file')).code).toBe(2);
     expect((await check(built('hello.ko'), '--set', 'nonsense=1')).code).toBe(2);
     expect((await check(built('hello.ko'), '--kernel', packagedPath('README.md'))).code).toBe(2);
   });

@@ -5,7 +5,7 @@ import { FormatError } from '../../bytes/errors.ts';
 import type { CheckKernel, SystemChecker } from '../../tools/check.ts';
 import { kernelChecker } from '../../tools/checkers.ts';
 import type { CommandContext } from '../command.ts';
-import { Failure, fileFailure, usageError } from '../failure.ts';
+import { EXIT_USAGE, Failure, fileFailure, usageError } from '../failure.ts';
 
 export interface OpenKernel {
   readonly checker: SystemChecker;
@@ -32,7 +32,7 @@ async function openOne(checker: SystemChecker, path: string, context: CommandCon
       const hint = 'Give a kernel image, a saved .kernel, a kernel package or folder, or its Module.symvers.';
       throw new Failure(error.message, { subject: path, hint, exitCode: 2, cause: error });
     }
-    throw fileFailure(path, error);
+    throw fileFailure(path, error, EXIT_USAGE);
   }
 }
 
@@ -41,7 +41,7 @@ async function checkerFor(path: string): Promise<SystemChecker> {
   try {
     checker = await kernelChecker(path);
   } catch (error) {
-    throw fileFailure(path, error);
+    throw fileFailure(path, error, EXIT_USAGE);
   }
   if (checker !== undefined) return checker;
   const hint = 'Give a kernel image, a saved .kernel, a kernel package or folder, or its Module.symvers.';
@@ -67,6 +67,6 @@ export function moduleFile(path: string): { path: string; bytes: Uint8Array | un
   try {
     return { path, bytes: readFileSync(path) };
   } catch (error) {
-    throw fileFailure(path, error);
+    throw fileFailure(path, error, EXIT_USAGE);
   }
 }

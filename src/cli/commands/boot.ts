@@ -1,15 +1,15 @@
 /** `lkm boot SYSTEM`: a start, told step by step, and a kernel that stays. */
 import type { BootStep } from '../../tools/boot.ts';
 import { SettingError } from '../../tools/system.ts';
-import { loadSystem, SYSTEMS } from '../../tools/systems.ts';
+import { loadSystem } from '../../tools/systems.ts';
 import { bootScreen } from '../boot-screen.ts';
 import type { Command, CommandContext, HeldKernel } from '../command.ts';
 import { EXIT_FAILED, Failure, usageError } from '../failure.ts';
-import { nearest } from '../nearest.ts';
 import { isKept } from '../resident/client.ts';
 import { IDLE_MINUTES } from '../resident/limits.ts';
 import { startKeeper } from '../resident/start.ts';
 import { RootFiles } from '../root-files.ts';
+import { systemNamed } from '../system-named.ts';
 import { HostFiles, settingsOf } from '../system-session.ts';
 
 /** What a start came to. */
@@ -32,16 +32,6 @@ export const command: Command = {
     return await startKeeper(context, options.integer('idle') ?? IDLE_MINUTES);
   },
 };
-
-function systemNamed(name: string): string {
-  const names = ['linux', ...SYSTEMS.map((system) => system.name)];
-  if (names.includes(name)) return name;
-  const guess = nearest(name, names);
-  throw usageError(
-    `there is no system '${name}'`,
-    guess === undefined ? `there are ${names.join(', ')}` : `did you mean ${guess}?`,
-  );
-}
 
 /** Boots in this process, and shows how it went. */
 async function tell(context: CommandContext, system: string): Promise<number> {

@@ -4,6 +4,7 @@ import type { Command, CommandContext, Resident } from '../command.ts';
 import { Failure } from '../failure.ts';
 import { forward } from '../resident/client.ts';
 import { clearPlace, keeper, placeOf } from '../resident/place.ts';
+import { systemNamed } from '../system-named.ts';
 import { show } from '../system-session.ts';
 
 /** A kernel that runs a module's endless loop does not answer; its budget ends most of them sooner. */
@@ -13,7 +14,7 @@ export const command: Command = {
   async run(context) {
     const { resident } = context;
     if (resident !== undefined) return await halt(context, resident);
-    const system = context.args[0] ?? 'linux';
+    const system = systemNamed(context.args[0] ?? 'linux');
     const impatient = new AbortController();
     const ended = forward(context, system);
     const late = wait(PATIENCE_MS, undefined, { signal: impatient.signal }).catch(() => undefined);

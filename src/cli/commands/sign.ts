@@ -1,4 +1,5 @@
 /** `lkm sign`: a signature behind a module, or none. */
+import { compressionOf } from '../../bytes/decompress.ts';
 import { FormatError } from '../../bytes/errors.ts';
 import { readDer } from '../../formats/der.ts';
 import type { Certificate } from '../../formats/pki/certificate.ts';
@@ -30,6 +31,16 @@ function takeOff(context: CommandContext, path: string): number {
 function putOn(context: CommandContext, path: string): number {
   const { options } = context;
   const content = context.readFile(path);
+  // The kernel looks for the signature behind what it has unpacked.
+  const packing = compressionOf(content);
+  if (packing !== undefined)
+    throw new Failure(`is compressed (${packing})`, {
+      subject: path,
+      hint: 'unpack it, sign it, pack it again',
+    });
+  if (content.length === 0) throw new Failure('is empty', { subject: path });
+  if (told(path, () => strip(content)) !== undefined)
+    context.err(`lkm: ${path}: is signed already; the new signature stands behind the old one\n`);
   const message = messageFor(context, content);
   const beside = `${options.text('output') ?? path}.p7s`;
   if (options.flag('detached') || options.flag('p7s')) context.writeFile(beside, message);

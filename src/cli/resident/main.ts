@@ -42,7 +42,7 @@ class Keeper implements Resident {
 
   async listen(): Promise<void> {
     if (this.held === undefined) return;
-    this.place = placeOf(this.held.system, process.env);
+    this.place = placeOf(this.held.system, process.env, true);
     clearPlace(this.place);
     const server = createServer((socket) => this.serve(socket));
     this.server = server;

@@ -1,5 +1,5 @@
 /** Where the process that keeps a kernel is found: a socket in a folder that belongs to its user alone. */
-import { lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Failure } from '../failure.ts';
@@ -16,11 +16,12 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /**
  * The place for a system's kernel. One kernel of a system is kept for each folder: `LKM_RUNTIME_DIR`, else
  * `XDG_RUNTIME_DIR/lkm`, else one in the folder for temporary files.
+ * @param make the folder, where there is none yet
  * @throws Failure when the folder cannot be made, or is another user's
  */
-export function placeOf(system: string, environment: Environment): Place {
+export function placeOf(system: string, environment: Environment, make = false): Place {
   const folder = runtimeFolder(environment);
-  makePrivate(folder);
+  if (make || existsSync(folder)) makePrivate(folder);
   const pidFile = join(folder, `${system}.pid`);
   if (process.platform !== 'win32') return { socket: join(folder, `${system}.sock`), pidFile };
   // Pipes have one space of names for all users: the folder is the user's own, so its name tells them apart.

@@ -8,6 +8,7 @@ import { Deadlock } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { EndlessAccess, GuestFault } from '../../memory/space.ts';
+import { signalTask } from '../../systems/linux/functions/sched.ts';
 import type { Linux } from '../../systems/linux/linux.ts';
 import { panicReason } from '../../systems/linux/panic.ts';
 import { type Credential, ROOT } from '../../systems/linux/tasks.ts';
@@ -175,6 +176,7 @@ export class LinuxConsole {
       return { code: 1, errno: null, output: '', note: error.message };
     }
     if (error instanceof Deadlock) {
+      this.interruptBlocked(name);
       this.endBlocked(name);
       return { code: 1, errno: null, output: '', note: `it would wait for ever: ${error.message}` };
     }
@@ -184,6 +186,29 @@ export class LinuxConsole {
   private endCurrent(why: string): void {
     const { current } = this.k.scheduler;
     if (current !== undefined) this.k.scheduler.kill(current, new ThreadKilled(current.name, 0, why));
+  }
+
+  /**
+   * What a person does about a program that hangs: a signal. Machine code that sleeps interruptibly goes back the way it
+   * came, off its wait queue; one that was ended without it would leave its entry there, on a stack that is gone.
+   */
+  private interruptBlocked(name: string): void {
+    const { k } = this;
+    const hanging = [...k.scheduler.threads].filter(
+      (thread) =>
+        thread.name === name &&
+        thread.state === 'blocked' &&
+        !this.background.some((job) => job.thread === thread),
+    );
+    for (const { control } of hanging) if (k.tasks.threadOf(control) !== undefined) signalTask(k, control);
+    try {
+      k.scheduler.runUntil(() => hanging.every(({ state }) => state === 'dead'));
+    } catch (error) {
+      // It sleeps so that no signal wakes it, or dies of the signal: then it is ended the hard way.
+      const known =
+        error instanceof Deadlock || error instanceof ThreadKilled || error instanceof MissingFunctionReached;
+      if (!known) throw error;
+    }
   }
 
   /** The process that can never go on is ended, so that the console stays usable. */

@@ -42,9 +42,11 @@ export function kernelFromParts(parts: KernelParts): Savable {
   // The configuration names a version, not what uname says: enough to show, not to compare.
   const release = told ?? releaseIn(parts.config) ?? '';
   const vermagic = parts.own?.vermagic ?? composeVermagic(release, config);
-  const known = new Map<string, boolean>(
-    symbols.versioned === undefined ? [] : [['symbol-versions', symbols.versioned]],
-  );
+  const known = new Map<string, readonly [boolean, string]>();
+  if (symbols.versioned !== undefined)
+    known.set('symbol-versions', [symbols.versioned, 'the symbol versions tell']);
+  // The flags came with kernels after 6.12, where two tables told what they tell: nobody brings them to older ones.
+  if (isUpTo(release, 6, 12)) known.set('export-flags', [false, `kernels of ${release} have two tables`]);
   const evidence = rulesOfConfig(config, known);
   const machine = machineOf(config);
   const gaps = new Set<KernelGap>(symbols.gaps);
@@ -83,6 +85,13 @@ interface Symbols {
   readonly gaps: readonly KernelGap[];
   readonly versioned: boolean | undefined;
   readonly bits: 32 | 64;
+}
+
+/** Is a release such as `6.1.0-56-amd64` no later than this? False where it names no version. */
+function isUpTo(release: string, major: number, minor: number): boolean {
+  const [, first, second] = /^(\d+)\.(\d+)/.exec(release) ?? [];
+  if (first === undefined) return false;
+  return Number(first) < major || (Number(first) === major && Number(second) <= minor);
 }
 
 function readSymbols({ symvers, systemMap, stableList }: KernelParts): Symbols {

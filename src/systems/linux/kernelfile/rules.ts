@@ -139,11 +139,11 @@ const OPTIONS_ALONE: readonly (readonly [LoaderRule, string])[] = [
 /** Judges by the configuration alone: what only an image tells is not known. */
 export function rulesOfConfig(
   config: ReadonlyMap<string, string> | undefined,
-  known: ReadonlyMap<string, boolean>,
+  known: ReadonlyMap<string, readonly [present: boolean, because: string]>,
 ): RuleEvidence[] {
   return LOADER_RULES.map((rule): RuleEvidence => {
     const told = known.get(rule);
-    if (told !== undefined) return { rule, present: told, because: 'the symbol versions tell' };
+    if (told !== undefined) return { rule, present: told[0], because: told[1] };
     const option = [...OPTIONS, ...OPTIONS_ALONE].find(([id]) => id === rule)?.[1];
     if (option === undefined || config === undefined) {
       return { rule, present: false, unknown: true, because: 'there is no image to look into' };

@@ -18,6 +18,7 @@ const FILE: readonly RuleTitle[] = [
   row('empty', 'the file is not empty'),
   row('signature', 'the signature, if there is one, is well-formed and right'),
   row('signature-required', 'a missing or unknown signature is tolerated'),
+  row('lockdown', 'the kernel is not locked down against modules without a trusted signature'),
   row('elf-size', 'the file is long enough for an ELF header'),
   row('elf-magic', 'the file is an ELF file'),
   row('elf-type', 'the file is relocatable'),

@@ -275,6 +275,7 @@ function insist(judge: Judge, reason: string): void {
     const hint = 'Sign it and enrol the key, or start the kernel without module.sig_enforce.';
     judge.refuse('signature-required', Errno.EKEYREJECTED, why.replace('an module', 'a module'), hint);
   }
+  judge.enter('lockdown');
   if (!lockedDown(judge)) return;
   const text = 'unsigned module loading is restricted; see man kernel_lockdown.7';
   judge.say(Level.NOTICE, `Lockdown: ${judge.program}: ${text}`);
