@@ -8,6 +8,7 @@ import { cpus } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Bench, Figure } from './bench.ts';
+import { check } from './check.ts';
 import { cpu } from './cpu.ts';
 import { depmod } from './depmod.ts';
 import { engine } from './engine.ts';
@@ -16,7 +17,7 @@ import { many } from './many.ts';
 import { modules } from './modules.ts';
 import { startup } from './startup.ts';
 
-const BENCHES: readonly Bench[] = [startup, kernel, cpu, engine, modules, many, depmod];
+const BENCHES: readonly Bench[] = [startup, kernel, cpu, engine, modules, many, depmod, check];
 
 async function main(argv: readonly string[]): Promise<number> {
   const names = argv.filter((word) => !word.startsWith('--'));
