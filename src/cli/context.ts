@@ -1,4 +1,5 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { replaceFile } from '../targets/replace-file.ts';
 import type { CommandContext, CommandSpec, Input, Resident } from './command.ts';
 import { fileFailure } from './failure.ts';
 import type { Output } from './output.ts';
@@ -88,12 +89,9 @@ function readFile(path: string, standardInput: () => Uint8Array): Uint8Array {
 }
 
 function writeFile(path: string, bytes: Uint8Array | string): void {
-  const partial = `${path}.${process.pid}.tmp`;
   try {
-    writeFileSync(partial, bytes);
-    renameSync(partial, path);
+    replaceFile(path, bytes);
   } catch (error) {
-    rmSync(partial, { force: true });
     throw fileFailure(path, error);
   }
 }

@@ -1,5 +1,6 @@
 /** DER (X.690): a reader of tag, length and contents. Lengths are checked against what is there; nothing is copied. */
 import { Invalid, Truncated } from '../bytes/errors.ts';
+import { hexOf } from '../bytes/hex.ts';
 
 export interface DerNode {
   /** Identifier octet: class, constructed bit and number. */
@@ -62,9 +63,7 @@ export function oid(node: DerNode): string {
 }
 
 export function unsigned(bytes: Uint8Array): bigint {
-  let hex = '';
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
-  return BigInt(`0x${hex || '0'}`);
+  return BigInt(`0x${hexOf(bytes) || '0'}`);
 }
 
 export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>

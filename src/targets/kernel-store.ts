@@ -3,7 +3,7 @@
  * is therefore kept in a cache by the hash of the file.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -11,6 +11,7 @@ import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
 import type { ModuleExports } from '../systems/linux/kernelfile/modules.ts';
 import { readKernel } from '../systems/linux/kernelfile/open.ts';
 import { decode, encode, isSaved, type Savable } from '../systems/linux/kernelfile/saved.ts';
+import { replaceFile } from './replace-file.ts';
 
 export const BUILT_IN = 'builtin:debian-6.1';
 
@@ -113,7 +114,5 @@ function cacheDirectory(environment: KernelStoreOptions['environment']): string 
 
 function store(file: string, bytes: Uint8Array): void {
   mkdirSync(dirname(file), { recursive: true });
-  const temporary = `${file}.${process.pid}.tmp`;
-  writeFileSync(temporary, bytes);
-  renameSync(temporary, file);
+  replaceFile(file, bytes);
 }

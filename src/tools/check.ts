@@ -41,6 +41,12 @@ export interface RuleResult {
   readonly facts?: Readonly<Record<string, unknown>>;
 }
 
+/** What the rules come to: one refusal is enough, and one that could not be asked leaves the question open. */
+export function answerOf(rules: readonly RuleResult[]): Answer {
+  if (rules.some(({ outcome }) => outcome === 'refuse')) return 'refused';
+  return rules.some(({ outcome }) => outcome === 'unknown') ? 'cannot-tell' : 'loads';
+}
+
 /** Something that has to be known for a verdict. */
 export interface MissingInput {
   readonly what: string;

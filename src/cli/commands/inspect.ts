@@ -1,4 +1,5 @@
 import { FormatError } from '../../bytes/errors.ts';
+import { hexOf } from '../../bytes/hex.ts';
 import type { Description } from '../../tools/system.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { descriptionScreen } from '../description-screen.ts';
@@ -123,6 +124,6 @@ function guess(bytes: Uint8Array, error: FormatError): string | undefined {
     String.fromCharCode(...bytes.subarray(offset, offset + length));
   const known = KINDS.find(([offset, magic]) => at(offset, magic.length) === magic);
   if (known) return known[2];
-  const first = Array.from(bytes.subarray(0, 4), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+  const first = hexOf(bytes.subarray(0, 4), ' ');
   return `it begins with ${first}; no system lkm knows has modules that do`;
 }

@@ -4,7 +4,6 @@ import { loadSystem } from '../../tools/systems.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { debuggable } from '../debugging.ts';
 import { usageError } from '../failure.ts';
-import { keptHere, toKeptKernel } from '../kept.ts';
 import { Looking } from '../looking.ts';
 import { nearest } from '../nearest.ts';
 import { HostFiles, settingsOf, show, startSystem, systemShell } from '../system-session.ts';
@@ -51,6 +50,8 @@ export function systemCommand(name: string): Command {
 
 /** In the kernel that `lkm boot` keeps. */
 async function inKept(context: CommandContext): Promise<number> {
+  // Sockets are loaded for a kept kernel only: they are felt in the start of every other command.
+  const { keptHere, toKeptKernel } = await import('../kept.ts');
   const held = keptHere(context);
   if (held === undefined) return await toKeptKernel(context);
   const { session, system } = held;

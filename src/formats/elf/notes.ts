@@ -3,6 +3,7 @@
 import { roundUp } from '../../bytes/align.ts';
 import { text } from '../../bytes/cstring.ts';
 import { Invalid } from '../../bytes/errors.ts';
+import { hexOf } from '../../bytes/hex.ts';
 import { ByteView } from '../../bytes/view.ts';
 import { NT_GNU, PT, SHT } from './layout.ts';
 import type { ElfFile } from './read.ts';
@@ -38,7 +39,7 @@ export function elfNotes(elf: ElfFile): ElfNote[] {
 /** The build identifier (owner GNU, type 3) in hexadecimal, or undefined. @throws as elfNotes */
 export function buildId(elf: ElfFile): string | undefined {
   const note = elfNotes(elf).find(({ owner, type }) => owner === 'GNU' && type === NT_GNU.BUILD_ID);
-  return note && Array.from(note.description, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return note && hexOf(note.description);
 }
 
 /** Fields are padded to 4 bytes, and to 8 only where the section says so (.note.gnu.property of 64-bit files). */

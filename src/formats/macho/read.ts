@@ -5,6 +5,7 @@
 
 import { cstring } from '../../bytes/cstring.ts';
 import { BadMagic, Invalid, Truncated } from '../../bytes/errors.ts';
+import { hexOf } from '../../bytes/hex.ts';
 import { ByteView } from '../../bytes/view.ts';
 import { thinByteOrder } from './fat.ts';
 import { commandName, HEADER, LC, MAGIC, S, SECTION, SECTION_TYPE_MASK, SEGMENT } from './layout.ts';
@@ -119,10 +120,7 @@ export class MachoFile {
     const command = this.command(LC.UUID);
     if (command === undefined) return undefined;
     const bytes = this.view.slice(command.offset + 8, 16, 'LC_UUID');
-    const hex = [...bytes]
-      .map((byte) => byte.toString(16).padStart(2, '0'))
-      .join('')
-      .toUpperCase();
+    const hex = hexOf(bytes).toUpperCase();
     return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
   }
 

@@ -3,9 +3,11 @@
  * over the CodeDirectory, the chain of its certificates, and what a kext's certificate must carry. WebCrypto has to be
  * waited for; whether certificates were revoked, or valid on the day, is not asked.
  */
+
 import { fromBER } from 'asn1js';
 import { type Certificate, ContentInfo, CryptoEngine, SignedData } from 'pkijs';
 import { FormatError } from '../../bytes/errors.ts';
+import { hexOf } from '../../bytes/hex.ts';
 import { sha256 } from '../../bytes/sha256.ts';
 import { type CodeSignature, readCodeSignature } from '../../formats/macho/codesign/read.ts';
 import { checkHashes, digest } from '../../formats/macho/codesign/verify.ts';
@@ -115,7 +117,7 @@ async function checkCms({ cms, directories }: CodeSignature): Promise<Chain> {
     );
     const certificates = await chainOf(verdict.signerCertificate ?? undefined, all, engine);
     const last = certificates.at(-1);
-    const root = last === undefined ? '' : hex(sha256(new Uint8Array(last.toSchema(true).toBER())));
+    const root = last === undefined ? '' : hexOf(sha256(new Uint8Array(last.toSchema(true).toBER())));
     return {
       certificates,
       names: certificates.map(commonName),
@@ -130,8 +132,6 @@ async function checkCms({ cms, directories }: CodeSignature): Promise<Chain> {
 }
 
 const plain = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
-const hex = (bytes: Uint8Array): string =>
-  [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** Each certificate's issuer among those that came along, as long as it has really signed it. */
 async function chainOf(
@@ -168,7 +168,7 @@ function checkResources(bundle: KextBundle, resources: Uint8Array | undefined): 
     const bytes = bundle.tree.read(joinPath(bundle.contents, name));
     if (bytes === undefined) return isOptional(entry) ? [] : [`${name} is missing`];
     const own = digest(wanted.type, bytes);
-    return own !== undefined && hex(own) === hex(wanted.hash)
+    return own !== undefined && hexOf(own) === hexOf(wanted.hash)
       ? []
       : [`${name} has changed since it was signed`];
   });

@@ -81,10 +81,6 @@ function unescaped(bytes: Uint8Array): Uint8Array {
   return Uint8Array.from(out);
 }
 
-export function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
 /** Bytes of hexadecimal digits; what is none is left out. */
 export function bytesOf(hex: string): Uint8Array {
   const pairs = hex.match(/[0-9a-fA-F]{2}/g) ?? [];

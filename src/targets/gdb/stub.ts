@@ -1,11 +1,13 @@
 /** The server's side of gdb's remote serial protocol (GDB manual, appendix E), for any system's kernel. */
+
+import { hexOf } from '../../bytes/hex.ts';
 import type { DebugClient, DebugControl, Resume, Stop } from '../../kernel/debug/control.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { Thread } from '../../kernel/thread.ts';
 import { type Address, GuestFault } from '../../memory/space.ts';
 import { librariesXml } from './libraries.ts';
 import { monitor } from './monitor.ts';
-import { bytesOf, framed, hexOf, PACKET_BYTES, PacketReader } from './packets.ts';
+import { bytesOf, framed, PACKET_BYTES, PacketReader } from './packets.ts';
 import { RegisterSet } from './registers.ts';
 import type { WaitingSocket } from './socket.ts';
 

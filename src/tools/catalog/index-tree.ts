@@ -1,5 +1,5 @@
 /** `lkm index`: which system a tree of modules belongs to, and the index files that system keeps of it. */
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FormatError } from '../../bytes/errors.ts';
 import type { FileTree } from '../../catalog/file-tree.ts';
@@ -7,6 +7,7 @@ import { readElfObject } from '../../formats/elf/object.ts';
 import { type Hint, hintsOfFile, writeHints } from '../../systems/freebsd/hints.ts';
 import { KldFile } from '../../systems/freebsd/kldfile.ts';
 import { majorOf } from '../../systems/freebsd/version.ts';
+import { replaceFile } from '../../targets/replace-file.ts';
 import type { ToolStreams } from '../linux/kmod/output.ts';
 import { runModuleTool } from '../linux/kmod/tools.ts';
 import { catalogPaths, systemOfFile } from './read.ts';
@@ -101,16 +102,5 @@ function kldAt(path: string, warn: (text: string) => void): KldFile | undefined 
     if (!(error instanceof FormatError)) throw error;
     if (path.endsWith('.ko')) warn(`${path} is passed over: ${error.message}`);
     return undefined;
-  }
-}
-
-function replaceFile(path: string, bytes: Uint8Array): void {
-  const partial = `${path}.${process.pid}.tmp`;
-  try {
-    writeFileSync(partial, bytes);
-    renameSync(partial, path);
-  } catch (error) {
-    rmSync(partial, { force: true });
-    throw error;
   }
 }

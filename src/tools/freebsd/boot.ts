@@ -14,7 +14,8 @@ import {
   readLoaderFiles,
 } from '../../systems/freebsd/loaderconf.ts';
 import { releaseOf } from '../../systems/freebsd/version.ts';
-import type { Boot, BootOptions, BootOutcome, BootStep } from '../boot.ts';
+import type { Boot, BootOptions } from '../boot.ts';
+import { Story } from '../boot-story.ts';
 import type { ModuleFile, SystemFiles } from '../system.ts';
 import { kldListOf, rcVariables } from './boot-tools.ts';
 import { autoload } from './devmatch.ts';
@@ -24,7 +25,7 @@ import { FreeBsdSession } from './session.ts';
 const MOST_ASKED = 20;
 
 export function boot(options: BootOptions): Boot {
-  const story = new Story(options);
+  const story = new FreeBsdStory(options);
   return { steps: story.steps, session: story.tell() };
 }
 
@@ -32,18 +33,14 @@ const NOTHING: SystemFiles = { read: () => undefined, list: () => undefined, sta
 
 const lines = (text: string): string[] => text.split('\n').filter((line) => line.trim() !== '');
 
-class Story {
-  readonly steps: BootStep[] = [];
+class FreeBsdStory extends Story {
   private readonly options: BootOptions;
   private readonly root: SystemFiles;
 
   constructor(options: BootOptions) {
+    super();
     this.options = options;
     this.root = options.root ?? NOTHING;
-  }
-
-  private add(stage: string, subject: string, outcome: BootOutcome, more: Partial<BootStep> = {}): void {
-    this.steps.push({ stage, subject, outcome, ...more });
   }
 
   tell(): FreeBsdSession | undefined {

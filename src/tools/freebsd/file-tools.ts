@@ -1,4 +1,5 @@
 /** cat, ls and ioctl: what a person uses a module's devices with. */
+import { hexOf } from '../../bytes/hex.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { closeDevice, ioctlDevice, openDevice } from '../../systems/freebsd/device-calls.ts';
 import { Errno, errorText } from '../../systems/freebsd/errno.ts';
@@ -81,8 +82,7 @@ const ioctl: Tool = {
     const { k } = session.booted;
     const result = session.call('ioctl', ioctlOnce(k, device, number, parameter, session.who));
     if (result.outcome !== 'done') fail(answer, result, `ioctl: ${path}`);
-    else if (result.value.length > 0)
-      answer.out = `${[...result.value].map((byte) => byte.toString(16).padStart(2, '0')).join(' ')}\n`;
+    else if (result.value.length > 0) answer.out = `${hexOf(result.value, ' ')}\n`;
     return answer.result();
   },
 };

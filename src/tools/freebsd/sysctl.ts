@@ -1,5 +1,6 @@
 /** sysctl(8): lists, reads and sets; values go through the oid's own handler, machine code of the module included. */
 
+import { hexOf } from '../../bytes/hex.ts';
 import type { Address } from '../../memory/space.ts';
 import { CTLFLAG, CTLTYPE, childrenOf, isNode, oidKind, walkOids } from '../../systems/freebsd/sysctl.ts';
 import { readOid, writeOid } from '../../systems/freebsd/sysctl-calls.ts';
@@ -189,7 +190,7 @@ function text(session: FreeBsdSession, oid: Address, bytes: Uint8Array): string 
   const type = oidKind(session.kernel, oid) & CTLTYPE.MASK;
   const size = SIZES[type];
   if (type === CTLTYPE.STRING) return new TextDecoder('latin1').decode(bytes).replace(/\0.*$/s, '');
-  if (size === undefined) return `Format: Length:${bytes.length} Dump:0x${hex(bytes.subarray(0, 16))}`;
+  if (size === undefined) return `Format: Length:${bytes.length} Dump:0x${hexOf(bytes.subarray(0, 16))}`;
   const values: string[] = [];
   for (let at = 0; at + size <= bytes.length; at += size) {
     const raw = [...bytes.subarray(at, at + size)]
@@ -199,6 +200,3 @@ function text(session: FreeBsdSession, oid: Address, bytes: Uint8Array): string 
   }
   return values.join(' ');
 }
-
-const hex = (bytes: Uint8Array): string =>
-  [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');

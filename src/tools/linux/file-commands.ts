@@ -1,4 +1,5 @@
 /** Commands on files and devices: cat, echo, ls, mount and the bare system calls. */
+import { hexOf } from '../../bytes/hex.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { Errno } from '../../systems/linux/errno.ts';
 import type { Linux } from '../../systems/linux/linux.ts';
@@ -157,20 +158,21 @@ interface Passed {
 function pass(k: Linux, argument: string, textBuffers: boolean): Passed {
   const user = k.state(userSpace);
   const nothing = () => '';
-  const hex = (data: Uint8Array) => [...data].map((byte) => byte.toString(16).padStart(2, '0')).join('');
   const buffer = /^buf:(\d+)$/.exec(argument);
   const word = /^u32:(-?\w+)$/.exec(argument);
   if (buffer !== null) {
     const size = Number(buffer[1]);
     const at = user.put(new Uint8Array(size));
     const show = (kernel: Linux) =>
-      textBuffers ? `\n${kernel.memory.cstring(at, size)}` : `\nbuffer ${hex(kernel.memory.bytes(at, size))}`;
+      textBuffers
+        ? `\n${kernel.memory.cstring(at, size)}`
+        : `\nbuffer ${hexOf(kernel.memory.bytes(at, size))}`;
     return { value: at, show };
   }
   if (word !== null) {
     const at = user.allocate(4);
     k.memory.set32(at, Number(word[1]));
-    return { value: at, show: (kernel) => `\nbuffer ${hex(kernel.memory.bytes(at, 4))}` };
+    return { value: at, show: (kernel) => `\nbuffer ${hexOf(kernel.memory.bytes(at, 4))}` };
   }
   const number = Number(argument);
   if (!Number.isNaN(number) && argument !== '') return { value: number, show: nothing };

@@ -5,22 +5,23 @@
 import type { Kext } from '../../systems/macos/library.ts';
 import { REPOSITORIES } from '../../systems/macos/library.ts';
 import { judge } from '../../systems/macos/rules/policy.ts';
-import type { Boot, BootOptions, BootOutcome, BootStep } from '../boot.ts';
+import type { Boot, BootOptions } from '../boot.ts';
+import { Story } from '../boot-story.ts';
 import { Answer } from './answer.ts';
 import { Importer } from './import.ts';
 import { policyView } from './loading.ts';
 import { MacosSession } from './session.ts';
 
 export async function boot(options: BootOptions): Promise<Boot> {
-  const story = new Story(options);
+  const story = new MacosStory(options);
   return { session: await story.tell(), steps: story.steps };
 }
 
-class Story {
-  readonly steps: BootStep[] = [];
+class MacosStory extends Story {
   private readonly session: MacosSession;
 
   constructor(options: BootOptions) {
+    super();
     const settings = new Map(options.settings);
     // A machine as it is delivered protects its kexts; the sessions of the command line allow development.
     if (!settings.has('sip')) settings.set('sip', 'on');
@@ -30,10 +31,6 @@ class Story {
       const importer = new Importer(options.root, this.session.tree, this.session.choices.owner);
       for (const folder of REPOSITORIES) importer.take(folder, folder);
     }
-  }
-
-  private add(stage: string, subject: string, outcome: BootOutcome, more: Partial<BootStep> = {}): void {
-    this.steps.push({ stage, subject, outcome, ...more });
   }
 
   async tell(): Promise<MacosSession | undefined> {

@@ -1,4 +1,5 @@
 /** The I/O Registry: showing it, and putting devices into it, which a real machine's buses do. */
+import { hexOf } from '../../bytes/hex.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import type { Macos } from '../../systems/macos/macos.ts';
@@ -35,8 +36,7 @@ export function propertyText(value: PlistValue | undefined): string {
   if (typeof value === 'string') return `"${value}"`;
   if (typeof value === 'boolean') return value ? 'Yes' : 'No';
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
-  if (value instanceof Uint8Array)
-    return `<${[...value].map((byte) => byte.toString(16).padStart(2, '0')).join('')}>`;
+  if (value instanceof Uint8Array) return `<${hexOf(value)}>`;
   if (Array.isArray(value)) return `(${(value as readonly PlistValue[]).map(propertyText).join(',')})`;
   if (!isDict(value)) return '<unknown>';
   return `{${Object.entries(value)

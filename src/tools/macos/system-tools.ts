@@ -1,5 +1,6 @@
 /** Looking at the system and its settings. */
 
+import { hexOf } from '../../bytes/hex.ts';
 import { strerror } from '../../systems/macos/errno.ts';
 import { CTLTYPE, runSysctl, type SysctlEntry, sysctls } from '../../systems/macos/functions/sysctl.ts';
 import { CSR_ALLOW_UNTRUSTED_KEXTS } from '../../systems/macos/rules/policy.ts';
@@ -41,7 +42,7 @@ function valueText(kind: number, value: Uint8Array): string {
     case CTLTYPE.STRING:
       return new TextDecoder().decode(value).replace(/\0.*$/s, '');
     default:
-      return [...value].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+      return hexOf(value, ' ');
   }
 }
 

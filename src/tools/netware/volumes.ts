@@ -1,5 +1,6 @@
 /** NetWare's volumes on the files of this machine: names in either case, `SYS:SYSTEM\NAME` in folders as people keep them. */
 import type { ServerFiles } from '../../systems/netware/files.ts';
+import { inAnyCase } from '../any-case.ts';
 import type { SystemFiles } from '../system.ts';
 
 export interface VolumeFolders {
@@ -20,7 +21,7 @@ export class Volumes implements ServerFiles {
 
   read(path: string): Uint8Array | undefined {
     for (const candidate of this.candidates(path)) {
-      const bytes = this.files.read(candidate) ?? this.inAnyCase(candidate);
+      const bytes = this.files.read(candidate) ?? this.files.read(inAnyCase(this.files, candidate));
       if (bytes !== undefined) return bytes;
     }
     return undefined;
@@ -35,20 +36,5 @@ export class Volumes implements ServerFiles {
     const inside = (name: string) => (folder === '' ? name : `${folder}/${name}`);
     const base = unix.split('/').at(-1) ?? unix;
     return base === unix ? [inside(unix)] : [inside(unix), inside(base)];
-  }
-
-  /** Part by part, each as it is or as the folder has it in another case. */
-  private inAnyCase(path: string): Uint8Array | undefined {
-    const parts = path.split('/');
-    let folder = path.startsWith('/') ? '/' : '';
-    for (const [i, part] of parts.entries()) {
-      if (part === '') continue;
-      const names = this.files.list(folder === '' ? '.' : folder) ?? [];
-      const last = i === parts.length - 1;
-      const wanted = part.toLowerCase() + (last ? '' : '/');
-      const found = names.find((name) => name.toLowerCase() === wanted) ?? (last ? part : `${part}/`);
-      folder += found;
-    }
-    return this.files.read(folder);
   }
 }

@@ -9,7 +9,8 @@ import { isaBits, readKernelParts, type SolarisKernelFile } from '../../systems/
 import { moduleName } from '../../systems/solaris/modctl.ts';
 import { modctls } from '../../systems/solaris/modules.ts';
 import { checkModule } from '../../systems/solaris/rules/check.ts';
-import type { Boot, BootOptions, BootOutcome, BootStep } from '../boot.ts';
+import type { Boot, BootOptions, BootOutcome } from '../boot.ts';
+import { Story } from '../boot-story.ts';
 import type { SystemFiles } from '../system.ts';
 import { viewOf } from './check-command.ts';
 import { SolarisSession } from './session.ts';
@@ -23,22 +24,18 @@ const KERNELS = [
 ] as const;
 
 export function boot(options: BootOptions): Boot {
-  const story = new Story(options);
+  const story = new SolarisStory(options);
   return { steps: story.steps, session: story.tell() };
 }
 
-class Story {
-  readonly steps: BootStep[] = [];
+class SolarisStory extends Story {
   private readonly options: BootOptions;
   private readonly root: SystemFiles;
 
   constructor(options: BootOptions) {
+    super();
     this.options = options;
     this.root = options.root ?? NOTHING;
-  }
-
-  private add(stage: string, subject: string, outcome: BootOutcome, more: Partial<BootStep> = {}): void {
-    this.steps.push({ stage, subject, outcome, ...more });
   }
 
   tell(): SolarisSession | undefined {

@@ -1,4 +1,5 @@
 /** Using what modules brought: devices, file systems, system calls, and the other commands of a session's shell. */
+import { hexOf } from '../../bytes/hex.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { textOf } from '../../systems/solaris/configuration.ts';
 import { deviceFiles } from '../../systems/solaris/devices.ts';
@@ -206,7 +207,7 @@ const ioctl = (session: SolarisSession, args: readonly string[]): ToolResult =>
       size === undefined ? new Uint8Array(0) : session.kernel.memory.bytes(argument, Number(size));
     user.release(mark);
     if ('errno' in result) return errno('ioctl', result.errno);
-    const shown = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+    const shown = hexOf(bytes, ' ');
     return done(`= ${result.rval}${shown === '' ? '' : `: ${shown}`}\n`);
   });
 

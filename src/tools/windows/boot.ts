@@ -8,7 +8,9 @@ import { imagePath } from '../../systems/windows/load.ts';
 import { inSafeMode, Start, startOrder } from '../../systems/windows/order.ts';
 import { applyRegFile } from '../../systems/windows/regfile.ts';
 import type { RegistryKey } from '../../systems/windows/registry.ts';
-import type { Boot, BootOptions, BootOutcome, BootStep } from '../boot.ts';
+import { inAnyCase } from '../any-case.ts';
+import type { Boot, BootOptions } from '../boot.ts';
+import { Story } from '../boot-story.ts';
 import type { SystemFiles } from '../system.ts';
 import { errorText, WinError } from './errors.ts';
 import type { WindowsSession } from './session.ts';
@@ -22,22 +24,8 @@ const ErrorControl = { IGNORE: 0, NORMAL: 1, SEVERE: 2, CRITICAL: 3 } as const;
 const HIVE = '/Windows/System32/config/SYSTEM';
 
 export function boot(options: BootOptions, start: StartSession): Boot {
-  const story = new Story(options, start);
+  const story = new WindowsStory(options, start);
   return { steps: story.steps, session: story.tell() };
-}
-
-/** Paths of that system have no case: each part is looked for among the names of its folder. */
-function caseless(root: SystemFiles, path: string): string | undefined {
-  let at = '';
-  for (const part of path.split('/').filter((one) => one !== '')) {
-    const names = root.list(at === '' ? '/' : at) ?? [];
-    const found = names
-      .map((name) => name.replace(/\/$/, ''))
-      .find((name) => name.toLowerCase() === part.toLowerCase());
-    if (found === undefined) return undefined;
-    at = `${at}/${found}`;
-  }
-  return at;
 }
 
 /** The root folder as the session asks for files: drives, SystemRoot and host paths. */
@@ -48,33 +36,24 @@ function rootFiles(root: SystemFiles): SystemFiles {
       .replace(/^\/?SystemRoot\//i, '/Windows/')
       .replace(/^\/*(\?\?\/)?C:\//i, '/')
       .replace(/^(System32|drivers)\//i, '/Windows/$1/');
+  const here = (path: string) => inAnyCase(root, `/${own(path).replace(/^\/+/, '')}`);
   return {
-    read: (path) => {
-      const found = caseless(root, own(path));
-      return found === undefined ? undefined : root.read(found);
-    },
+    read: (path) => root.read(here(path)),
     list: (path) => root.list(own(path)),
-    stat: (path) => {
-      const found = caseless(root, own(path));
-      return found === undefined ? undefined : root.stat(found);
-    },
+    stat: (path) => root.stat(here(path)),
   };
 }
 
-class Story {
-  readonly steps: BootStep[] = [];
+class WindowsStory extends Story {
   private readonly options: BootOptions;
   private readonly start: StartSession;
   /** Drivers of an earlier stage that did not start: one event tells of them together. */
   private readonly failed: string[] = [];
 
   constructor(options: BootOptions, start: StartSession) {
+    super();
     this.options = options;
     this.start = start;
-  }
-
-  private add(stage: string, subject: string, outcome: BootOutcome, more: Partial<BootStep> = {}): void {
-    this.steps.push({ stage, subject, outcome, ...more });
   }
 
   tell(): WindowsSession | undefined {

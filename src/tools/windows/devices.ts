@@ -1,4 +1,5 @@
 /** Using devices from the session: files of the shell, and commands of ours for what no tool of the system does. */
+import { hexOf } from '../../bytes/hex.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { openByName } from '../../systems/windows/files.ts';
 import { control, readDevice, writeDevice } from '../../systems/windows/requests.ts';
@@ -136,7 +137,7 @@ function dump(bytes: Uint8Array): string {
   let out = '';
   for (let at = 0; at < bytes.length; at += 16) {
     const row = bytes.subarray(at, at + 16);
-    const hex = [...row].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+    const hex = hexOf(row, ' ');
     const text = [...row]
       .map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.'))
       .join('');

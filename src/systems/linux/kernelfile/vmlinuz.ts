@@ -1,4 +1,5 @@
 import { BadMagic, Invalid, Truncated } from '../../../bytes/errors.ts';
+import { hexOf } from '../../../bytes/hex.ts';
 import { ByteView } from '../../../bytes/view.ts';
 
 /** How the payload of a boot image is packed, by its first bytes. */
@@ -84,7 +85,7 @@ export function headerVersion(bytes: Uint8Array): string {
 function describePayload(data: Uint8Array, offset: number): KernelPayload {
   const format = payloadFormat(data);
   if (format === undefined) {
-    const first = Array.from(data.subarray(0, 6), (b) => b.toString(16).padStart(2, '0')).join(' ');
+    const first = hexOf(data.subarray(0, 6), ' ');
     throw new Invalid('boot image payload', `begins with ${first}: no known compression`, { offset });
   }
   // The build appends the unpacked size as 32 bits to every format but gzip, whose own trailer ends in just that.

@@ -2,6 +2,7 @@
  * module_sig_check (kernel/module/signing.c): the trailer behind a module, whether its signature is one over the file, and
  * whether the kernel trusts the key. What the kernel lets pass all the same goes on unsigned.
  */
+import { hexOf } from '../../../bytes/hex.ts';
 import type { HashAlgorithm } from '../../../formats/pki/hashes.ts';
 import { Errno } from '../errno.ts';
 import { builtInKeyring } from '../keyring.ts';
@@ -311,7 +312,4 @@ function judgeByName(judge: Judge, signer: Signer): SignatureFacts {
   return { ...factsOf(signer), verified: false, verdict: own ? 'trusted-key' : 'unknown-key', because };
 }
 
-const hex = (bytes: Uint8Array): string => {
-  const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return digits.replace(/^0+(?=.)/, '');
-};
+const hex = (bytes: Uint8Array): string => hexOf(bytes).replace(/^0+(?=.)/, '');

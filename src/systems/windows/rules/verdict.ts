@@ -1,6 +1,7 @@
 /** What a rule says of an image, and what rules can see: a kernel or a file that describes one. */
 import type { PeFile } from '../../../formats/pe/read.ts';
 import type { Release } from '../release.ts';
+import type { TimeStamp } from '../signature/timestamp.ts';
 
 export interface Verdict {
   /** Stable id. */
@@ -54,18 +55,7 @@ export interface SignatureReport {
   /** Names from the signer upwards. */
   readonly chain: readonly string[];
   readonly detail: string;
-  readonly timeStamp:
-    | {
-        readonly kind: string;
-        /** Milliseconds since 1970. */
-        readonly time: number | undefined;
-        readonly by: string | undefined;
-        readonly holds: boolean;
-        readonly trusted: boolean;
-        readonly inTime: boolean;
-        readonly why: string;
-      }
-    | undefined;
+  readonly timeStamp: TimeStamp | undefined;
 }
 
 export interface ImageFacts {

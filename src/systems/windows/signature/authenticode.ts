@@ -3,7 +3,9 @@
  * PKCS#7 in the file and those nested in it, the hash of the image and of its pages, who signed and when, where the chain
  * of certificates ends; and catalogs, which sign files without touching them.
  */
+
 import { FormatError } from '../../../bytes/errors.ts';
+import { hexOf } from '../../../bytes/hex.ts';
 import { children, oid, sameBytes } from '../../../formats/der.ts';
 import type { PeFile } from '../../../formats/pe/read.ts';
 import { hashedRanges, readCertificates } from '../../../formats/pe/security.ts';
@@ -39,9 +41,6 @@ export function imageHash(pe: PeFile, hash: Hash): Uint8Array {
   return hash(bytes);
 }
 
-const hex = (bytes: Uint8Array): string =>
-  [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-
 const NONE: SignatureFacts = {
   state: 'none',
   hashes: [],
@@ -63,7 +62,7 @@ export function examineSignature(
   let hashes: readonly string[] = [];
   try {
     hashes = ['sha1', 'sha256'].map((name) =>
-      hex(imageHash(pe, hashNamed(name)?.hash ?? (() => new Uint8Array(0)))),
+      hexOf(imageHash(pe, hashNamed(name)?.hash ?? (() => new Uint8Array(0)))),
     );
     const anchors = roots.map(readCertificate);
     const found = readCertificates(pe).find(({ type }) => type === PKCS7);

@@ -1,5 +1,7 @@
 /** Catalog files: a signed list of hashes of files, which signs them all ("Catalog Files and Digital Signatures"). */
+
 import { Invalid } from '../../../bytes/errors.ts';
+import { hexOf } from '../../../bytes/hex.ts';
 import { children, type DerNode, oid, Tag } from '../../../formats/der.ts';
 import { readSignedData, type SignedData } from './signed-data.ts';
 
@@ -12,8 +14,6 @@ export interface Catalog {
   readonly signed: SignedData;
 }
 
-const hex = (bytes: Uint8Array): string =>
-  [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 const HASH_BYTES = new Set([20, 32, 48, 64]);
 
 /** @throws FormatError */
@@ -36,7 +36,7 @@ function addMember(member: DerNode, hashes: Set<string>): void {
   if (tag?.tag === Tag.OCTET_STRING) {
     const text = new TextDecoder('utf-16le').decode(tag.body).replace(/\0+$/, '');
     if (/^([0-9a-f]{40}|[0-9a-f]{64})$/i.test(text)) hashes.add(text.toLowerCase());
-    else if (HASH_BYTES.has(tag.body.length)) hashes.add(hex(tag.body));
+    else if (HASH_BYTES.has(tag.body.length)) hashes.add(hexOf(tag.body));
   }
   if (attributes?.tag !== Tag.SET) return;
   for (const attribute of children(attributes, 'catalog member')) {
@@ -44,6 +44,6 @@ function addMember(member: DerNode, hashes: Set<string>): void {
     if (type?.tag !== Tag.OID || values === undefined || oid(type) !== INDIRECT_DATA) continue;
     const digest = children(children(values, 'indirect data')[0] ?? values, 'indirect data')[1];
     const value = digest === undefined ? undefined : children(digest, 'digest')[1];
-    if (value !== undefined && HASH_BYTES.has(value.body.length)) hashes.add(hex(value.body));
+    if (value !== undefined && HASH_BYTES.has(value.body.length)) hashes.add(hexOf(value.body));
   }
 }

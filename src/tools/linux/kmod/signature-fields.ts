@@ -1,6 +1,7 @@
 /** What modinfo shows of an appended signature (include/linux/module_signature.h; CMS: RFC 5652). */
-import { type DerNode, readDer } from '../../../systems/linux/rules/der.ts';
+import { hexOf } from '../../../bytes/hex.ts';
 import { latin } from '../../../systems/linux/tree/elf-facts.ts';
+import { type DerTree, readDerTree } from './der-tree.ts';
 
 type Field = readonly [key: string, value: string | Uint8Array];
 
@@ -76,7 +77,7 @@ const DIGESTS: Readonly<Record<string, string>> = {
 
 /** The first signer of a SignedData; undefined when it is none, or names its key in another way than by issuer and serial. */
 function cmsOf(bytes: Uint8Array): Signature | undefined {
-  const signed = readDer(bytes)?.children.find(({ tag }) => tag === TAG.CONTENT)?.children[0];
+  const signed = readDerTree(bytes)?.children.find(({ tag }) => tag === TAG.CONTENT)?.children[0];
   const signer = signed?.children.findLast(({ tag }) => tag === TAG.SET)?.children[0];
   const [, identity, digest, ...rest] = signer?.children ?? [];
   const signature = rest.find(({ tag }) => tag === TAG.OCTETS);
@@ -84,7 +85,7 @@ function cmsOf(bytes: Uint8Array): Signature | undefined {
   const [issuer, serial] = identity.children;
   if (signed === undefined || signer === undefined || serial === undefined) return undefined;
   if (!isSignedData(signed) || !isSigner(signer) || !isName(issuer)) return undefined;
-  const oid = digest.children[0]?.hex ?? '';
+  const oid = hexOf(digest.children[0]?.content ?? NO_BYTES);
   return {
     signer: commonName(issuer),
     key: withoutZeros(serial.content),
@@ -94,7 +95,7 @@ function cmsOf(bytes: Uint8Array): Signature | undefined {
 }
 
 /** Tags in order; one that may be missing is in `optional`. */
-function hasShape({ children }: DerNode, tags: readonly number[], optional: readonly number[]): boolean {
+function hasShape({ children }: DerTree, tags: readonly number[], optional: readonly number[]): boolean {
   let at = 0;
   for (const tag of tags)
     if (children[at]?.tag === tag) at++;
@@ -102,11 +103,11 @@ function hasShape({ children }: DerNode, tags: readonly number[], optional: read
   return at === children.length;
 }
 
-const isAlgorithm = (node: DerNode): boolean =>
+const isAlgorithm = (node: DerTree): boolean =>
   node.tag === TAG.SEQUENCE && node.children[0]?.tag === TAG.OID;
 
 /** RFC 2315, 9.1: the library that the tool reads it with takes nothing else. */
-const isSignedData = (node: DerNode): boolean =>
+const isSignedData = (node: DerTree): boolean =>
   hasShape(
     node,
     [TAG.INTEGER, TAG.SET, TAG.SEQUENCE, TAG.CONTENT, TAG.SECOND, TAG.SET],
@@ -114,7 +115,7 @@ const isSignedData = (node: DerNode): boolean =>
   ) && node.children[1].children.every(isAlgorithm);
 
 /** RFC 2315, 9.2 */
-const isSigner = (node: DerNode): boolean =>
+const isSigner = (node: DerTree): boolean =>
   hasShape(
     node,
     [TAG.INTEGER, TAG.SEQUENCE, TAG.SEQUENCE, TAG.CONTENT, TAG.SEQUENCE, TAG.OCTETS, TAG.SECOND],
@@ -122,7 +123,7 @@ const isSigner = (node: DerNode): boolean =>
   ) && isAlgorithm(node.children[2]);
 
 /** A Name of X.501: sets of pairs of an attribute and its value. */
-const isName = (node: DerNode): boolean =>
+const isName = (node: DerTree): boolean =>
   node.tag === TAG.SEQUENCE &&
   node.children.every(
     (set) =>
@@ -130,9 +131,10 @@ const isName = (node: DerNode): boolean =>
   );
 
 /** The common name; without one the last part of the name, as the tool takes it. */
-function commonName(issuer: DerNode): string {
+function commonName(issuer: DerTree): string {
   const parts = issuer.children.flatMap((set) => set.children);
-  const found = parts.find((part) => part.children[0]?.hex === OID_COMMON_NAME) ?? parts.at(-1);
+  const found =
+    parts.find((part) => hexOf(part.children[0]?.content ?? NO_BYTES) === OID_COMMON_NAME) ?? parts.at(-1);
   const text = found?.children[1]?.content ?? NO_BYTES;
   return latin(text, 0, text.length);
 }

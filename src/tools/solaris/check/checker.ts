@@ -16,14 +16,15 @@ import {
 import { moduleName } from '../../../systems/solaris/modctl.ts';
 import { type CheckResult, type CheckView, checkModule } from '../../../systems/solaris/rules/check.ts';
 import { POLICIES, type SignatureGate } from '../../../systems/solaris/rules/signature.ts';
-import type {
-  CheckKernel,
-  CheckRequest,
-  MissingInput,
-  RuleResult,
-  SymbolProblem,
-  SystemChecker,
-  Verdict,
+import {
+  answerOf,
+  type CheckKernel,
+  type CheckRequest,
+  type MissingInput,
+  type RuleResult,
+  type SymbolProblem,
+  type SystemChecker,
+  type Verdict,
 } from '../../check.ts';
 import { type ModuleFile, SettingError } from '../../system.ts';
 import { Trust } from '../trust-store.ts';
@@ -114,13 +115,12 @@ class SolarisChecker implements SystemChecker {
     const results = checkModule(view, bytes, path);
     const rules = ruleResults(results, file);
     const missing: MissingInput[] = file.complete ? [] : [GENUNIX];
-    const refused = rules.some(({ outcome }) => outcome === 'refuse');
     const unknown = rules.some(({ outcome }) => outcome === 'unknown');
     return {
       module: { path, name: moduleName(path) },
       kernel: { name, release },
       system: 'solaris',
-      answer: refused ? 'refused' : unknown ? 'cannot-tell' : 'loads',
+      answer: answerOf(rules),
       rules,
       missing: unknown ? missing : [],
       taints: [],

@@ -26,14 +26,15 @@ import type {
 import { examineSignature } from '../../../systems/windows/signature/authenticode.ts';
 import { readCatalog } from '../../../systems/windows/signature/catalog.ts';
 import { Status, statusText, win32Error } from '../../../systems/windows/status.ts';
-import type {
-  CheckKernel,
-  CheckRequest,
-  MissingInput,
-  RuleResult,
-  SymbolProblem,
-  SystemChecker,
-  Verdict,
+import {
+  answerOf,
+  type CheckKernel,
+  type CheckRequest,
+  type MissingInput,
+  type RuleResult,
+  type SymbolProblem,
+  type SystemChecker,
+  type Verdict,
 } from '../../check.ts';
 import { type ModuleFile, SettingError } from '../../system.ts';
 import { errorText } from '../errors.ts';
@@ -153,15 +154,14 @@ class WindowsChecker implements SystemChecker {
     const { path, bytes = new Uint8Array(0) } = request.module;
     const checked = judge(file, request, bytes);
     const rules = ORDER.map((rule) => resultOf(rule, checked.verdicts)).map(notReached());
-    const refused = rules.some(({ outcome }) => outcome === 'refuse');
-    const unknown = rules.some(({ outcome }) => outcome === 'unknown');
+    const answer = answerOf(rules);
     return {
       module: { path, name: stemOf(path) },
       kernel: { name, release },
       system: 'windows',
-      answer: refused ? 'refused' : unknown ? 'cannot-tell' : 'loads',
+      answer,
       rules,
-      missing: refused ? [] : checked.missing,
+      missing: answer === 'refused' ? [] : checked.missing,
       taints: [],
       first: checked.first.map((one) => ({ name: one.name, from: one.from })),
       symbols: checked.symbols,
