@@ -5,7 +5,9 @@ import { FrameAllocator } from './frames.ts';
 import * as L from './layout.ts';
 import { PageTable, Perm, PTE, PTE_FRAME_SHIFT } from './pagetable.ts';
 import { type FillPage, type Region, RegionList } from './regions.ts';
+import { SoftTlb } from './softtlb.ts';
 import type { SimulatedTlb } from './tlb.ts';
+import { Window } from './window.ts';
 
 export { type Address, PAGE_SIZE } from './address.ts';
 export { EndlessAccess, GuestFault } from './fault.ts';
@@ -30,16 +32,11 @@ export class MappingError extends Error {
 export type CodeChange = (pfn: number, offset: number, length: number) => void;
 
 const NEEDS: Record<Access, number> = { read: Perm.R, write: Perm.W, execute: Perm.X };
-const TAG: Record<Access, number> = { read: L.TLB_READ, write: L.TLB_WRITE, execute: L.TLB_EXECUTE };
 const HIGH = 4294967296;
 /** Seconds of nothing but accesses; a small integer, so that counting costs next to nothing. */
 const MAX_FUEL = 2 ** 30 - 1;
 /** Bytes moved in one piece that cost as much as one access. */
 const BYTES_PER_FUEL = 8;
-/** Pages on either side that a window may have. */
-const WINDOW_REACH = 8;
-const TLB_INDEX_MASK = (L.TLB_ENTRIES - 1) << L.TLB_ENTRY_SHIFT;
-const TLB_INDEX_SHIFT = 12 - L.TLB_ENTRY_SHIFT;
 
 /**
  * The memory of one kernel: frames, page tables and checked access. The CPU and these accessors share one
@@ -57,7 +54,7 @@ export class GuestMemory {
   readonly pointerBytes: 4 | 8;
   readonly #data: DataView;
   readonly #all: Uint8Array;
-  readonly #tlb: Int32Array;
+  readonly #tlb: SoftTlb;
   readonly #table = new PageTable();
   readonly #regions = new RegionList();
   readonly #directMap: Address | undefined;
@@ -81,10 +78,7 @@ export class GuestMemory {
   #readHost = 0;
   #writeBase = Number.NaN;
   #writeHost = 0;
-  /** The window: its first page, pages and first frame. */
-  #windowBase = Number.NaN;
-  #windowPages = 0;
-  #windowFrame = 0;
+  readonly #window: Window;
 
   /** @throws RangeError for sizes outside the limits above */
   constructor(spec: MemorySpec) {
@@ -101,7 +95,8 @@ export class GuestMemory {
     this.wasm = new WebAssembly.Memory({ initial: units, maximum: units });
     this.#data = new DataView(this.wasm.buffer);
     this.#all = new Uint8Array(this.wasm.buffer);
-    this.#tlb = new Int32Array(this.wasm.buffer, L.TLB_BASE, (L.TLB_ENTRIES << L.TLB_ENTRY_SHIFT) >> 2);
+    this.#tlb = new SoftTlb(this.wasm.buffer);
+    this.#window = new Window(this.#data, this.ramBase);
     this.frames = new FrameAllocator(ramBytes / PAGE_SIZE);
     this.#flags = new Uint8Array(this.wasm.buffer, this.frameFlags, this.frames.total);
     this.#directMap = spec.directMap;
@@ -448,10 +443,9 @@ export class GuestMemory {
     this.#flags[pfn] |= L.FrameFlag.CODE;
     if (pfn > 0) this.#flags[pfn - 1] |= L.FrameFlag.BEFORE_CODE;
     // Any alias may be cached as writable.
-    for (let i = L.TLB_WRITE >> 2; i < this.#tlb.length; i += 1 << (L.TLB_ENTRY_SHIFT - 2))
-      this.#tlb[i] = L.TLB_EMPTY;
+    this.#tlb.dropWritable();
     this.#writeBase = Number.NaN;
-    if (pfn >= this.#windowFrame && pfn < this.#windowFrame + this.#windowPages) this.#closeWindow();
+    this.#window.frameLost(pfn);
   }
 
   /** No translated code is left from this frame. */
@@ -512,8 +506,8 @@ export class GuestMemory {
   }
 
   flushTlb(): void {
-    this.#tlb.fill(L.TLB_EMPTY);
-    this.#closeWindow();
+    this.#tlb.clear();
+    this.#window.close();
     this.#readBase = this.#writeBase = Number.NaN;
   }
 
@@ -532,30 +526,9 @@ export class GuestMemory {
    * inside need no look at the TLB. False, with no window open, where that is not memory of one piece.
    */
   openWindow(low: Address, bytes: number): boolean {
-    this.#closeWindow();
-    const pfn = this.#plainFrame(pageBase(low));
-    if (pfn === undefined || this.#observer !== undefined || this.#userMode) return false;
-    const first = pageBase(low);
-    let [below, above] = [0, 1];
-    const joins = (pages: number): boolean => this.#plainFrame(first + pages * PAGE_SIZE) === pfn + pages;
-    while (below < WINDOW_REACH && joins(-below - 1)) below++;
-    while (above < WINDOW_REACH && joins(above)) above++;
-    if (low + bytes > first + above * PAGE_SIZE) return false;
-    this.#windowBase = first - below * PAGE_SIZE;
-    this.#windowPages = below + above;
-    this.#windowFrame = pfn - below;
-    const base = this.#windowBase;
-    this.#data.setInt32(L.WINDOW_BASE, base, true);
-    this.#data.setInt32(L.WINDOW_BASE + 4, Math.floor(base / HIGH), true);
-    this.#data.setInt32(L.WINDOW_BYTES, this.#windowPages * PAGE_SIZE, true);
-    this.#data.setInt32(L.WINDOW_ADDEND, this.frameOffset(this.#windowFrame) - (base | 0), true);
-    return true;
-  }
-
-  #closeWindow(): void {
-    this.#windowBase = Number.NaN;
-    this.#windowPages = 0;
-    this.#data.setInt32(L.WINDOW_BYTES, 0, true);
+    this.#window.close();
+    if (this.#observer !== undefined || this.#userMode) return false;
+    return this.#window.open(low, bytes, (page) => this.#plainFrame(page));
   }
 
   /** The frame behind a page that can be read and written and was touched, and holds no code. */
@@ -617,11 +590,8 @@ export class GuestMemory {
   #reach(va: Address, size: number, access: Access): number {
     const page = va - (va & 4095);
     if (va + size - page > PAGE_SIZE) return this.#cross(va, size, access);
-    const entry = (va >>> TLB_INDEX_SHIFT) & TLB_INDEX_MASK;
-    const tag = (entry + TAG[access]) >> 2;
-    const low = page | 0;
-    if (this.#tlb[tag] === low && this.#tlb[tag + 1] === Math.floor(va / HIGH)) {
-      const host = ((va | 0) + this.#tlb[(entry + L.TLB_ADDEND) >> 2]) >>> 0;
+    const host = this.#tlb.find(va, page, access);
+    if (host >= 0) {
       this.#remember(page, host - (va & 4095), access);
       return host;
     }
@@ -647,20 +617,9 @@ export class GuestMemory {
 
   /** Puts a page into the TLB with all it permits. */
   #cache(page: Address, entry: number, host: number, access: Access): void {
-    const at = ((page >>> TLB_INDEX_SHIFT) & TLB_INDEX_MASK) >> 2;
-    const tlb = this.#tlb;
-    const low = page | 0;
-    const high = Math.floor(page / HIGH);
-    tlb.copyWithin(at ^ (L.TLB_SECOND >> 2), at, at + (1 << (L.TLB_ENTRY_SHIFT - 2)));
     const writable =
       (entry & Perm.W) !== 0 && (this.#flags[entry >>> PTE_FRAME_SHIFT] & L.FrameFlag.CODE) === 0;
-    tlb[at] = (entry & Perm.R) !== 0 ? low : L.TLB_EMPTY;
-    tlb[at + 1] = high;
-    tlb[at + 2] = writable ? low : L.TLB_EMPTY;
-    tlb[at + 3] = high;
-    tlb[at + 4] = (entry & Perm.X) !== 0 ? low : L.TLB_EMPTY;
-    tlb[at + 5] = high;
-    tlb[at + (L.TLB_ADDEND >> 2)] = (host - low) | 0;
+    this.#tlb.put(page, host, (entry & Perm.R) !== 0, writable, (entry & Perm.X) !== 0);
     if (access !== 'write' || writable) this.#remember(page, host, access);
   }
 
@@ -675,13 +634,10 @@ export class GuestMemory {
   }
 
   #forget(page: Address): void {
-    const at = ((page >>> TLB_INDEX_SHIFT) & TLB_INDEX_MASK) >> 2;
-    for (const place of [at, at ^ (L.TLB_SECOND >> 2)])
-      this.#tlb[place] = this.#tlb[place + 2] = this.#tlb[place + 4] = L.TLB_EMPTY;
+    this.#tlb.forget(page);
     if (this.#readBase === page) this.#readBase = Number.NaN;
     if (this.#writeBase === page) this.#writeBase = Number.NaN;
-    if (page >= this.#windowBase && page < this.#windowBase + this.#windowPages * PAGE_SIZE)
-      this.#closeWindow();
+    this.#window.pageLost(page);
   }
 
   /** An access over a page boundary: both pages are checked before a byte is touched. */

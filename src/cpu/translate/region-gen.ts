@@ -14,23 +14,10 @@ import {
   WINDOW_BASE,
   WINDOW_BYTES,
 } from '../../memory/layout.ts';
-import { type Calls, type Field, type Form, Gen, loadHost, type Scratch, storeHost, zero } from '../gen.ts';
+import { loadHost, storeHost, zero } from '../gen.ts';
 import { Reg, type Size } from '../ir.ts';
 import { storeRip } from '../ops/branch.ts';
-import {
-  EXIT_IP,
-  FLAG_A,
-  FLAG_B,
-  FLAG_KIND,
-  FlagKind,
-  LEAVE_CODE,
-  LEFT,
-  Leave,
-  OP,
-  REGISTERS,
-  STALE,
-  XMM,
-} from '../state.ts';
+import { EXIT_IP, LEAVE_CODE, LEFT, Leave, OP, STALE } from '../state.ts';
 import {
   block,
   br,
@@ -47,22 +34,13 @@ import {
   local,
   ret,
   seq,
-  type ValueType,
 } from '../wasm/encoder.ts';
 import { type Group, groupsOf } from './bases.ts';
 import { TEMPORARIES } from './effects.ts';
-import { FLAGS, type Step } from './liveness.ts';
+import type { Step } from './liveness.ts';
+import { LocalGen, type RegionCalls } from './local-gen.ts';
 import { ABSENT, lookupEntry } from './protocol.ts';
 import { displacement, placeOf, type Stretch } from './stack.ts';
-
-/** Functions that translated code calls beside those of every generator. */
-export interface RegionCalls extends Calls {
-  readonly flagsOf: number;
-  readonly carryOf: number;
-  readonly condOf: number;
-  /** (low: i64, bytes, slot) -> 0 where the window cannot be there */
-  readonly window: number;
-}
 
 /** What the code around an operation decides: where its branches lead. */
 export interface Flow {
@@ -91,27 +69,19 @@ const STACK = /^(push|pop|call|ret|leave)/;
 const MAX_DEPTH = 200;
 /** Of one operation; a flag says of a frame that the one behind it is not to be reached into. */
 const WIDEST_ACCESS = 16;
-const I64_LOCALS = 7;
-const I32_LOCALS = 9;
 
-export class RegionGen extends Gen {
-  readonly left = local(0);
+export class RegionGen extends LocalGen {
   readonly depth = local(1);
   readonly returnTo = local(2);
   /** Number of the loop to begin at; 0 once execution is there. */
   readonly at = local(3);
-  readonly locals: ValueType[] = [];
-  step!: Step;
   /** The block is in a loop. */
   repeats = false;
   /** Start of the block that the operation is in. */
   pc: Address = 0;
   flow!: Flow;
-  readonly #data: DataView;
-  readonly #calls: RegionCalls;
   readonly #plain: PlainMap | undefined;
   readonly #type: number;
-  readonly #registers: (Local | undefined)[] = [];
   readonly #groups = new Map<Step, Group>();
   /** Linear offsets of the groups that are open, by register and kind. */
   readonly #bases = new Map<number, Local>();
@@ -119,46 +89,33 @@ export class RegionGen extends Gen {
   readonly #exitOp: Local;
   readonly #code: Local;
   readonly #pending: Local;
-  readonly #kind: Local;
   /** Of an address from the start of the direct map. */
   readonly #offset: Local;
-  readonly #a: Local;
-  readonly #b: Local;
   /** What has to be written back if the operation faults here. */
   #dirty = 0;
   /** Linear offset of the stretch of the stack that the region uses. */
   #stack: { readonly stretch: Stretch; readonly base: Local; readonly slot: number } | undefined;
   /** Offset in the stretch of the access that the operation makes, if it is one of those. */
   #place: number | undefined;
-  /** Kind of the flags where it is known. */
-  #knownKind = -1;
 
   constructor(calls: RegionCalls, type: number, data: DataView, bits: 32 | 64, plain?: PlainMap) {
-    const wide = Array.from({ length: I64_LOCALS }, (_, i) => local(4 + i));
-    const narrow = Array.from({ length: I32_LOCALS }, (_, i) => local(4 + I64_LOCALS + i));
-    const [va, x, y, z, a, b, offset] = wide;
-    const [entry, host, n, m, k, exitOp, code, pending, kind] = narrow;
-    const scratch: Scratch = { va, x, y, z, entry, host, n, m, k };
-    super(calls, scratch, bits);
-    this.#calls = calls;
+    super(calls, data, bits);
     this.#plain = plain;
     this.#type = type;
-    this.#data = data;
-    [this.#exitOp, this.#code, this.#pending, this.#kind] = [exitOp, code, pending, kind];
-    [this.#a, this.#b, this.#offset] = [a, b, offset];
-    this.locals.push(...wide.map((): ValueType => 'i64'), ...narrow.map((): ValueType => 'i32'));
+    this.#offset = this.newLocal('i64');
+    [this.#exitOp, this.#code, this.#pending] = [this.newLocal(), this.newLocal(), this.newLocal()];
   }
 
   /** Begins a block: nothing is known of the flags. */
   startBlock(pc: Address): void {
     this.pc = pc;
-    this.#knownKind = -1;
+    this.forgetFlags();
   }
 
   startStep(step: Step): void {
     this.step = step;
     this.#dirty = step.dirtyBefore;
-    const place = this.#stack === undefined ? undefined : placeOf(step, this.#data, this.word);
+    const place = this.#stack === undefined ? undefined : placeOf(step, this.data, this.word);
     this.#place = place === undefined ? undefined : place - (this.#stack?.stretch.low ?? 0);
   }
 
@@ -166,8 +123,7 @@ export class RegionGen extends Gen {
 
   /** Before anything is emitted: accesses to that part of the stack go by way of the window. */
   useWindow(stretch: Stretch, slot: number): void {
-    const base = local(4 + this.locals.length);
-    this.locals.push('i32');
+    const base = this.newLocal();
     this.#stack = { stretch, base, slot };
   }
 
@@ -195,8 +151,8 @@ export class RegionGen extends Gen {
     const span = stretch.high - stretch.low;
     const size = i64.load(zero, WINDOW_BYTES);
     const outside = i32.or(i64.gtU(x.get, size), i64.gtU(i64.add(x.get, i64.const(span)), size));
-    const open = call(this.#calls.window, va.get, i32.const(span), i32.const(slot));
-    const first = i64.add(this.#local(Reg.RSP).get, i64.const(stretch.low));
+    const open = call(this.regionCalls.window, va.get, i32.const(span), i32.const(slot));
+    const first = i64.add(this.register(Reg.RSP).get, i64.const(stretch.low));
     return seq(
       va.set(this.wrapped(i64.sub(first, distance))),
       x.set(i64.sub(va.get, i64.load(zero, WINDOW_BASE))),
@@ -210,7 +166,7 @@ export class RegionGen extends Gen {
   /** Of the steps of a node, which are looked up together. */
   groupAccesses(steps: readonly Step[]): void {
     const slow = (step: Step): boolean => this.flow.isSlow(this.pc + step.at);
-    const groups = groupsOf(steps, this.#data, this.word, slow);
+    const groups = groupsOf(steps, this.data, this.word, slow);
     for (const [step, group] of groups) this.#groups.set(step, group);
   }
 
@@ -220,14 +176,13 @@ export class RegionGen extends Gen {
     if (group === undefined) return undefined;
     const base = this.#baseLocal(group.register * 2 + (group.writes ? 1 : 0));
     const look = group.first === this.step ? this.#lookUp(group, base) : [];
-    return { look, base, offset: displacement(this.step, this.#data) - group.low };
+    return { look, base, offset: displacement(this.step, this.data) - group.low };
   }
 
   #baseLocal(key: number): Local {
     let found = this.#bases.get(key);
     if (found === undefined) {
-      found = local(4 + this.locals.length);
-      this.locals.push('i32');
+      found = this.newLocal();
       this.#bases.set(key, found);
     }
     return found;
@@ -258,196 +213,12 @@ export class RegionGen extends Gen {
       iff(i64.ne(tag(entry), page(last)), elsewhere),
       base.set(i32.add(i32.wrap(va.get), addend(entry))),
     );
-    const address = this.wrapped(i64.add(this.#local(register).get, i64.const(low)));
+    const address = this.wrapped(i64.add(this.register(register).get, i64.const(low)));
     const found = (offset: Code): Code => base.set(i32.add(offset, i32.const(this.#plain?.ramBase ?? 0)));
     return seq(va.set(address), this.#shortcut(span, writes, found, looked));
   }
 
-  // ---- registers ----
-
-  #local(register: number): Local {
-    let found = this.#registers[register];
-    if (found === undefined) {
-      found = local(4 + this.locals.length);
-      this.locals.push('i64');
-      this.#registers[register] = found;
-    }
-    return found;
-  }
-
-  #operand(field: Field): number {
-    return this.#data.getUint8(this.step.op + { d: OP.D, a: OP.A, b: OP.B, x: OP.X }[field]);
-  }
-
-  reg(field: Field, size: Size): Code {
-    const operand = this.#operand(field);
-    return this.#get(operand >> 3, size, (operand & 1) !== 0);
-  }
-
-  setReg(field: Field, size: Size, value: Code): Code {
-    const operand = this.#operand(field);
-    return this.#set(operand >> 3, size, value, (operand & 1) !== 0);
-  }
-
-  fixed(register: number, size: Size): Code {
-    return this.#get(register, size, false);
-  }
-
-  setFixed(register: number, size: Size, value: Code): Code {
-    return this.#set(register, size, value, false);
-  }
-
-  #get(register: number, size: Size, high: boolean): Code {
-    if (register === Reg.ZERO) return size === 8 ? i64.const(0) : i32.const(0);
-    const value = this.#local(register).get;
-    if (size === 8) return value;
-    const low = i32.wrap(value);
-    if (size === 4) return low;
-    if (size === 2) return i32.and(low, i32.const(0xffff));
-    return i32.and(high ? i32.shrU(low, i32.const(8)) : low, i32.const(0xff));
-  }
-
-  #set(register: number, size: Size, value: Code, high: boolean): Code {
-    const to = this.#local(register);
-    if (size === 8) return to.set(value);
-    if (size === 4) return to.set(i64.extendU(value));
-    const [mask, shift] = size === 2 ? [0xffff, 0] : high ? [0xff00, 8] : [0xff, 0];
-    const cut = i32.and(value, i32.const(size === 2 ? 0xffff : 0xff));
-    const bits = i64.extendU(shift === 0 ? cut : i32.shl(cut, i32.const(shift)));
-    // The value first: it may set temporaries, and read the register itself.
-    return to.set(i64.or(bits, i64.and(to.get, i64.const(~mask))));
-  }
-
-  fieldByte(field: Field): Code {
-    return i32.const(XMM + this.#operand(field) * 16);
-  }
-
-  // ---- payload ----
-
-  imm64(): Code {
-    return i64.const(this.#imm());
-  }
-
-  #imm(): number | bigint {
-    const low = this.#data.getInt32(this.step.op + OP.IMM, true);
-    const high = this.#data.getInt32(this.step.op + OP.IMM + 4, true);
-    return high === low >> 31 ? low : this.#data.getBigInt64(this.step.op + OP.IMM, true);
-  }
-
-  imm32(): Code {
-    return i32.const(this.#data.getInt32(this.step.op + OP.IMM32, true));
-  }
-
-  override disp32(): Code {
-    return i32.const(this.#data.getInt32(this.step.op + OP.DISP32, true));
-  }
-
-  scale(): Code {
-    return i32.const(this.#data.getUint8(this.step.op + OP.SCALE));
-  }
-
-  aux(): Code {
-    return i32.const(this.#data.getUint8(this.step.op + OP.AUX));
-  }
-
-  here(): Code {
-    return i32.const(this.step.op);
-  }
-
-  override address(form: Form): Code {
-    if (this.bits === 32) return super.address(form);
-    const near = form === 'i' ? this.#data.getInt32(this.step.op + OP.DISP32, true) : this.#imm();
-    const scaled = (): Code => {
-      const scale = this.#data.getUint8(this.step.op + OP.SCALE);
-      const index = this.reg('x', 8);
-      return scale === 0 ? index : i64.shl(index, i64.const(scale));
-    };
-    const parts: Code[] = [];
-    if (this.#operand('a') >> 3 !== Reg.ZERO) parts.push(this.reg('a', 8));
-    if (form === 'x' && this.#operand('x') >> 3 !== Reg.ZERO) parts.push(scaled());
-    if (near !== 0 || parts.length === 0) parts.push(i64.const(near));
-    return parts.reduce((sum, part) => i64.add(sum, part));
-  }
-
-  // ---- flags ----
-
-  override setFlagsKind(kind: Code, a: Code | undefined, b?: Code): Code {
-    this.#knownKind = -1;
-    return seq(
-      b === undefined ? [] : this.#b.set(b),
-      a === undefined ? [] : this.#a.set(a),
-      this.#kind.set(kind),
-    );
-  }
-
-  override setFlags(kind: number, size: Size, a: Code | undefined, b?: Code): Code {
-    const code = super.setFlags(kind, size, a, b);
-    if (this.step.kills & FLAGS) this.#knownKind = kind;
-    return code;
-  }
-
-  override flagA(): Code {
-    return this.#a.get;
-  }
-
-  override flagB(): Code {
-    return this.#b.get;
-  }
-
-  override condition(): Code {
-    const cc = this.#data.getUint8(this.step.op + OP.AUX);
-    if (cc >> 1 === 1 && this.#knownKind >= 0) return cc === 2 ? this.carry() : i32.eqz(this.carry());
-    return call(this.#calls.condOf, this.#kind.get, this.#a.get, this.#b.get, i32.const(cc));
-  }
-
-  override flags(): Code {
-    return call(this.#calls.flagsOf, this.#kind.get, this.#a.get, this.#b.get);
-  }
-
-  override carry(): Code {
-    const kind = this.#knownKind;
-    if (kind === FlagKind.ADD || kind === FlagKind.SUB) return i64.ltU(this.#a.get, this.#b.get);
-    if (kind === FlagKind.LOGIC) return zero;
-    if (kind === FlagKind.RESULT || kind === FlagKind.RAW)
-      return i32.and(i32.wrap(this.#b.get), i32.const(1));
-    return call(this.#calls.carryOf, this.#kind.get, this.#a.get, this.#b.get);
-  }
-
-  // ---- memory and locals ----
-
-  /** Writes registers and flags of a set back. */
-  spill(set: number): Code {
-    const parts: Code[] = [];
-    for (let register = 0; register < 32; register++) {
-      if (register === Reg.ZERO || ((set >>> register) & 1) === 0) continue;
-      parts.push(i64.store(zero, this.#local(register).get, REGISTERS + register * 8));
-    }
-    if (set & FLAGS) {
-      parts.push(
-        i32.store(zero, this.#kind.get, FLAG_KIND),
-        i64.store(zero, this.#a.get, FLAG_A),
-        i64.store(zero, this.#b.get, FLAG_B),
-      );
-    }
-    return parts;
-  }
-
-  /** Loads registers and flags of a set. */
-  reload(set: number): Code {
-    const parts: Code[] = [];
-    for (let register = 0; register < 32; register++) {
-      if (register === Reg.ZERO || ((set >>> register) & 1) === 0) continue;
-      parts.push(this.#local(register).set(i64.load(zero, REGISTERS + register * 8)));
-    }
-    if (set & FLAGS) {
-      parts.push(
-        this.#kind.set(i32.load(zero, FLAG_KIND)),
-        this.#a.set(i64.load(zero, FLAG_A)),
-        this.#b.set(i64.load(zero, FLAG_B)),
-      );
-    }
-    return parts;
-  }
+  // ---- memory ----
 
   /** Runs `direct` where `va` is in the direct map and nothing speaks against it, else `otherwise`. */
   #shortcut(size: number, write: boolean, direct: (offset: Code) => Code, otherwise: Code): Code {
@@ -480,11 +251,11 @@ export class RegionGen extends Gen {
   /** The stack, and addresses that are known and not in the direct map. */
   #isElsewhere(plain: PlainMap): boolean {
     if (STACK.test(this.step.name)) return true;
-    const base = this.#operand('a') >> 3;
+    const base = this.operand('a') >> 3;
     if (base === Reg.RSP) return true;
     // With an index it may yet be anywhere, but what begins elsewhere is most often a table there.
     if (base !== Reg.ZERO) return false;
-    const at = Number(this.#imm());
+    const at = Number(this.immediateWord());
     return at < plain.base || at >= plain.base + plain.bytes;
   }
 
@@ -527,7 +298,7 @@ export class RegionGen extends Gen {
   }
 
   #isSlow(): boolean {
-    return !this.repeats || this.flow.isSlow(this.pc + this.#data.getUint16(this.step.op + OP.PC, true));
+    return !this.repeats || this.flow.isSlow(this.pc + this.data.getUint16(this.step.op + OP.PC, true));
   }
 
   protected override slowReach(size: number, write: boolean): Code {
@@ -614,7 +385,7 @@ export class RegionGen extends Gen {
   // ---- control ----
 
   #count(): number {
-    return this.#data.getUint16(this.step.op + OP.COUNT, true);
+    return this.data.getUint16(this.step.op + OP.COUNT, true);
   }
 
   #retire(instructions: number): Code {
@@ -630,7 +401,7 @@ export class RegionGen extends Gen {
     if (this.step.calls) {
       return seq(retired, this.#callGuest(i64.const(this.target), i32.const(this.flow.slotOf(this.target))));
     }
-    const checked = this.#data.getUint8(this.step.op + OP.SCALE) === 0;
+    const checked = this.data.getUint8(this.step.op + OP.SCALE) === 0;
     return seq(retired, this.flow.goTo(this.target, checked));
   }
 
@@ -660,7 +431,7 @@ export class RegionGen extends Gen {
   /** The return address is on the guest's stack; all state goes to memory, so that the callee can leave at any time. */
   #callGuest(target: Code, slot: Code): Code {
     const { n } = this.t;
-    const next = i64.const(this.#imm());
+    const next = i64.const(this.immediateWord());
     const away = i32.or(i32.leS(this.left.get, zero), i32.gtU(this.depth.get, i32.const(MAX_DEPTH)));
     const stale = iff(
       this.#pending.get,
@@ -692,7 +463,7 @@ export class RegionGen extends Gen {
       this.afterSlowWrite(),
     );
     this.#dirty = dirtyBefore;
-    this.#knownKind = -1;
+    this.forgetFlags();
     return code;
   }
 

@@ -23,9 +23,10 @@ import {
 } from '../wasm/encoder.ts';
 import type { RegionGraph } from './graph.ts';
 import { analyse, type NodeSteps, returnNode, type Step } from './liveness.ts';
+import type { RegionCalls } from './local-gen.ts';
 import { type Order, orderOf } from './order.ts';
 import { REGION_SIGNATURE } from './protocol.ts';
-import { type Flow, type PlainMap, type RegionCalls, RegionGen } from './region-gen.ts';
+import { type Flow, type PlainMap, RegionGen } from './region-gen.ts';
 import { findStack } from './stack.ts';
 
 export interface RegionContext {

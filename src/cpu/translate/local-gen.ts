@@ -1,0 +1,251 @@
+/** The meaning of operations with registers and flags in WebAssembly locals: how operands, the payload and the flags are reached. */
+
+import { type Calls, type Field, type Form, Gen, type Scratch, zero } from '../gen.ts';
+import { Reg, type Size } from '../ir.ts';
+import { FLAG_A, FLAG_B, FLAG_KIND, FlagKind, OP, REGISTERS, XMM } from '../state.ts';
+import { type Code, call, i32, i64, type Local, local, seq, type ValueType } from '../wasm/encoder.ts';
+import { FLAGS, type Step } from './liveness.ts';
+
+/** Functions that translated code calls beside those of every generator. */
+export interface RegionCalls extends Calls {
+  readonly flagsOf: number;
+  readonly carryOf: number;
+  readonly condOf: number;
+  /** (low: i64, bytes, slot) -> 0 where the window cannot be there */
+  readonly window: number;
+}
+
+/** Budget, depth, address to return to and number of the entry. */
+const PARAMETERS = 4;
+
+export abstract class LocalGen extends Gen {
+  /** Budget that is left. */
+  readonly left = local(0);
+  readonly locals: ValueType[] = [];
+  step!: Step;
+  readonly #registers: (Local | undefined)[] = [];
+  readonly #kind: Local;
+  readonly #a: Local;
+  readonly #b: Local;
+  /** Kind of the flags where it is known. */
+  #knownKind = -1;
+
+  constructor(
+    readonly regionCalls: RegionCalls,
+    protected readonly data: DataView,
+    bits: 32 | 64,
+  ) {
+    const scratch: Scratch = {
+      va: local(PARAMETERS),
+      x: local(PARAMETERS + 1),
+      y: local(PARAMETERS + 2),
+      z: local(PARAMETERS + 3),
+      entry: local(PARAMETERS + 4),
+      host: local(PARAMETERS + 5),
+      n: local(PARAMETERS + 6),
+      m: local(PARAMETERS + 7),
+      k: local(PARAMETERS + 8),
+    };
+    super(regionCalls, scratch, bits);
+    this.locals.push('i64', 'i64', 'i64', 'i64', 'i32', 'i32', 'i32', 'i32', 'i32');
+    [this.#a, this.#b, this.#kind] = [this.newLocal('i64'), this.newLocal('i64'), this.newLocal()];
+  }
+
+  newLocal(type: ValueType = 'i32'): Local {
+    this.locals.push(type);
+    return local(PARAMETERS + this.locals.length - 1);
+  }
+
+  /** Of what comes next nothing is known of the kind of the flags. */
+  forgetFlags(): void {
+    this.#knownKind = -1;
+  }
+
+  // ---- registers ----
+
+  /** The local of a register. */
+  register(register: number): Local {
+    let found = this.#registers[register];
+    if (found === undefined) {
+      found = this.newLocal('i64');
+      this.#registers[register] = found;
+    }
+    return found;
+  }
+
+  /** What a register field says: eight times the number, plus one for the second byte. */
+  operand(field: Field): number {
+    return this.data.getUint8(this.step.op + { d: OP.D, a: OP.A, b: OP.B, x: OP.X }[field]);
+  }
+
+  reg(field: Field, size: Size): Code {
+    const operand = this.operand(field);
+    return this.#get(operand >> 3, size, (operand & 1) !== 0);
+  }
+
+  setReg(field: Field, size: Size, value: Code): Code {
+    const operand = this.operand(field);
+    return this.#set(operand >> 3, size, value, (operand & 1) !== 0);
+  }
+
+  fixed(register: number, size: Size): Code {
+    return this.#get(register, size, false);
+  }
+
+  setFixed(register: number, size: Size, value: Code): Code {
+    return this.#set(register, size, value, false);
+  }
+
+  #get(register: number, size: Size, high: boolean): Code {
+    if (register === Reg.ZERO) return size === 8 ? i64.const(0) : i32.const(0);
+    const value = this.register(register).get;
+    if (size === 8) return value;
+    const low = i32.wrap(value);
+    if (size === 4) return low;
+    if (size === 2) return i32.and(low, i32.const(0xffff));
+    return i32.and(high ? i32.shrU(low, i32.const(8)) : low, i32.const(0xff));
+  }
+
+  #set(register: number, size: Size, value: Code, high: boolean): Code {
+    const to = this.register(register);
+    if (size === 8) return to.set(value);
+    if (size === 4) return to.set(i64.extendU(value));
+    const [mask, shift] = size === 2 ? [0xffff, 0] : high ? [0xff00, 8] : [0xff, 0];
+    const cut = i32.and(value, i32.const(size === 2 ? 0xffff : 0xff));
+    const bits = i64.extendU(shift === 0 ? cut : i32.shl(cut, i32.const(shift)));
+    // The value first: it may set temporaries, and read the register itself.
+    return to.set(i64.or(bits, i64.and(to.get, i64.const(~mask))));
+  }
+
+  fieldByte(field: Field): Code {
+    return i32.const(XMM + this.operand(field) * 16);
+  }
+
+  // ---- payload ----
+
+  imm64(): Code {
+    return i64.const(this.immediateWord());
+  }
+
+  /** The 64-bit payload. */
+  immediateWord(): number | bigint {
+    const low = this.data.getInt32(this.step.op + OP.IMM, true);
+    const high = this.data.getInt32(this.step.op + OP.IMM + 4, true);
+    return high === low >> 31 ? low : this.data.getBigInt64(this.step.op + OP.IMM, true);
+  }
+
+  imm32(): Code {
+    return i32.const(this.data.getInt32(this.step.op + OP.IMM32, true));
+  }
+
+  override disp32(): Code {
+    return i32.const(this.data.getInt32(this.step.op + OP.DISP32, true));
+  }
+
+  scale(): Code {
+    return i32.const(this.data.getUint8(this.step.op + OP.SCALE));
+  }
+
+  aux(): Code {
+    return i32.const(this.data.getUint8(this.step.op + OP.AUX));
+  }
+
+  here(): Code {
+    return i32.const(this.step.op);
+  }
+
+  override address(form: Form): Code {
+    if (this.bits === 32) return super.address(form);
+    const near = form === 'i' ? this.data.getInt32(this.step.op + OP.DISP32, true) : this.immediateWord();
+    const scaled = (): Code => {
+      const scale = this.data.getUint8(this.step.op + OP.SCALE);
+      const index = this.reg('x', 8);
+      return scale === 0 ? index : i64.shl(index, i64.const(scale));
+    };
+    const parts: Code[] = [];
+    if (this.operand('a') >> 3 !== Reg.ZERO) parts.push(this.reg('a', 8));
+    if (form === 'x' && this.operand('x') >> 3 !== Reg.ZERO) parts.push(scaled());
+    if (near !== 0 || parts.length === 0) parts.push(i64.const(near));
+    return parts.reduce((sum, part) => i64.add(sum, part));
+  }
+
+  // ---- flags ----
+
+  override setFlagsKind(kind: Code, a: Code | undefined, b?: Code): Code {
+    this.#knownKind = -1;
+    return seq(
+      b === undefined ? [] : this.#b.set(b),
+      a === undefined ? [] : this.#a.set(a),
+      this.#kind.set(kind),
+    );
+  }
+
+  override setFlags(kind: number, size: Size, a: Code | undefined, b?: Code): Code {
+    const code = super.setFlags(kind, size, a, b);
+    if (this.step.kills & FLAGS) this.#knownKind = kind;
+    return code;
+  }
+
+  override flagA(): Code {
+    return this.#a.get;
+  }
+
+  override flagB(): Code {
+    return this.#b.get;
+  }
+
+  override condition(): Code {
+    const cc = this.data.getUint8(this.step.op + OP.AUX);
+    if (cc >> 1 === 1 && this.#knownKind >= 0) return cc === 2 ? this.carry() : i32.eqz(this.carry());
+    return call(this.regionCalls.condOf, this.#kind.get, this.#a.get, this.#b.get, i32.const(cc));
+  }
+
+  override flags(): Code {
+    return call(this.regionCalls.flagsOf, this.#kind.get, this.#a.get, this.#b.get);
+  }
+
+  override carry(): Code {
+    const kind = this.#knownKind;
+    if (kind === FlagKind.ADD || kind === FlagKind.SUB) return i64.ltU(this.#a.get, this.#b.get);
+    if (kind === FlagKind.LOGIC) return zero;
+    if (kind === FlagKind.RESULT || kind === FlagKind.RAW)
+      return i32.and(i32.wrap(this.#b.get), i32.const(1));
+    return call(this.regionCalls.carryOf, this.#kind.get, this.#a.get, this.#b.get);
+  }
+
+  // ---- all of it ----
+
+  /** Writes registers and flags of a set back. */
+  spill(set: number): Code {
+    const parts: Code[] = [];
+    for (let register = 0; register < 32; register++) {
+      if (register === Reg.ZERO || ((set >>> register) & 1) === 0) continue;
+      parts.push(i64.store(zero, this.register(register).get, REGISTERS + register * 8));
+    }
+    if (set & FLAGS) {
+      parts.push(
+        i32.store(zero, this.#kind.get, FLAG_KIND),
+        i64.store(zero, this.#a.get, FLAG_A),
+        i64.store(zero, this.#b.get, FLAG_B),
+      );
+    }
+    return parts;
+  }
+
+  /** Loads registers and flags of a set. */
+  reload(set: number): Code {
+    const parts: Code[] = [];
+    for (let register = 0; register < 32; register++) {
+      if (register === Reg.ZERO || ((set >>> register) & 1) === 0) continue;
+      parts.push(this.register(register).set(i64.load(zero, REGISTERS + register * 8)));
+    }
+    if (set & FLAGS) {
+      parts.push(
+        this.#kind.set(i32.load(zero, FLAG_KIND)),
+        this.#a.set(i64.load(zero, FLAG_A)),
+        this.#b.set(i64.load(zero, FLAG_B)),
+      );
+    }
+    return parts;
+  }
+}
