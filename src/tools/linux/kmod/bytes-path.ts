@@ -8,7 +8,8 @@ export const onDisk = (path: string): string | Buffer =>
 const NOT_ASCII = /[^\x00-\x7f]/;
 
 /** A word of the command line, which Node hands over decoded. */
-export const fromArgument = (word: string): string => Buffer.from(word).toString('latin1');
+export const fromArgument = (word: string): string =>
+  NOT_ASCII.test(word) ? Buffer.from(word).toString('latin1') : word;
 
 export function absolute(path: string, folder: string): string {
   return isAbsolute(path) ? path : `${folder}/${path}`;

@@ -1,13 +1,14 @@
 /** modinfo(8): what module files say about themselves. */
-import { ElfFacts, NotAModule } from '../../../systems/linux/tree/elf-facts.ts';
+import { type ByteSource, NotAModule } from '../../../systems/linux/tree/elf-facts.ts';
 import { isModuleFile } from '../../../systems/linux/tree/names.ts';
 import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
 import { absolute, reason } from './bytes-path.ts';
 import { type KmodContext, openContext, type TreeModule, treeFolder } from './context.ts';
 import { readAt, statAt } from './disk.ts';
+import { type Entry, entriesOf, factsOf, writeRows } from './modinfo-facts.ts';
 import { ModuleReader, SourceError } from './module-source.ts';
 import { ToolExit, type ToolOutput } from './output.ts';
-import { signatureFields } from './signature-fields.ts';
+import { SignatureReader } from './signature-fields.ts';
 import { printVersion, type ToolCall } from './tool.ts';
 
 const LONG: readonly LongOption[] = [
@@ -33,10 +34,13 @@ const FIELDS: Readonly<Record<string, string>> = {
   n: 'filename',
 };
 
-/** Label and value, as they stand in the file. */
-type Entry = readonly [key: string, value: string];
-
 const LABEL = 16;
+
+interface ModuleFile {
+  readonly name: string;
+  /** null: built in. */
+  readonly filename: string | null;
+}
 
 export function modinfoTool(call: ToolCall): number {
   return new Modinfo(call).run();
@@ -46,6 +50,7 @@ class Modinfo {
   private readonly call: ToolCall;
   private readonly reader: ModuleReader;
   private readonly output: ToolOutput;
+  private readonly signatures = new SignatureReader();
   private field: string | undefined;
   private separator = '\n';
   private byName = false;
@@ -124,9 +129,10 @@ class Modinfo {
       const module = this.tree().lookUpName(word);
       if (module === undefined) this.fail(`Module name ${word} not found.\n`);
       else this.show(module);
-    } else if (this.isFile(word)) {
-      this.showFile(absolute(word, this.call.folder));
-    } else this.oneAlias(word);
+    } else if (!isModuleFile(word)) this.oneAlias(word);
+    else if (this.showElf(absolute(word, this.call.folder))) return;
+    else if (this.isFile(word)) this.showFile(absolute(word, this.call.folder));
+    else this.oneAlias(word);
   }
 
   private oneAlias(word: string): void {
@@ -142,8 +148,7 @@ class Modinfo {
   }
 
   private isFile(word: string): boolean {
-    const path = absolute(word, this.call.folder);
-    return isModuleFile(word) && statAt(path, this.call.archives)?.isFile() === true;
+    return statAt(absolute(word, this.call.folder), this.call.archives)?.isFile() === true;
   }
 
   // -- one module -------------------------------------------------------------------------------------------
@@ -197,22 +202,48 @@ class Modinfo {
     return entries;
   }
 
+  /** false: the path leads to no plain module file, and nothing was shown. */
+  private showElf(path: string): boolean {
+    if (this.field === 'filename') return false;
+    const module = { name: moduleNameOf(path), filename: path };
+    try {
+      return this.reader.elf(path, (source) => {
+        this.fileName(path);
+        this.showSource(source, module);
+      });
+    } catch (error) {
+      this.cannotShow(error, module.name);
+      return true;
+    }
+  }
+
   private showFile(path: string, name?: string): void {
     if (!this.fileName(path)) return;
-    let entries: readonly Entry[];
+    const module = { name: name ?? moduleNameOf(path), filename: path };
     try {
-      entries = this.reader.with(path, (source) =>
-        entriesOf(new ElfFacts(source), source.read(0, source.size)),
-      );
+      this.reader.with(path, (source) => this.showSource(source, module));
     } catch (error) {
-      if (!(error instanceof SourceError) && !(error instanceof NotAModule)) throw error;
-      if (error instanceof SourceError && error.said !== undefined)
-        this.output.libraryError(error.where, `${error.said}\n`);
-      const code = error instanceof SourceError ? error.code : error.errno;
-      this.fail(`could not get modinfo from '${name ?? moduleNameOf(path)}': ${reason({ code })}\n`);
+      this.cannotShow(error, module.name);
+    }
+  }
+
+  private showSource(source: ByteSource, module: ModuleFile): void {
+    const facts = factsOf(source, this.signatures);
+    if (this.field !== undefined || this.separator !== '\n' || this.output.takesFacts) {
+      this.entries(entriesOf(facts), module);
       return;
     }
-    this.entries(entries, { name: name ?? moduleNameOf(path), filename: path });
+    const parameters = new Parameters(this.output);
+    this.output.printWith((text) => writeRows(text, facts, (key, value) => parameters.add(key, value)));
+    for (const text of parameters.lines(false)) this.row('parm', text);
+  }
+
+  private cannotShow(error: unknown, name: string): void {
+    if (!(error instanceof SourceError) && !(error instanceof NotAModule)) throw error;
+    if (error instanceof SourceError && error.said !== undefined)
+      this.output.libraryError(error.where, `${error.said}\n`);
+    const code = error instanceof SourceError ? error.code : error.errno;
+    this.fail(`could not get modinfo from '${name}': ${reason({ code })}\n`);
   }
 
   /** The row `filename`; false when nothing else was asked for. */
@@ -232,10 +263,7 @@ class Modinfo {
     this.value(`${label}:`.padEnd(LABEL) + text);
   }
 
-  private entries(
-    entries: readonly Entry[],
-    module: { readonly name: string; readonly filename: string | null },
-  ): void {
+  private entries(entries: readonly Entry[], module: ModuleFile): void {
     const parameters = new Parameters(this.output);
     for (const [key, value] of entries) {
       const isParameter = key === 'parm' || key === 'parmtype';
@@ -327,31 +355,6 @@ const moduleNameOf = (path: string): string =>
 function entryOf(text: string): Entry {
   const equals = text.indexOf('=');
   return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
-}
-
-/** .modinfo, the build id, the signature. */
-function entriesOf(elf: ElfFacts, whole: Uint8Array): Entry[] {
-  const entries = elf.modinfo().map(entryOf);
-  const id = elf.buildId();
-  if (id !== undefined) entries.push(['build-id', hexadecimal(id)]);
-  for (const [key, value] of signatureFields(whole))
-    entries.push([key, typeof value === 'string' ? value : hexadecimal(value)]);
-  return entries;
-}
-
-/** Bytes a line of hexadecimal digits; the lines after the first are set in. */
-const BYTES_A_LINE = 20;
-
-/** `AB:CD:…`, broken after twenty bytes as the tool does. */
-function hexadecimal(bytes: Uint8Array): string {
-  let text = '';
-  bytes.forEach((byte, i) => {
-    text += byte.toString(16).toUpperCase().padStart(2, '0');
-    if (i === bytes.length - 1) return;
-    text += ':';
-    if ((i + 1) % BYTES_A_LINE === 0) text += '\n\t\t';
-  });
-  return text;
 }
 
 const HELP = `Usage:

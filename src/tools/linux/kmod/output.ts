@@ -1,4 +1,5 @@
 /** Where a module tool's words go: standard output and error, with the tool's own marks of how grave they are. */
+import { ByteText } from './byte-text.ts';
 import { NO_OWN_OPTIONS, type OwnOptions } from './own-options.ts';
 import { Summary } from './summary.ts';
 
@@ -66,7 +67,8 @@ export class ToolOutput {
   private readonly streams: ToolStreams;
   private readonly json: boolean;
   private readonly summary: Summary | undefined;
-  private waiting = '';
+  private terminal: boolean | undefined;
+  private readonly waiting = new ByteText();
   private readonly lists = new Map<string, unknown>();
   private messages: { level: string; text: string }[] = [];
 
@@ -79,14 +81,28 @@ export class ToolOutput {
 
   /** Standard output as it is. Kept back until `flush` unless it is a terminal: what commands write may overtake it. */
   print(text: string): void {
-    this.waiting += text;
-    if (!this.json && (this.streams.isTTY === true || this.waiting.length > TOGETHER)) this.flush();
+    this.waiting.text(text);
+    this.printed();
+  }
+
+  /** As print, for what is written piece by piece. */
+  printWith(write: (text: ByteText) => void): void {
+    write(this.waiting);
+    this.printed();
+  }
+
+  /** Asked for once, and not before something is printed: it is a call of the system. */
+  private get onTerminal(): boolean {
+    this.terminal ??= this.streams.isTTY === true;
+    return this.terminal;
+  }
+
+  private printed(): void {
+    if (!this.json && (this.onTerminal || this.waiting.length > TOGETHER)) this.flush();
   }
 
   flush(): void {
-    if (this.json) return;
-    if (this.waiting !== '') this.streams.out(Buffer.from(this.waiting, 'latin1'));
-    this.waiting = '';
+    if (!this.json && this.waiting.length > 0) this.streams.out(this.waiting.take());
   }
 
   printBytes(bytes: Uint8Array): void {
@@ -96,6 +112,11 @@ export class ToolOutput {
   }
 
   // -- facts for --json -------------------------------------------------------------------------------------
+
+  /** Facts are asked for, not text. */
+  get takesFacts(): boolean {
+    return this.json;
+  }
 
   /** One more of a list; what is a string of bytes is decoded. Costs nothing without --json. */
   note(list: string, value: () => unknown): void {
@@ -113,11 +134,11 @@ export class ToolOutput {
   /** What was noted since the last time; text only where nothing was. */
   takeFacts(): ToolFacts {
     const facts = Object.fromEntries(this.lists);
-    const text = this.lists.size === 0 && this.waiting !== '' ? { text: decode(this.waiting) } : {};
+    const waiting = this.waiting.take().toString();
+    const text = this.lists.size === 0 && waiting !== '' ? { text: waiting } : {};
     const { messages } = this;
     this.lists.clear();
     this.messages = [];
-    this.waiting = '';
     return { ...facts, ...text, messages };
   }
 

@@ -1,9 +1,9 @@
 /** What modinfo shows of an appended signature (include/linux/module_signature.h; CMS: RFC 5652). */
 import { hexOf } from '../../../bytes/hex.ts';
-import { latin } from '../../../systems/linux/tree/elf-facts.ts';
+import { type ByteSource, latin } from '../../../systems/linux/tree/elf-facts.ts';
 import { type DerTree, readDerTree } from './der-tree.ts';
 
-type Field = readonly [key: string, value: string | Uint8Array];
+export type Field = readonly [key: string, value: string | Uint8Array];
 
 const MARKER = '~Module signature appended~\n';
 const INFO_BYTES = 12;
@@ -14,23 +14,65 @@ const OLD_HASHES = ['md4', 'md5', 'sha1', 'rmd160', 'sha256', 'sha384', 'sha512'
 const KEY_ALGORITHMS = 3;
 const NO_BYTES = new Uint8Array();
 
-/** sig_id, signer, sig_key, sig_hashalgo, signature; nothing for an unsigned file. */
-export function signatureFields(bytes: Uint8Array): Field[] {
-  const info = bytes.length - MARKER.length - INFO_BYTES;
-  if (info < 0 || latin(bytes, info + INFO_BYTES, bytes.length) !== MARKER) return [];
-  const [algorithm, hash, type, signerLength, keyLength] = bytes.subarray(info, info + 5);
-  if (algorithm >= KEY_ALGORITHMS || hash >= OLD_HASHES.length || type >= TYPES.length) return [];
-  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(info + 8);
-  if (length === 0 || info < length + signerLength + keyLength) return [];
-  const signature = bytes.subarray(info - length, info);
-  if (type === PKCS7) return fields(TYPES[type], cmsOf(signature) ?? UNKNOWN);
-  const key = info - length - keyLength;
-  return fields(TYPES[type], {
-    signer: latin(bytes, key - signerLength, key),
-    key: bytes.subarray(key, key + keyLength),
-    hash: OLD_HASHES[hash],
-    signature,
-  });
+/** Reads signatures of one file after the other. */
+export class SignatureReader {
+  private last: Known | undefined;
+
+  /** sig_id, signer, sig_key, sig_hashalgo, signature; nothing for an unsigned file. Only the end of the file is read. */
+  fields(source: ByteSource): readonly Field[] {
+    const info = source.size - MARKER.length - INFO_BYTES;
+    if (info < 0) return [];
+    const trailer = source.read(info, INFO_BYTES + MARKER.length);
+    if (!endsWithMarker(trailer)) return [];
+    const [algorithm, hash, type, signerLength, keyLength] = trailer;
+    if (algorithm >= KEY_ALGORITHMS || hash >= OLD_HASHES.length || type >= TYPES.length) return [];
+    const length = new DataView(trailer.buffer, trailer.byteOffset).getUint32(8);
+    if (length === 0 || info < length + signerLength + keyLength) return [];
+    const before = signerLength + keyLength;
+    const bytes = source.read(info - length - before, before + length);
+    const signature = bytes.subarray(before);
+    if (type === PKCS7) return this.ofMessage(signature);
+    return fields(TYPES[type], {
+      signer: latin(bytes, 0, signerLength),
+      key: bytes.subarray(signerLength, before),
+      hash: OLD_HASHES[hash],
+      signature,
+    });
+  }
+
+  /** All modules of a build have the same message but for the signature itself, with which it ends (measured). */
+  private ofMessage(bytes: Uint8Array): readonly Field[] {
+    const { last } = this;
+    if (last !== undefined && bytes.length === last.length && startsWith(bytes, last.start))
+      return [...last.fields, ['signature', bytes.subarray(last.start.length)]];
+    const found = cmsOf(bytes);
+    const all = fields(TYPES[PKCS7], found ?? UNKNOWN);
+    const { signature } = found ?? UNKNOWN;
+    const start = bytes.length - signature.length;
+    if (found !== undefined && signature.byteOffset === bytes.byteOffset + start)
+      this.last = { length: bytes.length, start: bytes.slice(0, start), fields: all.slice(0, -1).map(kept) };
+    return all;
+  }
+}
+
+interface Known {
+  readonly length: number;
+  /** All before the signature. */
+  readonly start: Uint8Array;
+  readonly fields: readonly Field[];
+}
+
+/** Bytes of a file are good as long as it is open. */
+const kept = ([key, value]: Field): Field => [key, typeof value === 'string' ? value : value.slice()];
+
+const startsWith = (bytes: Uint8Array, start: Uint8Array): boolean => {
+  for (let i = 0; i < start.length; i++) if (bytes[i] !== start[i]) return false;
+  return true;
+};
+
+function endsWithMarker(trailer: Uint8Array): boolean {
+  for (let i = 0; i < MARKER.length; i++) if (trailer[INFO_BYTES + i] !== MARKER.charCodeAt(i)) return false;
+  return true;
 }
 
 interface Signature {
