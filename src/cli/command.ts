@@ -72,7 +72,7 @@ export interface CommandContext {
   /** Writes to standard output as it is: results only. */
   out(text: string | Uint8Array): void;
   /** Writes to standard error as it is: everything that is not the result. */
-  err(text: string): void;
+  err(text: string | Uint8Array): void;
   /** One JSON object on one line of standard output. `schema` is `lkm.COMMAND/VERSION`; bigint becomes a hex string. */
   json(schema: string, value: Readonly<Record<string, unknown>>): void;
   /** Standard input: a terminal or not, all its bytes, or the stream itself (for a shell). */

@@ -29,7 +29,9 @@ function isLinux(file: ModuleFile): boolean {
   if (!isElf(file)) return false;
   try {
     const elf = readElf(bytes);
-    return elf.section('.modinfo') !== undefined || elf.section('.gnu.linkonce.this_module') !== undefined;
+    const has = (name: string) => elf.section(name) !== undefined;
+    // The last two: from before 2.6.
+    return has('.modinfo') || has('.gnu.linkonce.this_module') || (has('__ksymtab') && has('.kstrtab'));
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     // What is broken is told in the reader's own words, which Linux modules have had longest.

@@ -48,9 +48,11 @@ function fileRows({
   machine,
   kind,
   modinfo,
+  description,
 }: ModuleFacts): Row[] {
   const order = littleEndian ? 'little-endian' : 'big-endian';
-  const what = modinfo === undefined ? 'no kernel module (it has no .modinfo)' : 'Linux kernel module';
+  const isModule = modinfo !== undefined || description.before26 !== undefined;
+  const what = isModule ? 'Linux kernel module' : 'no kernel module (it has no .modinfo)';
   const packed = compression === undefined ? '' : `, ${fileBytes} bytes as ${compression}`;
   return [
     ['is', what],
@@ -59,7 +61,7 @@ function fileRows({
 }
 
 function infoRows({ modinfo, description, machine }: ModuleFacts): Row[] {
-  if (modinfo === undefined) return [];
+  if (modinfo === undefined && description.before26 === undefined) return [];
   const rows: Row[] = [];
   const add = (label: string, text: string) => {
     if (text !== '') rows.push([label, text]);
@@ -70,9 +72,11 @@ function infoRows({ modinfo, description, machine }: ModuleFacts): Row[] {
   add('version', description.version);
   rows.push(['licence', licenceText(description)]);
   for (const { text } of description.findings) rows.push(['BEWARE', text]);
-  rows.push(['built for', description.vermagic.trim() || 'it does not say (no vermagic)']);
-  rows.push(['origin', originText(description, modinfo, machine)]);
-  rows.push(['depends on', description.depends.join(', ') || 'no other module']);
+  rows.push(['built for', builtFor(description)]);
+  if (modinfo !== undefined && description.before26 === undefined)
+    rows.push(['origin', originText(description, modinfo, machine)]);
+  if (description.before26 === undefined)
+    rows.push(['depends on', description.depends.join(', ') || 'no other module']);
   add('softdep', description.softDepends.join('; '));
   add('namespaces', description.importNamespaces.join(', '));
   add('firmware', few(description.firmware, 'files'));
@@ -82,6 +86,13 @@ function infoRows({ modinfo, description, machine }: ModuleFacts): Row[] {
     rows.push([i === 0 ? 'parameters' : '', text]);
   });
   return rows;
+}
+
+function builtFor({ vermagic, before26 }: ModuleFacts['description']): string {
+  if (before26 === undefined) return vermagic.trim() || 'it does not say (no vermagic)';
+  const release = before26.release === '' ? 'a release it does not say' : before26.release;
+  const versions = before26.versioned ? ', with versions in the names of symbols' : '';
+  return `Linux ${release}, before 2.6: its insmod links the file itself${versions}; later kernels refuse it`;
 }
 
 function licenceText({ licence, gplCompatible }: ModuleFacts['description']): string {

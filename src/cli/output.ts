@@ -5,7 +5,7 @@ export interface Output {
   /** File descriptor 1: results. Bytes are written as they are. */
   out(text: string | Uint8Array): void;
   /** File descriptor 2: everything else. */
-  err(text: string): void;
+  err(text: string | Uint8Array): void;
   /** The reader of standard output went away (`lkm ... | head`): long listings stop here. */
   readonly closed: boolean;
 }
@@ -25,7 +25,7 @@ export class DescriptorOutput implements Output {
     if (!this.#closed && !writeAll(1, text)) this.#closed = true;
   }
 
-  err(text: string): void {
+  err(text: string | Uint8Array): void {
     // With no reader left for messages there is nobody to tell.
     writeAll(2, text);
   }

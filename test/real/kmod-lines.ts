@@ -192,7 +192,7 @@ const ALIASES = [
   'eth0',
   'un[closed',
 ];
-const PARAMETERS = [
+export const PARAMETERS = [
   'numdummies=3',
   'max_loop=8',
   'debug',
@@ -202,16 +202,16 @@ const PARAMETERS = [
   "q='s t'",
 ];
 
-export function configFile(random: Random): string {
+export function configFile(random: Random, names: readonly string[] = NAMES): string {
   let text = '';
   for (let i = 1 + random.below(7); i > 0; i--)
-    text += `${line(random)}${random.below(12) === 0 ? '' : '\n'}`;
+    text += `${line(random, names)}${random.below(12) === 0 ? '' : '\n'}`;
   return text;
 }
 
-function line(random: Random): string {
+function line(random: Random, names: readonly string[]): string {
   const { pick } = random;
-  const name = () => pick(NAMES);
+  const name = () => pick(names);
   const command = () =>
     pick([
       '/bin/echo hi $CMDLINE_OPTS',
@@ -274,7 +274,7 @@ function line(random: Random): string {
 }
 
 /** Files of modprobe.d in some of its folders, and the kernel's command line. */
-export function configure(root: KmodRoot, random: Random): void {
+export function configure(root: KmodRoot, random: Random, words: readonly string[] = NAMES): void {
   root.clear(...CONFIG_FOLDERS, 'etc/more.conf', 'etc/more.d');
   for (let i = random.below(6); i > 0; i--) {
     const folder = CONFIG_FOLDERS[random.below(CONFIG_FOLDERS.length)];
@@ -288,12 +288,14 @@ export function configure(root: KmodRoot, random: Random): void {
       'x.conf.bak',
       '.conf',
     ];
-    root.write(`${folder}/${names[random.below(names.length)]}`, configFile(random));
+    root.write(`${folder}/${names[random.below(names.length)]}`, configFile(random, words));
   }
   if (random.below(8) === 0) root.write(`${CONFIG_FOLDERS[0]}/folder.conf/inside.conf`, 'blacklist dummy\n');
-  root.write('etc/more.conf', configFile(random));
-  root.write('etc/more.d/one.conf', configFile(random)).write('etc/more.d/two', configFile(random));
-  const words = [
+  root.write('etc/more.conf', configFile(random, words));
+  root
+    .write('etc/more.d/one.conf', configFile(random, words))
+    .write('etc/more.d/two', configFile(random, words));
+  const given = [
     'quiet',
     'modprobe.blacklist=dummy,loop',
     'modprobe.blacklist=',
@@ -311,16 +313,20 @@ export function configure(root: KmodRoot, random: Random): void {
     '-- init.arg=1',
   ];
   let text = 'ro';
-  for (let i = random.below(5); i > 0; i--) text += ` ${words[random.below(words.length)]}`;
+  for (let i = random.below(5); i > 0; i--) text += ` ${given[random.below(given.length)]}`;
   root.write('proc/cmdline', `${text}\n`);
 }
 
 /** /sys/module and /proc/modules as a kernel with some modules in it shows them. */
-export function pretendLoaded(root: KmodRoot, random: Random): void {
+export function pretendLoaded(
+  root: KmodRoot,
+  random: Random,
+  loaded: readonly string[] = ['ext4', 'jbd2', 'mbcache', 'crc16', 'dummy', 'loop', 'd', 'a', 'vfat'],
+): void {
   root.clear('sys/module', 'proc/modules');
   root.write('sys/module/.keep', '');
   let list = '';
-  for (const name of ['ext4', 'jbd2', 'mbcache', 'crc16', 'dummy', 'loop', 'd', 'a', 'vfat']) {
+  for (const name of loaded) {
     if (random.below(3) !== 0) continue;
     const at = `sys/module/${name}`;
     const state = ['live', 'live', 'live', 'live', 'coming', 'going', ''][random.below(7)];
@@ -328,7 +334,7 @@ export function pretendLoaded(root: KmodRoot, random: Random): void {
     if (random.below(6) > 0) root.write(`${at}/refcnt`, `${random.below(3)}\n`);
     if (random.below(6) > 0) root.write(`${at}/coresize`, `${4096 * (1 + random.below(50))}\n`);
     if (random.below(8) > 0) root.write(`${at}/holders/.keep`, '').clear(`${at}/holders/.keep`);
-    if (random.below(4) === 0) root.write(`${at}/holders/ext4`, '');
+    if (random.below(4) === 0) root.write(`${at}/holders/${loaded[0]}`, '');
     list += `${name} ${16384 + random.below(99999)} ${random.below(3)} - Live 0x0000000000000000\n`;
   }
   if (random.below(10) > 0) root.write('proc/modules', list);

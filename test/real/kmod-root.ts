@@ -51,7 +51,7 @@ export class KmodRoot {
     for (const tool of TOOLS) symlinkSync('kmod', join(this.path, 'bin', tool));
     cpSync(join(lkm, 'dist'), join(this.path, 'opt/lkm/dist'), { recursive: true });
     cpSync(join(lkm, 'package.json'), join(this.path, 'opt/lkm/package.json'));
-    for (const name of ['koffi', '@koromix']) {
+    for (const name of ['koffi', '@koromix', 'fflate']) {
       const from = join(lkm, 'node_modules', name);
       if (existsSync(from))
         cpSync(from, join(this.path, 'opt/lkm/node_modules', name), { recursive: true, dereference: true });

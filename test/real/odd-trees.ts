@@ -12,21 +12,27 @@ export const RELEASE = '6.1.0-odd';
 export interface Files {
   /** By kind, real modules of several machines. */
   readonly real: readonly Uint8Array[];
+  /** Makes a broken one of a module. */
+  readonly damage?: (module: Uint8Array, seed: number) => Uint8Array;
 }
 
 type Pick = <T>(list: readonly T[]) => T;
 
 /** A tree below a root of its own. */
 export class OddTree {
-  readonly root = realpathSync(mkdtempSync(join(tmpdir(), 'lkm-odd-')));
-  readonly folder = join(this.root, 'lib/modules', RELEASE);
+  readonly root: string;
+  readonly folder: string;
+  /** In the order in which they were made, with double ones. */
   readonly modules: string[] = [];
   private readonly random: Random;
   private readonly files: Files;
 
-  constructor(random: Random, files: Files) {
+  /** `root`: where it is made; without it, in a folder of its own. */
+  constructor(random: Random, files: Files, root?: string) {
     this.random = random;
     this.files = files;
+    this.root = root ?? realpathSync(mkdtempSync(join(tmpdir(), 'lkm-odd-')));
+    this.folder = join(this.root, 'lib/modules', RELEASE);
     mkdirSync(this.folder, { recursive: true });
     this.fill();
   }
@@ -65,7 +71,7 @@ export class OddTree {
       'weak',
       '.',
     ]);
-    const name = (this.chance(40) ? 'caf\xe9' : this.pick(NAMES)) + (this.chance(2) ? String(i % 5) : '');
+    const name = (this.chance(40) ? 'caf\xe9' : this.pick(ODD_NAMES)) + (this.chance(2) ? String(i % 5) : '');
     const [bytes, ending] = this.packed(this.bytes(i));
     const path = `${folder}/${name}${ending}`.replace(/^\.\//, '');
     this.modules.push(this.write(path, bytes));
@@ -74,6 +80,8 @@ export class OddTree {
   private bytes(i: number): Uint8Array {
     const kind = this.random.below(12);
     if (kind < 3) return this.pick(this.files.real);
+    if (kind === 6 && this.files.damage !== undefined)
+      return this.files.damage(this.pick(this.files.real), this.random.below(2 ** 31));
     const made = this.made(i);
     if (kind === 3) return made.slice(0, this.random.below(made.length));
     if (kind === 4) {
@@ -208,8 +216,8 @@ export class OddTree {
 
   /** A file or folder of configuration, and its path. */
   config(): string {
-    const lines = Array.from({ length: 1 + this.random.below(6) }, () => this.pick(CONFIG)).map((line) =>
-      line.replaceAll('@', this.root),
+    const lines = Array.from({ length: 1 + this.random.below(6) }, () => this.pick(DEPMOD_CONFIG)).map(
+      (line) => line.replaceAll('@', this.root),
     );
     const text = lines.join('\n') + (this.chance(4) ? '' : '\n');
     const folder = join(this.root, 'conf');
@@ -225,7 +233,11 @@ export class OddTree {
       text,
       'latin1',
     );
-    writeFileSync(join(folder, 'z.conf'), `${this.pick(CONFIG).replaceAll('@', this.root)}\n`, 'latin1');
+    writeFileSync(
+      join(folder, 'z.conf'),
+      `${this.pick(DEPMOD_CONFIG).replaceAll('@', this.root)}\n`,
+      'latin1',
+    );
     return this.chance(2) ? folder : join(folder, 'z.conf');
   }
 
@@ -314,7 +326,7 @@ export class OddTree {
             ])
           : this.chance(2)
             ? this.pick(this.modules)
-            : this.pick(NAMES),
+            : this.pick(ODD_NAMES),
       );
     return words;
   }
@@ -324,7 +336,18 @@ export class OddTree {
   }
 }
 
-const NAMES = ['ext', 'one-two', 'one_two', 'with.dot', 'plain', 'snd', 'Upper', 'a b', 'new\nline', 'x'];
+export const ODD_NAMES: readonly string[] = [
+  'ext',
+  'one-two',
+  'one_two',
+  'with.dot',
+  'plain',
+  'snd',
+  'Upper',
+  'a b',
+  'new\nline',
+  'x',
+];
 
 const INFO = [
   'license=GPL',
@@ -355,7 +378,7 @@ const INFO = [
   '',
 ];
 
-const CONFIG = [
+export const DEPMOD_CONFIG: readonly string[] = [
   'search updates extra built-in',
   'search built-in updates',
   'search external extra built-in',

@@ -16,6 +16,7 @@ export type Frame =
   | { readonly out: string }
   | { readonly bytes: string }
   | { readonly err: string }
+  | { readonly errBytes: string }
   | { readonly code: number };
 
 /** Longest line in either direction, in characters: a file that is shown goes in one piece. */
@@ -48,15 +49,17 @@ export const line = (value: Request | Frame): string => `${JSON.stringify(value)
 export function showFrame(frame: Exclude<Frame, { code: number }>, to: Pick<Output, 'out' | 'err'>): void {
   if ('out' in frame) to.out(frame.out);
   else if ('bytes' in frame) to.out(Buffer.from(frame.bytes, 'base64'));
-  else to.err(frame.err);
+  else if ('err' in frame) to.err(frame.err);
+  else to.err(Buffer.from(frame.errBytes, 'base64'));
 }
+
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
 /** An output that goes to the other side. */
 export function frameOutput(send: (frame: Frame) => void, closed: () => boolean): Output {
   return {
-    out: (text) =>
-      send(typeof text === 'string' ? { out: text } : { bytes: Buffer.from(text).toString('base64') }),
-    err: (err) => send({ err }),
+    out: (text) => send(typeof text === 'string' ? { out: text } : { bytes: base64(text) }),
+    err: (text) => send(typeof text === 'string' ? { err: text } : { errBytes: base64(text) }),
     get closed() {
       return closed();
     },

@@ -6,6 +6,8 @@ import { KSYM_FLAG_GPL_ONLY } from './kernelfile/ksymtab.ts';
 import { ModInfo } from './module-file.ts';
 import { isGplCompatible, nulFindings } from './rules/modinfo.ts';
 import { describeSignature } from './rules/signature.ts';
+import { ElfFacts, NotAModule } from './tree/elf-facts.ts';
+import { type OldModule, readOldModule } from './tree/old-module.ts';
 import type { Finding, SignatureFacts } from './verdict.ts';
 
 export interface ParameterDescription {
@@ -55,6 +57,8 @@ export interface LinuxModuleDescription {
   readonly firmware: readonly string[];
   readonly parameters: readonly ParameterDescription[];
   readonly vermagic: string;
+  /** Of a module from before 2.6, which has no vermagic: the release it was built for; undefined for later ones. */
+  readonly before26: { readonly release: string; readonly versioned: boolean } | undefined;
   readonly inTree: boolean;
   readonly staging: boolean;
   readonly importNamespaces: readonly string[];
@@ -89,7 +93,8 @@ export function inspectModule(
 ): LinuxModuleDescription {
   const modinfo = new ModInfo(sectionNamed(file, '.modinfo')?.data ?? new Uint8Array(0));
   const licence = modinfo.get('license') ?? '';
-  const imports = importsOf(file);
+  const old = oldModule(file);
+  const imports = old?.needs ?? importsOf(file);
   return {
     name: modinfo.get('name') ?? '',
     version: modinfo.get('version') ?? '',
@@ -102,18 +107,34 @@ export function inspectModule(
     softDepends: modinfo.all('softdep'),
     aliases: modinfo.all('alias'),
     firmware: modinfo.all('firmware'),
-    parameters: parametersOf(modinfo),
+    parameters: old?.parameters ?? parametersOf(modinfo),
     vermagic: modinfo.get('vermagic') ?? '',
+    before26: old && { release: old.kernelVersion, versioned: old.versioned },
     inTree: modinfo.get('intree') !== undefined,
     staging: modinfo.get('staging') !== undefined,
     importNamespaces: modinfo.all('import_ns'),
     signature: describeSignature(file.bytes),
     imports,
-    exports: exportsOf(file),
+    exports: old?.exports.map((one) => ({ ...one, namespace: '' })) ?? exportsOf(file),
     memory: memoryOf(file),
     findings: nulFindings(modinfo),
     importsBySource: kernel && splitImports(imports, kernel, offers),
   };
+}
+
+/** What it is when it is from before 2.6. */
+function oldModule({ bytes }: ObjectFile): OldModule | undefined {
+  const source = {
+    size: bytes.length,
+    read: (offset: number, length: number) => bytes.subarray(offset, offset + length),
+  };
+  try {
+    return readOldModule(new ElfFacts(source));
+  } catch (error) {
+    // No symbols, or damaged ones: a stripped module is of no age.
+    if (error instanceof NotAModule) return undefined;
+    throw error;
+  }
 }
 
 function sectionNamed(file: ObjectFile, name: string): ObjectSection | undefined {

@@ -1,6 +1,6 @@
 /** Module files of Linux as entries of a catalogue. */
 import { decompress } from '../../bytes/decompress.ts';
-import type { CatalogEntry } from '../../catalog/entry.ts';
+import { BARE_ENTRY, type CatalogEntry } from '../../catalog/entry.ts';
 import {
   type ByteSource,
   ElfFacts,
@@ -9,6 +9,7 @@ import {
 } from '../../systems/linux/tree/elf-facts.ts';
 import { softDependencies } from '../../systems/linux/tree/modprobe-config.ts';
 import { nameOfPath } from '../../systems/linux/tree/names.ts';
+import { OLD_ENDING, type OldModule, readOldModule } from '../../systems/linux/tree/old-module.ts';
 
 class Bytes implements ByteSource {
   private readonly bytes: Uint8Array;
@@ -35,6 +36,7 @@ export function linuxEntry(path: string, packed: Uint8Array): CatalogEntry | und
   let strings: readonly string[];
   try {
     elf = new ElfFacts(new Bytes(decompress(packed)));
+    if (OLD_ENDING.test(path)) return oldEntry(path, readOldModule(elf));
     strings = elf.modinfo();
   } catch (error) {
     if (error instanceof NotAModule) return undefined;
@@ -65,6 +67,25 @@ export function linuxEntry(path: string, packed: Uint8Array): CatalogEntry | und
       const colon = text.indexOf(':');
       return { name: text.slice(0, colon), type: text.slice(colon + 1) };
     }),
+  };
+}
+
+/** One from before 2.6: what it needs is known by its symbols alone. */
+function oldEntry(path: string, module: OldModule | undefined): CatalogEntry | undefined {
+  if (module === undefined) return undefined;
+  const symbol = ({ name, crc }: OldModule['exports'][number] | OldModule['needs'][number]) => ({
+    name,
+    ...(crc === undefined ? {} : { version: hexadecimal(crc) }),
+  });
+  return {
+    ...BARE_ENTRY,
+    system: 'linux',
+    name: nameOfPath(path),
+    path,
+    version: module.info.find(([tag]) => tag === 'version')?.[1] ?? '',
+    offers: module.exports.map(symbol),
+    needs: module.needs.map((one) => ({ ...symbol(one), weak: one.weak })),
+    parameters: module.parameters.map(({ name, type }) => ({ name, type })),
   };
 }
 

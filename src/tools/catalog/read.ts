@@ -3,6 +3,7 @@ import { FormatError } from '../../bytes/errors.ts';
 import type { CatalogEntry } from '../../catalog/entry.ts';
 import type { FileTree } from '../../catalog/file-tree.ts';
 import { isModuleFile } from '../../systems/linux/tree/names.ts';
+import { OLD_ENDING } from '../../systems/linux/tree/old-module.ts';
 import type { ModuleFile } from '../system.ts';
 import { recognise } from '../systems.ts';
 import { describedEntry } from './described.ts';
@@ -77,10 +78,12 @@ function builtinNames(tree: FileTree, path: string): string[] {
     );
 }
 
+const couldBeLinux = (path: string): boolean => isModuleFile(path) || OLD_ENDING.test(path);
+
 async function entryOf(tree: FileTree, path: string, machinePath: string): Promise<CatalogEntry | undefined> {
   const file = moduleFile(tree, path, machinePath);
   if (file === undefined) return undefined;
-  if (file.bytes !== undefined && isModuleFile(path)) {
+  if (file.bytes !== undefined && couldBeLinux(path)) {
     const entry = linuxEntry(path, file.bytes);
     if (entry !== undefined) return entry;
   }
@@ -97,7 +100,7 @@ export async function systemOfFile(
   try {
     const file = moduleFile(tree, path, machinePath);
     if (file === undefined) return undefined;
-    if (file.bytes !== undefined && isModuleFile(path) && linuxEntry(path, file.bytes) !== undefined)
+    if (file.bytes !== undefined && couldBeLinux(path) && linuxEntry(path, file.bytes) !== undefined)
       return 'linux';
     return (await recognise(file))?.name;
   } catch (error) {

@@ -78,10 +78,14 @@ export class ElfFacts {
   readonly bits: 32 | 64;
   readonly littleEndian: boolean;
   readonly machine: number;
+  /** e_type: 1 is an object file, as modules are. */
+  readonly type: number;
   /** By position in WANTED. */
   private readonly sections: (Section | undefined)[] = [];
   /** All section headers, for the versions that stand in a section. */
   private readonly headers: DataView;
+  /** Where they begin in the file. */
+  private readonly tableAt: number;
   private readonly names: Uint8Array;
   private tables: Tables | undefined;
 
@@ -101,6 +105,7 @@ export class ElfFacts {
     const view = viewOf(head);
     const wide = this.bits === 64;
     this.machine = view.getUint16(18, this.littleEndian);
+    this.type = view.getUint16(16, this.littleEndian);
     const at = wide ? u64(view, 40, this.littleEndian) : view.getUint32(32, this.littleEndian);
     const tail = wide ? 58 : 46;
     const entry = view.getUint16(tail, this.littleEndian);
@@ -108,6 +113,7 @@ export class ElfFacts {
     const strings = view.getUint16(tail + 4, this.littleEndian);
     if (entry !== SECTION_BYTES[this.bits] || !this.inside(at, entry * count))
       throw new NotAModule('EINVAL', 'section headers outside the file');
+    this.tableAt = at;
     this.headers = viewOf(source.read(at, entry * count));
     const names = strings === 0 || strings >= count ? undefined : this.extent(strings);
     this.names = names === undefined ? EMPTY : source.read(names.offset, names.size);
@@ -130,6 +136,55 @@ export class ElfFacts {
       const wanted = wantedAt(names, nameAt);
       if (wanted >= 0) sections[wanted] ??= this.extent(i);
     }
+  }
+
+  /** Where the header of the first section of that name stands; undefined without one that the file holds. */
+  headerOf(name: Wanted): number | undefined {
+    const step = SECTION_BYTES[this.bits];
+    for (let at = step; at + step <= this.headers.byteLength; at += step) {
+      const nameAt = this.headers.getUint32(at, this.littleEndian);
+      if (wantedAt(this.names, nameAt) === WANTED.indexOf(name) && this.extent(at / step) !== undefined)
+        return this.tableAt + at;
+    }
+    return undefined;
+  }
+
+  /** The bytes of the first section of any name; undefined without one. */
+  anyBytes(name: string): Uint8Array | undefined {
+    const step = SECTION_BYTES[this.bits];
+    const wanted = bytesOfName(name);
+    for (let at = step; at + step <= this.headers.byteLength; at += step) {
+      if (!isName(this.names, this.headers.getUint32(at, this.littleEndian), wanted)) continue;
+      const extent = this.extent(at / step);
+      return extent && this.source.read(extent.offset, extent.size);
+    }
+    return undefined;
+  }
+
+  /** Every symbol but the first, in order. @throws NotAModule EINVAL without a symbol table */
+  *symbols(): Generator<FileSymbol> {
+    const tables = this.symbolTables();
+    if (tables === undefined) throw new NotAModule('EINVAL', 'no symbol table');
+    const { symbols, strings } = tables;
+    const view = viewOf(symbols);
+    const step = SYMBOL_BYTES[this.bits];
+    const [infoAt, sectionAt] = this.bits === 64 ? [4, 6] : [12, 14];
+    for (let at = step; at + step <= symbols.length; at += step) {
+      const name = view.getUint32(at, this.littleEndian);
+      if (name >= strings.length) throw new NotAModule('EINVAL', 'a name outside the string table');
+      const info = symbols[at + infoAt];
+      yield {
+        name: cstringAt(strings, name),
+        binding: info >> 4,
+        type: info & 15,
+        section: view.getUint16(at + sectionAt, this.littleEndian),
+      };
+    }
+  }
+
+  /** Where .modinfo begins. */
+  get modinfoOffset(): number {
+    return this.section('.modinfo')?.offset ?? 0;
   }
 
   private section(name: Wanted): Section | undefined {
@@ -313,6 +368,15 @@ export class ElfFacts {
   }
 }
 
+/** A symbol as the file has it: numbers are those of ELF. */
+export interface FileSymbol {
+  readonly name: string;
+  readonly binding: number;
+  readonly type: number;
+  /** Index of its section; 0: undefined. */
+  readonly section: number;
+}
+
 export interface Tables {
   readonly symbols: Uint8Array;
   readonly strings: Uint8Array;
@@ -352,7 +416,13 @@ function cstringAt(bytes: Uint8Array, at: number): string {
   return latin(bytes, at, nul < 0 ? bytes.length : nul);
 }
 
-const WANTED_BYTES = WANTED.map((name) => [...name, '\0'].map((char) => char.charCodeAt(0)));
+const bytesOfName = (name: string): readonly number[] => [...name, '\0'].map((char) => char.charCodeAt(0));
+
+/** Does that name stand there, NUL and all? */
+const isName = (names: Uint8Array, at: number, name: readonly number[]): boolean =>
+  name.every((byte, i) => names[at + i] === byte);
+
+const WANTED_BYTES = WANTED.map(bytesOfName);
 
 /** Which wanted name stands there, NUL and all; -1 = none. */
 function wantedAt(names: Uint8Array, at: number): number {
@@ -366,7 +436,7 @@ function wantedAt(names: Uint8Array, at: number): number {
 }
 
 /** NUL-terminated strings; the last may be without its NUL. */
-function stringsOf(bytes: Uint8Array): string[] {
+export function stringsOf(bytes: Uint8Array): string[] {
   const strings: string[] = [];
   for (let at = 0; at < bytes.length; ) {
     const nul = bytes.indexOf(0, at);

@@ -1,6 +1,7 @@
 /** What depmod reads of one module, into a table: see elf-facts.ts for the same in full. */
 import { type ElfFacts, NotAModule, type Tables } from './elf-facts.ts';
 import type { FactTable } from './facts.ts';
+import { readOldModule } from './old-module.ts';
 
 /**
  * Adds a module to the table's unfinished row. Versions are looked up only for who compares them (`withVersions`).
@@ -18,6 +19,25 @@ export function scanModule(
     table.dropSymbols();
   }
   return fullScan(elf, table, withVersions);
+}
+
+/** The same in a tree from before 2.6, whose kernel may have been given newer modules beside its own. */
+export function scanAnyModule(
+  elf: ElfFacts,
+  table: FactTable,
+  withVersions: boolean,
+): NotAModule['errno'] | undefined {
+  const module = readOldModule(elf);
+  if (module === undefined) return scanModule(elf, table, withVersions);
+  for (const { name, crc } of module.exports) {
+    table.exports.push(table.names.numberOfText(name));
+    if (withVersions) table.exportCrcs.push(crc ?? 0);
+  }
+  for (const { name, crc, weak } of module.needs) {
+    table.needs.push(table.names.numberOfText(name) * 2 + (weak ? 1 : 0));
+    if (withVersions) table.needCrcs.push(crc ?? 0);
+  }
+  return undefined;
 }
 
 const UNUSUAL = Symbol('unusual');

@@ -35,10 +35,11 @@ export function readInto(
   file: number,
   path: string,
   withVersions: boolean,
+  scan: typeof scanModule = scanModule,
 ): void {
   let errors: readonly string[] = [];
   try {
-    const failed = reader.with(path, (source) => scanModule(new ElfFacts(source), table, withVersions));
+    const failed = reader.with(path, (source) => scan(new ElfFacts(source), table, withVersions));
     if (failed !== undefined) errors = [cannotLoad(path, failed)];
   } catch (error) {
     table.dropSymbols();
@@ -233,11 +234,12 @@ export function scanAlone(
   withVersions: boolean,
   names: NameTable,
   archives?: Archives,
+  scan?: typeof scanModule,
 ): Scanned {
   const table = new FactTable(names);
   const reader = new ModuleReader(archives);
   paths.forEach((path, file) => {
-    readInto(table, reader, file, path, withVersions);
+    readInto(table, reader, file, path, withVersions, scan);
   });
   return { parts: [table.facts()], helper: undefined };
 }

@@ -11,6 +11,8 @@ import {
 import { startOf } from '../../../systems/linux/tree/facts.ts';
 import { NameTable } from '../../../systems/linux/tree/name-table.ts';
 import { isModuleFile, nameOfPath, PATH_MAX } from '../../../systems/linux/tree/names.ts';
+import { isOldRelease, OLD_ENDING } from '../../../systems/linux/tree/old-module.ts';
+import { scanAnyModule } from '../../../systems/linux/tree/scan-module.ts';
 import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
 import { type AliasInput, type MadeFile, type Message, makeAliasIndexes } from './alias-index.ts';
 import { absolute, onDisk, reason } from './bytes-path.ts';
@@ -155,6 +157,14 @@ class Depmod {
     return this.write(this.makeAll(modules, symbols, aliases, out), out);
   }
 
+  /** Modules from before 2.6 are object files, which the tool passes over. */
+  private get old(): boolean {
+    return isOldRelease(this.release) && !this.call.own.compat;
+  }
+
+  private readonly isModule = (name: string): boolean =>
+    isModuleFile(name) || (this.old && OLD_ENDING.test(`/${name}`));
+
   /** The archive that the tree is in. */
   private get inArchive(): string | undefined {
     return this.call.archives?.find(this.tree)?.archive;
@@ -166,6 +176,7 @@ class Depmod {
     const plain = prefix === '' && symvers === undefined && systemMap === undefined;
     return (
       incremental &&
+      !this.old &&
       this.inArchive === undefined &&
       all &&
       plain &&
@@ -355,7 +366,7 @@ class Depmod {
   /** The tree's own list of modules tells early whether there is enough to do for two threads. */
   private startHelper(symbols: SymbolTable, out: string): void {
     // The first run reads everything, the others what has changed.
-    if (this.inArchive !== undefined) {
+    if (this.inArchive !== undefined || this.old) {
       this.alone = true;
       return;
     }
@@ -386,12 +397,13 @@ class Depmod {
         output,
         (path) => this.found(path, symbols),
         this.call.archives,
+        this.isModule,
       );
       const failed = scan.all();
       if (failed !== undefined) output.fatal(`could not search modules: ${reason(failed.error)}\n`);
       const { found, strange } = scan;
       // Beyond the tool, which writes empty indexes here, and a system that does not start.
-      if (found.size === 0 && strange.length > 0)
+      if (found.size === 0 && strange.length > 0 && !this.call.own.compat)
         output.fatal(
           `${strange.length} modules (${strange[0]}, ...) are packed in a way that is not known: the indexes would be empty, and are left as they are\n`,
         );
@@ -465,7 +477,7 @@ class Depmod {
     const { names, options } = symbols;
     this.scanned =
       this.helper?.scan(this.files, names) ??
-      scanAlone(this.files, options.unknown, names, this.call.archives);
+      scanAlone(this.files, options.unknown, names, this.call.archives, this.old ? scanAnyModule : undefined);
     const set = new FactSet(this.scanned.parts, this.files, modules);
     if (tell) for (const message of set.errors()) this.output.error(message);
     return set;
@@ -480,7 +492,8 @@ class Depmod {
     const inCycles = new Set<DepmodModule>();
     for (const cycle of findCycles(modules, unordered)) {
       this.output.error(`Cycle detected: ${cycle.map(({ name }) => name).join(' -> ')}\n`);
-      for (const module of cycle) inCycles.add(module);
+      // A module that is its own whole path is reported, and not counted (tools/depmod.c, depmod_report_one_cycle).
+      for (const module of cycle.slice(0, -1)) inCycles.add(module);
     }
     this.output.error(`Found ${inCycles.size} modules in dependency cycles!\n`);
     return false;
@@ -553,8 +566,15 @@ class Depmod {
       this.output.error(`could not fstatat(${this.tree}, modules.dep): ${reason(error)}\n`);
       return false;
     }
-    const scan = new TreeScan(this.tree, emptyDepmodConfig(), this.output);
-    return !scan.some((path) => isModuleFile(path) && microseconds(path) > made);
+    const scan = new TreeScan(
+      this.tree,
+      emptyDepmodConfig(),
+      this.output,
+      undefined,
+      undefined,
+      this.isModule,
+    );
+    return !scan.some((path) => this.isModule(path) && microseconds(path) > made);
   }
 }
 

@@ -35,9 +35,9 @@ export function insmod(call: ToolCall): number {
   output.takeOver(verbosity);
   const path = absolute(file, call.folder);
   try {
+    statSync(onDisk(path));
     // A path that ends in a slash names no module.
     if (baseName(file) === '') throw new CallFailed('ENOENT');
-    statSync(onDisk(path));
   } catch (error) {
     output.error(`could not load module ${file}: ${reason(error)}\n`);
     return 1;

@@ -1,4 +1,5 @@
 /** The kernel's own symbols for `depmod -e`: from Module.symvers (-E) or System.map (-F). */
+import { oldSymbol } from '../../../systems/linux/tree/old-module.ts';
 import type { SymbolTable } from './depmod-module.ts';
 import type { ToolOutput } from './output.ts';
 
@@ -36,7 +37,12 @@ export function addSystemMap(
     }
     let name = line.slice(second + 1).replace(/\n$/, '');
     if (prefix !== '' && name.startsWith(prefix)) name = name.slice(1);
-    if (name.startsWith(KSYMTAB)) symbols.addKernel(name.slice(KSYMTAB.length), 0, false);
+    if (!name.startsWith(KSYMTAB)) return;
+    const exported = name.slice(KSYMTAB.length);
+    symbols.addKernel(exported, 0, false);
+    // Of a kernel before 2.6: the version is a part of the name.
+    const { name: bare, crc } = oldSymbol(exported);
+    if (crc !== undefined) symbols.addKernel(bare, crc, false);
   });
   symbols.addLoaderSymbols();
 }

@@ -164,7 +164,7 @@ class FileSource implements ByteSource {
   }
 }
 
-class MemorySource implements ByteSource {
+export class MemorySource implements ByteSource {
   readonly size: number;
   private readonly bytes: Uint8Array;
 

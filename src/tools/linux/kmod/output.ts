@@ -29,7 +29,7 @@ export class ToolExit extends Error {
 
 export interface ToolStreams {
   out(text: string | Uint8Array): void;
-  err(text: string): void;
+  err(text: string | Uint8Array): void;
   /** Standard output is a terminal: lines appear at once. */
   readonly isTTY?: boolean;
 }
@@ -51,6 +51,7 @@ const TOGETHER = 1 << 16;
 /** The tools print addresses of their own memory here, which tell nobody anything. */
 export const NO_POINTER = '0x0';
 
+const NOT_ASCII = /[^\x00-\x7f]/;
 const decode = (text: string): string => Buffer.from(text, 'latin1').toString();
 
 /** Text here is a string of bytes (Latin-1); the streams get it as bytes. */
@@ -147,7 +148,8 @@ export class ToolOutput {
   /** Standard error as it is. */
   printError(text: string): void {
     if (this.json) this.messages.push({ level: 'error', text: decode(text).trimEnd() });
-    else this.streams.err(decode(text));
+    // Names are bytes, whatever they are.
+    else this.streams.err(NOT_ASCII.test(text) ? Buffer.from(text, 'latin1') : text);
   }
 
   /** `TOOL: ERROR: text` on standard error; `text` brings its own line feed. FATAL ends the tool. */

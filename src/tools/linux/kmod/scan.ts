@@ -32,6 +32,7 @@ export class TreeScan {
   readonly strange: string[] = [];
   private inOrder = false;
   private readonly told = new Set<string>();
+  private readonly isModule: (name: string) => boolean;
   private readonly archives: Archives | undefined;
   private readonly tree: string;
   private readonly config: DepmodConfig;
@@ -46,7 +47,9 @@ export class TreeScan {
     output: ToolOutput,
     progress?: (path: string) => void,
     archives?: Archives,
+    isModule: (name: string) => boolean = isModuleFile,
   ) {
+    this.isModule = isModule;
     this.archives = archives;
     this.progress = progress;
     this.tree = tree;
@@ -113,7 +116,7 @@ export class TreeScan {
       const path = `${folder}/${name}`;
       const kind = entry.isFile() ? 'file' : entry.isDirectory() ? 'folder' : this.follow(path, name, depth);
       if (kind === 'folder') this.enter(path, depth + 1);
-      else if (kind === 'file' && isModuleFile(name)) this.visit(path);
+      else if (kind === 'file' && this.isModule(name)) this.visit(path);
       else if (kind === 'file' && STRANGE.test(name)) this.strange.push(path);
     }
   }

@@ -54,7 +54,7 @@ export async function run(
       out += typeof text === 'string' ? text : Buffer.from(text).toString('latin1');
     },
     err: (text) => {
-      err += text;
+      err += typeof text === 'string' ? text : Buffer.from(text).toString('latin1');
     },
     environment,
     ...more,
