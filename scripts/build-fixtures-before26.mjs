@@ -21,7 +21,15 @@ for (const [folder, target, flags] of machines) {
   const built = join(root, 'fixtures/linux/built-before26', folder);
   mkdirSync(built, { recursive: true });
   for (const name of ['meter', 'display']) {
-    const common = ['-c', '-Os', '-ffreestanding', '-fno-pic', '-fno-asynchronous-unwind-tables', '-fno-ident', '-w'];
+    const common = [
+      '-c',
+      '-Os',
+      '-ffreestanding',
+      '-fno-pic',
+      '-fno-asynchronous-unwind-tables',
+      '-fno-ident',
+      '-w',
+    ];
     const files = ['-o', join(built, `${name}.o`), join(sources, `${name}.c`)];
     execFileSync('clang', [`--target=${target}`, ...common, ...flags, ...files], { stdio: 'inherit' });
   }
