@@ -6,7 +6,10 @@ import { deviceClassNamed } from './functions/bus.ts';
 import { initMutex, initSx } from './functions/locks.ts';
 import { HZ } from './functions/sleep.ts';
 import { makeQueue } from './functions/tasks.ts';
+import { initTailQueue } from './lists.ts';
+import { processData } from './processes.ts';
 import { fillNode, fillNodeChildren } from './sysctl-nodes.ts';
+import { SYSENT_ENTRIES, sysentSymbol } from './sysent.ts';
 import { vnetOf } from './vnet.ts';
 
 const int = (name: string, value: number): DataSymbol => ({
@@ -76,7 +79,7 @@ const text = (name: string, value: string): DataSymbol => ({
 
 /** Interfaces whose methods drivers implement; named `INTERFACE_METHOD_desc` by makeobjops.awk. */
 const METHOD_DESCRIPTIONS =
-  /^(device|bus|pci|pcib|isa|miibus|usb|ata|iicbus|iicbb|smbus|cardbus|card|power|acpi|agp|cpufreq_drv|cryptodev|gpio|gpiobus|hdac|hdaa|channel|mixer|ac97|feeder|midi|mpu|mpufoi|synth|linker|mmcbr|mmcbus|ppbus|pcf_isa|rman|sdhci|serdev|spibus|uart|virtio|virtio_bus|vmbus|g_part|nvram|led|clock|eisa|fb|hvmulti|hv|mii_bitbang|pic|syscon|firewire|fwohci|bhnd|evdev|g_raid|g_raid_md|g_raid_tr|xen|xenbus|kbd|ofw_bus|nand|lbc|icee|hpet|sec|fdt|wlan|eventtimer)_\w+_desc$/;
+  /^(device|bus|pci|pcib|isa|miibus|usb|ata|iicbus|iicbb|smbus|cardbus|card|power|acpi|agp|cpufreq_drv|cryptodev|gpio|gpiobus|hdac|hdaa|channel|mixer|ac97|feeder|midi|mpu|mpufoi|synth|linker|mmcbr|mmcbus|ppbus|pcf_isa|rman|sdhci|serdev|spibus|uart|virtio|virtio_bus|vmbus|g_part|nvram|led|clock|eisa|fb|hvmulti|hv|mii_bitbang|pic|syscon|firewire|fwohci|bhnd|evdev|g_raid|g_raid_md|g_raid_tr|xen|xenbus|kbd|ofw_bus|nand|lbc|icee|hpet|hid|sec|fdt|wlan|eventtimer)_\w+_desc$/;
 
 /** `if_foo_p`, `foo_func` and their like, named one by one: a name alone does not say that it is a hook. */
 const HOOKS = (
@@ -89,6 +92,7 @@ const HOOKS = (
   'vlan_trunkdev_p vlan_tag_p vlan_setcookie_p vlan_cookie_p vlan_devat_p vlan_pcp_p ' +
   'netlink_callback_p shmexit_hook shmfork_hook softdep_ast_cleanup carp_demote_adj_p ng_atm_output_p ng_ether_output_p ' +
   'send_sendso_input_hook ip6_mforward ip6_mrouter_set ip6_mrouter_get ip6_mrouter_done mrt6_ioctl ip_mforward ' +
+  'ef_inputp ef_outputp rsvp_input_p ip6_mrouter ng_atm_input_orphan_p lkpi_alloc_current _read_random_uio ' +
   'ip_mrouter_set ip_mrouter_get ip_mrouter_done ip_mcast_src ip_rsvp_vif ip_rsvp_force_done mrt_ioctl legal_vif_num ' +
   'tbr_dequeue_ptr altq_input pfsync_state_import_ptr pfsync_insert_state_ptr ' +
   'pfsync_update_state_ptr pfsync_delete_state_ptr pfsync_clear_states_ptr pfsync_defer_ptr pfsync_up_ptr ' +
@@ -159,6 +163,7 @@ export const freebsdData: readonly DataSymbol[] = [
   int('cpu_feature2', 0x00982201 | 0),
   int('amd_feature', 0x2c100800 | 0),
   text('ostype', 'FreeBSD'),
+  text('uart_driver_name', 'uart'),
   text('cpu_vendor', 'GenuineIntel'),
   // Memory for the kernel's own map, and its bounds.
   long('vm_kmem_size', 64 * 2 ** 20),
@@ -197,18 +202,47 @@ export const freebsdData: readonly DataSymbol[] = [
     bytes: (k) => k.sizeof('sx'),
     fill: (k, at) => initSx(k, at, k.heap.string('GEOM topology')),
   },
-  ...['ifnet_sxlock', 'allprison_lock', 'proctree_lock', 'allproc_lock'].map(
+  ...[
+    'ifnet_sxlock',
+    'allprison_lock',
+    'proctree_lock',
+    'allproc_lock',
+    'kld_sx',
+    'modules_sx',
+    'vnet_sxlock',
+  ].map(
     (name): DataSymbol => ({
       name,
       bytes: (k) => k.sizeof('sx'),
       fill: (k, at) => initSx(k, at, k.heap.string(name)),
     }),
   ),
-  {
-    name: 'ifnet_rwlock',
-    bytes: (k) => k.sizeof('rwlock'),
-    fill: (k, at) => initSx(k, at, k.heap.string('ifnet_rw')),
-  },
+  ...['devmtx', 'kld_mtx', 'uma_mtx', 'dt_lock'].map(
+    (name): DataSymbol => ({
+      name,
+      bytes: (k) => k.sizeof('mtx'),
+      fill: (k, at) => initMutex(k, at, k.heap.string(name), 0),
+    }),
+  ),
+  // The kernel's own lists of what is loaded: the kernel linker walks these very lists.
+  ...['linker_files', 'modules', 'cdevp_list'].map(
+    (name): DataSymbol => ({
+      name,
+      bytes: (k) => 2 * k.word,
+      fill: (k, head) => initTailQueue(k, { head, entry: 0 }),
+    }),
+  ),
+  int('next_file_id', 1),
+  int('nextid', 1),
+  sysentSymbol,
+  ...processData,
+  ...['ifnet_rwlock', 'tidhash_lock'].map(
+    (name): DataSymbol => ({
+      name,
+      bytes: (k) => k.sizeof('rwlock'),
+      fill: (k, at) => initSx(k, at, k.heap.string(name)),
+    }),
+  ),
   { name: 'vnet0', bytes: 8, fill: (k, at) => k.memory.setPtr(at, vnetOf(k)?.address ?? 0) },
   // What soft updates put their functions into (sys/buf.h), and the distance of per-CPU data of each processor.
   zeros('bioops', 64),
@@ -217,7 +251,9 @@ export const freebsdData: readonly DataSymbol[] = [
   int('first_msi_irq', 256),
   int('num_msi_irqs', 512),
   // Lists and structures of the kernel's that modules walk: there is nobody in them.
-  ...['allprison', 'ifnet', 'ifg_head'].map((name) => zeros(name, 16)),
+  ...['allprison', 'ifnet', 'ifg_head', 'uma_kegs', 'ip_protox', 'inetsw'].map((name) =>
+    zeros(name, name === 'inetsw' ? 4096 : 256),
+  ),
   zeros('prison0', 2048),
   { name: 'tsc_freq', bytes: 8, fill: (k, at) => k.memory.setU64(at, 1000000000n) },
   long('hibufspace', 16 * 2 ** 20),
@@ -233,6 +269,23 @@ export const freebsdData: readonly DataSymbol[] = [
   long('efi_systbl_phys', 0),
   int('desiredvnodes', 70000),
   int('numvnodes', 0),
+  // struct cc_algo of the kernel's own congestion control: nothing runs it.
+  zeros('newreno_cc_algo', 512),
+  // Interrupt gates: none is in use.
+  zeros('idt', 4096),
+  // Variables of the one network stack instance that modules walk: there is nobody in them.
+  ...['ifnet', 'ifg_head', 'ip6_mrouter'].map((name) => zeros(`vnet_entry_${name}`, 16)),
+  // struct sysentvec: how many system calls a program has, and their table (sys/sysent.h).
+  ...['elf64_freebsd_sysvec', 'elf32_freebsd_sysvec', 'elf_freebsd_sysvec', 'ia32_freebsd_sysvec'].map(
+    (name): DataSymbol => ({
+      name,
+      bytes: 512,
+      fill(k, at) {
+        k.memory.set32(at, SYSENT_ENTRIES);
+        k.memory.setPtr(at + k.word, k.symbolAddress('sysent'));
+      },
+    }),
+  ),
   // A set of processors, of which there is the first.
   { name: 'all_cpus', bytes: 128, fill: (k, at) => k.memory.set32(at, 1) },
   // An array of blocks before 13, the address of one from then on.

@@ -88,12 +88,6 @@ struct cdevsw {
   void *d_write; void *d_ioctl; void *d_poll; void *d_mmap; void *d_strategy; void *d_dump; void *d_kqfilter;
   void *d_purge; void *d_mmap_single; int d_spare0[3]; void *d_spare1[3]; void *d_devs; int d_spare2; void *d_gianttrick;
 };
-struct cdev {
-  void *si_spare0; unsigned int si_flags; long si_atime[2]; long si_ctime[2]; long si_mtime[2]; uid_t si_uid; gid_t si_gid;
-  mode_t si_mode; void *si_cred; int si_drv0; int si_refcount; void *si_list[2]; void *si_clone[2]; void *si_children;
-  void *si_siblings[2]; struct cdev *si_parent; void *si_mountpt; void *si_drv1; void *si_drv2; struct cdevsw *si_devsw;
-  int si_iosize_max; u_long si_usecount; u_long si_threadcount; void *si_u; char si_name[256];
-};
 struct make_dev_args {
   size_t mda_size; int mda_flags; struct cdevsw *mda_devsw; void *mda_cr; uid_t mda_uid; gid_t mda_gid; int mda_mode;
   int mda_unit; void *mda_si_drv1; void *mda_si_drv2;
@@ -103,6 +97,50 @@ struct uio {
   struct iovec *uio_iov; int uio_iovcnt; off_t uio_offset; ssize_t uio_resid; int uio_segflg; int uio_rw; void *uio_td;
 };
 `;
+
+/**
+ * sys/conf.h, struct cdev, and what devfs keeps behind it (fs/devfs/devfs_int.h): up to 8 the name is a pointer to the
+ * array at the end, from 13 on that array is longer.
+ */
+function cdev(major: number): string {
+  const [pointer, mount] = major < 9 ? ['char *si_name;', ''] : ['', 'void *si_mountpt;'];
+  const name = major < 9 ? 'si_namebuf[64]' : major < 13 ? 'si_name[64]' : 'si_name[256]';
+  return `
+struct cdev {
+  void *si_spare0; unsigned int si_flags; long si_atime[2]; long si_ctime[2]; long si_mtime[2]; uid_t si_uid; gid_t si_gid;
+  mode_t si_mode; void *si_cred; int si_drv0; int si_refcount; void *si_list[2]; void *si_clone[2]; void *si_children;
+  void *si_siblings[2]; struct cdev *si_parent; ${mount} ${pointer} void *si_drv1; void *si_drv2; struct cdevsw *si_devsw;
+  int si_iosize_max; u_long si_usecount; u_long si_threadcount; void *si_u; char ${name};
+};
+struct cdev_priv { struct cdev cdp_c; struct tailq_entry cdp_list; u_int cdp_inode; u_int cdp_flags; u_int cdp_inuse; u_int cdp_maxdirent; void *cdp_rest[8]; };
+`;
+}
+
+/**
+ * sys/proc.h and sys/callout.h: the beginning of struct proc, as modules of 8.0 and 11.2 use it; from 13 on not known to be
+ * so. struct ucred is known up to 12.
+ */
+function processes(major: number): string {
+  const time = major < 10 ? 'int c_time;' : 'sbintime_t c_time; sbintime_t c_precision;';
+  const login = major < 9 ? '' : 'void *cr_loginclass;';
+  // struct auditinfo_addr; device numbers grew with 12.
+  const audit = `int ai_auid; unsigned int ai_mask[2]; ${major < 12 ? 'int' : 'uint64_t'} ai_port; unsigned int ai_type[5]; int ai_asid; uint64_t ai_flags;`;
+  const flag2 = major < 11 ? '' : 'int p_flag2;';
+  const reaper = major < 10 ? '' : 'struct proc *p_reaper; void *p_reaplist; void *p_reapsibling[2];';
+  return `
+struct callout { void *c_links[2]; ${time} void *c_arg; void *c_func; void *c_lock; int c_flags; int c_cpu; };
+struct ucred {
+  unsigned int cr_ref; uid_t cr_uid; uid_t cr_ruid; uid_t cr_svuid; int cr_ngroups; gid_t cr_rgid; gid_t cr_svgid;
+  void *cr_uidinfo; void *cr_ruidinfo; void *cr_prison; ${login} unsigned int cr_flags; void *cr_pspare2[2]; void *cr_label;
+  ${audit} gid_t *cr_groups; int cr_agroups;
+};
+struct proc {
+  void *p_list[2]; void *p_threads[2]; struct mtx p_slock; struct ucred *p_ucred; void *p_fd; void *p_fdtol; void *p_stats;
+  void *p_limit; struct callout p_limco; void *p_sigacts; int p_flag; ${flag2} int p_state; pid_t p_pid; void *p_hash[2];
+  void *p_pglist[2]; struct proc *p_pptr; void *p_sibling[2]; void *p_children; ${reaper} struct mtx p_mtx;
+};
+`;
+}
 
 /** sys/_lock.h, sys/_mutex.h, sys/_sx.h, sys/_rwlock.h. */
 const LOCKS = `
@@ -115,12 +153,14 @@ struct sx_args { void *sa_sx; const char *sa_desc; int sa_flags; };
 struct rw_args { void *ra_rw; const char *ra_desc; int ra_flags; };
 `;
 
-/** sys/sysent.h, sys/syscall.h: made smaller with 13. */
-function syscalls(major: number): string {
+/** sys/sysent.h, sys/syscall.h: a count came with 8.1, made smaller with 13. */
+function syscalls(version: number): string {
+  const major = majorOf(version);
+  const count = version < 801000 ? '' : 'unsigned int sy_thrcnt;';
   const fields =
     major < 13
       ? `int sy_narg; void *sy_call; unsigned short sy_auevent; void *sy_systrace_args_func; unsigned int sy_entry;
-         unsigned int sy_return; unsigned int sy_flags; unsigned int sy_thrcnt;`
+         unsigned int sy_return; unsigned int sy_flags; ${count}`
       : `void *sy_call; void *sy_systrace_args_func; unsigned char sy_narg; unsigned char sy_flags;
          unsigned short sy_auevent; unsigned int sy_entry; unsigned int sy_return; unsigned int sy_thrcnt;`;
   return `
@@ -186,7 +226,9 @@ export function freebsdDeclarations(version: number, bits: Bits): Declarations {
       .add(SYSCTL)
       .add(DEVICES)
       .add(LOCKS)
-      .add(syscalls(major))
+      .add(cdev(major))
+      .add(major < 13 ? processes(major) : '')
+      .add(syscalls(Math.max(version, 800000)))
       .add(FILESYSTEMS)
       .add(BUSES)
       .add(sbuf(major))

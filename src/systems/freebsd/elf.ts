@@ -4,9 +4,10 @@
  */
 import { FormatError } from '../../bytes/errors.ts';
 import { readElfHeader } from '../../formats/elf/headers.ts';
-import { EM, ET, EV_CURRENT, SHF, SHT } from '../../formats/elf/layout.ts';
+import { EM, ET, EV_CURRENT, SHF, SHT, STT } from '../../formats/elf/layout.ts';
 import { elfObject } from '../../formats/elf/object.ts';
 import { type ElfFile, readElf } from '../../formats/elf/read.ts';
+import type { ElfSymbol } from '../../formats/elf/symbols.ts';
 import type { ObjectFile } from '../../formats/object.ts';
 import type { Bits } from './declarations.ts';
 import { Errno } from './errno.ts';
@@ -76,6 +77,20 @@ export function judgeRelocatable(bytes: Uint8Array, path: string, target: ElfTar
     if (strings?.type !== SHT.STRTAB) return said(Errno.ENOEXEC, 'file has invalid symbol strings');
     return undefined;
   });
+}
+
+/**
+ * What the static symbol table of a shared object defines. The kernel linker looks there for a name that the dynamic one
+ * does not have (link_elf_lookup_symbol), so that what was made local can be used by other modules all the same.
+ */
+export function staticSymbols(elf: Elf): readonly ElfSymbol[] {
+  try {
+    const all = elf.file.symbols()?.all() ?? [];
+    return all.filter(({ name, place, type }) => place === 'section' && name !== '' && type !== STT.SECTION);
+  } catch (error) {
+    if (error instanceof FormatError) return [];
+    throw error;
+  }
 }
 
 /** More segments than link_elf.c takes (MAXSEGS). */

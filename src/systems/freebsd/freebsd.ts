@@ -22,6 +22,7 @@ import type { KldModule } from './kld.ts';
 import { Malloc } from './malloc.ts';
 import { type AddressMap, AMD64_MAP, I386_MAP } from './map.ts';
 import { KernelData } from './symbols.ts';
+import { isCallFunction } from './sysent.ts';
 import { Threads } from './threads.ts';
 
 export interface FreeBsdOptions {
@@ -112,6 +113,16 @@ export class FreeBsd extends Kernel {
   /** As `kernelSymbol`, without the families of names that a module may define itself. */
   ownSymbol(name: string): Address | undefined {
     return this.functionGates.address(name) ?? this.data.address(name);
+  }
+
+  /**
+   * As `kernelSymbol`; what nobody wrote has an address, too. Nothing is mapped there, unless it is known to be a function:
+   * that has bytes for whoever looks at its code.
+   */
+  symbolAddress(name: string): Address {
+    const found = this.kernelSymbol(name);
+    if (found !== undefined) return found;
+    return isCallFunction(this.version, name) ? this.functionGates.missing(name) : this.data.missing(name);
   }
 
   /** Does the base kernel have this symbol, as a function or as data? */

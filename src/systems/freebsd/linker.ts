@@ -45,8 +45,6 @@ export class Linker {
   readonly interfaces: Interface[] = [];
   readonly files: TailQueue;
   private readonly byControl = new Map<Address, KldModule>();
-  private nextId = 1;
-
   private readonly generic: ReadonlyMap<string, number>;
 
   /** `generic`: interfaces that the kernel has when a module asks for one and no file brings it. */
@@ -60,8 +58,7 @@ export class Linker {
     this.generic = generic;
     this.search = search;
     this.registry = new ModuleRegistry(k);
-    this.files = { head: k.data.reserve(2 * k.word), entry: k.offset('linker_file.link') };
-    initTailQueue(k, this.files);
+    this.files = { head: k.symbolAddress('linker_files'), entry: k.offset('linker_file.link') };
     this.kernel = this.makeFile('kernel', '/boot/kernel/kernel');
     k.write('linker_file.address', this.kernel, k.map.kernel.base);
     k.write('linker_file.size', this.kernel, k.map.kernel.bytes);
@@ -123,8 +120,10 @@ export class Linker {
     const file = k.heap.allocate(k.sizeof('linker_file'));
     if (file === 0) throw new KernelErrno(Errno.ENOMEM);
     const ids = new Set(this.list().map((one) => k.read('linker_file.id', one)));
-    while (ids.has(this.nextId)) this.nextId++;
-    k.write('linker_file.id', file, this.nextId);
+    // Counted up over those in use, and not after an id was given: the last one given is the first to be given again.
+    const next = k.symbolAddress('next_file_id');
+    while (ids.has(k.memory.i32(next))) k.memory.set32(next, k.memory.i32(next) + 1);
+    k.write('linker_file.id', file, k.memory.i32(next));
     k.write('linker_file.refs', file, 1);
     k.write('linker_file.filename', file, k.heap.string(name));
     k.write('linker_file.pathname', file, k.heap.string(path));
@@ -387,7 +386,7 @@ export class Linker {
     if (general !== undefined) return general;
     // A module's symbol may also be missing in ours only: what becomes of it is the policy's decision.
     const mayLack = binding === 'weak' || kind === 'common' || this.k.missingPolicy === 'refuse';
-    return mayLack ? undefined : this.k.data.missing(name);
+    return mayLack ? undefined : this.k.symbolAddress(name);
   }
 
   /** What linker_load_file does with a file that its class has loaded. */
@@ -490,6 +489,11 @@ export class Linker {
     const dependencies = this.dependencies(file);
     k.write('linker_file.ndeps', file, 0);
     for (const on of dependencies) {
+      // The kernel stays, whatever a module that hides itself has made of its count.
+      if (on === this.kernel) {
+        this.setRefs(on, this.refs(on) - 1);
+        continue;
+      }
       try {
         yield* this.unloadFile(on, UNLOAD.FORCE);
       } catch (error) {

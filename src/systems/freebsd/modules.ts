@@ -4,7 +4,7 @@ import type { Address } from '../../memory/space.ts';
 import { Errno, KernelErrno } from './errno.ts';
 import type { FreeBsd } from './freebsd.ts';
 import type { KldModule } from './kld.ts';
-import { elements, initTailQueue, insertHead, insertTail, removeElement, type TailQueue } from './lists.ts';
+import { elements, insertHead, insertTail, removeElement, type TailQueue } from './lists.ts';
 
 import { registeredText } from './rules/interfaces.ts';
 
@@ -17,12 +17,10 @@ export class ModuleRegistry {
   /** Why the last module that did not start did not. */
   lastFailure: string | undefined;
   private readonly k: FreeBsd;
-  private nextId = 1;
 
   constructor(k: FreeBsd) {
     this.k = k;
-    this.all = { head: k.data.reserve(2 * k.word), entry: k.offset('module.link') };
-    initTailQueue(k, this.all);
+    this.all = { head: k.symbolAddress('modules'), entry: k.offset('module.link') };
   }
 
   modulesOf(file: Address): TailQueue {
@@ -71,7 +69,9 @@ export class ModuleRegistry {
     const module = k.heap.allocate(k.sizeof('module'));
     if (module === 0) return undefined;
     k.write('module.refs', module, 1);
-    k.write('module.id', module, this.nextId++);
+    const next = k.symbolAddress('nextid');
+    k.write('module.id', module, k.memory.i32(next));
+    k.memory.set32(next, k.memory.i32(next) + 1);
     k.write('module.name', module, k.heap.string(name));
     k.write('module.handler', module, k.read('moduledata.evhand', data));
     k.write('module.arg', module, k.read('moduledata.priv', data));

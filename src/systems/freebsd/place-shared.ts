@@ -5,7 +5,7 @@
 import type { ObjectSymbol } from '../../formats/object.ts';
 import type { PlacedSection, Segment } from '../../kernel/modules.ts';
 import { type Address, PAGE_SIZE } from '../../memory/space.ts';
-import type { Elf } from './elf.ts';
+import { type Elf, staticSymbols } from './elf.ts';
 import type { FreeBsd } from './freebsd.ts';
 import {
   type Placed,
@@ -73,6 +73,9 @@ export class PlacedShared implements Placed {
     for (const { index, name, place, binding, type, size } of this.elf.object.symbols) {
       if (place !== 'section' || name === '' || type === 'section' || symbols.has(name)) continue;
       symbols.set(name, { address: this.image.values[index], local: binding === 'local', size });
+    }
+    for (const { name, value, size } of staticSymbols(this.elf)) {
+      if (!symbols.has(name)) symbols.set(name, { address: value + this.image.bias, local: true, size });
     }
     return symbols;
   }

@@ -11,10 +11,11 @@ import type { FreeBsd } from './freebsd.ts';
 import { busFunctions, configHooks, firmwareFunctions } from './functions/bus.ts';
 import { clocks, rootHolds } from './functions/clocks.ts';
 import { deviceFunctions } from './functions/devices.ts';
+import { softwareInterrupts } from './functions/interrupts.ts';
 import { condvars, mutexes, rmLocks, rwLocks, sxLocks, threadLocks } from './functions/locks.ts';
 import { environment, memory, uma } from './functions/memory.ts';
 import { moduleCalls, systemCalls } from './functions/modules.ts';
-import { frameworks, objectData, protocols, vnets } from './functions/network.ts';
+import { frameworks, objectData, protocols, standards, vnets } from './functions/network.ts';
 import { output } from './functions/output.ts';
 import { counters, deviceMemory, processors } from './functions/processor.ts';
 import { cloners, interfaceKinds, registrationFunctions } from './functions/registrations.ts';
@@ -69,4 +70,6 @@ export const freebsdFunctions: FunctionTable<FreeBsd> = joinTables<FreeBsd>([
   threadLocks,
   clocks,
   rootHolds,
+  softwareInterrupts,
+  standards,
 ]);

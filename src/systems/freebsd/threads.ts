@@ -6,12 +6,17 @@
 import type { Thread } from '../../kernel/thread.ts';
 import { type Address, PAGE_SIZE } from '../../memory/space.ts';
 import type { FreeBsd } from './freebsd.ts';
+import { schedulerLock } from './functions/locks.ts';
+import { enterProcess, leaveProcess } from './processes.ts';
+import { majorOf } from './version.ts';
 import { vnetOf } from './vnet.ts';
 
 /** Larger than struct thread and struct proc of any release. */
 export const THREAD_BYTES = 2048;
 /** sys/proc.h: td_lock, then td_proc. */
 const TD_PROC_WORDS = 1;
+/** Offset of td_ucred on amd64, as modules of 10.1 and 14.2 read it. */
+const TD_UCRED: Readonly<Record<number, number>> = { 10: 0x138, 14: 0x180 };
 /** EFLAGS.IF */
 const INTERRUPTS = 1 << 9;
 
@@ -21,6 +26,8 @@ export class Threads {
   private readonly k: FreeBsd;
   /** The per-CPU block of the one processor (__pcpu). */
   readonly pcpu: Address;
+  /** td_lock of every thread. */
+  private readonly lock: Address;
   private readonly users = new Map<Address, number>();
   private readonly names = new Map<Address, string>();
   private readonly pids = new Map<Address, number>();
@@ -30,6 +37,7 @@ export class Threads {
   constructor(k: FreeBsd) {
     this.k = k;
     this.pcpu = k.data.reserve(PAGE_SIZE);
+    this.lock = schedulerLock(k);
     this.boot = this.make('kernel', 0);
     k.memory.setPtr(this.pcpu, this.boot);
   }
@@ -56,7 +64,15 @@ export class Threads {
 
   /** User id of whoever a struct thread acts for. */
   uid(td: Address): number {
-    return this.users.get(td) ?? 0;
+    const { k } = this;
+    if (td === 0 || !k.types.has('proc.p_ucred')) return this.users.get(td) ?? 0;
+    return this.uidOfCredential(k.read('proc.p_ucred', this.proc(td)));
+  }
+
+  /** Effective user id in a struct ucred; releases whose layout is not known have only root's. */
+  uidOfCredential(credential: Address): number {
+    const { k } = this;
+    return credential === 0 || !k.types.has('ucred.cr_uid') ? 0 : k.read('ucred.cr_uid', credential);
   }
 
   name(td: Address): string {
@@ -79,7 +95,12 @@ export class Threads {
     const { k } = this;
     const td = k.heap.allocate(THREAD_BYTES);
     const proc = k.heap.allocate(THREAD_BYTES);
+    k.memory.setPtr(td, this.lock);
     k.memory.setPtr(td + TD_PROC_WORDS * k.word, proc);
+    enterProcess(k, proc, this.lastPid, uid);
+    const credential = TD_UCRED[majorOf(k.version)];
+    if (credential !== undefined && k.bits === 64 && k.types.has('proc.p_ucred'))
+      k.memory.setPtr(td + credential, k.read('proc.p_ucred', proc));
     const vnet = vnetOf(k);
     if (vnet !== undefined) k.memory.setPtr(td + vnet.thread, vnet.address);
     this.users.set(td, uid);
@@ -93,6 +114,7 @@ export class Threads {
     this.users.delete(td);
     this.names.delete(td);
     this.pids.delete(td);
+    leaveProcess(this.k, this.proc(td));
     this.k.heap.free(this.proc(td));
     this.k.heap.free(td);
   }

@@ -6,7 +6,13 @@ import type { Bits } from '../../systems/freebsd/declarations.ts';
 import type { KernelFile } from '../../systems/freebsd/kernelfile.ts';
 import { KldFile } from '../../systems/freebsd/kldfile.ts';
 import { parseVersion } from '../../systems/freebsd/version.ts';
-import { checkSettingNames, type SessionOptions, type Setting, SettingError } from '../system.ts';
+import {
+  checkSettingNames,
+  type SessionOptions,
+  type Setting,
+  SettingError,
+  type SystemFiles,
+} from '../system.ts';
 
 /** 13.2-RELEASE */
 const DEFAULT_VERSION = 1302001;
@@ -67,7 +73,7 @@ export function chooseKernel(options: SessionOptions, kernel?: KernelFile): Choi
   };
 }
 
-function chooseVersion({ settings, named }: SessionOptions, kernel: KernelFile | undefined): number {
+function chooseVersion({ settings, named, files }: SessionOptions, kernel: KernelFile | undefined): number {
   const text = settings?.get('release');
   if (text !== undefined) {
     const version = parseVersion(text);
@@ -83,7 +89,26 @@ function chooseVersion({ settings, named }: SessionOptions, kernel: KernelFile |
     const version = bytes === undefined ? undefined : builtFor(bytes);
     if (version !== undefined) return version;
   }
+  for (const { path } of named ?? []) {
+    const version = builtBeside(files, path);
+    if (version !== undefined) return version;
+  }
   return DEFAULT_VERSION;
+}
+
+/** Files that are looked at for what the others of a module's folder were built for. */
+const NEIGHBOURS = 64;
+
+/** A library that starts nothing does not say which kernel it was built for, but its neighbours do. */
+function builtBeside(files: SystemFiles, path: string): number | undefined {
+  const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) || '/' : '.';
+  const names = (files.list(folder) ?? []).filter((name) => name.endsWith('.ko')).slice(0, NEIGHBOURS);
+  for (const name of names) {
+    const bytes = files.read(`${folder}/${name}`);
+    const version = bytes === undefined ? undefined : builtFor(bytes);
+    if (version !== undefined) return version;
+  }
+  return undefined;
 }
 
 function chooseBits({ settings, named }: SessionOptions, kernel: KernelFile | undefined): Bits {

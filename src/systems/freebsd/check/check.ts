@@ -3,7 +3,7 @@
  * beside it, without loading anything. The decisions are those that the live linker takes (rules/, elf.ts).
  */
 import { FormatError } from '../../../bytes/errors.ts';
-import { type Elf, elfTarget, judgeRelocatable, judgeShared } from '../elf.ts';
+import { type Elf, elfTarget, judgeRelocatable, judgeShared, staticSymbols } from '../elf.ts';
 import { Errno, KernelErrno } from '../errno.ts';
 import type { KernelFile } from '../kernelfile.ts';
 import { findInterface } from '../kld.ts';
@@ -351,11 +351,10 @@ const known = new WeakMap<Elf, ReadonlySet<string>>();
 export function namesOf(elf: Elf): ReadonlySet<string> {
   let names = known.get(elf);
   if (names === undefined) {
-    names = new Set(
-      elf.object.symbols.flatMap(({ place, name, type }) =>
-        place === 'section' && name !== '' && type !== 'section' && type !== 'file' ? [name] : [],
-      ),
+    const own = elf.object.symbols.flatMap(({ place, name, type }) =>
+      place === 'section' && name !== '' && type !== 'section' && type !== 'file' ? [name] : [],
     );
+    names = new Set([...own, ...staticSymbols(elf).map(({ name }) => name)]);
     known.set(elf, names);
   }
   return names;

@@ -36,6 +36,8 @@ export const clocks = kernelFunctions({
   'void vfs_timestamp(void *tsp)': timespec((k) => seconds(now(k)) * 1e9),
   'void bintime(void *bt)': bintime(now),
   'void getbintime(void *bt)': bintime(now),
+  'void getboottime(void *tvp)': timeval(() => BOOT_TIME * 1e9),
+  'void getboottimebin(void *bt)': bintime(() => BOOT_TIME * 1e9),
   'void binuptime(void *bt)': bintime(up),
   'void getbinuptime(void *bt)': bintime(up),
 });

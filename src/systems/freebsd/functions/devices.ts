@@ -5,6 +5,7 @@ import { guestText } from '../../../kernel/text/printf.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { FreeBsd } from '../freebsd.ts';
+import { insertTail, removeElement, type TailQueue } from '../lists.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format.ts';
 
@@ -45,12 +46,22 @@ interface NewDevice {
   readonly mode: number;
 }
 
-/** si_name is a pointer to an array behind the cdev up to 7, an array from 8 on. */
+/** Where the name of a device is written: at the end up to 8, where si_name points to it. */
+const nameOf = (k: FreeBsd, at: Address): Address =>
+  at + k.offset(k.types.has('cdev.si_namebuf') ? 'cdev.si_namebuf' : 'cdev.si_name');
+
+/** cdevp_list: every device, for modules that look for one by its name. */
+const deviceList = (k: FreeBsd): TailQueue => ({
+  head: k.symbolAddress('cdevp_list'),
+  entry: k.offset('cdev_priv.cdp_list'),
+});
+
 function makeDevice(k: FreeBsd, one: NewDevice): Address | undefined {
   const table = k.state(devices);
   const name = one.name.replace(/^\/+/, '');
   if (table.has(name)) return undefined;
-  const at = k.heap.allocate(k.sizeof('cdev'));
+  const at = k.heap.allocate(k.sizeof('cdev_priv'));
+  insertTail(k, deviceList(k), at);
   k.write('cdev.si_flags', at, SI_NAMED);
   k.write('cdev.si_drv0', at, one.unit);
   k.write('cdev.si_uid', at, one.uid);
@@ -58,7 +69,8 @@ function makeDevice(k: FreeBsd, one: NewDevice): Address | undefined {
   k.write('cdev.si_mode', at, one.mode);
   k.write('cdev.si_devsw', at, one.sw);
   const bytes = new TextEncoder().encode(`${name.slice(0, 62)}\0`);
-  k.memory.write(at + k.offset('cdev.si_name'), bytes);
+  k.memory.write(nameOf(k, at), bytes);
+  if (k.types.has('cdev.si_namebuf')) k.write('cdev.si_name', at, nameOf(k, at));
   table.set(name, {
     name,
     address: at,
@@ -76,6 +88,7 @@ function destroyDevice(k: FreeBsd, at: Address): void {
   if (at === 0) return;
   const table = k.state(devices);
   for (const [name, device] of table) if (device.address === at) table.delete(name);
+  removeElement(k, deviceList(k), at);
   k.heap.free(at);
 }
 
@@ -156,7 +169,7 @@ export const deviceFunctions = kernelFunctions({
   },
   'void dev_ref(struct cdev *dev)': () => undefined,
   'void dev_rel(struct cdev *dev)': () => undefined,
-  'const char *devtoname(struct cdev *dev)': (k, dev) => dev + k.offset('cdev.si_name'),
+  'const char *devtoname(struct cdev *dev)': (k, dev) => nameOf(k, dev),
   'int dev2unit(struct cdev *dev)': (k, dev) => k.read('cdev.si_drv0', dev),
   'struct cdevsw *dev_refthread(struct cdev *dev, int *ref)': (k, dev, ref) => {
     k.memory.set32(ref, 1);

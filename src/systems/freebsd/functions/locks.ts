@@ -224,12 +224,22 @@ export const mutexes = kernelFunctions({
   'void __mtx_assert(const volatile uintptr_t *c, int what, const char *file, int line)': () => undefined,
 });
 
-/** td_lock, the lock of the scheduler that a thread is under: nothing runs beside a thread that has it. */
+/** td_lock, the first word of struct thread: the lock of the scheduler that a thread is under. */
+const lockThread = (k: FreeBsd, td: Address) => lockExclusive(k, k.memory.ptr(td), unowned(k));
+
 export const threadLocks = kernelFunctions({
-  'void thread_lock_flags_(void *td, int opts, const char *file, int line)': () => undefined,
-  'void _thread_lock(void *td)': () => undefined,
-  'void thread_unlock(void *td)': () => undefined,
+  'void thread_lock_flags_(void *td, int opts, const char *file, int line)': lockThread,
+  'void _thread_lock_flags(void *td, int opts, const char *file, int line)': lockThread,
+  'void _thread_lock(void *td)': lockThread,
+  'void thread_unlock(void *td)': (k, td) => unlockExclusive(k, k.memory.ptr(td), unowned(k)),
 });
+
+/** The one lock that all threads are under; it may be taken more than once. */
+export function schedulerLock(k: FreeBsd): Address {
+  const at = k.data.reserve(k.sizeof('mtx'));
+  initMutex(k, at, k.heap.string('sched lock 0'), MTX.SPIN | MTX.RECURSE);
+  return at;
+}
 
 function destroy(k: FreeBsd, lock: Address): void {
   k.write('lock_object.lo_flags', lock, k.read('lock_object.lo_flags', lock) & ~LO.INITIALIZED);

@@ -76,6 +76,9 @@ export const memory = kernelFunctions({
 
 // -- uma(9) ---------------------------------------------------------------------------------------------------
 
+/** A flag of malloc(9) and uma(9). */
+const M_ZERO = 0x100;
+
 interface Zone {
   readonly name: string;
   readonly size: number;
@@ -141,6 +144,10 @@ export const uma = kernelFunctions({
   },
   'void *uma_zalloc_arg(void *zone, void *arg, int flags)': allocateItem,
   'void uma_zfree_arg(void *zone, void *item, void *arg)': freeItem,
+  // Items for each processor, of which there is one; they are handed out zeroed.
+  'void *uma_zalloc_pcpu_arg(void *zone, void *arg, int flags)': (k, zone, arg, flags) =>
+    allocateItem(k, zone, arg, flags | M_ZERO),
+  'void uma_zfree_pcpu_arg(void *zone, void *item, void *arg)': freeItem,
   'int uma_zone_set_max(void *zone, int nitems)': (_k, _zone, count) => count,
   'void uma_zone_set_init(void *zone, void *init)': () => undefined,
   'void uma_zone_set_allocf(void *zone, void *allocf)': () => undefined,

@@ -7,6 +7,7 @@ import { Errno } from '../errno.ts';
 import type { FreeBsd } from '../freebsd.ts';
 import { linkerOf } from '../kernel-linker.ts';
 import { MOD } from '../modules.ts';
+import { FREE, isTaken, SYSENT_ENTRIES, sysentOf } from '../sysent.ts';
 import { kernelFunctions } from './define.ts';
 
 /** Event handlers by the name of their list (EVENTHANDLER_REGISTER). */
@@ -34,7 +35,8 @@ export const moduleCalls = kernelFunctions({
   'void module_setspecific(struct module *m, void *data)': (k, module, data) =>
     k.write('module.data', module, k.memory.ptr(data)),
   'int priv_check(void *td, int priv)': (k, td) => (k.threads.uid(td) === 0 ? 0 : Errno.EPERM),
-  'int priv_check_cred(void *cred, int priv, int flags)': () => 0,
+  'int priv_check_cred(void *cred, int priv, int flags)': (k, cred) =>
+    k.threads.uidOfCredential(cred) === 0 ? 0 : Errno.EPERM,
   'int securelevel_gt(void *cred, int level)': (k, _cred, level) => (k.securelevel > level ? Errno.EPERM : 0),
   'int securelevel_ge(void *cred, int level)': (k, _cred, level) =>
     k.securelevel >= level ? Errno.EPERM : 0,
@@ -54,6 +56,14 @@ export const moduleCalls = kernelFunctions({
   'void eventhandler_deregister(void *list, void *tag)': (k, _list, tag) => {
     k.state(eventHandlers).delete(tag);
     k.heap.free(tag);
+  },
+  /** Until the function says something else than zero. */
+  *'int linker_file_foreach(void *predicate, void *context)'(k, predicate, context) {
+    for (const file of k.state(linkerOf).list()) {
+      const answer = yield* k.callInt(predicate, file, context);
+      if (answer !== 0) return answer;
+    }
+    return 0;
   },
   'void critical_enter(void)': () => undefined,
   'void critical_exit(void)': () => undefined,
@@ -83,58 +93,35 @@ export function* invokeEvent(k: FreeBsd, list: string, ...args: number[]): Steps
 
 // -- system calls ---------------------------------------------------------------------------------------------
 
-/** NO_SYSCALL: the kernel picks a free number; free ones begin at SYS_lkmnosys, 210 to 219. */
+/** NO_SYSCALL: the kernel picks a free number. */
 const NO_SYSCALL = -1;
-const FREE_FIRST = 210;
-const FREE_LAST = 219;
-const SYS_MAXSYSCALL = 1024;
-/**
- * Numbers that the kernel keeps for modules of its own (NOSTD in sys/kern/syscalls.master): nlm_syscall, nfssvc, System V
- * IPC, aio, afs, semaphores, message queues, sctp, gssd.
- */
-const RESERVED: ReadonlySet<number> = new Set([
-  154,
-  155,
-  ...[169, 170, 171],
-  ...range(220, 231),
-  ...[255, 256, 257],
-  ...range(314, 320),
-  ...[339, 359, 377],
-  ...range(400, 408),
-  441,
-  ...range(457, 462),
-  ...[465, 471, 472, 473, 474, 505, 510, 511, 512, 543],
-]);
 
-function range(first: number, last: number): number[] {
-  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
-}
-
-/** struct sysent of the calls that modules added, by number. */
-export const addedCalls = perKernel(() => new Map<number, Address>());
-
-/** lkmnosys or lkmressys stands there until a module comes. */
-const isOpen = (number: number): boolean =>
-  (number >= FREE_FIRST && number <= FREE_LAST) || RESERVED.has(number);
-
+/** syscall_register: the entry of the number is exchanged with the module's (sys/kern/kern_syscalls.c). */
 function registerCall(k: FreeBsd, offsetAt: Address, entry: Address, oldAt: Address): number {
-  const table = k.state(addedCalls);
   let number = k.memory.i32(offsetAt);
   if (number === NO_SYSCALL) {
-    number = FREE_FIRST;
-    while (number <= FREE_LAST && table.has(number)) number++;
-    if (number > FREE_LAST) return Errno.ENFILE;
+    number = FREE.first;
+    while (number <= FREE.last && isTaken(k, number)) number++;
+    if (number > FREE.last) return Errno.ENFILE;
     k.memory.set32(offsetAt, number);
-  } else if (number < 0 || number >= SYS_MAXSYSCALL) return Errno.EINVAL;
-  else if (table.has(number) || !isOpen(number)) return Errno.EEXIST;
-  if (oldAt !== 0) k.memory.fill(oldAt, k.sizeof('sysent'), 0);
-  table.set(number, entry);
+  } else if (number < 0 || number >= SYSENT_ENTRIES) return Errno.EINVAL;
+  else if (isTaken(k, number)) return Errno.EEXIST;
+  exchange(k, number, entry, oldAt);
   return 0;
 }
 
-function deregisterCall(k: FreeBsd, offsetAt: Address): number {
+function exchange(k: FreeBsd, number: number, entry: Address, oldAt: Address): void {
+  const at = sysentOf(k, number);
+  const bytes = k.sizeof('sysent');
+  if (oldAt !== 0) k.memory.write(oldAt, k.memory.bytes(at, bytes).slice());
+  k.memory.write(at, k.memory.bytes(entry, bytes).slice());
+}
+
+/** syscall_deregister: the saved entry comes back; 0 stands for a call that was never registered. */
+function deregisterCall(k: FreeBsd, offsetAt: Address, oldAt: Address): number {
   const number = k.memory.i32(offsetAt);
-  return k.state(addedCalls).delete(number) ? 0 : 0;
+  if (number > 0 && number < SYSENT_ENTRIES) exchange(k, number, oldAt, 0);
+  return 0;
 }
 
 /** syscall_module_handler: what SYSCALL_MODULE's moduledata has as its handler (sys/kern/kern_syscalls.c). */
@@ -159,7 +146,7 @@ function* syscallModule(k: FreeBsd, module: Address, what: number, data: Address
     if (field('offset') === 0) return 0;
     const error = yield* next();
     if (error !== 0) return error;
-    deregisterCall(k, field('offset'));
+    deregisterCall(k, field('offset'), old);
     return 0;
   }
   return chain === 0 ? Errno.EOPNOTSUPP : yield* next();
@@ -203,7 +190,7 @@ function* helpers(
 
 function registerHelpers(k: FreeBsd, at: Address): number {
   for (const { offset, entry, registered } of helpers(k, at)) {
-    const error = registerReserved(k, offset, entry);
+    const error = registerCall(k, offset, entry, entry + k.sizeof('sysent'));
     if (error !== 0) {
       unregisterHelpers(k, at);
       return error;
@@ -213,19 +200,10 @@ function registerHelpers(k: FreeBsd, at: Address): number {
   return 0;
 }
 
-/** Numbers that the kernel keeps for a module of its own (lkmressys) are free until it is there. */
-function registerReserved(k: FreeBsd, offset: Address, entry: Address): number {
-  const table = k.state(addedCalls);
-  const number = k.memory.i32(offset);
-  if (table.has(number)) return Errno.EEXIST;
-  table.set(number, entry);
-  return 0;
-}
-
 function unregisterHelpers(k: FreeBsd, at: Address): number {
-  for (const { offset, registered } of helpers(k, at)) {
+  for (const { offset, entry, registered } of helpers(k, at)) {
     if (k.memory.i32(registered) === 0) continue;
-    deregisterCall(k, offset);
+    deregisterCall(k, offset, entry + k.sizeof('sysent'));
     k.memory.set32(registered, 0);
   }
   return 0;

@@ -179,7 +179,10 @@ export const objectData = kernelFunctions({
   ),
   'int khelp_get_id(char *hname)': (k, at) => {
     const name = guestText(k, at);
-    return [...k.state(registered).values()].findIndex((one) => one.what === 'helper' && one.name === name);
+    const helpers = [...k.state(registered).values()].filter((one) => one.what === 'helper');
+    const place = helpers.findIndex((one) => one.name === name);
+    // Ids are slots of osd_register, which begin at one.
+    return place < 0 ? -1 : place + 1;
   },
   // Packet filters have nothing to hook into: the stack has no point of that kind.
   'void *pfil_head_get(int type, unsigned long val)': () => 0,
@@ -206,6 +209,52 @@ export const objectData = kernelFunctions({
     k.heap.free(k.memory.ptr(at));
     k.memory.setPtr(at, 0);
   },
+});
+
+/** POSIX.1b values (sys/kern/p1003_1b.c), asynchronous system traps, event filters, domains: what modules bring, by number. */
+const posix = perKernel(() => new Map<number, number>());
+
+export const standards = kernelFunctions({
+  'void p31b_setcfg(int num, int value)': (k, what, value) => void k.state(posix).set(what, value),
+  'void p31b_unsetcfg(int num)': (k, what) => void k.state(posix).delete(what),
+  'int p31b_getcfg(int num)': (k, what) => k.state(posix).get(what) ?? 0,
+  'int p31b_iscfg(int num)': (k, what) => (k.state(posix).has(what) ? 1 : 0),
+  'void ast_register(int ast, int ast_flags, int tdp, void *f)': (k, ast) => {
+    note(k, -1000 - ast, 'trap on the way back to user mode', `number ${ast}`);
+  },
+  'void ast_deregister(int tda)': (k, ast) => {
+    forget(k, -1000 - ast);
+  },
+  'int kqueue_add_filteropts(int filt, void *filtops)': (k, filter, at) =>
+    k.state(registered).has(at) ? Errno.EEXIST : note(k, at, 'event filter', `number ${filter}`),
+  'int kqueue_del_filteropts(int filt)': (k, filter) => {
+    const found = [...k.state(registered)].find(
+      ([, one]) => one.what === 'event filter' && one.name === `number ${filter}`,
+    );
+    return found === undefined ? Errno.EINVAL : forget(k, found[0]);
+  },
+  /** struct domain: family, name. */
+  'void domain_add(void *data)': (k, at) => {
+    note(k, at, 'protocol family', guestText(k, k.memory.ptr(at + k.word)));
+  },
+  'void domain_init(void *arg)': () => undefined,
+  'void domain_remove(void *data)': (k, at) => {
+    forget(k, at);
+  },
+  'int pmc_cpu_is_disabled(int cpu)': () => 0,
+  'int random_adaptor_register(const char *name, void *ra)': (k, name, at) =>
+    note(k, at, 'source of random numbers', guestText(k, name)),
+  'int random_adaptor_deregister(const char *name)': (k, name) => {
+    const text = guestText(k, name);
+    const found = [...k.state(registered)].find(
+      ([, one]) => one.what === 'source of random numbers' && one.name === text,
+    );
+    return found === undefined ? Errno.EINVAL : forget(k, found[0]);
+  },
+  /** There is no disk whose contents a class that came late could be shown. */
+  'int g_retaste(void *mp)': () => 0,
+  /** Nobody is in the middle of making a device by opening its name. */
+  'void drain_dev_clone_events(void)': () => undefined,
 });
 
 const allows = perKernel<{ given: number }>(() => ({ given: 0 }));

@@ -59,7 +59,8 @@ export const cloners = kernelFunctions({
     minimum,
   ) => simpleCloner(k, name, create, minimum),
   'void if_clone_detach(void *ifc)': (k, at) => {
-    if (k.state(registered).delete(at)) k.heap.free(at);
+    // A cloner of if_clone_attach is the module's own structure.
+    if (k.state(registered).delete(at) && k.heap.find(at) !== undefined) k.heap.free(at);
   },
 });
 
