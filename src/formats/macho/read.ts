@@ -5,11 +5,11 @@
 
 import { cstring } from '../../bytes/cstring.ts';
 import { BadMagic, Invalid, Truncated } from '../../bytes/errors.ts';
-import { hexOf } from '../../bytes/hex.ts';
 import { ByteView } from '../../bytes/view.ts';
 import { thinByteOrder } from './fat.ts';
 import { commandName, HEADER, LC, MAGIC, S, SECTION, SECTION_TYPE_MASK, SEGMENT } from './layout.ts';
 import { type DynamicTable, MachoSymbols, type SymbolTable } from './symbols.ts';
+import { uuidText } from './uuid.ts';
 
 export interface MachoHeader {
   readonly bits: 32 | 64;
@@ -119,9 +119,7 @@ export class MachoFile {
   get uuid(): string | undefined {
     const command = this.command(LC.UUID);
     if (command === undefined) return undefined;
-    const bytes = this.view.slice(command.offset + 8, 16, 'LC_UUID');
-    const hex = hexOf(bytes).toUpperCase();
-    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+    return uuidText(this.view.slice(command.offset + 8, 16, 'LC_UUID'));
   }
 
   /** Place of the data of a linkedit command (LC_CODE_SIGNATURE...), inside the file. @throws Truncated */

@@ -1,6 +1,8 @@
 /** What a kext bundle, or a Mach-O file of one, is: names, versions, needs, offers, and who owns what it imports. */
-import { architectureName } from '../../formats/macho/fat.ts';
-import { FILE_TYPE_NAMES, LC, MH, PLATFORM_NAMES } from '../../formats/macho/layout.ts';
+import { type CommandFields, commandFields, packedVersion } from '../../formats/macho/commands.ts';
+import { architectureName, type FatSlice } from '../../formats/macho/fat.ts';
+import { FIXUP_FORMAT_NAMES, readChainedFixups } from '../../formats/macho/fixups.ts';
+import { FILE_TYPE_NAMES, HEADER_FLAG_NAMES, LC, MH, PLATFORM_NAMES } from '../../formats/macho/layout.ts';
 import { type MachoFile, readMachO } from '../../formats/macho/read.ts';
 import type { KextBundle } from './bundle.ts';
 import type { Architecture, KextInfo } from './info.ts';
@@ -20,56 +22,158 @@ export interface ImportedSymbol {
 export interface CodeDescription {
   readonly architecture: string;
   readonly fileType: string;
+  /** Where the slice lies in a universal file; 0 in a thin one. */
+  readonly offset: number;
   readonly bytes: number;
+  readonly alignment: number;
   readonly uuid: string | undefined;
   readonly isKext: boolean;
+  readonly flags: readonly string[];
   /** `10.13`, from LC_VERSION_MIN or LC_BUILD_VERSION. */
   readonly minimum: string | undefined;
   readonly sdk: string | undefined;
   readonly platform: string | undefined;
-  readonly segments: readonly { readonly name: string; readonly bytes: number }[];
-  readonly sections: readonly { readonly name: string; readonly address: number; readonly bytes: number }[];
-  readonly commands: readonly string[];
+  readonly segments: readonly SegmentDescription[];
+  readonly sections: readonly SectionDescription[];
+  readonly commands: readonly CommandDescription[];
+  readonly symbols: { readonly local: number; readonly defined: number; readonly undefined: number };
+  /** Entries that kxld applies: of sections, and the two tables of linked files. */
+  readonly relocations: { readonly sections: number; readonly external: number; readonly local: number };
+  readonly fixups: FixupDescription | undefined;
   readonly imports: readonly string[];
   readonly weakImports: readonly string[];
   readonly exports: readonly string[];
   readonly signed: boolean;
 }
 
+export interface SegmentDescription {
+  readonly name: string;
+  readonly address: number;
+  readonly bytes: number;
+  readonly offset: number;
+  readonly fileBytes: number;
+  /** `rwx` */
+  readonly maximum: string;
+  readonly initial: string;
+}
+
+export interface SectionDescription {
+  readonly name: string;
+  readonly address: number;
+  readonly bytes: number;
+  readonly offset: number;
+  readonly alignment: number;
+  readonly type: number;
+}
+
+export interface CommandDescription extends CommandFields {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+/** Chained fixups (arm64): pointers that are moved, those bound to other kexts' symbols, those that are signed. */
+export interface FixupDescription {
+  /** `ARM64E_KERNEL`, by segment. */
+  readonly formats: Readonly<Record<string, string>>;
+  readonly rebases: number;
+  readonly binds: number;
+  /** Of either kind: signed by key. */
+  readonly authenticated: Readonly<Record<string, number>>;
+  readonly imports: readonly string[];
+}
+
 /** Reads the interesting parts of one Mach-O file. @throws FormatError */
-export function describeCode(bytes: Uint8Array): CodeDescription {
+export function describeCode({
+  bytes,
+  offset,
+  alignment,
+}: Pick<FatSlice, 'bytes' | 'offset' | 'alignment'>): CodeDescription {
   const file = readMachO(bytes);
   const symbols = file.symbols();
-  const { filetype, cputype, cpusubtype } = file.header;
+  const { filetype, cputype, cpusubtype, flags } = file.header;
   const kind = FILE_TYPE_NAMES[filetype];
+  const fixups = describeFixups(file);
+  const missing = symbols?.undefined ?? [];
   return {
     architecture: architectureName(cputype, cpusubtype),
     fileType: kind === undefined || kind === '' ? `file type ${filetype}` : `MH_${kind}`,
+    offset,
     bytes: bytes.length,
+    alignment,
     uuid: file.uuid,
     isKext: filetype === MH.KEXT_BUNDLE || symbols?.find(KMOD_INFO)?.kind === 'section',
+    flags: HEADER_FLAG_NAMES.filter((_, bit) => ((flags >>> bit) & 1) === 1),
     ...targetOf(file),
-    segments: file.segments.map(({ name, vmsize }) => ({ name, bytes: vmsize })),
-    sections: file.sections.map(({ segment, name, address, size }) => ({
-      name: `${segment},${name}`,
-      address,
-      bytes: size,
-    })),
-    commands: file.commands.map(({ name }) => name),
-    imports: unique(symbols?.undefined.map(({ name }) => name) ?? []),
-    weakImports: unique(symbols?.undefined.filter((one) => one.weakReference).map(({ name }) => name) ?? []),
+    ...layoutOf(file),
+    commands: file.commands.map((one) => ({ name: one.name, bytes: one.size, ...commandFields(file, one) })),
+    symbols: {
+      local: symbols?.all.filter((one) => !one.external && one.kind !== 'debug').length ?? 0,
+      defined: symbols?.all.filter((one) => one.external && one.kind !== 'undefined').length ?? 0,
+      undefined: missing.length,
+    },
+    relocations: countRelocations(file),
+    fixups,
+    imports: unique([...missing.map(({ name }) => name), ...(fixups?.imports ?? [])]),
+    weakImports: unique(missing.filter((one) => one.weakReference).map(({ name }) => name)),
     exports: unique(symbols?.exports.map(({ name }) => name) ?? []),
     signed: file.command(LC.CODE_SIGNATURE) !== undefined,
   };
 }
 
+const protection = (bits: number): string =>
+  ['r', 'w', 'x'].map((letter, i) => (((bits >>> i) & 1) === 1 ? letter : '-')).join('');
+
+function layoutOf(file: MachoFile): Pick<CodeDescription, 'segments' | 'sections'> {
+  return {
+    segments: file.segments.map((one) => ({
+      name: one.name,
+      address: one.vmaddr,
+      bytes: one.vmsize,
+      offset: one.fileoff,
+      fileBytes: one.filesize,
+      maximum: protection(one.maxprot),
+      initial: protection(one.initprot),
+    })),
+    sections: file.sections.map((one) => ({
+      name: `${one.segment},${one.name}`,
+      address: one.address,
+      bytes: one.size,
+      offset: one.offset,
+      alignment: one.alignment,
+      type: one.type,
+    })),
+  };
+}
+
+function countRelocations(file: MachoFile): CodeDescription['relocations'] {
+  return {
+    sections: file.sections.reduce((sum, { nreloc }) => sum + nreloc, 0),
+    external: file.dynamic?.nextrel ?? 0,
+    local: file.dynamic?.nlocrel ?? 0,
+  };
+}
+
+function describeFixups(file: MachoFile): FixupDescription | undefined {
+  const chained = readChainedFixups(file);
+  if (chained === undefined) return undefined;
+  const authenticated: Record<string, number> = {};
+  for (const { authenticated: signed } of chained.fixups)
+    if (signed !== undefined) authenticated[signed.key] = (authenticated[signed.key] ?? 0) + 1;
+  const formats = [...chained.formats].map(([segment, format]) => [
+    file.segments[segment].name,
+    FIXUP_FORMAT_NAMES[format] ?? `format ${format}`,
+  ]);
+  return {
+    formats: Object.fromEntries(formats),
+    rebases: chained.fixups.filter(({ kind }) => kind === 'rebase').length,
+    binds: chained.fixups.filter(({ kind }) => kind === 'bind').length,
+    authenticated,
+    imports: unique(chained.imports.map(({ name }) => name)),
+  };
+}
+
 const unique = (names: readonly string[]): string[] =>
   [...new Set(names)].filter((name) => name !== '').sort();
-
-const packedVersion = (value: number): string => {
-  const [major, minor, update] = [value >>> 16, (value >>> 8) & 0xff, value & 0xff];
-  return update === 0 ? `${major}.${minor}` : `${major}.${minor}.${update}`;
-};
 
 function targetOf(file: MachoFile): Pick<CodeDescription, 'minimum' | 'sdk' | 'platform'> {
   const build = file.command(LC.BUILD_VERSION);
@@ -140,5 +244,5 @@ export function describeBundleCode(bundle: KextBundle): CodeDescription[] {
     const at = ['x86_64', 'arm64e', 'arm64', 'i386', 'ppc'].indexOf(code.architecture);
     return at < 0 ? 9 : at;
   };
-  return bundle.slices.map(({ bytes }) => describeCode(bytes)).sort((a, b) => preference(a) - preference(b));
+  return bundle.slices.map(describeCode).sort((a, b) => preference(a) - preference(b));
 }

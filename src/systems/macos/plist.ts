@@ -1,7 +1,8 @@
 /** Property lists, XML or binary, from bytes that nobody has checked yet. */
-import { parse, parseBinary } from 'plist';
-import { Invalid, Unsupported } from '../../bytes/errors.ts';
-import { rootOfPlistXml } from './plist-xml.ts';
+import { parse } from 'plist';
+import { FormatError, Invalid, Unsupported } from '../../bytes/errors.ts';
+import { readBinaryPlist } from './plist-binary.ts';
+import { BIG_INTEGER, rootOfPlistXml } from './plist-xml.ts';
 
 export type PlistValue =
   | string
@@ -33,15 +34,30 @@ export function readPlist(bytes: Uint8Array, what: string): PlistDict {
 function parsed(bytes: Uint8Array, what: string): unknown {
   const head = String.fromCharCode(...bytes.subarray(0, BINARY_MAGIC.length));
   try {
-    if (head === BINARY_MAGIC) return parseBinary(bytes);
-    const text = new TextDecoder().decode(bytes).replaceAll('\ufffd', '?');
+    if (head === BINARY_MAGIC) return readBinaryPlist(bytes, what);
+    const text = new TextDecoder(encodingOf(bytes)).decode(bytes).replaceAll('\ufffd', '?');
     // The old form of NeXT's, which CFPropertyList reads as well, begins like this.
-    return parse(/^\s*[{(]/.test(text) ? text : rootOfPlistXml(text, what));
+    return withBigIntegers(parse(/^\s*[{(]/.test(text) ? text : rootOfPlistXml(text, what)));
   } catch (error) {
-    if (error instanceof Invalid || error instanceof Unsupported) throw error;
+    if (error instanceof FormatError) throw error;
     const problem = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new Invalid(what, `is no property list: ${problem}`);
   }
+}
+
+/** UTF-16 with a byte order mark is read as well; anything else is taken for UTF-8. */
+function encodingOf([first, second]: Uint8Array): string {
+  if (first === 0xfe && second === 0xff) return 'utf-16be';
+  return first === 0xff && second === 0xfe ? 'utf-16le' : 'utf-8';
+}
+
+/** Integers beyond 53 bits come through the parser as strings (plist-xml.ts). */
+function withBigIntegers(value: unknown): unknown {
+  if (typeof value === 'string')
+    return value.startsWith(BIG_INTEGER) ? BigInt(value.slice(BIG_INTEGER.length)) : value;
+  if (Array.isArray(value)) return value.map(withBigIntegers);
+  if (!isDict(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withBigIntegers(one)]));
 }
 
 export function isDict(value: unknown): value is PlistDict {

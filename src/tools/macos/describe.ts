@@ -13,10 +13,11 @@ import {
 import type { KextInfo } from '../../systems/macos/info.ts';
 import { badComment, type PlistDict } from '../../systems/macos/plist.ts';
 import { validate } from '../../systems/macos/rules/validate.ts';
-import { type SignatureReport, verifySignature } from '../../systems/macos/signature.ts';
+import { verifySignature } from '../../systems/macos/signature/verify.ts';
 import { baseName } from '../../systems/macos/tree.ts';
 import { formatVersion } from '../../systems/macos/version.ts';
 import type { DescribedList, Description, ModuleFile } from '../system.ts';
+import { signatureFactsOf, signatureLists, signatureRows } from './describe-signature.ts';
 import { hostBundle } from './host-bundle.ts';
 
 /** A bundle, or a Mach-O file alone. @throws FormatError */
@@ -25,7 +26,7 @@ export async function describeKext({ path, bytes }: ModuleFile): Promise<Descrip
 }
 
 function describeFile(bytes: Uint8Array): Description {
-  const codes = readSlices(bytes).map((slice) => describeCode(slice.bytes));
+  const codes = readSlices(bytes).map(describeCode);
   const [first] = codes;
   const rows: [string, string][] = [['format', formatText(codes)], ...codeRows(codes)];
   const imports = first === undefined ? [] : importsOf(first, undefined, releaseFor(first.architecture));
@@ -50,7 +51,7 @@ async function describeBundle(path: string): Promise<Description> {
     ],
     ...infoRows(info),
     ...codeRows(codes),
-    ['signature', codes.length === 0 ? '' : signatureText(signature)],
+    ...(codes.length === 0 && signature.state.kind === 'none' ? [] : signatureRows(signature)),
     ['plug-ins', plugIns.join(', ')],
     ['personality', [...info.personalities].map(([name, one]) => personalityText(name, one)).join('; ')],
     ['unowned', unowned(imports)],
@@ -65,7 +66,7 @@ async function describeBundle(path: string): Promise<Description> {
   return {
     system: 'macos',
     rows,
-    lists: codeLists(first, imports),
+    lists: [...codeLists(first, imports), ...signatureLists(bundle, signature)],
     facts: {
       name: bundle.name,
       identifier: info.identifier,
@@ -77,9 +78,9 @@ async function describeBundle(path: string): Promise<Description> {
       required: info.required,
       personalities: Object.fromEntries(info.personalities),
       plugIns,
-      code: codes,
+      code: codes.map((code) => ({ ...code, imports: importsOf(code, info, releaseFor(code.architecture)) })),
       imports,
-      signature,
+      signature: signatureFactsOf(signature),
       findings: found.findings,
       properties: bundle.properties,
     },
@@ -142,13 +143,6 @@ function codeRows(codes: readonly CodeDescription[]): [string, string][] {
         .join(', '),
     ],
   ];
-}
-
-function signatureText({ state, authorities, faults }: SignatureReport): string {
-  if (state.kind === 'none') return 'none';
-  const by = authorities[0] === undefined ? '' : ` by ${authorities[0]}`;
-  if (state.kind === 'invalid') return `not valid${by}: ${[state.why, ...faults.slice(1, 4)].join('; ')}`;
-  return `valid${by}${state.kind === 'apple' ? '' : ', a Developer ID for kexts'}`;
 }
 
 function personalityText(name: string, one: PlistDict): string {

@@ -1,7 +1,7 @@
 /** What the code signatures of kexts come to, worked out before rules ask for it (verification has to wait). */
 import type { Kext } from '../../systems/macos/library.ts';
 import type { SignatureState } from '../../systems/macos/rules/policy.ts';
-import { verifySignature } from '../../systems/macos/signature.ts';
+import { verifySignature } from '../../systems/macos/signature/verify.ts';
 import type { MacosSession } from './session.ts';
 
 const UNSIGNED: SignatureState = { kind: 'none' };

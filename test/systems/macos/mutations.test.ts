@@ -34,7 +34,7 @@ function damage(bytes: Uint8Array, next: () => number): Uint8Array {
 /** Everything that a load does with the bytes before they become memory. */
 function use(bytes: Uint8Array): void {
   for (const slice of readSlices(bytes)) {
-    describeCode(slice.bytes);
+    describeCode(slice);
     linkKext(readMachO(slice.bytes), 0x1000_0000, {
       resolve: () => 0x1100_0000,
       defined: () => undefined,
