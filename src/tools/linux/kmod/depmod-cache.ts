@@ -43,7 +43,7 @@ export function stampOf(path: string): Stamp | undefined {
   return stat === undefined ? undefined : [stat.size, stat.ino, stat.mtimeMs, stat.ctimeMs];
 }
 
-export const sameStamp = (a: Stamp, b: Stamp): boolean => a.every((value, i) => value === b[i]);
+const sameStamp = (a: Stamp, b: Stamp): boolean => a.every((value, i) => value === b[i]);
 
 /** Is a file of these times, read at `now`, known not to have changed since? */
 function isSettled([, , changed, moved]: Stamp, now: number): boolean {
@@ -92,15 +92,37 @@ function sumOf(bytes: Buffer): number {
   return sum >>> 0;
 }
 
-/** Stamps of files before they are read; `now` is before that, too. */
-export function stampsOf(paths: readonly string[], now: number): Float64Array {
-  const stamps = new Float64Array(4 * paths.length);
-  paths.forEach((path, i) => {
-    const stamp = stampOf(path);
-    if (stamp === undefined || !isSettled(stamp, now)) stamps[4 * i] = -1;
-    else stamps.set(stamp, 4 * i);
-  });
-  return stamps;
+/** What the last run left, and what the files are like now. */
+export class LastRun {
+  readonly cached: Cached | undefined;
+  private readonly started: number;
+  private readonly known = new Map<string, Stamp | undefined>();
+
+  /** `started`: when this run began, in milliseconds; what was touched since may have been read before or after. */
+  constructor(folder: string, started: number) {
+    this.cached = readCache(folder);
+    this.started = started;
+  }
+
+  /** Stamps of files before they are read. */
+  stamps(paths: readonly string[]): Float64Array {
+    const stamps = new Float64Array(4 * paths.length);
+    paths.forEach((path, i) => {
+      const stamp = this.stamp(path);
+      if (stamp === undefined) stamps[4 * i] = -1;
+      else for (let n = 0; n < 4; n++) stamps[4 * i + n] = stamp[n];
+    });
+    return stamps;
+  }
+
+  /** undefined for a file that must be read again whatever it looks like. */
+  private stamp(path: string): Stamp | undefined {
+    if (this.known.has(path)) return this.known.get(path);
+    const found = stampOf(path);
+    const stamp = found !== undefined && isSettled(found, this.started) ? found : undefined;
+    this.known.set(path, stamp);
+    return stamp;
+  }
 }
 
 /** Which files have to be read: those that are not in the cache as they are now. */
@@ -109,13 +131,22 @@ export function changedFiles(cached: Cached, paths: readonly string[], stamps: F
   const changed: number[] = [];
   paths.forEach((path, file) => {
     const before = known.get(path);
-    const same =
-      before !== undefined &&
-      stamps[4 * file] >= 0 &&
-      [0, 1, 2, 3].every((i) => stamps[4 * file + i] === cached.stamps[4 * before + i]);
-    if (!same) changed.push(file);
+    if (before === undefined || !isAsBefore(cached, before, stamps, file)) changed.push(file);
   });
   return changed;
+}
+
+/** Is the file with these stamps the one that was read? */
+export function isAsBefore(cached: Cached, before: number, stamps: Float64Array, file: number): boolean {
+  if (stamps[4 * file] < 0) return false;
+  for (let i = 0; i < 4; i++) if (stamps[4 * file + i] !== cached.stamps[4 * before + i]) return false;
+  return true;
+}
+
+/** Is the index file on disk the one that was written? */
+export function isAsWritten({ outputs }: Cached, folder: string, name: string): boolean {
+  const now = stampOf(`${folder}/${name}`);
+  return now !== undefined && Object.hasOwn(outputs, name) && sameStamp(now, outputs[name].stamp);
 }
 
 /** The cached facts with the numbers that files have now; those that are to be read again have none. */
@@ -147,37 +178,56 @@ export function mergedFacts({ parts, partOf, rowOf }: FactSet, names: NameTable)
   return table.facts();
 }
 
-/** Which of needs, exports and .modinfo are others than they were: names are compared as text. */
-export function difference(
-  before: Facts,
-  after: Facts,
-): { readonly needs: boolean; readonly exports: boolean; readonly info: boolean } {
-  const same = (a: ArrayLike<number>, b: ArrayLike<number>): boolean => {
-    if (a.length !== b.length) return false;
-    for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-    return true;
-  };
-  const [old, now] = [nameStarts(before.names), nameStarts(after.names)];
-  const sameNames = (a: Int32Array, b: Int32Array, shift: number): boolean => {
-    if (a.length !== b.length) return false;
-    const known = new Map<number, number>();
-    for (let i = 0; i < a.length; i++) {
-      if ((a[i] & shift) !== (b[i] & shift)) return false;
-      const [x, y] = [a[i] >> shift, b[i] >> shift];
-      const seen = known.get(x);
-      if (seen === undefined) {
-        if (!sameText(before.names, old[x], after.names, now[y])) return false;
-        known.set(x, y);
-      } else if (seen !== y) return false;
-    }
-    return true;
-  };
-  return {
-    needs: !same(before.needEnds, after.needEnds) || !sameNames(before.needs, after.needs, 1),
-    exports: !same(before.exportEnds, after.exportEnds) || !sameNames(before.exports, after.exports, 0),
-    info: !same(before.infoEnds, after.infoEnds) || !same(before.info, after.info),
-  };
+/** Which parts of what is known of modules are others than they were. */
+export interface Difference {
+  needs: boolean;
+  exports: boolean;
+  info: boolean;
 }
+
+/** Compares rows of facts: names as text. */
+export class RowComparison {
+  readonly found: Difference = { needs: false, exports: false, info: false };
+  private readonly before: Facts;
+  private readonly after: Facts;
+  private readonly old: readonly number[];
+  private readonly now: readonly number[];
+
+  constructor(before: Facts, after: Facts) {
+    this.before = before;
+    this.after = after;
+    this.old = nameStarts(before.names);
+    this.now = nameStarts(after.names);
+  }
+
+  /** What differs between that row before and the one after is added to `found`. */
+  add(row: number, newRow: number): void {
+    const { before, after, found } = this;
+    found.needs ||= !this.sameNames(part(before, 'need', row), part(after, 'need', newRow), 1);
+    found.exports ||= !this.sameNames(part(before, 'export', row), part(after, 'export', newRow), 0);
+    const info = before.info.subarray(startOf(before.infoEnds, row), before.infoEnds[row]);
+    const newInfo = after.info.subarray(startOf(after.infoEnds, newRow), after.infoEnds[newRow]);
+    found.info ||= info.length !== newInfo.length || info.some((byte, i) => byte !== newInfo[i]);
+  }
+
+  /** `flags`: bits below the number of a name, which have to be the same. */
+  private sameNames(a: Int32Array, b: Int32Array, flags: number): boolean {
+    const { before, after, old, now } = this;
+    return (
+      a.length === b.length &&
+      a.every(
+        (value, i) =>
+          (value & flags) === (b[i] & flags) &&
+          sameText(before.names, old[value >> flags], after.names, now[b[i] >> flags]),
+      )
+    );
+  }
+}
+
+const part = (facts: Facts, what: 'need' | 'export', row: number): Int32Array => {
+  const [values, ends] = what === 'need' ? [facts.needs, facts.needEnds] : [facts.exports, facts.exportEnds];
+  return values.subarray(startOf(ends, row), ends[row]);
+};
 
 function nameStarts(names: Uint8Array): number[] {
   const starts = [0];

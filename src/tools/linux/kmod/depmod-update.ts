@@ -1,18 +1,18 @@
 /** One run of `depmod --incremental`: what of the last run still holds, and what has to be made again. */
-import type { Facts } from '../../../systems/linux/tree/facts.ts';
-import { FactTable } from '../../../systems/linux/tree/facts.ts';
-import type { NameTable } from '../../../systems/linux/tree/name-table.ts';
-import type { MadeFile } from './alias-index.ts';
+import { type Facts, FactTable } from '../../../systems/linux/tree/facts.ts';
+import { NameTable } from '../../../systems/linux/tree/name-table.ts';
+import type { MadeFile, Message } from './alias-index.ts';
 import {
   type Cached,
   cachedFacts,
   changedFiles,
-  difference,
+  type Difference,
+  isAsBefore,
+  isAsWritten,
+  type LastRun,
   mergedFacts,
-  readCache,
-  sameStamp,
+  RowComparison,
   stampOf,
-  stampsOf,
   writeCache,
 } from './depmod-cache.ts';
 import { type DepmodModule, FactSet } from './depmod-module.ts';
@@ -53,23 +53,21 @@ export class Update {
   private readonly cached: Cached | undefined;
   private readonly stamps: Float64Array;
   private readonly changed: readonly number[] | undefined;
-  private merged: Facts | undefined;
 
-  /** `started`: when the run began; what was touched since may have been read before or after. */
   constructor(
     modules: readonly DepmodModule[],
     names: NameTable,
     inputs: string,
     folder: string,
-    started: number,
+    last: LastRun,
   ) {
     this.modules = modules;
     this.paths = modules.map(({ path }) => path);
     this.names = names;
     this.inputs = inputs;
     this.folder = folder;
-    this.cached = readCache(folder);
-    this.stamps = stampsOf(this.paths, started);
+    this.cached = last.cached;
+    this.stamps = last.stamps(this.paths);
     this.changed = this.cached && changedFiles(this.cached, this.paths, this.stamps);
   }
 
@@ -92,25 +90,15 @@ export class Update {
       cached.paths.length === this.paths.length &&
       this.modules.every(({ name, path }, i) => cached.modules[i] === name && cached.paths[i] === path);
     if (!same) return { dependencies: true, symbols: true, builtin: true, aliases: true };
-    if (changed?.length !== 0) this.merged = mergedFacts(set, this.names);
-    const { needs, exports, info } =
-      this.merged === undefined
-        ? { needs: false, exports: false, info: false }
-        : difference(cached.facts, this.merged);
+    const { needs, exports, info } = rowDifference(cached, set, changed ?? []);
     const gone = (group: keyof Stale): boolean =>
-      FILES.some(([name, , of]) => of === group && !this.holds(cached, name));
+      FILES.some(([name, , of]) => of === group && !isAsWritten(cached, this.folder, name));
     return {
       dependencies: needs || exports || gone('dependencies'),
       symbols: exports || gone('symbols'),
       builtin: gone('builtin'),
       aliases: info || gone('aliases'),
     };
-  }
-
-  /** Is the file on disk the one that was written? */
-  private holds({ outputs }: Cached, name: string): boolean {
-    const now = stampOf(`${this.folder}/${name}`);
-    return now !== undefined && name in outputs && sameStamp(now, outputs[name].stamp);
   }
 
   /** All files in the order in which they are written; those that were not made again are kept. */
@@ -129,9 +117,66 @@ export class Update {
       const stamp = stampOf(`${this.folder}/${name}`);
       if (stamp !== undefined) outputs[name] = { stamp, messages };
     }
-    const facts = this.merged ?? mergedFacts(set, this.names);
+    const facts = mergedFacts(set, this.names);
     const modules = this.modules.map(({ name }) => name);
     const { inputs, paths, stamps } = this;
     writeCache(this.folder, { inputs, modules, paths, stamps, facts, outputs });
   }
+}
+
+/** The modules are the same: what became others in the files that changed. Rows of the last run are modules. */
+function rowDifference(cached: Cached, set: FactSet, changed: readonly number[]): Difference {
+  const parts = set.parts.map((part) => new RowComparison(cached.facts, part));
+  for (const module of changed) parts[set.partOf[module]].add(module, set.rowOf[module]);
+  const any = (what: keyof Difference): boolean => parts.some(({ found }) => found[what]);
+  return { needs: any('needs'), exports: any('exports'), info: any('info') };
+}
+
+/**
+ * Finds everything as the last run left it, or with other times and the same contents: gives what is said then, message by
+ * message, and leaves the new times to the next run. undefined: something is to be made again.
+ */
+export function asLastTime(
+  last: LastRun,
+  found: ReadonlyMap<string, string>,
+  inputs: string,
+  folder: string,
+): { readonly errors: readonly string[]; readonly messages: readonly Message[] } | undefined {
+  const { cached } = last;
+  if (cached === undefined || cached.inputs !== inputs || cached.paths.length !== found.size)
+    return undefined;
+  const { paths, modules, facts, outputs } = cached;
+  if (!paths.every((path, i) => found.get(modules[i]) === path)) return undefined;
+  if (!FILES.every(([name]) => isAsWritten(cached, folder, name))) return undefined;
+  const stamps = last.stamps(paths);
+  const changed: number[] = [];
+  for (let i = 0; i < paths.length; i++) if (!isAsBefore(cached, i, stamps, i)) changed.push(i);
+  if (changed.length > ENOUGH) return undefined;
+  const now = readAgain(paths, changed);
+  const rows = new RowComparison(facts, now);
+  changed.forEach((module, row) => {
+    rows.add(module, row);
+  });
+  if (rows.found.needs || rows.found.exports || rows.found.info || !sameErrors(facts, now)) return undefined;
+  const { layout: _, ...rest } = cached;
+  if (changed.length > 0) writeCache(folder, { ...rest, stamps });
+  return {
+    errors: facts.errors.flatMap(([, texts]) => texts),
+    messages: FILES.flatMap(([name]) => outputs[name].messages),
+  };
+}
+
+function readAgain(paths: readonly string[], changed: readonly number[]): Facts {
+  const table = new FactTable(new NameTable());
+  const reader = new ModuleReader();
+  for (const module of changed) readInto(table, reader, module, paths[module], false);
+  return table.facts();
+}
+
+/** Does each file that was read again have the same said about it? */
+function sameErrors(before: Facts, now: Facts): boolean {
+  const [old, own] = [new Map(before.errors), new Map(now.errors)];
+  return [...now.modules].every(
+    (module, row) => (old.get(module) ?? []).join('') === (own.get(row) ?? []).join(''),
+  );
 }

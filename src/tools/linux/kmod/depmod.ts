@@ -18,7 +18,7 @@ import { type AliasInput, type MadeFile, type Message, makeAliasIndexes } from '
 import { absolute, onDisk, reason } from './bytes-path.ts';
 import { configFiles, configFolders, configText } from './config-files.ts';
 import { KmodContext } from './context.ts';
-import { CACHE_NAME, removeCache } from './depmod-cache.ts';
+import { CACHE_NAME, LastRun, removeCache } from './depmod-cache.ts';
 import {
   type IndexInput,
   makeBuiltinIndexes,
@@ -27,7 +27,7 @@ import {
 } from './depmod-index.ts';
 import { type DepmodModule, FactSet, SymbolTable, sortedModules } from './depmod-module.ts';
 import { ENOUGH, Helper, type Scanned, scanAlone } from './depmod-scan.ts';
-import { Update } from './depmod-update.ts';
+import { asLastTime, Update } from './depmod-update.ts';
 import { readAt, statAt, statError } from './disk.ts';
 import { addSymvers, addSystemMap } from './kernel-symbols.ts';
 import { Level, ToolExit, type ToolOutput } from './output.ts';
@@ -147,8 +147,9 @@ class Depmod {
     const symbols = this.kernelSymbols();
     if (options.all) this.startHelper(symbols, out);
     const paths = this.paths(files, symbols);
-    const modules = sortedModules(paths, this.tree, this.givenTreeFile('modules.order'), output);
-    if (this.keeps) return this.incremental(modules, symbols, out);
+    const order = this.givenTreeFile('modules.order');
+    if (this.keeps) return this.incremental(paths, order, symbols, out);
+    const modules = sortedModules(paths, this.tree, order, output);
     const set = this.load(modules, symbols);
     const input = aliasInput(modules, set, options.warn, options.show);
     const aliases = this.scanned?.helper?.makeAliases(input) ?? (() => makeAliasIndexes(input));
@@ -189,9 +190,24 @@ class Depmod {
 
   // -- --incremental ----------------------------------------------------------------------------------------
 
-  private incremental(modules: readonly DepmodModule[], symbols: SymbolTable, out: string): number {
+  private incremental(
+    paths: ReadonlyMap<string, string>,
+    order: string | undefined,
+    symbols: SymbolTable,
+    out: string,
+  ): number {
     const { output } = this;
-    const update = new Update(modules, symbols.names, this.inputs(), out, this.started);
+    const last = new LastRun(out, this.started);
+    const inputs = this.inputs();
+    // An order that is damaged is told each time, which sorting by it does.
+    const same = order?.endsWith('\n') ? asLastTime(last, paths, inputs, out) : undefined;
+    if (same !== undefined) {
+      for (const message of same.errors) output.error(message);
+      this.say(same.messages);
+      return 0;
+    }
+    const modules = sortedModules(paths, this.tree, order, output);
+    const update = new Update(modules, symbols.names, inputs, out, last);
     const set = update.set() ?? this.load(modules, symbols, false);
     for (const message of set.errors()) output.error(message);
     const stale = update.stale(set);

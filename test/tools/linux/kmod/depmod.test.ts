@@ -222,4 +222,32 @@ describe('depmod --incremental', () => {
     tree.write('.modules.incremental', 'not ours');
     await expectSame();
   });
+
+  it('leaves the indexes alone when files are written again as they were, and sees a changed byte', async () => {
+    tree
+      .add({ 'kernel/exporter.ko': 'exporter.ko', 'kernel/importer.ko': 'importer_plain.ko' })
+      .write('kernel/broken.ko', 'no module')
+      .write('modules.order', 'kernel/importer.ko\nkernel/exporter.ko\n');
+    for (const name of ['modules.builtin', 'modules.builtin.modinfo']) tree.write(name, '');
+    await expectSame();
+    // Times of now prove nothing: they are settled only a moment later.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await expectSame();
+    const inode = () => statSync(join(tree.folder, 'modules.dep')).ino;
+    const before = inode();
+    const path = join(tree.folder, 'kernel/exporter.ko');
+    const bytes = readFileSync(path);
+    writeFileSync(path, bytes);
+    await expectSame();
+    expect(inode()).toBe(before);
+    const changed = Buffer.from(bytes);
+    const at = changed.lastIndexOf('__crc_');
+    expect(at).toBeGreaterThan(0);
+    changed[at + '__crc_'.length] ^= 1;
+    writeFileSync(path, changed);
+    await expectSame();
+    expect(inode()).not.toBe(before);
+    writeFileSync(join(tree.folder, 'kernel/broken.ko'), bytes);
+    await expectSame();
+  });
 });
