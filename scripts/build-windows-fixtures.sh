@@ -60,10 +60,19 @@ for arch in x64 x86; do
     build minifilter $target "$suffix" $entry "$work/libfltmgr$suffix.a"
 done
 
-# __try needs clang; the exception tables are Microsoft's.
-for target in x86_64; do
-    clang --target=$target-w64-mingw32 $flags -fms-extensions -fasynchronous-unwind-tables -Wno-pragma-pack -Wno-everything -c probe.c -o "$work/probe.o"
-    build probe $target-w64-mingw32 "" DriverEntry
+# __try needs clang: on x64 with the tables of MinGW's target, on x86 with the registrations of Microsoft's.
+for arch in x64 x86; do
+    if [ $arch = x64 ]; then
+        target=x86_64-w64-mingw32 suffix= entry=DriverEntry triple=x86_64-w64-mingw32
+    else
+        target=i686-w64-mingw32 suffix=-x86 entry=_DriverEntry@8 triple=i686-pc-windows-msvc
+        printf 'LIBRARY ntoskrnl.exe\nEXPORTS\n_except_handler3\n' >"$work/seh.def"
+        $target-dlltool -m i386 -d "$work/seh.def" -l "$work/libseh$suffix.a"
+    fi
+    clang --target=$triple -O2 -ffreestanding -fno-builtin -fno-ident -fms-extensions -fasynchronous-unwind-tables -c guard.c -o "$work/guard$suffix.o"
+    seh=
+    [ $arch = x64 ] || seh=$work/libseh$suffix.a
+    build probe $target "$suffix" $entry "$work/guard$suffix.o" $seh
 done
 
 # What stands for a kernel: the names that hello.sys and a few others import, and no code behind them.

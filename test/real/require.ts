@@ -108,6 +108,20 @@ export function needsVxWorksModules(): string[] | undefined {
 }
 
 /** The name of a program that must be on the PATH, or undefined (after saying so) when it is not. */
+/** Drivers that vendors published, in folders below windows/: whatever of them is there. */
+export function needsWindowsDrivers(): string[] | undefined {
+  const parent = join(cacheDirectory(), 'windows');
+  const found = (
+    existsSync(parent) ? (readdirSync(parent, { recursive: true, encoding: 'utf8' }) as string[]) : []
+  )
+    .filter((name) => /\.sys$/i.test(name))
+    .map((name) => join(parent, name))
+    .sort();
+  return found.length > 0
+    ? found
+    : missing('drivers of Windows', 'put .sys files of any vendor below ~/.cache/lkm/windows');
+}
+
 export function needsTool(name: string): string | undefined {
   try {
     execFileSync('sh', ['-c', `command -v ${name}`], { stdio: 'ignore' });

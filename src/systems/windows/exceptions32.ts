@@ -2,6 +2,7 @@
  * Structured exceptions on x86: a list of registrations on the stack that begins at fs:[0], and the scope tables of
  * _except_handler3 (M. Pietrek, "A Crash Course on the Depths of Win32 Structured Exception Handling").
  */
+import { perKernel } from '../../kernel/kernel.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Thread } from '../../kernel/thread.ts';
 import type { Address } from '../../memory/space.ts';
@@ -138,9 +139,19 @@ export function* localUnwind(k: Windows, frame: Address, stop: number): Steps<vo
     if (level === NO_LEVEL || level === stop >>> 0) return;
     const scope = scopes + level * 12;
     memory.set32(frame + Frame.LEVEL, memory.u32(scope));
-    if (memory.ptr(scope + 4) === 0) yield* callWithFrame(k, memory.ptr(scope + 8), frame);
+    if (memory.ptr(scope + 4) !== 0) continue;
+    const state = k.state(unwinding);
+    state.depth++;
+    yield* callWithFrame(k, memory.ptr(scope + 8), frame);
+    state.depth--;
   }
 }
+
+/** Termination handlers that run because their block is left early. */
+const unwinding = perKernel(() => ({ depth: 0 }));
+
+/** AbnormalTermination(): a handler that the compiler calls at the end of its block runs outside of any unwind. */
+export const abnormalTermination = (k: Windows): boolean => k.state(unwinding).depth > 0;
 
 /** Filters and termination handlers run with the ebp of their function. */
 function* callWithFrame(k: Windows, code: Address, frame: Address): Steps<number> {
@@ -158,17 +169,26 @@ export function* exceptHandler3(
   context: Address,
 ): Steps<number> {
   const { memory } = k;
-  const unwinding = ExceptionFlag.UNWINDING | ExceptionFlag.EXIT_UNWIND;
-  if ((k.read('EXCEPTION_RECORD.ExceptionFlags', record) & unwinding) !== 0) {
+  const leaving = ExceptionFlag.UNWINDING | ExceptionFlag.EXIT_UNWIND;
+  if ((k.read('EXCEPTION_RECORD.ExceptionFlags', record) & leaving) !== 0) {
     yield* localUnwind(k, frame, NO_LEVEL);
     return CONTINUE_SEARCH;
   }
   // The function's GetExceptionInformation reads EXCEPTION_POINTERS in front of its registration.
-  const pointers = (k.cpu.gpr(ESP) - 0x40) >>> 0;
+  const stack = k.cpu.gpr(ESP);
+  const pointers = (stack - 0x40) >>> 0;
   memory.setPtr(pointers, record);
   memory.setPtr(pointers + 4, context);
   memory.setPtr(frame - 4, pointers);
   k.cpu.setGpr(ESP, pointers - 0x10);
+  const answer = yield* searchScopes(k, record, frame);
+  k.cpu.setGpr(ESP, stack);
+  return answer;
+}
+
+/** The filters of a function from its try level out; the handler that one of them chooses is entered, and nothing comes back. */
+function* searchScopes(k: Windows, record: Address, frame: Address): Steps<number> {
+  const { memory } = k;
   const scopes = memory.ptr(frame + Frame.SCOPES);
   let level = memory.u32(frame + Frame.LEVEL);
   for (let n = 0; level !== NO_LEVEL && n < 256; n++) {

@@ -1,5 +1,5 @@
-/** Names that kernels of NT export (ntoskrnl.exe and hal.dll, all releases together): a name that is not among them is no function of
- * the system. Names are facts; what the base kernel has of them is in functions/. */
+/** Names that kernels of NT export (ntoskrnl.exe and hal.dll, all releases to Windows 7 together): a name that is not among them was no function of
+ * the system then. Names are facts; what the base kernel has of them is in functions/. */
 const NAMES = `
 AlpcGetHeaderSize AlpcGetMessageAttribute AlpcInitializeMessageAttribute CcCanIWrite CcCoherencyFlushAndPurgeCache 
 CcCopyRead CcCopyWrite CcCopyWriteWontFlush CcDeferWrite CcFastCopyRead CcFastCopyWrite CcFastMdlReadWait 
@@ -515,9 +515,30 @@ wcstoul wctomb x86BiosAllocateBuffer x86BiosCall
 x86BiosExecuteInterrupt x86BiosFreeBuffer x86BiosInitializeBiosEx x86BiosReadMemory x86BiosTranslateAddress 
 x86BiosWriteMemory `;
 
-let names: ReadonlySet<string> | undefined;
+/** What releases after Windows 7 added, as far as drivers were seen to import it. */
+const LATER = `
+ExGetFirmwareEnvironmentVariable ExIsManufacturingModeEnabled ExQueryTimerResolution ExQueryWnfStateData
+ExSetFirmwareEnvironmentVariable ExSubscribeWnfStateChange IoGetDeviceInterfacePropertyData IoSetDeviceInterfacePropertyData
+KeFlushIoBuffers MmAllocateContiguousNodeMemory MmAllocateMdlForIoSpace PoFxActivateComponent
+PoFxCompleteDevicePowerNotRequired PoFxCompleteIdleCondition PoFxCompleteIdleState PoFxIdleComponent
+PoFxIssueComponentPerfStateChange PoFxPowerControl PoFxRegisterComponentPerfStates PoFxRegisterDevice PoFxRegisterPluginEx
+PoFxReportDevicePoweredOn PoFxSetComponentLatency PoFxSetComponentResidency PoFxStartDevicePowerManagement
+PoFxUnregisterDevice RtlFindExportedRoutineByName RtlFindUnicodeSubstring RtlGetPersistedStateLocation
+ZwQueryWnfStateData `;
 
+/** How kernel functions are called: the component, then what it does. */
+const COMPONENT =
+  /^(Alpc|Bg|Cc|Cm|Dbg|Dbgk|Em|Etw|Ex|FsRtl|Hal|Hv|Hvl|Io|Iof|Kd|Ke|Kf|Ki|Ldr|Lpc|Mm|Nls|Nt|Ob|Obf|Pcw|Pf|Po|PoFx|Ps|Psc|Rtl|Se|Tm|Vf|Vsl|Whea|Wmi|Zw)[A-Z][A-Za-z0-9]*$/;
+
+let names: ReadonlySet<string> | undefined;
+let later: ReadonlySet<string> | undefined;
+
+/** Is it a name of kernels up to Windows 7, or one of the later ones above? */
 export function isKernelExport(name: string): boolean {
   names ??= new Set(NAMES.split(/\s+/));
-  return names.has(name);
+  later ??= new Set(LATER.split(/\s+/));
+  return names.has(name) || later.has(name);
 }
+
+/** Could a kernel after Windows 7 have added it? The list of names is whole only up to that release. */
+export const mayBeLaterExport = (name: string): boolean => COMPONENT.test(name);

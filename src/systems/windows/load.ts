@@ -8,11 +8,12 @@ import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import { tellImage } from './callbacks.ts';
 import { DeviceFlag, devicesOf } from './devices.ts';
-import { isKernelExport } from './export-names.ts';
+import { isKernelExport, mayBeLaterExport } from './export-names.ts';
 import { type DriverImage, ImageRefused } from './images.ts';
 import { dereferenceImports, unloadLibrary } from './libraries.ts';
 import { refusal, type SessionPolicy } from './policy.ts';
 import { type RegistryKey, RegType, SERVICES } from './registry.ts';
+import { atLeast } from './release.ts';
 import { imageRules } from './rules/image.ts';
 import { signingRules } from './rules/signing.ts';
 import type { Verdict } from './rules/verdict.ts';
@@ -207,6 +208,9 @@ function isKernelLibrary(k: Windows, library: string): boolean {
   return SYSTEM_LIBRARY.test(library) && k.drivers.named(library) === undefined;
 }
 
+/** After Windows 7. */
+const isLater = (k: Windows): boolean => atLeast(k.release, 6, 2);
+
 function kernelImport(k: Windows, library: string, { name, ordinal }: PeImport): Address {
   if (name === undefined)
     throw new Refused(
@@ -216,7 +220,7 @@ function kernelImport(k: Windows, library: string, { name, ordinal }: PeImport):
     );
   const known = k.exported(name);
   if (known !== undefined) return known;
-  if (KERNEL.test(library) && !isKernelExport(name)) {
+  if (KERNEL.test(library) && !isKernelExport(name) && !(isLater(k) && mayBeLaterExport(name))) {
     throw new Refused(
       Status.DRIVER_ENTRYPOINT_NOT_FOUND,
       'import-name',

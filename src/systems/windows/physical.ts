@@ -12,8 +12,6 @@ const MAX_PAGES = 1 << 14;
 interface Mapping {
   readonly area: AreaAllocator;
   readonly pages: number;
-  /** Pages whose frames belong to the mapping: those that stand for the bus. */
-  readonly own: readonly number[];
 }
 
 const mappings = perKernel(() => new Map<Address, Mapping>());
@@ -40,16 +38,12 @@ export function mapPhysical(
   if (!(pages > 0 && pages <= MAX_PAGES)) return 0;
   const base = area.allocate(pages);
   const first = Number(physical >> 12n);
-  const own: number[] = [];
   for (let i = 0; i < pages; i++) {
     const at = base + i * PAGE_SIZE;
     if (isRam(k, first + i)) k.memory.map(at, first + i, 1, perm, 'physical memory');
-    else {
-      own.push(i);
-      k.memory.mapLazy(at, 1, perm, 'device memory', (_page, page) => page.fill(0xff));
-    }
+    else k.memory.mapLazy(at, 1, perm, 'device memory', (_page, page) => page.fill(0xff));
   }
-  k.state(mappings).set(base, { area, pages, own });
+  k.state(mappings).set(base, { area, pages });
   return base + offset;
 }
 
@@ -58,9 +52,8 @@ export function unmapPhysical(k: Windows, at: Address): boolean {
   const base = at - (((at % PAGE_SIZE) + PAGE_SIZE) % PAGE_SIZE);
   const mapping = k.state(mappings).get(base);
   if (mapping === undefined) return false;
-  const frames = mapping.own.map((i) => k.memory.pfnOf(base + i * PAGE_SIZE));
+  // The frames of pages that stand for the bus belong to the mapping and go with it.
   k.memory.unmap(base, mapping.pages);
-  for (const pfn of frames) if (pfn !== undefined) k.memory.frames.free(pfn, 0);
   mapping.area.free(base);
   k.state(mappings).delete(base);
   return true;

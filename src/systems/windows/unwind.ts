@@ -149,6 +149,7 @@ function applyEntry(
 ): FrameFacts {
   let info = image.base + entry.unwind;
   let offset = rva - entry.begin;
+  const inEpilogue = isEpilogue(k, image, entry, signed(registers.rip), info);
   let establisher: bigint | undefined;
   let handler = 0;
   let handlerData = 0;
@@ -160,6 +161,7 @@ function applyEntry(
     const frameRegister = memory.u8(info + 3) & 15;
     const inProlog = chain === 0 && offset < memory.u8(info + 1);
     establisher ??= establisherOf(k, info, codes, offset, frameRegister, registers, inProlog);
+    if (inEpilogue) break;
     machineFrame = applyCodes(k, info, codes, inProlog ? offset : 256, registers) || machineFrame;
     const tail = info + 4 + ((codes + 1) & ~1) * 2;
     if ((flags & UnwindFlag.CHAINED) === 0) {
@@ -172,6 +174,7 @@ function applyEntry(
     info = image.base + memory.u32(tail + 8);
     offset = 256;
   }
+  if (inEpilogue) finishEpilogue(k, registers);
   if (!machineFrame) popReturn(k, registers);
   const table = image.pe.directory(3).address;
   const index = image.functions?.indexOf(entry) ?? 0;
@@ -183,6 +186,102 @@ function applyEntry(
     handler,
     handlerData,
   };
+}
+
+/** Instructions that an epilogue may have before its pops: what moves rsp back, by a constant or from the frame pointer. */
+function stackMove(
+  k: Windows,
+  at: Address,
+  frameRegister: number,
+): { bytes: number; rsp?: (gpr: readonly bigint[]) => bigint } {
+  const byte = (i: number) => k.memory.u8(at + i);
+  const imm8 = (i: number) => BigInt((byte(i) << 24) >> 24);
+  const imm32 = (i: number) => BigInt(k.memory.u32(at + i) | 0);
+  // add rsp, imm8 / imm32
+  if (byte(0) === 0x48 && byte(1) === 0x83 && byte(2) === 0xc4) {
+    const by = imm8(3);
+    return { bytes: 4, rsp: (gpr) => wrap(gpr[RSP] + by) };
+  }
+  if (byte(0) === 0x48 && byte(1) === 0x81 && byte(2) === 0xc4) {
+    const by = imm32(3);
+    return { bytes: 7, rsp: (gpr) => wrap(gpr[RSP] + by) };
+  }
+  // lea rsp, [frame + disp8 / disp32], where the function has a frame register
+  const rex = frameRegister >= 8 ? 0x49 : 0x48;
+  const modrm = byte(2);
+  if (frameRegister === 0 || byte(0) !== rex || byte(1) !== 0x8d || (modrm & 0x38) !== 0x20)
+    return { bytes: 0 };
+  if ((modrm & 7) !== (frameRegister & 7) || (modrm & 7) === 4) return { bytes: 0 };
+  if (modrm >> 6 === 1) {
+    const by = imm8(3);
+    return { bytes: 4, rsp: (gpr) => wrap(gpr[frameRegister] + by) };
+  }
+  if (modrm >> 6 !== 2) return { bytes: 0 };
+  const by = imm32(3);
+  return { bytes: 7, rsp: (gpr) => wrap(gpr[frameRegister] + by) };
+}
+
+/** `pop r64`: its length and register. */
+function popAt(k: Windows, at: Address): { bytes: number; register: number } | undefined {
+  const first = k.memory.u8(at);
+  if ((first & 0xf8) === 0x58) return { bytes: 1, register: first & 7 };
+  const second = first === 0x41 || first === 0x48 ? k.memory.u8(at + 1) : 0;
+  if ((second & 0xf8) !== 0x58) return undefined;
+  return { bytes: 2, register: (second & 7) | (first === 0x41 ? 8 : 0) };
+}
+
+/** What an epilogue ends with: a return, or a jump out of the function, as tail calls make it. */
+function endsFunction(k: Windows, image: DriverImage, entry: RuntimeFunction, at: Address): boolean {
+  const [first, second] = [k.memory.u8(at), k.memory.u8(at + 1)];
+  if (first === 0xc3 || first === 0xc2 || (first === 0xf3 && second === 0xc3)) return true;
+  const outside = (target: Address) => target < image.base + entry.begin || target >= image.base + entry.end;
+  if (first === 0xeb) return outside(at + 2 + ((second << 24) >> 24));
+  if (first === 0xe9) return outside(at + 5 + (k.memory.u32(at + 1) | 0));
+  // jmp through a register or memory; rex.W marks it as the end of a function.
+  return (
+    (first === 0xff && second === 0x25) ||
+    (first === 0x48 && second === 0xff && (k.memory.u8(at + 2) & 0x38) === 0x20)
+  );
+}
+
+/**
+ * Does the code from here on do nothing but leave the function? Such code is not described by unwind codes: what is left
+ * of it is done in its place ("Epilog code" in the description of the conventions).
+ */
+function isEpilogue(
+  k: Windows,
+  image: DriverImage,
+  entry: RuntimeFunction,
+  rip: Address,
+  info: Address,
+): boolean {
+  try {
+    const frameRegister = k.memory.u8(info + 3) & 15;
+    let at = rip + stackMove(k, rip, frameRegister).bytes;
+    const end = image.base + entry.end;
+    for (let pop = popAt(k, at); pop !== undefined && at < end; pop = popAt(k, at)) at += pop.bytes;
+    return at < end && endsFunction(k, image, entry, at);
+  } catch (error) {
+    // Code that is not there any more is what the exception is about.
+    if (error instanceof GuestFault) return false;
+    throw error;
+  }
+}
+
+/** Executes the rest of an epilogue up to its last instruction. */
+function finishEpilogue(k: Windows, registers: Registers): void {
+  const { gpr } = registers;
+  const rip = signed(registers.rip);
+  // Whichever register the function's frame hangs on, the instruction itself names it.
+  const named = (k.memory.u8(rip + 2) & 7) | (k.memory.u8(rip) === 0x49 ? 8 : 0);
+  const move = stackMove(k, rip, named);
+  if (move.rsp !== undefined) gpr[RSP] = move.rsp(gpr);
+  let at = rip + move.bytes;
+  for (let pop = popAt(k, at); pop !== undefined; pop = popAt(k, at)) {
+    gpr[pop.register] = k.memory.u64(signed(gpr[RSP]));
+    gpr[RSP] = wrap(gpr[RSP] + 8n);
+    at += pop.bytes;
+  }
 }
 
 /** The frame pointer's base once it is set, the stack pointer otherwise. */

@@ -1,12 +1,12 @@
 /** A Windows session: sc and the rest on a base kernel, and commands of ours to use devices with. */
 import type { LogRecord } from '../../kernel/log.ts';
 import { MissingFunctionReached } from '../../kernel/missing.ts';
+import { Deadlock } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { ThreadKilled } from '../../kernel/thread.ts';
 import { miniFilters } from '../../systems/windows/functions/flt.ts';
-import { libraryRegistrations } from '../../systems/windows/functions/otherlibs.ts';
-import { plugPlayRegistrations } from '../../systems/windows/functions/plugplay.ts';
 import type { DriverFile, SessionPolicy } from '../../systems/windows/policy.ts';
+import { registrations } from '../../systems/windows/registered.ts';
 import { volumePath } from '../../systems/windows/volume.ts';
 import type { Windows } from '../../systems/windows/windows.ts';
 import type {
@@ -239,8 +239,7 @@ export class WindowsSession implements SystemSession {
   registeredOnly(): readonly { readonly what: string; readonly name: string }[] {
     const k = this.kernel;
     return [
-      ...plugPlayRegistrations(k).map(({ what, routine }) => ({ what, name: k.describe(routine) })),
-      ...libraryRegistrations(k).map(({ what, by }) => ({
+      ...registrations(k).map(({ what, by }) => ({
         what,
         name: k.objects.at(by)?.name ?? k.describe(by),
       })),
@@ -378,6 +377,13 @@ export class WindowsSession implements SystemSession {
         out: '',
         err: `${error.message}\n`,
         note: `${error.symbol} is a function that the base kernel does not have; --missing stand-in goes on with 0.`,
+      };
+    if (error instanceof Deadlock)
+      return {
+        code: 1,
+        out: '',
+        err: `The command does not come back: ${error.message}\n`,
+        note: 'On a machine it would hang, too, and the driver stay until the next start.',
       };
     if (!(error instanceof ThreadKilled)) throw error;
     const { stopped } = this.kernel;

@@ -100,18 +100,38 @@ describe('a driver on Windows', () => {
     expect(type('sc stop ioctls')).toContain('STOPPED');
   });
 
-  it('catches in __try what it touches and what it raises, with __finally on the way', async () => {
-    const { type, log } = await start();
-    type(create('probe'));
-    type('sc start probe');
-    expect(type('ioctl \\\\.\\Probe 0x2220c7')).toBe('Invalid access to memory location.\n');
-    expect(type('ioctl \\\\.\\Probe 0x2220cb')).toBe('Access is denied.\n');
-    expect(log()).toEqual(['probe: caught c0000005, 1 finally', 'probe: caught c0000022, 1 finally']);
-    expect(type('sc stop probe')).toContain('STOPPED');
-  });
+  it.each(['x64', 'x86'])(
+    'catches in __try what it touches and what it raises, with __finally on the way (%s)',
+    async (machine) => {
+      const { type, log } = await start({ machine });
+      type(`sc create probe type= kernel binPath= probe${machine === 'x86' ? '-x86' : ''}.sys`);
+      type('sc start probe');
+      expect(type('ioctl \\\\.\\Probe 0x2220c7')).toBe('Invalid access to memory location.\n');
+      expect(type('ioctl \\\\.\\Probe 0x2220cb')).toBe('Access is denied.\n');
+      // The handler inside looks for another exception: this one goes on to the next.
+      expect(type('ioctl \\\\.\\Probe 0x2220cf')).toBe('Access is denied.\n');
+      expect(type('ioctl \\\\.\\Probe 0x2220d3')).toContain('STATUS_SUCCESS');
+      expect(log()).toEqual([
+        'probe: caught c0000005, finally 101',
+        'probe: caught c0000022, finally 101',
+        'probe: caught c0000022, finally 101',
+        'probe: nothing caught, finally 102',
+      ]);
+      expect(type('sc stop probe')).toContain('STOPPED');
+    },
+  );
 });
 
 describe('refusals', () => {
+  it('of a driver that waits for itself are no end of the session', async () => {
+    const { type } = await start();
+    type(create('timers'));
+    type('sc start timers');
+    // Its thread waits for the third tick, which an unload before that prevents.
+    expect(type('sc stop timers')).toMatch(/^The command does not come back: every thread waits/);
+    expect(type('sc query timers')).toContain('SERVICE_NAME: timers');
+  });
+
   it('say the number and the text that Windows says', async () => {
     const { type } = await start();
     for (const name of ['failing', 'missing', 'nounload', 'hello']) type(create(name));

@@ -12,6 +12,8 @@ import { halFunctions } from './hal.ts';
 import { ioFunctions } from './io.ts';
 import { keFunctions } from './ke.ts';
 import { mmFunctions } from './mm.ts';
+import { ndisFunctions } from './ndis.ts';
+import { ndisDeviceFunctions } from './ndisdev.ts';
 import { otherLibraryFunctions } from './otherlibs.ts';
 import { plugPlayFunctions } from './plugplay.ts';
 import { poolFunctions } from './pool.ts';
@@ -57,6 +59,8 @@ export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   wdfIoFunctions,
   wdfMiscFunctions,
   fltFunctions,
+  ndisFunctions,
+  ndisDeviceFunctions,
   otherLibraryFunctions,
   zwFunctions,
 ]);

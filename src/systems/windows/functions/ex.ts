@@ -143,7 +143,7 @@ function pushEntry(k: Windows, head: Address, entry: Address): Address {
   return first;
 }
 
-function popEntry(k: Windows, head: Address): Address {
+export function popEntry(k: Windows, head: Address): Address {
   const { depth, first } = slist(k, head);
   if (first === 0) return 0;
   setSlist(k, head, depth - 1, k.memory.ptr(first));

@@ -310,7 +310,7 @@ export const ioFunctions = kernelFunctions({
   },
 });
 
-function symbolicLink(k: Windows, link: number, device: number): number {
+export function symbolicLink(k: Windows, link: number, device: number): number {
   const path = unicodeString(k, link);
   const object = k.objects.create('SymbolicLink', 64, { target: unicodeString(k, device) });
   const status = k.objects.insert(object, path);

@@ -99,9 +99,9 @@ function* waitMany(
   return yield* waitFor(k, list, type === 0, timeoutAt(k, timeout));
 }
 
-function* delay(k: Windows, interval: Address): Steps<number> {
-  refuseAtDispatch(k, interval);
-  const time = BigInt.asIntN(64, k.memory.u64(interval));
+/** KeDelayExecutionThread. @param time 100 ns units: negative from now, positive by the clock */
+export function* delay(k: Windows, time: bigint, object: Address): Steps<number> {
+  refuseAtDispatch(k, object);
   if (time === 0n) yield { kind: 'yield' };
   else yield* block('sleeps', Math.max(deadline(k, time), k.time.now() + 1));
   return Status.SUCCESS;
@@ -157,7 +157,7 @@ export const keFunctions = kernelFunctions({
     _mode,
     _alertable,
     interval,
-  ) => delay(k, interval),
+  ) => delay(k, BigInt.asIntN(64, k.memory.u64(interval)), interval),
   'void KeStallExecutionProcessor(ULONG microseconds)': (k, microseconds) => k.time.skip(microseconds * 1000),
 
   'void KeInitializeTimer(PVOID timer)': (k, timer) => initialiseTimer(k, timer, false),

@@ -4,37 +4,27 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { topOf } from '../devices.ts';
 import { allocateIrp, callDriver, completeRequest, Major, nextLocation } from '../irp.ts';
+import { deregister, register, registerHandle } from '../registered.ts';
 import { Status } from '../status.ts';
 import { encodeUtf16, setCounted } from '../strings.ts';
 import type { Windows } from '../windows.ts';
 import { callerOf, kernelFunctions } from './define.ts';
 
-/** Who asked to hear of devices that come and go. None does: they are counted as registered only. */
-export interface Registered {
-  readonly what: string;
-  readonly handle: Address;
-  readonly routine: Address;
-}
-const registrations = perKernel(() => [] as Registered[]);
+/** The status of giving a handle back. */
+const unregister = (k: Windows, handle: Address): number =>
+  deregister(k, handle) ? Status.SUCCESS : Status.INVALID_PARAMETER;
 
-export const plugPlayRegistrations = (k: Windows): readonly Registered[] => k.state(registrations);
-
-function register(k: Windows, what: string, routine: Address, out: Address): number {
-  const handle = k.pool.allocate('nonpaged', 32, 0x4e706e50, 0, true);
+/** EtwRegister: nobody traces, so a provider is known and never enabled. */
+function registerProvider(k: Windows, callback: Address, out: Address): number {
+  const handle = registerHandle(k, 'event tracing', callback);
   if (handle === 0) return Status.INSUFFICIENT_RESOURCES;
-  k.state(registrations).push({ what, handle, routine });
-  k.memory.setPtr(out, handle);
+  k.memory.setU64(out, BigInt.asUintN(64, BigInt(handle)));
   return Status.SUCCESS;
 }
 
-function unregister(k: Windows, handle: Address): number {
-  const list = k.state(registrations);
-  const at = list.findIndex((one) => one.handle === handle);
-  if (at < 0) return Status.INVALID_PARAMETER;
-  list.splice(at, 1);
-  k.pool.release(handle);
-  return Status.SUCCESS;
-}
+/** The handle of a provider as a pointer again. */
+const providerAt = (k: Windows, handle: bigint): Address =>
+  Number(k.word === 8 ? BigInt.asIntN(64, handle) : BigInt.asUintN(32, handle));
 
 const CATEGORIES = ['', 'hardware profile changes', 'device interface changes', 'target device changes'];
 
@@ -117,39 +107,28 @@ export const plugPlayFunctions = kernelFunctions({
   'void PoUnregisterSystemState(PVOID handle)': () => undefined,
   'void IoRequestDeviceEject(PVOID device)': () => undefined,
 
-  /** Nobody traces: registered, never enabled. The x86 and x64 kernels hand out a handle that is not zero. */
   'NTSTATUS EtwRegisterClassicProvider(PVOID guid, ULONG type, PVOID callback, PVOID context, u64 *handle)': (
     k,
     _guid,
     _type,
     callback,
     _context,
-    handle,
-  ) => {
-    const at = k.kernelData(16, 'event provider');
-    k.state(registrations).push({ what: 'event tracing', handle: at, routine: callback });
-    k.memory.setU64(handle, BigInt.asUintN(64, BigInt(at)));
-    return Status.SUCCESS;
-  },
+    out,
+  ) => registerProvider(k, callback, out),
   'NTSTATUS EtwRegister(PVOID guid, PVOID callback, PVOID context, u64 *handle)': (
     k,
     _guid,
     callback,
     _context,
-    handle,
-  ) => {
-    const at = k.kernelData(16, 'event provider');
-    k.state(registrations).push({ what: 'event tracing', handle: at, routine: callback });
-    k.memory.setU64(handle, BigInt.asUintN(64, BigInt(at)));
-    return Status.SUCCESS;
-  },
-  'NTSTATUS EtwUnregister(u64 handle)': (k, handle) => {
-    const list = k.state(registrations);
-    const at = list.findIndex((one) => BigInt.asUintN(64, BigInt(one.handle)) === BigInt.asUintN(64, handle));
-    if (at < 0) return Status.INVALID_HANDLE;
-    list.splice(at, 1);
-    return Status.SUCCESS;
-  },
+    out,
+  ) => registerProvider(k, callback, out),
+  'NTSTATUS EtwUnregister(u64 handle)': (k, handle) =>
+    deregister(k, providerAt(k, handle)) ? Status.SUCCESS : Status.INVALID_HANDLE,
+  /** No session logs, so there is no logger whose handle would be right. */
+  'NTSTATUS WmiTraceMessage(u64 logger, ULONG flags, PVOID guid, USHORT number, ...)': () =>
+    Status.INVALID_HANDLE,
+  'NTSTATUS WmiTraceMessageVa(u64 logger, ULONG flags, PVOID guid, USHORT number, va_list arguments)': () =>
+    Status.INVALID_HANDLE,
   'BOOLEAN EtwProviderEnabled(u64 handle, UCHAR level, u64 keyword)': () => 0,
   'BOOLEAN EtwEventEnabled(u64 handle, PVOID event)': () => 0,
   /** Events of a provider that nobody enabled go nowhere, and that is a success. */

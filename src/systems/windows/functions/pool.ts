@@ -6,6 +6,7 @@ import type { PoolKind } from '../pool.ts';
 import { Status } from '../status.ts';
 import type { Windows } from '../windows.ts';
 import { callerOf, kernelFunctions } from './define.ts';
+import { popEntry } from './ex.ts';
 
 const TAG_NONE = 0x656e6f4e;
 /** POOL_TYPE: bit 0 paged; 512 = no execution; 0x10 raise on failure; 0x400 zeroed (ExAllocatePoolWithTag, WDK reference). */
@@ -124,8 +125,27 @@ export const poolFunctions = kernelFunctions({
   'void ExInitializePagedLookasideList(PVOID list, PVOID allocate, PVOID free, ULONG flags, SIZE_T size, ULONG tag, USHORT depth)':
     (k, list, take, give, flags, size, tag) =>
       initialiseLookaside(k, list, take, give, size, tag, PoolType.PAGED | (flags & PoolType.RAISE)),
-  'void ExDeleteNPagedLookasideList(PVOID list)': () => undefined,
-  'void ExDeletePagedLookasideList(PVOID list)': () => undefined,
+  'void ExDeleteNPagedLookasideList(PVOID list)': (k, list) => drain(k, list, false),
+  'void ExDeletePagedLookasideList(PVOID list)': (k, list) => drain(k, list, false),
+  'NTSTATUS ExInitializeLookasideListEx(PVOID list, PVOID allocate, PVOID free, ULONG type, ULONG flags, SIZE_T size, ULONG tag, USHORT depth)':
+    (k, list, take, give, type, _flags, size, tag) => {
+      initialiseLookaside(
+        k,
+        list,
+        take === 0 ? (k.exported('FxLookasideAllocate') ?? 0) : take,
+        give === 0 ? (k.exported('FxLookasideFree') ?? 0) : give,
+        size,
+        tag,
+        type,
+      );
+      return Status.SUCCESS;
+    },
+  'void ExDeleteLookasideListEx(PVOID list)': (k, list) => drain(k, list, true),
+  'void ExFlushLookasideListEx(PVOID list)': (k, list) => drain(k, list, true),
+  /** What inline code calls through the list: the routines of an extended list are given the list itself. */
+  'PVOID FxLookasideAllocate(ULONG type, SIZE_T bytes, ULONG tag, PVOID list)': (k, type, bytes, tag) =>
+    allocate(k, type, bytes, tag),
+  'void FxLookasideFree(PVOID entry, PVOID list)': (k, entry) => freePool(k, entry, 0),
   'PVOID ExAllocateFromNPagedLookasideList(PVOID list)': (k, list) => fromLookaside(k, list),
   'PVOID ExAllocateFromPagedLookasideList(PVOID list)': (k, list) => fromLookaside(k, list),
   'void ExFreeToNPagedLookasideList(PVOID list, PVOID entry)': (k, list, entry) =>
@@ -136,6 +156,15 @@ export const poolFunctions = kernelFunctions({
 /** ...WithQuota raises instead of returning NULL, unless POOL_QUOTA_FAIL_INSTEAD_OF_RAISE (8). */
 function quota(k: Windows, type: number, bytes: number, tag: number): number {
   return allocate(k, (type & 8) !== 0 ? type & ~8 : type | PoolType.RAISE, bytes, tag);
+}
+
+/** Entries that inline code has put into the list go back to the pool, by the list's own routine. */
+function* drain(k: Windows, list: number, extended: boolean) {
+  const free = k.read('GENERAL_LOOKASIDE.Free', list);
+  let entry = popEntry(k, list);
+  // A list counts its entries in 16 bits; one that goes round in a circle ends here, too.
+  for (let n = 0; entry !== 0 && n < 0x10000; n++, entry = popEntry(k, list))
+    yield* extended ? k.call(free, entry, list) : k.call(free, entry);
 }
 
 function* fromLookaside(k: Windows, list: number) {

@@ -2,7 +2,7 @@
 
 import { perKernel } from '../../../kernel/kernel.ts';
 import { cSpecificHandler, unwindTo } from '../exceptions.ts';
-import { exceptHandler3, localUnwind, unwind32 } from '../exceptions32.ts';
+import { abnormalTermination, exceptHandler3, localUnwind, unwind32 } from '../exceptions32.ts';
 import { callStack, functionAt } from '../unwind.ts';
 import type { Windows } from '../windows.ts';
 import { callerOf, kernelFunctions } from './define.ts';
@@ -21,7 +21,7 @@ export const sehFunctions = kernelFunctions({
   ) => exceptHandler3(k, record, frame, context),
   'void __cdecl _local_unwind2(PVOID frame, ULONG level)': (k, frame, level) => localUnwind(k, frame, level),
   'void __cdecl _global_unwind2(PVOID frame)': (k, frame) => unwind32(k, frame, 0),
-  'LONG __cdecl _abnormal_termination(void)': () => 0,
+  'LONG __cdecl _abnormal_termination(void)': (k) => (abnormalTermination(k) ? 1 : 0),
   'void RtlUnwind(PVOID frame, PVOID target, PVOID record, PVOID value)': (
     k,
     frame,

@@ -80,6 +80,9 @@ function* forget(k: Windows, globals: Address): Steps<void> {
   k.state(state).byDriver.delete(object.data.object);
 }
 
+/** WDF_DRIVER_INIT_FLAGS. */
+const InitFlag = { NON_PNP: 1, NO_DISPATCH_OVERRIDE: 2 } as const;
+
 interface DriverRequest {
   readonly globals: Address;
   readonly driver: Address;
@@ -94,8 +97,10 @@ export function createDriver(k: Windows, r: DriverRequest): number {
   if (driverOfGlobals(k, r.globals) !== undefined) return 0xc0000720 | 0;
   const get = (field: string) => k.read(`WDF_DRIVER_CONFIG.${field}`, r.config);
   const flags = get('DriverInitFlags');
-  const nonPnp = (flags & 1) !== 0;
-  if (!nonPnp && get('EvtDriverDeviceAdd') === 0) return Status.INVALID_PARAMETER;
+  const nonPnp = (flags & InitFlag.NON_PNP) !== 0;
+  // A miniport's dispatch routines belong to its port driver, which also hears of its devices.
+  const miniport = (flags & InitFlag.NO_DISPATCH_OVERRIDE) !== 0;
+  if (!nonPnp && !miniport && get('EvtDriverDeviceAdd') === 0) return Status.INVALID_PARAMETER;
   if (nonPnp && get('EvtDriverDeviceAdd') !== 0) return Status.INVALID_PARAMETER;
   const data: WdfDriver = {
     object: r.driver,
@@ -110,6 +115,13 @@ export function createDriver(k: Windows, r: DriverRequest): number {
   k.state(state).byDriver.set(r.driver, object);
   k.write('WDF_DRIVER_GLOBALS.Driver', r.globals, object.handle);
   k.write('WDF_DRIVER_GLOBALS.DriverFlags', r.globals, flags);
+  if (!miniport) overrideRoutines(k, r, nonPnp, data.unload !== 0);
+  if (r.out !== 0) k.memory.setPtr(r.out, object.handle);
+  return Status.SUCCESS;
+}
+
+/** Dispatch routines, AddDevice and DriverUnload of the driver object become the framework's. */
+function overrideRoutines(k: Windows, r: DriverRequest, nonPnp: boolean, unloads: boolean): void {
   const table = r.driver + k.offset('DRIVER_OBJECT.MajorFunction');
   for (let i = 0; i < MAJORS; i++) k.memory.setPtr(table + i * k.word, k.exported('FxDispatch') ?? 0);
   if (!nonPnp)
@@ -119,11 +131,8 @@ export function createDriver(k: Windows, r: DriverRequest): number {
       k.exported('FxAddDevice') ?? 0,
     );
   // A driver that is not of a bus and has no unload event stays for ever.
-  if (!nonPnp || data.unload !== 0)
-    k.write('DRIVER_OBJECT.DriverUnload', r.driver, k.exported('FxUnload') ?? 0);
+  if (!nonPnp || unloads) k.write('DRIVER_OBJECT.DriverUnload', r.driver, k.exported('FxUnload') ?? 0);
   else k.write('WDF_DRIVER_GLOBALS.DisplaceDriverUnload', r.globals, 0);
-  if (r.out !== 0) k.memory.setPtr(r.out, object.handle);
-  return Status.SUCCESS;
 }
 
 /** The framework's DriverUnload: the driver's event, then its objects. */
