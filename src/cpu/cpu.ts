@@ -144,7 +144,7 @@ export class Cpu implements HelperHost {
     const imports = { memory: memory.wasm, table: engine.table, ...env };
     const instance = new WebAssembly.Instance(interpreter(this.bits), { env: imports });
     this.#wasm = instance.exports as unknown as InterpreterExports;
-    engine.connect(this.#wasm, env);
+    engine.connect(this.#wasm);
     this.#blocks.translations = engine;
     this.#engine = engine;
     memory.onCodeChange((pfn, offset, length) => this.#blocks.changed(pfn, offset, length, this.#inside));

@@ -169,21 +169,18 @@ export function flagFunctions(builder: ModuleBuilder, mulhu: number): FlagFuncti
     results,
     locals: ['i32', 'i64', 'i64', 'i32'],
     body: flagsBody(mulhu),
-    exportAs: 'flagsOf',
   });
   const carryOf = builder.addFunction({
     params: three,
     results,
     locals: ['i32'],
     body: carryBody(flagsOf),
-    exportAs: 'carryOf',
   });
   const condOf = builder.addFunction({
     params: [...three, 'i32'],
     results,
     locals: ['i32', 'i32'],
     body: condBody(flagsOf),
-    exportAs: 'condOf',
   });
   const none = { params: [], results, locals: [] } as const;
   const flags = builder.addFunction({ ...none, body: call(flagsOf, ...stored), exportAs: 'flags' });

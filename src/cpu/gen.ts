@@ -13,7 +13,7 @@ import {
 } from '../memory/layout.ts';
 import type { Size } from './ir.ts';
 import { CAUSE, FLAG_A, FLAG_B, FLAG_KIND, FlagKind, Leave } from './state.ts';
-import { type Code, call, i32, i64, iff, type Local, seq } from './wasm/encoder.ts';
+import { type Callee, type Code, call, i32, i64, iff, type Local, seq } from './wasm/encoder.ts';
 
 /** The register fields of an operation. */
 export type Field = 'd' | 'a' | 'b' | 'x';
@@ -30,21 +30,21 @@ export type Form =
 /** Functions of the module that operations call. */
 export interface Calls {
   /** (va: i64, size | write << 8, ip) -> linear offset, or 0 after a fault */
-  readonly miss: number;
+  readonly miss: Callee;
   /** (va: i64, value: i64, size, ip) -> 0, or 1 after a fault */
-  readonly slowStore: number;
+  readonly slowStore: Callee;
   /** (va: i64, size) writes the bounce buffer back */
-  readonly commit: number;
+  readonly commit: Callee;
   /** (ip) -> 0 to go on, or a Leave code */
-  readonly helper: number;
+  readonly helper: Callee;
   /** () -> arithmetic flags */
-  readonly flags: number;
+  readonly flags: Callee;
   /** () -> CF */
-  readonly carry: number;
+  readonly carry: Callee;
   /** (condition) -> 0 or 1 */
-  readonly cond: number;
+  readonly cond: Callee;
   /** (a, b) -> high half of the unsigned product */
-  readonly mulhu: number;
+  readonly mulhu: Callee;
 }
 
 export interface Scratch {

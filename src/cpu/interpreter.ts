@@ -29,7 +29,7 @@ import {
   RIP,
   XMM,
 } from './state.ts';
-import { ABSENT, lookupEntry, NO_RETURN, REGION_SIGNATURE } from './translate/protocol.ts';
+import { ABSENT, lookupEntry, NO_RETURN, REGION_SIGNATURE, RUNTIME } from './translate/protocol.ts';
 import {
   block,
   br,
@@ -264,14 +264,6 @@ export interface InterpreterExports {
   cond(condition: number): number;
   /** What an empty place of the table of translated functions holds. */
   absent: CallableFunction;
-  /** Those that translated code calls. */
-  flagsOf: CallableFunction;
-  carryOf: CallableFunction;
-  condOf: CallableFunction;
-  missOf: CallableFunction;
-  windowOf: CallableFunction;
-  slowStore: CallableFunction;
-  commitOf: CallableFunction;
 }
 
 /** The same for every kernel of a width: compile once, instantiate for each. */
@@ -301,7 +293,6 @@ export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
       i64.store(zero, p0.get, MISS_VA),
       call(missImport, p1.get, p2.get),
     ),
-    exportAs: 'missOf',
   });
   const host = local(4);
   const slowStore = builder.addFunction({
@@ -317,24 +308,23 @@ export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
       i64.store(zero, p1.get, MISS_VALUE),
       call(storeImport, p2.get, p3.get),
     ),
-    exportAs: 'slowStore',
   });
   const commit = builder.addFunction({
     ...none,
     params: ['i64', 'i32'],
     locals: [],
     body: seq(i64.store(zero, p0.get, MISS_VA), call(commitImport, p1.get)),
-    exportAs: 'commitOf',
   });
-  builder.addFunction({
-    params: ['i64', 'i32', 'i32'],
-    results: ['i32'],
+  const windowOf = builder.addFunction({
+    ...RUNTIME.windowOf,
     locals: [],
     body: seq(i64.store(zero, p0.get, MISS_VA), call(windowImport, p1.get, p2.get)),
-    exportAs: 'windowOf',
   });
   const mulhu = mulhuFunction(builder);
-  const { flags, carry, cond } = flagFunctions(builder, mulhu);
+  const { flags, carry, cond, ...ofKind } = flagFunctions(builder, mulhu);
+  const runtime = { missOf: miss, slowStore, windowOf, commitOf: commit, helper, ...ofKind };
+  for (const name of Object.keys(RUNTIME) as (keyof typeof RUNTIME)[])
+    builder.place(RUNTIME[name].slot, runtime[name]);
   builder.addFunction({ ...REGION_SIGNATURE, locals: [], body: i32.const(ABSENT), exportAs: 'absent' });
   const calls: Calls = { miss, slowStore, commit, helper, flags, carry, cond, mulhu };
   builder.addFunction({

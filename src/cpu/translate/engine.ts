@@ -8,9 +8,10 @@ import type { Engine } from '../engines.ts';
 import { mulhuFunction } from '../functions.ts';
 import type { InterpreterExports } from '../interpreter.ts';
 import { STALE } from '../state.ts';
-import { ModuleBuilder } from '../wasm/encoder.ts';
+import { type Callee, ModuleBuilder } from '../wasm/encoder.ts';
 import { GraphBuilder, type RegionGraph } from './graph.ts';
-import { REGION_SIGNATURE } from './protocol.ts';
+import type { RegionCalls } from './local-gen.ts';
+import { FIRST_SLOT, REGION_SIGNATURE, RUNTIME } from './protocol.ts';
 import { regionFunction } from './region.ts';
 import type { PlainMap } from './region-gen.ts';
 
@@ -37,6 +38,27 @@ const MAX_AT_ONCE = 16;
 /** The code cannot be fetched, or there is no room for operations or on the stack. */
 const isRefusal = (error: unknown): boolean => error instanceof GuestFault || error instanceof RangeError;
 
+/** How a module of translated code calls what the interpreter has put into the table. */
+function runtimeCalls(builder: ModuleBuilder): Omit<RegionCalls, 'mulhu'> {
+  const at = (name: keyof typeof RUNTIME): Callee => {
+    const { slot, ...signature } = RUNTIME[name];
+    return { slot, type: builder.addType(signature) };
+  };
+  return {
+    miss: at('missOf'),
+    slowStore: at('slowStore'),
+    window: at('windowOf'),
+    commit: at('commitOf'),
+    helper: at('helper'),
+    flagsOf: at('flagsOf'),
+    carryOf: at('carryOf'),
+    condOf: at('condOf'),
+    flags: -1,
+    carry: -1,
+    cond: -1,
+  };
+}
+
 /** The translation of the code that begins at one address. */
 class Region {
   readonly entry: Address;
@@ -56,11 +78,6 @@ class Region {
   }
 }
 
-/** What a module of translated code imports. */
-export interface RegionImports {
-  helper(ip: number): number;
-}
-
 export class TranslationEngine implements Translations {
   readonly threshold: number;
   /** Functions of translated code; place 0 and all free ones do nothing. */
@@ -72,8 +89,7 @@ export class TranslationEngine implements Translations {
   readonly #data: DataView;
   readonly #memory: GuestMemory;
   readonly #bits: 32 | 64;
-  #exports!: InterpreterExports;
-  #imports!: RegionImports;
+  #absent!: CallableFunction;
   /** The place in the table that calls of an address go through, translated or not. */
   readonly #slots = new Map<Address, number>();
   readonly #regions = new Map<Address, Region>();
@@ -87,7 +103,7 @@ export class TranslationEngine implements Translations {
   /** Blocks of regions that were hot without being an entry. */
   readonly #insiders = new Set<Address>();
   readonly #changes = new Map<Address, number>();
-  #used = 1;
+  #used: number = FIRST_SLOT;
 
   constructor(engine: Engine, cache: BlockCache, memory: GuestMemory, bits: 32 | 64) {
     this.#bits = bits;
@@ -99,11 +115,11 @@ export class TranslationEngine implements Translations {
     memory.onPlainChange(() => this.#dropAll());
   }
 
-  /** Before anything runs: the functions of the interpreter that translated code needs. */
-  connect(exports: InterpreterExports, imports: RegionImports): void {
-    this.#exports = exports;
-    this.#imports = imports;
-    this.#clear(0, FIRST_TABLE);
+  /** Before anything runs; the interpreter has put its functions into the table. */
+  connect({ absent }: InterpreterExports): void {
+    this.#absent = absent;
+    this.#clear(0, 1);
+    this.#clear(FIRST_SLOT, FIRST_TABLE);
   }
 
   get any(): boolean {
@@ -126,8 +142,8 @@ export class TranslationEngine implements Translations {
     this.#misses.clear();
     this.#slow.clear();
     this.#scattered.clear();
-    this.#clear(1, this.#used);
-    this.#used = 1;
+    this.#clear(FIRST_SLOT, this.#used);
+    this.#used = FIRST_SLOT;
   }
 
   dropped(owner: object, gone: boolean): void {
@@ -240,23 +256,16 @@ export class TranslationEngine implements Translations {
     const builder = new ModuleBuilder({ min: 1, max: Math.max(pages, 65536) });
     builder.importTable();
     const type = builder.addType(REGION_SIGNATURE);
-    const i = 'i32';
-    const flags = [i, 'i64', 'i64'] as const;
-    const calls = {
-      miss: builder.importFunction('missOf', { params: ['i64', i, i], results: [i] }),
-      slowStore: builder.importFunction('slowStore', { params: ['i64', 'i64', i, i], results: [i] }),
-      window: builder.importFunction('windowOf', { params: ['i64', i, i], results: [i] }),
-      commit: builder.importFunction('commitOf', { params: ['i64', i], results: [] }),
-      helper: builder.importFunction('helper', { params: [i], results: [i] }),
-      flagsOf: builder.importFunction('flagsOf', { params: flags, results: [i] }),
-      carryOf: builder.importFunction('carryOf', { params: flags, results: [i] }),
-      condOf: builder.importFunction('condOf', { params: [...flags, i], results: [i] }),
-      flags: -1,
-      carry: -1,
-      cond: -1,
-      mulhu: builder.nextFunction,
+    // Few regions multiply to 128 bits: the function comes behind them, if there is use for it.
+    const mulhu = made.length;
+    let multiplies = false;
+    const calls: RegionCalls = {
+      ...runtimeCalls(builder),
+      get mulhu() {
+        multiplies = true;
+        return mulhu;
+      },
     };
-    mulhuFunction(builder);
     const context = {
       calls,
       type,
@@ -265,7 +274,7 @@ export class TranslationEngine implements Translations {
       plain: this.#plainMap(),
       slotOf: (at: Address) => this.#slotFor(at),
     };
-    made.forEach(({ region, graph }, n) => {
+    made.forEach(({ region, graph }) => {
       const isSlow = (at: Address): boolean => {
         const slow = this.#slow.has(at);
         if (slow) region.calling.add(at);
@@ -274,14 +283,13 @@ export class TranslationEngine implements Translations {
       const windowed = (this.#scattered.get(region.entry) ?? 0) < FEW;
       const { spec, entries } = regionFunction(graph, { ...context, isSlow, windowed });
       region.entries = entries;
-      builder.addFunction({ ...spec, exportAs: `r${n}` });
+      builder.place(region.slot, builder.addFunction(spec));
     });
+    if (multiplies) mulhuFunction(builder);
     const module = new WebAssembly.Module(builder.finish());
-    const env = { ...this.#exports, ...this.#imports, memory: this.#memory.wasm, table: this.table };
-    const instance = new WebAssembly.Instance(module, { env });
+    new WebAssembly.Instance(module, { env: { memory: this.#memory.wasm, table: this.table } });
     this.modules++;
-    made.forEach(({ region }, n) => {
-      this.table.set(region.slot, instance.exports[`r${n}`] as CallableFunction);
+    for (const { region } of made) {
       this.#regions.set(region.entry, region);
       this.translated++;
       this.#cache.relook(region.entry, region.slot);
@@ -292,7 +300,7 @@ export class TranslationEngine implements Translations {
         this.#entries.set(pc, entry);
         this.#cache.redirect(pc, entry, 0);
       });
-    });
+    }
   }
 
   #plainMap(): PlainMap | undefined {
@@ -335,6 +343,6 @@ export class TranslationEngine implements Translations {
   }
 
   #clear(from: number, to: number): void {
-    for (let slot = from; slot < to; slot++) this.table.set(slot, this.#exports.absent);
+    for (let slot = from; slot < to; slot++) this.table.set(slot, this.#absent);
   }
 }

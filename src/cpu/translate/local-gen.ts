@@ -3,16 +3,26 @@
 import { type Calls, type Field, type Form, Gen, type Scratch, zero } from '../gen.ts';
 import { Reg, type Size } from '../ir.ts';
 import { FLAG_A, FLAG_B, FLAG_KIND, FlagKind, OP, REGISTERS, XMM } from '../state.ts';
-import { type Code, call, i32, i64, type Local, local, seq, type ValueType } from '../wasm/encoder.ts';
+import {
+  type Callee,
+  type Code,
+  call,
+  i32,
+  i64,
+  type Local,
+  local,
+  seq,
+  type ValueType,
+} from '../wasm/encoder.ts';
 import { FLAGS, type Step } from './liveness.ts';
 
 /** Functions that translated code calls beside those of every generator. */
 export interface RegionCalls extends Calls {
-  readonly flagsOf: number;
-  readonly carryOf: number;
-  readonly condOf: number;
+  readonly flagsOf: Callee;
+  readonly carryOf: Callee;
+  readonly condOf: Callee;
   /** (low: i64, bytes, slot) -> 0 where the window cannot be there */
-  readonly window: number;
+  readonly window: Callee;
 }
 
 /** Budget, depth, address to return to and number of the entry. */

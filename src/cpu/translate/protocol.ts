@@ -1,6 +1,6 @@
 /** What the interpreter and translated code have agreed on. */
 import { LOOKUP_ENTRIES, LOOKUP_ENTRY_SHIFT } from '../../memory/layout.ts';
-import { type Code, i32, type Local } from '../wasm/encoder.ts';
+import { type Code, i32, type Local, type Signature } from '../wasm/encoder.ts';
 
 /**
  * What every translated function takes: budget left, depth of calls on the host's stack, the guest address that its
@@ -11,6 +11,23 @@ export const REGION_SIGNATURE = { params: ['i32', 'i32', 'i64', 'i32'], results:
 export const ABSENT = -1;
 /** Not canonical: no return goes there. */
 export const NO_RETURN = 2n ** 62n;
+
+/**
+ * Functions of the interpreter's module that translated code calls, by their places in the table. A module that imported
+ * them would cost more: the host engine compiles a wrapper for every type of function that is imported.
+ */
+export const RUNTIME = {
+  missOf: { slot: 1, params: ['i64', 'i32', 'i32'], results: ['i32'] },
+  slowStore: { slot: 2, params: ['i64', 'i64', 'i32', 'i32'], results: ['i32'] },
+  windowOf: { slot: 3, params: ['i64', 'i32', 'i32'], results: ['i32'] },
+  commitOf: { slot: 4, params: ['i64', 'i32'], results: [] },
+  helper: { slot: 5, params: ['i32'], results: ['i32'] },
+  flagsOf: { slot: 6, params: ['i32', 'i64', 'i64'], results: ['i32'] },
+  carryOf: { slot: 7, params: ['i32', 'i64', 'i64'], results: ['i32'] },
+  condOf: { slot: 8, params: ['i32', 'i64', 'i64', 'i32'], results: ['i32'] },
+} as const satisfies Readonly<Record<string, Signature & { readonly slot: number }>>;
+/** The first place for translated code; place 0 stays empty. */
+export const FIRST_SLOT = 9;
 
 /** Offset of the place in the lookup cache that an address hashes to. */
 export function lookupEntry(target: Local): Code {

@@ -222,7 +222,13 @@ export function local(index: number): Local {
 
 export const seq = (...parts: readonly Code[]): Code => parts;
 export const ret = (value: Code): Code => [value, 0x0f];
-export const call = (index: number, ...args: readonly Code[]): Code => [args, 0x10, unsigned(index)];
+/** A function by its number, or by its place in the table and the type that {@link ModuleBuilder.addType} gave. */
+export type Callee = number | { readonly slot: number; readonly type: number };
+
+export const call = (callee: Callee, ...args: readonly Code[]): Code =>
+  typeof callee === 'number'
+    ? [args, 0x10, unsigned(callee)]
+    : callIndirect(callee.type, i32.const(callee.slot), ...args);
 /** Calls entry `index` of the table; `type` is what {@link ModuleBuilder.addType} gave. */
 export const callIndirect = (type: number, index: Code, ...args: readonly Code[]): Code => [
   args,
@@ -332,6 +338,7 @@ export class ModuleBuilder {
   readonly #functions: FunctionSpec[] = [];
   /** Types that only indirect calls name. */
   readonly #types: Signature[] = [];
+  readonly #places: { readonly slot: number; readonly index: number }[] = [];
   #table = false;
 
   constructor(readonly memoryPages: { readonly min: number; readonly max: number }) {}
@@ -358,6 +365,11 @@ export class ModuleBuilder {
 
   addFunction(spec: FunctionSpec): number {
     return this.#imports.length + this.#functions.push(spec) - 1;
+  }
+
+  /** The instance puts that function into the table. */
+  place(slot: number, index: number): void {
+    this.#places.push({ slot, index });
   }
 
   finish(): Uint8Array<ArrayBuffer> {
@@ -393,6 +405,12 @@ export class ModuleBuilder {
       section(2, vector(imports)),
       section(3, vector(this.#functions.map((_, i) => unsigned(firstType + i)))),
       section(7, vector(exports)),
+      section(
+        9,
+        vector(
+          this.#places.map(({ slot, index }) => [0, 0x41, ...signed(slot), 0x0b, 1, ...unsigned(index)]),
+        ),
+      ),
       section(
         10,
         concatenate([
