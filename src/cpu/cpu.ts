@@ -157,10 +157,9 @@ export class Cpu implements HelperHost {
   /** Once in a process: see rehearsal.ts. */
   #rehearse(): void {
     const translator = this.#translator;
-    if (rehearsed.has(this.bits)) return;
-    rehearsed.add(this.bits);
     const { sample } = translator;
-    if (sample === undefined) return;
+    if (sample === undefined || rehearsed.has(this.bits)) return;
+    rehearsed.add(this.bits);
     const { sp } = translator.frameRegisters;
     rehearse(sample, sp, (memory) => new Cpu(memory, this.machine, translator, { engine: 'wasm' }));
   }
