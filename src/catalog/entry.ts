@@ -36,6 +36,10 @@ export interface CatalogEntry {
   /** Files it asks for when it has found its device. */
   readonly firmware: readonly string[];
   readonly parameters: readonly CatalogParameter[];
+  /** It is the kernel itself, or a part of it: modules need it, and it is none. */
+  readonly kernel?: boolean;
+  /** Names of its system do not tell upper from lower case. */
+  readonly anyCase?: boolean;
 }
 
 /** All empty, for readers that fill in what their system has. */

@@ -26,13 +26,49 @@ export interface ModuleGraph {
   readonly cycles: readonly (readonly string[])[];
 }
 
-/** As systems compare names of modules: Linux does not tell - from _, DOS not A from a, and endings are optional. */
+/** As systems compare names of modules: some do not tell - from _, and endings are optional. */
 const folded = (name: string): string =>
   name
     .replace(/^.*\//, '')
     .replace(/\.(ko|nlm|sys|o|out|kext)(\.\w+)?$/i, '')
-    .replaceAll('-', '_')
-    .toLowerCase();
+    .replaceAll('-', '_');
+
+/** Nodes by name; those of systems that do not tell A from a are found in any case. */
+class Names {
+  private readonly exact = new Map<string, ModuleNode>();
+  private readonly anyCase = new Map<string, ModuleNode>();
+
+  add(name: string, node: ModuleNode): void {
+    const known = folded(name);
+    if (!this.exact.has(known)) this.exact.set(known, node);
+    const lower = known.toLowerCase();
+    if (node.entry.anyCase === true && !this.anyCase.has(lower)) this.anyCase.set(lower, node);
+  }
+
+  find(name: string): ModuleNode | undefined {
+    const wanted = folded(name);
+    return this.exact.get(wanted) ?? this.anyCase.get(wanted.toLowerCase());
+  }
+}
+
+/** What one system's modules are found by: nothing of one system serves another. */
+interface Index {
+  readonly names: Names;
+  /** By symbol: the first to offer it, as for loaders. */
+  readonly owners: Map<string, ModuleNode>;
+}
+
+function indexesOf(nodes: readonly ModuleNode[]): ReadonlyMap<string, Index> {
+  const indexes = new Map<string, Index>();
+  for (const node of nodes) {
+    const { system, name, names, offers } = node.entry;
+    const index = indexes.get(system) ?? { names: new Names(), owners: new Map() };
+    indexes.set(system, index);
+    for (const one of [name, ...names]) index.names.add(one, node);
+    for (const symbol of offers) if (!index.owners.has(symbol.name)) index.owners.set(symbol.name, node);
+  }
+  return indexes;
+}
 
 export function buildGraph(entries: readonly CatalogEntry[]): ModuleGraph {
   const nodes: ModuleNode[] = entries.map((entry, index) => ({
@@ -42,18 +78,18 @@ export function buildGraph(entries: readonly CatalogEntry[]): ModuleGraph {
     users: 0,
     usedBy: [],
   }));
-  const byName = new Map<string, ModuleNode>();
-  const owners = new Map<string, ModuleNode>();
-  for (const node of nodes) {
-    for (const name of [node.entry.name, ...node.entry.names])
-      if (!byName.has(folded(name))) byName.set(folded(name), node);
-    // As loaders do: the first to offer a symbol has it.
-    for (const { name } of node.entry.offers) if (!owners.has(name)) owners.set(name, node);
-  }
-  const find = (name: string) => byName.get(folded(name));
-  const ownerOf = (symbol: { readonly name: string; readonly from?: string }) => {
-    const library = symbol.from === undefined ? undefined : find(symbol.from);
-    return library ?? owners.get(symbol.name);
+  const indexes = indexesOf(nodes);
+  const find = (name: string): ModuleNode | undefined => {
+    for (const { names } of indexes.values()) {
+      const found = names.find(name);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  const named = (user: ModuleNode, name: string) => indexes.get(user.entry.system)?.names.find(name);
+  const ownerOf = (user: ModuleNode, symbol: { readonly name: string; readonly from?: string }) => {
+    const library = symbol.from === undefined ? undefined : named(user, symbol.from);
+    return library ?? indexes.get(user.entry.system)?.owners.get(symbol.name);
   };
   const absent: { name: string; neededBy: string }[] = [];
   const link = (user: ModuleNode, used: ModuleNode | undefined) => {
@@ -61,19 +97,19 @@ export function buildGraph(entries: readonly CatalogEntry[]): ModuleGraph {
   };
   for (const node of nodes) {
     for (const name of node.entry.depends) {
-      const used = find(name);
+      const used = named(node, name);
       if (used === undefined) absent.push({ name, neededBy: node.entry.name });
       link(node, used);
     }
-    for (const symbol of node.entry.needs) link(node, ownerOf(symbol));
+    for (const symbol of node.entry.needs) link(node, ownerOf(node, symbol));
   }
   return {
     nodes,
     find,
     absent,
     reason: (user, used) => ({
-      symbols: user.entry.needs.filter((symbol) => ownerOf(symbol) === used).map(({ name }) => name),
-      byName: user.entry.depends.some((name) => find(name) === used),
+      symbols: user.entry.needs.filter((symbol) => ownerOf(user, symbol) === used).map(({ name }) => name),
+      byName: user.entry.depends.some((name) => named(user, name) === used),
     }),
     get cycles() {
       return findCycles(nodes, dependencyOrder(nodes).unordered).map((path) =>

@@ -48,6 +48,19 @@ describe('lkm deps', () => {
     );
   });
 
+  it('tells names that some disks cannot hold side by side, and keeps them apart', async () => {
+    const tree = join(folder, 'cases');
+    mkdirSync(tree);
+    cpSync(join(linux, 'exporter.ko'), join(tree, 'xt_dscp.ko'));
+    cpSync(join(linux, 'importer_plain.ko'), join(tree, 'xt_DSCP.ko'));
+    const { err, out } = await runLine(['deps', tree, 'xt_DSCP']);
+    expect(err).toContain('one file where a disk does not tell A from a: xt_DSCP.ko, xt_dscp.ko');
+    expect(out).toMatch(/^xt_DSCP\n`- xt_dscp /);
+    expect(JSON.parse((await runLine(['deps', '--json', tree])).out).collisions).toEqual([
+      ['xt_DSCP.ko', 'xt_dscp.ko'],
+    ]);
+  });
+
   it('says what is not there', async () => {
     expect(await runLine(['deps', linux, 'nosuch'])).toMatchObject({ code: 1, out: '' });
     expect((await runLine(['deps', 'README.md'])).err).toContain('is no folder and no archive');
@@ -69,6 +82,13 @@ describe('lkm diff', () => {
     expect(out).toMatch(/^- exporter\n\+ leak\n {2}changed: [\s\S]*parameters gone: times:int, whom:charp\n/);
     expect(await runLine(['diff', one, one])).toMatchObject({ code: 0 });
   });
+
+  it('tells trees of different systems, and passes over a kernel beside its modules', async () => {
+    const { err, out } = await runLine(['diff', 'fixtures/freebsd/machine', linux]);
+    expect(err).toContain('holds modules of freebsd, fixtures/linux/built of linux');
+    expect(out).toMatch(/^- importer$/m);
+    expect(out).not.toMatch(/^- kernel$/m);
+  });
 });
 
 describe('lkm index', () => {
@@ -85,6 +105,21 @@ describe('lkm index', () => {
     expect((await runLine(['index', klds])).out).toBe(`${join(klds, 'linker.hints')}\n`);
     const hints = readHints(new Uint8Array(readFileSync(join(klds, 'linker.hints'))));
     expect(JSON.stringify(hints)).toContain('exporter.ko');
+  });
+
+  it('tells of a folder with modules of several systems', async () => {
+    const tree = join(folder, 'mixed/6.1.0');
+    mkdirSync(tree, { recursive: true });
+    cpSync(join(linux, 'exporter.ko'), join(tree, 'exporter.ko'));
+    cpSync('fixtures/netware/built/LIBRARY.NLM', join(tree, 'LIBRARY.NLM'));
+    mkdirSync(join(tree, 'bsd'));
+    cpSync('fixtures/freebsd/built/busy.ko', join(tree, 'bsd/busy.ko'));
+    const { code, out, err } = await runLine(['index', tree]);
+    expect(code).toBe(0);
+    expect(out).toContain(`${tree}/modules.dep\n`);
+    expect(out).toContain('linker.hints\n');
+    expect(err).toContain('holds modules of several systems');
+    expect(err).toContain('of netware there is no index');
   });
 
   it('says why it cannot', async () => {

@@ -5,7 +5,7 @@ import type { Command, CommandContext } from '../command.ts';
 import { depsSvg } from '../deps-svg.ts';
 import { companions, dotText, modulesFor, pictured, reasonText, treeText } from '../deps-view.ts';
 import { Failure, usageError } from '../failure.ts';
-import { catalogTree } from '../module-catalog.ts';
+import { catalogTree, reportCollisions } from '../module-catalog.ts';
 
 export const command: Command = {
   async run(context) {
@@ -21,6 +21,7 @@ export const command: Command = {
         hint: 'Give the folder or the archive they are in.',
       });
     reportDamage(context, catalog);
+    const collisions = reportCollisions(context, path, catalog.entries);
     const graph = buildGraph(catalog.entries);
     const roots = words.flatMap((word) => wanted(context, graph, catalog, word));
     if (words.length > 0 && roots.length === 0) return 1;
@@ -30,7 +31,7 @@ export const command: Command = {
     const svg = options.text('svg');
     if (svg !== undefined) context.writeFile(svg, depsSvg(shown, `Modules of ${path}`));
     if (options.flag('json'))
-      context.json('lkm.deps/1', { tree: path, ...facts(graph, catalog, roots, shown) });
+      context.json('lkm.deps/1', { tree: path, ...facts(graph, catalog, roots, shown), collisions });
     else if (options.flag('dot')) context.out(dotText(graph, shown));
     else if (options.flag('files')) files(context, graph, roots.length === 0 ? graph.nodes : roots);
     else if (svg === undefined) show(context, graph, roots);

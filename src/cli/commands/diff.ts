@@ -8,7 +8,7 @@ import {
 import { readCatalog } from '../../tools/catalog/read.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { Failure } from '../failure.ts';
-import { catalogTree } from '../module-catalog.ts';
+import { catalogTree, reportCollisions, systemsOf } from '../module-catalog.ts';
 
 /** Names shown of one list; --json has all. */
 const SHOWN = 8;
@@ -20,8 +20,14 @@ export const command: Command = {
       await entriesOf(context, context.args[1]),
     ];
     const difference = diffTrees(before, after);
+    const systems = { before: systemsOf(before), after: systemsOf(after) };
+    if (systems.before.join() !== systems.after.join())
+      context.err(
+        `lkm: ${context.args[0]} holds modules of ${systems.before.join(', ')}, ${context.args[1]} of ` +
+          `${systems.after.join(', ')}: modules of one system cannot take the place of another's\n`,
+      );
     if (context.options.flag('json'))
-      context.json('lkm.diff/1', { before: context.args[0], after: context.args[1], ...difference });
+      context.json('lkm.diff/1', { before: context.args[0], after: context.args[1], systems, ...difference });
     else show(context, difference);
     const { came, went, changed, moved } = difference;
     return came.length + went.length + changed.length + moved.length > 0 ? 1 : 0;
@@ -32,12 +38,15 @@ async function entriesOf(context: CommandContext, path: string) {
   const { entries, damaged } = await readCatalog(catalogTree(path), path);
   if (damaged.length > 0)
     context.err(`lkm: ${path}: ${damaged.length} files cannot be read, such as ${damaged[0].path}\n`);
-  if (entries.length === 0)
+  // A kernel beside its modules is none of them.
+  const modules = entries.filter(({ kernel }) => kernel !== true);
+  if (modules.length === 0)
     throw new Failure('holds no module files', {
       subject: path,
       hint: 'Give the folder or the archive they are in.',
     });
-  return entries;
+  reportCollisions(context, path, modules);
+  return modules;
 }
 
 function show(context: CommandContext, { came, went, changed, moved }: TreeDifference): void {

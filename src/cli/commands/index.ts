@@ -1,30 +1,62 @@
 /** `lkm index`: the index files that the system of a tree keeps of its modules. */
-import { type Indexed, indexFreeBsd, indexLinux, systemOfTree } from '../../tools/catalog/index-tree.ts';
+import { type Indexed, indexFreeBsd, indexLinux, systemsOfTree } from '../../tools/catalog/index-tree.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { Failure } from '../failure.ts';
 import { catalogTree } from '../module-catalog.ts';
 
+/** Systems that keep an index of their modules. */
+const KEEPERS: readonly string[] = ['linux', 'freebsd'];
+
 export const command: Command = {
   async run(context) {
     const [path] = context.args;
-    const system = await systemOfTree(catalogTree(path), path);
-    if (system === undefined)
+    const systems = await systemsOfTree(catalogTree(path), path);
+    if (systems.length === 0)
       throw new Failure('holds no module files', { subject: path, hint: 'Give the folder they are in.' });
-    const indexed = await write(context, system, path);
-    if (context.options.flag('json')) context.json('lkm.index/1', { folder: path, ...indexed });
-    else for (const one of indexed.written) context.out(`${one}\n`);
-    return indexed.code;
+    const kept = KEEPERS.filter((system) => systems.includes(system));
+    if (kept.length === 0)
+      throw new Failure(
+        `the modules are of ${systems.join(', ')}, which ${systems.length > 1 ? 'keep' : 'keeps'} no index of them`,
+        { subject: path, hint: 'Linux has modules.dep, FreeBSD linker.hints.' },
+      );
+    if (systems.length > 1) reportMixture(context, path, systems, kept);
+    const indexed: Indexed[] = [];
+    for (const system of kept) indexed.push(await write(context, system, path));
+    show(context, path, systems, indexed);
+    return indexed.find(({ code }) => code !== 0)?.code ?? 0;
   },
 };
+
+function reportMixture(
+  context: CommandContext,
+  path: string,
+  systems: readonly string[],
+  kept: readonly string[],
+): void {
+  const others = systems.filter((system) => !kept.includes(system));
+  const without = others.length === 0 ? '' : `; of ${others.join(', ')} there is no index`;
+  context.err(
+    `lkm: ${path} holds modules of several systems (${systems.join(', ')}): ` +
+      `indexes of ${kept.join(' and ')} are written${without}\n`,
+  );
+}
+
+function show(
+  context: CommandContext,
+  folder: string,
+  systems: readonly string[],
+  indexed: readonly Indexed[],
+): void {
+  const written = indexed.flatMap((one) => one.written);
+  const code = indexed.find((one) => one.code !== 0)?.code ?? 0;
+  if (context.options.flag('json'))
+    context.json('lkm.index/1', { folder, code, system: indexed[0].system, systems, written });
+  else for (const one of written) context.out(`${one}\n`);
+}
 
 async function write(context: CommandContext, system: string, path: string): Promise<Indexed> {
   const { err, environment } = context;
   if (system === 'freebsd') return indexFreeBsd(path, (text) => err(`lkm: ${text}\n`));
-  if (system !== 'linux')
-    throw new Failure(`the modules are of ${system}, which keeps no index of them`, {
-      subject: path,
-      hint: 'Linux has modules.dep, FreeBSD linker.hints.',
-    });
   const indexed = await indexLinux(path, {
     out: () => {},
     err,

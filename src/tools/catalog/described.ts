@@ -18,10 +18,22 @@ const symbols = (value: unknown): CatalogSymbol[] =>
   });
 const baseOf = (path: string): string => path.replace(/\/+$/, '').replace(/^.*\//, '');
 
+/** Systems whose names of modules are those of a disk that does not tell upper from lower case. */
+const ANY_CASE: readonly string[] = ['netware', 'windows'];
+
+/** The kernel's own files, by name, where the file does not say so itself. */
+const KERNELS: Readonly<Record<string, RegExp>> = {
+  solaris: /^(unix|genunix)$/,
+  windows: /^(nt(oskrnl|krnl\w*)|hal\w*)\.(exe|dll)$/i,
+};
+
 type Reader = (facts: Facts, path: string) => Partial<CatalogEntry>;
 
 const READERS: Readonly<Record<string, Reader>> = {
   freebsd: (facts) => ({
+    ...(records(facts.metadata).some(({ kind, name }) => kind === 'version' && name === 'kernel') && {
+      kernel: true,
+    }),
     offers: symbols(facts.exports),
     needs: symbols(facts.imports),
     names: records(facts.metadata).flatMap(({ kind, name }) =>
@@ -75,7 +87,14 @@ const READERS: Readonly<Record<string, Reader>> = {
 };
 
 export function describedEntry(path: string, { system, facts }: Description): CatalogEntry {
-  const base = { ...BARE_ENTRY, system, path, name: baseOf(path).replace(/\.(ko|sys|o|out)$/i, '') };
+  const base = {
+    ...BARE_ENTRY,
+    system,
+    path,
+    name: baseOf(path).replace(/\.(ko|sys|o|out)$/i, ''),
+    ...(ANY_CASE.includes(system) && { anyCase: true }),
+    ...(KERNELS[system]?.test(baseOf(path)) && { kernel: true }),
+  };
   const found = READERS[system]?.(facts, path) ?? {};
   return { ...base, ...found, name: found.name || base.name };
 }

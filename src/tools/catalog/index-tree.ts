@@ -21,16 +21,29 @@ export interface Indexed {
 
 /** Files looked at before it is said that there are no modules. */
 const MOST_LOOKS = 2000;
+/** Folders whose files are looked at once a system is known: to tell a mixed tree from a large one. */
+const MOST_GROUPS = 300;
 
-/** The system of the first module file; undefined when none is found. */
-export async function systemOfTree(tree: FileTree, machinePath: string): Promise<string | undefined> {
+/**
+ * The systems of a tree's modules, by the first file of each ending in each folder, in the order they are met. Files of no
+ * system in particular count where there are no others.
+ */
+export async function systemsOfTree(tree: FileTree, machinePath: string): Promise<readonly string[]> {
+  const found = new Set<string>();
+  const guessed = new Set<string>();
+  const groups = new Set<string>();
   let looks = 0;
   for (const path of catalogPaths(tree)) {
+    const group = path.replace(/[^/]*?((\.[A-Za-z]+)*)$/, '$1');
+    if (groups.has(group)) continue;
     const system = await systemOfFile(tree, path, machinePath);
-    if (system !== undefined) return system;
-    if (++looks > MOST_LOOKS) return undefined;
+    if (system !== undefined) {
+      (system.guessed ? guessed : found).add(system.name);
+      groups.add(group);
+    } else if (++looks > MOST_LOOKS) break;
+    if (groups.size > MOST_GROUPS) break;
   }
-  return undefined;
+  return [...(found.size > 0 ? found : guessed)];
 }
 
 export interface IndexSurroundings extends ToolStreams {

@@ -96,18 +96,22 @@ export async function systemOfFile(
   tree: FileTree,
   path: string,
   machinePath: string,
-): Promise<string | undefined> {
+): Promise<{ readonly name: string; readonly guessed: boolean } | undefined> {
   try {
     const file = moduleFile(tree, path, machinePath);
     if (file === undefined) return undefined;
     if (file.bytes !== undefined && couldBeLinux(path) && linuxEntry(path, file.bytes) !== undefined)
-      return 'linux';
-    return (await recognise(file))?.name;
+      return { name: 'linux', guessed: false };
+    const system = await recognise(file);
+    return system && { name: system.name, guessed: system.recognise(file) < SURE };
   } catch (error) {
     if (reasonOf(error) === undefined) throw error;
     return undefined;
   }
 }
+
+/** An object file of no system in particular is given to one with less than this. */
+const SURE = 0.6;
 
 function moduleFile(tree: FileTree, path: string, machinePath: string): ModuleFile | undefined {
   const stat = tree.stat(path);

@@ -155,16 +155,18 @@ class Modinfo {
 
   private show(module: TreeModule): void {
     const path = this.tree().pathOf(module);
-    if (path === undefined) this.showBuiltin(module.name);
+    if (path === undefined) this.showBuiltin(module);
     else if (this.tree().isBuiltin(module)) this.showBoth(path, module.name);
     else this.showFile(path, module.name);
   }
 
-  private showBuiltin(name: string): void {
+  private showBuiltin(module: TreeModule): void {
+    const { name } = module;
     if (this.field === undefined) this.row('name', name);
     else if (this.field === 'name') this.value(name);
     if (!this.fileName('(builtin)')) return;
-    const entries = this.builtinEntries(name);
+    // One that an index names and no file has is taken for built in, too, and nothing is known of it.
+    const entries = this.tree().isBuiltin(module) ? this.builtinEntries(name) : undefined;
     if (entries !== undefined) this.entries(entries, { name, filename: null });
   }
 

@@ -194,8 +194,12 @@ function asSourceError(error: unknown): unknown {
 }
 
 function unpacked(compression: Compression, bytes: Uint8Array, memory: CodecMemory): Uint8Array {
-  if (compression === 'zst' && !hasSize(bytes))
-    throw new SourceError('EINVAL', 'zstd: Failed to determine decompression size', WHERE.zst);
+  if (compression === 'zst') {
+    const size = contentSize(bytes);
+    if (size === 0)
+      throw new SourceError('EINVAL', 'zstd: Failed to determine decompression size', WHERE.zst);
+    if (size >= NO_MEMORY) throw new SourceError('ENOMEM');
+  }
   try {
     return decompressAs(compression, bytes, { maxOutput: MOST_BYTES, memory, borrow: true });
   } catch (error) {
@@ -212,15 +216,28 @@ const WHERE: Readonly<Record<Compression, string>> = {
   lzma: '',
 };
 
-/** Does the first frame say what it unpacks to (RFC 8878, 3.1.1.1)? The tools take no others. */
-function hasSize(bytes: Uint8Array): boolean {
+/**
+ * What the first frame says it unpacks to (RFC 8878, 3.1.1.1); 0: it does not say, or its header cannot be. The tools take no
+ * such files.
+ */
+function contentSize(bytes: Uint8Array): number {
   const descriptor = bytes[4] ?? 0;
   const single = (descriptor & 0x20) !== 0;
   const form = descriptor >> 6;
   const sizeBytes = form === 0 ? (single ? 1 : 0) : 2 ** form;
-  const end = 5 + (single ? 0 : 1) + [0, 1, 2, 4][descriptor & 3] + sizeBytes;
-  return sizeBytes > 0 && end <= bytes.length;
+  const at = 5 + (single ? 0 : 1) + [0, 1, 2, 4][descriptor & 3];
+  if (sizeBytes === 0 || at + sizeBytes > bytes.length || (descriptor & RESERVED) !== 0) return 0;
+  if (!single && bytes[5] >> 3 > LARGEST_WINDOW - 10) return 0;
+  let size = form === 1 ? 256 : 0;
+  for (let i = 0; i < sizeBytes; i++) size += bytes[at + i] * 2 ** (8 * i);
+  return size;
 }
+
+/** A bit of the frame's header that is to be zero, and the logarithm of the largest window. */
+const RESERVED = 0x08;
+const LARGEST_WINDOW = 31;
+/** No process gets so many bytes. */
+const NO_MEMORY = 2 ** 47;
 
 /** A damaged gzip file: what zlib gives of one that was cut short, and its words for the others. */
 function zlibsView(bytes: Uint8Array): Uint8Array {
