@@ -30,15 +30,20 @@ export function usageError(message: string, hint?: string): Failure {
 /** A file could not be read or written: the system's reason in words, and what to try. */
 export function fileFailure(path: string, error: unknown, exitCode = EXIT_FAILED): Failure {
   const code = (error as { code?: unknown } | null)?.code;
-  const [message, hint] = (typeof code === 'string' ? FILE_REASONS[code] : undefined) ?? [
+  let [message, hint] = (typeof code === 'string' ? FILE_REASONS[code] : undefined) ?? [
     error instanceof Error ? error.message : String(error),
     undefined,
   ];
+  if (code === 'ENOENT' && MODULE.test(path))
+    hint = 'check the path; modules of a Linux machine are under /lib/modules/RELEASE';
   return new Failure(message, { subject: path, hint, exitCode, cause: error });
 }
 
+/** Files that a Linux machine keeps in one place. */
+const MODULE = /\.ko(\.\w+)?$/;
+
 const FILE_REASONS: Readonly<Record<string, readonly [string, string | undefined]>> = {
-  ENOENT: ['no such file', 'check the path; modules of a Linux machine are under /lib/modules/RELEASE'],
+  ENOENT: ['no such file', 'check the path'],
   EACCES: [
     'permission denied',
     'kernel images are often readable by root alone: copy it, or use sudo for the copy',

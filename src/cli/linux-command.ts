@@ -1,15 +1,22 @@
 /** `lkm linux` as a shell, a script or lines in a kernel of this process. */
+import { existsSync } from 'node:fs';
 import type { CommandContext } from './command.ts';
 import { type Attach, debuggable } from './debugging.ts';
 import { Failure, usageError } from './failure.ts';
 import { ModuleFiles, startSession } from './linux-session.ts';
-import { linuxShell } from './linux-shell.ts';
+import { isConsoleCommand, linuxShell } from './linux-shell.ts';
 import { Looking } from './looking.ts';
+import { quoteWord } from './shell-words.ts';
 
 export async function runLinux(context: CommandContext): Promise<number> {
   const { options, args } = context;
-  if (args.length > 1)
-    throw usageError('only one script can be run', 'Join the scripts, or run them one by one.');
+  if (args.length > 1 && !isLine(context))
+    throw existsSync(args[0])
+      ? usageError('only one script can be run', 'Join the scripts, or run them one by one.')
+      : usageError(
+          `'${args[0]}' is no command of the console, and no script`,
+          'lkm linux -c help lists them.',
+        );
   const files = new ModuleFiles(context);
   files.beside('./x');
   const given = givenLines(context) ?? (context.input.isTTY ? undefined : context.input.lines());
@@ -38,17 +45,26 @@ async function session(
   return shell.lastCode;
 }
 
-/** The lines of --command, or of the script file; undefined when neither was given. */
-function givenLines({ options, args, readFile, input }: CommandContext): Iterable<string> | undefined {
+/** Words that are a command of the console rather than a script. */
+const isLine = ({ args, options }: CommandContext): boolean =>
+  args.length > 0 &&
+  options.list('command').length === 0 &&
+  isConsoleCommand(args[0]) &&
+  !existsSync(args[0]);
+
+/** The lines of --command, the command of the words, or the script file; undefined when none was given. */
+function givenLines(context: CommandContext): Iterable<string> | undefined {
+  const { options, args, readFile, input } = context;
   const commands = options.list('command');
   if (commands.length > 0) return commands;
+  if (isLine(context)) return [args.map(quoteWord).join(' ')];
   if (args[0] === undefined) return undefined;
   if (args[0] === '-') return input.lines();
   try {
     return new TextDecoder().decode(readFile(args[0])).split('\n');
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    // Other systems take a command as their first word; here it is a script, and the plain reason would mislead.
+    // It may be meant as a command that there is not, and the plain reason would mislead.
     const hint = `a script was looked for; to run a command of the shell: lkm linux -c '${args[0]}'`;
     throw new Failure(error.message, { subject: error.subject, hint, cause: error });
   }

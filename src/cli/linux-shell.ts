@@ -43,6 +43,10 @@ const WORDS: Readonly<Record<string, readonly [usage: string, summary: string]>>
   uname: ['', 'show the release'],
 };
 
+/** Is it a command of the console, for words on the command line? */
+export const isConsoleCommand = (word: string): boolean =>
+  Object.hasOwn(WORDS, word) || ['as', 'echo'].includes(word);
+
 const AS: ShellCommand['summary'] = 'run a command as another user';
 
 export function linuxShell(

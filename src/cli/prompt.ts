@@ -1,8 +1,9 @@
 /** The shell at a terminal: line editing, history kept between sessions, completion, ^C and ^D. */
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { makeFolder } from '../targets/make-folder.ts';
 import type { Shell } from './shell.ts';
 
 /** Lines of history that are kept: more than a person searches through. */
@@ -84,7 +85,7 @@ class History {
     if (line.trim() === '' || line === this.#last) return;
     this.#last = line;
     this.#try(() => {
-      mkdirSync(dirname(this.#path), { recursive: true });
+      makeFolder(dirname(this.#path));
       appendFileSync(this.#path, `${line}\n`, { mode: 0o600 });
     });
   }

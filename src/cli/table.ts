@@ -111,16 +111,20 @@ const run: CommandSpec = {
 const linux: CommandSpec = {
   name: 'linux',
   summary: 'a shell in a Linux kernel: insmod, rmmod, lsmod, dmesg, cat, echo, mount ...',
-  usage: ['[OPTION]... [SCRIPT]', 'depmod|modprobe|modinfo|insmod|rmmod|lsmod|kmod [ARGUMENT]...'],
+  usage: [
+    '[OPTION]... [SCRIPT]',
+    '[OPTION]... COMMAND [ARGUMENT]...',
+    'depmod|modprobe|modinfo|insmod|rmmod|lsmod|kmod [ARGUMENT]...',
+  ],
   description: [
     'Boots a Linux kernel in this process and gives a shell in it, with history and completion on a terminal. With a ' +
       'SCRIPT, with --command, or with standard input that is no terminal it runs the lines and ends with the exit ' +
-      'code of the last one. `help` in the shell lists its commands.',
+      'code of the last one. `help` in the shell lists its commands; one of them as the first word is run, and that is all.',
     'depmod, modprobe, modinfo, insmod, rmmod, lsmod and kmod as the first word are the module tools themselves: they ' +
       'work on the module trees and the kernel of this machine, not on the kernel in this process, with the options, ' +
       'the words and the exit codes of kmod. Trees of any kernel can be indexed and asked on any operating system. A link ' +
       'to lkm with the name of a tool is that tool.',
-    'Each of them also takes, written in full: --json (what it did or found, as one object with the schema ' +
+    'Each of them also takes, written in full, before or behind its name: --json (what it did or found, as one object with the schema ' +
       'lkm.kmod.TOOL/1), --stdin (a command line for each line of standard input, in one process), --summary (of ' +
       'messages that differ in names alone, three and a count), --reroot (modprobe.d and depmod.d are those below the ' +
       'root given with -d or -b) and --target sandbox (the kernel that `lkm boot linux` keeps).',
@@ -139,8 +143,12 @@ const linux: CommandSpec = {
     { name: 'errexit', short: 'e', summary: 'end at the first line that fails' },
     { name: 'cmdline', value: 'TEXT', summary: 'the kernel command line, such as module_blacklist=hello' },
     LINUX_TARGET,
+    { name: 'stdin', summary: 'module tools: a command line for each line of standard input' },
+    { name: 'summary', summary: 'module tools: of messages that differ in names alone, three and a count' },
+    { name: 'reroot', summary: 'module tools: configuration is that below the root of the tree' },
+    { name: 'compat', summary: 'module tools: exactly as kmod, where lkm does more' },
   ],
-  shared: [...RUNNING.filter((name) => name !== 'target'), 'cert'],
+  shared: [...RUNNING.filter((name) => name !== 'target'), 'cert', 'json'],
   examples: [
     { command: 'lkm linux', explanation: 'a prompt' },
     { command: "lkm linux -c 'insmod hello.ko' -c lsmod", explanation: 'two lines, then the end' },

@@ -3,7 +3,7 @@
  * is therefore kept in a cache by the hash of the file.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -11,6 +11,7 @@ import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
 import type { ModuleExports } from '../systems/linux/kernelfile/modules.ts';
 import { readKernel } from '../systems/linux/kernelfile/open.ts';
 import { decode, encode, isSaved, type Savable } from '../systems/linux/kernelfile/saved.ts';
+import { makeFolder } from './make-folder.ts';
 import { replaceFile } from './replace-file.ts';
 
 export const BUILT_IN = 'builtin:debian-6.1';
@@ -113,6 +114,6 @@ function cacheDirectory(environment: KernelStoreOptions['environment']): string 
 }
 
 function store(file: string, bytes: Uint8Array): void {
-  mkdirSync(dirname(file), { recursive: true });
+  makeFolder(dirname(file));
   replaceFile(file, bytes);
 }

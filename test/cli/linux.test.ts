@@ -44,4 +44,16 @@ describe('lkm linux', () => {
     ]);
     expect(out.endsWith('4\n')).toBe(true);
   });
+
+  it('runs words as one command, and takes options of the module tools before their names', async () => {
+    expect((await runLine(['linux', 'uname'])).out).toMatch(/^\d+\.\d+\S*\n$/);
+    expect((await runLine(['linux', 'cat', '/proc/version'])).out).toContain('Linux version');
+    expect(await runLine(['linux', 'nosuch', 'x'])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("'nosuch' is no command of the console"),
+    });
+    const { out } = await runLine(['linux', '--json', 'modinfo', 'fixtures/linux/built/hello.ko']);
+    expect(JSON.parse(out)).toMatchObject({ schema: 'lkm.kmod.modinfo/1', code: 0 });
+    expect((await runLine(['linux', '--json', '-c', 'lsmod'])).err).toContain('is for the module tools');
+  });
 });

@@ -1,11 +1,18 @@
 import type { Command, CommandContext } from '../command.ts';
 import { usageError } from '../failure.ts';
 
+/** Options of the tools that may stand before the tool's name, too. */
+const TOOL_OPTIONS = ['json', 'stdin', 'summary', 'reroot', 'compat'];
+
 export const command: Command = {
   async run(context) {
     const { MODULE_TOOLS } = await import('../../tools/linux/kmod/tools.ts');
     const isTool = context.args.length > 0 && MODULE_TOOLS.includes(context.args[0]);
     const { target, words } = isTool ? targetAmong(context) : { target: undefined, words: [] };
+    const own = TOOL_OPTIONS.filter((name) => context.options.flag(name)).map((name) => `--${name}`);
+    if (own.length > 0 && !isTool)
+      throw usageError(`${own[0]} is for the module tools`, `Such as: lkm linux ${own[0]} lsmod`);
+    words.splice(1, 0, ...own);
     if ((target ?? context.options.text('target')) === 'sandbox') {
       const { linuxInKept } = await import('../linux-kept.ts');
       return await linuxInKept(context, isTool ? words : undefined);

@@ -1,7 +1,8 @@
 /** Where the process that keeps a kernel is found: a socket in a folder that belongs to its user alone. */
-import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder } from '../../targets/make-folder.ts';
 import { Failure } from '../failure.ts';
 
 export interface Place {
@@ -36,7 +37,7 @@ function runtimeFolder(environment: Environment): string {
 
 /** Others could put a socket of theirs into a folder that is not ours alone, and be sent the user's commands. */
 function makePrivate(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder, 0o700);
   const { uid, mode } = lstatSync(folder);
   const mine = process.getuid?.();
   if (mine === undefined || (uid === mine && (mode & 0o022) === 0)) return;

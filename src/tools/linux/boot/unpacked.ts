@@ -1,10 +1,11 @@
 /** An initramfs as a folder of its own, so that the module tools can work in it. Links are followed inside of it, never out. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Invalid } from '../../../bytes/errors.ts';
 import { ArchiveTree, TreeError } from '../../../catalog/file-tree.ts';
 import { readArchive } from '../../../formats/archive/read.ts';
+import { makeFolder } from '../../../targets/make-folder.ts';
 
 /** What of an initramfs has to do with modules; the rest stays packed. */
 const WANTED = [
@@ -58,7 +59,7 @@ export class Unpacked {
       if (this.left < 0 || ++this.count > MAX_FILES)
         throw new Invalid('initramfs', 'has more in it than any real one');
       const target = join(this.folder, to, name);
-      mkdirSync(dirname(target), { recursive: true });
+      makeFolder(dirname(target));
       writeFileSync(target, bytes);
       const root = `lib/modules/${release}/`;
       const below = `${to}/${name}`;

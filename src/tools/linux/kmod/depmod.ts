@@ -1,5 +1,5 @@
 /** depmod(8): makes the indexes of a module tree. */
-import { existsSync, mkdirSync, opendirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, opendirSync, readFileSync, statSync } from 'node:fs';
 import { TreeError } from '../../../catalog/file-tree.ts';
 import { dependencyOrder, findCycles } from '../../../catalog/graph.ts';
 import {
@@ -13,6 +13,7 @@ import { NameTable } from '../../../systems/linux/tree/name-table.ts';
 import { isModuleFile, nameOfPath, PATH_MAX } from '../../../systems/linux/tree/names.ts';
 import { isOldRelease, OLD_ENDING } from '../../../systems/linux/tree/old-module.ts';
 import { scanAnyModule } from '../../../systems/linux/tree/scan-module.ts';
+import { makeFolder } from '../../../targets/make-folder.ts';
 import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
 import { type AliasInput, type MadeFile, type Message, makeAliasIndexes } from './alias-index.ts';
 import { absolute, onDisk, reason } from './bytes-path.ts';
@@ -32,7 +33,7 @@ import { readAt, statAt, statError } from './disk.ts';
 import { addSymvers, addSystemMap } from './kernel-symbols.ts';
 import { Level, ToolExit, type ToolOutput } from './output.ts';
 import { TreeScan } from './scan.ts';
-import { MODULE_DIRECTORY, printVersion, type ToolCall } from './tool.ts';
+import { MODULE_DIRECTORY, printHelp, printVersion, type ToolCall } from './tool.ts';
 import { writeIndexes } from './write-indexes.ts';
 
 const LONG: readonly LongOption[] = [
@@ -303,7 +304,7 @@ class Depmod {
         options.warn = true;
         break;
       case 'h':
-        output.print(HELP);
+        printHelp(call, HELP);
         throw new ToolExit(0);
       case 'V':
         printVersion(output);
@@ -559,7 +560,7 @@ class Depmod {
 
   private makeFolder(folder: string): void {
     try {
-      mkdirSync(onDisk(folder), { recursive: true, mode: 0o755 });
+      makeFolder(onDisk(folder), 0o755);
     } catch (error) {
       this.output.fatal(`could not create directory ${folder}: ${reason(error)}\n`);
     }

@@ -9,7 +9,7 @@ import { type Entry, entriesOf, factsOf, writeRows } from './modinfo-facts.ts';
 import { ModuleReader, SourceError } from './module-source.ts';
 import { ToolExit, type ToolOutput } from './output.ts';
 import { SignatureReader } from './signature-fields.ts';
-import { printVersion, type ToolCall } from './tool.ts';
+import { printHelp, printVersion, type ToolCall } from './tool.ts';
 
 const LONG: readonly LongOption[] = [
   { name: 'author', value: 'none', as: 'a' },
@@ -106,7 +106,7 @@ class Modinfo {
         this.root = value;
         break;
       case 'h':
-        this.output.print(HELP);
+        printHelp(this.call, HELP);
         throw new ToolExit(0);
       case 'V':
         printVersion(this.output);

@@ -1,7 +1,7 @@
 /** The command line of modprobe(8), with the words of MODPROBE_OPTIONS before it. */
 import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
 import { Level, ToolExit } from './output.ts';
-import { printVersion, type ToolCall } from './tool.ts';
+import { printHelp, printVersion, type ToolCall } from './tool.ts';
 
 export interface ModprobeOptions {
   all: boolean;
@@ -177,7 +177,7 @@ function take(call: ToolCall, options: ModprobeOptions, option: string, value: s
       printVersion(call.output);
       throw new ToolExit(0);
     case 'h':
-      call.output.print(HELP);
+      printHelp(call, HELP);
       throw new ToolExit(0);
   }
 }

@@ -92,8 +92,8 @@ export class ToolOutput {
     this.printed();
   }
 
-  /** Asked for once, and not before something is printed: it is a call of the system. */
-  private get onTerminal(): boolean {
+  /** Somebody reads along. Asked for once, and not before something is printed: it is a call of the system. */
+  get onTerminal(): boolean {
     this.terminal ??= this.streams.isTTY === true;
     return this.terminal;
   }

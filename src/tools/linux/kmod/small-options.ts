@@ -2,7 +2,7 @@
 import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
 import { Level, ToolExit } from './output.ts';
 import { SystemLog } from './syslog.ts';
-import { printVersion, type ToolCall } from './tool.ts';
+import { printHelp, printVersion, type ToolCall } from './tool.ts';
 
 const COMMON: readonly LongOption[] = [
   { name: 'syslog', value: 'none', as: 's' },
@@ -37,7 +37,7 @@ export function readSmallOptions(
       output.printError(parsed.messages[0]);
       throw new ToolExit(1);
     }
-    if (option === 'h') output.print(help);
+    if (option === 'h') printHelp(call, help);
     if (option === 'V') printVersion(output);
     if (option === 'h' || option === 'V') throw new ToolExit(0);
     if (option === 'v') level++;

@@ -1,6 +1,7 @@
 /** `kmod static-nodes`: the device nodes of modules.devname, for those who make them before any module is loaded. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { makeFolder } from '../../../targets/make-folder.ts';
 import { Getopt, WRONG } from '../../getopt.ts';
 import { absolute, onDisk, reason } from './bytes-path.ts';
 import { MODULE_DIRECTORY, type ToolCall } from './tool.ts';
@@ -117,7 +118,7 @@ function write(call: ToolCall, format: Format, target: string | undefined): numb
   if (target === undefined) output.print(written);
   else {
     const file = absolute(target, call.folder);
-    mkdirSync(onDisk(dirname(file)), { recursive: true });
+    makeFolder(onDisk(dirname(file)), 0o755);
     writeFileSync(onDisk(file), written, 'latin1');
   }
   return code;
