@@ -83,6 +83,21 @@ function bitsBefore(start: u32, position: i32, count: u32): u32 {
   return <u32>((load<u64>(start + (at >> 3)) >>> (at & 7)) & ((<u64>1 << count) - 1));
 }
 
+/** The bits before `position`, the next one at the top: at least 57 of them are the stream's. */
+// @ts-ignore: decorator
+@inline
+function wordBefore(start: u32, position: i32): u64 {
+  const base = ((position + 7) >> 3) - 8;
+  return load<u64>(start + base) << (64 - (position - (base << 3)));
+}
+
+/** The first `count` bits of a word, 0 to 63. */
+// @ts-ignore: decorator
+@inline
+function firstBits(word: u64, count: u32): u32 {
+  return <u32>((word >>> 1) >>> (63 - count));
+}
+
 /** Bits of a backward stream of `size` bytes: all below the highest set bit of its last byte; -1 when that byte is 0. */
 function streamBits(start: u32, size: u32): i32 {
   if (size == 0) return -1;
@@ -251,17 +266,19 @@ function buildHuffman(count: u32): bool {
     let at = load<u32>(RANKS + weight * 4);
     const stop = at + (1 << (weight - 1));
     store<u32>(RANKS + weight * 4, stop);
-    for (; at < stop; at++) store<u16>(HUFFMAN_TABLE + at * 2, entry);
+    // Short codes fill long runs, whose length is a power of two.
+    const four = <u64>entry * 0x0001000100010001;
+    if (weight > 2) for (; at < stop; at += 4) store<u64>(HUFFMAN_TABLE + at * 2, four);
+    else for (; at < stop; at++) store<u16>(HUFFMAN_TABLE + at * 2, entry);
   }
   store<u32>(HUFFMAN_LOG, log);
   return true;
 }
 
-/** Decodes one stream of `count` literals to `out`; it must be used up exactly. */
-function readStream(stream: u32, size: u32, out: u32, count: u32): bool {
-  let position = streamBits(stream, size);
+/** Decodes one stream of literals from a position on, to `out` up to `end`; it must be used up exactly. */
+function readStream(stream: u32, from: i32, out: u32, end: u32): bool {
+  let position = from;
   const log = load<u32>(HUFFMAN_LOG);
-  const end = out + count;
   while (out < end) {
     if (position <= 0) return false;
     const entry: u32 = load<u16>(HUFFMAN_TABLE + bitsBefore(stream, position, log) * 2);
@@ -269,6 +286,27 @@ function readStream(stream: u32, size: u32, out: u32, count: u32): bool {
     position -= entry >>> 8;
   }
   return position == 0;
+}
+
+/** Five literals, of 11 bits at most, from a word; returns the bits that they took. */
+// @ts-ignore: decorator
+@inline
+function fiveLiterals(word: u64, shift: u64, out: u32): i32 {
+  let entry: u32 = load<u16>(HUFFMAN_TABLE + (<u32>(word >>> shift) << 1));
+  store<u8>(out, <u8>entry);
+  let used = entry >>> 8;
+  entry = load<u16>(HUFFMAN_TABLE + (<u32>((word << used) >>> shift) << 1));
+  store<u8>(out, <u8>entry, 1);
+  used += entry >>> 8;
+  entry = load<u16>(HUFFMAN_TABLE + (<u32>((word << used) >>> shift) << 1));
+  store<u8>(out, <u8>entry, 2);
+  used += entry >>> 8;
+  entry = load<u16>(HUFFMAN_TABLE + (<u32>((word << used) >>> shift) << 1));
+  store<u8>(out, <u8>entry, 3);
+  used += entry >>> 8;
+  entry = load<u16>(HUFFMAN_TABLE + (<u32>((word << used) >>> shift) << 1));
+  store<u8>(out, <u8>entry, 4);
+  return used + (entry >>> 8);
 }
 
 /** Section 3.1.1.3.1: the literals of a block; returns the address behind them, or FAILED. */
@@ -303,7 +341,7 @@ function readLiterals(start: u32, end: u32): u32 {
   }
   store<u32>(LITERALS, BUFFER);
   store<u32>(LITERAL_COUNT, count);
-  if (format == 0) return readStream(at, stop - at, BUFFER, count) ? stop : FAILED;
+  if (format == 0) return readStream(at, streamBits(at, stop - at), BUFFER, BUFFER + count) ? stop : FAILED;
   return readFourStreams(at, stop, count) ? stop : FAILED;
 }
 
@@ -318,11 +356,27 @@ function readFourStreams(at: u32, stop: u32, count: u32): bool {
   const second = at + size1;
   const third = second + size2;
   const fourth = third + size3;
+  let position1 = streamBits(at, size1);
+  let position2 = streamBits(second, size2);
+  let position3 = streamBits(third, size3);
+  let position4 = streamBits(fourth, stop - fourth);
+  let out = BUFFER;
+  const shift: u64 = 64 - load<u32>(HUFFMAN_LOG);
+  // The four do not wait for each other: the processor works on all at once. The last is the shortest.
+  const last = BUFFER + count - each * 3;
+  while (out + 5 <= last && min(min(position1, position2), min(position3, position4)) >= 64) {
+    position1 -= fiveLiterals(wordBefore(at, position1), shift, out);
+    position2 -= fiveLiterals(wordBefore(second, position2), shift, out + each);
+    position3 -= fiveLiterals(wordBefore(third, position3), shift, out + each * 2);
+    position4 -= fiveLiterals(wordBefore(fourth, position4), shift, out + each * 3);
+    out += 5;
+  }
+  const end = BUFFER + each;
   return (
-    readStream(at, size1, BUFFER, each) &&
-    readStream(second, size2, BUFFER + each, each) &&
-    readStream(third, size3, BUFFER + each * 2, each) &&
-    readStream(fourth, stop - fourth, BUFFER + each * 3, count - each * 3)
+    readStream(at, position1, out, end) &&
+    readStream(second, position2, out + each, end + each) &&
+    readStream(third, position3, out + each * 2, end + each * 2) &&
+    readStream(fourth, position4, out + each * 3, BUFFER + count)
   );
 }
 
@@ -419,14 +473,19 @@ function runSequences(stream: u32, end: u32, sequences: u32): bool {
     const offsetEntry = load<u32>(OFFSETS_TABLE + offsetState * 4);
     const matchEntry = load<u32>(MATCHES_TABLE + matchState * 4);
     const offsetCode = offsetEntry & 0xff;
-    let offset: u32 = (1 << offsetCode) + bitsBefore(stream, position, offsetCode);
-    position -= offsetCode;
     const matchCode = load<u32>(<u32>MATCH_CODES + (matchEntry & 0xff) * 4);
-    const match = (matchCode & 0xffffff) + bitsBefore(stream, position, matchCode >>> 24);
-    position -= matchCode >>> 24;
     const lengthCode = load<u32>(<u32>LENGTH_CODES + (lengthEntry & 0xff) * 4);
-    const length = (lengthCode & 0xffffff) + bitsBefore(stream, position, lengthCode >>> 24);
-    position -= lengthCode >>> 24;
+    const extra: u32 = offsetCode + (matchCode >>> 24) + (lengthCode >>> 24);
+    let word = wordBefore(stream, position);
+    let offset: u32 = (1 << offsetCode) + firstBits(word, offsetCode);
+    word <<= offsetCode;
+    // Distances of 2^25 and more beside long lengths: the bits of one word do not reach.
+    if (extra > 57) word = wordBefore(stream, position - offsetCode);
+    const match = (matchCode & 0xffffff) + firstBits(word, matchCode >>> 24);
+    word <<= matchCode >>> 24;
+    const length = (lengthCode & 0xffffff) + firstBits(word, lengthCode >>> 24);
+    word <<= lengthCode >>> 24;
+    position -= extra;
     if (position < 0) return false;
 
     if (offset > 3) {
@@ -468,15 +527,17 @@ function runSequences(stream: u32, end: u32, sequences: u32): bool {
     }
 
     if (--sequences == 0) break;
-    let bits = (lengthEntry >>> 8) & 0xff;
-    lengthState = (lengthEntry >>> 16) + bitsBefore(stream, position, bits);
-    position -= bits;
-    bits = (matchEntry >>> 8) & 0xff;
-    matchState = (matchEntry >>> 16) + bitsBefore(stream, position, bits);
-    position -= bits;
-    bits = (offsetEntry >>> 8) & 0xff;
-    offsetState = (offsetEntry >>> 16) + bitsBefore(stream, position, bits);
-    position -= bits;
+    // The three states need 26 bits at most.
+    if (extra > 57 - 26) word = wordBefore(stream, position);
+    const lengthBits = (lengthEntry >>> 8) & 0xff;
+    lengthState = (lengthEntry >>> 16) + firstBits(word, lengthBits);
+    word <<= lengthBits;
+    const matchBits = (matchEntry >>> 8) & 0xff;
+    matchState = (matchEntry >>> 16) + firstBits(word, matchBits);
+    word <<= matchBits;
+    const offsetBits = (offsetEntry >>> 8) & 0xff;
+    offsetState = (offsetEntry >>> 16) + firstBits(word, offsetBits);
+    position -= lengthBits + matchBits + offsetBits;
     if (position < 0) return false;
   }
   if (position != 0) return false;
