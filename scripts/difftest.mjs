@@ -1,6 +1,6 @@
 // Differential test of our engines against the host processor and QEMU user mode.
-//   npm run difftest -- [--seed N] [--singles N] [--sequences N] [--programs N] [--only REGEXP] [--engine NAME]...
-// Single instructions and sequences, in 64 and 32 bits, run on the host and on each engine; programs of eight random C functions, in 32
+//   npm run difftest -- [--seed N] [--singles N] [--sequences N] [--units N] [--programs N] [--only REGEXP] [--engine NAME]...
+// Single instructions, sequences, and programs for the coprocessor and MMX (units), in 64 and 32 bits, run on the host and on each engine; programs of eight random C functions, in 32
 // and 64 bits at every optimisation level, also under qemu-x86_64 and qemu-i386. What differs is made small and printed.
 // Prints the seed, tallies and the first disagreements; exits 1 when there is any.
 import { mkdirSync, rmSync } from 'node:fs';
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     sequences: { type: 'string', default: '20000' },
     length: { type: 'string', default: '12' },
     programs: { type: 'string', default: '40' },
+    units: { type: 'string', default: '4000' },
     only: { type: 'string' },
     engine: { type: 'string', multiple: true, default: ['interpreter', 'wasm'] },
   },
@@ -61,6 +62,7 @@ for (const { engine, bits } of runs) {
     singles: Number(values.singles),
     sequences: Number(values.sequences),
     sequenceLength: Number(values.length),
+    units: Number(values.units),
     only: values.only === undefined ? undefined : new RegExp(values.only),
   });
   show(report.failures);

@@ -247,6 +247,13 @@ export class Cpu implements HelperHost {
     return this.#bytes.subarray(S.XMM + n * 16, S.XMM + n * 16 + 16);
   }
 
+  /** What fninit leaves of the coprocessor. */
+  initialiseCoprocessor(): void {
+    this.view.setUint16(S.X87_CONTROL, 0x37f, true);
+    this.view.setUint16(S.X87_STATUS, 0, true);
+    this.view.setUint8(S.X87_VALID, 0);
+  }
+
   get mxcsr(): number {
     return this.#data.getUint32(S.MXCSR, true);
   }

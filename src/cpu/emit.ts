@@ -55,12 +55,13 @@ export class Emitter {
   offset = 0;
   known: KnownFlags = 'unknown';
   readonly exits: BlockExit[] = [];
-  readonly #data: DataView;
+  /** All of linear memory. */
+  readonly data: DataView;
   /** The last flag writer, while nothing since then could see its flags. */
   #unseen = 0;
 
   constructor(buffer: ArrayBuffer) {
-    this.#data = new DataView(buffer);
+    this.data = new DataView(buffer);
   }
 
   start(at: number): void {
@@ -75,7 +76,7 @@ export class Emitter {
   /** An operation that neither touches flags nor can fault or leave. */
   plain(code: number, fields: Fields): number {
     const op = this.at;
-    const data = this.#data;
+    const data = this.data;
     data.setUint16(op, code, true);
     data.setUint8(op + OP.D, fields.d ?? 0);
     data.setUint8(op + OP.A, fields.a ?? 0);
@@ -104,8 +105,8 @@ export class Emitter {
   /** An operation that writes all arithmetic flags. One that cannot fault makes the writer before it quiet. */
   flags(code: number, fields: Fields, known: KnownFlags, faults = false): number {
     if (this.#unseen !== 0 && !faults) {
-      const quiet = QUIET.get(this.#data.getUint16(this.#unseen, true));
-      if (quiet !== undefined) this.#data.setUint16(this.#unseen, quiet, true);
+      const quiet = QUIET.get(this.data.getUint16(this.#unseen, true));
+      if (quiet !== undefined) this.data.setUint16(this.#unseen, quiet, true);
     }
     const op = this.plain(code, fields);
     this.#unseen = op;
@@ -131,8 +132,8 @@ export class Emitter {
   /** Turns the operation before this one into its fused form with a branch. */
   fuse(code: number, pc: Address, free: boolean): void {
     const op = this.at - OP_BYTES;
-    this.#data.setUint16(op, code, true);
-    this.#data.setUint8(op + OP.SCALE, free ? 1 : 0);
+    this.data.setUint16(op, code, true);
+    this.data.setUint8(op + OP.SCALE, free ? 1 : 0);
     this.#unseen = 0;
     this.exits.push({ op, pc });
   }
@@ -140,12 +141,12 @@ export class Emitter {
   /** Number of the last operation if it belongs to the instruction right before this one, else -1. */
   lastCode(first: number): number {
     const op = this.at - OP_BYTES;
-    if (op < first || this.#data.getUint16(op + OP.COUNT, true) !== this.count - 1) return -1;
-    return this.#data.getUint16(op, true);
+    if (op < first || this.data.getUint16(op + OP.COUNT, true) !== this.count - 1) return -1;
+    return this.data.getUint16(op, true);
   }
 
   setTarget(op: number, target: number): void {
-    this.#data.setUint32(op + OP.TARGET, target, true);
+    this.data.setUint32(op + OP.TARGET, target, true);
   }
 }
 

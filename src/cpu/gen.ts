@@ -45,6 +45,8 @@ export interface Calls {
   readonly cond: Callee;
   /** (a, b) -> high half of the unsigned product */
   readonly mulhu: Callee;
+  /** (kind, d, a, immediate): one of the long vector instructions (wide-functions.ts) */
+  readonly wide: Callee;
 }
 
 export interface Scratch {

@@ -2,6 +2,7 @@
 import { type HelperFunction, type HelperHost, Vector } from './helper-host.ts';
 import { arithmeticHelpers } from './helpers-arithmetic.ts';
 import { legacyHelpers } from './helpers-legacy.ts';
+import { mmxHelpers } from './helpers-mmx.ts';
 import { stringHelpers } from './helpers-string.ts';
 import { systemHelpers } from './helpers-system.ts';
 import { coprocessorHelpers } from './helpers-x87.ts';
@@ -18,6 +19,7 @@ for (const table of [
   arithmeticHelpers,
   stringHelpers,
   vectorHelpers,
+  mmxHelpers,
 ]) {
   for (const [id, run] of table) helpers[id] = run;
 }

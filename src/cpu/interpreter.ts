@@ -15,6 +15,7 @@ import { flagFunctions, mulhuFunction } from './functions.ts';
 import { type Calls, type Field, Gen, type Scratch, zero } from './gen.ts';
 import type { Size } from './ir.ts';
 import { storeRip } from './ops/branch.ts';
+import { ending, type OpDefinition } from './ops/define.ts';
 import { operations } from './ops/table.ts';
 import {
   EXIT_IP,
@@ -38,6 +39,7 @@ import {
   type Code,
   call,
   callIndirect,
+  drop,
   i32,
   i64,
   iff,
@@ -51,6 +53,7 @@ import {
   select,
   seq,
 } from './wasm/encoder.ts';
+import { wideFunction } from './wide-functions.ts';
 
 const FIELD = { d: OP.D, a: OP.A, b: OP.B, x: OP.X } as const;
 
@@ -322,16 +325,18 @@ export function interpreterModule(bits: 32 | 64 = 64): Uint8Array<ArrayBuffer> {
   });
   const mulhu = mulhuFunction(builder);
   const { flags, carry, cond, ...ofKind } = flagFunctions(builder, mulhu);
-  const runtime = { missOf: miss, slowStore, windowOf, commitOf: commit, helper, ...ofKind };
+  const wide = wideFunction(builder);
+  const runtime = { missOf: miss, slowStore, windowOf, commitOf: commit, helper, ...ofKind, wideOf: wide };
   for (const name of Object.keys(RUNTIME) as (keyof typeof RUNTIME)[])
     builder.place(RUNTIME[name].slot, runtime[name]);
   builder.addFunction({ ...REGION_SIGNATURE, locals: [], body: i32.const(ABSENT), exportAs: 'absent' });
-  const calls: Calls = { miss, slowStore, commit, helper, flags, carry, cond, mulhu };
+  const calls: Calls = { miss, slowStore, commit, helper, flags, carry, cond, mulhu, wide };
+  const apart = apartFunction(builder, calls, bits);
   builder.addFunction({
     params: ['i32', 'i32'],
     results: ['i32'],
     locals: ['i64', 'i64', 'i64', 'i64', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
-    body: runBody(calls, bits, regionType),
+    body: runBody(calls, bits, regionType, apart),
     exportAs: 'run',
   });
   return builder.finish();
@@ -420,7 +425,53 @@ function secondPlaceFunction(builder: ModuleBuilder): number {
   });
 }
 
-function runBody(calls: Calls, bits: 32 | 64, regionType: number): Code {
+/** A switch over the operations that are `here`; all others are `otherwise`. */
+function switchOf(
+  g: Gen,
+  ip: Local,
+  unknown: Label,
+  here: (definition: OpDefinition) => boolean,
+  otherwise: OpDefinition,
+  advance: Code,
+): Code {
+  const cases = [...operations.filter(here), otherwise];
+  const labels = new Map(cases.map((definition) => [definition, label(definition.name)]));
+  // Blocks within blocks: the switch leaves the one of its operation, whose code comes right after.
+  const opened = [...labels.values()].map((each): Code => [0x02, 0x40, { open: each }]).reverse();
+  const bodies = cases.map(
+    (definition): Code => [[0x0b, { close: true }], definition.emit(g), definition.ends ? [] : advance],
+  );
+  const rest = labels.get(otherwise) ?? unknown;
+  const table = operations.map((definition) => labels.get(definition) ?? rest);
+  return seq(opened, brTable(table, unknown, i32.load16u(ip.get, OP.CODE)), bodies);
+}
+
+/** The operations that are kept apart: they neither leave nor fault, and their helpers do not either. */
+class ApartGen extends InterpreterGen {
+  override callHelper(): Code {
+    return drop(call(this.calls.helper, this.here()));
+  }
+}
+
+/** (ip) runs one operation of those that are kept apart. */
+function apartFunction(builder: ModuleBuilder, calls: Calls, bits: 32 | 64): number {
+  const [ip, va, x, y, z, entry, host, n, m, k] = Array.from({ length: 10 }, (_, i) => local(i));
+  const done = label('done');
+  const at: Labels = { next: done, budget: done, fault: done, leave: done };
+  const g = new ApartGen(calls, { va, x, y, z, entry, host, n, m, k }, ip, n, n, at, bits, 0);
+  const nothing = ending('none', () => br(done));
+  return builder.addFunction({
+    params: ['i32'],
+    results: [],
+    locals: ['i64', 'i64', 'i64', 'i64', 'i32', 'i32', 'i32', 'i32', 'i32'],
+    body: block(
+      done,
+      switchOf(g, ip, done, (definition) => definition.apart === true, nothing, br(done)),
+    ),
+  });
+}
+
+function runBody(calls: Calls, bits: 32 | 64, regionType: number, apart: number): Code {
   const [ip, left, va, x, y, z, entry, host, n, m, k, code] = Array.from({ length: 12 }, (_, i) => local(i));
   const at: Labels = {
     next: label('next'),
@@ -439,13 +490,8 @@ function runBody(calls: Calls, bits: 32 | 64, regionType: number): Code {
     regionType,
   );
   const advance = seq(ip.set(i32.add(ip.get, i32.const(OP_BYTES))), br(at.next));
-  const labels = operations.map((definition) => label(definition.name));
-  // Blocks within blocks: the switch leaves the one of its operation, whose code comes right after.
-  const opened = labels.map((each): Code => [0x02, 0x40, { open: each }]).reverse();
-  const bodies = operations.map(
-    (definition): Code => [[0x0b, { close: true }], definition.emit(g), definition.ends ? [] : advance],
-  );
-  const cases = seq(opened, brTable(labels, at.fault, i32.load16u(ip.get, OP.CODE)), bodies);
+  const elsewhere = ending('apart', () => seq(call(apart, ip.get), advance));
+  const cases = switchOf(g, ip, at.fault, (definition) => !definition.apart, elsewhere, advance);
   return seq(
     block(
       at.leave,

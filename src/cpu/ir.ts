@@ -236,6 +236,11 @@ export const Helper = {
   FAR_CALL: 79,
   /** imm = opcode byte << 8 | ModRM, a = register holding the address of a memory operand. */
   X87: 80,
+  /** imm: what packMmxCall gives. */
+  MMX: 81,
+  EMMS: 82,
+  /** a = register holding the address, size 8 for MMX registers else 4, imm = mask operand << 5 | source operand. */
+  MASKED_STORE: 83,
 } as const;
 export type HelperId = (typeof Helper)[keyof typeof Helper];
 

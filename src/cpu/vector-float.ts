@@ -83,6 +83,36 @@ export function squareRoot(suffix: FloatSuffix): LaneOperation {
   });
 }
 
+/** Rounding to a whole number by the immediate: to nearest even, down, up, towards zero; bit 2 asks for MXCSR's, nearest. */
+const ROUNDINGS: readonly ((value: number) => number)[] = [roundEven, Math.floor, Math.ceil, Math.trunc];
+
+export function round(suffix: FloatSuffix): LaneOperation {
+  return lanes(suffix, (format, d, s, at, imm) => {
+    if (format.isNaN(s, at)) format.quiet(d, at, s, at);
+    else {
+      const value = format.read(s, at);
+      const whole = ROUNDINGS[imm & 4 ? 0 : imm & 3](value);
+      // What rounds to zero keeps its sign.
+      format.write(d, at, whole === 0 && (value < 0 || Object.is(value, -0)) ? -0 : whole);
+    }
+  });
+}
+
+/** Estimates of 12 bits on a processor; here the nearest number there is, which is within the same bound. */
+export function estimate(suffix: 'ss' | 'ps', f: (value: number) => number): LaneOperation {
+  return lanes(suffix, (format, d, s, at) => {
+    if (format.isNaN(s, at)) format.quiet(d, at, s, at);
+    else {
+      const value = format.read(s, at);
+      // Denormal operands count as zero.
+      const flushed = Math.abs(value) < 2 ** -126 ? value * 0 : value;
+      const result = f(flushed);
+      if (Number.isNaN(result)) format.invalid(d, at);
+      else format.write(d, at, result);
+    }
+  });
+}
+
 /** min and max: the source wins when either is a NaN and when they are equal. */
 export function extreme(suffix: FloatSuffix, better: (a: number, b: number) => boolean): LaneOperation {
   return lanes(suffix, (format, d, s, at) => {

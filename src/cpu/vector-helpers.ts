@@ -1,15 +1,18 @@
 /**
- * SSE instructions beyond moves and logic, one function each, run by the vector helper. What is not in these tables
- * (AES, SHA, string compares, reciprocal estimates, MMX) is refused by name.
+ * Vector instructions, one function each, run by the vector helper: those that WebAssembly has no way to say, those of MMX, and
+ * floating-point operations whose result is a NaN. The others are operations (ops/simd.ts).
  */
-import type { HelperCall, HelperFunction } from './helper-host.ts';
+import type { HelperCall, HelperFunction, HelperHost } from './helper-host.ts';
 import { BuiltinHelper } from './helper-ids.ts';
+import { Reg } from './ir.ts';
 import { ARITHMETIC, FLAG } from './state.ts';
 import * as F from './vector-float.ts';
 import * as L from './vector-lanes.ts';
+import * as M from './vector-more.ts';
 
 /** What a mixed operation sees besides its vectors. */
 interface General {
+  readonly host: HelperHost;
   /** Value of the general register, zero-extended to its width. */
   value: bigint;
   readonly size: 4 | 8;
@@ -214,7 +217,26 @@ const lanes: Record<string, L.LaneOperation> = {
   ...products,
   ...moves,
   ...floating,
+  ...M.moreLanes,
 };
+
+/** pcmpestri and its kin: an index to ecx or a mask to the first register, and what was found in the flags. */
+for (const name of ['pcmpestri', 'pcmpestrm', 'pcmpistri', 'pcmpistrm']) {
+  const explicit = name[4] === 'e';
+  const index = name.endsWith('i');
+  mixed[name] = (d, s, imm, g) => {
+    const length = (register: number): bigint => BigInt.asIntN(g.size * 8, g.host.gprBig(register));
+    const lengths = explicit ? ([length(Reg.RAX), length(Reg.RDX)] as const) : undefined;
+    const found = M.compareStrings(d, s, imm, lengths);
+    if (index) g.result = BigInt(M.indexOf(found, (imm & 0x40) !== 0));
+    else M.maskOf(found, (imm & 0x40) !== 0, viewOf(g.host, 0));
+    g.flags =
+      (found.bits !== 0 ? FLAG.CF : 0) |
+      (found.endOfSecond ? FLAG.ZF : 0) |
+      (found.endOfFirst ? FLAG.SF : 0) |
+      (found.bits & 1 ? FLAG.OF : 0);
+  };
+}
 
 /** Every operation by number; the number is part of the translated code of this process only. */
 const NAMES = [...Object.keys(lanes), ...Object.keys(shifts), ...Object.keys(mixed)];
@@ -225,21 +247,26 @@ export function vectorOperation(name: string): number | undefined {
   return NUMBERS.get(name);
 }
 
+/** What one lane operation does, for MMX. */
+export const laneOperation = (name: string): L.LaneOperation | undefined => lanes[name];
+export const shiftOperation = (name: string): ((d: DataView, count: bigint) => void) | undefined =>
+  shifts[name];
+
 const REGISTER_BITS = 5;
 const NUMBER_SHIFT = 2 * REGISTER_BITS + 8;
 
 /** The payload of a call: operation, registers, immediate. */
 export function packVectorCall(name: string, dst: number, src: number, immediate: number): number {
   return (
-    (NUMBERS.get(name)! << NUMBER_SHIFT) |
+    ((NUMBERS.get(name) ?? 0) << NUMBER_SHIFT) |
     ((immediate & 255) << (2 * REGISTER_BITS)) |
     (src << REGISTER_BITS) |
     dst
   );
 }
 
-function viewOf(call: HelperCall, register: number): DataView {
-  const bytes = call.host.xmm(register);
+function viewOf(host: HelperHost, register: number): DataView {
+  const bytes = host.xmm(register);
   return new DataView(bytes.buffer, bytes.byteOffset, 16);
 }
 
@@ -248,8 +275,8 @@ function run(call: HelperCall): void {
   const src = (call.imm >> REGISTER_BITS) & 31;
   const imm = (call.imm >> (2 * REGISTER_BITS)) & 255;
   const name = NAMES[call.imm >> NUMBER_SHIFT];
-  const d = viewOf(call, dst);
-  const s = viewOf(call, src);
+  const d = viewOf(call.host, dst);
+  const s = viewOf(call.host, src);
   const lane = lanes[name];
   if (lane !== undefined) lane(d, src === dst ? copyOf(s) : s, imm);
   else if (shifts[name] !== undefined)
@@ -263,7 +290,11 @@ function copyOf(view: DataView): DataView {
 
 function runMixed(call: HelperCall, operation: MixedOperation, d: DataView, s: DataView, imm: number): void {
   const size = call.size === 8 ? 8 : 4;
-  const general: General = { value: BigInt.asUintN(size * 8, call.host.gprBig(call.a)), size };
+  const general: General = {
+    host: call.host,
+    value: BigInt.asUintN(size * 8, call.host.gprBig(call.a)),
+    size,
+  };
   operation(d, s, imm, general);
   // A 32-bit result clears the upper half of its register.
   if (general.result !== undefined) call.host.setGprBig(call.a, BigInt.asUintN(size * 8, general.result));

@@ -1,5 +1,6 @@
 /**
- * The machine that a base kernel says it runs on: a plain x86-64 PC with SSE2 and no hardware on its buses.
+ * The machine that a base kernel says it runs on: a plain x86-64 PC with SSE4.2, AES and SHA instructions, without AVX, and
+ * with no hardware on its buses.
  * CPUID leaves follow the SDM (volume 2A, CPUID); feature bits match what the interpreter executes, so that
  * alternatives patched in for this processor only use instructions it has.
  */
@@ -11,8 +12,19 @@ const EMPTY = { eax: 0, ebx: 0, ecx: 0, edx: 0 };
 const VENDOR = { eax: 0x16, ebx: 0x756e6547, edx: 0x49656e69, ecx: 0x6c65746e };
 /** Family 6, model 0x0f, stepping 1. */
 const SIGNATURE = 0x000006f1;
-/** cx16, sse4.2 (crc32), movbe, popcnt, rdrand, hypervisor present. */
-const FEATURES_C = (1 << 13) | (1 << 20) | (1 << 22) | (1 << 23) | (1 << 30) | (1 << 31);
+/** sse3, pclmulqdq, ssse3, cx16, sse4.1, sse4.2, movbe, popcnt, aes, rdrand, hypervisor present. */
+const FEATURES_C =
+  1 |
+  (1 << 1) |
+  (1 << 9) |
+  (1 << 13) |
+  (1 << 19) |
+  (1 << 20) |
+  (1 << 22) |
+  (1 << 23) |
+  (1 << 25) |
+  (1 << 30) |
+  (1 << 31);
 /** fpu tsc msr pae cx8 sep pge cmov clflush mmx fxsr sse sse2. */
 const FEATURES_D =
   1 |
@@ -28,12 +40,12 @@ const FEATURES_D =
   (1 << 24) |
   (1 << 25) |
   (1 << 26);
-/** erms: rep movsb and stosb are fast (they are bulk operations here). */
-const FEATURES_7_B = 1 << 9;
+/** bmi1, bmi2, erms (rep movsb and stosb are bulk operations here), rdseed, adx, clflushopt, sha. */
+const FEATURES_7_B = (1 << 3) | (1 << 8) | (1 << 9) | (1 << 18) | (1 << 19) | (1 << 23) | (1 << 29);
 /** syscall, nx, 1 GiB pages, rdtscp, long mode. */
 const EXTENDED_D = (1 << 11) | (1 << 20) | (1 << 26) | (1 << 27) | (1 << 29);
-/** lahf in 64-bit mode. */
-const EXTENDED_C = 1;
+/** lahf in 64-bit mode, lzcnt, prefetchw. */
+const EXTENDED_C = 1 | (1 << 5) | (1 << 8);
 const BRAND = 'lkm base kernel CPU'.padEnd(48, '\0');
 
 const brandWord = (at: number): number => {

@@ -6,6 +6,7 @@
  * | 0x0000    | never used, so that a stray 0 is seen |
  * | 0x1000    | CPU state (registers, flags, vector registers; fields in cpu/state.ts) |
  * | 0x2000    | bounce buffer for accesses that cross a page; the window around the stack |
+ * | 0x4000    | tables of the AES instructions |
  * | 0x10000   | software TLB |
  * | 0x20000   | block lookup cache: guest pc to translated operations |
  * | 0x40000   | translated operations |
@@ -15,6 +16,8 @@
 export const CPU_STATE = 0x1000;
 export const CPU_STATE_BYTES = 0x1000;
 export const BOUNCE = 0x2000;
+/** Tables of substitution of AES, 2.5 KiB, once code with its instructions has been seen. */
+export const AES_TABLES = 0x4000;
 
 /**
  * The window: addresses around a stack pointer that lie in one piece in linear memory too, readable, writable and

@@ -7,9 +7,13 @@ export interface OpDefinition {
   readonly emit: (g: Gen) => Code;
   /** Control never reaches the operation after it. */
   readonly ends?: boolean;
+  /** Kept out of the interpreter's switch, in a function of its own that is compiled when the first of these runs. */
+  readonly apart?: boolean;
 }
 
 export const op = (name: string, emit: (g: Gen) => Code): OpDefinition => ({ name, emit });
+/** An operation that few modules have: it neither jumps nor faults, and goes on behind itself. */
+export const apart = (name: string, emit: (g: Gen) => Code): OpDefinition => ({ name, emit, apart: true });
 export const ending = (name: string, emit: (g: Gen) => Code): OpDefinition => ({ name, emit, ends: true });
 
 /** All combinations, flattened: `each(SIZES, (size) => [...])`. */

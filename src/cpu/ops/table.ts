@@ -6,6 +6,8 @@ import type { OpDefinition } from './define.ts';
 import { moveOps } from './move.ts';
 import { multiplyOps } from './multiply.ts';
 import { shiftOps } from './shift.ts';
+import { simdOps } from './simd.ts';
+import { simdFloatOps } from './simd-float.ts';
 import { stringOps } from './string.ts';
 import { systemOps } from './system.ts';
 import { vectorOps } from './vector.ts';
@@ -20,6 +22,8 @@ export const operations: readonly OpDefinition[] = [
   ...stringOps,
   ...systemOps,
   ...vectorOps,
+  ...simdOps,
+  ...simdFloatOps,
 ];
 
 const numbers = new Map(operations.map((definition, index) => [definition.name, index]));

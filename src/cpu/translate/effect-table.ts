@@ -4,7 +4,17 @@ import type { Size } from '../ir.ts';
 import { operations } from '../ops/table.ts';
 import { type Code, i32, local } from '../wasm/encoder.ts';
 
-const CALLS: Calls = { miss: 0, slowStore: 0, commit: 0, helper: 0, flags: 0, carry: 0, cond: 0, mulhu: 0 };
+const CALLS: Calls = {
+  miss: 0,
+  slowStore: 0,
+  commit: 0,
+  helper: 0,
+  flags: 0,
+  carry: 0,
+  cond: 0,
+  mulhu: 0,
+  wide: 0,
+};
 const nothing: Code = [];
 const [a, b, c, d, e, f, g, h, i] = Array.from({ length: 9 }, (_, n) => local(n));
 const SCRATCH: Scratch = { va: a, x: b, y: c, z: d, entry: e, host: f, n: g, m: h, k: i };

@@ -53,6 +53,7 @@ function runtimeCalls(builder: ModuleBuilder): Omit<RegionCalls, 'mulhu'> {
     flagsOf: at('flagsOf'),
     carryOf: at('carryOf'),
     condOf: at('condOf'),
+    wide: at('wideOf'),
     flags: -1,
     carry: -1,
     cond: -1,

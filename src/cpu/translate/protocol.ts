@@ -25,9 +25,10 @@ export const RUNTIME = {
   flagsOf: { slot: 6, params: ['i32', 'i64', 'i64'], results: ['i32'] },
   carryOf: { slot: 7, params: ['i32', 'i64', 'i64'], results: ['i32'] },
   condOf: { slot: 8, params: ['i32', 'i64', 'i64', 'i32'], results: ['i32'] },
+  wideOf: { slot: 9, params: ['i32', 'i32', 'i32', 'i32'], results: [] },
 } as const satisfies Readonly<Record<string, Signature & { readonly slot: number }>>;
 /** The first place for translated code; place 0 stays empty. */
-export const FIRST_SLOT = 9;
+export const FIRST_SLOT = 10;
 
 /** Offset of the place in the lookup cache that an address hashes to. */
 export function lookupEntry(target: Local): Code {

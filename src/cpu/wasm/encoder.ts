@@ -193,12 +193,59 @@ export const i64 = {
   truncSatF64: unary(0xfc, 6),
 } as const;
 
+const doubleBytes = (value: number, size: 4 | 8): number[] => {
+  const view = new DataView(new ArrayBuffer(8));
+  if (size === 4) view.setFloat32(0, value, true);
+  else view.setFloat64(0, value, true);
+  return [...new Uint8Array(view.buffer, 0, size)];
+};
+
+export const f32 = {
+  const: (value: number): Code => [0x43, ...doubleBytes(value, 4)],
+  load: loader(0x2a),
+  store: storer(0x38),
+  eq: binary(0x5b),
+  ne: binary(0x5c),
+  lt: binary(0x5d),
+  gt: binary(0x5e),
+  sqrt: unary(0x91),
+  add: binary(0x92),
+  sub: binary(0x93),
+  mul: binary(0x94),
+  div: binary(0x95),
+  convert32: unary(0xb2),
+  convert64: unary(0xb4),
+  demote: unary(0xb6),
+} as const;
+
+export const f64 = {
+  const: (value: number): Code => [0x44, ...doubleBytes(value, 8)],
+  load: loader(0x2b),
+  store: storer(0x39),
+  eq: binary(0x61),
+  ne: binary(0x62),
+  lt: binary(0x63),
+  gt: binary(0x64),
+  sqrt: unary(0x9f),
+  add: binary(0xa0),
+  sub: binary(0xa1),
+  mul: binary(0xa2),
+  div: binary(0xa3),
+  convert32: unary(0xb7),
+  convert64: unary(0xb9),
+  promote: unary(0xbb),
+} as const;
+
 /** Vector instructions carry the prefix 0xfd and a LEB128 number. */
 export const v128 = {
   load: loader(0xfd, 0),
   store: storer(0xfd, 11),
   unary: (opcode: number) => unary(0xfd, ...unsigned(opcode)),
   binary: (opcode: number) => binary(0xfd, ...unsigned(opcode)),
+  ternary: (opcode: number) => {
+    const code = [0xfd, ...unsigned(opcode)];
+    return (a: Code, b: Code, c: Code): Code => [a, b, c, code];
+  },
   /** Bytes of `a` (0..15) and `b` (16..31). */
   shuffle: (a: Code, b: Code, lanes: readonly number[]): Code => [a, b, 0xfd, 13, lanes],
   const: (bytes: readonly number[]): Code => [0xfd, 12, ...bytes],
@@ -238,6 +285,7 @@ export const callIndirect = (type: number, index: Code, ...args: readonly Code[]
   0,
 ];
 export const unreachable: Code = [0x00];
+export const drop = (value: Code): Code => [value, 0x1a];
 export const select = (condition: Code, yes: Code, no: Code): Code => [yes, no, condition, 0x1b];
 
 const CLOSE: Marker = { close: true };

@@ -1,8 +1,9 @@
-/** XMM moves, and what the builder knows of SSE arithmetic; MMX, x87 and AVX are refused by name. */
+/** XMM moves, and what the builder knows of SSE arithmetic; AVX is refused by name. */
 import type { BlockBuilder } from '../ir.ts';
 import { xmm } from '../ir.ts';
 import { type Instruction, Operand } from './decode.ts';
 import type { Lifter, Lifters } from './lift-integer.ts';
+import { emptyMmx, maskedVectorStore, mmxLifter, usesMmx } from './lift-mmx.ts';
 import { memoryOperand, mixedPlace, TEMP0, vectorPlace } from './operands.ts';
 
 /** Whole-register moves; the aligned ones fault on a misaligned address. */
@@ -20,17 +21,8 @@ function scalar(size: 4 | 8): Lifter {
 
 /** movd and movq between the low part of a vector register and elsewhere. */
 function low(b: BlockBuilder, i: Instruction): void {
-  if (usesMmx(i)) {
-    b.undefined('unsupported');
-    return;
-  }
   const size = i.kind[0] === Operand.Xmm ? i.size[1] : i.size[0];
   b.vector.moveLow(size === 4 ? 4 : 8, mixedPlace(i, 0), mixedPlace(i, 1));
-}
-
-function usesMmx(i: Instruction): boolean {
-  for (let n = 0; n < i.count; n++) if (i.kind[n] === Operand.Mmx) return true;
-  return false;
 }
 
 /** The halves: movlps and movhps, with memory or as movhlps and movlhps. */
@@ -68,10 +60,12 @@ const moves: Lifters = {
 
 /** Instructions between vector registers and general registers, memory or flags. */
 const MIXED =
-  /^(cvtt?s[sd]2si|cvtsi2s[sd]|u?comis[sd]|pmovmskb|movmskp[sd]|pextr[bwdq]|pinsr[bwdq]|extractps|ptest)$/;
+  /^(cvtt?s[sd]2si|cvtsi2s[sd]|u?comis[sd]|pmovmskb|movmskp[sd]|pextr[bwdq]|pinsr[bwdq]|extractps|ptest|pcmp[ei]str[im])$/;
 
 /** Width of the general register of a mixed instruction, or of its memory operand. */
 function generalSize(i: Instruction): 4 | 8 {
+  // The lengths of explicit texts.
+  if (i.kind[0] === Operand.Xmm && i.kind[2] === Operand.Imm && i.size[1] === 16) return i.rex & 8 ? 8 : 4;
   for (let n = 0; n < i.count; n++) {
     if (i.kind[n] === Operand.Reg) return i.size[n] === 8 ? 8 : 4;
   }
@@ -81,11 +75,19 @@ function generalSize(i: Instruction): 4 | 8 {
 
 /** The lifter of any other SSE instruction: asks the builder, refuses by name when it does not know. */
 export function vectorLifter(name: string): Lifter {
-  const move = moves[name];
-  if (move) return move;
+  if (name === 'emms') return emptyMmx;
+  if (name === 'maskmovdqu') return maskedVectorStore;
+  const plain = moves[name] ?? arithmetic(name);
+  const short = mmxLifter(name);
+  // Their memory operand is one of MMX too.
+  const always = /^cvtpi2p[sd]$/.test(name);
+  return (b, i) => (always || usesMmx(i) ? short(b, i) : plain(b, i));
+}
+
+function arithmetic(name: string): Lifter {
   const mixed = MIXED.test(name);
   return (b, i) => {
-    const known = !usesMmx(i) && i.count >= 2 && (mixed ? liftMixed(name, b, i) : liftBinary(name, b, i));
+    const known = i.count >= 2 && (mixed ? liftMixed(name, b, i) : liftBinary(name, b, i));
     if (!known) b.undefined('unsupported');
   };
 }
@@ -103,7 +105,9 @@ const SCRATCH = xmm(16);
 
 function liftBinary(name: string, b: BlockBuilder, i: Instruction): boolean {
   const dst = xmm(i.reg[0]);
-  const immediate = immediateOf(i);
+  // What insertps takes from memory is one lane.
+  const lane = name === 'insertps' && i.kind[1] === Operand.Mem;
+  const immediate = lane ? i.imm & 0x3f : immediateOf(i);
   if (i.kind[1] === Operand.Imm) return b.vector.binary(name, dst, dst, i.imm);
   if (i.kind[1] !== Operand.Mem) return b.vector.binary(name, dst, xmm(i.reg[1]), immediate);
   if (i.size[1] === 16) return b.vector.binary(name, dst, memoryOperand(i), immediate);

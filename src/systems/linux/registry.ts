@@ -5,6 +5,7 @@ import { platformData } from './driver/platform.ts';
 import { aesFunctions } from './functions/aes.ts';
 import { atomic64 } from './functions/atomic64.ts';
 import { bitmaps, cpumasks, findBits } from './functions/bitmaps.ts';
+import { chachaFunctions } from './functions/chacha.ts';
 import { checks } from './functions/checks.ts';
 import { chrdevFunctions } from './functions/chrdev.ts';
 import { classFileFunctions } from './functions/class-files.ts';
@@ -22,6 +23,7 @@ import { devres, managedMemory } from './functions/devm.ts';
 import { driverCoreFunctions } from './functions/driver-core.ts';
 import { driverFunctions } from './functions/drivers.ts';
 import { fasyncFunctions } from './functions/fasync.ts';
+import { fpuFunctions } from './functions/fpu.ts';
 import { kernelFiles } from './functions/kernel-files.ts';
 import { kobjectData, kobjectFunctions } from './functions/kobject.ts';
 import { kprobeFunctions } from './functions/kprobes.ts';
@@ -178,6 +180,8 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   sysctlTableFunctions,
   cryptoRegistrations,
   machineQueries,
+  fpuFunctions,
+  chachaFunctions,
   classFileFunctions,
   vmallocFunctions,
   kernelFiles,

@@ -45,18 +45,24 @@ const EXCLUDED = new Set(
     'vmload vmsave stgi clgi skinit invlpga monitor mwait monitorx mwaitx umonitor umwait tpause encls enclu enclv ' +
     'pconfig rdpkru wrpkru enqcmd enqcmds movdir64b movdiri xend xtest xbegin xabort montmul xsha1 xsha256 xstore-rng ' +
     'xcrypt-ecb xcrypt-cbc xcrypt-ctr xcrypt-cfb xcrypt-ofb rdpru clzero ptwrite setssbsy saveprevssp rstorssp clrssbsy ' +
+    // Estimates: processors give different bits. Those of AMD alone, and Galois fields, are not in this one.
+    'rcpps rcpss rsqrtps rsqrtss extrq insertq gf2p8mulb gf2p8affineqb gf2p8affineinvqb maskmovdqu emms ' +
     'incssp rdssp wrss wruss serialize clwb clflush clflushopt 3dnow femms ud0 prefetchwt1'
   ).split(' '),
 );
 
 /** True when the template can be run: general registers, memory and XMM only. */
-function runnable(template: Template): boolean {
+function runnable(template: Template, mmx = false): boolean {
   if (template.row.flags & RowFlag.X87) return false;
+  const isMmx = template.row.operands.some(
+    (spec) => spec < 512 && 'PQN'.includes('EGMRZBIJOSCDXYVWUPQNA'[spec >> 4]),
+  );
+  if (isMmx !== mmx) return false;
   // prefetch with a register is a nop on some processors and #UD on others.
   if (template.map === '0f' && template.opcode === 0x0d && template.mod === 1) return false;
   return template.row.operands.every((spec) => {
     if (spec >= 512) return !(spec >= 518 && spec <= 524);
-    return 'EGMRZBIJXYVWU'.includes('EGMRZBIJOSCDXYVWUPQNA'[spec >> 4]);
+    return 'EGMRZBIJXYVWUPQN'.includes('EGMRZBIJOSCDXYVWUPQNA'[spec >> 4]);
   });
 }
 
@@ -65,6 +71,8 @@ interface Kit {
   readonly all: Map<string, Template[]>;
   /** Mnemonics the generator can make; SSE ones end in `.sse`. */
   readonly generated: readonly string[];
+  /** Those with a form of MMX. */
+  readonly mmx: readonly string[];
   readonly decoder: Decoder;
   readonly single: Wish;
 }
@@ -76,7 +84,8 @@ function kit(bits: 32 | 64): Kit {
   const all = templates(bits);
   const generated = [...all.keys()]
     .filter((name) => !EXCLUDED.has(name.replace('.sse', '')) && !EXCLUDED_32.has(name) && !/^j/.test(name))
-    .filter((name) => all.get(name)!.some(runnable));
+    .filter((name) => all.get(name)!.some((template) => runnable(template)));
+  const mmx = [...all.keys()].filter((name) => all.get(name)!.some((template) => runnable(template, true)));
   const registers = everyRegister(bits);
   const single = {
     bits,
@@ -86,7 +95,7 @@ function kit(bits: 32 | 64): Kit {
     memory: true,
     shortAddress: bits === 64,
   };
-  return { all, generated, decoder: new Decoder(bits), single };
+  return { all, generated, mmx, decoder: new Decoder(bits), single };
 }
 
 export const everyRegister = (bits: 32 | 64): number[] => Array.from({ length: bits / 4 }, (_, n) => n);
@@ -94,6 +103,8 @@ export const everyRegister = (bits: 32 | 64): number[] => Array.from({ length: b
 const KITS = { 32: kit(32), 64: kit(64) };
 
 export const generated = (bits: 32 | 64): readonly string[] => KITS[bits].generated;
+export const mmxNames = (bits: 32 | 64): readonly string[] => KITS[bits].mmx;
+
 /** A bit test whose register offset may lead anywhere. */
 export function farBit(name: string, insn: Instruction): boolean {
   return /^bt[src]?$/.test(name) && insn.kind[0] === Operand.Mem && insn.kind[1] === Operand.Reg;
@@ -201,8 +212,8 @@ export function undefinedResult(name: string, insn: Instruction, gpr?: BigUint64
   return false;
 }
 
-export function makeInstruction(random: Random, name: string, wish: Wish): Encoded | undefined {
-  const choices = KITS[wish.bits].all.get(name)!.filter(runnable);
+export function makeInstruction(random: Random, name: string, wish: Wish, mmx = false): Encoded | undefined {
+  const choices = KITS[wish.bits].all.get(name)!.filter((template) => runnable(template, mmx));
   return encode(random, random.pick(choices), wish);
 }
 

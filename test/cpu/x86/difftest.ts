@@ -3,9 +3,11 @@ import type { Engine } from '../../../src/cpu/engines.ts';
 import { type Case, generated, singleCase } from './cases.ts';
 import { describeCase, differences } from './compare.ts';
 import { GuestRunner } from './guest.ts';
+import { mmxCase } from './mmx.ts';
 import { runNative } from './native.ts';
 import { Random } from './random.ts';
 import { sequenceCase } from './sequences.ts';
+import { coprocessorCase } from './x87.ts';
 
 export interface DifftestOptions {
   /** Mode of the machine code; 64 when left out. */
@@ -15,6 +17,8 @@ export interface DifftestOptions {
   readonly singles: number;
   readonly sequences: number;
   readonly sequenceLength: number;
+  /** Programs for the coprocessor and MMX; none when left out. */
+  readonly units?: number;
   /** Only mnemonics that match. */
   readonly only?: RegExp;
   /** Ours to compare with the host; the interpreter alone when left out. */
@@ -105,6 +109,25 @@ function runSequences(options: DifftestOptions, runner: GuestRunner, report: Dif
   }
 }
 
+/** Programs for the coprocessor and for MMX, whose registers are the same. */
+function runUnits(options: DifftestOptions, runner: GuestRunner, report: DifftestReport): void {
+  const { bits = 64, units = 0 } = options;
+  const random = new Random(options.seed ^ 0x2545f491);
+  const cases = Array.from({ length: units }, (_, n) => {
+    const seed = random.bits() >>> 0;
+    return n % 2 === 0 ? coprocessorCase(seed, 12, bits) : mmxCase(seed, 6, bits);
+  });
+  const outcomes = runNative(cases);
+  cases.forEach((item, n) => {
+    const tally = tallyOf(report.byName, item.names[0]);
+    const guest = runner.run(item);
+    const found = guest.unsupported ? [] : differences(item, outcomes[n], guest);
+    if (guest.unsupported) tally.refused++;
+    else if (found.length === 0) tally.agreed++;
+    else if (tally.differed++ < PER_NAME) report.failures.push(describeCase(item, found));
+  });
+}
+
 /** Runs everything asked for. */
 export function difftest(options: DifftestOptions): DifftestReport {
   const report: DifftestReport = {
@@ -115,6 +138,7 @@ export function difftest(options: DifftestOptions): DifftestReport {
   const runner = new GuestRunner(options.engine ?? 'interpreter', options.bits);
   runSingles(options, runner, report);
   runSequences(options, runner, report);
+  runUnits(options, runner, report);
   return report;
 }
 

@@ -140,6 +140,14 @@ class Encoder {
     this.rmRegister(this.#random.below(this.#wish.bits / 4));
   }
 
+  mmxReg(): void {
+    this.modrm |= this.#random.below(8) << 3;
+  }
+
+  rmMmx(): void {
+    this.rmRegister(this.#random.below(8));
+  }
+
   opcodeRegister(size: number): number {
     const reg = this.#register(size);
     if (reg & 8) this.rex |= 1;
@@ -261,6 +269,16 @@ function encodeOperand(e: Encoder, where: string, width: string, size: number, t
       return true;
     case 'U':
       e.rmXmm();
+      return !toMemory;
+    case 'P':
+      e.mmxReg();
+      return true;
+    case 'Q':
+      if (toMemory) e.rmMemory();
+      else e.rmMmx();
+      return true;
+    case 'N':
+      e.rmMmx();
       return !toMemory;
     case 'G':
       e.reg(size);

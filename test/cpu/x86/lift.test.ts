@@ -56,13 +56,13 @@ describe('x86 translator', () => {
 
   it('refuses by name what it does not know', () => {
     const { cpu, memory } = guest(true);
-    const aesenc = hex('66 0f 38 dc c1');
-    memory.poke(CODE, aesenc);
+    const vaddps = hex('c5 f8 58 c1');
+    memory.poke(CODE, vaddps);
     cpu.rip = CODE;
     expect(cpu.run(10)).toBe(Exit.Fault);
     expect(cpu.vector).toBe(Vector.UD);
     expect(cpu.reason).toBe('unsupported');
-    expect(describeInstruction(aesenc, CODE)).toEqual({ text: 'aesenc %xmm1,%xmm0', length: 5 });
+    expect(describeInstruction(vaddps, CODE)).toEqual({ text: 'vaddps', length: 4 });
     expect(describeInstruction(hex('06'), CODE).text).toBe('(bad)');
   });
 

@@ -74,6 +74,11 @@ export function softirqsOff(k: Linux): boolean {
   return (preemptCount(k) & PREEMPT.SOFTIRQ_MASK) !== 0;
 }
 
+/** In an interrupt handler proper. */
+export function inHardInterrupt(k: Linux): boolean {
+  return (preemptCount(k) & (PREEMPT.HARDIRQ * 15)) !== 0;
+}
+
 export function inInterrupt(k: Linux): boolean {
   return (preemptCount(k) & ~PREEMPT.MASK) !== 0;
 }

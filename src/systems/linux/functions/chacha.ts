@@ -1,0 +1,51 @@
+/** The kernel's own blocks of ChaCha (lib/crypto/chacha.c): what implementations with vector instructions fall back to. RFC 8439, 2.3. */
+import type { Address } from '../../../memory/space.ts';
+import type { Linux } from '../linux.ts';
+import { kernelFunctions } from './define.ts';
+
+const WORDS = 16;
+const rotate = (value: number, by: number): number => (value << by) | (value >>> (32 - by));
+
+function quarter(x: Int32Array, a: number, b: number, c: number, d: number): void {
+  for (const [to, from, turned, by] of [
+    [a, b, d, 16],
+    [c, d, b, 12],
+    [a, b, d, 8],
+    [c, d, b, 7],
+  ]) {
+    x[to] += x[from];
+    x[turned] = rotate(x[turned] ^ x[to], by);
+  }
+}
+
+/** The words of a state after that many rounds, half of them by columns and half by diagonals. */
+function permuted(k: Linux, state: Address, rounds: number): { before: Int32Array; after: Int32Array } {
+  const before = Int32Array.from({ length: WORDS }, (_, n) => k.memory.i32(state + n * 4));
+  const after = before.slice();
+  for (let round = 0; round < rounds; round += 2) {
+    for (let n = 0; n < 4; n++) quarter(after, n, n + 4, n + 8, n + 12);
+    for (let n = 0; n < 4; n++) quarter(after, n, 4 + ((n + 1) & 3), 8 + ((n + 2) & 3), 12 + ((n + 3) & 3));
+  }
+  return { before, after };
+}
+
+function block(k: Linux, state: Address, stream: Address, rounds: number): void {
+  const { before, after } = permuted(k, state, rounds);
+  after.forEach((word, n) => {
+    k.memory.set32(stream + n * 4, word + before[n]);
+  });
+  k.memory.set32(state + 12 * 4, before[12] + 1);
+}
+
+function hashed(k: Linux, state: Address, out: Address, rounds: number): void {
+  const { after } = permuted(k, state, rounds);
+  for (let n = 0; n < 4; n++) {
+    k.memory.set32(out + n * 4, after[n]);
+    k.memory.set32(out + (n + 4) * 4, after[n + 12]);
+  }
+}
+
+export const chachaFunctions = kernelFunctions({
+  'void chacha_block_generic(u32 *state, u8 *stream, int nrounds)': block,
+  'void hchacha_block_generic(const u32 *state, u32 *out, int nrounds)': hashed,
+});
