@@ -21,9 +21,9 @@ function* call(k: Linux, at: number): Steps<void> {
 
 describe('when machine code stops', () => {
   it('names an instruction that the processor does not have', () => {
-    // aesenc %xmm1,%xmm0
-    expect(() => run(boot(), 0x66, 0x0f, 0x38, 0xdc, 0xc1)).toThrow(
-      /^invalid opcode at .*: the processor does not have the instruction "aesenc %xmm1,%xmm0"$/,
+    // vaddps %xmm1,%xmm0,%xmm0
+    expect(() => run(boot(), 0xc5, 0xf8, 0x58, 0xc1)).toThrow(
+      /^invalid opcode at .*: the processor does not have the instruction "vaddps"$/,
     );
   });
 

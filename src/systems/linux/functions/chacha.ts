@@ -45,7 +45,16 @@ function hashed(k: Linux, state: Address, out: Address, rounds: number): void {
   }
 }
 
+function xor(k: Linux, to: Address, a: Address, b: Address, size: number): void {
+  const other = k.memory.bytes(b, size);
+  k.memory.write(
+    to,
+    k.memory.bytes(a, size).map((byte, n) => byte ^ other[n]),
+  );
+}
+
 export const chachaFunctions = kernelFunctions({
   'void chacha_block_generic(u32 *state, u8 *stream, int nrounds)': block,
   'void hchacha_block_generic(const u32 *state, u32 *out, int nrounds)': hashed,
+  'void __crypto_xor(u8 *dst, const u8 *src1, const u8 *src2, unsigned int size)': xor,
 });
