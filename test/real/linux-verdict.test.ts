@@ -8,15 +8,20 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { decompress } from '../../src/bytes/decompress.ts';
 import { readKernel } from '../../src/systems/linux/kernelfile/open.ts';
+import { testSeed } from './random.ts';
 import { describeWith, moduleFiles, needsTool } from './require.ts';
 import { brokenModules } from './verdict/cases.ts';
 import { compare } from './verdict/compare.ts';
+import { moreModules } from './verdict/more-cases.ts';
+import { brokenAtRandom } from './verdict/mutations.ts';
 import type { LoadStep } from './verdict/qemu.ts';
 import { signatureStates } from './verdict/signatures.ts';
 
 const cache = join(process.env.LKM_CACHE ?? join(homedir(), '.cache/lkm'), 'debian');
 const wanted = process.env.LKM_FULL === '1' ? /^linux-image-\d.*-amd64$/ : /^linux-image-6\.1\.0-56-amd64$/;
 const minutes = 60_000;
+/** Modules of the kernel's own build that only bring functions. */
+const HARMLESS = ['crc7', 'crc8', 'crc-itu-t', 'nls_cp437'];
 
 interface Image {
   readonly vmlinuz: string;
@@ -58,6 +63,21 @@ describeWith(tools === undefined || images.length === 0 ? undefined : images, 't
     it(`${kernel.release} on broken modules`, { timeout: 10 * minutes }, () =>
       same('', brokenModules(kernel)),
     );
+    it(`${kernel.release} on more of them`, { timeout: 10 * minutes }, () => same('', moreModules(kernel)));
+    const seed = testSeed();
+    const count = process.env.LKM_FULL === '1' ? 400 : 60;
+    it(`${kernel.release} on ${count} that are broken at random (LKM_SEED=${seed})`, {
+      timeout: 20 * minutes,
+    }, () => {
+      const own = HARMLESS.flatMap((name) =>
+        moduleFiles(modules).filter((file) => file.includes(`/${name}.ko`)),
+      );
+      const others = own.map((file) => ({
+        what: file,
+        bytes: decompress(new Uint8Array(readFileSync(file))),
+      }));
+      return same('', brokenAtRandom(kernel, seed, count, others));
+    });
     const donor = moduleFiles(modules).find((file) => /\/crc7\.ko/.test(file)) ?? moduleFiles(modules)[0];
     const states = () => signatureStates(kernel, decompress(new Uint8Array(readFileSync(donor))));
     it.each(['', 'module.sig_enforce=1', 'lockdown=integrity', 'module_blacklist=verdict_probe,x'])(

@@ -5,6 +5,7 @@ import type { Loading } from './loading.ts';
 import { ModuleState } from './module.ts';
 import { notifyModule, notifyRobust } from './notifiers.ts';
 import { findSymbol } from './resolve.ts';
+import { checkTypeInformation } from './rules/btf.ts';
 import { checkDuplicateSymbols } from './rules/exports.ts';
 
 export function* completeFormation(load: Loading): Steps<void> {
@@ -15,6 +16,7 @@ export function* completeFormation(load: Loading): Steps<void> {
   k.write('module.state', mod, ModuleState.COMING);
   t.undo('state coming', () => k.write('module.state', mod, ModuleState.UNFORMED));
   t.step('notifiers');
+  checkTypeInformation(load.judge, load.file);
   const errno = yield* notifyRobust(k, module, ModuleState.COMING, ModuleState.GOING);
   if (errno !== 0) refuseVeto(load, errno);
   t.undo('notifiers', function* (): Steps<void> {

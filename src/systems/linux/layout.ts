@@ -10,6 +10,7 @@ import type { ObjectSection } from '../../formats/object.ts';
 import { type AreaPlan, type AreaRule, type PlacementPlan, planPlacement } from '../../link/place.ts';
 import { PAGE_SIZE, Perm } from '../../memory/space.ts';
 import type { ModuleFile } from './module-file.ts';
+import { notLoaded } from './rules/sections.ts';
 
 /** Sections that become read-only when the module has started (module_mark_ro_after_init). */
 const READ_ONLY_AFTER_INIT = new Set(['.data..ro_after_init', '__jump_table']);
@@ -92,21 +93,23 @@ function separateRules(): AreaRule[] {
   ];
 }
 
-/** Is this section loaded? The per-CPU template, the versions and .modinfo are not, whatever their flags. */
-function isLoaded(file: ModuleFile): (section: ObjectSection) => boolean {
-  const left = new Set(
-    [file.perCpu, file.section('__versions'), file.section('.modinfo')].map((s) => s?.index),
-  );
+/** Is this section loaded? The per-CPU template, the versions and .modinfo are not, whatever their flags (`notLoaded`). */
+function isLoaded(notLoaded: readonly number[]): (section: ObjectSection) => boolean {
+  const left = new Set(notLoaded);
   return (section) => section.allocated && !left.has(section.index);
 }
 
 /** What the layout depends on in a kernel: which fields struct module has, and one size. */
 export type LayoutTypes = Pick<TypeTable, 'has' | 'sizeof'>;
 
-/** @throws ImageTooLarge */
-export function layoutModule(types: LayoutTypes, file: ModuleFile): ModuleLayout {
+/** @param left indices of sections that are read and not kept. @throws ImageTooLarge */
+export function layoutModule(
+  types: LayoutTypes,
+  file: ModuleFile,
+  left: readonly number[] = notLoaded(file),
+): ModuleLayout {
   const classic = types.has('module.core_layout');
-  const plan = planPlacement(file.object, classic ? CLASSIC : separateRules(), isLoaded(file));
+  const plan = planPlacement(file.object, classic ? CLASSIC : separateRules(), isLoaded(left));
   const find = (name: string) => plan.areas.find((area) => area.name === name) ?? plan.areas[0];
   const coreData = find(classic ? 'core' : 'data');
   const initData = find(classic ? 'init' : 'init data');

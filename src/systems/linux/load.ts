@@ -78,8 +78,8 @@ function readFile(load: Loading): void {
   const given = unpackInKernel(judge, request.bytes, flags);
   const { bytes, facts } = checkSignature(judge, given, flags);
   load.signature = facts;
-  load.file = checkModuleSections(judge, checkElf(judge, bytes), given);
-  checkBlacklist(judge, load.file.name);
+  load.file = checkModuleSections(judge, checkElf(judge, bytes), given, flags);
+  checkBlacklist(judge, load.file.statedName);
   checkModuleLayout(judge, load.file, flags);
   if (request.strictLicence) checkStrictLicence(judge, load.file);
 }

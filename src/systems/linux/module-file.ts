@@ -1,5 +1,5 @@
 /** A module file as the loader sees it once the ELF checks have passed: which sections are special, and .modinfo. */
-import { cstrings } from '../../bytes/cstring.ts';
+import { cstring, cstrings, nulAt } from '../../bytes/cstring.ts';
 import type { ElfSection } from '../../formats/elf/headers.ts';
 import { SHF, SHT } from '../../formats/elf/layout.ts';
 import { elfObject } from '../../formats/elf/object.ts';
@@ -46,6 +46,9 @@ export class ModInfo {
   }
 }
 
+/** Versions of names of any length: a table of numbers, and one of names in the same order (6.14 and later). */
+export const EXTENDED = { crcs: '__version_ext_crcs', names: '__version_ext_names' } as const;
+
 /** Symbol versions of a module's imports (`struct modversion_info`: unsigned long crc, char name[]). */
 const VERSION_BYTES = 64;
 
@@ -55,19 +58,23 @@ export class ModuleFile {
   /** As given, with the signature if there was one. */
   readonly whole: Uint8Array;
   readonly modinfo: ModInfo;
-  /** The `name=` of .modinfo, else the name in `struct module`. */
+  /** The name in `struct module` (mod->name): what the module is called once it is there. */
   readonly name: string;
+  /** The `name=` of .modinfo, else the other one (info->name): what the first rules call it. */
+  readonly statedName: string;
   /** `.gnu.linkonce.this_module` */
   readonly thisModule: ElfSection;
   readonly symbolTable: ElfSection;
   readonly perCpu: ElfSection | undefined;
   #versions: ReadonlyMap<string, number> | undefined;
+  #extended: ReadonlyMap<string, number> | undefined;
 
   constructor(
     elf: ElfFile,
     parts: {
       whole: Uint8Array;
       name: string;
+      statedName: string;
       thisModule: ElfSection;
       symbolTable: ElfSection;
       modinfo: ModInfo;
@@ -78,6 +85,7 @@ export class ModuleFile {
     this.whole = parts.whole;
     this.modinfo = parts.modinfo;
     this.name = parts.name;
+    this.statedName = parts.statedName;
     this.thisModule = parts.thisModule;
     this.symbolTable = parts.symbolTable;
     this.perCpu = findSection(elf, '.data..percpu');
@@ -97,8 +105,21 @@ export class ModuleFile {
   get versions(): ReadonlyMap<string, number> | undefined {
     const section = this.section('__versions');
     if (section === undefined) return undefined;
-    this.#versions ??= readVersions(this.elf.data(section), this.elf.bits / 8);
+    this.#versions ??= readVersions(this.#bytesOf(section), this.elf.bits / 8, this.elf.littleEndian);
     return this.#versions;
+  }
+
+  /** As `versions`, of the two tables of newer modules; undefined when the module has none. */
+  get extendedVersions(): ReadonlyMap<string, number> | undefined {
+    const [crcs, names] = [this.section(EXTENDED.crcs), this.section(EXTENDED.names)];
+    if (crcs === undefined || names === undefined) return undefined;
+    this.#extended ??= readExtended(this.#bytesOf(crcs), this.#bytesOf(names), this.elf.littleEndian);
+    return this.#extended;
+  }
+
+  /** What the file has there, whatever type the section is said to have. */
+  #bytesOf({ offset, size }: ElfSection): Uint8Array {
+    return this.whole.subarray(offset, offset + size);
   }
 }
 
@@ -112,7 +133,7 @@ export function findSymbolTable(elf: ElfFile): ElfSection | undefined {
   return elf.sections.find((section, index) => index > 0 && section.type === SHT.SYMTAB);
 }
 
-function readVersions(bytes: Uint8Array, nameAt: number): Map<string, number> {
+function readVersions(bytes: Uint8Array, nameAt: number, littleEndian: boolean): Map<string, number> {
   const versions = new Map<string, number>();
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 0; at + VERSION_BYTES <= bytes.length; at += VERSION_BYTES) {
@@ -120,7 +141,21 @@ function readVersions(bytes: Uint8Array, nameAt: number): Map<string, number> {
     for (let i = at + nameAt; i < at + VERSION_BYTES && bytes[i] !== 0; i++)
       name += String.fromCharCode(bytes[i]);
     // The first entry of a name is the one the kernel compares.
-    if (!versions.has(name)) versions.set(name, view.getUint32(at, true));
+    const low = littleEndian ? at : at + nameAt - 4;
+    if (!versions.has(name)) versions.set(name, view.getUint32(low, littleEndian));
+  }
+  return versions;
+}
+
+function readExtended(crcs: Uint8Array, names: Uint8Array, littleEndian: boolean): Map<string, number> {
+  const versions = new Map<string, number>();
+  const view = new DataView(crcs.buffer, crcs.byteOffset, crcs.byteLength);
+  let name = 0;
+  for (let at = 0; at + 4 <= crcs.length && name < names.length; at += 4) {
+    const text = cstring(names, name);
+    const end = nulAt(names, name);
+    name = end < 0 ? names.length : end + 1;
+    if (!versions.has(text)) versions.set(text, view.getUint32(at, littleEndian));
   }
   return versions;
 }

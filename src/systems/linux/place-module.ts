@@ -19,12 +19,14 @@ import { type LinuxModule, type ModuleArea, ModuleState } from './module.ts';
 import { moduleListHead } from './module-list.ts';
 import { Level } from './rules/judge.ts';
 import { nulFindings } from './rules/modinfo.ts';
+import { notLoaded } from './rules/sections.ts';
 
 /** layout_and_allocate without the checks: after it, load.mod is a live struct module of state UNFORMED. */
 export function placeModule(load: Loading): void {
   const { k, file } = load;
   try {
-    load.layout = layoutModule(k.types, file);
+    const left = notLoaded(file, load.request.flags, load.judge.has('extended-versions'));
+    load.layout = layoutModule(k.types, file, left);
   } catch (error) {
     if (!(error instanceof ImageTooLarge)) throw error;
     if (load.judge.has('execmem-words')) load.judge.say(Level.WARNING, 'execmem: unable to allocate memory');

@@ -1,10 +1,12 @@
 /** find_module_sections and percpu_modalloc (kernel/module/main.c). */
-import type { Address } from '../../memory/space.ts';
+import { type Address, PAGE_SIZE } from '../../memory/space.ts';
+import { dumpStack } from './functions/printk.ts';
+import type { Linux } from './linux.ts';
 import { initList } from './lists.ts';
 import type { Loading } from './loading.ts';
 import { REF_BASE } from './module.ts';
 import { checkObsolete } from './rules/exports.ts';
-import { Level } from './rules/judge.ts';
+import { checkPerCpu, type PerCpuRoom } from './rules/sections.ts';
 import { TAINT, taintKernel } from './taint.ts';
 
 /** Per-CPU memory for the module's own variables, and the counts and lists every module has. */
@@ -13,17 +15,11 @@ export function allocatePerCpu(load: Loading): void {
   load.storeTaints();
   const section = file.perCpu;
   if (section !== undefined && section.size > 0) {
-    const align = Math.min(Math.max(section.alignment, 1), 4096);
-    if (section.alignment > align) {
-      judge.say(Level.WARNING, `${file.name}: per-cpu alignment ${section.alignment} > ${align}`);
-    }
     t.step('per-CPU memory');
-    warnPerCpu(load, section.size, align);
+    checkPerCpu(judge, file, perCpuRoom(k));
+    const align = Math.min(Math.max(section.alignment, 1), PAGE_SIZE);
     const at = k.percpu.allocate(section.size, align);
-    if (at === 0) {
-      judge.say(Level.WARNING, `${file.name}: Could not allocate ${section.size} bytes percpu data`);
-      load.outOfMemory(`${section.size} bytes of per-CPU data`);
-    }
+    if (at === 0) load.outOfMemory(`${section.size} bytes of per-CPU data`);
     t.undo('per-CPU memory', () => void k.percpu.free(at));
     k.write('module.percpu', mod, at);
     k.write('module.percpu_size', mod, section.size);
@@ -34,15 +30,13 @@ export function allocatePerCpu(load: Loading): void {
   k.write('module.refcnt.counter', mod, REF_BASE + 1);
 }
 
-/** PCPU_MIN_UNIT_SIZE (include/linux/percpu.h): no single piece may be larger. */
-const PERCPU_UNIT = 32 << 10;
-
-/** pcpu_alloc: a WARN, whose trace through the kernel's own functions has no part here. */
-function warnPerCpu({ k, judge }: Loading, size: number, align: number): void {
-  if (size <= PERCPU_UNIT) return;
-  judge.say(Level.WARNING, '------------[ cut here ]------------');
-  judge.say(Level.WARNING, `illegal size (${size}) or align (${align}) for percpu allocation`);
-  taintKernel(k, TAINT.WARN);
+function perCpuRoom(k: Linux): PerCpuRoom {
+  const sizes = [...k.modules].map(({ control }) => k.read('module.percpu_size', control));
+  return {
+    used: sizes.reduce((sum, size) => sum + size, 0),
+    warned: () => taintKernel(k, TAINT.WARN),
+    trace: () => dumpStack(k),
+  };
 }
 
 /** Fields of struct module that hold a table of the module, the table's section and the size of one entry. */

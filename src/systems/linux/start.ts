@@ -16,7 +16,9 @@ export function* startModule(load: Loading): Steps<void> {
   load.started = true;
   const init = k.read('module.init', mod);
   const result = init === 0 ? 0 : yield* callInit(load, init);
-  if (result < 0) refuseInit(load, -result);
+  // To user space -EEXIST says that a module of the name is there already.
+  const taken = result === -Errno.EEXIST && load.judge.has('start-answers');
+  if (result < 0) refuseInit(load, taken ? Errno.EBUSY : -result);
   if (result > 0) reportPositive(load, result);
   // From here on nothing fails any more: the load is done.
   module.release = t.commit();
@@ -48,6 +50,12 @@ function refuseInit({ judge, module }: Loading, errno: number): never {
 }
 
 function reportPositive({ k, judge, module }: Loading, result: number): void {
+  if (judge.has('start-answers')) {
+    const what = `init suspiciously returned ${result}, it should follow 0/-E convention`;
+    judge.say(Level.WARNING, `${module.name}: ${what}`);
+    dumpStack(k);
+    return;
+  }
   const what = `'${module.name}'->init suspiciously returned ${result}, it should follow 0/-E convention`;
   judge.say(Level.WARNING, `do_init_module: ${what}\ndo_init_module: loading module anyway...`);
   dumpStack(k);

@@ -13,8 +13,9 @@ import { type LinuxModule, type ModuleParameter, ModuleState } from './module.ts
 import { setParameter } from './params.ts';
 import { moduleRefcount, moduleSizes } from './proc-modules.ts';
 import { checkSectionNames, checkSysfsName } from './rules/exports.ts';
+import { listedSections } from './rules/sections.ts';
 import { type AttributeMethods, attributeMethods, sysDirectory, sysfs } from './sysfs.ts';
-import { moduleTaintLetters } from './taint.ts';
+import { moduleTaintLetters, TAINT, taintKernel } from './taint.ts';
 import { directory, type Node, regular, symlink } from './vfs/node.ts';
 
 /** Makes the module's directory, and its place among the holders of those it uses. */
@@ -26,8 +27,9 @@ export function setUpSysfs(load: Loading): void {
     judge,
     module.name,
     above.child(module.name) !== undefined || builtinNames(k.file).has(module.name),
+    () => taintKernel(k, TAINT.WARN),
   );
-  const listed = module.sections.map((section) => section.name);
+  const listed = listedSections(judge, load.file, load.request.flags);
   checkSectionNames(judge, module.name, listed, () => dumpStack(k));
   const kobject = module.control + k.offset('module.mkobj.kobj');
   const name = k.heap.allocate(module.name.length + 1);

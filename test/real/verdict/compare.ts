@@ -1,5 +1,6 @@
 /** What a real kernel and a base kernel say to the same loads, side by side. */
 import type { KernelFile } from '../../../src/systems/linux/kernelfile/kernelfile.ts';
+import { askCheck, askedAlone, isAskable } from './checked.ts';
 import { askKernels, type LoadAnswer, type LoadStep } from './qemu.ts';
 import { askSandbox } from './sandbox.ts';
 
@@ -21,12 +22,13 @@ function comparable({ errno, log, taint }: LoadAnswer): string {
   const lines: string[] = [];
   let inTrace = false;
   for (const line of log) {
-    if (/^CPU: |^WARNING: /.test(line)) inTrace = true;
+    if (/^CPU: |^WARNING: |^-+\[ cut here/.test(line)) inTrace = true;
     else if (OURS.test(line)) inTrace = false;
-    // Ten in five seconds are printed, then they are counted.
+    // A clock that does not keep up with the others; ten messages in five seconds are printed, then they are counted.
+    if (/^(TSC found|sched_clock: Marking) unstable/.test(line)) continue;
     if (inTrace || /^Lockdown: |callbacks suppressed$/.test(line)) continue;
     lines.push(
-      line.replace(/\b(?:0x)?[0-9a-f]{16}\b/g, '<address>').replace(/\bval [0-9a-f]+/, 'val <value>'),
+      line.replace(/\?{16}|\b(?:0x)?[0-9a-f]{16}\b/g, '<address>').replace(/\bval [0-9a-f]+/, 'val <value>'),
     );
   }
   return JSON.stringify({ errno, log: lines, taint });
@@ -44,13 +46,46 @@ export async function compare(
   let at = 0;
   for (const real of await askKernels(vmlinuz, commandLine, steps)) {
     const ours = askSandbox(kernel, commandLine, steps.slice(at, at + real.length));
+    const mine = steps.slice(at, at + real.length);
     at += real.length;
     real.forEach((answer, i) => {
       const { name, errno } = answer;
       if (errno >= 2000) crashes.push({ name, errno: ours[i].errno });
-      else if (comparable(answer) !== comparable(ours[i]) && !BY_CHANCE.has(name))
-        differences.push(`${name}\n  real ${comparable(answer)}\n  ours ${comparable(ours[i])}`);
+      else if (!BY_CHANCE.has(name)) note(differences, mine[i], 'loaded here', answer, ours[i]);
     });
+    differences.push(...checkAll(kernel, commandLine, mine, real));
   }
   return { differences, crashes, compared: at };
+}
+
+/** One line more if the answers differ. */
+function note(differences: string[], step: Described, how: string, real: LoadAnswer, ours: LoadAnswer): void {
+  const [theirs, own] = [comparable(real), comparable(ours)];
+  if (theirs === own) return;
+  const what = step.what === undefined ? '' : `: ${step.what}`;
+  differences.push(`${step.name}${what}\n  real kernel ${theirs}\n  ${how} ${own}`);
+}
+
+type Described = LoadStep & { readonly what?: string };
+
+function checkAll(
+  kernel: KernelFile,
+  commandLine: string,
+  steps: readonly Described[],
+  real: readonly LoadAnswer[],
+): string[] {
+  const differences: string[] = [];
+  const loaded = new Set<string>();
+  let before = 0;
+  steps.forEach((step, i) => {
+    const answer = real[i];
+    if (isAskable(step) && answer.errno < 2000 && !BY_CHANCE.has(step.name)) {
+      const checked = askCheck(kernel, commandLine, step, { before, loaded });
+      note(differences, step, 'checked', askedAlone(answer), askedAlone(checked));
+    }
+    if (step.how === 'keep' && answer.errno === 0) loaded.add(step.name);
+    if (step.how === 'drop') loaded.delete(step.file ?? '');
+    before = Math.max(0, answer.taint);
+  });
+  return differences;
 }

@@ -55,6 +55,13 @@ export interface ExportSpec {
   readonly crc?: number | undefined;
 }
 
+export interface ParameterSpec {
+  readonly name: string;
+  /** As in param_ops_TYPE: int, bool, charp, byte ... */
+  readonly type: string;
+  readonly mode?: number;
+}
+
 export interface ModuleSpec {
   readonly name?: string;
   /** Name in struct module, when it is another. */
@@ -71,6 +78,10 @@ export interface ModuleSpec {
   readonly symbols?: readonly SymbolSpec[];
   readonly relocations?: readonly RelocationSpec[];
   readonly sections?: readonly SectionSpec[];
+  /** Machine code of the functions that start and end the module; a place in .text, behind the other code. */
+  readonly init?: readonly number[];
+  readonly exit?: readonly number[];
+  readonly parameters?: readonly ParameterSpec[];
   readonly thisModule?: {
     readonly size?: number;
     readonly flags?: number;
@@ -90,7 +101,10 @@ export interface Built {
 }
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
-const TEXT_BYTES = 256;
+const TEXT_BYTES = 512;
+/** Where the code of the module's start and end goes. */
+const INIT_AT = 400;
+const EXIT_AT = 456;
 
 export const NAME = 'verdict_probe';
 
@@ -185,6 +199,73 @@ function exportSections(list: readonly ExportSpec[]): {
   return out;
 }
 
+interface Parts {
+  readonly sections: readonly SectionSpec[];
+  readonly symbols: readonly SymbolSpec[];
+  readonly relocations: readonly RelocationSpec[];
+}
+
+/** struct kernel_param: name, module, operations, mode, level and flags, variable. */
+const PARAMETER = { bytes: 40, operations: 16, mode: 24, level: 26, variable: 32 } as const;
+
+function parameterParts(list: readonly ParameterSpec[]): Parts {
+  if (list.length === 0) return { sections: [], symbols: [], relocations: [] };
+  const table = new Uint8Array(list.length * PARAMETER.bytes);
+  const view = new DataView(table.buffer);
+  const relocations: RelocationSpec[] = [];
+  const symbols: SymbolSpec[] = [{ name: '__values', section: '.data.values', binding: 'local' }];
+  let names = '';
+  list.forEach(({ name, type, mode = 0o644 }, i) => {
+    const at = i * PARAMETER.bytes;
+    const label = `__param_name_${i}`;
+    symbols.push({ name: label, section: '.rodata.names', value: names.length, binding: 'local' });
+    names += `${name}\0`;
+    view.setUint16(at + PARAMETER.mode, mode, true);
+    view.setInt8(at + PARAMETER.level, -1);
+    const to = (field: number, symbol: string, addend = 0) =>
+      relocations.push({ section: '__param', offset: at + field, type: 1, symbol, addend });
+    to(0, label);
+    to(PARAMETER.operations, `param_ops_${type}`);
+    to(PARAMETER.variable, '__values', i * 16);
+  });
+  return {
+    sections: [
+      { name: '__param', flags: SHF.ALLOC, bytes: table, align: 8 },
+      { name: '.rodata.names', flags: SHF.ALLOC, bytes: text(names) },
+      {
+        name: '.data.values',
+        flags: SHF.ALLOC | SHF.WRITE,
+        bytes: new Uint8Array(list.length * 16),
+        align: 16,
+      },
+    ],
+    symbols,
+    relocations,
+  };
+}
+
+/** Pointers to the code in struct module. */
+function startParts(kernel: KernelFile, { init, exit }: ModuleSpec): Omit<Parts, 'sections'> {
+  const code = [
+    ['init', init, INIT_AT],
+    ['exit', exit, EXIT_AT],
+  ] as const;
+  const used = code.filter(([, bytes]) => bytes !== undefined);
+  return {
+    symbols: used.map(([name, , value]) => ({ name: `${name}_module`, section: '.text', value, type: 2 })),
+    relocations: used.map(([name]) => ({
+      section: '.gnu.linkonce.this_module',
+      offset: kernel.types.field(`module.${name}`).offset,
+      type: 1,
+      symbol: `${name}_module`,
+    })),
+  };
+}
+
+const parameterOperations = ({ parameters = [] }: ModuleSpec): string[] => [
+  ...new Set(parameters.map(({ type }) => `param_ops_${type}`)),
+];
+
 function thisModule(kernel: KernelFile, spec: ModuleSpec): SectionSpec[] {
   const { offset } = kernel.types.field('module.name');
   const { size, flags, type, copies } = {
@@ -203,24 +284,32 @@ function thisModule(kernel: KernelFile, spec: ModuleSpec): SectionSpec[] {
 
 /** The finished file. */
 export function buildModule(kernel: KernelFile, spec: ModuleSpec = {}): Built {
-  const imports = (spec.imports ?? []).map((one) =>
+  const imports = [...(spec.imports ?? []), ...parameterOperations(spec)].map((one) =>
     typeof one === 'string' ? { name: one, weak: false } : { weak: false, ...one },
   );
   const exported = exportSections(spec.exports ?? []);
+  const parameters = parameterParts(spec.parameters ?? []);
+  const start = startParts(kernel, spec);
   const symbols: SymbolSpec[] = [
     ...imports.map(
       ({ name, weak }): SymbolSpec => ({ name, binding: weak ? 'weak' : 'global', section: SHN.UNDEF }),
     ),
     ...exported.symbols,
+    ...parameters.symbols,
+    ...start.symbols,
     ...(spec.symbols ?? []),
   ];
   const relocations: RelocationSpec[] = [
     ...imports.map(({ name }, i): RelocationSpec => ({ offset: 64 + i * 8, type: 1, symbol: name })),
     ...exported.relocations,
+    ...parameters.relocations,
+    ...start.relocations,
     ...(spec.relocations ?? []),
   ];
   const code = new Uint8Array(TEXT_BYTES);
   code.fill(0xc3, 0, 64);
+  code.set(spec.init ?? [], INIT_AT);
+  code.set(spec.exit ?? [], EXIT_AT);
   const info = spec.rawModinfo ?? strings(spec.modinfo ?? modinfo(kernel, spec.name));
   const sections: SectionSpec[] = [
     { name: '.text', flags: SHF.ALLOC | SHF.EXEC, bytes: code, align: 16 },
@@ -235,7 +324,12 @@ export function buildModule(kernel: KernelFile, spec: ModuleSpec = {}): Built {
       align: 32,
     });
   }
-  sections.push(...thisModule(kernel, spec), ...exported.sections, ...(spec.sections ?? []));
+  sections.push(
+    ...thisModule(kernel, spec),
+    ...exported.sections,
+    ...parameters.sections,
+    ...(spec.sections ?? []),
+  );
   return assemble(sections, symbols, relocations);
 }
 

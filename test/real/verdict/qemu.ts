@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Archive } from '../../../scripts/cpio.mjs';
+import { cstring } from '../../../src/bytes/cstring.ts';
 
 export interface LoadStep {
   readonly name: string;
@@ -72,7 +73,7 @@ export async function askKernel(
 async function run(vmlinuz: string, ramdisk: string, commandLine: string, work: string): Promise<string> {
   const report = join(work, 'report');
   const console = join(work, 'console');
-  const append = `console=ttyS0 nokaslr no_timer_check panic=-1 oops=continue quiet ${commandLine}`;
+  const append = `console=ttyS0 nokaslr no_timer_check printk.devkmsg=on panic=-1 oops=continue quiet ${commandLine}`;
   const machine = [
     '-machine',
     'accel=tcg',
@@ -120,7 +121,16 @@ const NOISE = /^\d (?:tsc|clocksource|random|input): /;
 
 /** /dev/kmsg writes bytes that cannot be printed as \xNN. */
 const readable = (text: string): string =>
-  text.replace(/\\x([0-9a-f]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  bytesAsText(
+    text.replace(/\\x([0-9a-f]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+  );
+
+/** As names of files are read: UTF-8, or byte by byte. */
+const bytesAsText = (text: string): string =>
+  cstring(
+    Uint8Array.from(text, (one) => one.charCodeAt(0)),
+    0,
+  );
 
 function parse(report: string): LoadAnswer[] {
   const answers: { name: string; errno: number; log: string[]; taint: number }[] = [];

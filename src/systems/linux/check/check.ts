@@ -6,8 +6,11 @@ import { FormatError } from '../../../bytes/errors.ts';
 import type { Certificate } from '../../../formats/pki/certificate.ts';
 import { builtinNames } from '../builtin.ts';
 import { Errno } from '../errno.ts';
+import { exportedNames } from '../export-names.ts';
+import { changedKernel } from '../kernelfile/changed.ts';
 import type { KernelFile } from '../kernelfile/kernelfile.ts';
 import type { ModuleFile } from '../module-file.ts';
+import { checkTypeInformation } from '../rules/btf.ts';
 import { checkCaller } from '../rules/caller.ts';
 import { checkElf, checkModuleSections, refuseDamaged } from '../rules/elf.ts';
 import {
@@ -23,7 +26,7 @@ import {
 import type { MissingInput } from '../rules/judge.ts';
 import { checkBlacklist, checkModinfo, type LoadFlags, taintByModinfo } from '../rules/modinfo.ts';
 import { rulesInOrder } from '../rules/order.ts';
-import { checkWriteExecute } from '../rules/sections.ts';
+import { checkPerCpu, checkWriteExecute, EMPTY_ROOM, listedSections } from '../rules/sections.ts';
 import { checkSignature, reportUnsigned } from '../rules/signature.ts';
 import {
   checkModuleLayout,
@@ -114,8 +117,7 @@ export function checkModule(given: CheckView, subject: Subject): CheckResult {
 /** A kernel of unknown machine is taken to be of the module's class and byte order: the file can then be read at all. */
 function likeModule(kernel: KernelFile, bytes: Uint8Array): KernelFile {
   if (!kernel.gaps?.has('machine') || bytes.length < 6) return kernel;
-  const changes = { bits: bytes[4] === 1 ? 32 : 64, littleEndian: bytes[5] !== 2 };
-  return Object.create(kernel, Object.getOwnPropertyDescriptors(changes)) as KernelFile;
+  return changedKernel(kernel, { bits: bytes[4] === 1 ? 32 : 64, littleEndian: bytes[5] !== 2 });
 }
 
 interface Run {
@@ -157,10 +159,10 @@ function judgeFile(judge: CheckJudge, view: CheckView, subject: Subject, progres
   checkCaller(judge, { ...state, size: subject.bytes.length });
   const { bytes, facts } = checkSignature(judge, subject.bytes, state.flags);
   const file = subject.settle(
-    checkModuleSections(judge, checkElf(judge, bytes, subject.read), subject.bytes),
+    checkModuleSections(judge, checkElf(judge, bytes, subject.read), subject.bytes, state.flags),
   );
   progress.file = file;
-  checkBlacklist(judge, file.name);
+  checkBlacklist(judge, file.statedName);
   checkModuleLayout(judge, file, state.flags);
   checkModinfo(judge, file, state.flags);
   if (early) checkName(judge, state, file.name);
@@ -175,6 +177,7 @@ function judgeFile(judge: CheckJudge, view: CheckView, subject: Subject, progres
   else checkName(judge, state, file.name);
   reportUnsigned(judge, file.name, facts);
   if (early) taintByName(before);
+  checkPerCpu(judge, file, EMPTY_ROOM);
   checkObsolete(judge, file);
   if (!early) taintByName(judge.tainted(TAINT.PROPRIETARY));
   checkExportFlags(judge, file);
@@ -183,17 +186,12 @@ function judgeFile(judge: CheckJudge, view: CheckView, subject: Subject, progres
   resolveImports(judge, view, subject, progress);
   const exported = (name: string) => view.kernel.exports.find(name)?.address;
   checkRelocations(judge, subject, file, exported);
-  const names = subject.exports(file).map(({ name }) => name);
+  const names = exportedNames(file, !judge.has('export-flags'));
   checkDuplicateSymbols(judge, file, names, (name) => (view.kernel.exports.has(name) ? 'kernel' : undefined));
+  checkTypeInformation(judge, file);
   judge.enter('parameters');
   checkSysfsName(judge, file.name, builtinNames(view.kernel).has(file.name));
-  const listed = file.object.sections.filter(({ allocated, size }) => allocated && size > 0);
-  checkSectionNames(
-    judge,
-    file.name,
-    listed.map((section) => section.name),
-    () => {},
-  );
+  checkSectionNames(judge, file.name, listedSections(judge, file, state.flags), () => {});
 }
 
 function checkName(judge: CheckJudge, { loaded }: KernelState, name: string): void {

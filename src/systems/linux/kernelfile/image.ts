@@ -5,6 +5,7 @@ import type { ElfSection } from '../../../formats/elf/headers.ts';
 import { EM } from '../../../formats/elf/layout.ts';
 import { type ElfFile, readElf } from '../../../formats/elf/read.ts';
 import type { Machine } from '../../../formats/object.ts';
+import { builtinParameter } from './builtin-parameter.ts';
 import { embeddedConfig, parseConfig } from './config.ts';
 import { dataModelOf } from './data-model.ts';
 import type { ExportKind, ExportTable } from './exports.ts';
@@ -92,7 +93,13 @@ export class ImageKernel implements KernelFile {
       banner: this.banner,
       vermagic: this.vermagic,
       config: this.config,
+      enforces: this.#enforces(),
     }));
+  }
+
+  #enforces(): boolean | undefined {
+    const value = builtinParameter(this, 'module.sig_enforce');
+    return value === undefined ? undefined : value !== 0;
   }
 
   get rules(): ReadonlySet<string> {

@@ -71,6 +71,14 @@ export const LOADER_RULES = [
   'early-duplicate-check',
   /** Loads of the same file at the same time share a result (6.5 and later). */
   'idempotent-load',
+  /** A start function that returns -EEXIST is taken to say -EBUSY, and a positive answer is spoken of in one line (7.0). */
+  'start-answers',
+  /** Type information that a module brings is looked at (CONFIG_DEBUG_INFO_BTF_MODULES). */
+  'module-types',
+  /** What is wrong with it is said for every module. */
+  'module-types-words',
+  /** A module whose type information is wrong is refused (no CONFIG_MODULE_ALLOW_BTF_MISMATCH). */
+  'module-types-required',
   /** Versions of long names, in two sections of their own. */
   'extended-versions',
   /** Exports for named modules only. */
@@ -106,6 +114,7 @@ const MESSAGES: readonly (readonly [LoaderRule, string])[] = [
   ['namespaces', 'from namespace %s, but does not import it'],
   ['inherit-taint', 'inheriting taint'],
   ['constructors', 'has both .ctors and .init_array'],
+  ['start-answers', '%s: init suspiciously returned %d'],
   ['test-taint', 'loading test module taints kernel'],
   ['livepatch', 'tainting kernel with TAINT_LIVEPATCH'],
   ['extended-versions', '__version_ext_crcs'],
@@ -161,6 +170,8 @@ export interface RuleMaterial {
   readonly banner: string;
   readonly vermagic: string;
   readonly config: ReadonlyMap<string, string> | undefined;
+  /** What the variable behind module.sig_enforce holds from the start; undefined where it cannot be read. */
+  readonly enforces?: boolean | undefined;
 }
 
 /** Judges every rule; a rule about which nothing is known counts as absent and says so. */
@@ -183,7 +194,8 @@ function judge(rule: LoaderRule, material: RuleMaterial): RuleEvidence {
 }
 
 /** Rules that no message of their own betrays. */
-function special(rule: LoaderRule, { contains, hasFunction, banner, vermagic }: RuleMaterial): RuleEvidence {
+function special(rule: LoaderRule, material: RuleMaterial): RuleEvidence {
+  const { contains, hasFunction, banner, vermagic, config } = material;
   const found = (present: boolean, because: string): RuleEvidence => ({ rule, present, because });
   const byFunction = (name: string) =>
     found(hasFunction(name), `a function ${name} in its types: ${hasFunction(name) ? 'yes' : 'no'}`);
@@ -205,6 +217,10 @@ function special(rule: LoaderRule, { contains, hasFunction, banner, vermagic }: 
     case 'unload':
       return found(/\bmod_unload\b/.test(vermagic), `mod_unload in vermagic '${vermagic}'`);
     case 'signature-required':
+      if (material.enforces !== undefined) {
+        const value = material.enforces ? 'y' : 'n';
+        return found(material.enforces, `module.sig_enforce is ${value} in the image`);
+      }
       return {
         ...found(
           false,
@@ -212,6 +228,17 @@ function special(rule: LoaderRule, { contains, hasFunction, banner, vermagic }: 
         ),
         unknown: true,
       };
+    case 'module-types': {
+      const present = contains(TYPES_REFUSED) || contains(TYPES_TOLERATED);
+      return found(
+        present,
+        `words about a module's type information in the image: ${present ? 'yes' : 'no'}`,
+      );
+    }
+    case 'module-types-words':
+      return by(TYPES_REFUSED);
+    case 'module-types-required':
+      return typesRequired(contains(TYPES_REFUSED), config, hasFunction);
     case 'force-load':
       return by('bad vermagic');
     case 'decompress':
@@ -229,6 +256,27 @@ function special(rule: LoaderRule, { contains, hasFunction, banner, vermagic }: 
     default:
       return { ...found(false, 'no configuration given, and no message of the image tells'), unknown: true };
   }
+}
+
+const TYPES_REFUSED = 'failed to validate module [%s] BTF';
+const TYPES_TOLERATED = 'Kernel module BTF mismatch detected';
+
+/** Older kernels say the same words whether they refuse or not; from 6.5 on those that do not refuse have others. */
+function typesRequired(
+  said: boolean,
+  config: RuleMaterial['config'],
+  hasFunction: RuleMaterial['hasFunction'],
+): RuleEvidence {
+  const rule = 'module-types-required';
+  if (!said) return { rule, present: false, because: `"${TYPES_REFUSED}" in the image: no` };
+  const option = 'CONFIG_MODULE_ALLOW_BTF_MISMATCH';
+  if (config !== undefined) {
+    const value = config.get(option);
+    return { rule, present: value !== 'y', because: `${option}=${value ?? 'n'} in the configuration` };
+  }
+  const newer = hasFunction('idempotent_init_module');
+  const because = `"${TYPES_REFUSED}" in an image of 6.5 or later: ${newer ? 'yes' : 'no'}`;
+  return newer ? { rule, present: true, because } : { rule, present: false, because, unknown: true };
 }
 
 /** Rules of which nobody knows, of all the evidence. */

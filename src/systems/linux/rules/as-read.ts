@@ -145,6 +145,8 @@ function mendSymbols(copy: Copy, { view, sections }: Table, index: number, { bit
   const strings = sections[link];
   if (strings === undefined) return;
   if (strings.type !== SHT.STRTAB) copy.section(link, 'type', SHT.STRTAB);
+  // The first symbol is never looked at.
+  for (let at = offset; at < offset + Math.min(entry, size); at++) if (view.u8(at) !== 0) copy.set(at, 1, 0);
   let longest = 0;
   for (let i = 1; (i + 1) * entry <= size; i++) {
     const symbol = offset + i * entry;
@@ -169,8 +171,7 @@ export function namesBeyond(
   bits: 32 | 64,
 ): boolean {
   const { bytes: entry } = SYMBOL[bits];
-  for (let at = offset + entry; at + entry <= offset + size; at += entry)
-    if (view.u32(at) >= most) return true;
+  for (let at = offset; at + entry <= offset + size; at += entry) if (view.u32(at) >= most) return true;
   return false;
 }
 

@@ -1,6 +1,6 @@
 /** may_init_module, the flags of finit_module and what kernel_read_file says of the file (kernel/module/main.c). */
 import { decompressAs } from '../../../bytes/decompress.ts';
-import { FormatError } from '../../../bytes/errors.ts';
+import { FormatError, Truncated, Unsupported } from '../../../bytes/errors.ts';
 import { EHDR } from '../../../formats/elf/layout.ts';
 import { Errno } from '../errno.ts';
 import { type Judge, Level } from './judge.ts';
@@ -51,6 +51,12 @@ const MAX_MODULE = 512 << 20;
 const XZ = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
 const GZIP = [0x1f, 0x8b];
 
+/** enum xz_ret (include/linux/xz.h): the end is missing, options that the kernel was built without, wrong data. */
+function decompressStatus(error: FormatError): number {
+  if (error instanceof Truncated) return 8;
+  return error instanceof Unsupported ? 6 : 7;
+}
+
 /** module_decompress (kernel/module/decompress.c): a kernel unpacks the one format that it was built for. */
 export function unpackInKernel(judge: Judge, bytes: Uint8Array, { compressed }: LoadFlags): Uint8Array {
   if (!compressed) return bytes;
@@ -78,6 +84,7 @@ export function unpackInKernel(judge: Judge, bytes: Uint8Array, { compressed }: 
     return decompressAs(format, bytes, { maxOutput: MAX_MODULE });
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
+    judge.say(Level.ERR, `decompression failed with status ${decompressStatus(error)}`);
     return refuse(`The file cannot be unpacked: ${error.message}.`);
   }
 }

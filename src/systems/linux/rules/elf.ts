@@ -2,7 +2,7 @@
  * elf_validity_check and setup_load_info (kernel/module/main.c), in their order and with their words. They look at raw
  * fields: the kernel reads them all as its own class and byte order, whatever e_ident says.
  */
-import { cstring } from '../../../bytes/cstring.ts';
+import { cstring, nulAt } from '../../../bytes/cstring.ts';
 import type { FormatError } from '../../../bytes/errors.ts';
 import { ByteView } from '../../../bytes/view.ts';
 import { type ElfSection, readSectionHeader, type SectionHeader } from '../../../formats/elf/headers.ts';
@@ -10,9 +10,10 @@ import { EHDR, EM, ET, SHDR, SHF, SHN, SHT } from '../../../formats/elf/layout.t
 import { type ElfFile, readElf } from '../../../formats/elf/read.ts';
 import type { Machine } from '../../../formats/object.ts';
 import { Errno } from '../errno.ts';
-import { findSection, findSymbolTable, ModInfo, ModuleFile } from '../module-file.ts';
-import { asKernelReads, namesBeyond, readTable } from './as-read.ts';
+import { EXTENDED, findSection, findSymbolTable, ModInfo, ModuleFile } from '../module-file.ts';
+import { asKernelReads, namesBeyond, readTable, type Table } from './as-read.ts';
 import { type Judge, Level } from './judge.ts';
+import type { LoadFlags } from './modinfo.ts';
 
 const HINT_FILE = 'Compare the file with its package; it may have been cut short or changed on the way.';
 const HINT_KERNEL = 'Build or fetch the module for this kernel and this machine.';
@@ -249,18 +250,28 @@ function checkName(
 }
 
 /** setup_load_info: finds the special sections and the module's name. */
-export function checkModuleSections(judge: Judge, elf: ElfFile, whole: Uint8Array): ModuleFile {
+export function checkModuleSections(
+  judge: Judge,
+  elf: ElfFile,
+  whole: Uint8Array,
+  flags: LoadFlags = {},
+): ModuleFile {
   const sized = judge.has('this-module-size');
   judge.enter('single-modinfo');
   if (judge.has('single-modinfo')) checkSingle(judge, elf);
   // Kernels that count the sections of a name do not ask whether they are loaded.
   const info = sized ? elf.section('.modinfo') : findSection(elf, '.modinfo');
-  const modinfo = new ModInfo(info === undefined ? new Uint8Array(0) : elf.data(info));
+  const modinfo = new ModInfo(info === undefined ? new Uint8Array(0) : modinfoBytes(whole, info));
   const known = modinfo.get('name');
   const shown = known ?? '(missing .modinfo section or name field)';
   if (sized) checkThisModule(judge, elf, shown);
   const symbolTable = checkSymbolTable(judge, elf, shown);
-  if (judge.has('cached-elf-checks')) checkSymbolStrings(judge, whole, symbolTable.index);
+  if (judge.has('cached-elf-checks')) {
+    const strings = symbolStrings(judge, whole, symbolTable.index);
+    if (judge.has('extended-versions') && !flags.ignoreModversions) checkVersionSections(judge, elf, whole);
+    judge.enter('symbol-strings');
+    if (strings !== undefined) checkSymbolNames(judge, strings);
+  }
   judge.enter('no-module');
   const thisModule = sized
     ? elf.section('.gnu.linkonce.this_module')
@@ -276,8 +287,8 @@ export function checkModuleSections(judge: Judge, elf: ElfFile, whole: Uint8Arra
       'Let kbuild finish it: modpost writes that section into the .ko file.',
     );
   }
-  const name = known ?? structName(judge, elf.data(thisModule));
-  return new ModuleFile(elf, { whole, name, thisModule, symbolTable, modinfo });
+  const name = structName(judge, whole, thisModule);
+  return new ModuleFile(elf, { whole, name, statedName: known ?? name, thisModule, symbolTable, modinfo });
 }
 
 /** Up to 6.11 the first one counts, later there must be one alone. */
@@ -296,37 +307,47 @@ function checkSymbolTable(judge: Judge, elf: ElfFile, shown: string): ElfSection
   return judge.refuse('no-symbols', Errno.ENOEXEC, why, hint);
 }
 
-/** elf_validity_cache_index_str and elf_validity_cache_strtab. */
-function checkSymbolStrings(judge: Judge, whole: Uint8Array, index: number): void {
-  judge.enter('symbol-strings');
-  const fault = symbolStringFault(judge, whole, index);
-  if (fault === undefined) return;
-  judge.reject('symbol-strings', Errno.ENOEXEC, fault[0], fault[1], HINT_FILE);
+interface Strings {
+  readonly table: Table;
+  /** The symbol table. */
+  readonly symbols: SectionHeader;
+  readonly strings: SectionHeader;
 }
 
-/** What the kernel says of the fields as they stand in the file, and our words. */
-function symbolStringFault(
-  judge: Judge,
-  whole: Uint8Array,
-  index: number,
-): readonly [message: string, why: string] | undefined {
+/** elf_validity_cache_index_str, by the fields as they stand in the file. */
+function symbolStrings(judge: Judge, whole: Uint8Array, index: number): Strings | undefined {
+  judge.enter('symbol-strings');
   const table = readTable(whole, judge.kernel);
   const symbols = table?.sections[index];
   if (table === undefined || symbols === undefined) return undefined;
-  const { sections, view } = table;
+  const { sections } = table;
   const { link } = symbols;
   const strings = sections[link];
   if (link === SHN.UNDEF || strings === undefined) {
     const message = `Invalid ELF sh_link!=SHN_UNDEF(${link}) or (sh_link(${link}) >= hdr->e_shnum(${sections.length})`;
-    return [message, `The symbol table (section ${index}) names no string table.`];
+    const why = `The symbol table (section ${index}) names no string table.`;
+    judge.reject('symbol-strings', Errno.ENOEXEC, message, why, HINT_FILE);
   }
-  const { type, offset, size } = strings;
-  if (type !== SHT.STRTAB)
-    return [
-      `Invalid ELF symbol string table type: ${type}`,
-      'The section of symbol names is no string table.',
-    ];
-  if (!judge.has('symbol-string-checks')) return undefined;
+  if (strings.type !== SHT.STRTAB) {
+    const message = `Invalid ELF symbol string table type: ${strings.type}`;
+    const why = 'The section of symbol names is no string table.';
+    judge.reject('symbol-strings', Errno.ENOEXEC, message, why, HINT_FILE);
+  }
+  return { table, symbols, strings };
+}
+
+/** elf_validity_cache_strtab */
+function checkSymbolNames(judge: Judge, found: Strings): void {
+  if (!judge.has('symbol-string-checks')) return;
+  const fault = nameFault(judge, found);
+  if (fault !== undefined) judge.reject('symbol-strings', Errno.ENOEXEC, fault[0], fault[1], HINT_FILE);
+}
+
+function nameFault(
+  judge: Judge,
+  { table, symbols, strings: { offset, size } }: Strings,
+): readonly [message: string, why: string] | undefined {
+  const { view } = table;
   if (size === 0) return ['empty symbol string table', 'There are no symbol names.'];
   if (view.u8(offset) !== 0)
     return ['symbol string table missing leading NUL', 'The first symbol name is not empty.'];
@@ -337,13 +358,41 @@ function symbolStringFault(
     : undefined;
 }
 
+/** elf_validity_cache_index_versions: both tables of extended versions or none, and a name for each number. */
+function checkVersionSections(judge: Judge, elf: ElfFile, whole: Uint8Array): void {
+  judge.enter('version-sections');
+  const crcs = findSection(elf, EXTENDED.crcs);
+  const names = findSection(elf, EXTENDED.names);
+  if (crcs === undefined && names === undefined) return;
+  if (crcs === undefined || names === undefined) {
+    const why = `Of the tables of extended versions only ${crcs === undefined ? EXTENDED.names : EXTENDED.crcs} is there.`;
+    const message = 'extended version crc+name presence does not match';
+    judge.reject('version-sections', Errno.ENOEXEC, message, why, HINT_FILE);
+  }
+  const wanted = Math.floor(crcs.size / 4);
+  const count = whole.subarray(names.offset, names.offset + names.size).filter((byte) => byte === 0).length;
+  if (count >= wanted) return;
+  const why = `There are ${wanted} extended versions, and ${count} names for them.`;
+  judge.reject('version-sections', Errno.ENOEXEC, 'more extended version crcs than names', why, HINT_FILE);
+}
+
+/** Strings are read to their end, also where the last one ends beyond the section; and whatever type the section has. */
+function modinfoBytes(whole: Uint8Array, { offset, size }: ElfSection): Uint8Array {
+  const end = Math.min(offset + size, whole.length);
+  if (size === 0 || whole[end - 1] === 0) return whole.subarray(Math.min(offset, end), end);
+  const nul = nulAt(whole, end);
+  return whole.subarray(Math.min(offset, end), nul < 0 ? whole.length : nul);
+}
+
 /** MODULE_NAME_LEN behind the state and the list head, where the kernel's types are not known. */
 const NAME_AT = { 64: { offset: 24, size: 56 }, 32: { offset: 12, size: 60 } } as const;
 
-function structName(judge: Judge, bytes: Uint8Array): string {
+/** The section may be too small for the name: older kernels read what follows it. */
+function structName(judge: Judge, whole: Uint8Array, { offset: start }: ElfSection): string {
   const { types, bits } = judge.kernel;
   const { offset, size } = types.has('module.name') ? types.field('module.name') : NAME_AT[bits];
-  return cstring(bytes, Math.min(offset, bytes.length), Math.min(offset + size, bytes.length));
+  const at = Math.min(start + offset, whole.length);
+  return cstring(whole, at, Math.min(at + size, whole.length));
 }
 
 function checkSingle(judge: Judge, elf: ElfFile): void {

@@ -99,8 +99,20 @@ export function checkDuplicateSymbols(
 }
 
 /** /sys/module/NAME must be free. */
-export function checkSysfsName(judge: Judge, name: string, taken: boolean): void {
+export function checkSysfsName(
+  judge: Judge,
+  name: string,
+  taken: boolean,
+  warned: () => void = () => {},
+): void {
   judge.enter('name-in-sysfs');
+  if (name === '') {
+    judge.say(Level.WARNING, '------------[ cut here ]------------');
+    judge.say(Level.WARNING, 'kobject: (____ptrval____): attempted to be registered with empty name!');
+    warned();
+    const why = 'The module has no name, and everything in /sys has one.';
+    judge.refuse('name-in-sysfs', Errno.EINVAL, why, 'Build the module with kbuild, which names it.');
+  }
   if (!taken) return;
   const message = `${name}: module is already loaded`;
   const why = `A part of the kernel has the name ${name}: /sys/module/${name} is there already.`;

@@ -109,7 +109,7 @@ function checkVermagic(judge: Judge, file: ModuleFile, flags: LoadFlags): void {
     return;
   }
   if (sameMagic(given, vermagic, versioned)) return;
-  const message = `${file.name}: version magic '${given}' should be '${vermagic}'`;
+  const message = `${file.statedName}: version magic '${given}' should be '${vermagic}'`;
   judge.reject(
     'vermagic',
     Errno.ENOEXEC,

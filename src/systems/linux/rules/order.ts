@@ -33,6 +33,7 @@ const FILE: readonly RuleTitle[] = [
   row('this-module-size', "struct module has the kernel's size"),
   row('no-symbols', 'the symbol table is there'),
   row('symbol-strings', 'the names of symbols are a string table'),
+  row('version-sections', 'the two tables of extended versions fit together'),
   row('no-module', 'there is a struct module in the file'),
   row('blacklist', 'the command line does not forbid the module'),
   row('module-layout', 'struct module is the one it was built against'),
@@ -57,6 +58,7 @@ const PLACE: readonly RuleTitle[] = [
 
 const LINK: readonly RuleTitle[] = [
   row('unsigned', 'the module is signed with a key that the kernel trusts'),
+  row('per-cpu', 'its per-CPU variables have room'),
   row('obsolete-parameters', 'there are no parameters in the form of old kernels'),
   row('licence-names', 'the name is none that always taints'),
   row('export-flags', 'what it exports is listed as the kernel wants it'),
@@ -65,6 +67,7 @@ const LINK: readonly RuleTitle[] = [
   row('symbols', 'every symbol it needs is there, allowed and of the right version'),
   row('relocation', 'every relocation is one that the kernel knows, and fits'),
   row('duplicate-symbol', 'nothing it exports is exported already'),
+  row('type-information', 'the type information it brings can be read'),
   row('parameters', 'the parameters are valid'),
   row('name-in-sysfs', 'the name is free in /sys/module'),
 ];

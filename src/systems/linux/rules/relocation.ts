@@ -13,6 +13,17 @@ import { type Judge, Level } from './judge.ts';
 /** The kernel computes these but never looks whether they fit (the check is compiled out). */
 const UNCHECKED: ReadonlySet<number> = new Set([R_X86_64.PC32, R_X86_64.PLT32]);
 
+/** What __write_relocate_add of 64-bit kernels knows. */
+const KNOWN_X86_64: ReadonlySet<number> = new Set([
+  R_X86_64.NONE,
+  R_X86_64[64],
+  R_X86_64.PC32,
+  R_X86_64.PLT32,
+  R_X86_64[32],
+  R_X86_64['32S'],
+  R_X86_64.PC64,
+]);
+
 /** What apply_relocate of 32-bit kernels knows: it adds to what is in the place, and sums wrap. */
 const KNOWN_386: ReadonlySet<number> = new Set([R_386[32], R_386.PC32, R_386.PLT32]);
 
@@ -21,7 +32,7 @@ export function relocationPolicy(judge: Judge, file: ModuleFile): RelocationPoli
     failRelocation(judge, file, problem, at, index);
   if (hasOtherRelocations(file)) refuseOther(judge, file);
   if (judge.kernel.bits === 32) return { known: KNOWN_386, emptyPlace: false, fail };
-  return { unchecked: UNCHECKED, emptyPlace: true, fail };
+  return { known: KNOWN_X86_64, unchecked: UNCHECKED, emptyPlace: true, fail };
 }
 
 function failRelocation(

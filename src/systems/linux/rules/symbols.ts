@@ -159,7 +159,7 @@ function checkSymbol(
     return { kind: 'licence', errno: 0, why };
   }
   if (!checkVersion(judge, importer.file, importer.flags, found.name, found.crc)) {
-    const listed = importer.file.versions?.has(found.name) === true;
+    const listed = versionsOf(judge, importer.file)?.has(found.name) === true;
     const why = listed
       ? 'its version is not the one that the module was built against'
       : 'the module does not say which version of it was built against';
@@ -205,6 +205,9 @@ export function checkVersion(
     }
     return true;
   }
+  const extended =
+    judge.has('extended-versions') && !flags.ignoreModversions ? file.extendedVersions : undefined;
+  if (extended !== undefined) return checkExtended(judge, file, symbol, crc, extended.get(symbol));
   const versions = flags.ignoreModversions ? undefined : file.versions;
   if (versions === undefined) return forceLoad(judge, file.name, symbol);
   const wanted = versions.get(symbol);
@@ -212,11 +215,33 @@ export function checkVersion(
   if (wanted === undefined) {
     const required = judge.has('version-entry-required');
     if (required || judge.firstTime('no symbol version')) {
-      judge.say(Level.WARNING, `${file.name}: no symbol version for ${symbol}`);
+      judge.say(Level.WARNING, `${file.statedName}: no symbol version for ${symbol}`);
     }
     return !required;
   }
-  judge.say(Level.WARNING, `${file.name}: disagrees about version of symbol ${symbol}`);
+  judge.say(Level.WARNING, `${file.statedName}: disagrees about version of symbol ${symbol}`);
+  return false;
+}
+
+/** The versions that this kernel looks at. */
+export const versionsOf = (judge: Judge, file: ModuleFile): ReadonlyMap<string, number> | undefined =>
+  (judge.has('extended-versions') ? file.extendedVersions : undefined) ?? file.versions;
+
+/** Extended versions count alone where they are; a name that is not among them is let pass. */
+function checkExtended(
+  judge: Judge,
+  file: ModuleFile,
+  symbol: string,
+  crc: number,
+  wanted: number | undefined,
+): boolean {
+  if (wanted === crc) return true;
+  if (wanted === undefined) {
+    if (judge.firstTime('no extended symbol version'))
+      judge.say(Level.WARNING, `${file.statedName}: no extended symbol version for ${symbol}`);
+    return true;
+  }
+  judge.say(Level.WARNING, `${file.statedName}: disagrees about version of symbol ${symbol}`);
   return false;
 }
 
@@ -225,7 +250,7 @@ export function checkModuleLayout(judge: Judge, file: ModuleFile, flags: LoadFla
   judge.enter('module-layout');
   const layout = judge.kernel.exports.find('module_layout');
   if (checkVersion(judge, file, flags, 'module_layout', layout?.crc)) return;
-  const versions = flags.ignoreModversions ? undefined : file.versions;
+  const versions = flags.ignoreModversions ? undefined : versionsOf(judge, file);
   const given = versions?.get('module_layout');
   const hex = (crc: number | undefined) =>
     crc === undefined ? 'none' : `0x${crc.toString(16).padStart(8, '0')}`;

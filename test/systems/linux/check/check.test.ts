@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type CheckView, checkModule, type KernelState } from '../../../../src/systems/linux/check/check.ts';
 import { Subject } from '../../../../src/systems/linux/check/subject.ts';
+import { changedKernel } from '../../../../src/systems/linux/kernelfile/changed.ts';
 import type { KernelFile } from '../../../../src/systems/linux/kernelfile/kernelfile.ts';
 import { insmod } from '../../../../src/systems/linux/loader.ts';
 import { rulesInOrder } from '../../../../src/systems/linux/rules/order.ts';
@@ -92,7 +93,7 @@ describe('the rules', () => {
 describe('what is not known', () => {
   const known = boot().file;
   const without = (changes: Partial<KernelFile>): KernelFile =>
-    Object.create(known, Object.getOwnPropertyDescriptors(changes)) as KernelFile;
+    changedKernel(known, changes);
 
   it('leaves the answer open when it would decide', () => {
     const kernel = without({ gaps: new Set(['vermagic']), vermagic: '' });
@@ -126,9 +127,7 @@ describe('what is not known', () => {
 
 describe('namespaces for named modules', () => {
   const known = boot().file;
-  const kernel: KernelFile = Object.create(known, {
-    rules: { value: new Set([...known.rules, 'module-namespaces']) },
-  }) as KernelFile;
+  const kernel = changedKernel(known, { rules: new Set([...known.rules, 'module-namespaces']) });
   const exported = (namespace: string) => ({
     name: 'exporter_plain',
     address: 0,

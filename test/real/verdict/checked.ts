@@ -1,0 +1,57 @@
+/** The same loads as `lkm check` judges them: by the kernel file alone, each as if the ones before had happened. */
+import { checkModule, type OtherModules } from '../../../src/systems/linux/check/check.ts';
+import { Subject } from '../../../src/systems/linux/check/subject.ts';
+import type { KernelFile } from '../../../src/systems/linux/kernelfile/kernelfile.ts';
+import type { LoadAnswer, LoadStep } from './qemu.ts';
+
+const nobody: OtherModules = { find: () => undefined, absent: () => undefined, complete: true };
+
+/** An errno that no kernel has: the check cannot tell. */
+const CANNOT_TELL = 9998;
+
+/** What is printed once in a kernel's life, or only the first time that something taints it. */
+const ONCE =
+  /tainting kernel|Disabling lock debugging|taints kernel|kernel tainted\.$|no (extended )?symbol version|BTF mismatch/;
+
+/** Needs a module that is loaded, arguments, or what the module itself says at its start: no question for a check. */
+export const isAskable = ({ name, how, args, flags = 0 }: LoadStep): boolean =>
+  how !== 'drop' &&
+  how !== 'set' &&
+  args === undefined &&
+  (flags & 4) === 0 &&
+  !/^(user|start-|exports-duplicate-of-module)/.test(name);
+
+/** Without the lines that depend on what was loaded before. */
+export const askedAlone = (answer: LoadAnswer): LoadAnswer => ({
+  ...answer,
+  log: answer.log.filter((line) => !ONCE.test(line)),
+  taint: 0,
+});
+
+/** @param before the kernel's taint mask; `loaded`: names of modules that stayed */
+export function askCheck(
+  kernel: KernelFile,
+  commandLine: string,
+  { name, flags = 0, how, bytes = new Uint8Array(0) }: LoadStep,
+  { before, loaded }: { readonly before: number; readonly loaded: ReadonlySet<string> },
+): LoadAnswer {
+  const state = {
+    commandLine,
+    taints: before,
+    privileged: true,
+    modulesDisabled: false,
+    flags: {
+      ignoreModversions: (flags & 1) !== 0,
+      ignoreVermagic: (flags & 2) !== 0,
+      unknown: (flags & ~7) !== 0,
+      inMemory: how === 'init',
+    },
+    certificates: [],
+    loaded,
+  };
+  const subject = new Subject(`${name}.ko`, bytes);
+  const { answer, rules } = checkModule({ kernel, others: nobody, state }, subject);
+  const errno = rules.find(({ outcome }) => outcome === 'refuse')?.errno ?? 0;
+  const log = rules.flatMap(({ said }) => said.map(({ text }) => text));
+  return { name, errno: answer === 'cannot-tell' ? CANNOT_TELL : errno, log, taint: 0 };
+}
