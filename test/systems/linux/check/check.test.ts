@@ -92,8 +92,7 @@ describe('the rules', () => {
 
 describe('what is not known', () => {
   const known = boot().file;
-  const without = (changes: Partial<KernelFile>): KernelFile =>
-    changedKernel(known, changes);
+  const without = (changes: Partial<KernelFile>): KernelFile => changedKernel(known, changes);
 
   it('leaves the answer open when it would decide', () => {
     const kernel = without({ gaps: new Set(['vermagic']), vermagic: '' });
