@@ -1,6 +1,16 @@
 /** Functions of the generated module that operations call: flags, conditions, the 128-bit product. */
 import { zero } from './gen.ts';
-import { ARITHMETIC, FLAG, FLAG_A, FLAG_B, FLAG_KIND, FlagKind } from './state.ts';
+import {
+  ANY_NOTED,
+  ARITHMETIC,
+  FLAG,
+  FLAG_A,
+  FLAG_B,
+  FLAG_KIND,
+  FlagKind,
+  NOTED,
+  NOTED_SHIFT,
+} from './state.ts';
 import {
   type Code,
   call,
@@ -18,7 +28,7 @@ import {
 const kindIs = (kind: Local, value: number): Code => i32.eq(kind.get, i32.const(value));
 
 /** CF, ZF, SF, PF, AF and OF of a sum or difference. All i64 values have the operand's sign in bit 63. */
-function flagsBody(mulhu: number): Code {
+function flagsBody(mulhu: number, itself: number): Code {
   const [kind, left, right, shift, result, unit, out] = [0, 1, 2, 3, 4, 5, 6].map(local);
   const difference = i32.or(kindIs(kind, FlagKind.SUB), kindIs(kind, FlagKind.SBB));
   const sum = i32.or(kindIs(kind, FlagKind.ADD), kindIs(kind, FlagKind.ADC));
@@ -31,6 +41,7 @@ function flagsBody(mulhu: number): Code {
   const borrow = select(withCarry, i64.leU(left.get, right.get), i64.ltU(left.get, right.get));
   const low = i32.wrap(i64.shrU(result.get, i64.extendU(shift.get)));
   return seq(
+    iff(i32.and(kind.get, i32.const(ANY_NOTED)), ret(notedOver(itself, kind, left, right, out))),
     out.set(kind.get),
     kind.set(i32.and(out.get, i32.const(15))),
     iff(i32.eqz(kind.get), ret(i32.and(i32.wrap(right.get), i32.const(ARITHMETIC)))),
@@ -90,6 +101,19 @@ function flagsBody(mulhu: number): Code {
   );
 }
 
+/** Flags that were noted in the kind stand for those that follow from the rest. */
+function notedOver(flags: number, kind: Local, a: Local, b: Local, mask: Local): Code {
+  const given = (mark: number, flag: number): Code =>
+    i32.mul(i32.and(i32.shrU(kind.get, i32.const(Math.log2(mark))), i32.const(1)), i32.const(flag));
+  const masks = i32.or(i32.or(given(NOTED.CF, FLAG.CF), given(NOTED.ZF, FLAG.ZF)), given(NOTED.OF, FLAG.OF));
+  const others = i32.and(
+    call(flags, i32.and(kind.get, i32.const(0xff)), a.get, b.get),
+    i32.xor(mask.get, i32.const(-1)),
+  );
+  const noted = i32.and(i32.shrU(kind.get, i32.const(NOTED_SHIFT)), mask.get);
+  return seq(mask.set(masks), i32.or(others, noted));
+}
+
 /** Flags of a product: `result` shifted as those of sums are, CF and OF where the whole product is more than it says. */
 function productFlags(
   mulhu: number,
@@ -121,7 +145,9 @@ function productFlags(
 /** Kinds are numbered so that few tests are needed. */
 function carryBody(flags: number): Code {
   const [whole, a, b, kind] = [0, 1, 2, 3].map(local);
+  const noted = i32.and(i32.shrU(whole.get, i32.const(NOTED_SHIFT)), i32.const(1));
   return seq(
+    iff(i32.and(whole.get, i32.const(NOTED.CF)), ret(noted)),
     kind.set(i32.and(whole.get, i32.const(15))),
     iff(i32.or(kindIs(kind, FlagKind.SUB), kindIs(kind, FlagKind.ADD)), ret(i64.ltU(a.get, b.get))),
     iff(i32.or(kindIs(kind, FlagKind.SBB), kindIs(kind, FlagKind.ADC)), ret(i64.leU(a.get, b.get))),
@@ -168,7 +194,7 @@ export function flagFunctions(builder: ModuleBuilder, mulhu: number): FlagFuncti
     params: three,
     results,
     locals: ['i32', 'i64', 'i64', 'i32'],
-    body: flagsBody(mulhu),
+    body: flagsBody(mulhu, builder.nextFunction),
   });
   const carryOf = builder.addFunction({
     params: three,

@@ -12,7 +12,7 @@ import {
   TLB_WRITE,
 } from '../memory/layout.ts';
 import type { Size } from './ir.ts';
-import { CAUSE, FLAG_A, FLAG_B, FLAG_KIND, FlagKind, Leave } from './state.ts';
+import { CAUSE, FLAG, FLAG_A, FLAG_B, FLAG_KIND, FlagKind, Leave, NOTED, NOTED_SHIFT } from './state.ts';
 import { type Callee, type Code, call, i32, i64, iff, type Local, seq } from './wasm/encoder.ts';
 
 /** The register fields of an operation. */
@@ -320,6 +320,21 @@ export abstract class Gen {
   /** All arithmetic flags given as an i32. */
   setRawFlags(bits: Code): Code {
     return this.setFlags(FlagKind.RAW, 1, undefined, i64.extendU(bits));
+  }
+
+  /** Sets one or two of CF, ZF and OF. `bits`: those of the flags register, and no others. */
+  noteFlags(names: readonly (keyof typeof NOTED)[], bits: Code): Code {
+    const [marks, mask] = names.reduce(([all, flags], name) => [all | NOTED[name], flags | FLAG[name]], [
+      0, 0,
+    ] as const as readonly [number, number]);
+    const rest = i32.and(this.flagKind(), i32.const(~(mask << NOTED_SHIFT)));
+    const noted = i32.or(i32.shl(bits, i32.const(NOTED_SHIFT)), i32.const(marks));
+    return this.setFlagsKind(i32.or(rest, noted), undefined);
+  }
+
+  /** {@link FlagKind} of the last flag writer and what has been noted since. */
+  flagKind(): Code {
+    return i32.load(zero, FLAG_KIND);
   }
 
   /** What the last flag writer left, as {@link FlagKind} says. */

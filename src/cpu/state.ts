@@ -4,7 +4,7 @@ import { CPU_STATE } from '../memory/layout.ts';
 /** 32 registers of 8 bytes; an operand byte of an operation is the offset of its register in here. */
 export const REGISTERS = CPU_STATE;
 export const RIP = CPU_STATE + 0x100;
-/** {@link FlagKind} | log2(size) << 4. */
+/** {@link FlagKind} | log2(size) << 4, and perhaps {@link NOTED} flags. */
 export const FLAG_KIND = CPU_STATE + 0x108;
 export const FLAG_A = CPU_STATE + 0x110;
 export const FLAG_B = CPU_STATE + 0x118;
@@ -62,6 +62,14 @@ export const FlagKind = {
   /** A * B, both signed and sign-extended instead of shifted; CF and OF say that the product does not fit. */
   PRODUCT: 7,
 } as const;
+
+/**
+ * Instructions that set one or two flags and leave the rest note them in the kind: that costs less than to work out all of
+ * them. Each has a mark, and its value stands in the upper half of the kind, as in the flags register.
+ */
+export const NOTED = { CF: 0x100, ZF: 0x200, OF: 0x400 } as const;
+export const NOTED_SHIFT = 16;
+export const ANY_NOTED = NOTED.CF | NOTED.ZF | NOTED.OF;
 
 export const FLAG = {
   CF: 1,

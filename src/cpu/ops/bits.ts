@@ -1,7 +1,6 @@
 /** Bit tests, scans, counts. */
 import { bitsOf, type Gen, log2, narrow, numeric, top, widen } from '../gen.ts';
 import type { BitOp, Size } from '../ir.ts';
-import { FLAG } from '../state.ts';
 import { type Code, i32, i64, iff, seq } from '../wasm/encoder.ts';
 import { each, type OpDefinition, op } from './define.ts';
 
@@ -22,7 +21,7 @@ function bitTest(g: Gen, name: BitOp, size: Size): Code {
     x.set(widen(size, g.reg('d', size))),
     n.set(i32.wrap(i64.and(i64.shrU(x.get, z.get), i64.const(1)))),
     name === 'bt' ? [] : g.setReg('d', size, narrow(size, change)),
-    g.setRawFlags(i32.or(i32.and(g.flags(), i32.const(~FLAG.CF)), n.get)),
+    g.noteFlags(['CF'], n.get),
   );
 }
 
@@ -34,7 +33,7 @@ function bitScan(g: Gen, name: 'bsf' | 'bsr', size: Size): Code {
     x.set(widen(size, g.reg('a', size))),
     n.set(i64.eqz(x.get)),
     iff(n.get, [], g.setReg('d', size, narrow(size, index))),
-    g.setRawFlags(i32.or(i32.and(g.flags(), i32.const(~FLAG.ZF)), i32.shl(n.get, i32.const(6)))),
+    g.noteFlags(['ZF'], i32.shl(n.get, i32.const(6))),
   );
 }
 

@@ -70,9 +70,7 @@ function rotated(g: Gen, name: 'rol' | 'ror', size: Size): Code {
     g.setReg('d', size, narrow(size, y.get)),
     n.set(carry),
     m.set(overflow),
-    g.setRawFlags(
-      i32.or(i32.and(g.flags(), i32.const(~(FLAG.CF | FLAG.OF))), i32.or(bit(n.get, CF), bit(m.get, OF))),
-    ),
+    g.noteFlags(['CF', 'OF'], i32.or(bit(n.get, CF), bit(m.get, OF))),
   );
 }
 

@@ -2,7 +2,17 @@
 
 import { type Calls, type Field, type Form, Gen, type Scratch, zero } from '../gen.ts';
 import { Reg, type Size } from '../ir.ts';
-import { FLAG_A, FLAG_B, FLAG_KIND, FlagKind, OP, REGISTERS, XMM } from '../state.ts';
+import {
+  FLAG_A,
+  FLAG_B,
+  FLAG_KIND,
+  FlagKind,
+  type NOTED,
+  NOTED_SHIFT,
+  OP,
+  REGISTERS,
+  XMM,
+} from '../state.ts';
 import {
   type Callee,
   type Code,
@@ -25,6 +35,8 @@ export interface RegionCalls extends Calls {
   readonly window: Callee;
 }
 
+/** A kind that is known as far as CF is noted. */
+const CARRY_NOTED = 0x1000;
 /** Budget, depth, address to return to and number of the entry. */
 const PARAMETERS = 4;
 
@@ -196,6 +208,17 @@ export abstract class LocalGen extends Gen {
     return code;
   }
 
+  override noteFlags(names: readonly (keyof typeof NOTED)[], bits: Code): Code {
+    const code = super.noteFlags(names, bits);
+    // What is done on some paths only tells nothing.
+    this.#knownKind = names.includes('CF') && this.step.kills & FLAGS ? CARRY_NOTED : -1;
+    return code;
+  }
+
+  override flagKind(): Code {
+    return this.#kind.get;
+  }
+
   override flagA(): Code {
     return this.#a.get;
   }
@@ -220,6 +243,7 @@ export abstract class LocalGen extends Gen {
     if (kind === FlagKind.LOGIC) return zero;
     if (kind === FlagKind.RESULT || kind === FlagKind.RAW)
       return i32.and(i32.wrap(this.#b.get), i32.const(1));
+    if (kind === CARRY_NOTED) return i32.and(i32.shrU(this.#kind.get, i32.const(NOTED_SHIFT)), i32.const(1));
     return call(this.regionCalls.carryOf, this.#kind.get, this.#a.get, this.#b.get);
   }
 
