@@ -3,13 +3,15 @@ import { guestText } from '../../kernel/text/printf.ts';
 import type { Address } from '../../memory/space.ts';
 import type { DataSymbol, FreeBsd } from './freebsd.ts';
 import { deviceClassNamed } from './functions/bus.ts';
+import { epochData } from './functions/epochs.ts';
 import { initMutex, initSx } from './functions/locks.ts';
+import { makeZone, NO_HOOKS } from './functions/memory.ts';
 import { HZ } from './functions/sleep.ts';
 import { makeQueue } from './functions/tasks.ts';
 import { initTailQueue } from './lists.ts';
 import { processData } from './processes.ts';
 import { fillNode, fillNodeChildren } from './sysctl-nodes.ts';
-import { SYSENT_ENTRIES, sysentSymbol } from './sysent.ts';
+import { SYSENT_ENTRIES, sysent32Symbol, sysentSymbol } from './sysent.ts';
 import { vnetOf } from './vnet.ts';
 
 const int = (name: string, value: number): DataSymbol => ({
@@ -92,6 +94,7 @@ const HOOKS = (
   'vlan_trunkdev_p vlan_tag_p vlan_setcookie_p vlan_cookie_p vlan_devat_p vlan_pcp_p ' +
   'netlink_callback_p shmexit_hook shmfork_hook softdep_ast_cleanup carp_demote_adj_p ng_atm_output_p ng_ether_output_p ' +
   'send_sendso_input_hook ip6_mforward ip6_mrouter_set ip6_mrouter_get ip6_mrouter_done mrt6_ioctl ip_mforward ' +
+  'mq_fdclose ksem_info _read_random _is_random_seeded ' +
   'ef_inputp ef_outputp rsvp_input_p ip6_mrouter ng_atm_input_orphan_p lkpi_alloc_current _read_random_uio ' +
   'ip_mrouter_set ip_mrouter_get ip_mrouter_done ip_mcast_src ip_rsvp_vif ip_rsvp_force_done mrt_ioctl legal_vif_num ' +
   'tbr_dequeue_ptr altq_input pfsync_state_import_ptr pfsync_insert_state_ptr ' +
@@ -195,7 +198,7 @@ export const freebsdData: readonly DataSymbol[] = [
   // The kernel's own vnode operations: none is written, so a filesystem's own must do.
   zeros('default_vnodeops', 1024),
   // Hooks: a module that serves one puts its function there, and the kernel calls it when it has a use for it.
-  ...HOOKS.map((name) => zeros(name, 8)),
+  ...HOOKS.flatMap((name) => [zeros(name, 8), zeros(`vnet_entry_${name}`, 8)]),
   { name: 'cyclic_clock_func', bytes: (k) => MAX_CPUS * k.word },
   {
     name: 'topology_lock',
@@ -235,6 +238,8 @@ export const freebsdData: readonly DataSymbol[] = [
   int('next_file_id', 1),
   int('nextid', 1),
   sysentSymbol,
+  sysent32Symbol,
+  ...epochData,
   ...processData,
   ...['ifnet_rwlock', 'tidhash_lock'].map(
     (name): DataSymbol => ({
@@ -255,6 +260,17 @@ export const freebsdData: readonly DataSymbol[] = [
     zeros(name, name === 'inetsw' ? 4096 : 256),
   ),
   zeros('prison0', 2048),
+  zeros('nfs_pub', 512),
+  // Zones of items for each processor, by their size (vm/uma_core.c).
+  ...[4, 8, 16, 32, 64].map(
+    (size): DataSymbol => ({
+      name: `pcpu_zone_${size}`,
+      bytes: 8,
+      fill: (k, at) => k.memory.setPtr(at, makeZone(k, { name: `pcpu-${size}`, size, ...NO_HOOKS })),
+    }),
+  ),
+  zeros('tcp_protosw', 256),
+  int('pti', 0),
   { name: 'tsc_freq', bytes: 8, fill: (k, at) => k.memory.setU64(at, 1000000000n) },
   long('hibufspace', 16 * 2 ** 20),
   int('vm_ndomains', 1),
@@ -274,7 +290,8 @@ export const freebsdData: readonly DataSymbol[] = [
   // Interrupt gates: none is in use.
   zeros('idt', 4096),
   // Variables of the one network stack instance that modules walk: there is nobody in them.
-  ...['ifnet', 'ifg_head', 'ip6_mrouter'].map((name) => zeros(`vnet_entry_${name}`, 16)),
+  ...['ifnet', 'ifg_head'].map((name) => zeros(`vnet_entry_${name}`, 16)),
+  { name: 'vnet_head', bytes: 8, fill: (k, at) => k.memory.setPtr(at, vnetOf(k)?.address ?? 0) },
   // struct sysentvec: how many system calls a program has, and their table (sys/sysent.h).
   ...['elf64_freebsd_sysvec', 'elf32_freebsd_sysvec', 'elf_freebsd_sysvec', 'ia32_freebsd_sysvec'].map(
     (name): DataSymbol => ({

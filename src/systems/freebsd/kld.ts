@@ -10,7 +10,10 @@ export interface KldModule extends KernelModule {
   readonly kld: KldFile;
   readonly object: ObjectFile;
   /** Every symbol it defines, also those of its own use: the linker gives them out all the same (see `leakLocals`). */
-  readonly symbols: ReadonlyMap<string, { readonly address: Address; readonly local: boolean }>;
+  readonly symbols: ReadonlyMap<
+    string,
+    { readonly address: Address; readonly local: boolean; readonly size: number }
+  >;
   /** Where a section or linker set lies; undefined when the file has none of that name. */
   section(name: string): { readonly address: Address; readonly size: number } | undefined;
   /** Gives the memory back. */

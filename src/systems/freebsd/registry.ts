@@ -11,6 +11,7 @@ import type { FreeBsd } from './freebsd.ts';
 import { busFunctions, configHooks, firmwareFunctions } from './functions/bus.ts';
 import { clocks, rootHolds } from './functions/clocks.ts';
 import { deviceFunctions } from './functions/devices.ts';
+import { epochs } from './functions/epochs.ts';
 import { softwareInterrupts } from './functions/interrupts.ts';
 import { condvars, mutexes, rmLocks, rwLocks, sxLocks, threadLocks } from './functions/locks.ts';
 import { environment, memory, uma } from './functions/memory.ts';
@@ -71,5 +72,6 @@ export const freebsdFunctions: FunctionTable<FreeBsd> = joinTables<FreeBsd>([
   clocks,
   rootHolds,
   softwareInterrupts,
+  epochs,
   standards,
 ]);

@@ -123,3 +123,27 @@ export function kldstat({ linker, k }: Booted): FileStat[] {
       size: k.read('linker_file.size', file),
     }));
 }
+
+export interface SymbolStat {
+  readonly name: string;
+  readonly value: Address;
+  readonly size: number;
+  /** linker_file that defines it. */
+  readonly file: Address;
+}
+
+/** kldsym with KLDSYM_LOOKUP: in the file of that id, or in every file in their order for id 0. */
+export function kldsym({ linker, k }: Booted, id: number, name: string): SymbolStat {
+  const files = linker.list().filter((file) => id === 0 || k.read('linker_file.id', file) === id);
+  if (files.length === 0)
+    throw new KernelErrno(Errno.ENOENT, `There is no file of id ${id}.`, 'kldstat lists the ids.');
+  for (const file of files) {
+    const own = linker.module(file)?.symbols.get(name);
+    if (own !== undefined) return { name, value: own.address, size: own.size, file };
+    const kernels = file === linker.kernel ? k.ownSymbol(name) : undefined;
+    // Sizes of the kernel's functions are not known: they are no machine code here.
+    if (kernels !== undefined)
+      return { name, value: kernels, size: k.data.nearest(kernels)?.size ?? 0, file };
+  }
+  throw new KernelErrno(Errno.ENOENT, `Nobody who was asked has a symbol ${name}.`);
+}

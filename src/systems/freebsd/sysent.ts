@@ -14,7 +14,7 @@ export const FREE = { first: 210, last: 219 } as const;
 
 /**
  * Numbers that the kernel keeps for modules of its own (NOSTD in sys/kern/syscalls.master; lkmressys until they come):
- * nlm_syscall, nfssvc, System V IPC, aio, afs, semaphores, message queues, sctp, gssd.
+ * nlm_syscall, nfssvc, System V IPC, aio, afs, semaphores, message queues, sctp, gssd, rpctls.
  */
 const RESERVED: readonly (readonly [first: number, last: number])[] = [
   [154, 155],
@@ -33,6 +33,7 @@ const RESERVED: readonly (readonly [first: number, last: number])[] = [
   [505, 505],
   [510, 512],
   [543, 543],
+  [576, 576],
 ];
 
 const isReserved = (number: number): boolean =>
@@ -61,6 +62,12 @@ const NEW_FUNCTIONS = callFunctions(900044);
 export function isCallFunction(version: number, name: string): boolean {
   return (version < 900044 ? OLD_FUNCTIONS : NEW_FUNCTIONS).has(name);
 }
+
+/** The table of 32-bit programs on amd64, which nobody calls. */
+export const sysent32Symbol: DataSymbol = {
+  name: 'freebsd32_sysent',
+  bytes: (k) => SYSENT_ENTRIES * k.sizeof('sysent'),
+};
 
 export const sysentSymbol: DataSymbol = {
   name: 'sysent',

@@ -1,10 +1,12 @@
 /** kldload(8) */
 import { Errno, errorText } from '../../systems/freebsd/errno.ts';
 import { kldload as load } from '../../systems/freebsd/syscalls.ts';
+import { majorOf } from '../../systems/freebsd/version.ts';
 import { Answer, fail, type Tool } from './answer.ts';
 import { getopt } from './getopt.ts';
 
-const USAGE = 'usage: kldload [-nqv] file ...\n';
+/** -n, and words of its own for two of the errors, came with 10. */
+const usage = (major: number): string => `usage: kldload [-${major < 10 ? '' : 'n'}qv] file ...\n`;
 
 export const kldload: Tool = {
   name: 'kldload',
@@ -12,13 +14,16 @@ export const kldload: Tool = {
   summary: 'load a file into the kernel',
   run(session, args) {
     const answer = new Answer();
-    const { flags, operands, problem } = getopt(args, 'nqv');
+    const major = majorOf(session.choices.version);
+    const { flags, order, operands, problem } = getopt(args, major < 10 ? 'qv' : 'nqv');
     if (problem !== undefined || operands.length === 0) {
       answer.code = 1;
-      answer.err = (problem === undefined ? '' : `kldload: ${problem}\n`) + USAGE;
+      answer.err = (problem === undefined ? '' : `kldload: ${problem}\n`) + usage(major);
       return answer.result();
     }
-    const [quiet, verbose] = [flags.has('q'), flags.has('v')];
+    // The last of -q and -v counts; what a load failed of is said by -q as well up to 12.
+    const last = order.filter((letter) => letter !== 'n').at(-1);
+    const [quiet, verbose] = [last === 'q', last === 'v'];
     for (const name of operands) {
       const result = session.call('kldload', load(session.booted, name, session.who));
       if (result.outcome === 'done') {
@@ -36,15 +41,16 @@ export const kldload: Tool = {
       }
       answer.code = 1;
       answer.explain(result.error.why, result.error.hint);
-      if (!quiet) answer.err += `kldload: ${failure(name, errno)}\n`;
+      if (!quiet || major < 13) answer.err += `kldload: ${failure(name, errno, major)}\n`;
     }
     return answer.result();
   },
 };
 
-function failure(name: string, errno: number): string {
+function failure(name: string, errno: number, major: number): string {
+  if (major < 10) return `can't load ${name}: ${errorText(errno)}`;
   if (errno === Errno.EEXIST) return `can't load ${name}: module already loaded or in kernel`;
   if (errno === Errno.ENOEXEC)
-    return `an error occurred while loading module ${name}. Please check dmesg(8) for more details.`;
+    return `an error occurred while loading ${major < 12 ? 'the module' : `module ${name}`}. Please check dmesg(8) for more details.`;
   return `can't load ${name}: ${errorText(errno)}`;
 }

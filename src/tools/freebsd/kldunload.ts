@@ -35,7 +35,7 @@ function one(session: FreeBsdSession, answer: Answer, operand: string, flags: Re
   const id = flags.has('i') ? parseId(answer, operand) : findId(session, answer, operand);
   if (id === undefined) return false;
   const stat = kldstat(booted).find((file) => file.id === id);
-  if (flags.has('i') && stat === undefined) {
+  if (flags.has('v') && stat === undefined) {
     answer.code = 1;
     answer.err += `kldunload: can't stat file: No such file or directory\n`;
     return false;
@@ -48,10 +48,12 @@ function one(session: FreeBsdSession, answer: Answer, operand: string, flags: Re
   return false;
 }
 
+/** atoi(3): what is no number is 0, which no file has. A negative one is refused, with a word that the tool has lost. */
 function parseId(answer: Answer, operand: string): number | undefined {
-  if (/^\d+$/.test(operand)) return Number(operand);
-  answer.code = EX_USAGE;
-  answer.err += `kldunload: Invalid ID ${operand}\n${USAGE}`;
+  const id = Number(/^\s*[-+]?\d+/.exec(operand)?.[0] ?? 0) | 0;
+  if (id >= 0) return id;
+  answer.code = 1;
+  answer.err += 'kldunload: Invalid ID (null)\n';
   return undefined;
 }
 
@@ -61,6 +63,8 @@ function findId(session: FreeBsdSession, answer: Answer, name: string): number |
   };
   const result = session.call('kldunload', steps());
   if (result.outcome === 'done') return result.value;
-  fail(answer, result, `kldunload: can't find file ${name}`);
+  answer.code = 1;
+  answer.err += `kldunload: can't find file ${name}\n`;
+  if (result.outcome === 'failed') answer.explain(result.error.why, result.error.hint);
   return undefined;
 }

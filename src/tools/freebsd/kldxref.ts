@@ -25,8 +25,10 @@ export const kldxref: Tool = {
     for (const path of operands) {
       const names = session.files.list(path);
       if (names !== undefined) folder(session, answer, path, names, flags, values.get('f') ?? 'linker.hints');
-      else if (flags.has('d')) dump(answer, path, read(session, answer, path));
-      else {
+      else if (flags.has('d')) {
+        answer.out += `${path}\n`;
+        dump(answer, path, read(session, answer, path));
+      } else {
         answer.code = 1;
         answer.err += `kldxref: ${path}: Not a directory\n`;
       }
@@ -63,6 +65,7 @@ function folder(
   for (const name of names.filter(
     (one) => !one.endsWith('/') && (!one.includes('.') || one.endsWith('.ko')),
   )) {
+    if (flags.has('d') || flags.has('v')) answer.out += `${at}/${name}\n`;
     const kld = read(session, answer, `${at}/${name}`);
     if (kld === undefined) continue;
     if (flags.has('d')) {
@@ -75,7 +78,6 @@ function folder(
       answer.err += `kldxref: ${name} does not match architecture of ${first}\n`;
       continue;
     }
-    if (flags.has('v')) answer.out += `${name}\n`;
     hints.push(...hintsOfFile(kld, name, majorOf(session.choices.version) >= 14 ? 'first' : 'all'));
   }
   if (flags.has('R')) recurse(session, answer, at, names, flags, hintsFile);
@@ -101,7 +103,6 @@ function recurse(
 
 function dump(answer: Answer, path: string, kld: KldFile | undefined): void {
   if (kld === undefined) return;
-  answer.out += `${path}\n`;
   for (const record of kld.metadata) answer.out += `${dumped(record, path)}\n`;
 }
 

@@ -1,8 +1,11 @@
 /** dmesg, uname, kenv, syscall. */
 
+import type { Steps } from '../../kernel/steps.ts';
+import { kldsym, type SymbolStat } from '../../systems/freebsd/syscalls.ts';
 import { callSystem } from '../../systems/freebsd/system-call.ts';
 import { releaseOf } from '../../systems/freebsd/version.ts';
 import { Answer, fail, type Tool } from './answer.ts';
+import { getopt } from './getopt.ts';
 
 const dmesg: Tool = {
   name: 'dmesg',
@@ -99,4 +102,32 @@ const id: Tool = {
   },
 };
 
-export const systemTools: readonly Tool[] = [dmesg, uname, kenv, syscall, id];
+/** No command of the system's own: what a program sees that calls kldsym(2). */
+const symbol: Tool = {
+  name: 'kldsym',
+  usage: '[-i ID] NAME',
+  summary: 'show where a symbol is, as kldsym(2) tells it',
+  run(session, args) {
+    const answer = new Answer();
+    const { values, operands, problem } = getopt(args, 'i:');
+    const [name] = operands;
+    if (problem !== undefined || operands.length !== 1) {
+      answer.code = 1;
+      answer.err = 'usage: kldsym [-i id] name\n';
+      return answer.result();
+    }
+    const { booted } = session;
+    const steps = function* (): Steps<SymbolStat> {
+      return kldsym(booted, Number(values.get('i') ?? 0), name);
+    };
+    const result = session.call('kldsym', steps());
+    if (result.outcome === 'done') {
+      const { value, size, file } = result.value;
+      const at = BigInt.asUintN(session.choices.bits, BigInt(value)).toString(16);
+      answer.out = `0x${at} ${size.toString(16)} ${name} ${booted.linker.fileName(file)}\n`;
+    } else fail(answer, result, `kldsym: ${name}`);
+    return answer.result();
+  },
+};
+
+export const systemTools: readonly Tool[] = [dmesg, uname, kenv, syscall, symbol, id];

@@ -90,7 +90,8 @@ interface Zone {
 
 /** Larger than struct buf of any release. */
 const BUF_BYTES = 1024;
-const NO_HOOKS = { constructorAt: 0, destructorAt: 0, initAt: 0, finiAt: 0 } as const;
+/** A zone whose items nobody makes ready or takes apart. */
+export const NO_HOOKS = { constructorAt: 0, destructorAt: 0, initAt: 0, finiAt: 0 } as const;
 
 /** Zones by the address that the guest has for them; it never looks inside. */
 const zones = perKernel(() => new Map<Address, Zone>());

@@ -65,6 +65,39 @@ export const moduleCalls = kernelFunctions({
     }
     return 0;
   },
+  /** Where a linker set of a file begins and ends, and how many pointers are in it. */
+  'int linker_file_lookup_set(struct linker_file *file, const char *name, void *firstp, void *lastp, int *countp)':
+    (k, file, name, first, last, count) => {
+      const set = k
+        .state(linkerOf)
+        .module(file)
+        ?.section(`set_${guestText(k, name)}`);
+      if (set === undefined) return Errno.ENOENT;
+      if (first !== 0) k.memory.setPtr(first, set.address);
+      if (last !== 0) k.memory.setPtr(last, set.address + set.size);
+      if (count !== 0) k.memory.set32(count, Math.floor(set.size / k.word));
+      return 0;
+    },
+  /** Every function of a file; what the kernel itself has is no machine code here. */
+  *'int linker_file_function_listall(struct linker_file *file, void *callback, void *arg)'(k, file, fn, arg) {
+    const module = k.state(linkerOf).module(file);
+    if (module === undefined) return 0;
+    const entry = k.heap.allocate(3 * k.word);
+    for (const [i, { name, type, place }] of module.object.symbols.entries()) {
+      const found = type === 'function' && place === 'section' ? module.symbols.get(name) : undefined;
+      if (found === undefined) continue;
+      const text = k.heap.string(name);
+      for (const [at, value] of [text, found.address, found.size].entries())
+        k.memory.setPtr(entry + at * k.word, value);
+      const answer = yield* k.callInt(fn, file, i, entry, arg);
+      k.heap.free(text);
+      if (answer !== 0) break;
+    }
+    k.heap.free(entry);
+    return 0;
+  },
+  // A handler that was taken away is gone at once.
+  'void eventhandler_prune_list(void *list)': () => undefined,
   'void critical_enter(void)': () => undefined,
   'void critical_exit(void)': () => undefined,
   'void spinlock_enter(void)': () => undefined,

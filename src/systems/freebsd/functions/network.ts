@@ -9,6 +9,7 @@ import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { FreeBsd } from '../freebsd.ts';
 import { MOD } from '../modules.ts';
+import { majorOf } from '../version.ts';
 import { kernelFunctions } from './define.ts';
 import { makeCloner, plainEvent, registered } from './registrations.ts';
 
@@ -154,19 +155,68 @@ export const frameworks = kernelFunctions({
 
 // -- data that the kernel's objects carry for modules (sys/kern/kern_osd.c) -------------------------------------
 
+/** What frees an object's data, by kind of object and slot. */
+const destructors = perKernel(() => new Map<string, Address>());
+
+/** struct osd: how many slots it has, and where they are; slots count from one. */
+function slotOf(k: FreeBsd, osd: Address, slot: number): Address {
+  return slot > k.memory.u32(osd) ? 0 : k.memory.ptr(k.memory.ptr(osd + k.word) + (slot - 1) * k.word);
+}
+
+function setSlot(k: FreeBsd, osd: Address, slot: number, value: Address, reserved: Address): number {
+  const [count, old] = [k.memory.u32(osd), k.memory.ptr(osd + k.word)];
+  if (slot > count && value === 0) return 0;
+  let table = old;
+  if (slot > count) {
+    table = reserved === 0 ? k.heap.allocate(slot * k.word) : reserved;
+    if (table === 0) return Errno.ENOMEM;
+    if (count > 0) k.memory.write(table, k.memory.bytes(old, count * k.word).slice());
+    k.memory.set32(osd, slot);
+    k.memory.setPtr(osd + k.word, table);
+    if (old !== 0) k.heap.free(old);
+  } else if (reserved !== 0) k.heap.free(reserved);
+  k.memory.setPtr(table + (slot - 1) * k.word, value);
+  return 0;
+}
+
 const slots = perKernel(() => new Map<number, Set<number>>());
 
 export const objectData = kernelFunctions({
-  'int osd_register(unsigned int type, void *destructor, void *methods)': (k, type) => {
+  'int osd_register(unsigned int type, void *destructor, void *methods)': (k, type, destructor) => {
     const taken = k.state(slots).get(type) ?? new Set<number>();
     k.state(slots).set(type, taken);
     let slot = 1;
     while (taken.has(slot)) slot++;
     taken.add(slot);
+    k.state(destructors).set(`${type}.${slot}`, destructor);
     return slot;
   },
   'void osd_deregister(unsigned int type, unsigned int slot)': (k, type, slot) => {
     k.state(slots).get(type)?.delete(slot);
+  },
+  'void **osd_reserve(unsigned int slot)': (k, slot) => k.heap.allocate(slot * k.word),
+  'void osd_free_reserved(void **rsv)': (k, at) => {
+    k.heap.free(at);
+  },
+  'int osd_set(unsigned int type, void *osd, unsigned int slot, void *value)': (k, _type, osd, slot, value) =>
+    setSlot(k, osd, slot, value, 0),
+  'int osd_set_reserved(unsigned int type, void *osd, unsigned int slot, void **rsv, void *value)': (
+    k,
+    _type,
+    osd,
+    slot,
+    reserved,
+    value,
+  ) => setSlot(k, osd, slot, value, reserved),
+  'void *osd_get(unsigned int type, void *osd, unsigned int slot)': (k, _type, osd, slot) =>
+    slotOf(k, osd, slot),
+  'void *osd_get_unlocked(unsigned int type, void *osd, unsigned int slot)': (k, _type, osd, slot) =>
+    slotOf(k, osd, slot),
+  *'void osd_del(unsigned int type, void *osd, unsigned int slot)'(k, type, osd, slot) {
+    const value = slotOf(k, osd, slot);
+    const destructor = k.state(destructors).get(`${type}.${slot}`) ?? 0;
+    if (value !== 0 && destructor !== 0) yield* k.call(destructor, value);
+    if (value !== 0) setSlot(k, osd, slot, 0, 0);
   },
   // Without a policy that wants labels, objects get none.
   ...Object.fromEntries(
@@ -233,14 +283,31 @@ export const standards = kernelFunctions({
     );
     return found === undefined ? Errno.EINVAL : forget(k, found[0]);
   },
-  /** struct domain: family, name. */
+  /** struct domain: family, name; from 14 on the next one comes first, and a count stands between. */
   'void domain_add(void *data)': (k, at) => {
-    note(k, at, 'protocol family', guestText(k, k.memory.ptr(at + k.word)));
+    const name = at + (majorOf(k.version) < 14 ? k.word : k.word + 8);
+    note(k, at, 'protocol family', guestText(k, k.memory.ptr(name)));
   },
   'void domain_init(void *arg)': () => undefined,
   'void domain_remove(void *data)': (k, at) => {
     forget(k, at);
   },
+  'unsigned int genl_register_family(const char *family_name, size_t hdrsize, int family_version, int max_attr)':
+    (k, name) => {
+      const family =
+        16 + [...k.state(registered).values()].filter((one) => one.what === 'netlink family').length;
+      note(k, -2000 - family, 'netlink family', guestText(k, name));
+      return family;
+    },
+  'bool_t genl_register_cmds(unsigned int family, const void *cmds, int count)': () => 1,
+  'unsigned int genl_register_group(unsigned int family, const char *group_name)': () => 1,
+  'void genl_unregister_family(unsigned int family)': (k, family) => {
+    forget(k, -2000 - family);
+  },
+  /** From 13 on: struct pfil_hook_args, whose names come last; what it is linked to later has no packets. */
+  'void *pfil_add_hook(void *args)': (k) => handle(k, 'packet filter', ''),
+  'int pfil_link(void *args)': () => 0,
+  'void pfil_remove_hook(void *hook)': dropHandle,
   'int pmc_cpu_is_disabled(int cpu)': () => 0,
   'int random_adaptor_register(const char *name, void *ra)': (k, name, at) =>
     note(k, at, 'source of random numbers', guestText(k, name)),
