@@ -17,7 +17,9 @@ build() {
     [ -f "$work/$name$suffix.o" ] || $target-gcc $flags -c "$name.c" -o "$work/$name$suffix.o"
     base=0x140000000
     [ "$suffix" = "" ] || base=0x10000
-    $target-ld -s --subsystem native -e "$entry" --image-base $base --enable-reloc-section --exclude-all-symbols \
+    model=
+    [ "$name" != pnp ] || model=--wdmdriver
+    $target-ld -s --subsystem native $model -e "$entry" --image-base $base --enable-reloc-section --exclude-all-symbols \
         --dynamicbase --nxcompat --no-insert-timestamp --file-alignment 0x200 --section-alignment 0x1000 \
         --major-os-version 6 --minor-os-version 1 --major-subsystem-version 6 --minor-subsystem-version 1 \
         -o "built/$name$suffix.sys" "$work/$name$suffix.o" "$@" -L/usr/$target/lib -lntoskrnl -lhal
@@ -29,7 +31,7 @@ for arch in x64 x86; do
     else
         target=i686-w64-mingw32 suffix=-x86 entry=_DriverEntry@8 flavour=i386
     fi
-    for name in hello ioctls filter timers trouble failing nounload watcher; do
+    for name in hello ioctls filter timers trouble failing nounload watcher pnp; do
         build $name $target "$suffix" $entry
     done
     $target-gcc $flags -c kdll.c -o "$work/kdll$suffix.o"

@@ -48,6 +48,16 @@ export function* unloadDriver(k: Windows, service: RegistryKey): Steps<UnloadRes
   return { status: Status.SUCCESS, deferred: false, leaks: yield* finishUnload(k, driver) };
 }
 
+/** A driver of devices whose last one is gone: unloaded, when it can be. */
+export function* unloadIdle(k: Windows, driver: Address): Steps<readonly Leak[]> {
+  const stays =
+    k.read('DRIVER_OBJECT.DeviceObject', driver) !== 0 ||
+    k.read('DRIVER_OBJECT.DriverUnload', driver) === 0 ||
+    k.read('DRIVER_EXTENSION.AddDevice', k.read('DRIVER_OBJECT.DriverExtension', driver)) === 0 ||
+    (k.read('DRIVER_OBJECT.Flags', driver) & DriverFlag.UNLOAD_INVOKED) !== 0;
+  return stays ? [] : yield* finishUnload(k, driver);
+}
+
 const inUse = (k: Windows, device: Address): boolean =>
   k.read('DEVICE_OBJECT.ReferenceCount', device) !== 0 ||
   k.read('DEVICE_OBJECT.AttachedDevice', device) !== 0;

@@ -19,6 +19,7 @@ const TEXTS: Readonly<Record<number, string>> = {
   123: 'The filename, directory name, or volume label syntax is incorrect.',
   127: 'The specified procedure could not be found.',
   161: 'The specified path is invalid.',
+  170: 'The requested resource is in use.',
   182: 'The operating system cannot run %1.',
   183: 'Cannot create a file when that file already exists.',
   193: '%1 is not a valid Win32 application.',

@@ -22,6 +22,7 @@ import { DeviceCommands, isDevice } from './devices.ts';
 import { driverquery } from './driverquery.ts';
 import { errorText } from './errors.ts';
 import { fltmc } from './fltmc.ts';
+import { deviceCommand } from './nodes.ts';
 import { startProcess, taskkill, tasklist } from './processes.ts';
 import { reg } from './reg.ts';
 import { sc } from './sc.ts';
@@ -56,6 +57,11 @@ const COMMANDS: readonly ToolCommand[] = [
     name: 'ioctl',
     usage: '\\\\.\\NAME|HANDLE CODE [INPUT] [OUTPUT-BYTES]',
     summary: 'send a control code (not a command of Windows)',
+  },
+  {
+    name: 'device',
+    usage: 'add SERVICE [NAME] | remove INSTANCE [/surprise] | list',
+    summary: 'let a device appear, and its driver serve it; take it away (not a command of Windows)',
   },
   {
     name: 'objects',
@@ -178,6 +184,8 @@ export class WindowsSession implements SystemSession {
         return tasklist(this.kernel);
       case 'taskkill':
         return taskkill(this.kernel, (name, steps) => this.perform(name, steps), args);
+      case 'device':
+        return this.device(args);
       case 'open':
       case 'close':
       case 'ioctl':
@@ -220,6 +228,12 @@ export class WindowsSession implements SystemSession {
   private readFile(path: string): Uint8Array | undefined {
     const at = volumePath(`\\??\\${/^[a-z]:/i.test(path) ? path : `C:\\Users\\Public\\${path}`}`);
     return (at === undefined ? undefined : this.kernel.volume.find(at)?.data) ?? this.files.read(path);
+  }
+
+  private device(args: readonly string[]): ToolResult {
+    const { kernel: k } = this;
+    if (!this.elevated || k.policy === undefined) return { code: 5, out: '', err: `${errorText(5)}\n` };
+    return deviceCommand({ k, policy: k.policy, perform: (name, steps) => this.perform(name, steps) }, args);
   }
 
   private reg(args: readonly string[]): ToolResult {

@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { FormatError } from '../../../src/bytes/errors.ts';
+import { readPe } from '../../../src/formats/pe/read.ts';
 import { readHive } from '../../../src/formats/regf/read.ts';
 import { describeDriver } from '../../../src/systems/windows/describe.ts';
 import { readRegFile, writeRegFile } from '../../../src/systems/windows/regfile.ts';
 import { Registry } from '../../../src/systems/windows/registry.ts';
 import { readCatalog } from '../../../src/systems/windows/signature/catalog.ts';
+import { windows } from '../../../src/tools/windows/native.ts';
+import type { WindowsSession } from '../../../src/tools/windows/session.ts';
 import { buildHive } from '../../formats/regf/build.ts';
 import { fixture } from './fixtures.ts';
 
@@ -45,10 +48,27 @@ const hive = buildHive({
   keys: [{ name: 'Select', keys: [], values: [{ name: 'Current', type: 4, data: dword }] }],
 }).slice();
 
+/** The data directory of signatures. */
+const SECURITY = 4;
+const signed = fixture('signed-ec.sys');
+const signature = readPe(signed).directory(SECURITY);
+
+/** A mutated signature in a file that is as it was. */
+function withSignature(bytes: Uint8Array): Uint8Array {
+  const out = signed.slice();
+  out.set(bytes.subarray(0, signature.size), signature.address);
+  return out;
+}
+
 const READERS: readonly (readonly [string, Uint8Array, (bytes: Uint8Array) => unknown])[] = [
   ['a signed driver', fixture('signed-ec.sys'), describeDriver],
   ['a driver with exports', fixture('kdll.sys'), describeDriver],
   ['a 32-bit driver', fixture('kmdf-x86.sys'), describeDriver],
+  [
+    'a signature',
+    signed.slice(signature.address, signature.address + signature.size),
+    (bytes) => describeDriver(withSignature(bytes)),
+  ],
   ['a catalog', fixture('hello.cat'), readCatalog],
   ['a hive', hive, readHive],
   ['a .reg file', writeRegFile(registry.services), readRegFile],
@@ -67,4 +87,27 @@ describe(`damaged files (seed ${SEED})`, () => {
     }
     expect(next()).toBeGreaterThanOrEqual(0);
   });
+
+  it.each(['hello.sys', 'hello-x86.sys'])(
+    '%s that is loaded all the same: an end that can be named',
+    async (name) => {
+      const next = random(SEED);
+      const machine = name.includes('x86') ? 'x86' : 'x64';
+      for (let i = 0; i < Math.ceil(COUNT / 15); i++) {
+        const bytes = mutate(fixture(name), next);
+        // What the header says of its sum would end nearly every load before it begins.
+        if (bytes.length > 0xdc) bytes.fill(0, 0xd8, 0xdc);
+        const files = { read: () => bytes, list: () => undefined, stat: () => undefined };
+        const session = (await windows.start({
+          files,
+          settings: new Map([['machine', machine]]),
+          user: 'root',
+        })) as WindowsSession;
+        session.kernel.scheduler.instructionBudget = 2_000_000;
+        const { code, out, err } = session.load('m.sys', []);
+        expect({ i, said: code === 0 || `${out}${err}` !== '' }).toEqual({ i, said: true });
+        if (code === 0) session.unload('m');
+      }
+    },
+  );
 });

@@ -16,6 +16,7 @@ import { ndisFunctions } from './ndis.ts';
 import { ndisDeviceFunctions } from './ndisdev.ts';
 import { otherLibraryFunctions } from './otherlibs.ts';
 import { plugPlayFunctions } from './plugplay.ts';
+import { pnpFunctions } from './pnp.ts';
 import { poolFunctions } from './pool.ts';
 import { processFunctions } from './process.ts';
 import { psFunctions } from './ps.ts';
@@ -48,6 +49,7 @@ export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   callbackFunctions,
   fsrtlFunctions,
   plugPlayFunctions,
+  pnpFunctions,
   processFunctions,
   safeCrtFunctions,
   sectionFunctions,

@@ -1,6 +1,5 @@
 /** The hardware abstraction layer on a machine without hardware, interrupts, and helpers of 32-bit compilers. */
 import { Status } from '../status.ts';
-import { unicodeString } from '../strings.ts';
 import type { Windows } from '../windows.ts';
 import { callerOf, kernelFunctions } from './define.ts';
 
@@ -63,14 +62,6 @@ export const halFunctions = kernelFunctions({
     },
   'NTSTATUS IoQueryDeviceDescription(ULONG *bus, ULONG *number, ULONG *controller, ULONG *cn, ULONG *peripheral, ULONG *pn, PVOID routine, PVOID context)':
     () => Status.OBJECT_NAME_NOT_FOUND,
-  'NTSTATUS IoGetDeviceProperty(PVOID device, ULONG property, ULONG length, PVOID buffer, ULONG *needed)':
-    () => Status.INVALID_DEVICE_REQUEST,
-  'NTSTATUS IoRegisterDeviceInterface(PVOID device, PVOID guid, PVOID reference, PVOID link)': () =>
-    Status.INVALID_DEVICE_REQUEST,
-  'NTSTATUS IoSetDeviceInterfaceState(PVOID link, BOOLEAN enable)': (k, link) =>
-    k.objects.lookUp(unicodeString(k, link)) === undefined ? Status.OBJECT_NAME_NOT_FOUND : Status.SUCCESS,
-  'NTSTATUS IoOpenDeviceRegistryKey(PVOID device, ULONG type, ACCESS_MASK access, HANDLE *handle)': () =>
-    Status.INVALID_DEVICE_REQUEST,
   'void IoInvalidateDeviceRelations(PVOID device, ULONG type)': () => undefined,
   'void IoInvalidateDeviceState(PVOID device)': () => undefined,
   'NTSTATUS IoRegisterShutdownNotification(PVOID device)': () => Status.SUCCESS,

@@ -3,6 +3,7 @@ import type { Address } from '../../../memory/space.ts';
 import { DeviceFlag } from '../devices.ts';
 import { Status } from '../status.ts';
 import { unicodeString } from '../strings.ts';
+import { signal } from '../wait.ts';
 import {
   addDevice,
   bind,
@@ -98,6 +99,32 @@ export const wdfFunctions = kernelFunctions({
     newControlInit(k, g, driver),
   'void WdfControlDeviceInitSetShutdownNotification(PVOID g, PVOID init, PVOID routine, UCHAR flags)': () =>
     undefined,
+  /** WDF_PNPPOWER_EVENT_CALLBACKS: its size, then the routines. */
+  'void WdfDeviceInitSetPnpPowerEventCallbacks(PVOID g, PVOID init, PVOID callbacks)': (
+    k,
+    _g,
+    at,
+    callbacks,
+  ) => {
+    const init = initOf(k, at);
+    const count = Math.min(Math.floor(k.memory.u32(callbacks) / k.word), 32);
+    if (init !== undefined)
+      init.pnpEvents = Array.from({ length: count }, (_, i) =>
+        i === 0 ? 0 : k.memory.ptr(callbacks + i * k.word),
+      );
+  },
+  'NTSTATUS FxBelowDone(PVOID device, PVOID irp, PVOID event)': (k, _device, _irp, event) => {
+    signal(k, event, 1);
+    return Status.MORE_PROCESSING_REQUIRED;
+  },
+  'ULONG WdfCmResourceListGetCount(PVOID g, PVOID list)': (k, _g, list) => {
+    need(k, list, 'resources');
+    return 0;
+  },
+  'PVOID WdfCmResourceListGetDescriptor(PVOID g, PVOID list, ULONG index)': (k, _g, list) => {
+    need(k, list, 'resources');
+    return 0;
+  },
   'void WdfDeviceInitFree(PVOID g, PVOID init)': (k, _g, at) => {
     const init = initOf(k, at);
     if (init !== undefined) freeInit(k, init);

@@ -168,6 +168,7 @@ export function newInit(
     ioType: 2,
     filter: false,
     file: undefined,
+    pnpEvents: [],
     fileAttributes: 0,
     requestAttributes: 0,
   };
@@ -219,6 +220,7 @@ export function* createWdfDevice(
     driver: init.driver,
     init,
     attached,
+    powered: false,
     defaultQueue: undefined,
     dispatch: new Map(),
     links: [],

@@ -8,6 +8,7 @@ import { Method } from '../requests.ts';
 import { Status } from '../status.ts';
 import type { Windows } from '../windows.ts';
 import { create, remove, type WdfObject } from './objects.ts';
+import { forward, pnpRequest } from './pnp.ts';
 
 /** WDFDEVICE_INIT: what is gathered before the device is made. */
 export interface DeviceInit {
@@ -24,6 +25,8 @@ export interface DeviceInit {
   ioType: number;
   filter: boolean;
   file: { create: Address; close: Address; cleanup: Address } | undefined;
+  /** Routines by number: PnpEvent. */
+  pnpEvents: readonly Address[];
   fileAttributes: Address;
   requestAttributes: Address;
 }
@@ -41,6 +44,8 @@ export interface WdfDevice {
   readonly driver: WdfObject<WdfDriver>;
   readonly init: DeviceInit;
   readonly attached: Address;
+  /** Started, and not removed since. */
+  powered: boolean;
   defaultQueue: WdfObject<WdfQueue> | undefined;
   /** By major function: WdfDeviceConfigureRequestDispatching. */
   readonly dispatch: Map<number, WdfObject<WdfQueue>>;
@@ -274,6 +279,10 @@ export function* dispatch(k: Windows, wdm: Address, irp: Address): Steps<number>
   const stack = locationOf(k, irp);
   const major = k.read('IO_STACK_LOCATION.MajorFunction', stack);
   if (device === undefined) return yield* finish(k, irp, Status.INVALID_DEVICE_REQUEST);
+  if (device.data.attached !== 0) {
+    if (major === Major.PNP) return yield* pnpRequest(k, device, irp);
+    if (major === Major.POWER || major === Major.SYSTEM_CONTROL) return yield* forward(k, device, irp);
+  }
   if (major === Major.CREATE || major === Major.CLEANUP || major === Major.CLOSE)
     return yield* fileRequest(k, device, major, irp);
   const queue = device.data.dispatch.get(major) ?? device.data.defaultQueue;

@@ -9,6 +9,7 @@ import { Status } from '../status.ts';
 import type { Windows } from '../windows.ts';
 
 export type WdfKind =
+  | 'resources'
   | 'driver'
   | 'device'
   | 'queue'
