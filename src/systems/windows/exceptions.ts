@@ -90,6 +90,14 @@ function writeContext(k: Windows, at: Address, { gpr, rip, xmm }: Registers): vo
   });
 }
 
+/** RtlCaptureContext: the registers of the caller once the call is over. */
+export function captureContext(k: Windows, at: Address, returnAddress: Address): void {
+  const registers = captureRegisters(k.cpu);
+  registers.rip = BigInt.asUintN(64, BigInt(returnAddress));
+  registers.gpr[RSP] = BigInt.asUintN(64, registers.gpr[RSP] + 8n);
+  writeContext(k, at, registers);
+}
+
 function readContext(k: Windows, at: Address): Registers {
   return {
     gpr: GPR_NAMES.map((name) => k.memory.u64(at + k.offset(`CONTEXT_X64.${name}`))),

@@ -72,6 +72,15 @@ function writeContext32(
   k.memory.set32(at + CONTEXT.ESP, registers[ESP]);
 }
 
+/** RtlCaptureContext takes ebp, eip and esp from the frame of its caller: they are those of the caller's caller. */
+export function captureContext32(k: Windows, at: Address): void {
+  const frame = k.cpu.gpr(EBP);
+  const registers = Array.from({ length: 8 }, (_, n) => k.cpu.gpr(n));
+  registers[EBP] = k.memory.u32(frame);
+  registers[ESP] = frame + 8;
+  writeContext32(k, at, { registers, rip: k.memory.u32(frame + 4), rflags: k.cpu.rflags });
+}
+
 function restore32(k: Windows, at: Address): void {
   GENERAL.forEach((n, i) => {
     k.cpu.setGpr(n, k.memory.u32(at + GENERAL_AT + i * 4));

@@ -13,6 +13,7 @@ import { ioFunctions } from './io.ts';
 import { keFunctions } from './ke.ts';
 import { mmFunctions } from './mm.ts';
 import { ndisFunctions } from './ndis.ts';
+import { ndisConfigurationFunctions } from './ndisconfig.ts';
 import { ndisDeviceFunctions } from './ndisdev.ts';
 import { otherLibraryFunctions } from './otherlibs.ts';
 import { plugPlayFunctions } from './plugplay.ts';
@@ -62,6 +63,7 @@ export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   wdfMiscFunctions,
   fltFunctions,
   ndisFunctions,
+  ndisConfigurationFunctions,
   ndisDeviceFunctions,
   otherLibraryFunctions,
   zwFunctions,

@@ -85,6 +85,18 @@ export const halFunctions = kernelFunctions({
     room,
     needed,
   ) => systemInformation(k, kind, out, room, needed),
+  'NTSTATUS NtQuerySystemInformation(ULONG kind, PVOID out, ULONG room, ULONG *needed)': (
+    k,
+    kind,
+    out,
+    room,
+    needed,
+  ) => systemInformation(k, kind, out, room, needed),
+  /** This machine's firmware is a BIOS, which has no variables. */
+  'NTSTATUS ExGetFirmwareEnvironmentVariable(PVOID name, PVOID guid, PVOID value, ULONG *bytes, ULONG *attributes)':
+    () => Status.NOT_IMPLEMENTED,
+  'NTSTATUS ExSetFirmwareEnvironmentVariable(PVOID name, PVOID guid, PVOID value, ULONG bytes, ULONG attributes)':
+    () => Status.NOT_IMPLEMENTED,
   's64 _allmul(s64 a, s64 b)': (_k, a, b) => BigInt.asIntN(64, a * b),
   's64 _alldiv(s64 a, s64 b)': (_k, a, b) => BigInt.asIntN(64, divide(a, b)),
   's64 _allrem(s64 a, s64 b)': (_k, a, b) => BigInt.asIntN(64, remainder(a, b)),

@@ -59,6 +59,16 @@ function giveLock(k: Windows, lock: Address): void {
   k.memory.setPtr(lock, 0);
 }
 
+/** EX_SPIN_LOCK: readers are counted, the top bit is a writer. With one processor a lock that is in the way never comes free. */
+const EXCLUSIVE = 0x80000000;
+
+function takeShared(k: Windows, lock: Address, by: number): void {
+  const held = k.memory.u32(lock);
+  if (held >= EXCLUSIVE || (by === EXCLUSIVE && held !== 0))
+    bugCheck(k, BugCode.DPC_WATCHDOG_VIOLATION, [0, lock, 0, 0], callerOf(k));
+  k.memory.set32(lock, held + by);
+}
+
 function raiseTo(k: Windows, level: number): number {
   if (level < k.irql.current)
     bugCheck(k, BugCode.IRQL_NOT_GREATER_OR_EQUAL, [k.irql.current, level, 0, 0], callerOf(k));
@@ -199,6 +209,29 @@ export const keFunctions = kernelFunctions({
   'KIRQL FASTCALL KeAcquireSpinLockRaiseToDpc(PVOID lock)': (k, lock) => acquire(k, lock),
   'void KeAcquireSpinLock(PVOID lock, KIRQL *irql)': (k, lock, out) => k.memory.set8(out, acquire(k, lock)),
   'void KeReleaseSpinLock(PVOID lock, KIRQL irql)': (k, lock, irql) => release(k, lock, irql),
+  'KIRQL ExAcquireSpinLockExclusive(LONG *lock)': (k, lock) => {
+    const old = raiseTo(k, Math.max(DISPATCH_LEVEL, k.irql.current));
+    takeShared(k, lock, EXCLUSIVE);
+    return old;
+  },
+  'KIRQL ExAcquireSpinLockShared(LONG *lock)': (k, lock) => {
+    const old = raiseTo(k, Math.max(DISPATCH_LEVEL, k.irql.current));
+    takeShared(k, lock, 1);
+    return old;
+  },
+  'void ExAcquireSpinLockExclusiveAtDpcLevel(LONG *lock)': (k, lock) => takeShared(k, lock, EXCLUSIVE),
+  'void ExAcquireSpinLockSharedAtDpcLevel(LONG *lock)': (k, lock) => takeShared(k, lock, 1),
+  'void ExReleaseSpinLockExclusive(LONG *lock, KIRQL irql)': (k, lock, irql) => {
+    k.memory.set32(lock, 0);
+    lowerTo(k, irql);
+  },
+  'void ExReleaseSpinLockShared(LONG *lock, KIRQL irql)': (k, lock, irql) => {
+    k.memory.set32(lock, k.memory.u32(lock) - 1);
+    lowerTo(k, irql);
+  },
+  'void ExReleaseSpinLockExclusiveFromDpcLevel(LONG *lock)': (k, lock) => k.memory.set32(lock, 0),
+  'void ExReleaseSpinLockSharedFromDpcLevel(LONG *lock)': (k, lock) =>
+    k.memory.set32(lock, k.memory.u32(lock) - 1),
   'KIRQL FASTCALL KfAcquireSpinLock(PVOID lock)': (k, lock) => acquire(k, lock),
   'void FASTCALL KfReleaseSpinLock(PVOID lock, KIRQL irql)': (k, lock, irql) => release(k, lock, irql),
   'void KeAcquireSpinLockAtDpcLevel(PVOID lock)': (k, lock) => atDpc(k, lock),

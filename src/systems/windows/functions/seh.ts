@@ -1,8 +1,14 @@
 /** Exceptions and unwinding as drivers call them. */
 
 import { perKernel } from '../../../kernel/kernel.ts';
-import { cSpecificHandler, unwindTo } from '../exceptions.ts';
-import { abnormalTermination, exceptHandler3, localUnwind, unwind32 } from '../exceptions32.ts';
+import { captureContext, cSpecificHandler, unwindTo } from '../exceptions.ts';
+import {
+  abnormalTermination,
+  captureContext32,
+  exceptHandler3,
+  localUnwind,
+  unwind32,
+} from '../exceptions32.ts';
 import { callStack, functionAt } from '../unwind.ts';
 import type { Windows } from '../windows.ts';
 import { callerOf, kernelFunctions } from './define.ts';
@@ -64,6 +70,10 @@ export const sehFunctions = kernelFunctions({
     ),
   'void _local_unwind(PVOID frame, PVOID target)': (k, frame, target) =>
     unwindTo(k, frame, target, k.state(empty).record, 0n, undefined),
+  'void RtlCaptureContext(PVOID context)': (k, context) => {
+    if (k.word === 8) captureContext(k, context, callerOf(k));
+    else captureContext32(k, context);
+  },
   'PVOID RtlLookupFunctionEntry(PVOID pc, PVOID *ImageBase, PVOID history)': (k, pc, imageBase) => {
     const image = k.drivers.at(pc);
     const entry = image === undefined ? undefined : functionAt(image, pc - image.base);

@@ -27,6 +27,9 @@ export function wrapMemory(k: Windows, parent: WdfObject, at: Address, bytes: nu
   return Status.SUCCESS;
 }
 
+/** What each memory object of a list is like. */
+type Lookaside = Pick<NewMemory, 'bytes' | 'pool' | 'tag' | 'attributes'>;
+
 interface NewMemory {
   readonly attributes: Address;
   readonly pool: number;
@@ -177,6 +180,19 @@ export const wdfMiscFunctions = kernelFunctions({
       k.memory.setPtr(out, object.handle);
       return Status.SUCCESS;
     },
+  'NTSTATUS WdfLookasideListCreate(PVOID g, PVOID attributes, SIZE_T bytes, ULONG pool, PVOID memoryAttributes, ULONG tag, PVOID *list)':
+    (k, g, attributes, bytes, pool, memoryAttributes, tag, out) => {
+      if (bytes === 0) return Status.INVALID_PARAMETER;
+      const data: Lookaside = { bytes, pool, tag, attributes: memoryAttributes };
+      const object = create(k, 'lookaside', data, attributes, driverOfGlobals(k, g));
+      if (typeof object === 'number') return object;
+      k.memory.setPtr(out, object.handle);
+      return Status.SUCCESS;
+    },
+  'NTSTATUS WdfMemoryCreateFromLookaside(PVOID g, PVOID list, PVOID *memory)': (k, g, list, out) => {
+    const { data } = need<Lookaside>(k, list, 'lookaside');
+    return createMemory(k, g, { ...data, out, bufferOut: 0 });
+  },
   'PVOID WdfMemoryGetBuffer(PVOID g, PVOID memory, SIZE_T *bytes)': (k, _g, handle, bytes) => {
     const { data } = memory(k, handle);
     if (bytes !== 0) k.memory.setPtr(bytes, data.bytes);
