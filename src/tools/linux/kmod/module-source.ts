@@ -37,6 +37,8 @@ const HEAD = 64;
 const ELF_MAGIC = [0x7f, 0x45, 0x4c, 0x46];
 /** A pipe of that name is not waited for. */
 const READ_AT_ONCE = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+/** A file that is larger, packed or not, is no module: none gets memory for all of it. */
+const MOST_FILE = 2 ** 30;
 /** Larger files have a buffer of their own, given back with them. */
 const MOST_SHARED = 64 * 2 ** 20;
 
@@ -119,12 +121,18 @@ export class ModuleReader {
     const count = readSync(fd, this.buffer, 0, FIRST_READ, 0);
     const size = count < FIRST_READ ? count : fstatSync(fd).size;
     if (size <= this.buffer.length) return new FileSource(fd, size, this.buffer, count);
+    // What such a file is, if it is none that counts, its beginning tells.
+    if (size > MOST_FILE && mayCount(this.buffer)) throw new SourceError('EFBIG');
+    if (size > MOST_FILE) return new FileSource(fd, count, this.buffer, count);
     const larger = new Uint8Array(size > MOST_SHARED ? size : Math.max(size, this.buffer.length * 2));
     larger.set(this.buffer.subarray(0, count));
     if (size <= MOST_SHARED) this.buffer = larger;
     return new FileSource(fd, size, larger, count);
   }
 }
+
+/** Is it an ELF file, or packed? */
+const mayCount = (head: Uint8Array): boolean => isElf(head) || compressionOf(head) !== undefined;
 
 const isElf = (head: Uint8Array): boolean => ELF_MAGIC.every((byte, i) => head[i] === byte);
 
@@ -204,6 +212,9 @@ function unpacked(compression: Compression, bytes: Uint8Array, memory: CodecMemo
     return decompressAs(compression, bytes, { maxOutput: MOST_BYTES, memory, borrow: true });
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
+    // The tool goes on as long as there is memory.
+    if (/unpacks to more than the limit/.test(error.message))
+      throw new SourceError('ENOMEM', `${compression}: unpacks to more than any module`, WHERE[compression]);
     if (compression === 'gz') return zlibsView(bytes);
     throw new SourceError('EINVAL', damage(compression, error), WHERE[compression]);
   }
