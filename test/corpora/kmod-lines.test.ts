@@ -11,6 +11,7 @@ import { describe, expect, it } from 'vitest';
 import { leaveOut } from '../leave-out.ts';
 import { commandLine, configure, makeTrees, pretendLoaded } from '../real/kmod-lines.ts';
 import { type Ended, KmodRoot } from '../real/kmod-root.ts';
+import { LogSocket } from '../real/log-socket.ts';
 import { elfHotSpots, mutations } from '../real/mutate.ts';
 import { OddRoot } from '../real/odd-lines.ts';
 import { seeded, testSeed } from '../real/random.ts';
@@ -93,4 +94,35 @@ describe.skipIf(skip)('command lines of the module tools', () => {
       root.remove();
     }
   }, 300_000);
+
+  it('write the same to /dev/log', () => {
+    const root = new KmodRoot(program, process.cwd());
+    root.clear('dev/log');
+    const log = new LogSocket(`${root.path}/dev/log`);
+    try {
+      const said: string[] = [];
+      for (const [tool, words] of [
+        ['modprobe', ['-s', 'nosuch']],
+        ['modprobe', ['-as', 'nosuch', 'other']],
+        ['modprobe', ['--syslog', '-v', '-D', 'caf\xe9']],
+        ['modprobe', ['-s']],
+        ['insmod', ['-s', '/nosuch.ko']],
+        ['insmod', ['-s']],
+        ['rmmod', ['-s', 'nosuch']],
+        ['rmmod', ['-sv', 'nosuch', 'other']],
+        ['lsmod', ['-s']],
+        ['lsmod', ['--syslog', '-v']],
+      ] as const) {
+        const theirs = { ...plain(root.kmod(tool, words), tool), log: log.take() };
+        expect({ ...root.lkm(tool, ['--compat', ...words]), log: log.take() }, `${tool} ${words}`).toEqual(
+          theirs,
+        );
+        said.push(...theirs.log);
+      }
+      expect(said.join('')).toContain('modprobe: FATAL: Module nosuch not found');
+    } finally {
+      log.close();
+      root.remove();
+    }
+  }, 120_000);
 });
