@@ -77,24 +77,59 @@ interface Step<N> {
 /** More paths than this through a knot of modules tell a reader nothing new. */
 const MOST_STEPS = 100_000;
 
-/** Cycles among nodes that have no order: each as a path that ends where it began. */
+/** Nodes in a ring: after one is taken out, what followed it comes next, wherever it stood (libkmod, libkmod-list.c). */
+class Ring<N> {
+  private readonly next = new Map<N, N>();
+  private readonly before = new Map<N, N>();
+  private head: N | undefined;
+
+  constructor(members: readonly N[]) {
+    this.head = members[0];
+    members.forEach((member, i) => {
+      const follower = members[(i + 1) % members.length];
+      this.next.set(member, follower);
+      this.before.set(follower, member);
+    });
+  }
+
+  remove(member: N): void {
+    const [next, before] = [this.next.get(member), this.before.get(member)];
+    if (next === undefined || before === undefined) return;
+    this.next.delete(member);
+    this.before.delete(member);
+    this.head = next === member ? undefined : next;
+    if (next === member) return;
+    this.next.set(before, next);
+    this.before.set(next, before);
+  }
+
+  take(): N | undefined {
+    const { head } = this;
+    if (head !== undefined) this.remove(head);
+    return head;
+  }
+}
+
+/**
+ * Cycles among nodes that have no order: each as a path that ends where it began. Which of them is told from which node is
+ * depmod's way (tools/depmod.c, depmod_report_cycles).
+ */
 export function findCycles<N extends GraphNode<N>>(nodes: readonly N[], unordered: readonly number[]): N[][] {
   const cycles: N[][] = [];
-  const roots = new Set(unordered.map((index) => nodes[index]));
+  const roots = new Ring(unordered.map((index) => nodes[index]));
   const visited = new Set<N>();
   let steps = 0;
-  for (const root of roots) {
-    roots.delete(root);
+  for (let root = roots.take(); root !== undefined; root = roots.take()) {
     const open: Step<N>[] = [{ node: root, from: undefined }];
     for (let step = open.pop(); step !== undefined && steps < MOST_STEPS; step = open.pop(), steps++) {
       if (visited.has(step.node) && step.node === root) {
         const path = pathOf(step);
-        for (const node of path) roots.delete(node);
+        for (const node of path.slice(0, -1)) roots.remove(node);
         cycles.push(path);
         continue;
       }
       visited.add(step.node);
-      if (step.node.needs.length === 0) roots.delete(step.node);
+      if (step.node.needs.length === 0) roots.remove(step.node);
       // A cycle that the root is not part of is found from one of its own nodes.
       else if (!isOnWay(step)) for (const node of step.node.needs) open.push({ node, from: step });
     }

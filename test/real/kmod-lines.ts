@@ -334,7 +334,8 @@ export function pretendLoaded(
     if (random.below(6) > 0) root.write(`${at}/refcnt`, `${random.below(3)}\n`);
     if (random.below(6) > 0) root.write(`${at}/coresize`, `${4096 * (1 + random.below(50))}\n`);
     if (random.below(8) > 0) root.write(`${at}/holders/.keep`, '').clear(`${at}/holders/.keep`);
-    if (random.below(4) === 0) root.write(`${at}/holders/${loaded[0]}`, '');
+    for (const holder of ['zz-top', loaded[0], 'b.dot', 'a_a'])
+      if (random.below(4) === 0) root.write(`${at}/holders/${holder}`, '');
     list += `${name} ${16384 + random.below(99999)} ${random.below(3)} - Live 0x0000000000000000\n`;
   }
   if (random.below(10) > 0) root.write('proc/modules', list);

@@ -109,8 +109,11 @@ export class KmodRoot {
       encoding: 'latin1',
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ...environment },
       input: '',
+      // kmod's depmod does not end in front of some knots of modules.
+      timeout: 20_000,
+      killSignal: 'SIGKILL',
     });
-    if (ended.error !== undefined) throw ended.error;
+    if (ended.error !== undefined && ended.signal === null) throw ended.error;
     return { code: ended.status, out: ended.stdout, err: ended.stderr };
   }
 

@@ -1,57 +1,17 @@
-/** The C library's words for error numbers (glibc, C locale), as every tool prints them. */
-const TEXTS: Readonly<Record<number, string>> = {
-  1: 'Operation not permitted',
-  2: 'No such file or directory',
-  3: 'No such process',
-  4: 'Interrupted system call',
-  5: 'Input/output error',
-  6: 'No such device or address',
-  7: 'Argument list too long',
-  8: 'Exec format error',
-  9: 'Bad file descriptor',
-  11: 'Resource temporarily unavailable',
-  12: 'Cannot allocate memory',
-  13: 'Permission denied',
-  14: 'Bad address',
-  16: 'Device or resource busy',
-  17: 'File exists',
-  18: 'Invalid cross-device link',
-  19: 'No such device',
-  20: 'Not a directory',
-  21: 'Is a directory',
-  22: 'Invalid argument',
-  23: 'Too many open files in system',
-  24: 'Too many open files',
-  25: 'Inappropriate ioctl for device',
-  26: 'Text file busy',
-  27: 'File too large',
-  28: 'No space left on device',
-  29: 'Illegal seek',
-  30: 'Read-only file system',
-  31: 'Too many links',
-  32: 'Broken pipe',
-  33: 'Numerical argument out of domain',
-  34: 'Numerical result out of range',
-  35: 'Resource deadlock avoided',
-  36: 'File name too long',
-  38: 'Function not implemented',
-  39: 'Directory not empty',
-  40: 'Too many levels of symbolic links',
-  61: 'No data available',
-  62: 'Timer expired',
-  71: 'Protocol error',
-  74: 'Bad message',
-  75: 'Value too large for defined data type',
-  84: 'Invalid or incomplete multibyte or wide character',
-  95: 'Operation not supported',
-  98: 'Address already in use',
-  105: 'No buffer space available',
-  110: 'Connection timed out',
-  114: 'Operation already in progress',
-  115: 'Operation now in progress',
-  129: 'Key was rejected by service',
-};
+/** The C library's words for error numbers, as every tool prints them. */
+import { Errno } from '../../systems/linux/errno.ts';
+import { ERROR_WORDS } from './error-words.ts';
+
+const TEXTS: ReadonlyMap<number, string> = new Map(
+  Object.entries(Errno).flatMap(([name, number]) =>
+    name in ERROR_WORDS ? [[number, ERROR_WORDS[name]] as const] : [],
+  ),
+);
 
 export function errorText(errno: number): string {
-  return TEXTS[errno] ?? `Unknown error ${errno}`;
+  return TEXTS.get(errno) ?? `Unknown error ${errno}`;
 }
+
+/** `EINVAL`; empty for a number that has no name. */
+export const errnoName = (errno: number): string =>
+  Object.entries(Errno).find(([, number]) => number === errno)?.[0] ?? '';

@@ -2,6 +2,7 @@
 import { FormatError } from '../../bytes/errors.ts';
 import { readElf } from '../../formats/elf/read.ts';
 import { ModInfo } from '../../systems/linux/module-file.ts';
+import { Parameters } from './kmod/parameters.ts';
 
 /** Width of the label column. */
 const LABEL = 16;
@@ -27,32 +28,11 @@ export function modinfoText(path: string, bytes: Uint8Array): string | undefined
     // What follows an embedded NUL has no tag: kmod shows it as one without a value.
     if (tag !== 'parm' && tag !== 'parmtype') text += row(tag, equals < 0 ? '' : string.slice(equals + 1));
   }
-  for (const { name, about, type } of parameters(info)) {
-    const described = about === undefined ? (type ?? '') : type === undefined ? about : `${about} (${type})`;
-    text += row('parm', `${name}:${described}`);
-  }
+  const parameters = new Parameters(() => {});
+  for (const { tag, value } of info.entries)
+    if (tag === 'parm' || tag === 'parmtype') parameters.add(tag, value);
+  for (const line of parameters.lines(false)) text += row('parm', line);
   return text;
-}
-
-interface Parameter {
-  readonly name: string;
-  about?: string;
-  type?: string;
-}
-
-/** A parameter's description and type stand in two strings; the last one in the file is shown first. */
-function parameters(info: ModInfo): Parameter[] {
-  const found = new Map<string, Parameter>();
-  for (const { tag, value } of info.entries) {
-    if (tag !== 'parm' && tag !== 'parmtype') continue;
-    const colon = value.indexOf(':');
-    const name = value.slice(0, colon);
-    const parameter = found.get(name) ?? { name };
-    found.set(name, parameter);
-    if (tag === 'parm') parameter.about = value.slice(colon + 1);
-    else parameter.type = value.slice(colon + 1);
-  }
-  return [...found.values()].reverse();
 }
 
 function infoOf(bytes: Uint8Array): ModInfo | undefined {

@@ -12,7 +12,8 @@ import {
 import { moduleSizes, procModules } from '../../systems/linux/proc-modules.ts';
 import * as calls from '../../systems/linux/vfs/calls.ts';
 import { type CommandResult, type ConsoleCommand, done, failed, type LinuxConsole } from './console.ts';
-import { errorText } from './errors.ts';
+import { INSMOD_WORDS } from './error-words.ts';
+import { errnoName, errorText } from './errors.ts';
 import { modinfoField, modinfoText } from './modinfo.ts';
 import { planProbe, removeProbed, runPlan, treeOf } from './modprobe.ts';
 
@@ -23,16 +24,8 @@ const KNOWN_FLAGS = 7;
 /** O_TRUNC: what delete_module takes as "force". */
 const O_TRUNC = 0o1000;
 
-/** kmod's words for the errors that have words of their own (tools/insmod.c, tools/rmmod.c). */
 function insmodError(path: string, errno: number): string {
-  const words =
-    errno === Errno.ENOENT
-      ? 'Unknown symbol in module'
-      : errno === Errno.ESRCH
-        ? 'Unknown symbol in module'
-        : errorText(errno);
-  const special: Readonly<Record<number, string>> = { [Errno.ENOEXEC]: 'Invalid module format' };
-  return `insmod: ERROR: could not insert module ${path}: ${special[errno] ?? words}`;
+  return `insmod: ERROR: could not insert module ${path}: ${INSMOD_WORDS[errnoName(errno)] ?? errorText(errno)}`;
 }
 
 function loadOutcome(result: LoadResult, describe: (errno: number) => string): CommandResult {

@@ -1,5 +1,6 @@
 /** Paths as strings of bytes (Latin-1): file names are bytes to the module tools, whatever their encoding. */
 import { isAbsolute } from 'node:path';
+import { ERROR_WORDS } from '../error-words.ts';
 
 /** For node:fs. */
 export const onDisk = (path: string): string | Buffer =>
@@ -18,30 +19,5 @@ export function absolute(path: string, folder: string): string {
 /** The words of strerror(3) for what a system call returned, as `%m` prints them. */
 export function reason(error: unknown): string {
   const code = (error as NodeJS.ErrnoException | null)?.code ?? '';
-  return REASONS[code] ?? (code === '' ? String(error) : code);
+  return ERROR_WORDS[code] ?? (code === '' ? String(error) : code);
 }
-
-const REASONS: Readonly<Record<string, string>> = {
-  EPERM: 'Operation not permitted',
-  ENOENT: 'No such file or directory',
-  EIO: 'Input/output error',
-  ENOEXEC: 'Exec format error',
-  EAGAIN: 'Resource temporarily unavailable',
-  ENOMEM: 'Cannot allocate memory',
-  EACCES: 'Permission denied',
-  EEXIST: 'File exists',
-  ENOTDIR: 'Not a directory',
-  EISDIR: 'Is a directory',
-  EINVAL: 'Invalid argument',
-  EMFILE: 'Too many open files',
-  EFBIG: 'File too large',
-  ENOSPC: 'No space left on device',
-  ESPIPE: 'Illegal seek',
-  EROFS: 'Read-only file system',
-  ENAMETOOLONG: 'File name too long',
-  ENOSYS: 'Function not implemented',
-  ELOOP: 'Too many levels of symbolic links',
-  ENODATA: 'No data available',
-  EDQUOT: 'Disk quota exceeded',
-  EBUSY: 'Device or resource busy',
-};

@@ -1,6 +1,7 @@
 /** insmod(8): one module file into the running kernel. */
 import { statSync } from 'node:fs';
 import { baseName } from '../../../systems/linux/tree/names.ts';
+import { INSMOD_WORDS } from '../error-words.ts';
 import { absolute, onDisk, reason } from './bytes-path.ts';
 import { CallFailed } from './call-failed.ts';
 import { ownContext } from './context.ts';
@@ -53,18 +54,10 @@ export function insmod(call: ToolCall): number {
     if (error instanceof SourceError && error.said !== undefined) output.error(`${error.said}\n`);
     const code = error instanceof SourceError ? error.code : codeOf(error);
     output.say(Level.INFO, `Failed to insert module '${path}': ${reason({ code })}\n`);
-    output.error(`could not insert module ${file}: ${REASONS[code] ?? reason({ code })}\n`);
+    output.error(`could not insert module ${file}: ${INSMOD_WORDS[code] ?? reason({ code })}\n`);
     return 1;
   }
 }
-
-/** What these mean for a module. */
-const REASONS: Readonly<Record<string, string>> = {
-  ENOEXEC: 'Invalid module format',
-  ENOENT: 'Unknown symbol in module',
-  ESRCH: 'Module has wrong symbol version',
-  EINVAL: 'Invalid parameters',
-};
 
 const HELP = `Usage:
 	insmod [options] filename [module options]

@@ -1,6 +1,7 @@
 /** modinfo(8): what module files say about themselves. */
-import { type ByteSource, NotAModule } from '../../../systems/linux/tree/elf-facts.ts';
+import { type ByteSource, ElfFacts, NotAModule } from '../../../systems/linux/tree/elf-facts.ts';
 import { isModuleFile } from '../../../systems/linux/tree/names.ts';
+import { OLD_ENDING, type OldModule, readOldModule } from '../../../systems/linux/tree/old-module.ts';
 import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
 import { absolute, reason } from './bytes-path.ts';
 import { type KmodContext, openContext, type TreeModule, treeFolder } from './context.ts';
@@ -8,6 +9,7 @@ import { readAt, statAt } from './disk.ts';
 import { type Entry, entriesOf, factsOf, writeRows } from './modinfo-facts.ts';
 import { ModuleReader, SourceError } from './module-source.ts';
 import { ToolExit, type ToolOutput } from './output.ts';
+import { Parameters } from './parameters.ts';
 import { SignatureReader } from './signature-fields.ts';
 import { printHelp, printVersion, type ToolCall } from './tool.ts';
 
@@ -76,6 +78,9 @@ class Modinfo {
     return this.failed ? 1 : 0;
   }
 
+  private readonly noColon = (key: string, value: string): void =>
+    this.output.error(`Found invalid "${key}=${value}": missing ':'\n`);
+
   private readOptions(): readonly string[] {
     const { options, rest, messages } = new Getopt('modinfo', 'adlpn0mF:k:b:Vh', LONG).parse(this.call.argv);
     for (const { option, value } of options) {
@@ -129,10 +134,26 @@ class Modinfo {
       const module = this.tree().lookUpName(word);
       if (module === undefined) this.fail(`Module name ${word} not found.\n`);
       else this.show(module);
-    } else if (!isModuleFile(word)) this.oneAlias(word);
-    else if (this.showElf(absolute(word, this.call.folder))) return;
+    } else if (!isModuleFile(word)) {
+      if (!this.showOld(word)) this.oneAlias(word);
+    } else if (this.showElf(absolute(word, this.call.folder))) return;
     else if (this.isFile(word)) this.showFile(absolute(word, this.call.folder));
     else this.oneAlias(word);
+  }
+
+  /** A module from before 2.6, which kmod does not know; false: it is none. */
+  private showOld(word: string): boolean {
+    if (this.call.own.compat || !OLD_ENDING.test(`/${word}`) || !this.isFile(word)) return false;
+    const path = absolute(word, this.call.folder);
+    let module: OldModule | undefined;
+    try {
+      module = this.reader.with(path, (source) => readOldModule(new ElfFacts(source)));
+    } catch (error) {
+      if (!(error instanceof SourceError) && !(error instanceof NotAModule)) throw error;
+    }
+    if (module === undefined) return false;
+    if (this.fileName(path)) this.entries(oldEntries(module), { name: moduleNameOf(path), filename: path });
+    return true;
   }
 
   private oneAlias(word: string): void {
@@ -235,7 +256,7 @@ class Modinfo {
       this.entries(entriesOf(facts), module);
       return;
     }
-    const parameters = new Parameters(this.output);
+    const parameters = new Parameters(this.noColon);
     this.output.printWith((text) => writeRows(text, facts, (key, value) => parameters.add(key, value)));
     for (const text of parameters.lines(false)) this.row('parm', text);
   }
@@ -266,7 +287,7 @@ class Modinfo {
   }
 
   private entries(entries: readonly Entry[], module: ModuleFile): void {
-    const parameters = new Parameters(this.output);
+    const parameters = new Parameters(this.noColon);
     for (const [key, value] of entries) {
       const isParameter = key === 'parm' || key === 'parmtype';
       if (isParameter && (this.field === undefined || this.field === 'parm')) parameters.add(key, value);
@@ -286,55 +307,14 @@ class Modinfo {
   }
 }
 
-interface Parameter {
-  readonly name: string;
-  about: string | undefined;
-  type: string | undefined;
-}
-
-/** Description and type of a parameter stand in two strings; the last new name is shown first. */
-class Parameters {
-  private readonly list: Parameter[] = [];
-  private readonly output: ToolOutput;
-
-  constructor(output: ToolOutput) {
-    this.output = output;
-  }
-
-  add(key: string, value: string): void {
-    const colon = value.indexOf(':');
-    if (colon < 0) {
-      this.output.error(`Found invalid "${key}=${value}": missing ':'\n`);
-      return;
-    }
-    const name = value.slice(0, colon);
-    let parameter = this.list.find((one) => one.name === name);
-    if (parameter === undefined) {
-      parameter = { name, about: undefined, type: undefined };
-      this.list.push(parameter);
-    }
-    if (key === 'parm') parameter.about = value.slice(colon + 1);
-    else parameter.type = value.slice(colon + 1);
-  }
-
-  facts() {
-    return this.list.map(({ name, about, type }) => ({
-      name,
-      description: about ?? null,
-      type: type ?? null,
-    }));
-  }
-
-  /** `typeAlone`: how a parameter without description is written when only parameters are asked for. */
-  lines(typeAlone: boolean): string[] {
-    return this.list
-      .map(({ name, about, type }) => {
-        if (about === undefined) return typeAlone ? `${name}: (${type})` : `${name}:${type}`;
-        return type === undefined ? `${name}:${about}` : `${name}:${about} (${type})`;
-      })
-      .reverse();
-  }
-}
+/** Parameters as later modules have them. */
+const oldEntries = ({ info, parameters }: OldModule): Entry[] => [
+  ...info,
+  ...parameters.flatMap(({ name, type, description }): Entry[] => [
+    ...(description === '' ? [] : [['parm', `${name}:${description}`] as const]),
+    ...(type === '' ? [] : [['parmtype', `${name}:${type}`] as const]),
+  ]),
+];
 
 /** All values under each key, parameters apart; only one key when one was asked for. */
 function fieldsOf(entries: readonly Entry[], field: string | undefined): Record<string, string[]> {

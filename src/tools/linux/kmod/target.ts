@@ -1,7 +1,8 @@
 /** Where modprobe, insmod, rmmod and lsmod act: the running kernel, through /proc, /sys and its system calls. */
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, existsSync, opendirSync, openSync, readFileSync, readSync } from 'node:fs';
 import { arch } from 'node:os';
 import { type Compression, compressionOf } from '../../../bytes/decompress.ts';
+import { normalizeName } from '../../../systems/linux/tree/names.ts';
 import { onDisk } from './bytes-path.ts';
 import { CallFailed } from './call-failed.ts';
 import { loadForeign } from './foreign.ts';
@@ -95,12 +96,18 @@ export class HostTarget implements KernelTarget {
   }
 
   holders(name: string): readonly string[] {
-    return readdirSync(onDisk(`${this.sys}/module/${name}/holders`), { encoding: 'latin1' });
+    // In the order of the folder, which readdirSync does not keep.
+    const folder = opendirSync(onDisk(`${this.sys}/module/${name}/holders`), { encoding: 'latin1' });
+    const names: string[] = [];
+    for (let entry = folder.readSync(); entry !== null; entry = folder.readSync()) names.push(entry.name);
+    folder.closeSync();
+    // They are taken for names of modules, which end at a dot.
+    return names.map(normalizeName);
   }
 
   loaded(): readonly string[] {
     const text = readFileSync(`${this.proc}/modules`, 'latin1');
-    return text.split('\n').flatMap((line) => (line === '' ? [] : [line.split(/[ \t]/)[0]]));
+    return text.split('\n').flatMap((line) => (line === '' ? [] : [normalizeName(line.split(/[ \t]/)[0])]));
   }
 
   size(name: string): number | undefined {

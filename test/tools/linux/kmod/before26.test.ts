@@ -79,4 +79,24 @@ describe('modules from before 2.6', () => {
     await depmod('--compat', RELEASE);
     expect(read('modules.dep')).toBe('');
   });
+
+  it('tell modinfo what later ones tell', async () => {
+    const path = join(process.cwd(), built('i386', 'meter'));
+    const { code, out } = await run('modinfo', [path]);
+    expect(code).toBe(0);
+    expect(out.split('\n')).toEqual([
+      `filename:       ${path}`,
+      'kernel_version: 2.4.27-3',
+      'using_checksums:1',
+      'license:        GPL',
+      'author:         The authors of lkm',
+      'description:    A meter that others read',
+      'parm:           limits:up to four limits (array of short, 1 to 4)',
+      'parm:           name:what it is called (string)',
+      'parm:           step:what each reading adds (int)',
+      '',
+    ]);
+    expect((await run('modinfo', ['-F', 'license', path])).out).toBe('GPL\n');
+    expect((await run('modinfo', ['--compat', path])).code).toBe(1);
+  });
 });
