@@ -77,11 +77,24 @@ export class KpiSymbols {
     return prefix === undefined ? [] : [{ owner: prefix.owner, target: undefined }];
   }
 
+  /** Every name that is exported, those that stand for many by a prefix left out. */
+  all(): readonly string[] {
+    return [...this.names.keys()];
+  }
+
   /** The owner to name in OSBundleLibraries; undefined when no KPI of this release exports the symbol. */
   owner(symbol: string): KpiSymbol | undefined {
     return this.owners(symbol)[0];
   }
 }
+
+/** Further identifiers under which System.kext has plug-ins without symbols: parts of the kernel like the KPIs. */
+export const KERNEL_RESOURCES: readonly string[] = [
+  'com.apple.iokit.IONVRAMFamily',
+  'com.apple.iokit.IOSystemManagementFamily',
+  'com.apple.iokit.ApplePlatformFamily',
+  'com.apple.driver.AppleNMI',
+];
 
 /** com.apple.kpi.private and .unsupported come last. */
 function rank(owner: string): number {

@@ -4,6 +4,7 @@
  */
 import type { Kext } from '../../systems/macos/library.ts';
 import { REPOSITORIES } from '../../systems/macos/library.ts';
+import { findingText } from '../../systems/macos/rules/diagnostics.ts';
 import { judge } from '../../systems/macos/rules/policy.ts';
 import type { Boot, BootOptions } from '../boot.ts';
 import { Story } from '../boot-story.ts';
@@ -67,7 +68,7 @@ class MacosStory extends Story {
     const [broken] = [...kext.validation.of('validation'), ...kext.authentication.of('authentication')];
     const refused = judge(kext, policyView(session)).find(({ result }) => result === 'refuse');
     if (broken !== undefined) {
-      const why = `${broken.text}: ${broken.values.slice(0, 3).join(', ')}`;
+      const why = findingText(broken);
       this.add('kextd', kext.identifier || kext.path, 'refused', { rule: broken.rule, why });
     } else if (refused !== undefined) {
       const said = refused.text === '' ? [] : [refused.text];

@@ -12,6 +12,7 @@ import {
 } from '../../systems/macos/describe.ts';
 import type { KextInfo } from '../../systems/macos/info.ts';
 import { badComment, type PlistDict } from '../../systems/macos/plist.ts';
+import { findingText } from '../../systems/macos/rules/diagnostics.ts';
 import { validate } from '../../systems/macos/rules/validate.ts';
 import { verifySignature } from '../../systems/macos/signature/verify.ts';
 import { baseName } from '../../systems/macos/tree.ts';
@@ -55,7 +56,14 @@ async function describeBundle(path: string): Promise<Description> {
     ['plug-ins', plugIns.join(', ')],
     ['personality', [...info.personalities].map(([name, one]) => personalityText(name, one)).join('; ')],
     ['unowned', unowned(imports)],
-    ['problems', found.findings.map(({ text, values }) => `${text}: ${values.join(', ')}`).join('; ')],
+    [
+      'problems',
+      found.findings
+        .filter(({ group }) => group !== 'warnings')
+        .map(findingText)
+        .join('; '),
+    ],
+    ['warnings', found.of('warnings').map(findingText).join('; ')],
     [
       'warning',
       badComment(bundle.infoBytes)

@@ -6,8 +6,11 @@ import type { MacosSession } from './session.ts';
 
 const EXCLUDE_LIST = 'com.apple.driver.KextExcludeList';
 
-export function isExcluded(session: MacosSession, kext: Kext): boolean {
-  const list = session.kexts().find((one) => one.identifier === EXCLUDE_LIST && one.isApple);
+export const isExcluded = (session: MacosSession, kext: Kext): boolean => isExcludedBy(session.kexts(), kext);
+
+/** The list that is among these kexts; without one nothing is excluded. */
+export function isExcludedBy(kexts: readonly Kext[], kext: Kext): boolean {
+  const list = kexts.find((one) => one.identifier === EXCLUDE_LIST && one.isApple);
   const entries = list?.info.value('OSKextExcludeList');
   if (!isDict(entries)) return false;
   const own = entries[kext.identifier];

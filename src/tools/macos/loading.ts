@@ -15,7 +15,7 @@ import {
 } from '../../systems/macos/load.ts';
 import { KextError, type OsReturnName, osReturnText } from '../../systems/macos/os-return.ts';
 import { resolveDependencies } from '../../systems/macos/rules/dependencies.ts';
-import { Diagnostics } from '../../systems/macos/rules/diagnostics.ts';
+import { Diagnostics, findingText } from '../../systems/macos/rules/diagnostics.ts';
 import { judge, type PolicyView } from '../../systems/macos/rules/policy.ts';
 import { isCompatible } from '../../systems/macos/version.ts';
 import type { LoadOutcome, ToolResult } from '../system.ts';
@@ -87,9 +87,11 @@ export function loadFromDisk(
   diagnostics.merge(kext.validation);
   if (kext.validation.has('validation')) {
     const [first] = kext.validation.of('validation');
-    const code = first.rule === 'macos.architecture' ? 'ArchNotFound' : 'Validation';
-    return done(code, { rule: first.rule, note: `${first.text}: ${first.values.join(', ')}` });
+    return done('Validation', { rule: first.rule, note: findingText(first) });
   }
+  const [architecture] = kext.validation.of('warnings').filter(({ rule }) => rule === 'macos.architecture');
+  if (architecture !== undefined)
+    return done('ArchNotFound', { rule: architecture.rule, note: findingText(architecture) });
   const others = session.kexts(choices.repositories);
   standInsFor(session, [kext, ...others], kext, answer);
   const { found, order } = resolveDependencies(kext, {
@@ -101,7 +103,7 @@ export function loadFromDisk(
   diagnostics.merge(found);
   if (found.has('dependencies')) {
     const [first] = found.of('dependencies');
-    return done('Dependencies', { rule: first.rule, note: `${first.text}: ${first.values.join(', ')}` });
+    return done('Dependencies', { rule: first.rule, note: findingText(first) });
   }
   const view = policyView(session);
   for (const one of [...order, kext]) {

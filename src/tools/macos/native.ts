@@ -6,6 +6,7 @@ import { readMachO } from '../../formats/macho/read.ts';
 import { KMOD_INFO } from '../../systems/macos/kxld/link.ts';
 import type { ModuleFile, NativeSystem } from '../system.ts';
 import { boot } from './boot.ts';
+import { macosChecker } from './check/checker.ts';
 import { describeKext } from './describe.ts';
 import { isBundle } from './host-bundle.ts';
 import { MacosSession } from './session.ts';
@@ -30,6 +31,7 @@ export const macos: NativeSystem = {
   title: 'macOS',
   settings: SETTINGS,
   recognise,
+  checker: () => macosChecker,
   boot,
   describe: describeKext,
   start: (options) => new MacosSession(options),

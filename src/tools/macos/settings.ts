@@ -38,7 +38,7 @@ export interface Choices {
   readonly root: string | undefined;
 }
 
-const SIP: Readonly<Record<string, number>> = {
+export const SIP: Readonly<Record<string, number>> = {
   on: 0,
   'no-kext': CSR_ALLOW_UNTRUSTED_KEXTS,
   off: 0x77 | CSR_ALLOW_UNAPPROVED_KEXTS,

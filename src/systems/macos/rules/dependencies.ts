@@ -1,6 +1,6 @@
 /** Resolution of OSBundleLibraries in user space (IOKitUser OSKext.c, __OSKextResolveDependencies). */
 
-import { KPI_KEXTS, KPI_PREFIX } from '../kpi.ts';
+import { KERNEL_RESOURCES, KPI_KEXTS, KPI_PREFIX } from '../kpi.ts';
 import { type Kext, KextLibrary } from '../library.ts';
 import { INVALID_VERSION, isCompatible, parseVersion } from '../version.ts';
 import { Diagnostics } from './diagnostics.ts';
@@ -16,6 +16,8 @@ export interface DependencyView {
   /** `19.6.0` */
   readonly darwin: string;
   readonly is64Bit: boolean;
+  /** Libraries that are taken to be there although nobody has seen them. */
+  readonly assumed?: (identifier: string) => boolean;
 }
 
 export interface Resolution {
@@ -34,13 +36,41 @@ const LOOP = 'Some dependencies are causing circular references';
 const INVALID = 'Dependencies have validation problems';
 const UNAUTHENTIC = 'Dependencies have incorrect owner/permissions';
 const KERNEL = 'com.apple.kernel';
+const RAW_KERNEL =
+  'Kexts may not link against com.apple.kernel; use either com.apple.kpi.* libraries (recommended), ' +
+  'or com.apple.kernel.* (for compatiblity with older releases).';
+const NOT_KPI = '64-bit kexts must use com.apple.kpi.* libraries, not com.apple.kernel* libraries.';
+const NO_KPI =
+  'Kext declares no com.apple.kpi.* libraries; if it references any kernel symbols, it may fail to link.';
+const NO_KERNEL =
+  'Kext declares no kernel/KPI libraries; if it references any kernel symbols, it may fail to link.';
+const PRIVATE = 'Only Apple kexts may link against com.apple.kpi.private.';
+const EARLY =
+  'Dependency lacks appropriate value for OSBundleRequired and may not be available during early boot';
 
 /** Finds every kext that this one needs, direct and indirect, and says what stands in the way. */
 export function resolveDependencies(kext: Kext, view: DependencyView): Resolution {
   const found = new Diagnostics();
   const order: Kext[] = [];
   visit(kext, view, found, order, [kext.identifier], true);
+  if (!found.has('dependencies')) early(kext, order, found);
   return { found, order };
+}
+
+/** What the start of the machine needs, only its own kind has there (OSKextResolveDependencies). */
+const EARLY_ENOUGH: Readonly<Record<string, readonly string[] | undefined>> = {
+  Root: ['Root', 'Local-Root', 'Network-Root', 'Console', 'DriverKit'],
+  Console: ['Root', 'Local-Root', 'Network-Root', 'Console', 'DriverKit'],
+  'Local-Root': ['Root', 'Local-Root', 'Console', 'DriverKit'],
+  'Network-Root': ['Root', 'Network-Root', 'Console', 'DriverKit'],
+};
+
+function early(kext: Kext, order: readonly Kext[], found: Diagnostics): void {
+  const enough = EARLY_ENOUGH[kext.info.required ?? ''];
+  for (const { identifier, info } of enough === undefined ? [] : order) {
+    if (info.required !== undefined && enough?.includes(info.required) === true) continue;
+    found.add('warnings', 'early', EARLY, `${identifier} - ${info.required ?? 'OSBundleRequired not set'}`);
+  }
 }
 
 function visit(
@@ -95,6 +125,7 @@ function find(
     found.add('dependencies', 'dependency-version', INCOMPATIBLE, identifier);
     return undefined;
   }
+  if (KERNEL_RESOURCES.includes(identifier)) return 'kernel';
   const loaded = view.loaded.find((one) => one.identifier === identifier);
   if (loaded !== undefined && !isCompatible(loaded, version)) {
     found.add('dependencies', 'dependency-loaded', LOADED_INCOMPATIBLE, identifier);
@@ -104,6 +135,7 @@ function find(
   if (fitting !== undefined) return fitting;
   if (loaded !== undefined) return 'kernel';
   const named = view.kexts.filter((kext) => kext.identifier === identifier);
+  if (named.length === 0 && view.assumed?.(identifier) === true) return 'kernel';
   if (named.length === 0) found.add('dependencies', 'dependency-missing', NOT_FOUND, identifier);
   else if (named.every(({ info }) => !info.isLibrary || info.compatibleVersion === INVALID_VERSION)) {
     found.add('dependencies', 'dependency-no-library', NO_COMPATIBLE_VERSION, identifier);
@@ -115,31 +147,24 @@ function find(
 function style(kext: Kext, view: DependencyView, found: Diagnostics, direct: boolean): void {
   if (!direct || kext.info.executable === undefined) return;
   const names = [...kext.info.libraries.keys()];
-  const old = names.filter((name) => name === KERNEL || name.startsWith(`${KERNEL}.`));
-  if (names.includes(KERNEL)) {
-    found.add(
-      'dependencies',
-      'kernel-library',
-      'Kexts may not link against com.apple.kernel; use com.apple.kpi.* libraries.',
-      KERNEL,
-    );
-  } else if (view.is64Bit && old.length > 0) {
-    const text = '64-bit kexts must use com.apple.kpi.* libraries, not com.apple.kernel* libraries.';
-    found.add('dependencies', 'kernel-library', text, ...old);
-  } else if (!names.some((name) => name.startsWith(KPI_PREFIX))) {
-    found.add(
-      'warnings',
-      'no-kpi',
-      'Kext declares no com.apple.kpi.* libraries; if it references any kernel symbols, it may not link successfully.',
-      'true',
-    );
-  }
-  if (names.includes('com.apple.kpi.private') && !kext.isApple) {
-    found.add(
-      'dependencies',
-      'private-kpi',
-      'Only Apple kexts may link against com.apple.kpi.private.',
-      'com.apple.kpi.private',
-    );
-  }
+  const old = names.some((name) => name.startsWith(`${KERNEL}.`));
+  if (names.includes(KERNEL)) found.add('dependencies', 'kernel-library', RAW_KERNEL);
+  else if (view.is64Bit && old) found.add('dependencies', 'kernel-library', NOT_KPI);
+  else if (view.is64Bit && !names.some((name) => name.startsWith(KPI_PREFIX)))
+    found.add('warnings', 'no-kpi', NO_KPI);
+  else if (!view.is64Bit && !old && !names.some((name) => name.startsWith(KPI_PREFIX)))
+    found.add('warnings', 'no-kernel', NO_KERNEL);
+  if (names.includes('com.apple.kpi.private') && !hasAppleCopyright(kext))
+    found.add('dependencies', 'private-kpi', PRIVATE);
+  if (kext.info.isInterface && names.length !== 1)
+    found.add('dependencies', 'interface', 'Interface kext must have exactly one dependency.');
+}
+
+/** Years or ranges of them between the sign and the name. */
+const COPYRIGHT = /Copyright ©[\s,]*(?:\d{4}(?:-\d{4})?[\s,]+)+Apple Inc\. All rights reserved\./;
+
+/** kxld_validate_copyright_string: an identifier of Apple's alone is not enough. */
+function hasAppleCopyright({ isApple, info }: Kext): boolean {
+  const texts = ['CFBundleGetInfoString', 'NSHumanReadableCopyright'].map((key) => info.text(key) ?? '');
+  return isApple && texts.some((text) => COPYRIGHT.test(text));
 }

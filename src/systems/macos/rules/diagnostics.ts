@@ -1,10 +1,8 @@
 /**
- * What kextutil -t prints of a kext: groups of findings, each with what it was found in. The texts are those of IOKitUser's
- * table of diagnostics; those of the rules `link-outside`, `link-inside`, `match-category`, `debug-level`, `no-kpi`,
- * `private-kpi` and `codeless-libraries` could not be compared with it and may be worded otherwise there.
+ * What kextutil -t prints of a kext: groups of findings, each with what it was found in (IOKitUser OSKext.c, the table of
+ * diagnostics, __OSKextAddDiagnostic and OSKextLogDiagnostics). The order in a group is that of the findings here; there it is
+ * that of a hash table.
  */
-import type { KextInfo } from '../info.ts';
-
 export type DiagnosticGroup = 'validation' | 'authentication' | 'dependencies' | 'warnings' | 'boot';
 
 /** Heads of the groups, in the order they are printed. */
@@ -22,18 +20,27 @@ export interface Finding {
   readonly rule: string;
   /** The system's words. */
   readonly text: string;
-  /** Keys, paths or identifiers that it was found in. */
+  /** Keys, paths or identifiers that it was found in; empty where the text says it all. */
   readonly values: readonly string[];
 }
+
+/** A finding in one line of ours. */
+export const findingText = ({ text, values }: Finding): string =>
+  values.length === 0 ? text : `${text}: ${values.slice(0, 3).join(', ')}${values.length > 3 ? ' ...' : ''}`;
 
 /** Findings of one kext, by group. */
 export class Diagnostics {
   readonly findings: Finding[] = [];
 
   add(group: DiagnosticGroup, rule: string, text: string, ...values: readonly string[]): void {
-    const known = this.findings.find((finding) => finding.group === group && finding.text === text);
-    if (known === undefined) this.findings.push({ group, rule: `macos.${rule}`, text, values });
-    else this.findings[this.findings.indexOf(known)] = { ...known, values: [...known.values, ...values] };
+    const known = this.findings.findIndex((finding) => finding.group === group && finding.text === text);
+    if (known < 0) {
+      this.findings.push({ group, rule: `macos.${rule}`, text, values });
+      return;
+    }
+    const before = this.findings[known];
+    const fresh = values.filter((value) => !before.values.includes(value));
+    this.findings[known] = { ...before, values: [...before.values, ...fresh] };
   }
 
   of(group: DiagnosticGroup): readonly Finding[] {
@@ -49,20 +56,29 @@ export class Diagnostics {
       this.add(group, rule.slice('macos.'.length), text, ...values);
   }
 
-  /** As kextutil prints them: nested, four blanks a level, a value after its text. */
-  text(path: string): string {
-    if (this.findings.length === 0) return '';
-    const lines = [`Diagnostics for ${path}:`];
-    for (const [group, title] of Object.entries(GROUP_TITLES)) {
+  /** Only some groups. */
+  only(...groups: readonly DiagnosticGroup[]): Diagnostics {
+    const some = new Diagnostics();
+    some.findings.push(...this.findings.filter(({ group }) => groups.includes(group)));
+    return some;
+  }
+
+  /** The groups as they are printed, four blanks a level; empty when there is nothing to say. */
+  get body(): string {
+    const groups = Object.entries(GROUP_TITLES).flatMap(([group, title]) => {
       const findings = this.of(group as DiagnosticGroup);
-      if (findings.length === 0) continue;
-      lines.push(title);
-      for (const { text, values } of findings) {
-        lines.push(`    ${text}: `, ...values.map((value) => `        ${value}`), '');
-      }
-    }
-    return `${lines.join('\n')}\n`;
+      return findings.length === 0 ? [] : [`${title}\n${findings.map(printed).join('')}`];
+    });
+    return groups.join('\n');
+  }
+
+  /** With the head that names the bundle, and the empty line that a log record of several lines ends with. */
+  text(path: string): string {
+    return this.findings.length === 0 ? '' : `Diagnostics for ${path}:\n${this.body}\n`;
   }
 }
 
-export const keyOf = (info: KextInfo, key: string): string => info.variantKey(key) ?? key;
+const printed = ({ text, values }: Finding): string =>
+  values.length === 0
+    ? `    ${text}\n`
+    : `    ${text}: \n${values.map((value) => `        ${value}\n`).join('')}`;

@@ -16,7 +16,8 @@ export type SignatureState =
   /** Signed, but not as a kext must be: `why` in our words. */
   | { readonly kind: 'invalid'; readonly why: string }
   | { readonly kind: 'apple' }
-  | { readonly kind: 'developer'; readonly team: string };
+  /** `signed`: by the word of Apple's time stamp service. */
+  | { readonly kind: 'developer'; readonly team: string; readonly signed?: Date | undefined };
 
 export interface PolicyView {
   readonly release: Release;
@@ -114,11 +115,21 @@ const signature: Rule = (kext, view) => {
   );
 };
 
+/** 7 April 2019: what was signed before needs no notarisation. */
+const NOTARISED_FROM = Date.UTC(2019, 3, 7);
+
 const notarisation: Rule = (kext, view) => {
   if (!view.release.notarisation || (view.csr & CSR_ALLOW_UNTRUSTED_KEXTS) !== 0) return undefined;
-  if (view.signature(kext).kind !== 'developer' || view.notarised(kext)) return undefined;
+  const state = view.signature(kext);
+  if (state.kind !== 'developer' || view.notarised(kext)) return undefined;
+  if (state.signed !== undefined && state.signed.getTime() < NOTARISED_FROM) return undefined;
   const text = `Kext rejected due to system policy: ${kext.path}`;
-  return refuse('notarisation', 'SystemPolicy', text, 'it is signed, but not notarised by Apple');
+  return refuse(
+    'notarisation',
+    'SystemPolicy',
+    text,
+    'it is signed, but not notarised by Apple; xcrun notarytool submit, then xcrun stapler staple',
+  );
 };
 
 const approval: Rule = (kext, view) => {
@@ -131,7 +142,7 @@ const approval: Rule = (kext, view) => {
     'approval',
     'SystemPolicy',
     text,
-    'nobody has approved it in System Preferences, Security & Privacy',
+    'nobody has approved it; System Preferences, Security & Privacy, General',
   );
 };
 
@@ -143,7 +154,7 @@ const collection: Rule = (kext, view) => {
     'collection',
     'SystemPolicy',
     text,
-    `since macOS 11 a kext must be in the auxiliary kernel collection: ${where}`,
+    `since macOS 11 a kext must be in the auxiliary kernel collection; ${where}`,
   );
 };
 

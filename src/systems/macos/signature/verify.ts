@@ -144,7 +144,7 @@ function stateOf(cms: CmsReport, team: string | undefined): SignatureState {
   if (!cms.anchored) return { kind: 'invalid', why: 'its certificates do not lead to Apple' };
   const [leaf, authority] = cms.certificates;
   if (has(authority, DEVELOPER_ID_CA) && has(leaf, DEVELOPER_ID_LEAF)) {
-    if (has(leaf, KEXT_SIGNING)) return { kind: 'developer', team: team ?? '' };
+    if (has(leaf, KEXT_SIGNING)) return { kind: 'developer', team: team ?? '', signed: cms.timestamp };
     return { kind: 'invalid', why: 'its Developer ID certificate is not one for signing kexts' };
   }
   if (cms.names[0] === 'Software Signing') return { kind: 'apple' };
