@@ -1,6 +1,7 @@
 /** The commands of a session, in the order help lists them. */
 import type { Tool } from './answer.ts';
 import { FILE_TOOLS } from './file-tools.ts';
+import { kextfind } from './kextfind/kextfind.ts';
 import { kextlibs } from './kextlibs.ts';
 import { kextload, kextunload } from './kextload.ts';
 import { kextstat } from './kextstat.ts';
@@ -14,6 +15,7 @@ export const TOOLS: readonly Tool[] = [
   kextstat,
   kextutil,
   kextlibs,
+  kextfind,
   ...REGISTRY_TOOLS,
   ...FILE_TOOLS,
   ...SYSTEM_TOOLS,

@@ -58,6 +58,10 @@ const refuse = (rule: string, code: OsReturnName, text: string, note: string): P
   note,
 });
 
+/** A kext as Core Foundation describes it, but for the addresses of its object. */
+const shown = ({ path, identifier }: Kext): string =>
+  `<OSKext> { URL = "file://${path}/", ID = "${identifier}" }`;
+
 const privilege: Rule = (kext, { uid }) => {
   if (uid === 0) return undefined;
   if (kext.info.flag('OSBundleAllowUserLoad') && kext.inSystem) return undefined;
@@ -73,7 +77,7 @@ const exclusion: Rule = (kext, { excluded }) =>
     ? refuse(
         'excluded',
         'NotLoadable',
-        `Kext rejected due to presence on exclude list: ${kext.path}`,
+        `Kext rejected due to presence on exclude list: ${shown(kext)}`,
         'the exclude list of the system names this version',
       )
     : undefined;
@@ -83,7 +87,7 @@ const ownership: Rule = (kext) =>
     ? refuse(
         'owner',
         'Authentication',
-        `Kext rejected due to improper filesystem permissions: ${kext.path}`,
+        `Kext rejected due to improper filesystem permissions: ${shown(kext)}`,
         `sudo chown -R root:wheel ${kext.path}; sudo chmod -R go-w ${kext.path}`,
       )
     : undefined;
@@ -99,7 +103,7 @@ const signature: Rule = (kext, view) => {
     result: 'note',
     rule: 'macos.signature',
     code: 'Success',
-    text: `Kext with invalid signature (${code}) allowed: <OSKext> { URL = "file://${kext.path}/", ID = "${kext.identifier}" }`,
+    text: `Kext with invalid signature (${code}) allowed: ${shown(kext)}`,
     note: why,
   };
   const installed = !kext.inSystem;
@@ -110,7 +114,7 @@ const signature: Rule = (kext, view) => {
   return refuse(
     'signature',
     'NotLoadable',
-    `Kext rejected due to invalid signature: <OSKext> { URL = "file://${kext.path}/", ID = "${kext.identifier}" }`,
+    `Kext rejected due to invalid signature: ${shown(kext)}`,
     `${why}; for development: ${remedy}`,
   );
 };
@@ -123,7 +127,7 @@ const notarisation: Rule = (kext, view) => {
   const state = view.signature(kext);
   if (state.kind !== 'developer' || view.notarised(kext)) return undefined;
   if (state.signed !== undefined && state.signed.getTime() < NOTARISED_FROM) return undefined;
-  const text = `Kext rejected due to system policy: ${kext.path}`;
+  const text = `Kext rejected due to system policy: ${shown(kext)}`;
   return refuse(
     'notarisation',
     'SystemPolicy',
@@ -137,7 +141,7 @@ const approval: Rule = (kext, view) => {
   if (!release.approval || (csr & (CSR_ALLOW_UNAPPROVED_KEXTS | CSR_ALLOW_UNTRUSTED_KEXTS)) !== 0)
     return undefined;
   if (view.signature(kext).kind === 'apple' || view.approved(kext)) return undefined;
-  const text = `Kext rejected due to system policy: <OSKext> { URL = "file://${kext.path}/", ID = "${kext.identifier}" }`;
+  const text = `Kext rejected due to system policy: ${shown(kext)}`;
   return refuse(
     'approval',
     'SystemPolicy',
