@@ -23,9 +23,10 @@ export async function foreignFile(path: string, context: CommandContext): Promis
 
 /** Asked first, so that a Linux module costs no more than before there were other systems. */
 function isLinux(file: ModuleFile): boolean {
-  const { bytes } = file;
+  const { path, bytes } = file;
   if (bytes === undefined) return false;
-  if (compressionOf(bytes) !== undefined) return true;
+  // A compressed module is called .ko.gz; what is called an archive may hold anything.
+  if (compressionOf(bytes) !== undefined) return !/\.(tar\.\w+|t[gx]z|tbz2?)$/i.test(path);
   if (!isElf(file)) return false;
   try {
     const elf = readElf(bytes);

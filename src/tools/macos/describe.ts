@@ -15,15 +15,38 @@ import { badComment, type PlistDict } from '../../systems/macos/plist.ts';
 import { findingText } from '../../systems/macos/rules/diagnostics.ts';
 import { validate } from '../../systems/macos/rules/validate.ts';
 import { verifySignature } from '../../systems/macos/signature/verify.ts';
-import { baseName } from '../../systems/macos/tree.ts';
+import { baseName, type FileTree } from '../../systems/macos/tree.ts';
 import { formatVersion } from '../../systems/macos/version.ts';
 import type { DescribedList, Description, ModuleFile } from '../system.ts';
+import { type ArchivedBundles, bundlesInArchive, mayHoldBundles } from './archive.ts';
 import { signatureFactsOf, signatureLists, signatureRows } from './describe-signature.ts';
 import { hostBundle } from './host-bundle.ts';
 
 /** A bundle, or a Mach-O file alone. @throws FormatError */
 export async function describeKext({ path, bytes }: ModuleFile): Promise<Description> {
-  return bytes === undefined ? await describeBundle(path) : describeFile(bytes);
+  if (bytes === undefined) {
+    const { tree, at } = hostBundle(path);
+    return await describeBundle(tree, at);
+  }
+  const archived = mayHoldBundles(path, bytes) ? bundlesInArchive(bytes) : undefined;
+  return archived === undefined ? describeFile(bytes) : await describeArchive(archived);
+}
+
+/** The first bundle on the screen, the names of the others; all of them in the facts. */
+async function describeArchive({ tree, bundles }: ArchivedBundles): Promise<Description> {
+  const all: Description[] = [];
+  for (const at of bundles) all.push(await describeBundle(tree, at));
+  const [first, ...others] = all;
+  const rows = others.map(
+    ({ facts }) => `${String(facts.name)} ${String(facts.identifier)} ${String(facts.version)}`,
+  );
+  const more: DescribedList[] =
+    rows.length === 0 ? [] : [{ name: 'bundles', title: 'further bundles', rows }];
+  return {
+    ...first,
+    lists: [...first.lists, ...more],
+    facts: { ...first.facts, bundles: all.map(({ facts }) => facts) },
+  };
 }
 
 function describeFile(bytes: Uint8Array): Description {
@@ -34,8 +57,7 @@ function describeFile(bytes: Uint8Array): Description {
   return { system: 'macos', rows, lists: codeLists(first, imports), facts: { code: codes, imports } };
 }
 
-async function describeBundle(path: string): Promise<Description> {
-  const { tree, at } = hostBundle(path);
+async function describeBundle(tree: FileTree, at: string): Promise<Description> {
   const bundle = new KextBundle(tree, at);
   const codes = describeBundleCode(bundle);
   const [first] = codes;

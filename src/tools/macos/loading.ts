@@ -119,6 +119,22 @@ export function loadFromDisk(
   return inKernel(session, kext, order, answer, done);
 }
 
+/** Everything that user space finds to say of a kext that nobody is loading. */
+export function diagnosticsOf(session: MacosSession, kext: Kext, withDependencies: boolean): Diagnostics {
+  const all = new Diagnostics();
+  all.merge(kext.validation);
+  all.merge(kext.authentication);
+  if (!withDependencies) return all;
+  const { found } = resolveDependencies(kext, {
+    kexts: [...session.kexts(), kext],
+    loaded: session.kernel.kexts.all,
+    darwin: session.choices.release.darwin,
+    is64Bit: true,
+  });
+  all.merge(found);
+  return all;
+}
+
 /** Apple's own libraries, which nobody but Apple may pass on. */
 const APPLE_LIBRARY = /^com\.apple\.(iokit|driver|kec|filesystems|vecLib)\./;
 

@@ -5,6 +5,7 @@ import { MH } from '../../formats/macho/layout.ts';
 import { readMachO } from '../../formats/macho/read.ts';
 import { KMOD_INFO } from '../../systems/macos/kxld/link.ts';
 import type { ModuleFile, NativeSystem } from '../system.ts';
+import { holdsBundles } from './archive.ts';
 import { boot } from './boot.ts';
 import { macosChecker } from './check/checker.ts';
 import { describeKext } from './describe.ts';
@@ -12,9 +13,10 @@ import { isBundle } from './host-bundle.ts';
 import { MacosSession } from './session.ts';
 import { SETTINGS } from './settings.ts';
 
-/** A bundle with an Info.plist; a Mach-O file of the kext type, or any with a kmod_info. */
+/** A bundle with an Info.plist, or an archive with one; a Mach-O file of the kext type, or any with a kmod_info. */
 function recognise({ path, bytes }: ModuleFile): number {
   if (bytes === undefined) return isBundle(path) ? 1 : 0;
+  if (holdsBundles(path, bytes)) return 1;
   if (!isMachO(bytes)) return 0;
   try {
     const files = readSlices(bytes).map((slice) => readMachO(slice.bytes));

@@ -23,6 +23,7 @@ import type {
   UnloadOutcome,
 } from '../system.ts';
 import type { Answer } from './answer.ts';
+import { archiveTree } from './archive.ts';
 import { isExcluded } from './exclusion.ts';
 import { writeFile } from './file-tools.ts';
 import { Importer } from './import.ts';
@@ -110,6 +111,12 @@ export class MacosSession implements SystemSession {
   }
 
   private takeRoot(root: string): void {
+    const bytes = this.options.files.read(root);
+    const archived = bytes === undefined ? undefined : archiveTree(bytes);
+    if (archived !== undefined) {
+      for (const folder of REPOSITORIES) this.tree.copy(archived, folder, folder);
+      return;
+    }
     for (const folder of REPOSITORIES) this.importer.take(root.replace(/\/$/, '') + folder, folder);
   }
 

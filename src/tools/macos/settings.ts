@@ -22,7 +22,8 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     name: 'root',
-    summary: "a folder whose System/Library/Extensions and Library/Extensions are this machine's",
+    summary:
+      "a folder or an archive whose System/Library/Extensions and Library/Extensions are this machine's",
   },
 ];
 

@@ -6,14 +6,14 @@ import { kextlibs } from './kextlibs.ts';
 import { kextload, kextunload } from './kextload.ts';
 import { kextstat } from './kextstat.ts';
 import { kextutil } from './kextutil.ts';
+import { kmutil } from './kmutil.ts';
 import { REGISTRY_TOOLS } from './registry-tools.ts';
+import { withShims } from './shims.ts';
 import { SYSTEM_TOOLS } from './system-tools.ts';
 
 export const TOOLS: readonly Tool[] = [
-  kextload,
-  kextunload,
-  kextstat,
-  kextutil,
+  ...withShims([kextload, kextunload, kextstat, kextutil]),
+  kmutil,
   kextlibs,
   kextfind,
   ...REGISTRY_TOOLS,

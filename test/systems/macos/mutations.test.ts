@@ -1,12 +1,17 @@
 /** Damaged executables and property lists: an error of ours or the kernel's, never a crash. */
 import { expect, test } from 'vitest';
 import { FormatError } from '../../../src/bytes/errors.ts';
+import { readCodeSignature } from '../../../src/formats/macho/codesign/read.ts';
+import { readRequirements } from '../../../src/formats/macho/codesign/requirement.ts';
+import { checkHashes } from '../../../src/formats/macho/codesign/verify.ts';
 import { readSlices } from '../../../src/formats/macho/fat.ts';
 import { readMachO } from '../../../src/formats/macho/read.ts';
 import { describeCode } from '../../../src/systems/macos/describe.ts';
 import { LinkFailure } from '../../../src/systems/macos/kxld/image.ts';
 import { linkKext } from '../../../src/systems/macos/kxld/link.ts';
 import { readPlist } from '../../../src/systems/macos/plist.ts';
+import { signed } from '../../formats/macho/signed.ts';
+import { binaryPlist } from './binary-plist.ts';
 import { executable, infoPlist } from './fixtures.ts';
 
 const SEED = Number(process.env.LKM_SEED ?? 20261122);
@@ -69,4 +74,35 @@ test(`property lists damaged ${COUNT} times`, { timeout: 120_000 }, () => {
   for (let i = 0; i < COUNT; i++)
     if (refused(() => void readPlist(damage(files[i % files.length], next), 'Info.plist'))) bad++;
   expect(bad).toBeGreaterThan(COUNT / 10);
+});
+
+test(`binary property lists damaged ${COUNT} times`, { timeout: 120_000 }, () => {
+  const next = random(SEED + 2);
+  const whole = binaryPlist(readPlist(infoPlist('Lamp'), 'Info.plist'));
+  expect(readPlist(whole, 'binary')).toEqual(readPlist(infoPlist('Lamp'), 'Info.plist'));
+  let bad = 0;
+  for (let i = 0; i < COUNT; i++) if (refused(() => void readPlist(damage(whole, next), 'binary'))) bad++;
+  expect(bad).toBeGreaterThan(COUNT / 10);
+});
+
+test(`signatures damaged ${COUNT} times are refused or found wrong`, { timeout: 120_000 }, () => {
+  const next = random(SEED + 3);
+  const code = executable('Hello');
+  const whole = signed(code, infoPlist('Hello'));
+  const parts = { infoPlist: infoPlist('Hello') };
+  let caught = 0;
+  for (let i = 0; i < COUNT; i++) {
+    const bytes = whole.slice();
+    // The signature, which lies behind the code.
+    const at = code.length + Math.floor(next() * (whole.length - code.length));
+    bytes[at] ^= 1 + Math.floor(next() * 255);
+    const wrong = refused(() => {
+      const signature = readCodeSignature(readMachO(bytes));
+      for (const blob of signature?.blobs ?? []) if (blob.slot === 2) readRequirements(blob.bytes);
+      if (signature !== undefined && checkHashes(signature, bytes, parts).length > 0) caught++;
+    });
+    if (wrong) caught++;
+  }
+  // Names and flags are signed by the CMS signature alone, which this one lacks.
+  expect(caught).toBeGreaterThan(COUNT / 2);
 });
