@@ -1,8 +1,13 @@
-/** kextlibs(8): which libraries a kext's symbols come from. */
+/** kextlibs(8): which libraries a kext's symbols come from, architecture by architecture. */
 import { FormatError } from '../../bytes/errors.ts';
+import { architectureName } from '../../formats/macho/fat.ts';
 import { readMachO } from '../../formats/macho/read.ts';
-import { KPI_KEXTS } from '../../systems/macos/kpi.ts';
+import { exportsOf } from '../../systems/macos/check/symbols.ts';
+import { architectureOf } from '../../systems/macos/describe.ts';
+import { KPI_KEXTS, KpiSymbols } from '../../systems/macos/kpi.ts';
 import type { Kext } from '../../systems/macos/library.ts';
+import { baseName } from '../../systems/macos/tree.ts';
+import { formatVersion, parseVersion } from '../../systems/macos/version.ts';
 import { Answer, type Tool } from './answer.ts';
 import { kextAt } from './loading.ts';
 import { type OptionSpec, parseOptions } from './options.ts';
@@ -10,90 +15,200 @@ import type { MacosSession } from './session.ts';
 
 const OPTIONS: readonly OptionSpec[] = [
   { letter: 'c', long: 'compatible-versions' },
+  { letter: '', long: 'arch', value: true },
+  { letter: '', long: 'all-symbols' },
+  { letter: '', long: 'onedef-symbols' },
+  { letter: '', long: 'multdef-symbols' },
   { letter: '', long: 'undef-symbols' },
   { letter: '', long: 'unsupported' },
   { letter: '', long: 'xml' },
+  { letter: 'r', long: 'repository', value: true },
+  { letter: 'e', long: 'system-extensions' },
   { letter: 'h', long: 'help' },
 ];
-const USAGE = 'usage: kextlibs [-h] [-c] [-undef-symbols] [-unsupported] [-xml] [--] <kext>';
+const USAGE = 'usage: kextlibs [options] kext\n';
 const EX_USAGE = 64;
+const EXIT = { undefined: 1, multiple: 2 } as const;
 /** Interfaces that are not offered unless asked for. */
 const RESERVED = /\.(unsupported|private|dsep)$/;
 
 export const kextlibs: Tool = {
   name: 'kextlibs',
-  usage: '[-c] [-undef-symbols] [-unsupported] [-xml] KEXT',
+  usage:
+    '[-c] [-xml] [-all-symbols|-undef-symbols|-onedef-symbols|-multdef-symbols] [-unsupported] [-r FOLDER] KEXT',
   summary: 'find the libraries that a kernel extension needs',
   run: (session, args) => {
-    const { flags, operands, unknown } = parseOptions(args, OPTIONS);
-    if (flags.has('help')) return { code: 0, out: `${USAGE}\n`, err: '' };
+    const { flags, values, operands, unknown } = parseOptions(args, OPTIONS);
+    if (flags.has('help')) return { code: 0, out: USAGE, err: '' };
     const [word] = operands;
-    if (unknown !== undefined || word === undefined) return { code: EX_USAGE, out: '', err: `${USAGE}\n` };
+    if (unknown !== undefined || word === undefined) return { code: EX_USAGE, out: '', err: USAGE };
     const kext = kextAt(session, word);
     if (kext === undefined || kext instanceof FormatError)
       return { code: EX_USAGE, out: '', err: `Can't create kernel extension from ${word}.\n` };
-    return report(session, kext, flags).result();
+    const repositories = (values.get('repository') ?? []).map(
+      (one) => session.locate(one) ?? session.absolute(one),
+    );
+    const own = repositories.length === 0 || flags.has('system-extensions');
+    const others = own ? session.kexts(repositories) : session.library.scan(repositories);
+    const wanted = values.get('arch') ?? [];
+    return new Search(session, kext, flags, others).run(wanted);
   },
 };
 
-function report(session: MacosSession, kext: Kext, flags: ReadonlySet<string>): Answer {
-  const answer = new Answer();
-  const symbols =
-    kext.executable === undefined ? [] : (readMachO(kext.executable).symbols()?.undefined ?? []);
-  const libraries = new Map<string, string>();
-  const absent: string[] = [];
-  const others = session
-    .kexts()
-    .filter(({ info, identifier }) => info.isLibrary && identifier !== kext.identifier);
-  for (const { name } of symbols) {
-    const owners = session.kernel.kpi.owners(name).map(({ owner }) => owner);
-    const owner = owners.find((one) => flags.has('unsupported') || !RESERVED.test(one));
-    const library = owner === undefined ? others.find((one) => exportsOf(one).has(name)) : undefined;
-    if (owner !== undefined) libraries.set(owner, versionOf(session, owner, flags));
-    else if (library !== undefined) {
-      const version = flags.has('compatible-versions')
-        ? library.info.text('OSBundleCompatibleVersion')
-        : library.info.versionText;
-      libraries.set(library.identifier, version ?? '');
-    } else absent.push(name);
+/** A library that offers symbols: a KPI of the kernel, or a kext. */
+interface Offer {
+  readonly identifier: string;
+  readonly bundle: string;
+  readonly version: string;
+}
+
+/** What one architecture needs. */
+interface Needs {
+  readonly architecture: string;
+  readonly libraries: ReadonlyMap<string, Offer>;
+  readonly one: ReadonlyMap<string, Offer>;
+  readonly several: ReadonlyMap<string, readonly Offer[]>;
+  readonly none: readonly string[];
+}
+
+/** System.kext's plug-ins, by KPI. */
+const BUNDLES: Readonly<Record<string, string>> = {
+  'com.apple.kpi.bsd': 'BSDKernel.kext',
+  'com.apple.kpi.dsep': 'MACFramework.kext',
+  'com.apple.kpi.iokit': 'IOKit.kext',
+  'com.apple.kpi.libkern': 'Libkern.kext',
+  'com.apple.kpi.mach': 'Mach.kext',
+  'com.apple.kpi.private': 'Private.kext',
+  'com.apple.kpi.unsupported': 'Unsupported.kext',
+};
+
+class Search {
+  private readonly session: MacosSession;
+  private readonly kext: Kext;
+  private readonly flags: ReadonlySet<string>;
+  private readonly others: readonly Kext[];
+  private readonly answer = new Answer();
+
+  constructor(session: MacosSession, kext: Kext, flags: ReadonlySet<string>, others: readonly Kext[]) {
+    this.session = session;
+    this.kext = kext;
+    this.flags = flags;
+    this.others = others.filter(({ info, identifier }) => info.isLibrary && identifier !== kext.identifier);
   }
-  print(answer, libraries, flags.has('xml'));
-  if (absent.length === 0) return answer;
-  answer.code = 1;
-  answer.complain(
-    `    ${absent.length} symbol${absent.length === 1 ? '' : 's'} not found in any library kext`,
-  );
-  if (flags.has('undef-symbols')) for (const name of absent) answer.complain(`        ${name}`);
-  return answer;
-}
 
-function versionOf(session: MacosSession, owner: string, flags: ReadonlySet<string>): string {
-  if (!flags.has('compatible-versions')) return session.choices.release.darwin;
-  return KPI_KEXTS.find(({ identifier }) => identifier === owner)?.compatible ?? '';
-}
+  run(architectures: readonly string[]): ReturnType<Answer['result']> {
+    const all = this.kext.bundle.slices
+      .map(({ bytes, cputype, cpusubtype }) => ({ bytes, name: architectureName(cputype, cpusubtype) }))
+      .filter(({ name }) => architectures.length === 0 || architectures.includes(name))
+      .map(({ bytes, name }) => this.needs(bytes, name));
+    const same = new Set(all.map(({ libraries }) => [...libraries.keys()].sort().join())).size <= 1;
+    const [first] = all;
+    if (first === undefined) this.libraries(undefined, new Map());
+    else if (same) this.libraries(undefined, first.libraries);
+    else for (const one of all) this.libraries(one.architecture, one.libraries);
+    for (const one of all) this.problems(one, all.length > 1);
+    return this.answer.result();
+  }
 
-function exportsOf(kext: Kext): ReadonlySet<string> {
-  try {
-    const bytes = kext.executable;
-    return new Set(
-      bytes === undefined ? [] : (readMachO(bytes).symbols()?.exports ?? []).map(({ name }) => name),
+  private needs(bytes: Uint8Array, architecture: string): Needs {
+    const kpi = new KpiSymbols(this.session.choices.release, architectureOf(architecture));
+    const libraries = new Map<string, Offer>();
+    const one = new Map<string, Offer>();
+    const several = new Map<string, readonly Offer[]>();
+    const none: string[] = [];
+    const names = new Set(
+      readMachO(bytes)
+        .symbols()
+        ?.undefined.map(({ name }) => name),
     );
-  } catch (error) {
-    if (error instanceof FormatError) return new Set();
-    throw error;
+    for (const name of names) {
+      const owners = kpi
+        .owners(name)
+        .filter(({ owner }) => this.flags.has('unsupported') || !RESERVED.test(owner))
+        .map(({ owner }) => this.interface(owner));
+      const kexts = this.others
+        .filter((other) => exportsOf(other).has(name))
+        .map((other) => this.library(other));
+      const offers = [...owners, ...kexts];
+      if (offers.length === 0) none.push(name);
+      else if (offers.length === 1) one.set(name, offers[0]);
+      else several.set(name, offers);
+      for (const offer of offers) libraries.set(offer.identifier, offer);
+    }
+    return { architecture, libraries, one, several, none };
+  }
+
+  private get compatible(): boolean {
+    return this.flags.has('compatible-versions');
+  }
+
+  private interface(identifier: string): Offer {
+    const own = KPI_KEXTS.find((one) => one.identifier === identifier)?.compatible ?? '';
+    const version = this.compatible ? own : this.session.choices.release.darwin;
+    return { identifier, bundle: BUNDLES[identifier] ?? '', version: formatVersion(parseVersion(version)) };
+  }
+
+  private library({ identifier, path, info }: Kext): Offer {
+    const version = formatVersion(this.compatible ? info.compatibleVersion : info.version);
+    return { identifier, bundle: baseName(path), version };
+  }
+
+  private libraries(architecture: string | undefined, found: ReadonlyMap<string, Offer>): void {
+    const { answer } = this;
+    const sorted = [...found.values()].sort((a, b) => (a.identifier < b.identifier ? -1 : 1));
+    if (this.flags.has('xml')) {
+      if (sorted.length === 0) return;
+      answer.print(
+        `\t<key>OSBundleLibraries${architecture === undefined ? '' : `_${architecture}`}</key>\n\t<dict>`,
+      );
+      for (const { identifier, version } of sorted)
+        answer.print(`\t\t<key>${identifier}</key>\n\t\t<string>${version}</string>`);
+      answer.print('\t</dict>');
+      return;
+    }
+    answer.complain(`For ${architecture ?? 'all architectures'}:`);
+    if (sorted.length === 0) answer.print('    No libraries found.');
+    for (const { identifier, version } of sorted) answer.print(`    ${identifier} = ${version}`);
+    answer.complain('');
+  }
+
+  private problems({ architecture, one, several, none }: Needs, named: boolean): void {
+    const { answer, flags } = this;
+    const lists = (name: string): boolean => flags.has(name) || flags.has('all-symbols');
+    if (!lists('onedef-symbols') && none.length + several.size === 0) return;
+    if (named) answer.complain(`For ${architecture}:`);
+    const marked = this.compatible ? 'compatible version ' : '';
+    if (lists('onedef-symbols')) {
+      answer.complain(`    ${counted(one.size)} found in one library kext each${one.size > 0 ? ':' : '.'}`);
+      for (const [name, { bundle, version }] of one)
+        answer.complain(`    ${name} in ${bundle} (${marked}${version})`);
+    }
+    if (none.length > 0) {
+      const all = lists('undef-symbols');
+      answer.complain(`    ${counted(none.length)} not found in any library kext${all ? ':' : '.'}`);
+      if (all) for (const name of none) answer.complain(`\t${name}`);
+      answer.code = EXIT.undefined;
+    }
+    if (several.size > 0) {
+      this.multiple(several, lists('multdef-symbols'), marked);
+      answer.code = EXIT.multiple;
+    }
+  }
+
+  private multiple(several: Needs['several'], all: boolean, marked: string): void {
+    const { answer } = this;
+    if (!all) {
+      const libraries = new Set([...several.values()].flat().map(({ identifier }) => identifier));
+      answer.complain(`    Multiple symbols found among ${libraries.size} libraries:`);
+      for (const identifier of libraries) answer.complain(`\t${identifier}`);
+      return;
+    }
+    answer.complain(`    ${counted(several.size)} found in more than one library kext:`);
+    for (const [name, offers] of several) {
+      answer.complain(`    ${name}: in`);
+      for (const { bundle, version } of offers) answer.complain(`        ${bundle} (${marked}${version})`);
+    }
   }
 }
 
-function print(answer: Answer, libraries: ReadonlyMap<string, string>, xml: boolean): void {
-  const sorted = [...libraries].sort(([a], [b]) => (a < b ? -1 : 1));
-  if (xml) {
-    answer.print('\t<key>OSBundleLibraries</key>\n\t<dict>');
-    for (const [name, version] of sorted)
-      answer.print(`\t\t<key>${name}</key>\n\t\t<string>${version}</string>`);
-    answer.print('\t</dict>');
-    return;
-  }
-  answer.complain('For all architectures:');
-  if (sorted.length === 0) answer.complain('    No libraries found.');
-  for (const [name, version] of sorted) answer.print(`    ${name} = ${version}`);
-}
+const counted = (count: number): string => `${count} symbol${count > 1 ? 's' : ''}`;

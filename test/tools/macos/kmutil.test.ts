@@ -68,7 +68,7 @@ describe('kmutil', () => {
   it('finds kexts, their libraries and what is wrong with them', async () => {
     const sh = machine({ release: '12' });
     expect((await sh('kmutil find -b org.lkm.Board')).out).toBe(`${KEXTS}/Board.kext\n`);
-    expect((await sh(`kmutil libraries -p ${KEXTS}/Board.kext`)).out).toContain('com.apple.kpi.bsd = 21.6.0');
+    expect((await sh(`kmutil libraries -p ${KEXTS}/Board.kext`)).out).toContain('com.apple.kpi.bsd = 21.6\n');
     expect(await sh(`kmutil print-diagnostics -p ${KEXTS}/Board.kext`)).toMatchObject({ code: 0, out: '' });
     expect((await sh('kmutil nonsense')).code).toBe(64);
     expect((await sh('kmutil --help')).out).toContain('SUBCOMMANDS:');

@@ -6,7 +6,7 @@ import { FormatError } from '../../../bytes/errors.ts';
 import { readChainedFixups } from '../../../formats/macho/fixups.ts';
 import { LC, MH } from '../../../formats/macho/layout.ts';
 import { type MachoFile, readMachO } from '../../../formats/macho/read.ts';
-import { KPI_KEXTS, KPI_PREFIX } from '../kpi.ts';
+import { KPI_PREFIX } from '../kpi.ts';
 import { checkShape, LinkFailure } from '../kxld/image.ts';
 import { hasClasses } from '../kxld/vtables.ts';
 import type { Kext } from '../library.ts';
@@ -15,7 +15,14 @@ import { type Finding, findingText } from '../rules/diagnostics.ts';
 import { judge, type PolicyView } from '../rules/policy.ts';
 import type { CheckedKernel } from './kernel.ts';
 import { Findings, type RuleFinding, type RuleId } from './rules.ts';
-import { exportsOf, type SymbolNeeds, symbolNeeds, type TrialLink, TrialLinker } from './symbols.ts';
+import {
+  exportsOf,
+  planLink,
+  type SymbolNeeds,
+  symbolNeeds,
+  type TrialLink,
+  TrialLinker,
+} from './symbols.ts';
 
 /** How an Apple silicon machine starts (Startup Security Utility). */
 export type StartSecurity = 'full' | 'reduced' | 'permissive';
@@ -376,25 +383,8 @@ class Check {
     this.refuse(rule, 'LinkError', why === '' ? text : why, hint, said);
   }
 
-  /** Direct libraries of a kext, with those of umbrellas without code. */
   private plan(kext: Kext): TrialLink {
-    const interfaces = new Set<string>();
-    const libraries: Kext[] = [];
-    let incomplete = false;
-    const known = [...this.first, ...this.subject.others];
-    const add = (names: Iterable<string>, depth: number): void => {
-      for (const name of names) {
-        if (KPI_KEXTS.some(({ identifier }) => identifier === name)) interfaces.add(name);
-        const library = known.find(({ identifier }) => identifier === name);
-        if (library === undefined) {
-          if (!name.startsWith(KPI_PREFIX)) incomplete = true;
-        } else if (library.info.executable === undefined && depth < 4)
-          add(library.info.libraries.keys(), depth + 1);
-        else libraries.push(library);
-      }
-    };
-    add(kext.info.libraries.keys(), 0);
-    return { kext, libraries, interfaces, incomplete };
+    return planLink(kext, [...this.first, ...this.subject.others]);
   }
 
   private ownerOf(name: string): string | undefined {

@@ -2,6 +2,7 @@
 import { FormatError } from '../../../bytes/errors.ts';
 import { type MachoFile, readMachO } from '../../../formats/macho/read.ts';
 import type { Address } from '../../../memory/address.ts';
+import { KPI_KEXTS, KPI_PREFIX } from '../kpi.ts';
 import { LinkFailure } from '../kxld/image.ts';
 import { KMOD_INFO, type LinkedKext, linkKext } from '../kxld/link.ts';
 import type { Vtable } from '../kxld/vtables.ts';
@@ -22,6 +23,28 @@ export interface TrialLink {
   readonly interfaces: ReadonlySet<string>;
   /** Some library was not there to be looked at: what it exports and defines is not known. */
   readonly incomplete: boolean;
+}
+
+const MAX_UMBRELLAS = 4;
+
+/** The direct libraries of a kext among those that are known, with what umbrellas without code stand for. */
+export function planLink(kext: Kext, known: readonly Kext[]): TrialLink {
+  const interfaces = new Set<string>();
+  const libraries: Kext[] = [];
+  let incomplete = false;
+  const add = (names: Iterable<string>, depth: number): void => {
+    for (const name of names) {
+      if (KPI_KEXTS.some(({ identifier }) => identifier === name)) interfaces.add(name);
+      const library = known.find(({ identifier }) => identifier === name);
+      if (library === undefined) {
+        if (!name.startsWith(KPI_PREFIX)) incomplete = true;
+      } else if (library.info.executable === undefined && depth < MAX_UMBRELLAS)
+        add(library.info.libraries.keys(), depth + 1);
+      else libraries.push(library);
+    }
+  };
+  add(kext.info.libraries.keys(), 0);
+  return { kext, libraries, interfaces, incomplete };
 }
 
 /** Links kexts and the libraries below them, each once. */
