@@ -89,6 +89,8 @@ export class RegionGen extends LocalGen {
   readonly #exitOp: Local;
   readonly #code: Local;
   readonly #pending: Local;
+  /** What was emitted may have set {@link #pending} since it was last looked at. */
+  #unsure = false;
   /** Of an address from the start of the direct map. */
   readonly #offset: Local;
   /** What has to be written back if the operation faults here. */
@@ -259,6 +261,33 @@ export class RegionGen extends LocalGen {
     return at < plain.base || at >= plain.base + plain.bytes;
   }
 
+  /**
+   * An element of an array on the stack, where that begins in the stretch: linear offset but for the constant `place`, and
+   * the largest distance from there that stays inside.
+   */
+  #indexed(size: number): { readonly at: Code; readonly place: number; readonly limit: number } | undefined {
+    const { sp, addresses } = this.step;
+    if (this.#stack === undefined || this.bits === 32 || addresses !== 'x' || sp === undefined)
+      return undefined;
+    if (this.operand('a') >> 3 !== Reg.RSP || this.operand('x') >> 3 === Reg.ZERO) return undefined;
+    const { stretch, base } = this.#stack;
+    const place = sp + Number(this.immediateWord()) - stretch.low;
+    const limit = stretch.high - stretch.low - place - size;
+    if (place < 0 || limit < 0) return undefined;
+    return { at: i32.add(base.get, i32.wrap(this.#offset.get)), place, limit };
+  }
+
+  /** `direct` where the distance that the operation's index makes is not too large, else `otherwise`. */
+  #inStretch(limit: number, direct: Code, otherwise: Code): Code {
+    const scale = this.data.getUint8(this.step.op + OP.SCALE);
+    const index = this.reg('x', 8);
+    const far = i64.gtU(this.#offset.get, i64.const(limit));
+    return seq(
+      this.#offset.set(scale === 0 ? index : i64.shl(index, i64.const(scale))),
+      iff(far, otherwise, direct),
+    );
+  }
+
   override reach(size: number, write: boolean): Code {
     const { host } = this.t;
     if (this.#stack !== undefined && this.#place !== undefined)
@@ -266,6 +295,11 @@ export class RegionGen extends LocalGen {
     const group = this.#grouped();
     if (group !== undefined)
       return seq(group.look, host.set(i32.add(group.base.get, i32.const(group.offset))));
+    const indexed = this.#indexed(size);
+    if (indexed !== undefined) {
+      const found = host.set(i32.add(indexed.at, i32.const(indexed.place)));
+      return this.#inStretch(indexed.limit, found, super.reach(size, write));
+    }
     const direct = (offset: Code): Code => host.set(i32.add(offset, i32.const(this.#plain?.ramBase ?? 0)));
     return this.#shortcut(size, write, direct, super.reach(size, write));
   }
@@ -284,6 +318,11 @@ export class RegionGen extends LocalGen {
     const group = this.#grouped();
     if (group !== undefined) return seq(group.look, storeHost(size, group.base.get, value, group.offset));
     const { va } = this.t;
+    const indexed = this.#indexed(size);
+    if (indexed !== undefined) {
+      const stored = storeHost(size, indexed.at, value, indexed.place);
+      return seq(va.set(address), this.#inStretch(indexed.limit, stored, super.store(size, va.get, value)));
+    }
     const direct = (offset: Code): Code => storeHost(size, offset, value, this.#plain?.ramBase);
     return seq(va.set(address), this.#shortcut(size, true, direct, super.store(size, va.get, value)));
   }
@@ -315,6 +354,7 @@ export class RegionGen extends LocalGen {
   }
 
   protected override afterSlowWrite(): Code {
+    this.#unsure = true;
     const stale = i32.load(zero, STALE);
     if (this.#stack === undefined) return this.#pending.set(stale);
     // What was found of the stack holds while the window is open.
@@ -354,6 +394,13 @@ export class RegionGen extends LocalGen {
   /** Only helpers leave in this way: everything was written back before them. */
   leave(code: number): Code {
     return this.#leaveAtOp(code, 0);
+  }
+
+  /** True once after a way of writing was emitted that may have changed code, or closed the window. */
+  takeUnsure(): boolean {
+    const unsure = this.#unsure;
+    this.#unsure = false;
+    return unsure;
   }
 
   /** After an instruction that may have changed code: goes on in fresh code if this may be stale. */
@@ -433,10 +480,8 @@ export class RegionGen extends LocalGen {
     const { n } = this.t;
     const next = i64.const(this.immediateWord());
     const away = i32.or(i32.leS(this.left.get, zero), i32.gtU(this.depth.get, i32.const(MAX_DEPTH)));
-    const stale = iff(
-      this.#pending.get,
-      seq(i32.store(zero, zero, STALE), this.leaveAt(target, Leave.MISS, 0)),
-    );
+    const leaves = seq(i32.store(zero, zero, STALE), this.leaveAt(target, Leave.MISS, 0));
+    const stale = this.takeUnsure() ? iff(this.#pending.get, leaves) : [];
     return seq(
       this.spill(this.step.dirtyAfter & ~TEMPORARIES),
       stale,

@@ -167,7 +167,7 @@ class RegionEmitter implements Flow {
       this.#gen.startStep(step);
       this.#gen.target = node.targets.get(step.op) ?? 0;
       parts.push(operations[step.code].emit(this.#gen));
-      mayBeStale ||= step.stores || step.helper !== 'never';
+      mayBeStale = this.#gen.takeUnsure() || mayBeStale;
       const next = steps[i + 1];
       if (!mayBeStale || next === undefined || this.#countOf(next) === this.#countOf(step)) return;
       mayBeStale = false;
