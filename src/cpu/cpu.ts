@@ -10,7 +10,6 @@ import { type HelperHost, runHelper } from './helpers.ts';
 import { type InterpreterExports, type InterpreterImports, interpreterModule } from './interpreter.ts';
 import { Reg, type Translator, type Undefined } from './ir.ts';
 import type { CpuMachine } from './machine.ts';
-import { rehearse } from './rehearsal.ts';
 import * as S from './state.ts';
 import { TranslationEngine } from './translate/engine.ts';
 
@@ -65,8 +64,6 @@ interface FaultDetails {
 }
 
 const compiled = new Map<32 | 64, WebAssembly.Module>();
-/** Widths of processors that this process has translated code for. */
-const rehearsed = new Set<32 | 64>();
 
 export interface CpuOptions {
   /** What executes machine code; the outcome is the same, to the instruction. */
@@ -151,17 +148,6 @@ export class Cpu implements HelperHost {
     this.reset();
     // The engine compiles a function when it is first called: here, and not in the time of the guest's first instruction.
     this.#wasm.run(this.#blocks.idle, 0);
-    if (options.engine !== 'interpreter') this.#rehearse();
-  }
-
-  /** Once in a process: see rehearsal.ts. */
-  #rehearse(): void {
-    const translator = this.#translator;
-    const { sample } = translator;
-    if (sample === undefined || rehearsed.has(this.bits)) return;
-    rehearsed.add(this.bits);
-    const { sp } = translator.frameRegisters;
-    rehearse(sample, sp, (memory) => new Cpu(memory, this.machine, translator, { engine: 'wasm' }));
   }
 
   /** Registers 0, flags as after a reset with interrupts off, SSE exceptions masked. */

@@ -400,19 +400,6 @@ export interface CallFinder {
   forget(): void;
 }
 
-/** Machine code with one of each common kind of instruction, that is run before the guest's: see rehearsal.ts. */
-export interface Sample {
-  /** Ends with a return; works wherever it lies. */
-  readonly code: Uint8Array;
-  /** Offset of the function that is called by its address. */
-  readonly called: number;
-  /**
-   * Registers for 4 KiB of memory to work on, for as much again, and for a node of four words: a pointer to a node, that
-   * address, two for values.
-   */
-  readonly parameters: readonly [bytes: number, words: number, node: number];
-}
-
 /** One per instruction set. */
 export interface Translator {
   /** Width of the guest's addresses; 64 when left out. In a 32-bit guest everything wraps at 4 GiB. */
@@ -420,8 +407,6 @@ export interface Translator {
   /** Registers of the stack and frame pointer. */
   readonly frameRegisters: { readonly sp: number; readonly fp: number };
   callFinder(): CallFinder;
-  /** Undefined where there is none for this mode. */
-  readonly sample?: Sample | undefined;
   /** The instruction at the start of `bytes`, which lie at `pc`. */
   inspect(bytes: Uint8Array, pc: Address): Inspection;
   /**

@@ -5,7 +5,7 @@
  * block with `unsupported`; `describeInstruction` gives their name to the fault report.
  */
 import { type Address, PAGE_SIZE } from '../../memory/address.ts';
-import type { BlockBuilder, CallFinder, Inspection, Sample, Translator } from '../ir.ts';
+import type { BlockBuilder, CallFinder, Inspection, Translator } from '../ir.ts';
 import { Decode, Decoder, Instruction, MAX_INSTRUCTION } from './decode.ts';
 import { inspectInstruction } from './inspect.ts';
 import { conditional, integerLifters, type Lifter } from './lift-integer.ts';
@@ -14,7 +14,6 @@ import { systemLifters } from './lift-system.ts';
 import { vectorLifter } from './lift-vector.ts';
 import { coprocessorLifter } from './lift-x87.ts';
 import { printInstruction } from './print.ts';
-import { sample } from './sample.ts';
 import { CONDITIONS, mnemonicName, mnemonics, RowFlag } from './table.ts';
 import { Unwinder } from './unwind.ts';
 
@@ -62,10 +61,6 @@ export class X86Translator implements Translator {
   constructor(options: { bits?: 32 | 64 } = {}) {
     this.bits = options.bits ?? 64;
     this.#decoder = new Decoder(this.bits);
-  }
-
-  get sample(): Sample | undefined {
-    return this.bits === 64 ? sample() : undefined;
   }
 
   translate(fetch: (va: Address) => number, pc: Address, builder: BlockBuilder): void {
