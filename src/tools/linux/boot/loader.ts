@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Errno } from '../../../systems/linux/errno.ts';
-import { nameOfPath } from '../../../systems/linux/tree/names.ts';
+import { nameOfPath, normalizeName } from '../../../systems/linux/tree/names.ts';
 import type { BootStep } from '../../boot.ts';
 import { CallFailed } from '../kmod/call-failed.ts';
 import { configFolders } from '../kmod/config-files.ts';
@@ -17,6 +17,7 @@ import type { InsertFlags } from '../kmod/target.ts';
 import { runModuleTool } from '../kmod/tools.ts';
 import type { LinuxSession } from '../session.ts';
 import type { Asked } from './asked.ts';
+import { runInstallCommand } from './install-command.ts';
 
 export interface LoaderRequest {
   /** The root whose /lib/modules and modprobe.d count. */
@@ -26,7 +27,7 @@ export interface LoaderRequest {
   readonly blacklist: readonly string[];
 }
 
-/** A target that tells what becomes of each file. Commands of modprobe.d are never run. */
+/** A target that tells what becomes of each file. Programs that modprobe.d names are never run. */
 class TellingTarget extends SandboxTarget {
   steps: BootStep[] = [];
   stage = '';
@@ -34,6 +35,8 @@ class TellingTarget extends SandboxTarget {
   private readonly session: LinuxSession;
   private readonly commands: ReadonlyMap<string, string>;
   private readonly explained: string[];
+  /** Loads further modules by name; true when they are there. */
+  request: (names: readonly string[], parameters: string) => boolean = () => false;
 
   constructor(session: LinuxSession, commands: ReadonlyMap<string, string>) {
     const explained: string[] = [];
@@ -44,14 +47,44 @@ class TellingTarget extends SandboxTarget {
   }
 
   override insert(path: string, parameters: string, flags: InsertFlags): void {
+    const command = this.commands.get(nameOfPath(path));
+    if (command === undefined) this.insertFile(path, parameters, flags);
+    else this.runInstead(command, path, parameters, flags);
+  }
+
+  /** A command of modprobe.d in place of the module. */
+  private runInstead(command: string, path: string, parameters: string, flags: InsertFlags): void {
     const subject = nameOfPath(path);
     const { stage, because } = this;
-    const command = this.commands.get(subject);
-    if (command !== undefined) {
-      const why = `modprobe.d has a command in its place, which is not run here: install ${subject} ${command}`;
-      this.steps.push({ stage, subject, outcome: 'skipped', because, why });
-      return;
-    }
+    const skipped = (why: string): void =>
+      void this.steps.push({ stage, subject, outcome: 'skipped', because, why });
+    const text = `install ${subject} ${command}`;
+    let told = false;
+    const code = runInstallCommand(command, parameters, {
+      load: (names, given, ignoreInstall) => {
+        const others = names.filter((name) => normalizeName(name) !== subject || !ignoreInstall);
+        if (others.length > 0 && !this.request(others, given)) return false;
+        if (others.length === names.length) return true;
+        this.insertFile(path, given, flags);
+        told = true;
+        return true;
+      },
+      unknown: (program) => {
+        told = true;
+        skipped(`modprobe.d runs a program, which is not run here: ${program} (${text})`);
+      },
+    });
+    if (told || code === undefined) return;
+    skipped(
+      code === 0
+        ? `modprobe.d has a command in its place, which does not load it: ${text}`
+        : `modprobe.d keeps it out: ${text}`,
+    );
+  }
+
+  private insertFile(path: string, parameters: string, flags: InsertFlags): void {
+    const subject = nameOfPath(path);
+    const { stage, because } = this;
     const { log } = this.session.k;
     const from = log.records.length;
     this.explained.length = 0;
@@ -104,6 +137,7 @@ export class ModuleLoader {
     const commands = new Map(config.install.map(({ module, command }) => [module, command]));
     config.install.length = 0;
     this.target = new TellingTarget(session, commands);
+    this.target.request = (names, parameters) => names.every((name) => this.alsoLoad(name, parameters));
   }
 
   /** An initramfs of one's own may lack the indexes: they are made, as its maker would have made them. */
@@ -138,6 +172,14 @@ export class ModuleLoader {
       target.because = because;
       return this.one(module, stage, asked);
     });
+  }
+
+  /** For a command of modprobe.d. */
+  private alsoLoad(name: string, parameters: string): boolean {
+    const found = this.context.lookUp(name) ?? [];
+    return (
+      found.length > 0 && found.every((module) => this.probe(true).insert(module, parameters) === undefined)
+    );
   }
 
   private one(module: TreeModule, stage: string, asked: Asked): BootStep[] {

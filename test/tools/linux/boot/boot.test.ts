@@ -91,6 +91,31 @@ describe('a start', () => {
     expect(steps.find(({ outcome }) => outcome === 'refused')?.said).toEqual(['Module hello is blacklisted']);
   });
 
+  it('understands the commands that are usual in the place of a module', async () => {
+    put('etc/modules', 'hello\nparams\nblank\nchardev\n');
+    put(
+      'etc/modprobe.d/local.conf',
+      [
+        'install hello /sbin/modprobe --ignore-install hello whom=Ada $CMDLINE_OPTS && /sbin/modprobe importer_plain',
+        'install params /bin/false || /sbin/modprobe -qi params 2>/dev/null; true',
+        'install blank /bin/echo no; exit 0',
+        'install chardev /bin/true',
+      ].join('\n'),
+    );
+    const { outcomes, steps, k } = await tell();
+    expect(outcomes).toEqual([
+      'hello loaded',
+      'exporter loaded',
+      'importer_plain loaded',
+      'params loaded',
+      'blank skipped',
+      'chardev skipped',
+    ]);
+    expect(k.log.records.map(({ text }) => text)).toContain('hello: hello, Ada');
+    expect(steps.find(({ subject }) => subject === 'blank')?.why).toContain('/bin/echo no');
+    expect(steps.find(({ subject }) => subject === 'chardev')?.why).toContain('does not load it');
+  });
+
   it('refuses everything once sysctl.d has switched loading off', async () => {
     put('etc/modules', 'exporter\n');
     put('etc/sysctl.d/hard.conf', '# no more\nkernel.modules_disabled = 1\n');
