@@ -1,6 +1,6 @@
 /** Does a command line speak of an archive? Only a hint, by names: then what reads archives is loaded. */
 
-const ARCHIVE = /\.(deb|rpm|zip|cpio|img|tar|t[gxz]z|gz|xz|zst|lzma)(\/|$)|initr/i;
+const ARCHIVE = /\.(deb|rpm|zip|cpio|img|tar|t[gxz]z|gz|xz|zst|lzma|bz2|lz4|tbz2?)(\/|$)|initr/i;
 /** A module's own ending. */
 const MODULE = /\.ko\.[a-z]+$/;
 

@@ -1,7 +1,9 @@
 /** Archives of module trees, whatever they are: tar, cpio (an initramfs, too), zip, deb, rpm; compressed or not. */
+import { isBzip2, unpackBzip2 } from '../../bytes/bzip2.ts';
 import { CodecMemory } from '../../bytes/codec.ts';
 import { type Compression, compressionOf, decompressAs } from '../../bytes/decompress.ts';
 import { FormatError, Unsupported } from '../../bytes/errors.ts';
+import { isLz4, unpackLz4Frames } from '../../bytes/lz4.ts';
 import { isCpio, readCpio } from './cpio.ts';
 import type { ArchiveEntry } from './entry.ts';
 import { debData, isDeb, isRpm, rpmPayload } from './packages.ts';
@@ -22,7 +24,15 @@ const MOST_LAYERS = 3;
 
 /** Could these be the first bytes of an archive? 512 of them are enough to know, but for what is compressed. */
 export function mayBeArchive(head: Uint8Array): boolean {
-  return compressionOf(head) !== undefined || formatOf(head) !== undefined;
+  return packingOf(head) !== undefined || formatOf(head) !== undefined;
+}
+
+/** Archives are packed in two ways more than modules are. */
+type Packing = Compression | 'bzip2' | 'lz4';
+
+function packingOf(bytes: Uint8Array): Packing | undefined {
+  if (isBzip2(bytes)) return 'bzip2';
+  return isLz4(bytes) ? 'lz4' : compressionOf(bytes);
 }
 
 function formatOf(bytes: Uint8Array): ArchiveFormat | undefined {
@@ -44,7 +54,7 @@ export function readArchive(bytes: Uint8Array): Archive | undefined {
 function readLayer(bytes: Uint8Array, layers: number): Archive | undefined {
   if (layers === 0)
     throw new Unsupported('archive', 'is packed in more layers than any that is meant to be read');
-  const compression = compressionOf(bytes);
+  const compression = packingOf(bytes);
   if (compression !== undefined) return readLayer(unpacked(compression, bytes), layers - 1);
   const format = formatOf(bytes);
   switch (format) {
@@ -72,7 +82,9 @@ function inner(format: ArchiveFormat, bytes: Uint8Array, layers: number): Archiv
 }
 
 /** The result is a view of memory that nothing else uses: a copy of half a gigabyte would be one too many. */
-function unpacked(compression: Compression, bytes: Uint8Array): Uint8Array {
+function unpacked(compression: Packing, bytes: Uint8Array): Uint8Array {
+  if (compression === 'bzip2') return unpackBzip2(bytes, MOST_BYTES);
+  if (compression === 'lz4') return unpackLz4Frames(bytes, MOST_BYTES);
   const options = { maxOutput: MOST_BYTES, borrow: true };
   try {
     return decompressAs(compression, bytes, { ...options, memory: new CodecMemory() });

@@ -1,8 +1,10 @@
+import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FormatError } from '../../../src/bytes/errors.ts';
 import { ArchiveTree, TreeError } from '../../../src/catalog/file-tree.ts';
 import { readArchive } from '../../../src/formats/archive/read.ts';
+import { leaveOut, withoutProgram } from '../../leave-out.ts';
 import { cpio, deb, gz, join, type Made, rpm, tar, zip } from './build.ts';
 
 const FILES: readonly Made[] = [
@@ -44,6 +46,21 @@ describe('an archive', () => {
     expect(tree.stat('lib/modules/6.2')).toBeUndefined();
     expect(() => tree.read('lib/none')).toThrow(TreeError);
   });
+
+  it.skipIf(leaveOut(import.meta.url, withoutProgram('bzip2') || withoutProgram('lz4')))(
+    'may be packed with bzip2 and lz4',
+    () => {
+      const by = (program: string, bytes: Uint8Array) => spawnSync(program, ['-c'], { input: bytes }).stdout;
+      const early = cpio([{ path: 'early', text: 'x' }]);
+      for (const bytes of [
+        by('bzip2', tar(FILES)),
+        deb(by('bzip2', tar(FILES))),
+        by('lz4', tar(FILES)),
+        join([early, new Uint8Array(512), by('lz4', cpio(FILES))]),
+      ])
+        expect(text(treeOf(bytes).read('lib/modules/6.1/kernel/b.ko'))).toBe('second');
+    },
+  );
 
   it('follows links inside and nowhere else', () => {
     const tree = treeOf(

@@ -339,12 +339,13 @@ export class KmodContext {
   private fromCommands(name: string): TreeModule[] {
     const { install, remove } = this.config;
     const known = [...install, ...remove].some((one) => one.module === name);
-    return known ? [this.module(name)] : [];
+    // The module is named as one, up to a dot.
+    return known ? [this.module(normalizeName(name))] : [];
   }
 
   private fromBuiltin(name: string): TreeModule[] {
     if (this.trie('modules.builtin')?.find(name) === undefined) return [];
-    return [marked(this.module(name))];
+    return [marked(this.module(normalizeName(name)))];
   }
 
   isBuiltin(module: TreeModule): boolean {
