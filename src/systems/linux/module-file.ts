@@ -141,10 +141,14 @@ function readVersions(bytes: Uint8Array, nameAt: number, littleEndian: boolean):
     for (let i = at + nameAt; i < at + VERSION_BYTES && bytes[i] !== 0; i++)
       name += String.fromCharCode(bytes[i]);
     // The first entry of a name is the one the kernel compares.
-    const low = littleEndian ? at : at + nameAt - 4;
-    if (!versions.has(name)) versions.set(name, view.getUint32(low, littleEndian));
+    // A whole unsigned long is compared, of which a checksum fills 32 bits.
+    if (!versions.has(name)) versions.set(name, long(view, at, nameAt, littleEndian));
   }
   return versions;
+}
+
+function long(view: DataView, at: number, bytes: number, littleEndian: boolean): number {
+  return bytes === 8 ? Number(view.getBigUint64(at, littleEndian)) : view.getUint32(at, littleEndian);
 }
 
 function readExtended(crcs: Uint8Array, names: Uint8Array, littleEndian: boolean): Map<string, number> {

@@ -10,6 +10,7 @@ import { addHead, entries, removeInit } from './lists.ts';
 import type { Loading } from './loading.ts';
 import { type LinuxModule, ModuleState } from './module.ts';
 import { Level } from './rules/judge.ts';
+import { copyAddress } from './rules/relocation.ts';
 import {
   commonSymbol,
   type FoundSymbol,
@@ -74,7 +75,9 @@ export function* resolveImports(load: Loading): Steps<void> {
       return undefined;
     },
     sectionAddress: (index: number): Address | undefined =>
-      index === file.perCpu?.index ? k.read('module.percpu', load.mod) : load.sections.get(index)?.address,
+      index === file.perCpu?.index
+        ? k.read('module.percpu', load.mod)
+        : (load.sections.get(index)?.address ?? copyAddress(file, index)),
   };
   load.values = yield* resolveSymbols<Request>(file.object, rules);
   load.module.imports = imports.map(({ symbol, found }) => ({ name: symbol.name, from: found.owner?.name }));

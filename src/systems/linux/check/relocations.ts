@@ -5,11 +5,17 @@ import { applyRelocations, relocationTarget } from '../../../link/relocate.ts';
 import type { KernelFile } from '../kernelfile/kernelfile.ts';
 import type { ModuleFile } from '../module-file.ts';
 import type { Judge } from '../rules/judge.ts';
-import { checkRelocationTypes, relocationPolicy, TYPES_ONLY } from '../rules/relocation.ts';
+import { checkRelocationTypes, copyAddress, relocationPolicy, TYPES_ONLY } from '../rules/relocation.ts';
 import type { Subject } from './subject.ts';
 
 /** MODULES_VADDR of x86-64, and a place in the vmalloc area of i386. Random offsets change nothing about what fits. */
 const MODULE_AREA = { 64: -0x40000000, 32: 0xf8800000 } as const;
+/** Machines whose rules are written (rules/relocation.ts). */
+const X86: ReadonlySet<string> = new Set(['x86-64', 'i386']);
+
+/** Per-CPU variables are at small numbers, to which a processor's own base is added. */
+const PER_CPU = 0x30000;
+
 /** More than any module has; sections of a made-up size are not laid out. */
 const MAX_BYTES = 512 << 20;
 
@@ -33,7 +39,7 @@ export function checkRelocations(
     subject.relocated.add(key);
     return;
   }
-  if (machine === undefined || machine.machine !== kernel.machine || subject.relocated.has(key)) return;
+  if (!X86.has(kernel.machine) || machine?.machine !== kernel.machine || subject.relocated.has(key)) return;
   const policy = relocationPolicy(judge, file);
   const addresses = place(file, kernel);
   const symbols = symbolValues(file, addresses, values);
@@ -82,7 +88,8 @@ function symbolValues(
   const { symbols } = file.object;
   const out = new Float64Array(symbols.length);
   for (const { index, place: where, section, value, name } of symbols) {
-    if (where === 'section') out[index] = (addresses.get(section) ?? 0) + value;
+    if (section === file.perCpu?.index && where === 'section') out[index] = PER_CPU + value;
+    else if (where === 'section') out[index] = (addresses.get(section) ?? copyAddress(file, section)) + value;
     else if (where === 'undefined' && index !== 0) out[index] = values(name) ?? 0;
     else out[index] = value;
   }

@@ -9,7 +9,14 @@ import { builtinParameter } from './builtin-parameter.ts';
 import { embeddedConfig, parseConfig } from './config.ts';
 import { dataModelOf } from './data-model.ts';
 import type { ExportKind, ExportTable } from './exports.ts';
-import type { KernelFile, KernelSection, NearestExport, PerCpuVariable, SectionRole } from './kernelfile.ts';
+import type {
+  KernelFile,
+  KernelGap,
+  KernelSection,
+  NearestExport,
+  PerCpuVariable,
+  SectionRole,
+} from './kernelfile.ts';
 import { readExports } from './ksymtab.ts';
 import { noTypes } from './no-types.ts';
 import { type RuleEvidence, readRules, undecidedOf } from './rules.ts';
@@ -25,6 +32,12 @@ const MACHINES: readonly (readonly [number, Machine])[] = [
   [EM.RISCV, 'riscv'],
   [EM.LOONGARCH, 'loongarch'],
 ];
+
+/** MIPS has one number for both widths. */
+function machineOf({ header, bits }: ElfFile): Machine {
+  if (header.machine === EM.MIPS) return bits === 64 ? 'mips64' : 'mips';
+  return MACHINES.find(([number]) => number === header.machine)?.[1] ?? 'unknown';
+}
 
 const SHF_WRITE = 1;
 const SHF_ALLOC = 2;
@@ -55,6 +68,8 @@ export class ImageKernel implements KernelFile {
   readonly bits: 32 | 64;
   readonly littleEndian: boolean;
   readonly exports: ExportTable;
+  /** A version line that nobody recognises cannot be compared. */
+  readonly gaps: ReadonlySet<KernelGap>;
   readonly sections: readonly KernelSection[];
   readonly config: ReadonlyMap<string, string> | undefined;
   readonly origin: string;
@@ -73,7 +88,7 @@ export class ImageKernel implements KernelFile {
     this.#detachedTypes = options.btf;
     this.#placed = elf.sections.filter((s) => (s.flags & SHF_ALLOC) !== 0 && s.size > 0);
     this.origin = options.origin ?? '';
-    this.machine = MACHINES.find(([number]) => number === elf.header.machine)?.[1] ?? 'unknown';
+    this.machine = machineOf(elf);
     this.bits = elf.bits;
     this.littleEndian = elf.littleEndian;
     this.sections = this.#placed.map(describeSection);
@@ -81,6 +96,7 @@ export class ImageKernel implements KernelFile {
     this.banner = findBanner(texts);
     this.release = this.banner.split(' ')[2]!;
     this.vermagic = findVermagic(texts, this.release);
+    this.gaps = new Set<KernelGap>(this.vermagic === '' ? ['vermagic'] : []);
     this.config = this.#config(options.config);
     this.exports = readExports(elf, (address) => this.#kindOf(address));
     this.#texts = texts;
@@ -206,7 +222,7 @@ export function findBanner(texts: readonly SectionText[]): string {
 
 /** What may follow the release in a vermagic: include/linux/vermagic.h and every asm/vermagic.h. */
 const VERMAGIC_WORD =
-  /^(SMP|preempt|preempt_rt|mod_unload|modversions|RANDSTRUCT_\w+|aarch64|ARMv\d\w*|p2v8|thumb2|riscv|[\w.-]*686|K\d|MIPS\S*|\d{2}BIT|CPU_\S+)$/;
+  /^(SMP|preempt|preempt_rt|mod_unload|modversions|RANDSTRUCT_\w+|aarch64|ARMv\d\w*|p2v8|thumb2|riscv|mprofile-kernel|relocatable|gcc-\S+|[\w.-]*686|K\d|MIPS\S*|\d{2}BIT|CPU_\S+)$/;
 
 export function findVermagic(texts: readonly SectionText[], release: string): string {
   for (const { text } of texts) {

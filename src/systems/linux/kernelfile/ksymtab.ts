@@ -1,5 +1,6 @@
 import { Invalid } from '../../../bytes/errors.ts';
 import type { ElfSection } from '../../../formats/elf/headers.ts';
+import { SHDR } from '../../../formats/elf/layout.ts';
 import type { ElfFile } from '../../../formats/elf/read.ts';
 import { type ExportKind, ExportTable, type KernelExport } from './exports.ts';
 
@@ -58,9 +59,9 @@ class KsymtabReader {
     const rows: Omit<KernelExport, 'isFunction'>[] = [];
     for (let i = 0; i < section.size / shape.bytes; i++) {
       const address = this.#reference(section, shape, i, 0);
-      const namespace = shape.namespaced ? this.#text(this.#reference(section, shape, i, 2)) : '';
+      const namespace = shape.namespaced ? this.#text(this.#place(section, shape, i, 2)) : '';
       rows.push({
-        name: this.#text(this.#reference(section, shape, i, 1)),
+        name: this.#text(this.#place(section, shape, i, 1)),
         address,
         crc: crcs?.[i],
         gplOnly: gplOnly || ((flags?.[i] ?? 0) & KSYM_FLAG_GPL_ONLY) !== 0,
@@ -94,14 +95,37 @@ class KsymtabReader {
   }
 
   #allNamed(section: ElfSection, shape: EntryShape): boolean {
-    const { address, size } = this.#strings;
+    const { size } = this.#strings;
     for (let i = 0; i < section.size / shape.bytes; i++) {
-      const name = this.#reference(section, shape, i, 1) - address;
-      if (!(name >= 0 && name < size)) return false;
+      const name = this.#place(section, shape, i, 1);
+      if (name === undefined || !(name >= 0 && name < size)) return false;
       // A name begins a string, or is the tail of a longer one (the section is suffix-merged), never empty.
       if (this.#stringBytes[name] === 0) return false;
     }
     return true;
+  }
+
+  /**
+   * Offset in the strings that field number `field` of entry `i` refers to; undefined where it refers to nothing. Exact also
+   * where addresses are too large for a number (ppc64).
+   */
+  #place(section: ElfSection, shape: EntryShape, i: number, field: number): number | undefined {
+    const width = shape.bytes / (shape.namespaced ? 3 : 2);
+    const at = i * shape.bytes + field * width;
+    const { view } = this.#elf;
+    const start = this.#exact(this.#strings);
+    if (shape.relative) {
+      const distance = view.i32(section.offset + at);
+      return distance === 0 ? undefined : Number(this.#exact(section) - start) + at + distance;
+    }
+    const address = width === 8 ? view.i64(section.offset + at) : BigInt(view.u32(section.offset + at));
+    return address === 0n ? undefined : Number(address - start);
+  }
+
+  /** sh_addr */
+  #exact({ index, address }: ElfSection): bigint {
+    const { bits, header, view } = this.#elf;
+    return bits === 64 ? view.i64(header.shoff + index * SHDR[64].size + 16) : BigInt(address);
   }
 
   /** Address that field number `field` of entry `i` refers to; 0 stands for no namespace. */
@@ -130,10 +154,8 @@ class KsymtabReader {
     return Uint32Array.from({ length: count }, (_, i) => view.u32(section.offset + i * width + low));
   }
 
-  #text(address: number): string {
-    if (address === 0) return '';
-    const from = address - this.#strings.address;
-    if (!(from >= 0 && from < this.#strings.size)) return '';
+  #text(from: number | undefined): string {
+    if (from === undefined || !(from >= 0 && from < this.#strings.size)) return '';
     const end = this.#stringBytes.indexOf(0, from);
     let text = '';
     for (let i = from; i < (end < 0 ? this.#stringBytes.length : end); i++) {

@@ -3,10 +3,10 @@ import { BadMagic, Unsupported } from '../../../bytes/errors.ts';
 import { unpackLz4 } from '../../../bytes/lz4.ts';
 import { type ImageOptions, readImage } from './image.ts';
 import type { KernelFile } from './kernelfile.ts';
-import { isArm64Image, readArm64Image, zbootPayload } from './raw-image.ts';
-
+import { isArm64Image, readArm64Image, readRawImage, zbootPayload } from './raw-image.ts';
 import { decode, isSaved, type Savable } from './saved.ts';
 import { findPayload, isBootImage, type KernelPayload, payloadFormat } from './vmlinuz.ts';
+import { unwrap } from './wrapped.ts';
 
 /**
  * Most bytes that a kernel may unpack to: an amd64 kernel with debugging built in has 70 MB, sections of the
@@ -20,9 +20,14 @@ const MAX_IMAGE = 256 << 20;
  */
 export function readKernel(bytes: Uint8Array, options: ImageOptions = {}): KernelFile & Savable {
   if (isSaved(bytes)) return decode(bytes);
-  const image = unpackKernel(bytes);
+  const wrapped = unwrap(bytes, MAX_IMAGE);
+  if (wrapped !== undefined && !isElf(wrapped.image))
+    return readRawImage(wrapped.image, wrapped.shape, options);
+  const image = wrapped?.image ?? unpackKernel(bytes);
   return isArm64Image(image) ? readArm64Image(image, options) : readImage(image, options);
 }
+
+const isElf = (bytes: Uint8Array): boolean => bytes[0] === 0x7f && bytes[1] === 0x45;
 
 /** The ELF image, or arm64's own kind, inside a boot image or a packed kernel. Throws the errors of bytes/errors.ts. */
 export function unpackKernel(bytes: Uint8Array): Uint8Array {

@@ -111,7 +111,10 @@ function mendSection(
 ): void {
   const { type, flags, size, offset, alignment } = section;
   const allocated = (flags & SHF.ALLOC) !== 0;
-  if (alignment > 1 && !isPowerOfTwo(alignment))
+  if (index === names) return;
+  // Alignments count by their lower 32 bits.
+  if (alignment >= WRAP) copy.section(index, 'addralign', alignment % WRAP || 1);
+  else if (alignment > 1 && !isPowerOfTwo(alignment))
     copy.section(index, 'addralign', 2 ** Math.ceil(Math.log2(alignment)));
   // Without a type it is copied like any other; whether its bytes are there nobody asks.
   if (type === SHT.NULL && allocated && offset + size <= view.length && index !== names)

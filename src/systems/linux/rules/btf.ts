@@ -59,7 +59,8 @@ function headerFault(bytes: Uint8Array, { littleEndian, types: known }: KernelFi
   if (length > 3 && view.u8(3) !== 0) return { text: 'Unsupported flags', errno: ENOTSUPP };
   const types = { offset: field(8), length: field(12) };
   const strings = { offset: field(16), length: field(20) };
-  const parts = [types, strings, ...(three ? [{ offset: field(24), length: field(28) }] : [])];
+  const kinds = { offset: field(24), length: field(28) };
+  const parts = [types, strings, ...(three && kinds.length > 0 ? [kinds] : [])];
   return layoutFault(bytes.length - length, parts) ?? stringFault(bytes, length, types, strings);
 }
 

@@ -265,7 +265,7 @@ export function checkModuleSections(
   const known = modinfo.get('name');
   const shown = known ?? '(missing .modinfo section or name field)';
   if (sized) checkThisModule(judge, elf, shown);
-  const symbolTable = checkSymbolTable(judge, elf, shown);
+  const symbolTable = checkSymbolTable(judge, elf, whole, shown);
   if (judge.has('cached-elf-checks')) {
     const strings = symbolStrings(judge, whole, symbolTable.index);
     if (judge.has('extended-versions') && !flags.ignoreModversions) checkVersionSections(judge, elf, whole);
@@ -292,10 +292,12 @@ export function checkModuleSections(
 }
 
 /** Up to 6.11 the first one counts, later there must be one alone. */
-function checkSymbolTable(judge: Judge, elf: ElfFile, shown: string): ElfSection {
+function checkSymbolTable(judge: Judge, elf: ElfFile, whole: Uint8Array, shown: string): ElfSection {
   judge.enter('no-symbols');
   const found = findSymbolTable(elf);
-  const count = elf.sections.filter(({ type }) => type === SHT.SYMTAB).length;
+  // By the types that stand in the file.
+  const sections = readTable(whole, judge.kernel)?.sections ?? elf.sections;
+  const count = sections.filter(({ type }, index) => index > 0 && type === SHT.SYMTAB).length;
   if (found !== undefined && (count === 1 || !judge.has('cached-elf-checks'))) return found;
   judge.say(Level.WARNING, `${shown}: module has no symbols (stripped?)`);
   if (found !== undefined) {

@@ -154,3 +154,10 @@ export function checkRelocationTypes(judge: Judge, file: ModuleFile): void {
     }
   }
 }
+
+/** Where kernels of x86-64 put the copy of the file that they read from, without randomness: VMALLOC_START. */
+const COPY_AREA = -0x370000000000;
+
+/** A symbol in a section that is not loaded gets an address in that copy: too far away for 32 bits. */
+export const copyAddress = (file: ModuleFile, section: number): number =>
+  file.elf.bits === 64 ? COPY_AREA + (file.elf.sections[section]?.offset ?? 0) : 0;

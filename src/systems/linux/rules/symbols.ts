@@ -77,6 +77,8 @@ export interface SymbolFailure extends Withheld {
 
 /** Symbols that compilers refer to and nobody defines. */
 const IGNORED = new Set(['_GLOBAL_OFFSET_TABLE_']);
+/** The table of contents of powerpc64, which the loader defines (module_frob_arch_sections). */
+const TABLE_OF_CONTENTS = '.TOC.';
 
 /** simplify_symbols: what a symbol that cannot be had means; undefined where it counts as zero. */
 export function failedSymbol(
@@ -87,6 +89,7 @@ export function failedSymbol(
 ): SymbolFailure | undefined {
   const { name } = symbol;
   if (result.errno === 0 && (symbol.binding === 'weak' || IGNORED.has(name))) return undefined;
+  if (name === TABLE_OF_CONTENTS && judge.kernel.machine === 'ppc64') return undefined;
   const errno = result.errno || Errno.ENOENT;
   judge.say(Level.WARNING, `${file.name}: Unknown symbol ${name} (err -${errno})`);
   return { ...result, name, errno };

@@ -14,6 +14,7 @@ import { Errno } from '../../../systems/linux/errno.ts';
 import { isArm64Image, zbootPayload } from '../../../systems/linux/kernelfile/raw-image.ts';
 import { isSaved } from '../../../systems/linux/kernelfile/saved.ts';
 import { isBootImage } from '../../../systems/linux/kernelfile/vmlinuz.ts';
+import { wrapperShape } from '../../../systems/linux/kernelfile/wrapped.ts';
 import { TYPES_ONLY } from '../../../systems/linux/rules/relocation.ts';
 import type {
   CheckKernel,
@@ -71,6 +72,7 @@ class LinuxChecker implements SystemChecker {
     if (bytes === undefined) return isKernelFolder(path) ? 0.9 : 0;
     if (isSaved(bytes) || isBootImage(bytes) || isArm64Image(bytes) || zbootPayload(bytes) !== undefined)
       return 1;
+    if (wrapperShape(bytes) !== undefined) return 0.9;
     if (partKind(bytes, path) !== undefined || isPackage(bytes, path)) return 0.8;
     return compressionOf(bytes) !== undefined || isElfExecutable(bytes) ? 0.6 : 0;
   }
