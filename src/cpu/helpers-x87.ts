@@ -1,13 +1,13 @@
 /**
  * The x87 coprocessor: its stack, control and status words, and what each instruction does with them (SDM volume 1, chapter
- * 8; opcode map in volume 2, appendix A). Not here, and refused by name: transcendental functions, remainders, packed
- * decimals. An unmasked exception is reported by the next waiting instruction (#MF), after the masked result was stored.
+ * 8; opcode map in volume 2, appendix A). An unmasked exception is reported by the next waiting instruction (#MF), after the masked result was stored.
  */
 import { type HelperCall, type HelperFunction, type HelperHost, Vector } from './helper-host.ts';
 import { Helper, Reg } from './ir.ts';
 import { ARITHMETIC, FLAG, MXCSR, X87_CONTROL, X87_REGISTERS, X87_STATUS, X87_VALID, XMM } from './state.ts';
 import * as F from './x87-float.ts';
 import { type Environment, type Extended, X87 } from './x87-float.ts';
+import * as T from './x87-functions.ts';
 
 const C0 = 0x100;
 const C1 = 0x200;
@@ -286,9 +286,14 @@ function loadEnvironment(unit: Unit, at: number): void {
   const [control, status, tags] = [0, 4, 8].map((offset) => memory.u16(unit.host.wrap(at + offset)));
   unit.status = status;
   unit.control = control;
+  unit.valid = validOf(tags);
+}
+
+/** Which physical registers a full tag word does not call empty. */
+function validOf(tags: number): number {
   let valid = 0;
   for (let n = 0; n < 8; n++) if (((tags >> (n * 2)) & 3) !== 3) valid |= 1 << n;
-  unit.valid = valid;
+  return valid;
 }
 
 function save(unit: Unit, at: number): void {
@@ -341,7 +346,15 @@ const MEMORY: ReadonlyMap<number, MemoryForm> = new Map<number, MemoryForm>([
   [0xdf * 8 + 1, (u, at) => storeInteger(u, at, 2, true, true)],
   [0xdf * 8 + 2, (u, at) => storeInteger(u, at, 2, false, false)],
   [0xdf * 8 + 3, (u, at) => storeInteger(u, at, 2, true, false)],
+  [0xdf * 8 + 4, (u, at) => u.push(T.fromDecimal(u.host.memory.bytes(at, 10)))],
   [0xdf * 8 + 5, (u, at) => u.push(readInteger(u, at, 8))],
+  [
+    0xdf * 8 + 6,
+    (u, at) => {
+      u.host.memory.write(at, T.toDecimal(u.env, u.get(0)));
+      u.pop();
+    },
+  ],
   [0xdf * 8 + 7, (u, at) => storeInteger(u, at, 8, true, false)],
 ]);
 
@@ -455,6 +468,11 @@ function oneOperand(unit: Unit, modrm: number): void {
     pushConstant(unit, modrm - 0xe8);
     return;
   }
+  const f = FUNCTIONS.get(modrm);
+  if (f !== undefined) {
+    f(unit);
+    return;
+  }
   const empty = unit.underflow(0);
   const value = unit.raw(0);
   if (modrm === 0xe4) unit.codes = conditionCodes(compareWith(unit, F.zero(0), empty));
@@ -463,6 +481,88 @@ function oneOperand(unit: Unit, modrm: number): void {
   else if (modrm === 0xe1) unit.set(0, { ...value, sign: 0 });
   else unit.set(0, modrm === 0xfa ? F.squareRoot(unit.env, value) : F.roundToInteger(unit.env, value));
 }
+
+/** One of sine, cosine and tangent in place; false when the argument is too large, which C2 says. */
+function circular(unit: Unit, which: T.Circular): boolean {
+  const empty = unit.underflow(0);
+  const value = unit.raw(0);
+  const large = !empty && T.tooLarge(value);
+  unit.status = large ? unit.status | C2 : unit.status & ~C2;
+  if (large) return false;
+  unit.set(0, empty ? F.DEFAULT_NAN : T.trigonometric(unit.env, value, which));
+  return true;
+}
+
+/** fsincos and fptan push a second result: the cosine, or 1. */
+function circularPair(unit: Unit, which: 'sin' | 'tan'): void {
+  const full = !unit.isEmpty(7);
+  const value = unit.get(0);
+  if (!circular(unit, which)) return;
+  if (full) unit.env.flags |= X87.IE | X87.SF;
+  if (full) unit.set(0, F.DEFAULT_NAN);
+  const isNumber = F.isNumber(value) && F.kindOf(value) !== 'infinity';
+  const env = { ...unit.env };
+  const second = which === 'sin' ? T.trigonometric(env, value, 'cos') : isNumber ? F.ONE : unit.raw(0);
+  unit.push(second);
+}
+
+/** Two operands whose result takes the place of the second, which then is on top. */
+function popping(unit: Unit, f: (env: Environment, a: Extended, b: Extended) => Extended): void {
+  const empty = unit.underflow(0, 1);
+  unit.set(1, empty ? F.DEFAULT_NAN : f(unit.env, unit.raw(0), unit.raw(1)));
+  unit.pop();
+}
+
+function partialRemainder(unit: Unit, nearest: boolean): void {
+  if (unit.underflow(0, 1)) {
+    unit.set(0, F.DEFAULT_NAN);
+    unit.status &= ~C2;
+    return;
+  }
+  const { value, quotient, partial } = T.remainder(unit.env, unit.raw(0), unit.raw(1), nearest);
+  unit.set(0, value);
+  if (quotient === undefined) {
+    unit.status &= ~C2;
+    return;
+  }
+  const bits = (quotient & 4 ? C0 : 0) | (quotient & 2 ? C3 : 0) | (partial ? C2 : 0);
+  unit.status = (unit.status & ~(C0 | C2 | C3)) | bits;
+  unit.env.up = (quotient & 1) === 1;
+}
+
+function extract(unit: Unit): void {
+  // Without room for the second result there is no first one either.
+  const empty = unit.underflow(0) || !unit.isEmpty(7);
+  const { exponent, significand } = empty
+    ? { exponent: F.DEFAULT_NAN, significand: F.DEFAULT_NAN }
+    : T.extract(unit.env, unit.raw(0));
+  unit.set(0, exponent);
+  unit.push(significand);
+}
+
+function inPlace(unit: Unit, f: (env: Environment, a: Extended) => Extended): void {
+  unit.set(0, unit.underflow(0) ? F.DEFAULT_NAN : f(unit.env, unit.raw(0)));
+}
+
+function scaleByPower(unit: Unit): void {
+  unit.set(0, unit.underflow(0, 1) ? F.DEFAULT_NAN : T.scale(unit.env, unit.raw(0), unit.raw(1)));
+}
+
+/** d9 f0 and up, but for those that other tables have. */
+const FUNCTIONS: ReadonlyMap<number, (unit: Unit) => unknown> = new Map<number, (unit: Unit) => unknown>([
+  [0xf0, (u) => inPlace(u, T.powerLessOne)],
+  [0xf1, (u) => popping(u, T.logarithmTimes)],
+  [0xf2, (u) => circularPair(u, 'tan')],
+  [0xf3, (u) => popping(u, T.angle)],
+  [0xf4, extract],
+  [0xf5, (u) => partialRemainder(u, true)],
+  [0xf8, (u) => partialRemainder(u, false)],
+  [0xf9, (u) => popping(u, T.logarithmOfSumTimes)],
+  [0xfb, (u) => circularPair(u, 'sin')],
+  [0xfd, scaleByPower],
+  [0xfe, (u) => circular(u, 'sin')],
+  [0xff, (u) => circular(u, 'cos')],
+]);
 
 /** d9 and its like between registers. */
 function registerForm(unit: Unit, opcode: number, modrm: number): void {
@@ -582,6 +682,49 @@ function loadAll({ host, a }: HelperCall): number | undefined {
   host.view.setUint32(MXCSR, view.getUint32(24, true), true);
   host.bytes.set(image.subarray(160), XMM);
   return undefined;
+}
+
+/** The coprocessor's registers for whoever looks on: st(n) with its ten bytes as one number, and the three words. */
+export interface CoprocessorView {
+  register(index: number): bigint;
+  setRegister(index: number, value: bigint): void;
+  control: number;
+  status: number;
+  /** Two bits for each physical register. */
+  tags: number;
+}
+
+export function coprocessorView(host: HelperHost): CoprocessorView {
+  const unit = new Unit(host);
+  return {
+    register: (index) => {
+      const { sign, exponent, mantissa } = unit.raw(index);
+      return (BigInt((sign << 15) | exponent) << 64n) | mantissa;
+    },
+    setRegister: (index, value) => {
+      const head = Number((value >> 64n) & 0xffffn);
+      const mantissa = BigInt.asUintN(64, value);
+      unit.set(index, { sign: (head >> 15) as 0 | 1, exponent: head & 0x7fff, mantissa });
+    },
+    get control() {
+      return unit.control;
+    },
+    set control(value) {
+      unit.control = value;
+    },
+    get status() {
+      return unit.status;
+    },
+    set status(value) {
+      unit.status = value;
+    },
+    get tags() {
+      return fullTags(unit);
+    },
+    set tags(value) {
+      unit.valid = validOf(value);
+    },
+  };
 }
 
 export const coprocessorHelpers: readonly (readonly [number, HelperFunction])[] = [

@@ -400,6 +400,22 @@ export interface CallFinder {
   forget(): void;
 }
 
+/** Data that an instruction touches. */
+export interface DataAccess {
+  readonly address: Address;
+  /** Bytes. */
+  readonly length: number;
+  readonly reads: boolean;
+  readonly writes: boolean;
+}
+
+/** Registers as addresses are made of them. */
+export interface RegisterView {
+  gpr(n: number): number;
+  /** Cuts a sum to the width of an address. */
+  wrap(address: Address): Address;
+}
+
 /** One per instruction set. */
 export interface Translator {
   /** Width of the guest's addresses; 64 when left out. In a 32-bit guest everything wraps at 4 GiB. */
@@ -409,6 +425,8 @@ export interface Translator {
   callFinder(): CallFinder;
   /** The instruction at the start of `bytes`, which lie at `pc`. */
   inspect(bytes: Uint8Array, pc: Address): Inspection;
+  /** The data that the instruction at the start of `bytes` is about to touch. */
+  accesses(bytes: Uint8Array, pc: Address, registers: RegisterView): readonly DataAccess[];
   /**
    * Describes the instructions from `pc` on, until `begin` says false, the block has ended, or an
    * instruction was undefined. `fetch` gives the byte at an address or throws GuestFault, which the

@@ -44,7 +44,7 @@ const QUIET_BIT = 1n << 62n;
 
 export const DEFAULT_NAN: Extended = { sign: 1, exponent: TOP, mantissa: INTEGER_BIT | QUIET_BIT };
 export const zero = (sign: 0 | 1): Extended => ({ sign, exponent: 0, mantissa: 0n });
-const infinity = (sign: 0 | 1): Extended => ({ sign, exponent: TOP, mantissa: INTEGER_BIT });
+export const infinity = (sign: 0 | 1): Extended => ({ sign, exponent: TOP, mantissa: INTEGER_BIT });
 export const ONE: Extended = { sign: 0, exponent: BIAS, mantissa: INTEGER_BIT };
 
 /** What a bit pattern is. Unsupported: a leading bit that contradicts the exponent; operations take it for invalid. */
@@ -152,10 +152,14 @@ function pack(
   return { sign, exponent: rounded.low + length - 1 + BIAS, mantissa };
 }
 
+/** An exact number to a register, to all of its bits: precision control is for the four operations and roots alone. */
+export const packed = (env: Environment, sign: 0 | 1, value: bigint, low: number): Extended =>
+  pack(env, sign, value, low, 64);
+
 const quieted = (value: Extended): Extended => ({ ...value, mantissa: value.mantissa | QUIET_BIT });
 
 /** The result when an operand is no number (SDM volume 1, table 4-7); undefined when both are. */
-function special(env: Environment, a: Extended, b: Extended): Extended | undefined {
+export function special(env: Environment, a: Extended, b: Extended): Extended | undefined {
   const kinds = [kindOf(a), kindOf(b)];
   if (kinds.includes('unsupported')) {
     env.flags |= X87.IE;
@@ -174,10 +178,13 @@ function special(env: Environment, a: Extended, b: Extended): Extended | undefin
   return quieted(a.sign === 0 ? a : b);
 }
 
-function invalid(env: Environment): Extended {
+export function invalid(env: Environment): Extended {
   env.flags |= X87.IE;
   return DEFAULT_NAN;
 }
+
+/** As {@link special} for one operand. */
+export const unary = (env: Environment, a: Extended): Extended | undefined => special(env, a, ONE);
 
 const negate = (value: Extended): Extended => ({ ...value, sign: value.sign === 0 ? 1 : 0 });
 const isInfinite = (value: Extended): boolean => kindOf(value) === 'infinity';
@@ -243,7 +250,7 @@ export function divide(env: Environment, a: Extended, b: Extended): Extended {
   return pack(env, sign, (quotient << 1n) | rest, lowest(a) - lowest(b) - Number(QUOTIENT_BITS) - 1);
 }
 
-function integerRoot(value: bigint): bigint {
+export function integerRoot(value: bigint): bigint {
   let root = 1n << BigInt((bitLength(value) + 1) >> 1);
   for (;;) {
     const next = (root + value / root) >> 1n;

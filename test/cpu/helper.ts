@@ -24,6 +24,10 @@ class ScriptTranslator implements Translator {
     return { length: 1, text: '(scripted)', flow: 'jump', target: undefined };
   }
 
+  accesses(): [] {
+    return [];
+  }
+
   readonly programs = new Map<number, (b: BlockBuilder) => void>();
 
   load(at: number, program: Program): void {

@@ -106,6 +106,54 @@ describeWith(gdb, 'gdb', () => {
     expect(said).toContain('$1 = 0');
   });
 
+  it('stops where memory is read, and where it is touched at all', async () => {
+    const { gdb: said } = await session([
+      'break counter_read',
+      'continue',
+      'rwatch *(unsigned*)&count',
+      'continue',
+      'x/i $pc',
+      'delete',
+      'continue',
+    ]);
+    expect(said).toMatch(/Hardware read watchpoint 2: .*\n[^$]*Value = 41\n.*counter_read/s);
+    const { gdb: touched } = await session([
+      'break counter_read',
+      'continue',
+      'awatch *(unsigned*)&count',
+      'continue',
+      'continue',
+      'delete',
+      'continue',
+    ]);
+    expect(touched).toMatch(/Hardware access \(read\/write\) watchpoint 2/);
+    expect(touched).toMatch(/Value = 41\n.*Old value = 41\nNew value = 42\n/s);
+  });
+
+  it('shows and sets the registers of the coprocessor and the vectors', async () => {
+    const { gdb: said } = await session([
+      'set var $xmm3.v2_double[1] = 2.5',
+      'p $xmm3.v2_double',
+      'p $xmm3.v4_int32',
+      'set var $ftag = 0xfff0',
+      'set var $st0 = -1.25',
+      'p $st0',
+      'p/x $fctrl',
+      'info float',
+      'p/x $mxcsr',
+      'p $gs_base != 0',
+      'delete',
+      'continue',
+    ]);
+    expect(said).toContain('$1 = {0, 2.5}');
+    expect(said).toContain('$2 = {0, 0, 0, 1074003968}');
+    expect(said).toContain('$3 = -1.25');
+    expect(said).toContain('$4 = 0x37f');
+    expect(said).toMatch(/R0: Valid +0xbfffa000000000000000 -1.25/);
+    expect(said).toContain('$5 = 0x1f80');
+    expect(said).toContain('$6 = 1');
+  });
+
   it('watches memory', async () => {
     const { gdb: said } = await session([
       'watch *(unsigned*)&count',

@@ -5,7 +5,8 @@
  * block with `unsupported`; `describeInstruction` gives their name to the fault report.
  */
 import { type Address, PAGE_SIZE } from '../../memory/address.ts';
-import type { BlockBuilder, CallFinder, Inspection, Translator } from '../ir.ts';
+import type { BlockBuilder, CallFinder, DataAccess, Inspection, RegisterView, Translator } from '../ir.ts';
+import { accessesOf } from './accesses.ts';
 import { Decode, Decoder, Instruction, MAX_INSTRUCTION } from './decode.ts';
 import { inspectInstruction } from './inspect.ts';
 import { conditional, integerLifters, type Lifter } from './lift-integer.ts';
@@ -86,6 +87,10 @@ export class X86Translator implements Translator {
 
   inspect(bytes: Uint8Array, pc: Address): Inspection {
     return inspectInstruction(bytes, pc, this.bits);
+  }
+
+  accesses(bytes: Uint8Array, pc: Address, registers: RegisterView): readonly DataAccess[] {
+    return accessesOf(bytes, pc, this.bits, registers);
   }
 
   #lift(builder: BlockBuilder): void {

@@ -11,9 +11,13 @@ import { Abandoned } from '../abandon.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Thread } from '../thread.ts';
 
+/** Stops when bytes change, when an instruction reads them, or when one touches them at all. */
+export type WatchKind = 'write' | 'read' | 'access';
+
 export type Stop =
   | { readonly kind: 'started' | 'stepped' | 'interrupted' | 'images-changed' | 'start-of-history' }
-  | { readonly kind: 'breakpoint' | 'watchpoint'; readonly address: Address }
+  | { readonly kind: 'breakpoint'; readonly address: Address }
+  | { readonly kind: 'watchpoint'; readonly address: Address; readonly on: WatchKind }
   | { readonly kind: 'fault'; readonly vector: number };
 
 export type Resume =
@@ -47,10 +51,13 @@ type Plan =
 const MARGIN = 4096;
 /** Our own exit of the processor: no kernel function has this number. */
 const BREAK = -1;
+/** Bytes of the longest instruction. */
+const LONGEST = 16;
 
 interface Watch {
   readonly address: Address;
   readonly length: number;
+  readonly on: WatchKind;
   last: Uint8Array | undefined;
 }
 
@@ -70,6 +77,8 @@ export class DebugControl {
   #first: Position | undefined;
   #previous: Position | undefined;
   #margin = MARGIN;
+  /** What the instruction that is being run alone touches. */
+  #touched: Watch | undefined;
 
   constructor(client: DebugClient) {
     this.#client = client;
@@ -106,13 +115,18 @@ export class DebugControl {
     if (k !== undefined && k.boundName(address) === undefined) k.cpu.removeHostEntry(address);
   }
 
-  /** Stops when one of these bytes has changed. */
-  addWatchpoint(address: Address, length: number): void {
-    this.#watches.push({ address, length, last: this.#k?.memory.peek(address, length) });
+  /**
+   * Changes are seen whoever makes them; what is read, where machine code does it: kernel functions in TypeScript are no
+   * instructions.
+   */
+  addWatchpoint(address: Address, length: number, on: WatchKind = 'write'): void {
+    this.#watches.push({ address, length, on, last: this.#k?.memory.peek(address, length) });
   }
 
-  removeWatchpoint(address: Address, length: number): void {
-    const at = this.#watches.findIndex((watch) => watch.address === address && watch.length === length);
+  removeWatchpoint(address: Address, length: number, on: WatchKind = 'write'): void {
+    const at = this.#watches.findIndex(
+      (watch) => watch.address === address && watch.length === length && watch.on === on,
+    );
     if (at >= 0) this.#watches.splice(at, 1);
   }
 
@@ -138,10 +152,14 @@ export class DebugControl {
       const from = cpu.rip;
       const before = cpu.retired;
       const stepped = this.#atBreak(k) || this.#one(before);
+      if (stepped) this.#touched = this.#touches(k);
       const exit = stepped ? cpu.step(true) : cpu.run(Math.max(1, Math.min(goal, this.#fastGoal()) - before));
       const moved = cpu.retired !== before || cpu.rip !== from;
       if (exit === Exit.Host && (this.#atBreak(k) || (moved && this.#breakpoints.has(cpu.rip)))) continue;
-      if (exit === Exit.Fault) this.#faulted(k, thread);
+      if (exit === Exit.Fault) {
+        this.#touched = undefined;
+        this.#faulted(k, thread);
+      }
       if (exit !== Exit.Budget) return exit;
       // The guest must not see that somebody looks: only where a plain run stops may the scheduler have its turn.
       if (cpu.retired >= goal && (!stepped || cpu.stopsBetween(from, cpu.rip))) return exit;
@@ -197,13 +215,33 @@ export class DebugControl {
     return this.#client.interrupted() ? { kind: 'interrupted' } : undefined;
   }
 
+  /** The watchpoint that the next instruction is going to touch in the way it watches for. */
+  #touches(k: Kernel): Watch | undefined {
+    const watches = this.#watches.filter(({ on }) => on !== 'write');
+    if (watches.length === 0) return undefined;
+    const { rip } = k.cpu;
+    const accesses = k.translator.accesses(k.memory.peek(rip, LONGEST), rip, k.cpu);
+    return watches.find(({ address, length, on }) =>
+      accesses.some(
+        (access) =>
+          access.address < address + length &&
+          access.address + access.length > address &&
+          (access.reads || on === 'access'),
+      ),
+    );
+  }
+
   #watched(k: Kernel): Stop | undefined {
+    const touched = this.#touched;
+    this.#touched = undefined;
     let changed: Stop | undefined;
+    if (touched !== undefined) changed = { kind: 'watchpoint', address: touched.address, on: touched.on };
     for (const watch of this.#watches) {
       const now = k.memory.peek(watch.address, watch.length);
       const { last } = watch;
-      if (last !== undefined && (last.length !== now.length || last.some((byte, n) => byte !== now[n])))
-        changed ??= { kind: 'watchpoint', address: watch.address };
+      const differs = last?.length !== now.length || last.some((byte, n) => byte !== now[n]);
+      if (last !== undefined && differs && watch.on !== 'read')
+        changed ??= { kind: 'watchpoint', address: watch.address, on: watch.on };
       watch.last = now;
     }
     return changed;

@@ -1,4 +1,5 @@
 /** The registers of a machine as gdb numbers them, and the target description that tells it so. */
+import { coprocessorView } from '../../cpu/helpers-x87.ts';
 import { Reg } from '../../cpu/ir.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 
@@ -83,8 +84,10 @@ export class RegisterSet {
 
 /** 16 bytes as gdb likes to show them. */
 const VECTOR_TYPES =
-  '<vector id="v16i8" type="int8" count="16"/><vector id="v4i32" type="int32" count="4"/>' +
-  '<vector id="v2i64" type="int64" count="2"/><union id="vec128"><field name="v16_int8" type="v16i8"/>' +
+  '<vector id="v4f" type="ieee_single" count="4"/><vector id="v2d" type="ieee_double" count="2"/>' +
+  '<vector id="v16i8" type="int8" count="16"/><vector id="v8i16" type="int16" count="8"/><vector id="v4i32" type="int32" count="4"/>' +
+  '<vector id="v2i64" type="int64" count="2"/><union id="vec128"><field name="v4_float" type="v4f"/>' +
+  '<field name="v2_double" type="v2d"/><field name="v16_int8" type="v16i8"/><field name="v8_int16" type="v8i16"/>' +
   '<field name="v4_int32" type="v4i32"/><field name="v2_int64" type="v2i64"/>' +
   '<field name="uint128" type="uint128"/></union>';
 
@@ -135,10 +138,29 @@ const SEGMENTS: readonly Register[] = (['cs', 'ss', 'ds', 'es', 'fs', 'gs'] as c
   read: (k) => BigInt(k.cpu.segments[['es', 'cs', 'ss', 'ds', 'fs', 'gs'].indexOf(name)]),
 }));
 
-/** No kernel code uses them here; gdb's core feature has them all the same. */
+/** A word of the coprocessor. */
+const word = (name: string, which: 'control' | 'status' | 'tags'): Register => ({
+  name,
+  bits: 32,
+  type: 'int',
+  group: 'float',
+  read: (k) => BigInt(coprocessorView(k.cpu)[which]),
+  write: (k, value) => {
+    coprocessorView(k.cpu)[which] = Number(value & 0xffffn);
+  },
+});
+
+/** Where the last instruction of the coprocessor was is not kept. */
 const FLOATING: readonly Register[] = [
-  ...Array.from({ length: 8 }, (_, n): Register => ({ name: `st${n}`, bits: 80, type: 'i387_ext' })),
-  ...['fctrl', 'fstat', 'ftag', 'fiseg', 'fioff', 'foseg', 'fooff', 'fop'].map(
+  ...Array.from({ length: 8 }, (_, n): Register => {
+    const read = (k: Kernel): bigint => coprocessorView(k.cpu).register(n);
+    const write = (k: Kernel, value: bigint): void => coprocessorView(k.cpu).setRegister(n, value);
+    return { name: `st${n}`, bits: 80, type: 'i387_ext', read, write };
+  }),
+  word('fctrl', 'control'),
+  word('fstat', 'status'),
+  word('ftag', 'tags'),
+  ...['fiseg', 'fioff', 'foseg', 'fooff', 'fop'].map(
     (name): Register => ({ name, bits: 32, type: 'int', group: 'float' }),
   ),
 ];

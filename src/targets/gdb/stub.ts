@@ -1,7 +1,7 @@
 /** The server's side of gdb's remote serial protocol (GDB manual, appendix E), for any system's kernel. */
 
 import { hexOf } from '../../bytes/hex.ts';
-import type { DebugClient, DebugControl, Resume, Stop } from '../../kernel/debug/control.ts';
+import type { DebugClient, DebugControl, Resume, Stop, WatchKind } from '../../kernel/debug/control.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { Thread } from '../../kernel/thread.ts';
 import { type Address, GuestFault } from '../../memory/space.ts';
@@ -31,6 +31,10 @@ const FEATURES = [
   'ReverseStep+',
   'ReverseContinue+',
 ].join(';');
+
+/** Types of points that watch, and what their stops are called. */
+const WATCH_KINDS: Readonly<Record<string, WatchKind>> = { 2: 'write', 3: 'read', 4: 'access' };
+const WATCHES: Readonly<Record<WatchKind, string>> = { write: 'watch', read: 'rwatch', access: 'awatch' };
 
 /** Answers of an error: gdb does not look at the number. */
 const ERROR = 'E01';
@@ -238,7 +242,7 @@ export class GdbStub implements DebugClient {
       case 'interrupted':
         return head(SIGNAL.INT) + rest;
       case 'watchpoint':
-        return `${head(SIGNAL.TRAP)}watch:${this.#hex(k, stop.address)};${rest}`;
+        return `${head(SIGNAL.TRAP)}${WATCHES[stop.on]}:${this.#hex(k, stop.address)};${rest}`;
       case 'images-changed':
         return `${head(SIGNAL.TRAP)}library:;${rest}`;
       case 'start-of-history':
@@ -312,12 +316,13 @@ export class GdbStub implements DebugClient {
     const [, set, type, hex, size] = match;
     const address = this.#address(k, hex);
     const control = this.#control;
-    // Software and hardware breakpoints are the same here; reads are not watched.
-    if (type === '3' || type === '4' || control === undefined) return '';
-    if (type === '2') {
+    // Software and hardware breakpoints are the same here.
+    if (control === undefined) return '';
+    const on = WATCH_KINDS[type];
+    if (on !== undefined) {
       const length = Number.parseInt(size, 16);
-      if (set === 'Z') control.addWatchpoint(address, length);
-      else control.removeWatchpoint(address, length);
+      if (set === 'Z') control.addWatchpoint(address, length, on);
+      else control.removeWatchpoint(address, length, on);
     } else if (set === 'Z') control.addBreakpoint(address);
     else control.removeBreakpoint(address);
     return OK;

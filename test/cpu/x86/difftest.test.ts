@@ -20,7 +20,7 @@ describeWith(nativeCompiler(), 'differential test with the host processor', () =
       const translated = engine === 'wasm';
       const singles = full ? 200_000 : translated ? 2_000 : 8_000;
       const sequences = full ? 50_000 : translated ? 800 : 1_500;
-      const report = difftest({ engine, bits, seed, singles, sequences, sequenceLength: 12 });
+      const report = difftest({ engine, bits, seed, singles, sequences, sequenceLength: 12, units: 400 });
       console.log(`seed ${seed}\n${summary(report).split('\n').slice(0, 2).join('\n')}`);
       expect(report.failures, `seed ${seed}`).toEqual([]);
       expect(report.sequences.agreed).toBe(sequences);

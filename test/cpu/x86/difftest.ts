@@ -7,7 +7,7 @@ import { mmxCase } from './mmx.ts';
 import { runNative } from './native.ts';
 import { Random } from './random.ts';
 import { sequenceCase } from './sequences.ts';
-import { coprocessorCase } from './x87.ts';
+import { coprocessorCase, FUNCTIONS, functionCase, functionErrors, withinTolerance } from './x87.ts';
 
 export interface DifftestOptions {
   /** Mode of the machine code; 64 when left out. */
@@ -125,6 +125,28 @@ function runUnits(options: DifftestOptions, runner: GuestRunner, report: Difftes
     if (guest.unsupported) tally.refused++;
     else if (found.length === 0) tally.agreed++;
     else if (tally.differed++ < PER_NAME) report.failures.push(describeCase(item, found));
+  });
+  runFunctions(random, units / 4, bits, runner, report);
+}
+
+/** Transcendental functions and remainders: as near to the processor's results as these are to the true ones. */
+function runFunctions(
+  random: Random,
+  count: number,
+  bits: 32 | 64,
+  runner: GuestRunner,
+  report: DifftestReport,
+): void {
+  const cases = Array.from({ length: count }, (_, n) => {
+    const f = FUNCTIONS[n % FUNCTIONS.length];
+    return { f, item: functionCase(random.bits() >>> 0, f, bits) };
+  });
+  const outcomes = runNative(cases.map(({ item }) => item));
+  cases.forEach(({ f, item }, n) => {
+    const tally = tallyOf(report.byName, f.name);
+    const found = functionErrors(item.seed, outcomes[n], runner.run(item));
+    if (withinTolerance(f, found)) tally.agreed++;
+    else if (tally.differed++ < PER_NAME) report.failures.push(describeCase(item, [found]));
   });
 }
 

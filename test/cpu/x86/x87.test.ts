@@ -91,9 +91,23 @@ describe('the coprocessor', () => {
     expect(memory.u64(DATA)).toBe(0x3ff0000000000000n);
   });
 
-  it('refuses by name what it does not have', () => {
-    const { cpu, exit } = run('d9fe');
-    expect(exit).toBe(Exit.Fault);
-    expect(cpu.reason).toBe('unsupported');
+  it('works out the transcendental functions', () => {
+    // fldpi; fsin; fstp m80 0x100; fld1; fld1; fadd st0,st0; fyl2x; fstp m64 0x110; fldln2 and fbstp of 1, and back
+    const { memory, exit } = run(
+      'd9eb d9fe db3d00010030 d9e8 d9e8 d8c0 d9f1 dd1d10010030 d9e8 df3520010030 df2520010030 dd1d30010030',
+    );
+    expect(exit).toBe(Exit.Host);
+    // The pi of the register is 2^-64 above the one that angles are reduced by.
+    expect(memory.u64(DATA + 0x100)).toBe(0x8000000000000000n);
+    expect(memory.u16(DATA + 0x108)).toBe(0xbfbf);
+    expect(memory.u64(DATA + 0x110)).toBe(0x3ff0000000000000n);
+    expect(memory.u64(DATA + 0x120)).toBe(1n);
+    expect(memory.u64(DATA + 0x130)).toBe(0x3ff0000000000000n);
+  });
+
+  it('leaves an angle alone that is too large, and says so', () => {
+    // mov [0x10],0x5f800000 (2^64); fld m32; fsin; fnstsw ax
+    const { cpu } = run('c70510000030 0000805f d90510000030 d9fe dfe0');
+    expect(cpu.gpr(0) & 0x400).toBe(0x400);
   });
 });

@@ -1,5 +1,6 @@
 /** Random programs for the coprocessor: loads of random numbers of each kind, operations, stores; as cases for the host. */
-import { type Case, WINDOW_BASE } from './cases.ts';
+import { type Case, WINDOW_BASE, windowOf } from './cases.ts';
+import type { Outcome } from './native.ts';
 import { Random } from './random.ts';
 
 const LITTLE = (value: number): number[] => [0, 8, 16, 24].map((shift) => (value >> shift) & 255);
@@ -17,13 +18,15 @@ const STORES: readonly (readonly [opcode: number, reg: number])[] = [
   ...([0xd9, 0xdb, 0xdd, 0xdf] as const).flatMap((opcode) => [2, 3].map((reg) => [opcode, reg] as const)),
   [0xdb, 7],
   [0xdf, 7],
+  [0xdf, 6],
   [0xdb, 1],
   [0xdd, 1],
   [0xdf, 1],
 ];
-/** Between registers, one byte each: fchs, fabs, ftst, fxam, constants, fdecstp, fincstp, fsqrt, frndint. */
+/** Between registers, one byte each: fchs, fabs, ftst, fxam, constants, fdecstp, fincstp, fsqrt, frndint, fxtract, fprem1, fprem, fscale. */
 const ALONE = [
-  0xe0, 0xe1, 0xe4, 0xe5, 0xe8, 0xe9, 0xea, 0xeb, 0xec, 0xed, 0xee, 0xf6, 0xf7, 0xfa, 0xfa, 0xfc, 0xfc,
+  0xe0, 0xe1, 0xe4, 0xe5, 0xe8, 0xe9, 0xea, 0xeb, 0xec, 0xed, 0xee, 0xf6, 0xf7, 0xfa, 0xfa, 0xfc, 0xfc, 0xf4,
+  0xf5, 0xf8, 0xfd,
 ];
 
 /** fabs, which clears C1: for behind instructions after which processors differ in it. */
@@ -183,4 +186,122 @@ export function coprocessorCase(seed: number, steps: number, bits: 32 | 64): Cas
     undefinedFlags: 0,
     looseRegister: -1,
   };
+}
+
+/** An instruction of d9 f0 to ff, with ranges of its arguments that are defined. */
+export interface UnitFunction {
+  readonly name: string;
+  readonly modrm: number;
+  /** Results are exact by definition. */
+  readonly exact?: boolean;
+  readonly x: (random: Random) => number;
+  readonly y: (random: Random) => number;
+}
+
+const anything = (random: Random): number => {
+  const kind = random.below(24);
+  if (kind === 0) return random.pick([0, -0, 1, -1, Infinity, -Infinity, NaN, 5e-324, 2, 0.5]);
+  const size = 2 ** (random.below(kind < 12 ? 8 : 60) - (kind < 12 ? 4 : 30));
+  return ((random.bits() / 2 ** 31 + random.bits() / 2 ** 62) * size) as number;
+};
+const small = (limit: number) => (random: Random) => {
+  const value = (random.bits() / 2 ** 31) * limit;
+  return random.oneIn(3) ? value * 2 ** -random.below(60) : value;
+};
+const positive = (random: Random): number => Math.abs(anything(random));
+
+export const FUNCTIONS: readonly UnitFunction[] = [
+  { name: 'f2xm1', modrm: 0xf0, x: small(1), y: anything },
+  { name: 'fyl2x', modrm: 0xf1, x: positive, y: anything },
+  { name: 'fptan', modrm: 0xf2, x: anything, y: anything },
+  { name: 'fpatan', modrm: 0xf3, x: anything, y: anything },
+  { name: 'fxtract', modrm: 0xf4, exact: true, x: anything, y: anything },
+  { name: 'fprem1', modrm: 0xf5, exact: true, x: anything, y: anything },
+  { name: 'fprem', modrm: 0xf8, exact: true, x: anything, y: anything },
+  { name: 'fyl2xp1', modrm: 0xf9, x: small(0.29), y: anything },
+  { name: 'fsincos', modrm: 0xfb, x: anything, y: anything },
+  { name: 'fscale', modrm: 0xfd, exact: true, x: anything, y: small(60000) },
+  { name: 'fsin', modrm: 0xfe, x: anything, y: anything },
+  { name: 'fcos', modrm: 0xff, x: anything, y: anything },
+];
+
+const RESULTS = 4096;
+const STATUS_AT = RESULTS + 64;
+
+/** One of these functions of two doubles: three registers and the status word are written back. */
+export function functionCase(seed: number, { name, modrm, x, y }: UnitFunction, bits: 32 | 64): Case {
+  const random = new Random(seed);
+  const w = new Writer(random, bits);
+  const view = new DataView(new ArrayBuffer(8));
+  const [a, b] = [x(random), y(random)];
+  w.bytes.push(0xdb, 0xe3);
+  [b, a].forEach((value, n) => {
+    view.setFloat64(0, value);
+    for (const half of [0, 4]) {
+      const form = bits === 32 ? [0x05] : [0x04, 0x25];
+      w.bytes.push(0xc7, ...form, ...LITTLE(WINDOW_BASE + n * 8 + 4 - half), ...LITTLE(view.getInt32(half)));
+    }
+    w.memory(0xdd, 0, n * 8);
+  });
+  w.bytes.push(0xd9, modrm);
+  w.memory(0xdd, 7, STATUS_AT);
+  for (let n = 0; n < 3; n++) w.memory(0xdb, 7, RESULTS + n * 16);
+  return {
+    seed,
+    bits,
+    code: Uint8Array.from(w.bytes),
+    gpr: new BigUint64Array(16),
+    xmm: new Uint8Array(256),
+    flags: 0x202,
+    names: [name],
+    text: [`${name} of ${a} and ${b}`],
+    undefinedFlags: 0,
+    looseRegister: -1,
+  };
+}
+
+/** Units in the last place by which a function may differ from a processor's. Next to the zeros of a sine more is lost. */
+const toleranceOf = ({ name, exact }: UnitFunction): number =>
+  exact ? 0 : /^f(sin|cos|tan|sincos|ptan)$/.test(name) ? 64 : 1;
+
+export const withinTolerance = (f: UnitFunction, found: string): boolean =>
+  found === 'same' || (/^\d+ ulp$/.test(found) && Number.parseInt(found, 10) <= toleranceOf(f));
+
+/** A register as a whole number in which neighbours differ by one; NaN as undefined. */
+function ordinal(bytes: Uint8Array): bigint | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const head = view.getUint16(8, true);
+  const mantissa = view.getBigUint64(0, true);
+  if ((head & 0x7fff) === 0x7fff && mantissa << 1n !== 1n << 64n) return undefined;
+  const magnitude = (BigInt(head & 0x7fff) << 63n) | (mantissa & ((1n << 63n) - 1n));
+  return head & 0x8000 ? -magnitude : magnitude;
+}
+
+/** Exceptions but inexact and rounding up, and the condition codes: where both sides must agree. */
+const COMPARED_STATUS = 0x7dff & ~0x220;
+
+/** `same`, `N ulp` for the greatest distance of the registers, or what else differs. */
+export function functionErrors(seed: number, native: Outcome, guest: Outcome): string {
+  const window = (outcome: Outcome): Uint8Array => {
+    const bytes = windowOf(seed).slice(RESULTS, RESULTS + 128);
+    for (const [at, value] of outcome.changes)
+      if (at >= RESULTS && at < RESULTS + 128) bytes[at - RESULTS] = value;
+    return bytes;
+  };
+  const [a, b] = [window(native), window(guest)];
+  const status = (bytes: Uint8Array): number => bytes[64] | (bytes[65] << 8);
+  if (native.ending !== guest.ending) return `ending ${native.ending} ${guest.ending}`;
+  let worst = 0n;
+  for (let n = 0; n < 3; n++) {
+    const [x, y] = [a, b].map((bytes) => ordinal(bytes.slice(n * 16, n * 16 + 16)));
+    if (x === undefined || y === undefined) {
+      if (x !== y) return `register ${n}: a NaN on one side`;
+      continue;
+    }
+    const distance = x > y ? x - y : y - x;
+    if (distance > worst) worst = distance;
+  }
+  if ((status(a) ^ status(b)) & COMPARED_STATUS)
+    return `status: native ${status(a).toString(16)}, ours ${status(b).toString(16)}`;
+  return worst === 0n ? 'same' : worst > 1000n ? 'far apart' : `${worst} ulp`;
 }
