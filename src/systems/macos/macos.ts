@@ -175,6 +175,18 @@ export class Macos extends Kernel {
     return at;
   }
 
+  /** A text of the kernel's own, where functions that give texts find it; the same place each time. */
+  constantText(text: string): Address {
+    const known = this.texts.get(text);
+    if (known !== undefined) return known;
+    const bytes = new TextEncoder().encode(`${text}\0`);
+    const at = this.takeData(bytes.length);
+    this.memory.poke(at, bytes);
+    this.texts.set(text, at);
+    return at;
+  }
+  private readonly texts = new Map<string, Address>();
+
   parsePrototype(text: string): Prototype {
     return this.prototypes(text);
   }

@@ -17,6 +17,9 @@ export const MAP = {
   heapEnd: at('0xffffff8030000000'),
   stacks: at('0xffffff8080000000'),
   stacksEnd: at('0xffffff8090000000'),
+  /** Physical memory that drivers have mapped. */
+  devices: at('0xffffff8090000000'),
+  devicesEnd: at('0xffffff80a0000000'),
   /** Buffers of the calling process. */
   user: at('0x00007fff50000000'),
 } as const;

@@ -3,21 +3,35 @@ import { cLibrary } from '../../kernel/clib.ts';
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
 import type { Address } from '../../memory/space.ts';
 import { atomics } from './functions/atomic.ts';
+import { kernelControls } from './functions/bsd/control.ts';
+import { mbufs } from './functions/bsd/mbuf.ts';
+import { filters, interfaces, protocols } from './functions/bsd/network.ts';
+import { kauth, policies } from './functions/bsd/security.ts';
+import { vfsData, vfsFunctions } from './functions/bsd/vfs.ts';
 import { deviceFunctions } from './functions/devices.ts';
 import { iokitData } from './functions/iokit/data.ts';
 import { entryFunctions } from './functions/iokit/entry.ts';
+import { registryIterators } from './functions/iokit/iterator.ts';
+import { memoryBuffers, memoryDescriptors, memoryMaps } from './functions/iokit/memory.ts';
+import { nvram } from './functions/iokit/nvram.ts';
+import { powerManagement } from './functions/iokit/power.ts';
 import { serviceFunctions, serviceMatching } from './functions/iokit/service.ts';
+import { userClients } from './functions/iokit/userclient.ts';
 import { eventSources, workLoops } from './functions/iokit/workloop.ts';
 import { arrays, dictionaries, iterators, sets } from './functions/libkern/collections.ts';
 import { objectFunctions } from './functions/libkern/object.ts';
+import { orderedSets } from './functions/libkern/ordered-set.ts';
+import { serializers } from './functions/libkern/serialize.ts';
 import { data, numbers, strings } from './functions/libkern/values.ts';
 import { locks } from './functions/locks.ts';
 import { logging } from './functions/log.ts';
+import { machFunctions } from './functions/mach.ts';
 import { machineData, machineFunctions } from './functions/machine.ts';
 import { allocation } from './functions/memory.ts';
 import { miscellany } from './functions/misc.ts';
 import { clocks, processes } from './functions/process.ts';
 import { sysctlData, sysctlFunctions } from './functions/sysctl.ts';
+import { texts } from './functions/text.ts';
 import { threadFunctions } from './functions/threads.ts';
 import { transfers } from './functions/uio.ts';
 import type { DataSymbol, Macos } from './macos.ts';
@@ -48,7 +62,26 @@ export const macosFunctions: FunctionTable<Macos> = joinTables<Macos>([
   strings,
   sysctlFunctions,
   threadFunctions,
+  filters,
+  interfaces,
+  kauth,
+  kernelControls,
+  mbufs,
+  memoryBuffers,
+  memoryDescriptors,
+  machFunctions,
+  memoryMaps,
+  nvram,
+  orderedSets,
+  policies,
+  powerManagement,
+  protocols,
+  registryIterators,
+  serializers,
+  texts,
   transfers,
+  userClients,
+  vfsFunctions,
   workLoops,
   ...cLibrary,
 ]);
@@ -63,6 +96,7 @@ const text = (name: string, value: (k: Macos) => string): DataSymbol => ({
 export const macosData: readonly DataSymbol[] = [
   ...sysctlData,
   ...iokitData,
+  ...vfsData,
   ...machineData,
   { name: '_gOSKextUnresolved', bytes: 16 },
   { name: '_lkm_current_proc', bytes: 16 },

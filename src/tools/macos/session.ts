@@ -39,6 +39,13 @@ const CONTROL_C = 130;
 /** What can be done while the machine does not start. */
 const RECOVERY: readonly string[] = ['reboot', 'rm', 'ls', 'mv', 'csrutil'];
 
+const STOPPED: ToolResult = {
+  code: 1,
+  out: '',
+  err: '',
+  note: 'the machine has stopped with a panic: `reboot` starts it again',
+};
+
 /** What is recorded about kexts outside of any kernel: approvals, notarisation, the collection of the last start. */
 export interface KextRecords {
   /** Teams and bundle identifiers. */
@@ -124,14 +131,7 @@ export class MacosSession implements SystemSession {
     const [name, ...args] = words;
     const tool = TOOLS.find((one) => one.name === name);
     if (tool === undefined) return { code: 127, out: '', err: `-sh: ${name}: command not found\n` };
-    if (this.kernel.panicked !== undefined && tool.name !== 'reboot') {
-      return {
-        code: 1,
-        out: '',
-        err: '',
-        note: 'the machine has stopped with a panic: `reboot` starts it again',
-      };
-    }
+    if (this.kernel.panicked !== undefined && tool.name !== 'reboot') return STOPPED;
     if (this.halted !== undefined && !RECOVERY.includes(tool.name)) {
       return {
         code: 1,
@@ -221,6 +221,10 @@ export class MacosSession implements SystemSession {
       );
     }
     scheduler.failures.clear();
+    if (this.kernel.panicked !== undefined) {
+      answer.code = 1;
+      answer.explain('the kernel has panicked: `reboot` starts the machine again');
+    }
   }
 
   // -- files and kexts ----------------------------------------------------------------------------------------
@@ -263,10 +267,12 @@ export class MacosSession implements SystemSession {
   // -- what the command line asks of every system ---------------------------------------------------------------
 
   async load(path: string, args: readonly string[]): Promise<LoadOutcome> {
+    if (this.kernel.panicked !== undefined) return { ...STOPPED, module: undefined };
     return await loadByTool(this, path, args);
   }
 
   async unload(module: string): Promise<UnloadOutcome> {
+    if (this.kernel.panicked !== undefined) return { ...STOPPED, leaks: [] };
     const kext = this.loaded(module);
     const before = kext === undefined ? undefined : { base: kext.base, bytes: kext.bytes };
     const result = await unloadByTool(this, module);

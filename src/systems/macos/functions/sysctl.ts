@@ -42,8 +42,42 @@ const root = perKernel<Address, Macos>((k) => {
     const [parent, name] = path.split('.');
     addNode(k, k.object(`_sysctl__${parent}_children`), name, k.object(`_sysctl__${symbol}_children`));
   }
+  for (const [path, value] of Object.entries(ownValues(k))) {
+    const [parent, name] = path.split('.');
+    addValue(k, k.object(`_sysctl__${parent}_children`), name, value);
+  }
   return top;
 });
+
+/** What the kernel itself says under well-known names (bsd/kern/kern_sysctl.c, kern_mib.c). */
+const ownValues = (k: Macos): Readonly<Record<string, string | number>> => ({
+  'kern.ostype': 'Darwin',
+  'kern.osrelease': k.release.darwin,
+  'kern.osproductversion': k.release.product.replace(/^.* /, ''),
+  'kern.version': `Darwin Kernel Version ${k.release.darwin}`,
+  'kern.hostname': 'lkm.local',
+  'kern.bootargs': k.bootArgs,
+  'hw.machine': 'x86_64',
+  'hw.model': 'LKM1,1',
+  'hw.ncpu': 1,
+  'hw.physicalcpu': 1,
+  'hw.logicalcpu': 1,
+  'hw.pagesize': 4096,
+});
+
+function addValue(k: Macos, parent: Address, name: string, value: string | number): void {
+  const oid = k.takeData(k.sizeof('struct sysctl_oid'));
+  const text = typeof value === 'string';
+  k.poke('sysctl_oid.oid_parent', oid, parent);
+  k.poke('sysctl_oid.oid_number', oid, OID_AUTO);
+  k.poke('sysctl_oid.oid_kind', oid, (text ? CTLTYPE.STRING : CTLTYPE.INT) | CTLFLAG_RD);
+  k.poke('sysctl_oid.oid_name', oid, k.constantText(name));
+  if (text) k.poke('sysctl_oid.oid_arg1', oid, k.constantText(value));
+  else k.poke('sysctl_oid.oid_arg2', oid, value);
+  k.poke('sysctl_oid.oid_handler', oid, k.link(text ? '_sysctl_handle_string' : '_sysctl_handle_int'));
+  k.poke('sysctl_oid.oid_fmt', oid, k.constantText(text ? 'A' : 'I'));
+  register(k, oid);
+}
 
 function addNode(k: Macos, parent: Address, name: string, children: Address): void {
   const oid = k.takeData(k.sizeof('struct sysctl_oid'));
@@ -201,7 +235,31 @@ function string(k: Macos, arg1: Address, arg2: number, request: Address): number
   return failed;
 }
 
+/** A kext asks as a program would; the buffers are the kernel's own. */
+function* byName(
+  k: Macos,
+  name: Address,
+  old: Address,
+  room: Address,
+  value: Address,
+  bytes: number,
+): Steps<number> {
+  const wanted = guestText(k, name, 256);
+  const entry = [...sysctls(k)].find((one) => one.name === wanted);
+  if (entry === undefined) return ERRNO.ENOENT;
+  const given = value === 0 ? undefined : k.memory.bytes(value, bytes).slice();
+  const result = yield* runSysctl(k, entry, given);
+  if (result.error !== 0 || room === 0) return result.error;
+  const space = old === 0 ? result.value.length : k.memory.ptr(room);
+  k.memory.setPtr(room, Math.min(space, result.value.length));
+  if (old === 0) return 0;
+  if (result.value.length > space) return ERRNO.ENOMEM;
+  if (result.value.length > 0) k.memory.write(old, result.value);
+  return 0;
+}
+
 export const sysctlFunctions = kernelFunctions({
+  'int sysctlbyname(const char *name, void *old, size_t *room, void *value, size_t bytes)': byName,
   'void sysctl_register_oid(struct sysctl_oid *oid)': (k, oid) => {
     k.state(root);
     register(k, oid);

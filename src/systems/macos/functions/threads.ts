@@ -15,7 +15,7 @@ const TIMED_OUT = 1;
 const AWAKENED = 0;
 
 /** Waits on an address until somebody wakes it, or until a time (ns). */
-function* wait(k: Macos, event: Address, until: number): Steps<number> {
+export function* waitOn(k: Macos, event: Address, until: number): Steps<number> {
   const { current } = k.scheduler;
   if (current === undefined) return TIMED_OUT;
   const all = k.state(waiters);
@@ -52,7 +52,7 @@ function* waitUnlocked(
   retake: boolean,
 ): Steps<number> {
   if (lock !== 0) k.memory.setPtr(lock, 0);
-  const result = yield* wait(k, event, until);
+  const result = yield* waitOn(k, event, until);
   if (retake && lock !== 0) yield* take(k, lock);
   return result;
 }
@@ -149,7 +149,7 @@ export const threadFunctions = kernelFunctions({
     ticks,
   ) {
     const until = ticks === 0 ? FOREVER : k.time.now() + ticks * 10_000_000;
-    return (yield* wait(k, event, until)) === TIMED_OUT ? ERRNO.EAGAIN : 0;
+    return (yield* waitOn(k, event, until)) === TIMED_OUT ? ERRNO.EAGAIN : 0;
   },
   'void wakeup(void *event)': (k, event) => void wake(k, event, false),
   'void wakeup_one(void *event)': (k, event) => void wake(k, event, true),

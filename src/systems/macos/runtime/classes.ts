@@ -34,6 +34,9 @@ const PRIVATE_CLASSES: Readonly<Record<string, { parent: string; pure: readonly 
   },
 };
 
+/** Room of an object: what the headers of a class leave out (IOMemoryMap is empty in the published ones) needs some too. */
+const LEAST_BYTES = 48;
+
 export interface MetaClassCount {
   readonly name: string;
   readonly instances: number;
@@ -201,7 +204,7 @@ export function countInstance(k: Macos, at: Address, by: 1 | -1): void {
 
 /** An object of a kernel class, as its default constructor leaves it: one reference, the rest zero. */
 export function newObject(k: Macos, name: string): Address {
-  const bytes = kernelClass(k, name)?.size ?? 64;
+  const bytes = Math.max(kernelClass(k, name)?.size ?? 64, LEAST_BYTES);
   const at = k.heap.allocate(bytes, name);
   if (at !== 0) construct1(k, name, at, kernelMetaClass(k, name));
   return at;

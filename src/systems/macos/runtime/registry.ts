@@ -125,13 +125,14 @@ export function* componentOf(k: Macos, entry: Address, plane: PlaneName): Steps<
   return location === 0 ? name : `${name}@${textOf(k, location)}`;
 }
 
-/** `IOService:/LKM1,1/board` */
+/** `IOService:/board`. The first step, the machine itself, is the slash (IORegistryEntry::getPath). */
 export function* pathOf(k: Macos, entry: Address, plane: PlaneName): Steps<string | undefined> {
   const steps: string[] = [];
   let at = entry;
   for (let left = 128; left > 0; left--) {
     const [parent] = parentsOf(k, at, plane);
-    if (parent === undefined) return at === root(k) ? `${plane}:/${steps.join('/')}` : undefined;
+    if (parent === undefined) return undefined;
+    if (parent === root(k)) return `${plane}:/${steps.join('/')}`;
     steps.unshift(yield* componentOf(k, at, plane));
     at = parent;
   }
@@ -147,7 +148,8 @@ export function* entryAt(
 ): Steps<{ entry: Address; plane: PlaneName } | undefined> {
   const split = /^(\w+):(.*)$/.exec(path);
   const inPlane = split !== null && k.state(planes).has(split[1]) ? split[1] : plane;
-  let entry = base ?? root(k);
+  let entry = base ?? childrenOf(k, root(k), inPlane)[0];
+  if (entry === undefined) return undefined;
   for (const part of (split === null ? path : split[2]).split('/')) {
     if (part === '') continue;
     let found: Address | undefined;

@@ -17,8 +17,20 @@ import {
   metaClassOf,
 } from './classes.ts';
 import { dictionaryGet } from './collections.ts';
+import { bootDeviceTree, bootPlatformExpert } from './device-tree.ts';
 import { fromPlist, release, retain, symbolPool, toPlist } from './objects.ts';
-import { attach, childrenOf, detach, enter, nameOf, newEntry, parentsOf, pathOf, root } from './registry.ts';
+import {
+  attach,
+  childrenOf,
+  detach,
+  enter,
+  nameOf,
+  newEntry,
+  parentsOf,
+  pathOf,
+  planeAt,
+  root,
+} from './registry.ts';
 
 /** A driver's personality: whose kext, and what it matches. */
 export interface Personality {
@@ -44,6 +56,16 @@ export interface Notification {
   readonly seen: Set<Address>;
 }
 
+/** Who wants to hear the messages of a service: registerInterest. */
+export interface Interest {
+  readonly service: Address;
+  readonly kind: string;
+  readonly handler: Address;
+  readonly target: Address;
+  readonly reference: Address;
+  readonly notifier: Address;
+}
+
 class Services {
   readonly personalities: Personality[] = [];
   /** Registered and not yet terminated, in that order. */
@@ -51,6 +73,8 @@ class Services {
   /** Kexts that matching waits for: user space is asked to load them. */
   readonly requests: string[] = [];
   readonly notifications = new Set<Notification>();
+  readonly interests = new Set<Interest>();
+  rootDomain: Address = 0;
   resources: Address = 0;
   platform: Address = 0;
   /** The last path or class that was looked for in vain: what a driver that never ends waiting waits for. */
@@ -71,21 +95,24 @@ function bootRegistry(k: Macos): void {
   const state = k.state(services);
   state.platform = newEntry(k, 'IOPlatformExpertDevice', 'LKM1,1');
   attach(k, state.platform, root(k), 'IOService');
+  attach(k, state.platform, root(k), 'IODeviceTree');
+  for (const plane of ['IOService', 'IODeviceTree', 'IOPower', 'IOACPIPlane']) planeAt(k, plane);
+  bootDeviceTree(k, state.platform);
+  state.rootDomain = bootPlatformExpert(k, state.platform);
   state.resources = newEntry(k, 'IOResources', 'IOResources');
   attach(k, state.resources, state.platform, 'IOService');
-  const platform = k.read('IORegistryEntry.fPropertyTable', state.platform);
-  for (const [key, value] of Object.entries({
-    model: 'LKM1,1',
-    manufacturer: 'lkm',
-    IOPlatformSerialNumber: 'LKM',
-  }))
-    enter(k, platform, key, fromPlist(k, value));
   const published = k.read('IORegistryEntry.fPropertyTable', state.resources);
   for (const key of ['IOKit', 'IOBSD', 'IORTC', 'IONVRAM']) enter(k, published, key, fromPlist(k, true));
   for (const nub of [state.platform, state.resources]) {
     k.write('IOService.state', nub, STATE.REGISTERED);
     state.registered.add(nub);
   }
+}
+
+/** The root of all power (IOPMrootDomain). */
+export function rootDomain(k: Macos): Address {
+  resources(k);
+  return k.state(services).rootDomain;
 }
 
 export function platform(k: Macos): Address {

@@ -17,7 +17,7 @@ import {
   textOf,
   toPlist,
 } from '../../runtime/objects.ts';
-import { attach, childrenOf, detach, enter, parentsOf } from '../../runtime/registry.ts';
+import { attach, childrenOf, detach, enter, parentsOf, root } from '../../runtime/registry.ts';
 import {
   callHandler,
   finalize,
@@ -35,8 +35,10 @@ import {
   terminate,
 } from '../../runtime/services.ts';
 import { kernelFunctions } from '../define.ts';
-import { withCapacity } from '../libkern/collections.ts';
-import { freeEntry, initEntry, initFrom, iteratorOver } from './entry.ts';
+import { membersOf, withCapacity } from '../libkern/collections.ts';
+import { freeEntry, initEntry, initFrom, iteratorOver, setProperty } from './entry.ts';
+import { errnoOf, ioReturnName } from './return.ts';
+import { platformLoop } from './workloop.ts';
 
 /** iokit/IOKit/IOReturn.h */
 const UNSUPPORTED = 0xe00002c7 | 0;
@@ -162,6 +164,7 @@ function* addNotification(
 
 function* removeNotification(k: Macos, notifier: Address): Steps<void> {
   const state = k.state(services);
+  for (const one of state.interests) if (one.notifier === notifier) state.interests.delete(one);
   for (const one of [...state.notifications]) {
     if (one.notifier !== notifier) continue;
     state.notifications.delete(one);
@@ -248,9 +251,12 @@ export const serviceFunctions = kernelFunctions({
     (k, at, matching, key) => sameProperty(k, at, matching, textOf(k, key)),
   'int _ZN9IOService7messageEjPS_Pv(void *at, unsigned int kind, void *from, void *arg)': () => UNSUPPORTED,
   'int _ZN9IOService14messageClientsEjPvm(void *at, unsigned int kind, void *arg, unsigned long bytes)':
-    function* (k, at, kind, arg) {
+    function* (k, at, kind, arg, bytes) {
       for (const client of yield* only(k, childrenOf(k, at)))
         yield* invoke(k, client, 'IOService', messageSymbol(k), kind, at, arg);
+      for (const one of k.state(services).interests)
+        if (one.service === at && one.kind === 'IOGeneralInterest')
+          yield* k.call(one.handler, one.target, one.reference, kind, at, arg, bytes);
       return 0;
     },
   'int _ZN9IOService13messageClientEjP8OSObjectPvm(void *at, unsigned int kind, void *client, void *arg, unsigned long bytes)':
@@ -295,6 +301,29 @@ export const serviceFunctions = kernelFunctions({
   'int _ZN9IOService20callPlatformFunctionEPKcbPvS2_S2_S2_(void *at, const char *name, bool wait, void *a, void *b, void *c, void *d)':
     () => UNSUPPORTED,
   'int _ZN9IOService12getResourcesEv(void *at)': () => 0,
+  'int _ZN9IOService12requestProbeEj(void *at, unsigned int options)': () => UNSUPPORTED,
+  'bool _ZN9IOService17comparePropertiesEP12OSDictionaryP12OSCollection(void *at, void *matching, void *keys)':
+    (k, at, matching, keys) =>
+      membersOf(k, keys).every((key) => sameProperty(k, at, matching, textOf(k, key))),
+  'void *_ZN9IOService22copyClientWithCategoryEPK8OSSymbol(void *at, const void *category)': (
+    k,
+    at,
+    category,
+  ) =>
+    held(
+      k,
+      childrenOf(k, at).find((one) => plainProperty(k, one, 'IOMatchCategory') === textOf(k, category)) ?? 0,
+    ),
+  'void _ZN9IOService15setDeviceMemoryEP7OSArray(void *at, void *memory)': function* (k, at, memory) {
+    const key = symbol(k, 'IODeviceMemory');
+    yield* setProperty(k, at, key, memory);
+    yield* release(k, key);
+  },
+  'int _ZN9IOService15errnoFromReturnEi(void *at, int value)': (_k, _at, value) => errnoOf(value),
+  'const char *_ZN9IOService16stringFromReturnEi(void *at, int value)': (k, _at, value) =>
+    k.constantText(ioReturnName(value)),
+  'void *_ZN9IOService14getServiceRootEv(void)': root,
+  'void *_ZNK22IOPlatformExpertDevice11getWorkLoopEv(const void *at)': platformLoop,
   // No device of this machine has memory or interrupts.
   'unsigned long _ZN9IOService20getDeviceMemoryCountEv(void *at)': () => 0,
   'void *_ZN9IOService24getDeviceMemoryWithIndexEj(void *at, unsigned int index)': () => 0,
@@ -308,31 +337,6 @@ export const serviceFunctions = kernelFunctions({
   'int _ZN9IOService15enableInterruptEi(void *at, int source)': () => NO_RESOURCES,
   'int _ZN9IOService16disableInterruptEi(void *at, int source)': () => NO_RESOURCES,
   'int _ZN9IOService14causeInterruptEi(void *at, int source)': () => NO_RESOURCES,
-  'int _ZN9IOService13newUserClientEP4taskPvjPP12IOUserClient(void *at, void *task, void *id, unsigned int kind, void **client)':
-    () => UNSUPPORTED,
-  'int _ZN9IOService13newUserClientEP4taskPvjP12OSDictionaryPP12IOUserClient(void *at, void *task, void *id, unsigned int kind, void *properties, void **client)':
-    () => UNSUPPORTED,
-  'void _ZN9IOService18systemWillShutdownEj(void *at, unsigned int options)': () => undefined,
-  // Power management: the machine is always on, so a driver that joins is in its first state for good.
-  'void _ZN9IOService6PMinitEv(void *at)': (k, at) => {
-    if (k.read('IOService.pwrMgt', at) === 0)
-      k.write('IOService.pwrMgt', at, k.heap.allocate(64, 'IOServicePM'));
-  },
-  'void _ZN9IOService6PMstopEv(void *at)': (k, at) => {
-    k.heap.free(k.read('IOService.pwrMgt', at));
-    k.write('IOService.pwrMgt', at, 0);
-  },
-  'void _ZN9IOService10joinPMtreeEPS_(void *at, void *child)': (k, at, child) => {
-    attach(k, child, at, 'IOPower');
-  },
-  'int _ZN9IOService19registerPowerDriverEPS_P14IOPMPowerStatem(void *at, void *driver, void *states, unsigned long count)':
-    () => 0,
-  'bool _ZN9IOService14activityTickleEmm(void *at, unsigned long kind, unsigned long state)': () => true,
-  'int _ZN9IOService22powerStateWillChangeToEmmPS_(void *at, unsigned long flags, unsigned long state, void *device)':
-    () => 0,
-  'int _ZN9IOService21powerStateDidChangeToEmmPS_(void *at, unsigned long flags, unsigned long state, void *device)':
-    () => 0,
-  'int _ZN9IOService13setPowerStateEmPS_(void *at, unsigned long state, void *device)': () => 0,
 });
 
 /** A key that the dictionary does not have fits everything. */

@@ -104,7 +104,7 @@ function* interruptOccurred(k: Macos, at: Address): Steps<void> {
 const sharedLoop = perKernel<{ at: Address }, Macos>(() => ({ at: 0 }));
 
 /** The platform's work loop, which a driver gets that has none of its own on its way to the root. */
-function platformLoop(k: Macos): Address {
+export function platformLoop(k: Macos): Address {
   const state = k.state(sharedLoop);
   if (state.at === 0) state.at = newObject(k, 'IOWorkLoop');
   return state.at;

@@ -21,13 +21,10 @@ import {
 import { drop, isExactly, release, retain, symbol, symbolPool, textOf } from '../../runtime/objects.ts';
 import { kernelFunctions } from '../define.ts';
 import { freeObject } from './object.ts';
+import { orderedItems } from './ordered-set.ts';
 
 /** A collection with room for so many, as withCapacity makes it. */
-export function withCapacity(
-  k: Macos,
-  name: 'OSArray' | 'OSDictionary' | 'OSOrderedSet',
-  capacity: number,
-): Address {
+export function withCapacity(k: Macos, name: 'OSArray' | 'OSDictionary', capacity: number): Address {
   const at = newObject(k, name);
   const kind = name === 'OSDictionary' ? 'OSDictionary' : 'OSArray';
   k.write(`${kind}.capacityIncrement`, at, Math.min(capacity, 4096));
@@ -253,6 +250,7 @@ export const sets = kernelFunctions({
 export function membersOf(k: Macos, at: Address): Address[] {
   if (isExactly(k, at, 'OSDictionary')) return dictionaryItems(k, at).map(({ key }) => key);
   if (isExactly(k, at, 'OSSet')) return arrayItems(k, k.read('OSSet.members', at));
+  if (isExactly(k, at, 'OSOrderedSet')) return orderedItems(k, at);
   return arrayItems(k, at);
 }
 
