@@ -25,6 +25,7 @@ const bundles = {
   Board: { version: '1.2.3b4', libraries: IOKIT },
   Library: { version: '2.1', more: { OSBundleCompatibleVersion: '2.0' } },
   Client: { libraries: { ...KPI, 'org.lkm.Library': '2.0' } },
+  Post: { libraries: { ...IOKIT, 'com.apple.kpi.dsep': '8.0.0' } },
   Refuser: {},
   Crasher: {},
   Stranger: {},

@@ -19,9 +19,9 @@ const { outputFiles } = await build({
 const { KernelClasses } = await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`);
 const classes = new KernelClasses({ name: '10.8' }, 'x86_64');
 
-const CLASSES = ['OSMetaClassBase', 'OSMetaClass', 'OSObject', 'IORegistryEntry', 'IOService'];
+const CLASSES = ['OSMetaClassBase', 'OSMetaClass', 'OSObject', 'IORegistryEntry', 'IOService', 'IOUserClient'];
 const BOOLEAN =
-  /^(init|start|attach|terminate|open|isOpen|handleOpen|handleIsOpen|finalize|setProperty|isEqualTo|serialize|willTerminate|didTerminate|requestTerminate)$/;
+  /^(init|initWithTask|start|attach|terminate|open|isOpen|handleOpen|handleIsOpen|finalize|setProperty|isEqualTo|serialize|willTerminate|didTerminate|requestTerminate)$/;
 const POINTER = {
   probe: 'IOService *',
   getProvider: 'IOService *',
@@ -30,7 +30,7 @@ const POINTER = {
   getMetaClass: 'const OSMetaClass *',
   alloc: 'OSObject *',
 };
-const NUMBER = /^(message|getRetainCount|setProperties)$/;
+const NUMBER = /^(message|getRetainCount|setProperties|externalMethod|clientClose|clientDied)$/;
 /** Data members: what the size of an object comes from. */
 const MEMBERS = {
   OSMetaClass:
@@ -39,6 +39,7 @@ const MEMBERS = {
   IORegistryEntry: 'void *reserved; OSDictionary *fRegistryTable; OSDictionary *fPropertyTable;',
   IOService:
     'void *reserved; IOService *provider; int generation; IOService *owner; unsigned int state[2]; unsigned long long busy, accumulated; void *pwrMgt; void *previous;',
+  IOUserClient: `char inside[${classes.get('IOUserClient').size - classes.get('IOService').size}];`,
 };
 
 const demangle = (names) => execFileSync('llvm-cxxfilt', names, { encoding: 'utf8' }).trim().split('\n');
@@ -59,6 +60,7 @@ const parents = {
   OSObject: 'OSMetaClassBase',
   IORegistryEntry: 'OSObject',
   IOService: 'IORegistryEntry',
+  IOUserClient: 'IOService',
 };
 
 const text = [];
@@ -98,7 +100,7 @@ for (const name of CLASSES) {
           '  void instanceConstructed() const;',
         ]
       : []),
-    ...(['OSObject', 'IORegistryEntry', 'IOService'].includes(name)
+    ...(['OSObject', 'IORegistryEntry', 'IOService', 'IOUserClient'].includes(name)
       ? [
           '  class MetaClass : public OSMetaClass {',
           '  public:',
@@ -134,6 +136,7 @@ class OSMetaClass;
 class OSObject;
 class IORegistryEntry;
 class IOService;
+class IOUserClient;
 
 `;
 writeFileSync(

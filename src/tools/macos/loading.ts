@@ -17,6 +17,7 @@ import { KextError, type OsReturnName, osReturnText } from '../../systems/macos/
 import { resolveDependencies } from '../../systems/macos/rules/dependencies.ts';
 import { Diagnostics, findingText } from '../../systems/macos/rules/diagnostics.ts';
 import { judge, type PolicyView } from '../../systems/macos/rules/policy.ts';
+import { waitingPersonalities, wantedBy } from '../../systems/macos/runtime/waiting.ts';
 import { isCompatible } from '../../systems/macos/version.ts';
 import type { LoadOutcome, ToolResult } from '../system.ts';
 import { Answer } from './answer.ts';
@@ -179,14 +180,26 @@ function inKernel(
     const missing = refusedForMissing(session, kext);
     if (missing !== undefined) return done('LinkError', { rule: 'lkm.missing', note: missing });
     const loaded = session.perform('kextload', loadKext(session.kernel, kext.request, find, words), answer);
-    return loaded === undefined
-      ? done('Internal', { kernel: words.lines, complete: false })
-      : done('Success', { kernel: words.lines });
+    if (loaded === undefined) return done('Internal', { kernel: words.lines, complete: false });
+    absentDevices(session, loaded.identifier, answer);
+    return done('Success', { kernel: words.lines });
   } catch (error) {
     if (!(error instanceof KextError)) throw error;
     const note = error.code === 'LinkError' ? (whoHas(session, kext, words.lines) ?? error.note) : error.note;
     return done(error.code, { rule: error.rule, note, kernel: words.lines });
   }
+}
+
+/** Devices that are named before the rest is only counted. */
+const MOST_ABSENT = 4;
+
+/** A driver that has found nothing to drive: which of its personalities wait, and for what. */
+function absentDevices({ kernel }: MacosSession, identifier: string, answer: Answer): void {
+  const waiting = waitingPersonalities(kernel, identifier);
+  for (const { name, properties } of waiting.slice(0, MOST_ABSENT))
+    answer.explain(`device absent: personality ${name} waits for ${wantedBy(properties)}`);
+  if (waiting.length > MOST_ABSENT)
+    answer.explain(`${waiting.length - MOST_ABSENT} further personalities wait for devices that are absent`);
 }
 
 /** `--missing refuse`: functions that nobody wrote, by name. */

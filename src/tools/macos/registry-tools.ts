@@ -141,6 +141,11 @@ function* find(k: Macos, name: string, at: Address, depth = 0): Steps<Address | 
   return undefined;
 }
 
+/** The first entry of a name in the service plane. */
+export function* findEntry(k: Macos, name: string): Steps<Address | undefined> {
+  return yield* find(k, name, root(k));
+}
+
 function* vanish(k: Macos, name: string): Steps<boolean> {
   const at = yield* find(k, name, root(k));
   return at !== undefined && (yield* terminate(k, at));

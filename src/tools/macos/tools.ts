@@ -1,5 +1,6 @@
 /** The commands of a session, in the order help lists them. */
 import type { Tool } from './answer.ts';
+import { CONNECTION_TOOLS } from './connection-tools.ts';
 import { FILE_TOOLS } from './file-tools.ts';
 import { kextfind } from './kextfind/kextfind.ts';
 import { kextlibs } from './kextlibs.ts';
@@ -17,6 +18,7 @@ export const TOOLS: readonly Tool[] = [
   kextlibs,
   kextfind,
   ...REGISTRY_TOOLS,
+  ...CONNECTION_TOOLS,
   ...FILE_TOOLS,
   ...SYSTEM_TOOLS,
 ];

@@ -141,6 +141,11 @@ export function describeInterface(k: Macos, at: Address): InterfaceFacts {
   };
 }
 
+/** IFF_UP, as SIOCSIFFLAGS sets it before the kext hears of it. */
+export function setInterfaceUp(k: Macos, at: Address, up: boolean): void {
+  k.write('ifnet.flags', at, up ? number(k, at, 'flags') | 1 : number(k, at, 'flags') & ~1);
+}
+
 /** ioctl(2) on an interface: what is not the kernel's own is the kext's. */
 export function* controlInterface(k: Macos, at: Address, command: number, data: Address): Steps<number> {
   const own = routine(k, at, 'ioctl');
