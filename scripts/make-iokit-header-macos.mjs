@@ -19,7 +19,14 @@ const { outputFiles } = await build({
 const { KernelClasses } = await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`);
 const classes = new KernelClasses({ name: '10.8' }, 'x86_64');
 
-const CLASSES = ['OSMetaClassBase', 'OSMetaClass', 'OSObject', 'IORegistryEntry', 'IOService', 'IOUserClient'];
+const CLASSES = [
+  'OSMetaClassBase',
+  'OSMetaClass',
+  'OSObject',
+  'IORegistryEntry',
+  'IOService',
+  'IOUserClient',
+];
 const BOOLEAN =
   /^(init|initWithTask|start|attach|terminate|open|isOpen|handleOpen|handleIsOpen|finalize|setProperty|isEqualTo|serialize|willTerminate|didTerminate|requestTerminate)$/;
 const POINTER = {
