@@ -3,6 +3,7 @@
  * and i386). Every one is described; the index is written again as it is; and each starts and stops with its own code,
  * unless it needs what the base kernel lacks. LKM_FREEBSD_ALL=1 runs all of them instead of a sample.
  */
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -41,6 +42,21 @@ const withoutNulls = (hint: Hint): Hint =>
     ? hint
     : { ...hint, values: hint.values.filter((value) => typeof value === 'number') };
 
+/** All folders, those of single drivers and of other people's modules as well; the index is not asked for. */
+const everywhere = existsSync(root)
+  ? readdirSync(root).filter((name) => existsSync(join(root, name)) && modules(name).length > 0)
+  : [];
+
+/** What `readelf -W OPTION` prints, by lines. */
+function readelf(option: string, folder: string, name: string): string[] {
+  return execFileSync('readelf', ['-W', option, join(root, folder, name)], {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 28,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  }).split('\n');
+}
+
+const hasReadelf = spawnSync('readelf', ['--version']).status === 0;
 const skip = leaveOut(
   import.meta.url,
   folders.length === 0 && 'no modules of FreeBSD releases below ~/.cache/lkm/freebsd',
@@ -56,6 +72,65 @@ describe.skipIf(skip)('modules of FreeBSD releases', () => {
       ).toBe(true);
       kld.sysinits();
       kld.sysinits('sysuninit_set');
+    }
+  });
+
+  it.runIf(hasReadelf).each(everywhere)(
+    'are what readelf says they are: %s',
+    { timeout: 300_000 },
+    (folder) => {
+      const all = modules(folder);
+      const step = Math.max(1, Math.floor(all.length / 25));
+      for (const name of all.filter((_, i) => i % step === 0)) {
+        const object = readElfObject(read(folder, name));
+        const sections = readelf('-S', folder, name).flatMap((line) => {
+          const found = /^ {2}\[ *(\d+)\] (\S*)\s.*?\s([0-9a-f]{8,16}) ([0-9a-f]{6}) ([0-9a-f]{6}) /.exec(
+            line,
+          );
+          return found === null ? [] : [[Number(found[1]), found[2], Number.parseInt(found[5], 16)]];
+        });
+        expect(sections.length, name).toBeGreaterThan(3);
+        for (const [index, title, size] of sections.filter(([i]) => i !== 0)) {
+          const one = object.sections[Number(index)];
+          expect([one.name, one.size], `${name}, section ${index}`).toEqual([title, size]);
+        }
+        // A shared object is linked by its dynamic symbols.
+        const table = object.kind === 'relocatable' ? '-s' : '--dyn-syms';
+        const symbols = readelf(table, folder, name).flatMap((line) => {
+          const found = /^ *(\d+): ([0-9a-f]+) +(\S+) (\S+) +(\S+) +\S+ +(?:\[.*?\] +)?(\S+) ?(\S*)/.exec(
+            line,
+          );
+          return found === null
+            ? []
+            : [{ index: Number(found[1]), at: found[2], type: found[4], where: found[6] }];
+        });
+        expect(symbols.length, name).toBe(object.symbols.length);
+        for (const { index, at, where } of symbols) {
+          const { place, value } = object.symbols[index];
+          expect(
+            [place === 'undefined', BigInt.asUintN(object.bits, BigInt(value))],
+            `${name}, symbol ${index}`,
+          ).toEqual([where === 'UND', BigInt(`0x${at}`)]);
+        }
+      }
+    },
+  );
+
+  it.each(everywhere)('link with stand-ins for what is missing: %s', { timeout: 300_000 }, (folder) => {
+    const all = modules(folder);
+    const step = Math.max(1, Math.floor(all.length / 25));
+    for (const name of all.filter((_, i) => i % step === 0)) {
+      const object = readElfObject(read(folder, name));
+      if (object.machine !== 'i386' && object.machine !== 'x86-64') continue;
+      const said = logOfLoad(folder, name);
+      expect(
+        said.filter(
+          (line) =>
+            /undefined|relocation|unsupported/i.test(line) &&
+            !/Unsupported file type|unsupported file type/.test(line),
+        ),
+        name,
+      ).toEqual([]);
     }
   });
 
@@ -86,6 +161,23 @@ describe.skipIf(skip)('modules of FreeBSD releases', () => {
     expect(done.length / sample.length).toBeGreaterThan(0.65);
   });
 });
+
+/** What the kernel says while it loads a module with stand-ins for what is missing. */
+function logOfLoad(folder: string, name: string): string[] {
+  const kld = new KldFile(readElfObject(read(folder, name)));
+  const files = {
+    read(path: string) {
+      const file = path.startsWith('/boot/kernel/') ? join(root, folder, path.slice(13)) : '';
+      return file !== '' && existsSync(file) ? new Uint8Array(readFileSync(file)) : undefined;
+    },
+  };
+  const bits = kld.file.machine === 'i386' ? 32 : 64;
+  const version = kld.builtFor ?? 1001000;
+  const booted = bootFreeBsd({ version, bits, files, modulePath: '/boot/kernel', missing: 'stand-in' });
+  booted.k.scheduler.instructionBudget = 5_000_000;
+  performCall(booted, 'kldload', kldload(booted, name));
+  return booted.k.log.records.map(({ text }) => text);
+}
 
 function startsAndStops(folder: string, name: string): boolean {
   const kld = new KldFile(readElfObject(read(folder, name)));

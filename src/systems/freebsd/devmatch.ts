@@ -2,7 +2,7 @@
  * devmatch(8): which modules want a device that no driver took, by the PNP tables in linker.hints
  * (sbin/devmatch/devmatch.c). A device describes itself as `key=value` pairs.
  */
-import type { Hint, HintPnp } from './hints.ts';
+import { type Hint, type HintPnp, rowsOf } from './hints.ts';
 
 /** A device as the kernel's nomatch event tells it: `? at KEY=VALUE... on BUSn`. */
 export interface UnmatchedDevice {
@@ -47,11 +47,12 @@ const fieldsOf = (description: string): Field[] =>
     .map((field) => ({ letter: field[0], key: field.slice(2) }));
 
 /** How many entries of a table match. */
-function matches({ description, entries, values }: HintPnp, pnp: string): number {
+function matches(hint: HintPnp, pnp: string): number {
+  const { description, values } = hint;
   const fields = fieldsOf(description);
   let at = 0;
   let count = 0;
-  for (let entry = 0; entry < entries; entry++) {
+  for (let entry = 0; entry < rowsOf(hint); entry++) {
     const row = fields.map(({ letter }) => (letter === 'T' ? undefined : values[at++]));
     if (rowMatches(fields, row, pnp)) count++;
   }

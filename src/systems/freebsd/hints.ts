@@ -109,7 +109,8 @@ class RecordReader {
     // A number takes four bytes and a string one: no honest count is larger than the record.
     if (letters.length > 0 && entries > this.end - this.start)
       throw new Invalid('PNP record of linker.hints', 'has more entries than bytes', { value: entries });
-    for (let entry = 0; entry < entries; entry++) {
+    // Entries without data take no room, so that their count is anybody's guess.
+    for (let entry = 0; entry < entries && letters.length > 0; entry++) {
       for (const letter of letters) values.push(isText(letter) ? this.string() : this.number());
     }
     return { type: 'pnp', bus, description, entries, values };
@@ -147,6 +148,11 @@ export function fieldLetters(description: string): string[] {
 }
 
 const isText = (letter: string): boolean => letter === 'Z' || letter === 'D';
+
+/** Entries of a table that can be looked at: where they carry no data, each is like the first. */
+export function rowsOf({ description, entries }: HintPnp): number {
+  return fieldLetters(description).length === 0 ? Math.min(1, Math.max(0, entries)) : entries;
+}
 
 /** Writes linker.hints as kldxref(8) does; empty when there is no record, and then there is no file. */
 export function writeHints(hints: readonly Hint[], littleEndian = true): Uint8Array {

@@ -233,6 +233,8 @@ export interface DeviceFile {
   readonly dev: number;
   readonly dip: Address;
   readonly block: boolean;
+  /** node_type of ddi_create_minor_node, such as ddi_pseudo. */
+  readonly type: string;
 }
 
 /** S_IFBLK */
@@ -250,6 +252,7 @@ export function deviceFiles(k: Solaris): DeviceFile[] {
       dev: k.read('minor_node.dev', minor),
       dip,
       block: k.read('minor_node.spec_type', minor) === S_IFBLK,
+      type: k.readString('minor_node.node_type', minor),
     })),
   );
 }

@@ -2,6 +2,7 @@
 import { perKernel } from '../../kernel/kernel.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
+import { deviceLinks, mayOpen } from './device-names.ts';
 import { attachNode, type DeviceFile, deviceFiles, driverOps, majorNumber } from './devices.ts';
 import { Errno } from './errno.ts';
 import type { Solaris } from './solaris.ts';
@@ -37,6 +38,7 @@ export interface OpenDevice {
 const counts = perKernel(() => new Map<number, number>());
 
 export function findDevice(k: Solaris, path: string): DeviceFile | undefined {
+  if (path.startsWith('/dev/')) return deviceLinks(k).get(path.slice(5));
   const name = path.replace(/^\/devices\//, '');
   return deviceFiles(k).find((file) => file.path === name);
 }
@@ -49,6 +51,9 @@ const entry = (k: Solaris, dev: number, name: string): Address => {
 
 /** open(2): gives the device or an errno. */
 export function* openDevice(k: Solaris, file: DeviceFile, flag: number): Steps<OpenDevice | number> {
+  const uid = k.read('cred.cr_uid', k.threads.currentCredential);
+  const wanted = ((flag & FREAD) !== 0 ? 4 : 0) | ((flag & FWRITE) !== 0 ? 2 : 0);
+  if (!mayOpen(k, file, uid, wanted)) return Errno.EACCES;
   if (!(yield* attachNode(k, file.dip))) return Errno.ENXIO;
   const streamtab = entry(k, file.dev, 'cb_str');
   // The node is held while the driver decides, so that it cannot be detached meanwhile.
@@ -143,6 +148,32 @@ function* transfer(
   return moved;
 }
 
+/** An entry point that takes the device, what is given and the credential: its status, ENXIO without one. */
+export function* callEntry(
+  k: Solaris,
+  device: OpenDevice,
+  name: string,
+  args: readonly number[],
+): Steps<number> {
+  const at = entry(k, device.dev, name);
+  if (at === 0) return Errno.ENXIO;
+  return yield* k.callInt(at, device.dev, ...args, k.threads.currentCredential);
+}
+
+/** What poll(2) says of a device: the events that are there, or that it would wait. */
+export type PollResult = { readonly events: number } | { readonly errno: number };
+
+/** poll(2) that does not wait: chpoll(9E) is asked what of the wanted events is there. */
+export function* pollDevice(k: Solaris, device: OpenDevice, wanted: number): Steps<PollResult> {
+  const at = entry(k, device.dev, 'cb_chpoll');
+  if (at === 0) return { errno: Errno.ENXIO };
+  const room = k.heap.take(4 * k.word);
+  const status = yield* k.callInt(at, device.dev, wanted, 0, room, room + k.word);
+  const events = k.memory.u16(room);
+  k.heap.free(room);
+  return status === 0 ? { events } : { errno: status };
+}
+
 /** I_PUSH and I_POP (sys/stropts.h). */
 const I_PUSH = 0x5302;
 const I_POP = 0x5303;
@@ -157,12 +188,13 @@ export function* ioctlDevice(
   device: OpenDevice,
   command: number,
   argument: number,
+  flag = device.flag,
 ): Steps<IoctlResult> {
   if (device.stream !== undefined) return yield* ioctlOnStream(k, device.stream, command, argument);
   const at = entry(k, device.dev, 'cb_ioctl');
   if (at === 0) return { errno: Errno.ENOTTY };
   const rval = k.heap.take(4);
-  const mode = device.flag | DATAMODEL[k.bits];
+  const mode = flag | DATAMODEL[k.bits];
   const status = yield* k.callInt(at, device.dev, command, argument, mode, k.threads.currentCredential, rval);
   const value = k.memory.i32(rval);
   k.heap.free(rval);

@@ -15,6 +15,7 @@ import { ctf } from './functions/ctf.ts';
 import { ddi } from './functions/ddi.ts';
 import { memory } from './functions/kmem.ts';
 import { kstats } from './functions/kstat.ts';
+import { layered } from './functions/ldi.ts';
 import { linkages } from './functions/linkages.ts';
 import { locks } from './functions/locks.ts';
 import { misc } from './functions/misc.ts';
@@ -33,6 +34,7 @@ export const solarisFunctions: FunctionTable<Solaris> = joinTables<Solaris>([
   taskqs,
   moduleCalls,
   linkages,
+  layered,
   kstats,
   ctf,
   cpus,

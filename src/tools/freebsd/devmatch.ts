@@ -1,7 +1,7 @@
 /** devmatch(8), and rc.d/devmatch, which devd(8) starts for a device that no driver took. */
 import { FormatError } from '../../bytes/errors.ts';
 import { matchDevice, readNomatch } from '../../systems/freebsd/devmatch.ts';
-import { type Hint, readHints } from '../../systems/freebsd/hints.ts';
+import { type Hint, readHints, rowsOf } from '../../systems/freebsd/hints.ts';
 import type { ToolResult } from '../system.ts';
 import { Answer, type Tool } from './answer.ts';
 import { rcVariables } from './boot-tools.ts';
@@ -105,7 +105,7 @@ function dumped(hint: Hint): string {
   if (hint.type === 'other') return `Unknown Type ${hint.number} len ${hint.data.length + 4}\n`;
   const fields = hint.description.split(';').filter((field) => field !== '' && !field.startsWith('T'));
   let text = `PNP info for bus ${hint.bus} format ${hint.description} ${hint.entries} entries\n`;
-  for (let entry = 0; entry < hint.entries; entry++) {
+  for (let entry = 0; entry < rowsOf(hint); entry++) {
     const row = hint.values.slice(entry * fields.length, (entry + 1) * fields.length);
     text += `   ${row.map((one) => (typeof one === 'string' ? `'${one}':` : `0x${(one >>> 0).toString(16)}:`)).join('')}\n`;
   }

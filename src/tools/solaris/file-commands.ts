@@ -2,6 +2,7 @@
 import { hexOf } from '../../bytes/hex.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { textOf } from '../../systems/solaris/configuration.ts';
+import { deviceLinks } from '../../systems/solaris/device-names.ts';
 import { deviceFiles } from '../../systems/solaris/devices.ts';
 import { Errno } from '../../systems/solaris/errno.ts';
 import {
@@ -21,6 +22,7 @@ import {
   ioctlDevice,
   type OpenDevice,
   openDevice,
+  pollDevice,
   readDevice,
   writeDevice,
 } from '../../systems/solaris/opens.ts';
@@ -33,7 +35,7 @@ import { elfsign } from './elfsign.ts';
 import { type CommandRow, done, errno, failed } from './results.ts';
 import type { SolarisSession } from './session.ts';
 
-const isDevice = (path: string): boolean => path.startsWith('/devices/');
+const isDevice = (path: string): boolean => /^\/dev(ices)?\/./.test(path);
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
 /** What one read of a program like cat or head asks for at most. */
@@ -117,6 +119,14 @@ function* writeOnce(session: SolarisSession, path: string, bytes: Uint8Array): S
 function ls(session: SolarisSession, args: readonly string[]): ToolResult {
   const path = args.find((word) => !word.startsWith('-')) ?? '/';
   const { kernel } = session;
+  const links = deviceLinks(kernel);
+  if (path === '/dev')
+    return done(
+      [...links.keys()]
+        .sort()
+        .map((name) => `${name}\n`)
+        .join(''),
+    );
   if (path === '/devices' || path === '/devices/pseudo') {
     const prefix = path === '/devices' ? '' : 'pseudo/';
     const names = deviceFiles(kernel)
@@ -191,6 +201,27 @@ const close = (session: SolarisSession, args: readonly string[]): ToolResult =>
     session.opened.delete(Number(args[0]));
     const status = yield* closeDevice(session.kernel, device);
     return status === 0 ? done() : errno('close', status);
+  });
+
+/** POLLIN, POLLPRI, POLLOUT, POLLERR and their like (sys/poll.h). */
+const POLL_EVENTS: readonly (readonly [bit: number, name: string])[] = [
+  [1, 'POLLIN'],
+  [2, 'POLLPRI'],
+  [4, 'POLLOUT'],
+  [8, 'POLLERR'],
+  [0x10, 'POLLHUP'],
+  [0x40, 'POLLRDNORM'],
+  [0x80, 'POLLRDBAND'],
+  [0x100, 'POLLWRBAND'],
+];
+
+/** poll N: what of reading and writing would not have to wait. */
+const poll = (session: SolarisSession, args: readonly string[]): ToolResult =>
+  onOpen(session, 'poll', args, function* (device) {
+    const result = yield* pollDevice(session.kernel, device, 0x47);
+    if ('errno' in result) return errno('poll', result.errno);
+    const names = POLL_EVENTS.filter(([bit]) => (result.events & bit) !== 0).map(([, name]) => name);
+    return done(`${names.join('|') || '0'}\n`);
   });
 
 /** ioctl N COMMAND [NUMBER | buf:BYTES]: with a buffer, what is in it afterwards is shown in hexadecimal. */
@@ -326,6 +357,7 @@ export const fileCommands: readonly CommandRow[] = [
   },
   { name: 'read', usage: 'N [BYTES]', summary: 'read from an open device', run: read },
   { name: 'write', usage: 'N TEXT', summary: 'write to an open device', run: write },
+  { name: 'poll', usage: 'N', summary: 'ask whether an open device can be read and written now', run: poll },
   { name: 'ioctl', usage: 'N COMMAND [NUMBER|buf:BYTES]', summary: 'control an open device', run: ioctl },
   { name: 'push', usage: 'N MODULE', summary: 'push a STREAMS module', run: push },
   { name: 'pop', usage: 'N', summary: 'take the topmost STREAMS module off', run: pop },

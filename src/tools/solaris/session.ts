@@ -56,7 +56,7 @@ export class SolarisSession implements SystemSession {
 
   /** `root`: the root folder of the machine; `ownBits`: the width that its own kernel has. */
   constructor(options: SessionOptions, root?: SystemFiles, ownBits?: 32 | 64) {
-    const settings = readSettings(options.settings ?? new Map(), options.files);
+    const settings = readSettings(options.settings ?? new Map(), options.files, options.named);
     this.host = options.files;
     this.files = new SessionFiles(options.files, root);
     this.trust = new Trust(settings.certificates);
@@ -67,7 +67,7 @@ export class SolarisSession implements SystemSession {
       verifier: this.trust.verdict,
       files: this.files,
       seed: options.seed,
-      missing: options.missing,
+      missing: settings.boot.missing ?? options.missing,
     });
 
     const { bits, debug, variant } = this.kernel;

@@ -1,10 +1,26 @@
 /** What `--set` changes of a Solaris session. */
+import { FormatError } from '../../bytes/errors.ts';
+import { readElfHeader } from '../../formats/elf/headers.ts';
 import type { BootOptions } from '../../systems/solaris/boot.ts';
 import { POLICIES } from '../../systems/solaris/rules/signature.ts';
-import { checkSettingNames, type Setting, SettingError, type SystemFiles } from '../system.ts';
+import {
+  checkSettingNames,
+  type ModuleFile,
+  type Setting,
+  SettingError,
+  type SystemFiles,
+} from '../system.ts';
 
 export const SETTINGS: readonly Setting[] = [
-  { name: 'isa', summary: 'the kernel to run: amd64 (default) or i386' },
+  {
+    name: 'isa',
+    summary: 'the kernel to run: amd64 or i386 (of the module on the command line, else amd64)',
+  },
+  {
+    name: 'missing',
+    summary:
+      'refuse, stop (when it is used, the default) or stand-in: functions of the kernel that nobody wrote',
+  },
   { name: 'debug', summary: 'yes: a DEBUG kernel, which unloads actively' },
   { name: 'variant', summary: 'solaris (default) or illumos, which checks no signatures' },
   { name: 'system', summary: 'a file to use as /etc/system' },
@@ -15,13 +31,30 @@ export const SETTINGS: readonly Setting[] = [
 ];
 
 export interface SolarisSettings {
-  readonly boot: Omit<BootOptions, 'files' | 'seed' | 'missing'>;
+  readonly boot: Omit<BootOptions, 'files' | 'seed'>;
   readonly system: Uint8Array | undefined;
   readonly certificates: Uint8Array | undefined;
 }
 
+/** What was said, else what the first module is built for. */
+function bitsOf(isa: 'amd64' | 'i386' | undefined, named: readonly ModuleFile[]): 32 | 64 {
+  if (isa !== undefined) return isa === 'i386' ? 32 : 64;
+  for (const { bytes } of named) {
+    try {
+      if (bytes !== undefined) return readElfHeader(bytes).bits;
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+    }
+  }
+  return 64;
+}
+
 /** @throws SettingError */
-export function readSettings(settings: ReadonlyMap<string, string>, files: SystemFiles): SolarisSettings {
+export function readSettings(
+  settings: ReadonlyMap<string, string>,
+  files: SystemFiles,
+  named: readonly ModuleFile[] = [],
+): SolarisSettings {
   checkSettingNames('Solaris', SETTINGS, settings);
   const one = <T extends string>(name: string, values: readonly T[]): T | undefined => {
     const given = settings.get(name);
@@ -44,7 +77,8 @@ export function readSettings(settings: ReadonlyMap<string, string>, files: Syste
     throw new SettingError('illumos checks no signatures of modules', 'leave policy out');
   return {
     boot: {
-      bits: one('isa', ['amd64', 'i386'] as const) === 'i386' ? 32 : 64,
+      bits: bitsOf(one('isa', ['amd64', 'i386'] as const), named),
+      missing: one('missing', ['refuse', 'stop', 'stand-in'] as const),
       debug: one('debug', ['yes', 'no'] as const) === 'yes',
       variant,
       modulePath: settings.get('module-path'),

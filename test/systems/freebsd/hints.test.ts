@@ -6,6 +6,7 @@ import {
   hintsOfFile,
   lookUpHint,
   readHints,
+  rowsOf,
   writeHints,
 } from '../../../src/systems/freebsd/hints.ts';
 import { convertDescription, eisaName } from '../../../src/systems/freebsd/pnp.ts';
@@ -53,6 +54,19 @@ describe('linker.hints', () => {
       hex('kernel') +
       '00';
     expect(Buffer.from(bytes).toString('hex')).toBe(wanted);
+  });
+
+  it('a table without data is read at once, however many entries it claims', () => {
+    const claimed = {
+      type: 'pnp',
+      bus: 'pci',
+      description: 'T:class=2;',
+      entries: 2 ** 31 - 1,
+      values: [],
+    } as const;
+    const [read] = readHints(writeHints([claimed]));
+    expect(read).toEqual(claimed);
+    expect(read.type === 'pnp' && rowsOf(read)).toBe(1);
   });
 
   it('reads back what it writes, in either byte order', () => {

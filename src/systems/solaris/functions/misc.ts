@@ -49,6 +49,9 @@ function divide(k: Solaris, a: bigint, b: bigint): bigint {
 }
 
 export const misc = kernelFunctions({
+  // Nobody sleeps in poll(2) here: who asks is answered at once.
+  'void pollwakeup(struct pollhead *php, short events)': () => undefined,
+  'void pollhead_clean(struct pollhead *php)': () => undefined,
   'int64_t __divdi3(int64_t a, int64_t b)': divide,
   'uint64_t __udivdi3(uint64_t a, uint64_t b)': divide,
   'int64_t __moddi3(int64_t a, int64_t b)': (k, a, b) => a - divide(k, a, b) * b,
