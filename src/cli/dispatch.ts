@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { Unsupported } from '../bytes/errors.ts';
 import type { CommandSpec } from './command.ts';
 import { makeContext, type Surroundings } from './context.ts';
-import { EXIT_DEFECT, EXIT_FAILED, EXIT_USAGE, Failure, fileFailure, usageError } from './failure.ts';
+import { EXIT_DEFECT, EXIT_FAILED, EXIT_USAGE, fileFailure, isFailure, usageError } from './failure.ts';
 import { commandHelp, optionsOf, overview } from './help.ts';
 import { nearest } from './nearest.ts';
 import type { OptionSpec } from './option.ts';
@@ -107,7 +107,7 @@ export function report(error: unknown, around: Surroundings): number {
   const { output, environment } = around;
   const debug = environment.LKM_DEBUG === '1';
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  if (error instanceof Failure) {
+  if (isFailure(error)) {
     const subject = error.subject === undefined ? '' : `${error.subject}: `;
     // Messages about the command line already name the command.
     const text = error.message.startsWith('lkm ') ? error.message : `lkm: ${subject}${error.message}`;

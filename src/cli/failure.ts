@@ -17,6 +17,10 @@ export class Failure extends Error {
   }
 }
 
+/** Also one from a program that stands in a file of its own (cli/quick), whose class is another. */
+export const isFailure = (error: unknown): error is Failure =>
+  error instanceof Failure || (error instanceof Error && error.name === 'Failure' && 'exitCode' in error);
+
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
 /** EX_SOFTWARE of sysexits.h: told apart from a refusal, so that a script can tell a defect from an answer. */

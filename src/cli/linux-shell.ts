@@ -14,7 +14,7 @@ import { Shell, type ShellCall, type ShellCommand } from './shell.ts';
 const WORDS: Readonly<Record<string, readonly [usage: string, summary: string]>> = {
   insmod: ['[-f] FILE [PARAMETER=VALUE]...', 'load a module file'],
   rmmod: ['[-f] NAME', 'unload a module'],
-  modprobe: ['[-r] NAME [PARAMETER=VALUE]...', 'load a module with what it depends on, or remove it'],
+  modprobe: ['[-arDRnqv] NAME [PARAMETER=VALUE]...', 'load a module with what it depends on, or remove it'],
   lsmod: ['', 'list the loaded modules'],
   finit_module: ['FILE FLAGS [PARAMETERS]', 'the bare system call'],
   delete_module: ['NAME [FLAGS]', 'the bare system call'],

@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { fileFailure } from './failure.ts';
 
 /** Where a command's text goes. Tests collect it; the program writes file descriptors. */
 export interface Output {
@@ -22,7 +23,14 @@ export class DescriptorOutput implements Output {
   }
 
   out(text: string | Uint8Array): void {
-    if (!this.#closed && !writeAll(1, text)) this.#closed = true;
+    if (this.#closed) return;
+    try {
+      if (!writeAll(1, text)) this.#closed = true;
+    } catch (error) {
+      // A full disk: nothing more is written, and it is told.
+      this.#closed = true;
+      throw fileFailure('standard output', error);
+    }
   }
 
   err(text: string | Uint8Array): void {

@@ -56,4 +56,16 @@ describe('lkm linux', () => {
     expect(JSON.parse(out)).toMatchObject({ schema: 'lkm.kmod.modinfo/1', code: 0 });
     expect((await runLine(['linux', '--json', '-c', 'lsmod'])).err).toContain('is for the module tools');
   });
+
+  it("takes modprobe's options where there is no tree", async () => {
+    const told = (...lines: string[]) => runLine(['linux', ...lines.flatMap((one) => ['-c', one])]);
+    expect((await told('modprobe -D importer_plain "x=a b"')).out).toBe(
+      'insmod exporter.ko \ninsmod importer_plain.ko x="a b"\n',
+    );
+    const { out, err, code } = await told('modprobe -a hello leak', 'modprobe --first-time hello');
+    expect([code, out]).toEqual([1, expect.stringMatching(/hello, world\n.*leak: took/)]);
+    expect(err).toContain("could not insert 'hello': Module already in kernel");
+    expect(await told('modprobe -q nosuch')).toMatchObject({ code: 1, err: '' });
+    expect((await told('modprobe -Z x')).err).toContain("invalid option -- 'Z'");
+  });
 });

@@ -11,6 +11,7 @@ import {
 } from '../../systems/linux/loader.ts';
 import { moduleSizes, procModules } from '../../systems/linux/proc-modules.ts';
 import * as calls from '../../systems/linux/vfs/calls.ts';
+import { Getopt, type LongOption, WRONG } from '../getopt.ts';
 import { type CommandResult, type ConsoleCommand, done, failed, type LinuxConsole } from './console.ts';
 import { INSMOD_WORDS } from './error-words.ts';
 import { errnoName, errorText } from './errors.ts';
@@ -169,33 +170,88 @@ export function lsmodText(k: Linux): string {
   return text;
 }
 
-/** modprobe with what the module needs; -r removes in reverse. */
+const MODPROBE_OPTIONS: readonly LongOption[] = [
+  { name: 'all', value: 'none', as: 'a' },
+  { name: 'remove', value: 'none', as: 'r' },
+  { name: 'show-depends', value: 'none', as: 'D' },
+  { name: 'show-alias', value: 'none', as: 'R' },
+  { name: 'dry-run', value: 'none', as: 'n' },
+  { name: 'quiet', value: 'none', as: 'q' },
+  { name: 'verbose', value: 'none', as: 'v' },
+  { name: 'first-time', value: 'none', as: 'first-time' },
+  { name: 'use-blacklist', value: 'none', as: 'b' },
+  { name: 'ignore-install', value: 'none', as: 'i' },
+];
+
+/** modprobe with what the module needs; -r removes in reverse. There is no tree, and so no configuration, around it. */
 function modprobe(console: LinuxConsole, args: readonly string[]): CommandResult {
-  const remove = args[0] === '-r';
-  const [word, ...parameters] = remove ? args.slice(1) : args;
-  if (word === undefined) return { code: 1, errno: null, output: 'modprobe: ERROR: missing parameters.' };
-  return remove ? removeWithUnused(console, word) : probe(console, word, parameters);
+  const { options, rest, messages } = new Getopt('modprobe', 'arDRnqvbi', MODPROBE_OPTIONS).parse(args);
+  const given = new Set(options.map(({ option }) => option));
+  if (given.has(WRONG)) return { code: 1, errno: null, output: messages[0] };
+  if (rest.length === 0)
+    return { code: 1, errno: null, output: 'modprobe: ERROR: missing parameters. See -h.' };
+  const many = given.has('a') || given.has('r');
+  const words = many ? rest : rest.slice(0, 1);
+  const parameters = many ? [] : rest.slice(1);
+  const results = words.map((word) =>
+    given.has('r') ? removeWithUnused(console, word) : probe(console, word, parameters, given),
+  );
+  const failed = results.find(({ code }) => code !== 0);
+  const output = results.map((one) => one.output.replace(/\n?$/, one.output === '' ? '' : '\n')).join('');
+  const quiet = given.has('q') && failed?.output.includes('not found') === true;
+  if (failed === undefined) return done(output);
+  return { ...failed, output: quiet ? '' : output };
 }
 
-function probe(console: LinuxConsole, word: string, parameters: readonly string[]): CommandResult {
+function probe(
+  console: LinuxConsole,
+  word: string,
+  parameters: readonly string[],
+  given: ReadonlySet<string>,
+): CommandResult {
+  const shows = given.has('D') || given.has('n') || given.has('v');
+  const dry = given.has('D') || given.has('n') || given.has('R');
   // One that is loaded already needs no file.
-  if (console.k.modules.find(moduleName(word) ?? word) !== undefined) return done();
+  if (!given.has('D') && !given.has('R') && console.k.modules.find(moduleName(word) ?? word) !== undefined) {
+    if (!given.has('first-time')) return done();
+    return {
+      code: 1,
+      errno: null,
+      output: `modprobe: ERROR: could not insert '${word}': Module already in kernel`,
+    };
+  }
   const plan = planProbe(treeOf(console), word.replace(/\.ko(\.\w+)?$/, ''));
   if (plan.missing !== undefined) {
     const output = `modprobe: FATAL: Module ${plan.missing} not found in directory /lib/modules/${console.k.file.release}`;
     return { code: 1, errno: null, output };
   }
+  const textOf = (wanted: boolean): string => (wanted ? parameters.map(quoteParameter).join(' ') : '');
+  if (given.has('R'))
+    return done(plan.steps.flatMap((step) => (step.wanted ? [`${step.module.name}\n`] : [])).join(''));
+  const open = given.has('D')
+    ? plan.steps
+    : plan.steps.filter(({ module }) => console.k.modules.find(module.name) === undefined);
+  const shown = shows
+    ? open.map((step) => `insmod ${step.module.path} ${textOf(step.wanted)}\n`).join('')
+    : '';
+  if (dry) return done(shown);
   const { credential } = console;
-  const failure = runPlan(console, plan, ({ module, wanted }) => {
-    const text = wanted ? parameters.map(quoteParameter).join(' ') : '';
-    return insmod(console.k, module.bytes, text, { path: module.path, credential });
-  });
-  if (failure === undefined) return done();
+  const failure = runPlan(console, plan, ({ module, wanted }) =>
+    insmod(console.k, module.bytes, textOf(wanted), { path: module.path, credential }),
+  );
+  if (failure === undefined) return done(shown);
   const { name } = failure.module;
   return loadOutcome(
     failure.result,
-    (errno) => `modprobe: ERROR: could not insert '${name}': ${errorText(errno)}`,
+    (errno) => `${shown}modprobe: ERROR: could not insert '${name}': ${modprobeError(errno)}`,
   );
+}
+
+/** tools/modprobe.c */
+function modprobeError(errno: number): string {
+  if (errno === Errno.EEXIST) return 'Module already in kernel';
+  if (errno === Errno.ENOENT) return 'Unknown symbol in module, or unknown parameter (see dmesg)';
+  return errorText(errno);
 }
 
 function removeWithUnused(console: LinuxConsole, word: string): CommandResult {
