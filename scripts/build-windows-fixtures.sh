@@ -31,7 +31,7 @@ for arch in x64 x86; do
     else
         target=i686-w64-mingw32 suffix=-x86 entry=_DriverEntry@8 flavour=i386
     fi
-    for name in hello ioctls filter timers trouble failing nounload watcher pnp; do
+    for name in hello ioctls filter timers trouble failing nounload watcher pnp reach; do
         build $name $target "$suffix" $entry
     done
     $target-gcc $flags -c kdll.c -o "$work/kdll$suffix.o"

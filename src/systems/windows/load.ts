@@ -142,8 +142,11 @@ function placeImage(
   verdicts: Verdict[],
 ): { pe: PeFile; image: DriverImage } {
   const file = policy.file(path);
-  if (file === undefined)
-    throw new Refused(Status.OBJECT_NAME_NOT_FOUND, 'image-file', `There is no file ${path}.`);
+  if (file === undefined) {
+    const folder = policy.folder?.(path) ?? true;
+    const status = folder ? Status.OBJECT_NAME_NOT_FOUND : Status.OBJECT_PATH_NOT_FOUND;
+    throw new Refused(status, 'image-file', `There is no ${folder ? 'file' : 'folder for'} ${path}.`);
+  }
   try {
     const pe = readPe(file.bytes);
     const mine = [...imageRules(policy, pe), ...signingRules(policy, { pe, signature: file.signature })];

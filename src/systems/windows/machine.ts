@@ -12,6 +12,22 @@ export function windowsMachine(kernel: Kernel): CpuMachine {
   const k = kernel as Windows;
   return {
     ...pc,
+    rdmsr: (index) => {
+      k.hardware?.('model-specific registers', `read 0x${index.toString(16)}`);
+      return pc.rdmsr(index);
+    },
+    wrmsr: (index, value) => {
+      k.hardware?.('model-specific registers', `write 0x${index.toString(16)}`);
+      return pc.wrmsr(index, value);
+    },
+    in: (port, size) => {
+      k.hardware?.('ports', `in 0x${port.toString(16)}`);
+      return pc.in(port, size);
+    },
+    out: (port, size, value) => {
+      k.hardware?.('ports', `out 0x${port.toString(16)}`);
+      pc.out(port, size, value);
+    },
     readControl: (register) =>
       register === CR8 ? BigInt(k.irql.current) : (pc.readControl?.(register) ?? 0n),
     writeControl: (register, value) => {

@@ -12,6 +12,8 @@ export interface DriverFile {
 export interface SessionPolicy extends ImagePolicy {
   /** Reads a driver file by its NT path. */
   readonly file: (path: string) => DriverFile | undefined;
+  /** Is there a folder that the file would be in? Not asked: yes. */
+  readonly folder?: (path: string) => boolean;
 }
 
 /** The first refusal of a list of verdicts. */

@@ -1,5 +1,6 @@
 /** Walking the stack of x64 code by its unwind information ("x64 exception handling", Microsoft's published description). */
 
+import { FormatError } from '../../bytes/errors.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
 import { type RuntimeFunction, readRuntimeFunctions } from '../../formats/pe/exceptions.ts';
 import type { Frame, Thread } from '../../kernel/thread.ts';
@@ -76,9 +77,19 @@ export function restoreRegisters(cpu: Cpu, { gpr, rip, xmm }: Registers): void {
   cpu.rip = signed(rip);
 }
 
+/** The function table in order; one that is damaged describes nothing, which is no reason not to load its image. */
+function functionsOf(image: DriverImage): RuntimeFunction[] {
+  try {
+    return readRuntimeFunctions(image.pe).sort((a, b) => a.begin - b.begin);
+  } catch (error) {
+    if (error instanceof FormatError) return [];
+    throw error;
+  }
+}
+
 /** The function that holds an address of an image. */
 export function functionAt(image: DriverImage, rva: number): RuntimeFunction | undefined {
-  image.functions ??= readRuntimeFunctions(image.pe).sort((a, b) => a.begin - b.begin);
+  image.functions ??= functionsOf(image);
   let low = 0;
   let high = image.functions.length;
   while (low < high) {

@@ -84,6 +84,8 @@ export class Windows extends Kernel {
   readonly userArea: AreaAllocator;
   /** Set when a bug check has stopped everything. */
   stopped: BugCheck | undefined;
+  /** Told of ports and model-specific registers that machine code touches; nobody looks while it is undefined. */
+  hardware: ((kind: string, what: string) => void) | undefined;
   /** Leaks of drivers whose unload had waited for a close. */
   readonly lateLeaks: Leak[] = [];
   /** The cancel spin lock's holder had this IRQL. */

@@ -7,6 +7,7 @@ import { statusText, win32Error } from '../../systems/windows/status.ts';
 import type { Windows } from '../../systems/windows/windows.ts';
 import type { ToolResult } from '../system.ts';
 import { errorText } from './errors.ts';
+import { reaching } from './reach.ts';
 
 type Perform = <T>(name: string, steps: Steps<T>) => T;
 
@@ -106,7 +107,11 @@ export class DeviceCommands {
       return { code: 0, out: `${statusText(status)}, ${information} bytes\n${dump(data)}`, err: '' };
     };
     const object = /^(0x)?[0-9a-f]+$/i.test(target) ? k.objects.fromHandle(Number(target)) : undefined;
-    return object === undefined ? this.withDevice(target, use) : this.perform('lkm.exe', use(object.address));
+    const { value, reached } = reaching(k, () =>
+      object === undefined ? this.withDevice(target, use) : this.perform('lkm.exe', use(object.address)),
+    );
+    const notes = [value.note, reached].filter((text) => text !== undefined);
+    return notes.length === 0 ? value : { ...value, note: notes.join('\n  ') };
   }
 
   private objects([path = '\\']: readonly string[]): ToolResult {

@@ -1,6 +1,8 @@
-/** driverquery: the drivers that are loaded, as table, list or CSV. */
+/** driverquery: the drivers that are installed, as table, list or CSV. */
+import { FormatError } from '../../bytes/errors.ts';
 import { SECTION } from '../../formats/pe/layout.ts';
-import type { PeFile } from '../../formats/pe/read.ts';
+import { type PeFile, readPe } from '../../formats/pe/read.ts';
+import { imagePath } from '../../systems/windows/load.ts';
 import type { RegistryKey } from '../../systems/windows/registry.ts';
 import type { ToolResult } from '../system.ts';
 import type { ServiceController } from './scm.ts';
@@ -111,10 +113,7 @@ export function driverquery(scm: ServiceController, args: readonly string[]): To
     };
   const verbose = words.includes('/v');
   const columns = COLUMNS.filter((column) => verbose || !column.verbose);
-  const rows = scm
-    .all()
-    .map((key) => row(scm, key))
-    .filter(({ running }) => running || verbose);
+  const rows = scm.all().map((key) => row(scm, key));
   return { code: 0, out: LAYOUTS[form](columns, rows, !words.includes('/nh')), err: '' };
 }
 
@@ -124,8 +123,19 @@ function row(scm: ServiceController, key: RegistryKey): Row {
   return {
     key,
     running: driver !== undefined,
-    pe: driver === undefined ? undefined : scm.k.drivers.at(start)?.pe,
+    pe: driver === undefined ? fileOf(scm, key) : scm.k.drivers.at(start)?.pe,
   };
+}
+
+/** The file of a driver that does not run, as far as it is there and an image. */
+function fileOf({ policy }: ServiceController, key: RegistryKey): PeFile | undefined {
+  const bytes = policy.file(imagePath(key))?.bytes;
+  try {
+    return bytes === undefined ? undefined : readPe(bytes);
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
 }
 
 type Layout = (columns: readonly Column[], rows: readonly Row[], heads: boolean) => string;

@@ -233,9 +233,25 @@ function query(context: ScContext, verb: string, words: readonly string[]): Tool
   const given = options(words);
   if (given === undefined) return badOptions();
   const wanted = given.get('state')?.toLowerCase() ?? 'active';
+  const types = chosenTypes(given.get('type')?.toLowerCase() ?? 'service');
+  if (types === undefined || !['active', 'inactive', 'all'].includes(wanted)) return badOptions();
+  const group = given.get('group');
   const keys = scm.all().filter((key) => {
+    if (!types.includes(key.dword('Type') ?? 1)) return false;
+    if (group !== undefined && (key.text('Group') ?? '') !== (group === '""' ? '' : group)) return false;
     const stopped = scm.state(key) === 'STOPPED';
     return wanted === 'all' || (wanted === 'inactive') === stopped;
   });
+  if (types.length === 0 && scm.all().length > 0)
+    return ok('', 'Without type= driver, sc lists the services of programs, of which there are none.');
   return ok(keys.map((key) => status(context, key, full)).join(''));
+}
+
+/** Types of services by the word of `type=`; those of programs stand for nothing here. */
+function chosenTypes(word: string): number[] | undefined {
+  const all = SERVICE_TYPES.map(([, value]) => value);
+  if (word === 'driver' || word === 'all') return all;
+  if (['service', 'own', 'share', 'interact', 'userservice'].includes(word)) return [];
+  const one = chosen(SERVICE_TYPES, word);
+  return one === undefined ? undefined : [one];
 }

@@ -37,7 +37,7 @@ const COMMANDS: readonly ToolCommand[] = [
   {
     name: 'driverquery',
     usage: '[/v] [/fo table|list|csv] [/nh]',
-    summary: 'list the drivers that are loaded',
+    summary: 'list the drivers that are installed',
   },
   {
     name: 'fltmc',
@@ -108,7 +108,11 @@ export class WindowsSession implements SystemSession {
     this.elevated = user === 'root' || user.toLowerCase() === 'administrator';
     const { release } = kernel;
     this.release = `${release.title} ${release.major}.${release.minor}.${release.build} ${policy.machine}`;
-    kernel.policy = { ...policy, file: (path) => this.driverFile(path) };
+    kernel.policy = {
+      ...policy,
+      file: (path) => this.driverFile(path),
+      folder: (path) => this.hasFolder(path),
+    };
     this.scm = new ServiceController(kernel, kernel.policy);
     this.devices = new DeviceCommands(kernel, (name, steps) => this.perform(name, steps));
   }
@@ -322,15 +326,19 @@ export class WindowsSession implements SystemSession {
     if ((verb !== 'start' && verb !== 'stop') || name === undefined)
       return { code: 1, out: '', err: 'The syntax of this command is:\n\nNET\n    [ START | STOP ]\n\n' };
     const key = this.scm.find(name);
-    const shown = key?.text('DisplayName') ?? name;
-    const error =
-      key === undefined ? 1060 : verb === 'start' ? this.scm.start(key).error : this.scm.stop(key).error;
+    if (key === undefined) return netFailed('The service name is invalid.', 2185);
+    const shown = key.text('DisplayName') ?? name;
+    const { error } = verb === 'start' ? this.scm.start(key) : this.scm.stop(key);
     if (error === 0)
       return {
         code: 0,
         out: `The ${shown} service was ${verb === 'start' ? 'started' : 'stopped'} successfully.\n\n`,
         err: '',
       };
+    if (error === 1056) return netFailed('The requested service has already been started.', 2182);
+    if (error === 1062) return netFailed(`The ${shown} service is not started.`, 3521);
+    if (error === 1052)
+      return netFailed('The requested pause, continue, or stop is not valid for this service.', 2191);
     return { code: 2, out: '', err: `System error ${error} has occurred.\n\n${errorText(error)}\n\n` };
   }
 
@@ -371,6 +379,17 @@ export class WindowsSession implements SystemSession {
     return undefined;
   }
 
+  /** A folder of the machine where the path was typed as one of its own, of the sandbox's disk otherwise. */
+  private hasFolder(path: string): boolean {
+    const typed = this.typed.get(path.toLowerCase());
+    if (typed !== undefined && !/^[a-z]:/i.test(typed)) {
+      const cut = typed.lastIndexOf('/');
+      return cut <= 0 || this.files.stat(typed.slice(0, cut)) !== undefined;
+    }
+    const at = volumePath(path);
+    return at === undefined || this.kernel.volume.folderOf(at) !== undefined;
+  }
+
   private refuseWhenStopped(): ToolResult | undefined {
     const { stopped } = this.kernel;
     if (stopped === undefined) return undefined;
@@ -405,6 +424,13 @@ export class WindowsSession implements SystemSession {
     return { code: 1, out: '', err: `${words.trimEnd()}\n` };
   }
 }
+
+/** The words of net.exe, with the number that `net helpmsg` explains. */
+const netFailed = (text: string, number: number): ToolResult => ({
+  code: 2,
+  out: '',
+  err: `${text}\n\nMore help is available by typing NET HELPMSG ${number}.\n\n`,
+});
 
 /** Exit codes of Windows have 32 bits; a process of this machine ends with the lowest eight. */
 function withCode(result: ToolResult): ToolResult {

@@ -93,7 +93,7 @@ describe(`damaged files (seed ${SEED})`, () => {
     async (name) => {
       const next = random(SEED);
       const machine = name.includes('x86') ? 'x86' : 'x64';
-      for (let i = 0; i < Math.ceil(COUNT / 15); i++) {
+      for (let i = 0; i < Math.ceil(COUNT / 10); i++) {
         const bytes = mutate(fixture(name), next);
         // What the header says of its sum would end nearly every load before it begins.
         if (bytes.length > 0xdc) bytes.fill(0, 0xd8, 0xdc);

@@ -1,6 +1,7 @@
 /** Every kernel function of the base kernel. */
 import { type FunctionTable, joinTables } from '../../../kernel/functions.ts';
 import type { Windows } from '../windows.ts';
+import { bugCheckFunctions } from './bugcheck.ts';
 import { callbackFunctions } from './callbacks.ts';
 import { crtFunctions } from './crt.ts';
 import { debugFunctions } from './debug.ts';
@@ -47,6 +48,7 @@ export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   psFunctions,
   rtlFunctions,
   sehFunctions,
+  bugCheckFunctions,
   callbackFunctions,
   fsrtlFunctions,
   plugPlayFunctions,

@@ -1,4 +1,5 @@
 /** The hardware abstraction layer on a machine without hardware, interrupts, and helpers of 32-bit compilers. */
+import { deregister, register, registrations } from '../registered.ts';
 import { Status } from '../status.ts';
 import type { Windows } from '../windows.ts';
 import { callerOf, kernelFunctions } from './define.ts';
@@ -18,6 +19,9 @@ function connect(k: Windows, out: number, routine: number, context: number): num
 
 const divide = (a: bigint, b: bigint): bigint => (b === 0n ? 0n : a / b);
 const remainder = (a: bigint, b: bigint): bigint => (b === 0n ? 0n : a % b);
+
+/** A session has no shutdown: who wants to hear of it is counted as registered only. */
+const SHUTDOWN = 'the shutdown of the system';
 
 export const halFunctions = kernelFunctions({
   'UCHAR READ_PORT_UCHAR(PVOID port)': () => floating(1),
@@ -64,9 +68,13 @@ export const halFunctions = kernelFunctions({
     () => Status.OBJECT_NAME_NOT_FOUND,
   'void IoInvalidateDeviceRelations(PVOID device, ULONG type)': () => undefined,
   'void IoInvalidateDeviceState(PVOID device)': () => undefined,
-  'NTSTATUS IoRegisterShutdownNotification(PVOID device)': () => Status.SUCCESS,
-  'NTSTATUS IoRegisterLastChanceShutdownNotification(PVOID device)': () => Status.SUCCESS,
-  'void IoUnregisterShutdownNotification(PVOID device)': () => undefined,
+  'NTSTATUS IoRegisterShutdownNotification(PVOID device)': (k, device) => register(k, SHUTDOWN, device, 0),
+  'NTSTATUS IoRegisterLastChanceShutdownNotification(PVOID device)': (k, device) =>
+    register(k, SHUTDOWN, device, 0),
+  'void IoUnregisterShutdownNotification(PVOID device)': (k, device) => {
+    for (const { what, by, handle } of [...registrations(k)])
+      if (what === SHUTDOWN && by === device) deregister(k, handle);
+  },
   'NTSTATUS IoWMIRegistrationControl(PVOID device, ULONG action)': () => Status.SUCCESS,
   'PVOID IoAllocateErrorLogEntry(PVOID object, UCHAR bytes)': (k, _object, bytes) =>
     k.pool.allocate('nonpaged', Math.max(bytes, 48), 0x72456f49, 0, true),

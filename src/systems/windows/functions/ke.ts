@@ -1,4 +1,5 @@
 /** Dispatcher objects, timers, DPCs, spin locks, IRQL and time. */
+import { perKernel } from '../../../kernel/kernel.ts';
 import { block, type Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { BugCode, bugCheck } from '../bugcheck.ts';
@@ -115,6 +116,19 @@ export function* delay(k: Windows, time: bigint, object: Address): Steps<number>
   if (time === 0n) yield { kind: 'yield' };
   else yield* block('sleeps', Math.max(deadline(k, time), k.time.now() + 1));
   return Status.SUCCESS;
+}
+
+/** System affinities of threads that asked for one; 0: as their process has it. */
+const affinities = perKernel(() => new Map<Address, number>());
+
+/** @returns the one before. Which processors a thread may run on makes no difference where there is one. */
+function setAffinity(k: Windows, affinity: number): number {
+  const all = k.state(affinities);
+  const thread = k.processor.currentThread;
+  const before = all.get(thread) ?? 0;
+  if (affinity === 0) all.delete(thread);
+  else all.set(thread, affinity);
+  return before;
 }
 
 export const keFunctions = kernelFunctions({
@@ -291,10 +305,16 @@ export const keFunctions = kernelFunctions({
     return k.processor.interruptTime();
   },
   'ULONG ExSetTimerResolution(ULONG desired, BOOLEAN set)': () => TIME_INCREMENT,
-  'void KeSetSystemAffinityThread(KAFFINITY affinity)': () => undefined,
-  'ULONG_PTR KeSetSystemAffinityThreadEx(KAFFINITY affinity)': () => 1,
-  'void KeRevertToUserAffinityThread(void)': () => undefined,
-  'void KeRevertToUserAffinityThreadEx(KAFFINITY affinity)': () => undefined,
+  'void KeSetSystemAffinityThread(KAFFINITY affinity)': (k, affinity) => {
+    setAffinity(k, affinity);
+  },
+  'ULONG_PTR KeSetSystemAffinityThreadEx(KAFFINITY affinity)': (k, affinity) => setAffinity(k, affinity),
+  'void KeRevertToUserAffinityThread(void)': (k) => {
+    setAffinity(k, 0);
+  },
+  'void KeRevertToUserAffinityThreadEx(KAFFINITY affinity)': (k, affinity) => {
+    setAffinity(k, affinity);
+  },
   'void KeSetSystemGroupAffinityThread(PVOID affinity, PVOID previous)': (k, _a, previous) => {
     if (previous !== 0) k.memory.fill(previous, 16, 0);
   },
@@ -371,12 +391,6 @@ export const keFunctions = kernelFunctions({
   'NTSTATUS KeRestoreFloatingPointState(PVOID save)': () => Status.SUCCESS,
   'NTSTATUS KeSaveExtendedProcessorState(u64 mask, PVOID save)': () => Status.SUCCESS,
   'void KeRestoreExtendedProcessorState(PVOID save)': () => undefined,
-  'BOOLEAN KeRegisterBugCheckCallback(PVOID record, PVOID routine, PVOID buffer, ULONG length, PVOID component)':
-    () => 1,
-  'BOOLEAN KeDeregisterBugCheckCallback(PVOID record)': () => 1,
-  'BOOLEAN KeRegisterBugCheckReasonCallback(PVOID record, PVOID routine, ULONG reason, PVOID component)':
-    () => 1,
-  'BOOLEAN KeDeregisterBugCheckReasonCallback(PVOID record)': () => 1,
   'void KeInvalidateAllCaches(void)': () => undefined,
   'BOOLEAN KeInvalidateRangeAllCaches(PVOID base, ULONG length)': () => 1,
   'void KeFlushIoBuffers(PVOID mdl, BOOLEAN read, BOOLEAN dma)': () => undefined,
