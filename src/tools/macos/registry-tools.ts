@@ -115,7 +115,7 @@ const plug: Tool = {
     if (kernelClass(kernel, className) === undefined) {
       answer.code = 1;
       answer.explain(
-        `this kernel has no class ${className}: IOPlatformDevice and IOService are good for a device`,
+        `this kernel has no class ${className}: IOPlatformDevice, IOPCIDevice, IOUSBHostDevice and IOService are good for a device`,
       );
       return answer.result();
     }

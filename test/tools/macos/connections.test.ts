@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { network } from '../../../src/systems/macos/functions/bsd/network.ts';
 import { authorization } from '../../../src/systems/macos/functions/bsd/security.ts';
 import { fileSystems } from '../../../src/systems/macos/functions/bsd/vfs.ts';
+import { kernelClass } from '../../../src/systems/macos/runtime/classes.ts';
+import { matches, services } from '../../../src/systems/macos/runtime/services.ts';
 import { MacosSession } from '../../../src/tools/macos/session.ts';
 import type { ToolResult } from '../../../src/tools/system.ts';
 import { fixtureFiles } from '../../systems/macos/fixtures.ts';
@@ -99,5 +101,28 @@ describe('a driver without its device', () => {
     await sh('kextunload -b org.lkm.Lamp');
     await sh('plug IOPlatformDevice lamp');
     expect((await sh('kextload Lamp.kext')).note).toBeUndefined();
+  });
+});
+
+describe('a device of a bus', () => {
+  test('of PCI is matched by vendor and device, and its own functions are missing by name', async () => {
+    const { session, sh } = machine();
+    await sh('kextload Lamp.kext');
+    const { kernel } = session;
+    const personality = (IOPCIMatch: string): boolean => {
+      const [nub] = [...kernel.state(services).registered].slice(-1);
+      return kernel.runAs(
+        { name: 'test', uid: 0 },
+        matches(kernel, nub, { IOProviderClass: 'IOPCIDevice', IOPCIMatch }),
+      );
+    };
+    expect((await sh('plug IOPCIDevice card vendor-id=0x8086 device-id=0x10a7')).code).toBe(0);
+    expect(personality('0x10a98086 0x10a78086')).toBe(true);
+    expect(personality('0x00008086&0x0000ffff')).toBe(true);
+    expect(personality('0x10a98086')).toBe(false);
+    expect((await sh('ioreg -c IOPCIDevice')).out).toContain('"vendor-id" = 32902');
+    const slots = kernelClass(kernel, 'IOPCIDevice')?.slots ?? [];
+    expect(slots.at(-1)).toBe('virtual function 159 of IOPCIDevice');
+    expect((await sh('plug IONonsense card')).code).toBe(1);
   });
 });

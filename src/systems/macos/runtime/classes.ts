@@ -34,6 +34,39 @@ const PRIVATE_CLASSES: Readonly<Record<string, { parent: string; pure: readonly 
   },
 };
 
+/**
+ * Devices of Apple's buses, whose families are not part of the kernel: an instance can be put into the registry, and is a
+ * service in everything but its own functions, which are missing by the class's name.
+ */
+const BUS_DEVICES: Readonly<Record<string, string>> = {
+  IOPCIDevice: 'IOService',
+  IOACPIPlatformDevice: 'IOPlatformDevice',
+  IOUSBDevice: 'IOService',
+  IOUSBInterface: 'IOService',
+  IOUSBHostDevice: 'IOService',
+  IOUSBHostInterface: 'IOService',
+  IOHIDDevice: 'IOService',
+  IOMedia: 'IOService',
+  IOEthernetInterface: 'IOService',
+};
+/** Functions that a bus's device may have of its own. */
+const OWN_FUNCTIONS = 160;
+
+function busDevice(k: Macos, name: string): KernelClass | undefined {
+  const parent = Object.hasOwn(BUS_DEVICES, name) ? k.classes.get(BUS_DEVICES[name]) : undefined;
+  if (parent === undefined) return undefined;
+  const own = Array.from({ length: OWN_FUNCTIONS }, (_, i) => `virtual function ${i} of ${name}`);
+  return { name, parent: parent.name, size: parent.size + 64, slots: [...renamed(parent, name), ...own] };
+}
+
+/** A parent's functions with the destructors and the metaclass of a class that inherits from it. */
+const renamed = (parent: KernelClass, name: string): string[] =>
+  parent.slots.map((slot) =>
+    /^_ZN\d+\w+?D[01]Ev$/.test(slot) || /12getMetaClassEv$/.test(slot)
+      ? slot.replace(`${parent.name.length}${parent.name}`, `${name.length}${name}`)
+      : slot,
+  );
+
 /** Room of an object: what the headers of a class leave out (IOMemoryMap is empty in the published ones) needs some too. */
 const LEAST_BYTES = 48;
 
@@ -56,14 +89,9 @@ export function kernelClass(k: Macos, name: string): KernelClass | undefined {
   if (known !== undefined) return known;
   const hidden = Object.hasOwn(PRIVATE_CLASSES, name) ? PRIVATE_CLASSES[name] : undefined;
   const parent = k.classes.get(hidden?.parent ?? '');
-  if (parent === undefined || hidden === undefined) return undefined;
+  if (parent === undefined || hidden === undefined) return busDevice(k, name);
   let pure = 0;
-  const own = parent.slots.map((slot) => {
-    if (slot === PURE) return hidden.pure[pure++] ?? PURE;
-    return /^_ZN\d+\w+?D[01]Ev$/.test(slot) || /12getMetaClassEv$/.test(slot)
-      ? slot.replace(`${parent.name.length}${parent.name}`, `${name.length}${name}`)
-      : slot;
-  });
+  const own = renamed(parent, name).map((slot) => (slot === PURE ? (hidden.pure[pure++] ?? PURE) : slot));
   return { name, parent: parent.name, size: parent.size + 64, slots: own };
 }
 

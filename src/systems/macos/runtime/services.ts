@@ -173,6 +173,59 @@ function* nameMatches(k: Macos, entry: Address, wanted: PlistValue): Steps<boole
   return list(wanted).some((name) => typeof name === 'string' && own.includes(name));
 }
 
+/** `0x10a78086`, or `0x00008086&0x0000ffff`: the device's number above its vendor's. */
+function pciFits(value: bigint, wanted: string): boolean {
+  return wanted
+    .trim()
+    .split(/\s+/)
+    .some((word) => {
+      const match = /^0x([\da-f]{1,8})(?:&0x([\da-f]{1,8}))?$/i.exec(word);
+      if (match === null) return false;
+      const mask = match[2] === undefined ? 0xffffffffn : BigInt(`0x${match[2]}`);
+      return (value & mask) === (BigInt(`0x${match[1]}`) & mask);
+    });
+}
+
+/** A number of a property: as such, or as the little-endian data that firmware leaves. */
+function numberIn(k: Macos, entry: Address, key: string): bigint | undefined {
+  const value = plainProperty(k, entry, key);
+  if (typeof value === 'bigint' || typeof value === 'number') return BigInt(value);
+  return value instanceof Uint8Array
+    ? value.reduceRight((sum, byte) => sum * 256n + BigInt(byte), 0n)
+    : undefined;
+}
+
+/** Keys by which the families of the buses tell their devices apart (IOPCIDevice.h, IOUSBHostFamilyDefinitions.h). */
+const USB_KEYS = [
+  'idVendor',
+  'idProduct',
+  'bcdDevice',
+  'bDeviceClass',
+  'bInterfaceClass',
+  'bInterfaceNumber',
+];
+
+function busMatches(k: Macos, entry: Address, wanted: PlistDict): boolean {
+  for (const key of ['IOPCIMatch', 'IOPCIPrimaryMatch']) {
+    const text = wanted[key];
+    if (typeof text !== 'string') continue;
+    const [vendor, device] = [numberIn(k, entry, 'vendor-id'), numberIn(k, entry, 'device-id')];
+    if (vendor === undefined || device === undefined || !pciFits((device << 16n) | vendor, text))
+      return false;
+  }
+  const classes = wanted.IOPCIClassMatch;
+  if (typeof classes === 'string') {
+    const code = numberIn(k, entry, 'class-code');
+    if (code === undefined || !pciFits(code << 8n, classes)) return false;
+  }
+  return USB_KEYS.every((key) => {
+    const value = wanted[key];
+    return (
+      (typeof value !== 'number' && typeof value !== 'bigint') || numberIn(k, entry, key) === BigInt(value)
+    );
+  });
+}
+
 /** Everything of a matching dictionary that the registry itself can answer (IOService::matchInternal). */
 export function* matches(k: Macos, entry: Address, wanted: PlistDict): Steps<boolean> {
   if (!(yield* classMatches(k, entry, wanted.IOProviderClass))) return false;
@@ -188,6 +241,7 @@ export function* matches(k: Macos, entry: Address, wanted: PlistDict): Steps<boo
     if (typeof key === 'string' && plainProperty(k, entry, key) === undefined) return false;
   for (const key of list(wanted.IOResourceMatch ?? []))
     if (typeof key === 'string' && plainProperty(k, resources(k), key) === undefined) return false;
+  if (!busMatches(k, entry, wanted)) return false;
   if (typeof wanted.IOPathMatch === 'string' && (yield* pathOf(k, entry, 'IOService')) !== wanted.IOPathMatch)
     return false;
   const above = wanted.IOParentMatch;
