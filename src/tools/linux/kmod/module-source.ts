@@ -91,7 +91,7 @@ export class ModuleReader {
     }
     try {
       const source = this.open(fd);
-      if (!isElf(source.read(0, ELF_MAGIC.length))) return false;
+      if (source.size < SMALLEST || !isElf(source.read(0, ELF_MAGIC.length))) return false;
       use(source);
       return true;
     } catch (error) {

@@ -84,6 +84,16 @@ describe('hostile module trees', () => {
     expect(index('modules.dep')).toContain('hello.ko:\n');
   }, 600_000);
 
+  it('with files of a few bytes', async () => {
+    tree.write('a.ko', '').write('b.ko', '\x7fELF').write('c.ko', '\x7fELF\x02\x01\x01\x00');
+    for (const [path, why] of [
+      ['a.ko', 'Invalid argument'],
+      ['b.ko', 'Invalid argument'],
+      ['c.ko', 'Exec format error'],
+    ])
+      expect((await modinfo(path)).err).toMatch(new RegExp(`from '[abc]': ${why}\\n$`));
+  });
+
   it.skipIf(onWindows)(
     'with links in a ring, and line feeds in names',
     async () => {
