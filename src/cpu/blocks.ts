@@ -372,7 +372,13 @@ export class BlockCache {
     if (counted) this.#writeEntry(at, this.translations.entryAt(pc), this.translations.threshold);
     builder.start(pc, body, limits);
     try {
-      this.#translator.translate(kind === 'described' ? this.#fetchSeen : this.#fetch, pc, builder);
+      const fetch = kind === 'described' ? this.#fetchSeen : this.#fetch;
+      this.#translator.translate(fetch, pc, builder, (va, to, from, end) => {
+        // The first byte finds the page, or faults.
+        to[from] = fetch(va);
+        const at = this.#fetchHost + (va - this.#fetchPage);
+        for (let n = from + 1; n < end; n++) to[n] = this.#bytes[at + n - from];
+      });
       if (!builder.ended) builder.fallThrough();
     } catch (error) {
       // What could not be fetched faults when execution gets there.

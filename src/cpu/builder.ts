@@ -18,7 +18,7 @@ import {
   type Undefined,
 } from './ir.ts';
 import { COMPARED, TESTED } from './ops/branch.ts';
-import { hasOpcode, opcode } from './ops/table.ts';
+import { hasOpcode, opcode, operations } from './ops/table.ts';
 import { FLAG } from './state.ts';
 import { IrVectorBuilder } from './vector-builder.ts';
 
@@ -94,7 +94,7 @@ export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
     const last = this.emit.lastCode(this.first);
     if (last < 0) return undefined;
     const logic = this.emit.known === 'logic';
-    return fusedForms().get(last * 16 + (logic ? (LOGIC_ALIAS[cc] ?? cc) : cc));
+    return fusedForm(last, logic ? (LOGIC_ALIAS[cc] ?? cc) : cc);
   }
 
   jmp(target: Address): void {
@@ -171,21 +171,16 @@ export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
   }
 }
 
-let fusedCache: Map<number, number> | undefined;
+/** Fused operations that were asked for, by 16 * comparison + condition; -1 for none. */
+const FUSED = new Map<number, number>();
 
-/** Fused operation by 16 * comparison + condition. */
-function fusedForms(): Map<number, number> {
-  if (fusedCache !== undefined) return fusedCache;
-  fusedCache = new Map();
-  for (const name of ['cmp', 'test']) {
-    for (const form of ['rr', 'ri', 'mi']) {
-      for (const size of [1, 4, 8]) {
-        for (let cc = 0; cc < 16; cc++) {
-          const fused = `${name}.${form}.${size}.j${cc}`;
-          if (hasOpcode(fused)) fusedCache.set(opcode(`${name}.${form}.${size}`) * 16 + cc, opcode(fused));
-        }
-      }
-    }
+function fusedForm(comparison: number, cc: number): number | undefined {
+  const key = comparison * 16 + cc;
+  let found = FUSED.get(key);
+  if (found === undefined) {
+    const name = `${operations[comparison].name}.j${cc}`;
+    found = hasOpcode(name) ? opcode(name) : -1;
+    FUSED.set(key, found);
   }
-  return fusedCache;
+  return found < 0 ? undefined : found;
 }

@@ -416,6 +416,9 @@ export interface RegisterView {
   wrap(address: Address): Address;
 }
 
+/** Puts the bytes from `va` on, all of one page, to places `from` to `end` of `to`. @throws GuestFault */
+export type CopyCode = (va: Address, to: Uint8Array, from: number, end: number) => void;
+
 /** One per instruction set. */
 export interface Translator {
   /** Width of the guest's addresses; 64 when left out. In a 32-bit guest everything wraps at 4 GiB. */
@@ -432,5 +435,5 @@ export interface Translator {
    * instruction was undefined. `fetch` gives the byte at an address or throws GuestFault, which the
    * translator lets through: the builder then ends the block before the instruction that could not be read.
    */
-  translate(fetch: (va: Address) => number, pc: Address, builder: BlockBuilder): void;
+  translate(fetch: (va: Address) => number, pc: Address, builder: BlockBuilder, copy?: CopyCode): void;
 }

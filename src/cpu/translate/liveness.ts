@@ -111,6 +111,8 @@ function stepsOf(node: Node, order: Order, data: DataView): Step[] {
   return order.indexOf.has(node) ? steps : [];
 }
 
+// The loops below count: most of this runs before the host engine has compiled it, when an iterator costs as much as the work.
+
 /** Forward: what may have changed since it was in memory. Calls and helpers leave everything there. */
 function findDirty(all: readonly NodeSteps[], byNode: ReadonlyMap<Node, NodeSteps>): void {
   for (let changed = true; changed; ) {
@@ -121,10 +123,12 @@ function findDirty(all: readonly NodeSteps[], byNode: ReadonlyMap<Node, NodeStep
       to.dirtyIn |= dirty;
       changed = true;
     };
-    for (const { node, steps, dirtyIn } of all) {
-      let dirty = dirtyIn;
+    for (let n = 0; n < all.length; n++) {
+      const { node, steps } = all[n];
+      let dirty = all[n].dirtyIn;
       let at = -1;
-      for (const step of steps) {
+      for (let i = 0; i < steps.length; i++) {
+        const step = steps[i];
         // Temporaries end with their instruction.
         if (step.at !== at) dirty &= ~TEMPORARIES;
         at = step.at;

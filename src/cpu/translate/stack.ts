@@ -37,7 +37,9 @@ export function findStack(all: readonly NodeSteps[], data: DataView, word: 4 | 8
   into(all[0].node, 0);
   for (let each = work.pop(); each !== undefined; each = work.pop()) {
     let sp = at.get(each) ?? 'unknown';
-    for (const step of each.steps) {
+    const { steps } = each;
+    for (let i = 0; i < steps.length; i++) {
+      const step = steps[i];
       if (step.calls) into(returnNode(each.node), sp);
       sp = after(step, sp, data, word);
       into(step.target, sp);
@@ -47,7 +49,9 @@ export function findStack(all: readonly NodeSteps[], data: DataView, word: 4 | 8
   for (const each of all) {
     let sp = at.get(each) ?? 'unknown';
     each.sp = sp === 'unknown' ? undefined : sp;
-    for (const step of each.steps) {
+    const { steps } = each;
+    for (let i = 0; i < steps.length; i++) {
+      const step = steps[i];
       step.sp = sp === 'unknown' ? undefined : sp;
       const place = placeOf(step, data, word);
       if (place !== undefined) {
@@ -61,13 +65,27 @@ export function findStack(all: readonly NodeSteps[], data: DataView, word: 4 | 8
   return count < LEAST_ACCESSES ? undefined : { low, high };
 }
 
+const [UNSEEN, PUSHES, POPS, NEITHER] = [0, 1, 2, 3];
+/** What operations do with the stack, by number, as they are met. */
+const MOVES: number[] = [];
+
+function movesOf({ code, name }: Step): number {
+  let known = MOVES[code] ?? UNSEEN;
+  if (known === UNSEEN) {
+    known = /^(push|call)\b/.test(name) ? PUSHES : /^(pop|ret)\b/.test(name) ? POPS : NEITHER;
+    MOVES[code] = known;
+  }
+  return known;
+}
+
 /** Where the access that a step makes by way of the stack pointer lies; undefined for all others. */
 export function placeOf(step: Step, data: DataView, word: 4 | 8): number | undefined {
-  const { sp, name } = step;
+  const { sp } = step;
   if (sp === undefined) return undefined;
   let place: number;
-  if (/^(push|call)\b/.test(name)) place = sp - word;
-  else if (/^(pop|ret)\b/.test(name)) place = sp;
+  const moves = movesOf(step);
+  if (moves === PUSHES) place = sp - word;
+  else if (moves === POPS) place = sp;
   else {
     const { addresses, faults, op } = step;
     if (addresses === undefined || addresses === 'x' || !faults) return undefined;

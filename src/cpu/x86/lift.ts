@@ -5,7 +5,15 @@
  * block with `unsupported`; `describeInstruction` gives their name to the fault report.
  */
 import { type Address, PAGE_SIZE } from '../../memory/address.ts';
-import type { BlockBuilder, CallFinder, DataAccess, Inspection, RegisterView, Translator } from '../ir.ts';
+import type {
+  BlockBuilder,
+  CallFinder,
+  CopyCode,
+  DataAccess,
+  Inspection,
+  RegisterView,
+  Translator,
+} from '../ir.ts';
 import { accessesOf } from './accesses.ts';
 import { Decode, Decoder, Instruction, MAX_INSTRUCTION } from './decode.ts';
 import { inspectInstruction } from './inspect.ts';
@@ -64,10 +72,10 @@ export class X86Translator implements Translator {
     this.#decoder = new Decoder(this.bits);
   }
 
-  translate(fetch: (va: Address) => number, pc: Address, builder: BlockBuilder): void {
+  translate(fetch: (va: Address) => number, pc: Address, builder: BlockBuilder, copy?: CopyCode): void {
     this.#windowLength = 0;
     for (;;) {
-      const status = this.#decodeAt(fetch, pc);
+      const status = this.#decodeAt(fetch, pc, copy);
       const insn = this.#insn;
       if (!builder.begin(pc, Math.max(insn.length, 1))) return;
       // Over-long instructions raise #GP on hardware; both are the end of that code, and #UD names it.
@@ -106,12 +114,12 @@ export class X86Translator implements Translator {
   }
 
   /** Decodes the instruction at `pc`; lets the fetch fault through when the instruction reaches into it. */
-  #decodeAt(fetch: (va: Address) => number, pc: Address): number {
+  #decodeAt(fetch: (va: Address) => number, pc: Address, copy?: CopyCode): number {
     let offset = pc - this.#windowStart;
-    if (offset < 0 || offset >= this.#windowLength) offset = this.#refill(fetch, pc, 0);
+    if (offset < 0 || offset >= this.#windowLength) offset = this.#refill(fetch, pc, 0, copy);
     let status = this.#decoder.decode(this.#seen, offset, pc, this.#insn);
     if (status === Decode.Truncated) {
-      offset = this.#refill(fetch, pc, offset);
+      offset = this.#refill(fetch, pc, offset, copy);
       status = this.#decoder.decode(this.#seen, offset, pc, this.#insn);
     }
     while (status === Decode.Truncated) {
@@ -124,14 +132,15 @@ export class X86Translator implements Translator {
   }
 
   /** Moves the window to `pc`, keeping the bytes from `offset` on, and fills it as far as the page of `pc` goes. */
-  #refill(fetch: (va: Address) => number, pc: Address, offset: number): number {
+  #refill(fetch: (va: Address) => number, pc: Address, offset: number, copy?: CopyCode): number {
     const kept = offset > 0 ? this.#windowLength - offset : 0;
     if (kept > 0) this.#window.copyWithin(0, offset, this.#windowLength);
     this.#windowStart = pc;
     const pageLeft = PAGE_SIZE - (((pc % PAGE_SIZE) + PAGE_SIZE) % PAGE_SIZE);
     // What is already there may reach into the next page.
     const length = Math.max(kept, Math.min(FILL, pageLeft));
-    for (let n = kept; n < length; n++) this.#window[n] = fetch(pc + n);
+    if (copy === undefined) for (let n = kept; n < length; n++) this.#window[n] = fetch(pc + n);
+    else if (kept < length) copy(pc + kept, this.#window, kept, length);
     this.#show(length);
     return 0;
   }
