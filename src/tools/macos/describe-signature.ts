@@ -32,14 +32,21 @@ const teamText = ({ team }: SignatureReport): string => (team === undefined ? ''
 const plain = (value: unknown): string =>
   JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? String(one) : one));
 
-/** A list of `Key=value` lines for each architecture. */
+/** `Key=value` lines of the first architecture; those of the others differ in hashes and sizes, and are in the facts. */
 export function signatureLists(bundle: KextBundle, report: SignatureReport): DescribedList[] {
+  const [seal, ...others] = report.seals;
+  if (seal === undefined) return [];
+  const names = others.map(({ architecture }) => architecture).join(', ');
+  const of = seal.architecture === 'all' ? '' : `, ${seal.architecture}`;
   const entries = Object.keys(bundle.properties).length;
-  return report.seals.map((seal) => ({
-    name: 'signatures',
-    title: `code signature${seal.architecture === 'all' ? '' : `, ${seal.architecture}`}`,
-    rows: [...signatureLines(seal, report, entries), ...requirementLines(seal)],
-  }));
+  const title = `code signature${of}${names === '' ? '' : ` (${names} likewise)`}`;
+  return [
+    {
+      name: 'signatures',
+      title,
+      rows: [...signatureLines(seal, report, entries), ...requirementLines(seal)],
+    },
+  ];
 }
 
 export function signatureFactsOf(report: SignatureReport): Record<string, unknown> {

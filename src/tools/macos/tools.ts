@@ -1,5 +1,6 @@
 /** The commands of a session, in the order help lists them. */
 import type { Tool } from './answer.ts';
+import { codesign } from './codesign.ts';
 import { CONNECTION_TOOLS } from './connection-tools.ts';
 import { FILE_TOOLS } from './file-tools.ts';
 import { kextfind } from './kextfind/kextfind.ts';
@@ -17,6 +18,7 @@ export const TOOLS: readonly Tool[] = [
   kmutil,
   kextlibs,
   kextfind,
+  codesign,
   ...REGISTRY_TOOLS,
   ...CONNECTION_TOOLS,
   ...FILE_TOOLS,
