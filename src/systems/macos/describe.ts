@@ -8,12 +8,14 @@ import type { KextBundle } from './bundle.ts';
 import type { Architecture, KextInfo } from './info.ts';
 import { KpiSymbols } from './kpi.ts';
 import { KMOD_INFO } from './kxld/link.ts';
-import { findRelease, type Release } from './release.ts';
+import { findRelease, RELEASES, type Release } from './release.ts';
 
 export interface ImportedSymbol {
   readonly name: string;
-  /** The KPI or library that offers it; undefined when none of the release's KPIs does. */
+  /** The KPI that offers it; undefined when no release's KPIs do. */
   readonly owner: string | undefined;
+  /** The newest release whose KPI has it, where the one that is looked at has it no longer, or not yet. */
+  readonly release: string | undefined;
   /** Is the owner among the kext's OSBundleLibraries? */
   readonly declared: boolean;
   readonly weak: boolean;
@@ -228,14 +230,45 @@ export function importsOf(
   info: KextInfo | undefined,
   release: Release,
 ): ImportedSymbol[] {
-  const kpi = new KpiSymbols(release, architectureOf(code.architecture));
+  const lists = new OwnerLists(code.architecture, release);
   const declared = new Set(info?.libraries.keys());
   const weak = new Set(code.weakImports);
   return code.imports.map((name) => {
-    const owners = kpi.owners(name).map(({ owner }) => owner);
+    const { owners, other } = lists.owners(name);
     const owner = owners.find((one) => declared.has(one)) ?? owners[0];
-    return { name, owner, declared: owner !== undefined && declared.has(owner), weak: weak.has(name) };
+    const known = owner !== undefined && declared.has(owner);
+    return { name, owner, release: other, declared: known, weak: weak.has(name) };
   });
+}
+
+/** The export lists of one release, and those of all others for what it does not export. */
+class OwnerLists {
+  private readonly architecture: Architecture;
+  private readonly release: Release;
+  private readonly lists = new Map<Release, KpiSymbols>();
+
+  constructor(architecture: string, release: Release) {
+    // Apple published no lists of PowerPC's kernels; what their kexts may name is what those for Intel may.
+    this.architecture = architecture === 'ppc' ? 'i386' : architectureOf(architecture);
+    this.release = release;
+  }
+
+  owners(name: string): { owners: readonly string[]; other: string | undefined } {
+    const order = [this.release, ...RELEASES.filter((one) => one !== this.release).reverse()];
+    for (const release of order) {
+      const owners = this.listOf(release)
+        .owners(name)
+        .map(({ owner }) => owner);
+      if (owners.length > 0) return { owners, other: release === this.release ? undefined : release.name };
+    }
+    return { owners: [], other: undefined };
+  }
+
+  private listOf(release: Release): KpiSymbols {
+    const known = this.lists.get(release) ?? new KpiSymbols(release, this.architecture);
+    this.lists.set(release, known);
+    return known;
+  }
 }
 
 /** The slices of a bundle's executable, each described; the one that most machines would run comes first. */

@@ -207,7 +207,9 @@ function codeLists(code: CodeDescription | undefined, imports: readonly Imported
   ];
 }
 
-function ownerText({ owner, declared, weak }: ImportedSymbol): string {
-  const text = owner === undefined ? '(another kext)' : declared ? owner : `${owner} (not declared)`;
+function ownerText({ owner, release, declared, weak }: ImportedSymbol): string {
+  const where = release === undefined ? '' : ` of ${release}`;
+  const text =
+    owner === undefined ? '(another kext)' : `${owner}${where}${declared ? '' : ' (not declared)'}`;
   return weak ? `${text}, weak` : text;
 }
