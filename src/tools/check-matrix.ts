@@ -41,6 +41,13 @@ export function cellOf({ answer, rules, missing }: Verdict): Cell {
   };
 }
 
+/** What a row is called where several have one name: its path. */
+export function labelsOf(rows: readonly MatrixRow[]): string[] {
+  const seen = new Map<string, number>();
+  for (const { name } of rows) seen.set(name, (seen.get(name) ?? 0) + 1);
+  return rows.map(({ name, path }) => (seen.get(name) === 1 ? name : path));
+}
+
 export type Counts = Readonly<Record<Answer, number>>;
 
 /** How many modules load on each kernel. */

@@ -20,6 +20,27 @@ describe('lkm check', () => {
     expect(out.split('\n').length).toBeLessThan(15);
   });
 
+  it('names what is missing before anything is shown', async () => {
+    const driver = packagedPath(join('fixtures', 'windows', 'built', 'failing.sys'));
+    const alone = await check(built('hello.ko'), driver);
+    expect(alone).toMatchObject({ code: 2, out: '' });
+    expect(alone.err).toContain('is a module of windows, and no kernel of windows was named');
+    const given = await check(driver, '--kernel', 'builtin:debian-6.1');
+    expect(given.err).toContain('is a module of windows, the kernels are of linux');
+    const nowhere = await check(built('hello.ko'), '--built-against', '/no/such/kernel');
+    expect(nowhere).toMatchObject({ code: 2, out: '' });
+  });
+
+  it('checks each module against the kernels of its system', async () => {
+    const driver = packagedPath(join('fixtures', 'windows', 'built', 'failing.sys'));
+    const kernels = ['--kernel', 'builtin:debian-6.1', '--kernel', 'builtin:windows-11'];
+    const { out } = await check(built('hello.ko'), driver, ...kernels);
+    expect(out).toMatch(/hello\.ko on 6\.1\.0-56-amd64: LOADS$/m);
+    expect(out.match(/ on /g)?.length).toBeGreaterThanOrEqual(2);
+    const table = await check('--matrix', built('hello.ko'), driver, ...kernels);
+    expect(table.out).toMatch(/^hello +\+ {2}- {3}other-system$/m);
+  });
+
   it('shows one screen for a module that is refused', async () => {
     const { code, out } = await check(built('wrong_crc.ko'));
     expect(code).toBe(1);
@@ -85,8 +106,28 @@ describe('lkm check --matrix', () => {
     const { code, out } = await check('--matrix', ...modules, ...two);
     expect(code).toBe(1);
     expect(out).toMatch(/^ {2}1 {2}6\.1\.0-56-amd64: 3 load, 1 refused/m);
-    expect(out).toMatch(/^hello +\+ {2}- {3}elf-machine$/m);
+    // Two files have the name hello: they are told by their paths.
+    expect(out).toMatch(/^\S+built\/hello\.ko +\+ {2}- {3}elf-machine$/m);
     expect(out).toMatch(/^importer_plain +\+ {2}-/m);
+  });
+
+  it('has a column for a kernel that cannot be read', async () => {
+    const { code, out } = await check(
+      '--matrix',
+      built('hello.ko'),
+      ...two,
+      '--kernel',
+      built('hello.ko.nowhere'),
+    );
+    expect(code).toBe(1);
+    expect(out).toMatch(/^ {2}3 {2}unreadable: \S+nowhere: 0 load, 0 refused, 1 not known/m);
+    expect(out).toMatch(/^hello +\+ {2}- {2}\? {3}elf-machine, unreadable$/m);
+  });
+
+  it('is not made when no kernel can be read', async () => {
+    const { code, err } = await check('--matrix', built('hello.ko'), '--kernel', built('nowhere'));
+    expect(code).toBe(2);
+    expect(err).toContain('nowhere');
   });
 
   it('is JSON, a page, and test results', async () => {

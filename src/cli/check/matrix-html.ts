@@ -1,5 +1,5 @@
 /** The matrix as one HTML page without scripts, and as JUnit's XML for continuous integration. */
-import { countsOf, type Matrix } from '../../tools/check-matrix.ts';
+import { countsOf, labelsOf, type Matrix } from '../../tools/check-matrix.ts';
 
 /** What XML may hold: control characters are not text in it, whatever they are written as. */
 const escapeXml = (text: string): string =>
@@ -23,7 +23,8 @@ export function matrixHtml(matrix: Matrix): string {
       return `<th title="${escapeXml(name)}">${escapeXml(release)}<br><small>${loads} load, ${refused} refused</small></th>`;
     })
     .join('');
-  const rows = matrix.rows.map(({ name, path, cells }) => {
+  const labels = labelsOf(matrix.rows);
+  const rows = matrix.rows.map(({ path, cells }, i) => {
     const row = cells
       .map(({ answer, rule, error, why }) => {
         const text =
@@ -31,7 +32,7 @@ export function matrixHtml(matrix: Matrix): string {
         return `<td class="${answer}" title="${escapeXml(why ?? '')}">${escapeXml(text)}</td>`;
       })
       .join('');
-    return `<tr><th title="${escapeXml(path)}">${escapeXml(name)}</th>${row}</tr>`;
+    return `<tr><th title="${escapeXml(path)}">${escapeXml(labels[i])}</th>${row}</tr>`;
   });
   return (
     `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Modules and kernels</title><style>${STYLE}</style></head>\n` +
@@ -43,11 +44,12 @@ export function matrixHtml(matrix: Matrix): string {
 /** A suite for each kernel, a case for each module: refused is a failure, not known is skipped. */
 export function matrixJunit(matrix: Matrix): string {
   const counts = countsOf(matrix);
+  const labels = labelsOf(matrix.rows);
   const suites = matrix.kernels.map(({ release }, i) => {
     const { refused, 'cannot-tell': skipped } = counts[i];
-    const cases = matrix.rows.map(({ name, cells }) => {
+    const cases = matrix.rows.map(({ cells }, row) => {
       const { answer, rule = '', why = '' } = cells[i];
-      const open = `    <testcase name="${escapeXml(name)}" classname="${escapeXml(release)}"`;
+      const open = `    <testcase name="${escapeXml(labels[row])}" classname="${escapeXml(release)}"`;
       if (answer === 'loads') return `${open}/>`;
       const inner =
         answer === 'refused'

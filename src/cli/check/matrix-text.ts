@@ -3,6 +3,7 @@ import {
   type Change,
   type Counts,
   countsOf,
+  labelsOf,
   type Matrix,
   type MinimalSet,
 } from '../../tools/check-matrix.ts';
@@ -14,16 +15,20 @@ const SIGNS = { loads: '+', refused: '-', 'cannot-tell': '?' } as const;
 export function matrixText(matrix: Matrix, style: Style): string {
   const { kernels, rows } = matrix;
   const counts = countsOf(matrix);
-  const width = Math.min(40, Math.max(6, ...rows.map(({ name }) => name.length)));
+  const labels = labelsOf(rows);
+  const width = Math.min(
+    60,
+    labels.reduce((most, label) => Math.max(most, label.length), 6),
+  );
   const head = kernels.map((_, i) => `${i + 1}`.padStart(3)).join('');
   const lines = kernels.map(({ release, name }, i) => {
     const text = `${i + 1}`.padStart(3);
     return `${text}  ${printable(release)}: ${countText(counts[i], style)}${name === release ? '' : style.dim(`  ${printable(name)}`)}`;
   });
   lines.push('', `${'module'.padEnd(width)}${head}   (+ loads, - refused, ? cannot tell)`);
-  for (const { name, cells } of rows) {
+  for (const [i, { cells }] of rows.entries()) {
     const signs = cells.map(({ answer }) => shade(style, answer, SIGNS[answer].padStart(3))).join('');
-    lines.push(`${printable(name).padEnd(width)}${signs}   ${rulesOf(cells)}`.trimEnd());
+    lines.push(`${printable(labels[i]).padEnd(width)}${signs}   ${rulesOf(cells)}`.trimEnd());
   }
   return `${lines.join('\n')}\n`;
 }

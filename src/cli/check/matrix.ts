@@ -2,13 +2,21 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type CheckSetup, checkAll } from '../../tools/check-jobs.ts';
-import { type Change, changesSince, type Matrix, minimalSets, readMatrix } from '../../tools/check-matrix.ts';
+import {
+  type Cell,
+  type Change,
+  changesSince,
+  type Matrix,
+  type MatrixRow,
+  minimalSets,
+  readMatrix,
+} from '../../tools/check-matrix.ts';
 import type { CommandContext } from '../command.ts';
 import { usageError } from '../failure.ts';
 import { matrixHtml, matrixJunit } from './matrix-html.ts';
 import { changesText, matrixText, minimalText } from './matrix-text.ts';
 import { progressBar } from './progress.ts';
-import type { OpenKernel } from './subjects.ts';
+import type { OpenKernel, Unreadable } from './subjects.ts';
 
 /** Does the command line ask for a matrix? */
 export const wantsMatrix = ({ options }: CommandContext): boolean =>
@@ -16,7 +24,7 @@ export const wantsMatrix = ({ options }: CommandContext): boolean =>
 
 export interface MatrixRequest {
   readonly modules: readonly string[];
-  readonly kernels: readonly OpenKernel[];
+  readonly kernels: readonly (OpenKernel | Unreadable)[];
   readonly companions: readonly string[];
   readonly settings: ReadonlyMap<string, string>;
   readonly certificates: readonly Uint8Array[];
@@ -48,35 +56,78 @@ export async function runMatrix(context: CommandContext, request: MatrixRequest)
 
 async function makeMatrix(context: CommandContext, request: MatrixRequest): Promise<Matrix> {
   const { kernels, modules } = request;
-  const system = kernels[0].checker.system;
-  const stranger = kernels.find(({ checker }) => checker.system !== system);
-  if (stranger !== undefined) {
-    throw usageError(
-      `${kernels[0].kernel.name} is a kernel of ${system}, ${stranger.kernel.name} of ${stranger.checker.system}`,
-    );
+  const readable = kernels.flatMap((one) => ('why' in one ? [] : [one]));
+  const systems = [...new Set(readable.map(({ checker }) => checker.system))];
+  const bar = progressBar(
+    context,
+    modules.length * systems.length,
+    `modules against ${kernels.length} kernels`,
+  );
+  const bySystem = new Map<string, MatrixRow[]>();
+  for (const [i, system] of systems.entries()) {
+    const own = readable.filter(({ checker }) => checker.system === system);
+    const step = (done: number) => bar.step(i * modules.length + done);
+    bySystem.set(system, await rowsOf(context, request, system, own, step));
   }
+  bar.end();
+  const columns = columnsOf(kernels);
+  const rows = modules.map((path, row): MatrixRow => {
+    const names = systems.map((system) => bySystem.get(system)?.[row]);
+    const known = names.find((one) => one?.cells.some(({ rule }) => rule !== 'other-system')) ?? names[0];
+    const cells = columns.map(({ system, index, why }): Cell => {
+      if (why !== undefined) return { answer: 'cannot-tell', rule: 'unreadable', why };
+      return bySystem.get(system)?.[row].cells[index] ?? { answer: 'cannot-tell' };
+    });
+    return { path, name: known?.name ?? path, cells };
+  });
+  const named = kernels.map((one) =>
+    'why' in one ? { name: one.name, release: `unreadable: ${one.name}` } : nameOf(one),
+  );
+  return { kernels: named, rows };
+}
+
+const nameOf = ({ kernel: { name, release } }: OpenKernel) => ({ name, release });
+
+interface Column {
+  readonly system: string;
+  /** Among the kernels of its system. */
+  readonly index: number;
+  /** Why it cannot be read. */
+  readonly why: string | undefined;
+}
+
+function columnsOf(kernels: MatrixRequest['kernels']): Column[] {
+  const counts = new Map<string, number>();
+  return kernels.map((one) => {
+    if ('why' in one) return { system: '', index: 0, why: one.why };
+    const { system } = one.checker;
+    const index = counts.get(system) ?? 0;
+    counts.set(system, index + 1);
+    return { system, index, why: undefined };
+  });
+}
+
+function rowsOf(
+  context: CommandContext,
+  { modules, companions, settings, certificates }: MatrixRequest,
+  system: string,
+  kernels: readonly OpenKernel[],
+  progress: (done: number) => void,
+): Promise<MatrixRow[]> {
   const setup: CheckSetup = {
     system,
     kernels: kernels.map(({ kernel }) => kernel.name),
-    companions: request.companions,
-    settings: [...request.settings],
-    certificates: request.certificates,
+    companions,
+    settings: [...settings],
+    certificates,
     packagedRoot: context.packaged('').replace(/\/$/, ''),
     environment: { ...context.environment },
   };
   const pairs = modules.length * kernels.length;
   const worker = context.packaged('dist/check-worker.js');
   const threaded = pairs >= WORTH_THREADS && existsSync(worker);
-  const bar = progressBar(context, modules.length, `modules against ${kernels.length} kernels`);
-  const rows = await checkAll({
-    setup,
-    modules,
-    program: threaded ? worker : undefined,
-    threads: Math.min(availableParallelism(), modules.length),
-    progress: bar.step,
-  });
-  bar.end();
-  return { kernels: kernels.map(({ kernel: { name, release } }) => ({ name, release })), rows };
+  const threads = Math.min(availableParallelism(), modules.length);
+  return checkAll({ setup, modules, program: threaded ? worker : undefined, threads, progress });
 }
 
 function readBaseline({ options, readFile }: CommandContext): Matrix | undefined {

@@ -23,6 +23,42 @@ export async function openKernels(names: readonly string[], context: CommandCont
   return opened;
 }
 
+/** A kernel that was named and cannot be read. */
+export interface Unreadable {
+  readonly name: string;
+  readonly why: string;
+}
+
+/** As openKernels; one that cannot be read is told among the others. @throws Failure where none can be read */
+export async function openReadable(
+  names: readonly string[],
+  context: CommandContext,
+): Promise<(OpenKernel | Unreadable)[]> {
+  const found: (OpenKernel | Unreadable)[] = [];
+  let first: Failure | undefined;
+  const note = (name: string, error: unknown): void => {
+    if (!(error instanceof Failure)) throw error;
+    first ??= error;
+    found.push({ name, why: error.message });
+  };
+  for (const name of names) {
+    try {
+      const checker = await checkerFor(name);
+      for (const path of checker.kernelsIn?.(name) ?? [name]) {
+        try {
+          found.push(await openOne(checker, path, context));
+        } catch (error) {
+          note(path, error);
+        }
+      }
+    } catch (error) {
+      note(name, error);
+    }
+  }
+  if (first !== undefined && found.every((one) => 'why' in one)) throw first;
+  return found;
+}
+
 async function openOne(checker: SystemChecker, path: string, context: CommandContext): Promise<OpenKernel> {
   try {
     const { environment, packaged } = context;

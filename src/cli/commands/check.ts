@@ -1,9 +1,10 @@
+import { existsSync } from 'node:fs';
 import type { Verdict } from '../../tools/check.ts';
 import { moduleSystem } from '../../tools/checkers.ts';
 import { SettingError } from '../../tools/system.ts';
 import { runMatrix, wantsMatrix } from '../check/matrix.ts';
 import { verdictScreen } from '../check/screen.ts';
-import { moduleFile, modulePaths, type OpenKernel, openKernels } from '../check/subjects.ts';
+import { moduleFile, modulePaths, type OpenKernel, openKernels, openReadable } from '../check/subjects.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { usageError } from '../failure.ts';
 import { trustedFiles } from '../linux-session.ts';
@@ -15,20 +16,21 @@ export const command: Command = {
   async run(context) {
     const { options, args } = context;
     const modules = modulePaths(args);
-    const kernels = await openKernels(kernelNames(context), context);
     const settings = settingsOf(context);
     const certificates = trustedFiles(context);
     const companions = modules.length > 1 ? modules : [];
-    if (wantsMatrix(context))
+    if (wantsMatrix(context)) {
+      const kernels = await openReadable(kernelNames(context), context);
       return runMatrix(context, { modules, kernels, companions, settings, certificates });
+    }
+    const kernels = await openKernels(kernelNames(context), context);
+    const systems = await systemsOf(context, modules, kernels);
     let code = 0;
     let shown = 0;
-    for (const path of modules) {
+    for (const [i, path] of modules.entries()) {
       const module = moduleFile(path);
-      const system = await moduleSystem(module);
-      for (const open of kernels) {
+      for (const open of kernels.filter(({ checker }) => checker.system === systems[i])) {
         if (context.output.closed) return code;
-        checkSystem(path, system, open);
         const verdict = await judge(() =>
           open.checker.check({ module, kernel: open.kernel, companions, settings, certificates }),
         );
@@ -48,11 +50,25 @@ function kernelNames({ options }: CommandContext): readonly string[] {
   return named.length === 0 ? [BUILT_IN] : named;
 }
 
-function checkSystem(path: string, system: string, { checker, kernel }: OpenKernel): void {
-  if (checker.system === system) return;
+/** The system of each module; before anything is shown it is clear that each has a kernel to be checked against. */
+async function systemsOf(
+  { options }: CommandContext,
+  modules: readonly string[],
+  kernels: readonly OpenKernel[],
+): Promise<string[]> {
+  const systems: string[] = [];
+  for (const path of modules) systems.push(await moduleSystem(moduleFile(path)));
+  const lonely = systems.findIndex((system) => kernels.every(({ checker }) => checker.system !== system));
+  if (lonely < 0) return systems;
+  const [path, system] = [modules[lonely], systems[lonely]];
+  if (options.list('kernel').length === 0) {
+    const hint = `Give one: lkm check ${path} --kernel KERNEL (lkm help check says what may be given).`;
+    throw usageError(`${path} is a module of ${system}, and no kernel of ${system} was named`, hint);
+  }
+  const given = [...new Set(kernels.map(({ checker }) => checker.system))].join(' and ');
   throw usageError(
-    `${path} is a module of ${system}, ${kernel.name} a kernel of ${checker.system}`,
-    'Give kernels of the same system as the modules.',
+    `${path} is a module of ${system}, the kernels are of ${given}`,
+    'Give a kernel of the same system as well.',
   );
 }
 
@@ -77,10 +93,17 @@ function settingsOf({ options }: CommandContext): Map<string, string> {
     const value = options.text(name);
     if (value !== undefined) settings.set(name, value);
   }
+  checkPath(settings.get('built-against'));
   for (const name of ['sig-enforce', 'modules-disabled'] as const) {
     if (options.flag(name)) settings.set(name, 'yes');
   }
   return settings;
+}
+
+/** A kernel that was named for explanations is looked for at once, though it may turn out not to be needed. */
+function checkPath(path: string | undefined): void {
+  if (path === undefined || path.startsWith('builtin:') || existsSync(path)) return;
+  throw usageError(`--built-against ${path}: there is no such file or folder`);
 }
 
 function show(context: CommandContext, verdict: Verdict, again: boolean): void {

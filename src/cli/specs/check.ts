@@ -9,7 +9,7 @@ export const check: CommandSpec = {
     "Runs the rules of a kernel's loader on module files, in the kernel's order and with its words, without loading " +
       'anything: for each pair the answer loads, refused or cannot tell (naming what is missing), the rule that refuses with ' +
       'the error, why, what to do, what the kernel would log, which taints it would get, and which modules must come first.',
-    'A kernel is a vmlinuz (x86, arm64), an ELF vmlinux, a saved .kernel (`lkm kernel K -o x.kernel`), a package (.deb, .rpm), a ' +
+    'A kernel is a vmlinuz (x86, arm, arm64, mips, s390x), an ELF vmlinux of any machine, a saved .kernel (`lkm kernel K -o x.kernel`), a package (.deb, .rpm), a ' +
       'folder with one or several (/boot, an unpacked package, a module tree such as /lib/modules/RELEASE, headers), a ' +
       'Module.symvers, a System.map, a configuration, or a list of stable symbols. Of the last few not all is known, and the ' +
       'answer says what would decide. Without --kernel it is the built-in Debian ' +

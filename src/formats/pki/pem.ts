@@ -5,6 +5,7 @@ import { type Certificate, readCertificate } from './certificate.ts';
 
 const BLOCK =
   /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([\s\S]*?)-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
+const PRIVATE = /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----/;
 const SEQUENCE = 0x30;
 /** More than any list of trusted certificates has. */
 const MAX_CERTIFICATES = 4096;
@@ -15,6 +16,8 @@ export function readCertificates(bytes: Uint8Array): Certificate[] {
   const text = new TextDecoder('latin1').decode(bytes);
   const blocks = [...text.matchAll(BLOCK)].slice(0, MAX_CERTIFICATES);
   if (blocks.length === 0) {
+    if (PRIVATE.test(text))
+      throw new BadMagic('certificate', 'this is a private key: give the certificate that belongs to it');
     throw new BadMagic('certificate', 'neither DER (30 ..) nor PEM ("-----BEGIN CERTIFICATE-----")');
   }
   return blocks.map(([, body]) => readCertificate(fromBase64(body)));

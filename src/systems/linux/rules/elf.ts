@@ -111,7 +111,9 @@ function checkHeader(judge: Judge, bytes: Uint8Array): void {
   const machine = view.u16(18);
   const [own, name] = ARCHITECTURES[judge.kernel.machine] ?? [0, judge.kernel.machine];
   if (machine !== own) {
-    const why = `The module is for another processor (e_machine ${machine}), this kernel runs on ${name} (${own}).`;
+    const theirs =
+      Object.values(ARCHITECTURES).find(([number]) => number === machine)?.[1] ?? 'another processor';
+    const why = `The module is for ${theirs} (e_machine ${machine}), this kernel runs on ${name} (${own}).`;
     judge.reject(
       'elf-machine',
       Errno.ENOEXEC,
