@@ -4,7 +4,7 @@
  */
 import { type HelperCall, type HelperFunction, type HelperHost, Vector } from './helper-host.ts';
 import { Helper } from './ir.ts';
-import { X87_REGISTERS, X87_STATUS, X87_VALID } from './state.ts';
+import { X87_REGISTERS, X87_STATUS, X87_VALID, XMM } from './state.ts';
 import { laneOperation, shiftOperation } from './vector-helpers.ts';
 import { signMask } from './vector-lanes.ts';
 
@@ -124,6 +124,39 @@ export function packMmxCall(number: number, d: number, s: number, imm: number, s
   return (number << 19) | (shifts ? 1 << 18 : 0) | ((imm & 255) << 10) | (s << 5) | d;
 }
 
+/** Halves of 32 bits by themselves: what loops of the kernel's mostly do, without anything made on the way. */
+type Halves = (a: number, b: number) => number;
+const SIGNS = 0x80808080;
+const QUICK: readonly (Halves | undefined)[] = NAMES.map(
+  (name) =>
+    (
+      ({
+        mov: (_, b) => b,
+        por: (a, b) => a | b,
+        pand: (a, b) => a & b,
+        pxor: (a, b) => a ^ b,
+        pandn: (a, b) => ~a & b,
+        paddb: (a, b) => ((a & ~SIGNS) + (b & ~SIGNS)) ^ ((a ^ b) & SIGNS),
+        pcmpgtb: (a, b) => {
+          let mask = 0;
+          for (let at = 0; at < 32; at += 8) if ((a << at) >> 24 > (b << at) >> 24) mask |= 0xff << (24 - at);
+          return mask;
+        },
+      }) satisfies Readonly<Record<string, Halves>> as Readonly<Record<string, Halves>>
+    )[name],
+);
+
+const placeOf = (code: number): number =>
+  code < FIRST_VECTOR ? X87_REGISTERS + code * 16 : XMM + (code - FIRST_VECTOR) * 16;
+
+function quickly({ view }: HelperHost, f: Halves, to: number, from: number): void {
+  const [d, s] = [placeOf(to), placeOf(from)];
+  const low = f(view.getInt32(d, true), view.getInt32(s, true));
+  view.setInt32(d + 4, f(view.getInt32(d + 4, true), view.getInt32(s + 4, true)), true);
+  view.setInt32(d, low, true);
+  if (to < FIRST_VECTOR) view.setUint16(d + HALF, 0xffff, true);
+}
+
 /** Bytes that the operation changes in a vector register. */
 const writtenTo = (name: string): number => (name === 'cvtpi2pd' ? 16 : HALF);
 
@@ -135,6 +168,11 @@ function mmx(call: HelperCall): number | undefined {
   host.view.setUint8(X87_VALID, 0xff);
   const name = NAMES[imm >> 19];
   const [to, from] = [imm & 31, (imm >> 5) & 31];
+  const quick = QUICK[imm >> 19];
+  if (quick !== undefined) {
+    quickly(host, quick, to, from);
+    return undefined;
+  }
   const d = operand(host, to);
   run(name, d, operand(host, from), (imm >> 10) & 255, ((imm >> 18) & 1) === 1);
   write(host, to, d, writtenTo(name));
