@@ -1,8 +1,17 @@
 /** Trees and files made to exhaust or to mislead a reader: each ends soon, in bounded memory, with words that say why. */
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, symlinkSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  truncateSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ModuleReader } from '../../../../src/tools/linux/kmod/module-source.ts';
 import { leaveOut } from '../../../leave-out.ts';
 import { RELEASE, run, TestTree } from './tree.ts';
 
@@ -83,6 +92,24 @@ describe('hostile module trees', () => {
     expect((await depmod()).err).toContain(`symbols from ${tree.folder}/five.ko: Exec format error\n`);
     expect(index('modules.dep')).toContain('hello.ko:\n');
   }, 600_000);
+
+  it('with files that are cut short while they are read', () => {
+    const path = join(tree.folder, 'shrinks.ko');
+    tree.write(
+      'shrinks.ko',
+      Buffer.concat([readFileSync('fixtures/linux/built/hello.ko'), Buffer.alloc(1 << 20)]),
+    );
+    const read = () =>
+      new ModuleReader().with(path, (source) => {
+        truncateSync(path, 100_000);
+        return source.read(source.size - 4096, 4096);
+      });
+    expect(read).toThrow(expect.objectContaining({ name: 'SourceError', code: 'EIO' }));
+    // And one that is gone when its turn comes.
+    expect(() => new ModuleReader().with(`${path}.gone`, () => 0)).toThrow(
+      expect.objectContaining({ code: 'ENOENT' }),
+    );
+  });
 
   it('with files of a few bytes', async () => {
     tree.write('a.ko', '').write('b.ko', '\x7fELF').write('c.ko', '\x7fELF\x02\x01\x01\x00');
