@@ -255,7 +255,12 @@ export const wdfFunctions = kernelFunctions({
     const object = find(k, handle);
     if (object !== undefined) yield* remove(k, object);
   },
-  'PVOID WdfObjectGetTypedContextWorker(PVOID g, PVOID object, PVOID type)': (k, _g, handle, type) => {
+  'PVOID FASTCALL WdfObjectGetTypedContextWorker(PVOID g, PVOID object, PVOID type)': (
+    k,
+    _g,
+    handle,
+    type,
+  ) => {
     const object = find(k, handle);
     return object === undefined ? 0 : contextOf(k, object, type);
   },
