@@ -5,8 +5,9 @@
 import type { Address } from '../../../../memory/space.ts';
 import type { Macos } from '../../macos.ts';
 import { invoke, newObject } from '../../runtime/classes.ts';
-import { symbol, textOf } from '../../runtime/objects.ts';
-import { attach, enter } from '../../runtime/registry.ts';
+import { dictionaryItems } from '../../runtime/collections.ts';
+import { newNumber, textOf } from '../../runtime/objects.ts';
+import { attach, enter, lookUp } from '../../runtime/registry.ts';
 import { rootDomain, services } from '../../runtime/services.ts';
 import { kernelFunctions } from '../define.ts';
 
@@ -14,6 +15,9 @@ import { kernelFunctions } from '../define.ts';
 const NO_SUCH_STATE = 0xe00002c0 | 0;
 const NOT_MANAGED = 0xe00002c7 | 0;
 const POWER_ON = 2;
+/** IOPMrootDomain::publishFeature: a number of each feature's own, and on which sources of power it is there. */
+const FEATURES = 'Supported Features';
+const ALL_POWER_SOURCES = 7;
 /** Longs of an IOPMPowerState, and which of them says what a state needs of its parent. */
 const STATE_WORDS = 12;
 const INPUT_NEEDED = 3;
@@ -132,12 +136,12 @@ export const powerManagement = kernelFunctions({
   'void _ZN9IOService18systemWillShutdownEj(void *at, unsigned int options)': () => undefined,
   'void *_ZN9IOService15getPMRootDomainEv(void)': rootDomain,
   'void _ZN14IOPMrootDomain14publishFeatureEPKc(void *at, const char *name)': (k, at, name) => {
-    enter(
-      k,
-      k.read('IORegistryEntry.fPropertyTable', at),
-      `Feature ${k.memory.cstring(name)}`,
-      symbol(k, 'yes'),
-    );
+    const table = k.read('IORegistryEntry.fPropertyTable', at);
+    const known = lookUp(k, table, FEATURES);
+    const features = known === 0 ? newObject(k, 'OSDictionary') : known;
+    const id = dictionaryItems(k, features).length + 1;
+    enter(k, features, k.memory.cstring(name), newNumber(k, BigInt((id << 16) | ALL_POWER_SOURCES), 32));
+    if (known === 0) enter(k, table, FEATURES, features);
   },
   'void *_ZN9IOService16registerInterestEPK8OSSymbolPFiPvS3_jPS_S3_mES3_S3_(void *at, const void *kind, void *handler, void *target, void *reference)':
     (k, at, kind, handler, target, reference) => interest(k, at, textOf(k, kind), handler, target, reference),
