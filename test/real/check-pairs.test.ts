@@ -11,7 +11,8 @@ import type { Verdict } from '../../src/tools/check.ts';
 import { runLine } from '../cli/fake.ts';
 import { seeded, testSeed } from './random.ts';
 import { cacheDirectory, describeWith, needs, needsTool } from './require.ts';
-import { askKernels, type LoadAnswer, type LoadStep } from './verdict/qemu.ts';
+import { hasStarted, mistake } from './verdict/mistake.ts';
+import { askKernels, type LoadStep } from './verdict/qemu.ts';
 
 /** Pairs in all; a hundred take about two minutes. */
 const PAIRS = Number(process.env.LKM_PAIRS ?? 30);
@@ -43,20 +44,6 @@ const kernels = (existsSync(parent) ? readdirSync(parent) : [])
 async function verdictOf(module: string, kernel: Kernel): Promise<Verdict> {
   const { out } = await runLine(['check', '--json', module, '--kernel', kernel.folder]);
   return JSON.parse(out) as Verdict;
-}
-
-/** What is wrong with a verdict in the light of what the real kernel did; undefined when it is right. */
-function mistake(verdict: Verdict, { errno, log }: LoadAnswer): string | undefined {
-  const started = log.some((line) => line.startsWith('calling '));
-  if (verdict.answer === 'loads')
-    return errno === 0 || started
-      ? undefined
-      : `loads, but the kernel refuses it: ${errno} ${log.join(' | ')}`;
-  const rule = verdict.rules.find(({ outcome }) => outcome === 'refuse');
-  if (started || errno === 0) return `${rule?.rule}, but the kernel takes it`;
-  if (errno !== rule?.error?.number) return `${rule?.rule} with ${rule?.error?.number}, really ${errno}`;
-  const unsaid = rule.said.filter(({ text }) => !log.includes(text));
-  return unsaid.length === 0 ? undefined : `${rule.rule} says '${unsaid[0].text}', really ${log.join(' | ')}`;
 }
 
 const ready = needs('debian-amd64') !== undefined && needsTool('qemu-system-x86_64') !== undefined;
@@ -91,7 +78,7 @@ describeWith(ready && kernels.length > 1 ? kernels : undefined, 'pairs at random
         const { verdict } = pairs[i];
         if (verdict.answer === 'loads') seen.loads++;
         else seen.refused++;
-        if (answer.log.some((line) => line.startsWith('calling '))) seen.started++;
+        if (hasStarted(answer)) seen.started++;
         // A start function that crashes without its hardware has been reached.
         const bad = answer.errno >= 2000 ? undefined : mistake(verdict, answer);
         if (bad !== undefined) wrong.push(`${verdict.module.path} on ${verdict.kernel.release}: ${bad}`);

@@ -91,6 +91,32 @@ export function needsOtherKernels(): Pick<DebianKernel, 'release' | 'modules' | 
   });
 }
 
+/** Sources of Debian's dkms packages, and the headers that modules for this kernel are built with. */
+export interface DkmsSources {
+  /** Folders with a Makefile and C files, such as v4l2loopback-0.12.7. */
+  readonly folders: readonly string[];
+  readonly headers: string;
+}
+
+/** undefined (after saying so) when there are no such packages or headers. */
+export function needsDkms(release: string): DkmsSources | undefined {
+  const parent = join(cacheDirectory(), 'debian');
+  const folders = (existsSync(parent) ? readdirSync(parent) : [])
+    .filter((name) => name.endsWith('-dkms'))
+    .map((name) => join(parent, name, 'usr', 'src'))
+    .flatMap((sources) => readdirSync(sources).map((name) => join(sources, name)))
+    .sort();
+  if (folders.length === 0)
+    return missing(
+      'sources of dkms packages',
+      'node scripts/fetch-debian.mjs amd64 package=v4l2loopback-dkms package=acpi-call-dkms',
+    );
+  const headers = `/usr/src/linux-headers-${release}`;
+  if (!existsSync(join(headers, 'Module.symvers')))
+    return missing(`headers of the kernel ${release}`, `apt-get install linux-headers-${release}`);
+  return { folders, headers };
+}
+
 /** Folders with real Solaris drivers, by the machine they are for; undefined (after saying so) when there are none. */
 export function needsSolarisDrivers(): { readonly amd64: string; readonly i386: string } | undefined {
   const folder = (isa: string) => join(cacheDirectory(), 'solaris', isa);

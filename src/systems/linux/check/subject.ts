@@ -13,7 +13,7 @@ export class Subject {
   readonly relocated = new Set<string>();
   #elf: { readonly bytes: Uint8Array; readonly file: ElfFile } | undefined;
   #module: ModuleFile | undefined;
-  #name: { readonly known: string | undefined } | undefined;
+  #info: { readonly known: ModInfo | undefined } | undefined;
   #imports: readonly ObjectSymbol[] | undefined;
   #exports: readonly ExportDescription[] | undefined;
 
@@ -33,15 +33,20 @@ export class Subject {
 
   /** What .modinfo says its name is, whatever kernel asks; undefined where nothing can be read. */
   get ownName(): string | undefined {
-    if (this.#name === undefined) this.#name = { known: this.#readName() };
-    return this.#name.known;
+    return this.modinfo?.get('name');
   }
 
-  #readName(): string | undefined {
+  /** Its .modinfo, also when a rule refuses the file before that is looked at; undefined where nothing can be read. */
+  get modinfo(): ModInfo | undefined {
+    if (this.#info === undefined) this.#info = { known: this.#readInfo() };
+    return this.#info.known;
+  }
+
+  #readInfo(): ModInfo | undefined {
     try {
       const elf = this.#elf?.file ?? readElf(this.bytes);
       const info = elf.section('.modinfo');
-      return info === undefined ? undefined : new ModInfo(elf.data(info)).get('name');
+      return info === undefined ? undefined : new ModInfo(elf.data(info));
     } catch (error) {
       if (error instanceof FormatError) return undefined;
       throw error;

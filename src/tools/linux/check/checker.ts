@@ -90,12 +90,8 @@ class LinuxChecker implements SystemChecker {
   }
 
   /** The kernel that a module was built for: named, opened before, beside the module, or of this machine. */
-  #buildKernel(
-    file: ModuleFileFacts,
-    modulePath: string,
-    named: string | undefined,
-  ): LinuxCheckKernel | undefined {
-    const release = named ?? file?.modinfo.get('vermagic')?.split(' ')[0] ?? '';
+  #buildKernel(built: string, modulePath: string, named: string | undefined): LinuxCheckKernel | undefined {
+    const release = named ?? built;
     if (!this.#opened.has(release)) this.#opened.set(release, this.#openBuild(release, modulePath, named));
     return this.#opened.get(release);
   }
@@ -119,10 +115,11 @@ class LinuxChecker implements SystemChecker {
     const state = stateOf(request.settings, request.certificates ?? []);
     const library = this.#library(request.companions ?? []);
     const result = this.#judge(kernel, subject, state, library);
-    const build = () => this.#buildKernel(result.file, path, request.settings.get('built-against'));
+    const builtFor = (result.file?.modinfo ?? subject.modinfo)?.get('vermagic')?.split(' ')[0] ?? '';
+    const build = () => this.#buildKernel(builtFor, path, request.settings.get('built-against'));
     const symbols = request.brief
       ? { symbols: [], causes: [] }
-      : explainSymbols(kernel, result, library, build);
+      : explainSymbols(kernel, result, library, { builtFor, find: build });
     return {
       module: { path, name: result.file?.name ?? subject.ownName ?? moduleName(path) },
       kernel: { name: kernel.name, release: kernel.release },
@@ -208,8 +205,6 @@ class LinuxChecker implements SystemChecker {
     return [...found.values()];
   }
 }
-
-type ModuleFileFacts = CheckResult['file'];
 
 /** What the checks here leave out on some machines. */
 function remarksOn({ file: { machine } }: LinuxCheckKernel, { answer }: CheckResult): string[] {

@@ -1,6 +1,6 @@
 /** What is told about symbols that do not fit: both versions, who offers them, what changed, and what they have in common. */
 import type { CheckResult } from '../../../systems/linux/check/check.ts';
-import { type ChangePath, TypeComparison } from '../../../systems/linux/check/records.ts';
+import { type ChangePath, type RecordChange, TypeComparison } from '../../../systems/linux/check/records.ts';
 import type { ModuleFile } from '../../../systems/linux/module-file.ts';
 import type { SymbolProblem } from '../../check.ts';
 import type { LinuxCheckKernel } from './kernels.ts';
@@ -12,7 +12,13 @@ export interface SymbolReport {
 }
 
 /** The kernel that the module was built for, when it is at hand. */
-export type BuildKernel = LinuxCheckKernel | undefined;
+type BuildKernel = LinuxCheckKernel | undefined;
+
+export interface Origin {
+  /** The release in the module's vermagic; empty when it names none. */
+  readonly builtFor: string;
+  readonly find: () => BuildKernel;
+}
 
 const hex = (crc: number | undefined): string | undefined =>
   crc === undefined ? undefined : `0x${crc.toString(16).padStart(8, '0')}`;
@@ -26,14 +32,15 @@ export function explainSymbols(
   kernel: LinuxCheckKernel,
   result: CheckResult,
   library: FileLibrary,
-  findBuild: () => BuildKernel,
+  origin: Origin,
 ): SymbolReport {
   const { file, answer } = result;
-  if (file === undefined || answer !== 'refused') return { symbols: [], causes: [] };
+  if (answer !== 'refused') return { symbols: [], causes: [] };
+  if (file === undefined) return { symbols: [], causes: layoutCauses(kernel, result, origin) };
   const symbols = problems(kernel, result, file, library);
   const changed = symbols.filter(({ kind, wanted }) => kind === 'version' && wanted !== undefined);
   if (changed.length === 0) return { symbols, causes: [] };
-  const build = findBuild();
+  const build = origin.find();
   const comparison = compareTypes(build, kernel);
   const paths = new Map<string, ChangePath[]>();
   if (comparison !== undefined) {
@@ -47,8 +54,33 @@ export function explainSymbols(
       if (signature === undefined && found.length === 0) return symbol;
       return { ...symbol, changes: [...(signature ? [signature] : []), ...found.slice(0, 3).map(pathText)] };
     }),
-    causes: causesOf(file, { kernel, build, changed, comparison, paths }),
+    causes: causesOf(file, { kernel, builtFor: origin.builtFor, build, changed, comparison, paths }),
   };
+}
+
+/** A struct module of another size is refused before the versions are looked at: what changed in it is the cause. */
+function layoutCauses(
+  kernel: LinuxCheckKernel,
+  { rules }: CheckResult,
+  { builtFor, find }: Origin,
+): string[] {
+  const refused = rules.find(({ outcome }) => outcome === 'refuse');
+  if (refused?.rule !== 'this-module-size' || builtFor === '' || builtFor === kernel.release) return [];
+  const build = find();
+  const causes = [`It was built for ${builtFor}.`];
+  const change = compareTypes(build, kernel)?.change('struct module');
+  if (change !== undefined) causes.push(`${change.record} changed: ${mostTelling(change)}.`);
+  else if (build === undefined) causes.push(askForBuild(builtFor));
+  return causes;
+}
+
+const askForBuild = (built: string): string =>
+  `What changed in the types can be told with the kernel that it was built for: --built-against ${built}'s image.`;
+
+/** Three changes, and the size, which says it all where a size is what was refused. */
+function mostTelling({ changes }: RecordChange): string {
+  const size = changes.slice(3).filter((text) => text.startsWith('its size'));
+  return [...changes.slice(0, 3), ...size].join('; ');
 }
 
 /** module_layout is a function of no meaning that mentions struct module and a few others. */
@@ -105,6 +137,7 @@ function pathText({ change, path }: ChangePath): string {
 
 interface CauseMaterial {
   readonly kernel: LinuxCheckKernel;
+  readonly builtFor: string;
   readonly build: BuildKernel;
   readonly changed: readonly SymbolProblem[];
   readonly comparison: TypeComparison | undefined;
@@ -112,10 +145,9 @@ interface CauseMaterial {
 }
 
 function causesOf(file: ModuleFile, material: CauseMaterial): string[] {
-  const { kernel, build, changed, comparison } = material;
+  const { kernel, builtFor: built, build, changed, comparison } = material;
   if (changed.length < STORM && comparison !== undefined) return [];
   const causes: string[] = [];
-  const built = file.modinfo.get('vermagic')?.split(' ')[0] ?? '';
   if (built !== kernel.release) {
     causes.push(
       `It was built for ${built || 'a kernel it does not name'}; of the symbols it uses ${changed.length} have another version here.`,
@@ -126,9 +158,7 @@ function causesOf(file: ModuleFile, material: CauseMaterial): string[] {
   const config = configCause(build, kernel);
   if (config !== undefined) causes.push(config);
   if (build === undefined && built !== '') {
-    causes.push(
-      `What changed in the types can be told with the kernel that it was built for: --built-against ${built}'s image.`,
-    );
+    causes.push(askForBuild(built));
   } else if (comparison === undefined && build !== undefined && build.file.origin !== kernel.file.origin) {
     causes.push(
       'What changed in the types cannot be told: one of the two kernels has no type information (BTF).',
