@@ -20,7 +20,7 @@ const OUTCOME_WIDTH = 'refused'.length;
 
 /** One line a step, under a head line for each stage; what the system said and why stand below it, indented. */
 export function bootScreen(
-  context: CommandContext,
+  context: Pick<CommandContext, 'style' | 'out' | 'err' | 'resident'>,
   system: string,
   { release, steps, held }: BootStory,
 ): void {

@@ -52,7 +52,13 @@ function suppliesOf(context: CommandContext): Supplies {
     const path = context.packaged(`fixtures/linux/built/${name}`);
     return existsSync(path) ? context.readFile(path) : undefined;
   };
-  return { kernel: chosenKernel(context, BUILT_IN), fixture, seed: context.options.integer('seed') ?? 1 };
+  const { environment, packaged } = context;
+  return {
+    kernel: chosenKernel(context, BUILT_IN),
+    fixture,
+    seed: context.options.integer('seed') ?? 1,
+    around: { environment, packaged },
+  };
 }
 
 async function playStep(context: CommandContext, step: TourStep, supplies: Supplies): Promise<Played> {

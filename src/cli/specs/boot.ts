@@ -16,7 +16,10 @@ const boot: CommandSpec = {
     'For linux: the modules that the initramfs loads, then those of /etc/modules, modules-load.d and modules-load=, then those ' +
       'for the hardware of --modalias, by the rules of modprobe; blacklists, kernel.modules_disabled of sysctl.d, ' +
       'module_blacklist= and signatures refuse as they do there. A module of the initramfs that differs from the one in ' +
-      'the root is told. Commands of modprobe.d are not run.',
+      'the root is told. Of the commands of modprobe.d those that call modprobe, true, false or exit are understood, and no ' +
+      'other program is run.',
+    'linux has no --set: what can be chosen of its kernel is --kernel, --append (the command line, whose parameters are the ' +
+      'settings of Linux), --cert, --seed and --engine; --grub, --entry, --initramfs and --modalias are for linux alone.',
     'The kernel stays: `lkm SYSTEM --target sandbox TOOL` goes on in it, and `lkm halt SYSTEM` ends it. One kernel of ' +
       'each system is kept for a user; LKM_RUNTIME_DIR names another folder for its socket, for more of them.',
   ],
@@ -68,7 +71,7 @@ const boot: CommandSpec = {
       short: 's',
       value: 'NAME=VALUE',
       repeat: true,
-      summary: 'a setting (lkm SYSTEM --settings lists them)',
+      summary: 'a setting of another system than linux (lkm SYSTEM --settings lists them)',
     },
   ],
   shared: ['kernel', 'as', 'json', 'seed', 'engine', 'cert'],

@@ -31,7 +31,7 @@ interface StepWords {
 /** A step on the Linux base kernel. */
 export interface LinuxStep extends StepWords {
   readonly system?: undefined;
-  readonly play: (stage: Stage) => void;
+  readonly play: (stage: Stage) => void | Promise<void>;
 }
 
 /** A step on another system, by its name in tools/systems.ts. */

@@ -1,16 +1,20 @@
 /** Where a step of the tour is played: kernels to boot, commands to give, and a record of everything that happened. */
 import type { KernelFile } from '../../systems/linux/kernelfile/kernelfile.ts';
+import type { Savable } from '../../systems/linux/kernelfile/saved.ts';
 import type { Linux } from '../../systems/linux/linux.ts';
 import { insmod, type LoadResult } from '../../systems/linux/loader.ts';
+import type { CheckSurroundings } from '../../tools/check.ts';
 import type { CommandResult } from '../../tools/linux/console.ts';
 import { LinuxSession } from '../../tools/linux/session.ts';
 import { type LinuxStep, type Played, StageRecord } from './record.ts';
 
 export interface Supplies {
-  readonly kernel: KernelFile;
+  readonly kernel: KernelFile & Savable;
   /** Bytes of a built fixture by file name; undefined when there is none of that name. */
   readonly fixture: (name: string) => Uint8Array | undefined;
   readonly seed: number;
+  /** For what opens a kernel as `lkm check` does. */
+  readonly around: CheckSurroundings;
 }
 
 export interface RunOptions {
@@ -41,8 +45,12 @@ export class Stage extends StageRecord {
     return this.supplies.seed;
   }
 
-  get kernelFile(): KernelFile {
+  get kernelFile(): KernelFile & Savable {
     return this.supplies.kernel;
+  }
+
+  get around(): CheckSurroundings {
+    return this.supplies.around;
   }
 
   /** @throws Error when it is not there: the step that needs it then shows nothing */
@@ -106,10 +114,10 @@ export class Stage extends StageRecord {
 }
 
 /** Plays a step on the Linux base kernel. */
-export function play(step: LinuxStep, supplies: Supplies): Played {
+export async function play(step: LinuxStep, supplies: Supplies): Promise<Played> {
   const stage = new Stage(supplies);
   try {
-    step.play(stage);
+    await step.play(stage);
   } catch (error) {
     return stage.ended(step, error);
   }

@@ -1,6 +1,7 @@
 /** All steps of the tour, in order. */
 import { additions } from './additions.ts';
 import { basics } from './basics.ts';
+import { beforehand } from './beforehand.ts';
 import { freebsd } from './freebsd.ts';
 import { macos } from './macos.ts';
 import { memory } from './memory.ts';
@@ -20,6 +21,7 @@ export const STEPS: readonly TourStep[] = [
   ...memory,
   ...rules,
   ...trouble,
+  ...beforehand,
   ...vxworks,
   ...netware,
   ...freebsd,

@@ -55,11 +55,13 @@ export function entryText(entry: Entry, style: Style): string {
   }
 }
 
-/** Columns of a table stay; only what is too wide is broken. */
+/** Columns of a table stay; only what is too wide is broken, within its indentation. */
 function outputText(text: string): string {
   const parts = text.split('\n').flatMap((line) => {
     const clean = printable(line);
-    return clean.length <= WIDTH - 4 ? [clean] : folded(clean, WIDTH - 4);
+    if (clean.length <= WIDTH - 4) return [clean];
+    const indent = /^ {0,40}/.exec(clean)?.[0] ?? '';
+    return folded(clean.slice(indent.length), WIDTH - 4 - indent.length).map((part) => indent + part);
   });
   return parts.map((part) => (part === '' ? '\n' : `    ${part}\n`)).join('');
 }

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FormatError } from '../../../src/bytes/errors.ts';
 import { ArchiveTree, TreeError } from '../../../src/catalog/file-tree.ts';
+import { writeCpio } from '../../../src/formats/archive/cpio-write.ts';
 import { readArchive } from '../../../src/formats/archive/read.ts';
 import { leaveOut, withoutProgram } from '../../leave-out.ts';
 import { cpio, deb, gz, join, type Made, rpm, tar, zip } from './build.ts';
@@ -108,5 +109,25 @@ describe('an archive', () => {
       ),
       { numRuns: 600 },
     );
+  });
+});
+
+describe('a cpio archive that is written', () => {
+  it('is read as it was, with the folders of its files', () => {
+    const module = Uint8Array.from([1, 2, 3, 4, 5]);
+    const files = new Map([
+      ['lib/modules/a.ko', module],
+      ['lib/ü', new Uint8Array(0)],
+    ]);
+    const archive = readArchive(writeCpio(files));
+    expect(archive?.format).toBe('cpio');
+    expect(archive?.entries.find(({ path }) => path.endsWith('a.ko'))?.bytes()).toEqual(module);
+    // Names are bytes here, and were written in UTF-8.
+    expect(archive?.entries.map(({ path, kind }) => [path, kind])).toEqual([
+      ['lib', 'folder'],
+      ['lib/modules', 'folder'],
+      ['lib/modules/a.ko', 'file'],
+      ['lib/\u00c3\u00bc', 'file'],
+    ]);
   });
 });
