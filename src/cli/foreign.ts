@@ -1,8 +1,8 @@
 /** Which system a file on the command line belongs to, when it is not Linux. */
-import { statSync } from 'node:fs';
 import { compressionOf } from '../bytes/decompress.ts';
 import { FormatError } from '../bytes/errors.ts';
 import { readElf } from '../formats/elf/read.ts';
+import { statIfAny } from '../tools/stat-if-any.ts';
 import type { ModuleFile, NativeSystem } from '../tools/system.ts';
 import { isElf, recognise } from '../tools/systems.ts';
 import type { CommandContext } from './command.ts';
@@ -14,7 +14,7 @@ export interface ForeignFile {
 
 /** The file and its system; undefined for a Linux module and for what no system knows. */
 export async function foreignFile(path: string, context: CommandContext): Promise<ForeignFile | undefined> {
-  const folder = path !== '-' && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  const folder = path !== '-' && statIfAny(path)?.isDirectory() === true;
   const file = { path, bytes: folder ? undefined : context.readFile(path) };
   if (isLinux(file)) return undefined;
   const system = await recognise(file);

@@ -1,6 +1,6 @@
 /** What the commands that run a Linux kernel share: the kernel, the module files, and the words for results. */
 
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { decompress } from '../bytes/decompress.ts';
 import { FormatError } from '../bytes/errors.ts';
@@ -12,6 +12,7 @@ import { modulesBelow } from '../targets/census-tree.ts';
 import { BUILT_IN, openKernel, UnknownKernel } from '../targets/kernel-store.ts';
 import { NOBODY } from '../tools/linux/console.ts';
 import { LinuxSession, type SessionOptions } from '../tools/linux/session.ts';
+import { statIfAny } from '../tools/stat-if-any.ts';
 import type { CommandContext } from './command.ts';
 import { Failure, fileFailure, usageError } from './failure.ts';
 import { printable } from './printable.ts';
@@ -117,7 +118,7 @@ function filesIn(place: string): string[] {
 }
 
 function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  return statIfAny(path)?.isFile() ?? false;
 }
 
 function unpack(bytes: Uint8Array, path: string): Uint8Array {

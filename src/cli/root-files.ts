@@ -1,6 +1,7 @@
 /** The files of another machine, below a folder of this one. */
-import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
+import { lstatIfAny } from '../tools/stat-if-any.ts';
 import type { SystemFiles } from '../tools/system.ts';
 import { fileFailure } from './failure.ts';
 
@@ -51,7 +52,7 @@ export class RootFiles implements SystemFiles {
         continue;
       }
       const here = join(this.folder, ...at, name);
-      const stat = lstatSync(here, { throwIfNoEntry: false });
+      const stat = lstatIfAny(here);
       if (stat === undefined) return undefined;
       if (!stat.isSymbolicLink()) {
         at.push(name);
@@ -63,7 +64,7 @@ export class RootFiles implements SystemFiles {
       wanted.push(...target.split('/').reverse());
     }
     const end = join(this.folder, ...at);
-    const stat = lstatSync(end, { throwIfNoEntry: false });
+    const stat = lstatIfAny(end);
     return stat === undefined ? undefined : { path: end, stat };
   }
 }

@@ -1,6 +1,7 @@
 /** What the commands that start a kernel of a further system share: its module files, its settings, its shell. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { statIfAny } from '../tools/stat-if-any.ts';
 import {
   type NativeSystem,
   SettingError,
@@ -51,7 +52,7 @@ export class HostFiles implements SystemFiles {
   private locate(path: string, fits: (stat: ReturnType<typeof statSync> & object) => boolean) {
     const packaged = this.context.packaged(join('fixtures', this.system, 'built', path));
     return [path, ...this.places.map((place) => join(place, path)), packaged].find((candidate) => {
-      const stat = statSync(candidate, { throwIfNoEntry: false });
+      const stat = statIfAny(candidate);
       return stat !== undefined && fits(stat);
     });
   }

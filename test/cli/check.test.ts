@@ -27,6 +27,8 @@ describe('lkm check', () => {
     expect(alone.err).toContain('is a module of windows, and no kernel of windows was named');
     const given = await check(driver, '--kernel', 'builtin:debian-6.1');
     expect(given.err).toContain('is a module of windows, the kernels are of linux');
+    const future = await check(driver, '--kernel', 'builtin:macos-99');
+    expect(future.err).toMatch(/^lkm: builtin:macos-99: there are macos-/);
     const nowhere = await check(built('hello.ko'), '--built-against', '/no/such/kernel');
     expect(nowhere).toMatchObject({ code: 2, out: '' });
   });
@@ -122,6 +124,17 @@ describe('lkm check --matrix', () => {
     expect(code).toBe(1);
     expect(out).toMatch(/^ {2}3 {2}unreadable: \S+nowhere: 0 load, 0 refused, 1 not known/m);
     expect(out).toMatch(/^hello +\+ {2}- {2}\? {3}elf-machine, unreadable$/m);
+  });
+
+  it('has bundles of macOS beside modules of Linux', async () => {
+    const kext = packagedPath(join('fixtures', 'macos', 'built', 'Hello.kext'));
+    const kernels = ['--kernel', 'builtin:debian-6.1', '--kernel', 'builtin:macos-10.9'];
+    const { err, out } = await check('--matrix', built('hello.ko'), kext, ...kernels);
+    expect(err).toBe('');
+    expect(out).toMatch(/^hello +\+ {2}- {3}other-system$/m);
+    expect(out).toMatch(/^\S+ +- {2}\+ {3}other-system$/m);
+    const folder = await check('--matrix', join(kext, '..'), '--kernel', 'builtin:macos-10.9');
+    expect(folder.out).toMatch(/^org\.lkm\.Hello +\+$/m);
   });
 
   it('is not made when no kernel can be read', async () => {

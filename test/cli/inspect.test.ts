@@ -82,6 +82,7 @@ describe('lkm inspect', () => {
       [file('vmlinuz', `${'\0'.repeat(0x202)}HdrS`), 'lkm kernel FILE'],
       [file('empty.ko', ''), 'the file is empty'],
       [file('half.ko', readFileSync(built('hello.ko')).subarray(0, 3000)), 'ends too early'],
+      [file('a.ko.bz2', 'BZh91AY&SY'), 'compressed with bzip2'],
       [file('readme.txt', '# lkm'), 'begins with 23 20 6c 6b'],
       [folder, 'Contents/Info.plist'],
     ] as const;

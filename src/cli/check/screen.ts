@@ -27,7 +27,7 @@ export function verdictScreen(verdict: Verdict, options: ScreenOptions): string 
   if (refused !== undefined) {
     add('rule', `${refused.rule}: ${refused.title}`);
     add('why', refused.why);
-    add('what to do', refused.hint);
+    if (refused.hint !== '') add('what to do', refused.hint);
   }
   const open = answer === 'refused' ? [] : verdict.rules.filter(({ outcome }) => outcome === 'unknown');
   for (const one of open) {

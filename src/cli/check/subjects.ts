@@ -1,9 +1,10 @@
 /** What the command line of `lkm check` names: module files, folders of them, and kernels. */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FormatError } from '../../bytes/errors.ts';
 import type { CheckKernel, SystemChecker } from '../../tools/check.ts';
 import { kernelChecker } from '../../tools/checkers.ts';
+import { statIfAny } from '../../tools/stat-if-any.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT_USAGE, Failure, fileFailure, usageError } from '../failure.ts';
 
@@ -66,7 +67,9 @@ async function openOne(checker: SystemChecker, path: string, context: CommandCon
   } catch (error) {
     if (error instanceof FormatError) {
       const hint = 'Give a kernel image, a saved .kernel, a kernel package or folder, or its Module.symvers.';
-      throw new Failure(error.message, { subject: path, hint, exitCode: 2, cause: error });
+      // Of a built-in kernel that there is not, the message has the name already.
+      const subject = error.message.startsWith(`${path}: `) ? undefined : path;
+      throw new Failure(error.message, { subject, hint, exitCode: 2, cause: error });
     }
     throw fileFailure(path, error, EXIT_USAGE);
   }
@@ -89,14 +92,14 @@ export function modulePaths(names: readonly string[]): string[] {
   return names.flatMap((name) => {
     if (!isFolder(name) || /\.kext\/*$/.test(name)) return [name];
     const found = (readdirSync(name, { recursive: true, encoding: 'utf8' }) as string[])
-      .filter((path) => /\.ko(\.(gz|xz|zst))?$|\.sys$|\.nlm$/i.test(path))
+      .filter((path) => /\.ko(\.(gz|xz|zst))?$|\.sys$|\.nlm$|\.kext$/i.test(path))
       .sort();
     if (found.length === 0) throw usageError(`there are no module files below ${name}`);
     return found.map((path) => join(name, path));
   });
 }
 
-const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+const isFolder = (path: string): boolean => statIfAny(path)?.isDirectory() === true;
 
 export function moduleFile(path: string): { path: string; bytes: Uint8Array | undefined } {
   if (isFolder(path)) return { path, bytes: undefined };

@@ -113,6 +113,9 @@ const KINDS: readonly (readonly [at: number, magic: string, hint: string])[] = [
   [0, '\xcf\xfa\xed\xfe', 'this is a Mach-O file, but not a kernel extension'],
   [0, '!<arch>\n', 'this is an archive (a .deb or a .a): unpack it first'],
   [0, 'PK\x03\x04', 'this is a zip archive: unpack it first'],
+  [0, '\xed\xab\xee\xdb', 'this is a package (.rpm): unpack it first'],
+  [0, 'BZh', 'this is compressed with bzip2, as no kernel reads a module: unpack it first'],
+  [0, '\x04\x22\x4d\x18', 'this is compressed with lz4, as no kernel reads a module: unpack it first'],
   [0, '#!', 'this is a script'],
 ];
 

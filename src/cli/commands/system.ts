@@ -87,7 +87,7 @@ async function oneTool(
       context.err(`lkm ${system}: there is no command '${tool}'\n  ${hint}\n`);
       return NOT_FOUND;
     }
-    return await systemShell(context, session).line('help');
+    return await systemShell(context, session).line(context.args.slice(0, 2).join(' '));
   }
   const json = context.options.flag('json');
   if (!json) session.kernel.log.watch((record) => context.err(`${session.logLine(record)}\n`));

@@ -1,7 +1,8 @@
 /** A bundle on the user's own machine, read into a tree. */
-import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { FileTree } from '../../systems/macos/tree.ts';
+import { statIfAny } from '../stat-if-any.ts';
 
 const MAX_FILES = 20_000;
 
@@ -27,8 +28,7 @@ function copy(tree: FileTree, from: string, to: string, budget: { left: number }
 
 /** Is there a folder that looks like a bundle: with an Info.plist in either place? */
 export function isBundle(path: string): boolean {
-  const has = (name: string): boolean =>
-    statSync(join(path, name), { throwIfNoEntry: false })?.isFile() === true;
+  const has = (name: string): boolean => statIfAny(join(path, name))?.isFile() === true;
   return has('Contents/Info.plist') || (path.replace(/\/$/, '').endsWith('.kext') && has('Info.plist'));
 }
 

@@ -179,6 +179,7 @@ function onOpen(
   args: readonly string[],
   use: (device: OpenDevice, rest: readonly string[]) => Steps<ToolResult>,
 ): ToolResult {
+  if (args.length === 0) return failed(`usage: ${name} N ...: the number that open gave`);
   const device = session.opened.get(Number(args[0]));
   if (device === undefined) return errno(name, Errno.EBADF);
   return session.process(name, use(device, args.slice(1)));

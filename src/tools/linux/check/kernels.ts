@@ -1,5 +1,5 @@
 /** What `--kernel` may name for a check, and what lies beside it: the module tree, the configuration, Module.symvers. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Invalid } from '../../../bytes/errors.ts';
 import { ModuleExports } from '../../../systems/linux/kernelfile/modules.ts';
@@ -8,6 +8,7 @@ import { readSymvers, VMLINUX } from '../../../systems/linux/kernelfile/symvers.
 import { modulesBelow } from '../../../targets/census-tree.ts';
 import { openKernel } from '../../../targets/kernel-store.ts';
 import type { CheckKernel, CheckSurroundings } from '../../check.ts';
+import { statIfAny } from '../../stat-if-any.ts';
 import { FileLibrary, type Library, ListedLibrary } from './library.ts';
 import { isPackage, kernelOfPackage } from './package.ts';
 import { hasParts, kernelOfFolder, kernelOfText, namesIn, partKind, symversOf } from './parts.ts';
@@ -123,8 +124,7 @@ function imagesAt(folder: string): string[] {
 export const isKernelFolder = (path: string): boolean =>
   isFolder(path) && (kernelsIn(path).length > 0 || hasParts(path));
 
-export const isFolder = (path: string): boolean =>
-  statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+export const isFolder = (path: string): boolean => statIfAny(path)?.isDirectory() === true;
 
 /** The module tree of a kernel: the folder itself, or the one that its package put beside it. */
 function treeOf(image: string, given: string, release: string): string | undefined {

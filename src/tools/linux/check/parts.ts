@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { Unsupported } from '../../../bytes/errors.ts';
 import { type KernelParts, kernelFromParts } from '../../../systems/linux/kernelfile/parts.ts';
 import type { Savable } from '../../../systems/linux/kernelfile/saved.ts';
+import { statIfAny } from '../../stat-if-any.ts';
 
 export type PartKind = 'symvers' | 'systemMap' | 'config' | 'stableList';
 
@@ -69,7 +70,7 @@ function partsIn(folder: string, suffix: string | undefined): KernelParts {
 /** Debian ships a System.map that only says where the real one is. */
 const isRealMap = (path: string): boolean => statSync(path).size > HEAD;
 
-const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+const isFile = (path: string): boolean => statIfAny(path)?.isFile() === true;
 
 /** The string that a header defines a name as. */
 function define(path: string, name: string): string | undefined {
@@ -96,4 +97,4 @@ export function symversOf(release: string, tree: string | undefined): string | u
 
 /** Names in a folder; none where there is no folder. */
 export const namesIn = (folder: string): string[] =>
-  statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true ? readdirSync(folder) : [];
+  statIfAny(folder)?.isDirectory() === true ? readdirSync(folder) : [];

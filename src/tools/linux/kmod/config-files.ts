@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { type ConfigFile, mergeConfigFiles } from '../../../systems/linux/tree/lines.ts';
 import { baseName } from '../../../systems/linux/tree/names.ts';
+import { statIfAny } from '../../stat-if-any.ts';
 import { onDisk, reason } from './bytes-path.ts';
 import { Level, type ToolOutput } from './output.ts';
 
@@ -25,7 +26,7 @@ export function configFiles(
 }
 
 function filesAt(place: string, output: ToolOutput, reader: ConfigReader): ConfigFile[] {
-  const stat = statSync(onDisk(place), { throwIfNoEntry: false });
+  const stat = statIfAny(onDisk(place));
   if (stat === undefined) return [];
   if (!stat.isDirectory()) return [{ path: place, name: baseName(place) }];
   try {
@@ -47,7 +48,7 @@ function isConfig(folder: string, name: string, output: ToolOutput, reader: Conf
     if (reader === 'depmod') output.say(Level.INFO, `All cfg files need .conf: ${folder}/${name}\n`);
     return false;
   }
-  const stat = statSync(onDisk(`${folder}/${name}`), { throwIfNoEntry: false });
+  const stat = statIfAny(onDisk(`${folder}/${name}`));
   if (stat === undefined) {
     say(`Cannot stat directory entry: ${folder}${reader === 'library' ? '/' : ''}${name}\n`);
     return false;

@@ -3,10 +3,11 @@
  * A file counts as unchanged when its path, size, inode, and the times of its content and of its entry are the same, and
  * older than the clock's step when they were read: a change within one step cannot be seen by its time.
  */
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { deserialize, serialize } from 'node:v8';
 import { type Facts, FactTable, startOf } from '../../../systems/linux/tree/facts.ts';
 import type { NameTable } from '../../../systems/linux/tree/name-table.ts';
+import { statIfAny } from '../../stat-if-any.ts';
 import type { Message } from './alias-index.ts';
 import { onDisk } from './bytes-path.ts';
 import type { FactSet } from './depmod-module.ts';
@@ -39,7 +40,7 @@ export interface Cached {
 }
 
 export function stampOf(path: string): Stamp | undefined {
-  const stat = statSync(onDisk(path), { throwIfNoEntry: false });
+  const stat = statIfAny(onDisk(path));
   return stat === undefined ? undefined : [stat.size, stat.ino, stat.mtimeMs, stat.ctimeMs];
 }
 

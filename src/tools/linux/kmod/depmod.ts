@@ -15,6 +15,7 @@ import { isOldRelease, OLD_ENDING } from '../../../systems/linux/tree/old-module
 import { scanAnyModule } from '../../../systems/linux/tree/scan-module.ts';
 import { makeFolder } from '../../../targets/make-folder.ts';
 import { Getopt, type LongOption, WRONG } from '../../getopt.ts';
+import { statIfAny } from '../../stat-if-any.ts';
 import { type AliasInput, type MadeFile, type Message, makeAliasIndexes } from './alias-index.ts';
 import { absolute, onDisk, reason } from './bytes-path.ts';
 import { configFiles, configFolders, configText } from './config-files.ts';
@@ -389,7 +390,7 @@ class Depmod {
     }
     this.alone = this.keeps && existsSync(onDisk(`${out}/${CACHE_NAME}`));
     if (this.alone) return;
-    const list = statSync(onDisk(`${this.tree}/modules.order`), { throwIfNoEntry: false });
+    const list = statIfAny(onDisk(`${this.tree}/modules.order`));
     if (list === undefined || list.size < ENOUGH * PATH_LENGTH) return;
     this.helper = Helper.start(this.call.scanProgram, symbols.options.unknown);
   }

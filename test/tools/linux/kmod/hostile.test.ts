@@ -63,6 +63,16 @@ function sparse(path: string, size: number): void {
 }
 
 describe('hostile module trees', () => {
+  it('below a file', async () => {
+    tree.write('file', 'x');
+    const file = join(tree.folder, 'file');
+    const { code, err } = await run('depmod', ['-b', file, '-C', `${file}/x`, RELEASE]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/^depmod: ERROR: could not open directory \S+: Not a directory\n/);
+    const asked = await run('modprobe', ['-C', `${file}/x`, '-d', file, '-S', RELEASE, '-D', 'ext4']);
+    expect(asked.err).toMatch(/^modprobe: FATAL: Module ext4 not found in directory /);
+  });
+
   it('with files that unpack to more than any module', async () => {
     tree.write('a.ko.gz', gzipBomb()).write('b.ko.zst', zstdBomb()).add({ 'hello.ko': 'hello.ko' });
     for (const [path, kind] of [
