@@ -1,6 +1,6 @@
 /** `lkm boot linux`: which kernel, command line, initramfs and root; the story is in tools/linux/boot. */
 import { existsSync, realpathSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, posix } from 'node:path';
 import { FormatError } from '../bytes/errors.ts';
 import { chooseEntry, type GrubEntry, readGrub } from '../tools/linux/boot/grub.ts';
 import { tellBoot } from '../tools/linux/boot/story.ts';
@@ -19,11 +19,10 @@ export async function bootLinux(context: CommandContext): Promise<BootStory> {
   const commandLine = [entry?.commandLine, options.text('append')].filter((part) => part).join(' ');
   const files = new ModuleFiles(context);
   files.beside('./x');
-  const kernel =
-    options.text('kernel') ?? (entry === undefined ? undefined : beside(root?.folder, entry.kernel));
+  const kernel = options.text('kernel') ?? kernelOf(entry, root);
   const session = startSession(context, files, { commandLine }, kernel);
   const release = `Linux ${session.k.file.release}`;
-  const path = options.text('initramfs') ?? initrdOf(entry, root?.folder);
+  const path = options.text('initramfs') ?? initrdOf(entry, root);
   const initramfs = path === undefined ? undefined : { name: basename(path), bytes: context.readFile(path) };
   try {
     const steps = await tellBoot({
@@ -60,7 +59,12 @@ function grubEntry(context: CommandContext): GrubEntry | undefined {
   });
 }
 
-function rootOf(folder: string | undefined): { files: RootFiles; folder: string } | undefined {
+interface Root {
+  readonly files: RootFiles;
+  readonly folder: string;
+}
+
+function rootOf(folder: string | undefined): Root | undefined {
   if (folder === undefined) return undefined;
   try {
     return { files: new RootFiles(folder), folder: realpathSync(folder) };
@@ -70,14 +74,25 @@ function rootOf(folder: string | undefined): { files: RootFiles; folder: string 
 }
 
 /** A path of grub.cfg: below the root, or below its /boot when that is a file system of its own. */
-function beside(root: string | undefined, path: string): string {
-  const places = [join(root ?? '/', path), join(root ?? '/', 'boot', path)];
-  return places.find((place) => existsSync(place)) ?? places[0];
+function beside(root: Root | undefined, path: string): string | undefined {
+  const places = [path, posix.join('/boot', path)];
+  if (root === undefined) return places.find((place) => existsSync(place));
+  return places.flatMap((place) => root.files.locate(place) ?? []).at(0);
+}
+
+/** @throws Failure when the entry's kernel is not there */
+function kernelOf(entry: GrubEntry | undefined, root: Root | undefined): string | undefined {
+  if (entry === undefined) return undefined;
+  const found = beside(root, entry.kernel);
+  if (found !== undefined) return found;
+  const hint =
+    root === undefined ? 'name the root of that machine with --root' : 'name a kernel with --kernel';
+  throw new Failure(`the kernel of '${entry.title}' is not there`, { subject: entry.kernel, hint });
 }
 
 /** The last one of the entry that is there: those before are microcode of the processor. */
-function initrdOf(entry: GrubEntry | undefined, root: string | undefined): string | undefined {
-  return entry?.initrds.map((path) => beside(root, path)).findLast((path) => existsSync(path));
+function initrdOf(entry: GrubEntry | undefined, root: Root | undefined): string | undefined {
+  return entry?.initrds.flatMap((path) => beside(root, path) ?? []).at(-1);
 }
 
 function modaliases({ options, readFile }: CommandContext): string[] {

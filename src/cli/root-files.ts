@@ -40,6 +40,11 @@ export class RootFiles implements SystemFiles {
     return this.resolve(path)?.stat;
   }
 
+  /** Where a file of that machine is here; undefined when it has none of that path. */
+  locate(path: string): string | undefined {
+    return this.resolve(path)?.path;
+  }
+
   /** Where a path of that machine is here, all links followed. */
   private resolve(path: string): { path: string; stat: Stats } | undefined {
     const wanted = path.split('/').reverse();

@@ -104,6 +104,22 @@ describe('lkm boot --once', () => {
 });
 
 describe('the root folder of another machine', () => {
+  it('is where the links of its boot menu lead, and nowhere else', () => {
+    mkdirSync(join(folder, 'boot'));
+    writeFileSync(join(folder, 'grub.cfg'), "menuentry 'a' {\n linux /vmlinuz\n initrd /initrd.img\n}\n");
+    const start = ['boot', 'linux', '--once', '--root', folder, '--grub', join(folder, 'grub.cfg')];
+    const elsewhere = packagedPath('package.json');
+    symlinkSync(elsewhere, join(folder, 'initrd.img'));
+    symlinkSync(elsewhere, join(folder, 'vmlinuz'));
+    expect(lkm(start).err).toContain("the kernel of 'a' is not there");
+    // The initramfs is not read either: it would be none.
+    expect(lkm([...start, '--kernel', 'builtin:debian-6.1'])).toMatchObject({ code: 0, err: '' });
+    rmSync(join(folder, 'vmlinuz'));
+    symlinkSync('/boot/kernel', join(folder, 'vmlinuz'));
+    writeFileSync(join(folder, 'boot/kernel'), 'none');
+    expect(lkm(start).err).toContain(join(folder, 'boot/kernel'));
+  });
+
   it('follows links within it alone', () => {
     mkdirSync(join(folder, 'etc'));
     mkdirSync(join(folder, 'usr/lib'), { recursive: true });
@@ -113,6 +129,8 @@ describe('the root folder of another machine', () => {
     symlinkSync('loop', join(folder, 'loop'));
     const root = new RootFiles(folder);
     expect(String(root.read('/lib/modules.conf'))).toBe('x');
+    expect(root.locate('/lib/modules.conf')).toBe(join(folder, 'usr/lib/modules.conf'));
+    expect(root.locate('/etc/up')).toBeUndefined();
     expect(root.list('/')).toEqual(['etc/', 'lib/', 'loop', 'usr/']);
     expect([root.read('/etc/up'), root.read('/loop'), root.read('/../../etc/passwd')]).toEqual([
       undefined,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Errno } from '../../../systems/linux/errno.ts';
 import { nameOfPath, normalizeName } from '../../../systems/linux/tree/names.ts';
 import type { BootStep } from '../../boot.ts';
+import type { SystemFiles } from '../../system.ts';
 import { CallFailed } from '../kmod/call-failed.ts';
 import { configFolders } from '../kmod/config-files.ts';
 import { KmodContext, type TreeModule } from '../kmod/context.ts';
@@ -18,10 +19,13 @@ import { runModuleTool } from '../kmod/tools.ts';
 import type { LinuxSession } from '../session.ts';
 import type { Asked } from './asked.ts';
 import { runInstallCommand } from './install-command.ts';
+import { RootCopy } from './root-copy.ts';
 
 export interface LoaderRequest {
   /** The root whose /lib/modules and modprobe.d count. */
   readonly folder: string;
+  /** How that root's files are read; without it the folder is one of ours, and has no links. */
+  readonly files?: SystemFiles;
   readonly commandLine: string;
   /** Names that are kept out besides. */
   readonly blacklist: readonly string[];
@@ -107,16 +111,28 @@ class TellingTarget extends SandboxTarget {
 
 const ruleOf = ({ code }: CallFailed): string => `${code} (${Errno[code as keyof typeof Errno] ?? '?'})`;
 
+const treeOf = (folder: string, release: string): string => `${folder}/lib/modules/${release}`;
+
 export class ModuleLoader {
   private readonly context: KmodContext;
   private readonly target: TellingTarget;
   private readonly output: ToolOutput;
   private readonly work: string;
+  /** As messages call it. */
+  private readonly tree: string;
 
-  private constructor(session: LinuxSession, { folder, commandLine, blacklist }: LoaderRequest) {
-    this.work = mkdtempSync(join(tmpdir(), 'lkm-boot-'));
+  private constructor(
+    session: LinuxSession,
+    request: LoaderRequest,
+    work: string,
+    copy: RootCopy | undefined,
+  ) {
+    const { commandLine, blacklist } = request;
+    const folder = copy?.folder ?? request.folder;
+    this.work = work;
     writeFileSync(join(this.work, 'cmdline'), `${commandLine}\n`, 'latin1');
     const { release } = session.k.file;
+    this.tree = treeOf(request.folder, release);
     this.output = new ToolOutput('modprobe', { out: () => {}, err: () => {} });
     const call = {
       argv: [],
@@ -131,7 +147,7 @@ export class ModuleLoader {
       contexts: new Map(),
     };
     const configs = configFolders('modprobe.d', folder);
-    this.context = new KmodContext(call, { tree: `${folder}/lib/modules/${release}`, configs });
+    this.context = new KmodContext(call, { tree: treeOf(folder, release), configs, place: copy?.place });
     const { config } = this.context;
     config.blacklist.push(...blacklist);
     const commands = new Map(config.install.map(({ module, command }) => [module, command]));
@@ -140,15 +156,25 @@ export class ModuleLoader {
     this.target.request = (names, parameters) => names.every((name) => this.alsoLoad(name, parameters));
   }
 
-  /** An initramfs of one's own may lack the indexes: they are made, as its maker would have made them. */
+  /** A root or an initramfs may lack the indexes: they are made, as its maker would have made them. */
   static async open(session: LinuxSession, request: LoaderRequest): Promise<ModuleLoader> {
     const { release } = session.k.file;
-    const tree = `${request.folder}/lib/modules/${release}`;
-    if (existsSync(tree) && !existsSync(`${tree}/modules.dep.bin`) && request.folder.startsWith(tmpdir())) {
-      const silent = { out: () => {}, err: () => {}, environment: {} };
-      await runModuleTool('depmod', ['-b', request.folder, release], silent);
+    const work = mkdtempSync(join(tmpdir(), 'lkm-boot-'));
+    try {
+      const { files } = request;
+      const copy = files && new RootCopy(files, join(work, 'root'), release);
+      if (copy?.lacksIndexes) copy.copyModules();
+      const folder = copy?.folder ?? request.folder;
+      const tree = treeOf(folder, release);
+      if (existsSync(tree) && !existsSync(`${tree}/modules.dep.bin`)) {
+        const silent = { out: () => {}, err: () => {}, environment: {} };
+        await runModuleTool('depmod', ['-b', folder, release], silent);
+      }
+      return new ModuleLoader(session, request, work, copy);
+    } catch (error) {
+      rmSync(work, { recursive: true, force: true });
+      throw error;
     }
-    return new ModuleLoader(session, request);
   }
 
   close(): void {
@@ -163,7 +189,7 @@ export class ModuleLoader {
     const found = context.lookUp(name) ?? [];
     if (found.length === 0) {
       if (quiet) return [];
-      const why = `No module of that name is in ${context.tree}.`;
+      const why = `No module of that name is in ${this.tree}.`;
       return [{ stage, subject: name, outcome: 'absent', because, why }];
     }
     return found.flatMap((module) => {

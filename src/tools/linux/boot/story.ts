@@ -45,7 +45,7 @@ export async function tellBoot(request: StoryRequest): Promise<BootStep[]> {
   if (request.initramfs !== undefined) steps.push(...(await inInitramfs(request, request.initramfs)));
   const { root, session, commandLine, modaliases } = request;
   if (root === undefined) return steps;
-  const loader = await ModuleLoader.open(session, { folder: root.folder, commandLine, blacklist: [] });
+  const loader = await ModuleLoader.open(session, { ...root, commandLine, blacklist: [] });
   try {
     const asked = [...askedByFiles(root.files), ...askedByCommandLine(commandLine, ['modules-load'])];
     steps.push(...loadAll(loader, MODULES_LOAD, asked));

@@ -34,6 +34,8 @@ export interface TreeModule {
 }
 
 export interface ContextOptions {
+  /** Where a file that modules.dep names is, when it is elsewhere than it says. */
+  readonly place?: (path: string) => string;
   /** The folder of the tree. */
   readonly tree: string;
   /** Folders and files of configuration; undefined = none at all, not even the tree's own. */
@@ -114,12 +116,14 @@ export class KmodContext {
   readonly config: ModprobeConfig = emptyModprobeConfig();
   private readonly output: ToolOutput;
   private readonly call: ToolCall;
+  private readonly place: ContextOptions['place'];
   private readonly pool = new Map<string, TreeModule>();
   private readonly tries = new Map<string, TrieReader | undefined>();
   private readonly globs = new Map<string, readonly GlobPart[]>();
 
-  constructor(call: ToolCall, { tree, configs }: ContextOptions) {
+  constructor(call: ToolCall, { tree, configs, place }: ContextOptions) {
     this.call = call;
+    this.place = place;
     this.output = call.output;
     this.tree = tree;
     reportCompression(call);
@@ -327,7 +331,8 @@ export class KmodContext {
   }
 
   private below(path: string): string {
-    return path.startsWith('/') ? path : `${this.tree}/${path}`;
+    const full = path.startsWith('/') ? path : `${this.tree}/${path}`;
+    return this.place?.(full) ?? full;
   }
 
   private fromTrie(index: string, alias: string): TreeModule[] {

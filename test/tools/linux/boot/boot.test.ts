@@ -1,5 +1,5 @@
 /** The story of a start: a root and an initramfs made of fixtures, in the built-in kernel. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -142,6 +142,46 @@ describe('a start', () => {
     expect(strict.steps.find(({ outcome }) => outcome === 'refused')?.said).toEqual([
       'Loading of unsigned module is rejected',
     ]);
+  });
+
+  it('follows the links of the root inside of it: modules, indexes and configuration', async () => {
+    put('etc/modules', 'hello\nparams\nchardev\nblank\n');
+    const outside = mkdtempSync(join(tmpdir(), 'lkm-outside-'));
+    try {
+      writeFileSync(join(outside, 'chardev.ko'), fixture('chardev'));
+      writeFileSync(join(outside, 'evil.conf'), 'blacklist hello\ninstall hello /bin/false\n');
+      put('opt/hello.ko', fixture('hello'));
+      put('opt/keep.conf', 'install params /bin/false\n');
+      put('usr/lib/modprobe.d/masked.conf', 'install blank /bin/false\n');
+      mkdirSync(join(root, 'etc/modprobe.d'));
+      const link = (target: string, path: string) => {
+        rmSync(join(root, path), { force: true });
+        symlinkSync(target, join(root, path));
+      };
+      link('/opt/hello.ko', `${tree}/hello.ko`);
+      link(join(outside, 'chardev.ko'), `${tree}/chardev.ko`);
+      link(join(outside, 'evil.conf'), 'etc/modprobe.d/evil.conf');
+      link('/opt/keep.conf', 'etc/modprobe.d/keep.conf');
+      link('/dev/null', 'etc/modprobe.d/masked.conf');
+      const { outcomes } = await tell();
+      expect(outcomes.filter((one) => !one.startsWith('chardev'))).toEqual([
+        'hello loaded',
+        'params skipped',
+        'blank loaded',
+      ]);
+      expect(outcomes).not.toContain('chardev loaded');
+    } finally {
+      rmSync(outside, { recursive: true, force: true });
+    }
+  });
+
+  it('makes the indexes that a root lacks, and writes nothing into it', async () => {
+    put('etc/modules', 'importer_plain\n');
+    for (const name of readdirSync(join(root, 'lib/modules', release)))
+      if (name.startsWith('modules.')) rmSync(join(root, 'lib/modules', release, name));
+    const { outcomes } = await tell();
+    expect(outcomes).toEqual(['exporter loaded', 'importer_plain loaded']);
+    expect(readdirSync(join(root, 'lib/modules', release))).toEqual(['extra']);
   });
 
   it('says what is no initramfs', async () => {
