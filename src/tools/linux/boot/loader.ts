@@ -9,7 +9,7 @@ import type { SystemFiles } from '../../system.ts';
 import { CallFailed } from '../kmod/call-failed.ts';
 import { configFolders } from '../kmod/config-files.ts';
 import { KmodContext, type TreeModule } from '../kmod/context.ts';
-import { readWhole } from '../kmod/module-source.ts';
+import { readWhole, SourceError } from '../kmod/module-source.ts';
 import { ToolExit, ToolOutput } from '../kmod/output.ts';
 import { NO_OWN_OPTIONS } from '../kmod/own-options.ts';
 import { Probe } from '../kmod/probe.ts';
@@ -104,6 +104,8 @@ class TellingTarget extends SandboxTarget {
     } catch (error) {
       if (error instanceof CallFailed) told('refused', { rule: ruleOf(error) });
       else if (error instanceof ToolExit) told('refused');
+      else if (error instanceof SourceError)
+        told('absent', { why: `modules.dep names its file, which cannot be read (${error.code}).` });
       throw error;
     }
   }
