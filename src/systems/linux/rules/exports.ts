@@ -30,6 +30,11 @@ export function checkLicenceNames(
   }
 }
 
+/** An entry of an export table has twelve bytes or more (include/linux/export.h); less is no entry (section_objs). */
+const SMALLEST_ENTRY = 12;
+const exportsAny = (file: ModuleFile, table: string): boolean =>
+  (file.section(table)?.size ?? 0) >= SMALLEST_ENTRY;
+
 /** Kernels that keep flags of exports in a table of their own want it, and have no other table for the GPL. */
 export function checkExportFlags(judge: Judge, file: ModuleFile): void {
   judge.enter('export-flags');
@@ -38,7 +43,7 @@ export function checkExportFlags(judge: Judge, file: ModuleFile): void {
     if (file.section(name) === undefined) continue;
     judge.say(Level.WARNING, `${file.name}: ignoring obsolete section ${name}`);
   }
-  if ((file.section('__ksymtab')?.size ?? 0) === 0 || file.section('__kflagstab') !== undefined) return;
+  if (!exportsAny(file, '__ksymtab') || file.section('__kflagstab') !== undefined) return;
   const why = 'The module exports symbols without the flags that this kernel keeps beside them.';
   judge.reject(
     'export-flags',
@@ -53,8 +58,7 @@ export function checkExportFlags(judge: Judge, file: ModuleFile): void {
 export function checkExportVersions(judge: Judge, file: ModuleFile): void {
   judge.enter('export-versions');
   if (!judge.has('symbol-versions')) return;
-  const lacks = (table: string, crcs: string) =>
-    (file.section(table)?.size ?? 0) > 0 && file.section(crcs) === undefined;
+  const lacks = (table: string, crcs: string) => exportsAny(file, table) && file.section(crcs) === undefined;
   if (!lacks('__ksymtab', '__kcrctab') && !lacks('__ksymtab_gpl', '__kcrctab_gpl')) return;
   if (forceLoad(judge, file.name, 'no versions for exported symbols')) return;
   const why = 'The module exports symbols without versions, and this kernel compares versions.';
