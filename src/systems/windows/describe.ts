@@ -1,4 +1,5 @@
 /** What a driver file says of itself. */
+import { FormatError } from '../../bytes/errors.ts';
 import { peChecksum } from '../../formats/pe/checksum.ts';
 import { readDebug } from '../../formats/pe/debug.ts';
 import { readRuntimeFunctions } from '../../formats/pe/exceptions.ts';
@@ -36,22 +37,36 @@ type Facts = ReturnType<typeof factsOf>;
 
 function factsOf(pe: PeFile) {
   const { header } = pe;
-  const version = readVersion(pe);
-  const config = readLoadConfig(pe);
-  const exports = readExports(pe);
-  const imports = [...readImports(pe), ...readDelayImports(pe)].map(
-    ({ library, delayed, imports: list }) => ({
-      library,
-      delayed,
-      names: list.map(({ name, ordinal }) => name ?? `#${ordinal}`),
-    }),
-  );
-  const debug = readDebug(pe);
+  const damage: string[] = [];
+  /** A directory that cannot be read is told, and the others are shown: what was changed is what the reader wants to see. */
+  const part = <T>(read: () => T, otherwise: T): T => {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      damage.push(error.message);
+      return otherwise;
+    }
+  };
+  const version = part(() => readVersion(pe), undefined);
+  const config = part(() => readLoadConfig(pe), undefined);
+  const exports = part(() => readExports(pe), undefined);
+  const imported = part(() => [...readImports(pe), ...readDelayImports(pe)], []);
+  const imports = imported.map(({ library, delayed, imports: list }) => ({
+    library,
+    delayed,
+    names: list.map(({ name, ordinal }) => name ?? `#${ordinal}`),
+  }));
+  const debug = part(() => readDebug(pe), { pdb: undefined, pdbId: undefined, reproducible: false });
   const has = (flag: number) => (header.dllCharacteristics & flag) !== 0;
   return {
     machine: MACHINE_NAMES.get(header.machine) ?? hex(header.machine),
     bits: header.bits,
-    kind: kindOf(pe, exports?.entries.map(({ name }) => name) ?? []),
+    kind: kindOf(
+      pe,
+      imported.map(({ library }) => library),
+      exports?.entries.map(({ name }) => name) ?? [],
+    ),
     imageBase: header.imageBase,
     entryPoint: header.entryPoint,
     sizeOfImage: header.sizeOfImage,
@@ -74,10 +89,13 @@ function factsOf(pe: PeFile) {
     pdb: debug.pdb,
     pdbId: debug.pdbId,
     securityCookie: config?.securityCookie ?? 0,
-    relocations: readRelocations(pe).length,
-    functions: readRuntimeFunctions(pe).length,
+    relocations: part(() => readRelocations(pe).length, 0),
+    functions: part(() => readRuntimeFunctions(pe).length, 0),
     signature: examineSignature(pe, []),
-    certificates: readCertificates(pe).map(({ type, data }) => ({ type, bytes: data.length })),
+    certificates: part(() => readCertificates(pe), []).map(({ type, data }) => ({
+      type,
+      bytes: data.length,
+    })),
     sections: pe.sections.map((s) => ({
       name: s.name,
       address: s.virtualAddress,
@@ -92,14 +110,15 @@ function factsOf(pe: PeFile) {
       address,
       forwarder,
     })),
-    names: findNames(pe),
-    controlCodes: findControlCodes(pe),
+    names: part(() => findNames(pe), { devices: [], links: [] }),
+    controlCodes: part(() => findControlCodes(pe), []),
+    damage,
   };
 }
 
 /** What sort of driver: by what it imports and exports. */
-function kindOf(pe: PeFile, exported: readonly (string | undefined)[]): string {
-  const libraries = readImports(pe).map(({ library }) => library.toLowerCase().replace(/\.[^.]*$/, ''));
+function kindOf(pe: PeFile, imported: readonly string[], exported: readonly (string | undefined)[]): string {
+  const libraries = imported.map((library) => library.toLowerCase().replace(/\.[^.]*$/, ''));
   const uses = (name: string) => libraries.includes(name);
   if (exported.includes('DllInitialize')) return 'export driver (a library of the kernel)';
   if (uses('wdfldr')) return 'KMDF driver';
@@ -140,6 +159,7 @@ function rowsOf(facts: Facts): [string, string][] {
           : date,
     ],
     ['pdb', facts.pdb === undefined ? '' : `${facts.pdb} (${facts.pdbId})`],
+    ['damage', facts.damage.join('; ')],
     ['checksum', sum],
     ['signature', signed],
     [
