@@ -2,6 +2,7 @@
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import { BugCode, bugCheck } from './bugcheck.ts';
+import { dispatchTable } from './driver-object.ts';
 import { Status } from './status.ts';
 import { initialiseList, signal } from './wait.ts';
 import type { Windows } from './windows.ts';
@@ -80,7 +81,7 @@ export function* callDriver(k: Windows, device: Address, irp: Address): Steps<nu
   k.write('IO_STACK_LOCATION.DeviceObject', stack, device);
   const driver = k.read('DEVICE_OBJECT.DriverObject', device);
   const major = k.read('IO_STACK_LOCATION.MajorFunction', stack);
-  const routine = k.memory.ptr(driver + k.offset('DRIVER_OBJECT.MajorFunction') + major * k.word);
+  const routine = k.memory.ptr(dispatchTable(k, driver) + major * k.word);
   return yield* k.callInt(routine, device, irp);
 }
 

@@ -8,6 +8,7 @@ import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import { tellImage } from './callbacks.ts';
 import { DeviceFlag, devicesOf } from './devices.ts';
+import { dispatchTable, dispatchTo, MAJOR_FUNCTIONS } from './driver-object.ts';
 import { isKernelExport, mayBeLaterExport } from './export-names.ts';
 import { type DriverImage, ImageRefused } from './images.ts';
 import { dereferenceImports, unloadLibrary } from './libraries.ts';
@@ -21,7 +22,6 @@ import { Status, statusText } from './status.ts';
 import { encodeUtf16, setCounted } from './strings.ts';
 import type { Windows } from './windows.ts';
 
-const MAJOR_FUNCTIONS = 28;
 const DRIVER_TYPE = 4;
 /** DRIVER_OBJECT.Flags. */
 export const DriverFlag = {
@@ -389,9 +389,7 @@ export function fillDriver(
     driver,
     newString(k, '\\REGISTRY\\MACHINE\\HARDWARE\\DESCRIPTION\\SYSTEM'),
   );
-  const invalid = k.exported('IopInvalidDeviceRequest') ?? 0;
-  const table = driver + k.offset('DRIVER_OBJECT.MajorFunction');
-  for (let i = 0; i < MAJOR_FUNCTIONS; i++) k.memory.setPtr(table + i * k.word, invalid);
+  dispatchTo(k, driver, 'IopInvalidDeviceRequest');
   return driver;
 }
 
@@ -432,7 +430,7 @@ function started(k: Windows, image: DriverImage, driver: Address): void {
     const flags = k.read('DEVICE_OBJECT.Flags', device);
     k.write('DEVICE_OBJECT.Flags', device, flags & ~DeviceFlag.DEVICE_INITIALIZING);
   }
-  const table = driver + k.offset('DRIVER_OBJECT.MajorFunction');
+  const table = dispatchTable(k, driver);
   const invalid = k.exported('IopInvalidDeviceRequest') ?? 0;
   for (let i = 0; i < MAJOR_FUNCTIONS; i++) {
     if (k.memory.ptr(table + i * k.word) === 0) k.memory.setPtr(table + i * k.word, invalid);

@@ -6,6 +6,7 @@ import { perKernel } from '../../kernel/kernel.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import { createDevice, DeviceFlag, deleteDevice, topOf } from './devices.ts';
+import { addDeviceOf, dispatchTo } from './driver-object.ts';
 import { Major } from './irp.ts';
 import { driverOf, fillDriver, loadDriver } from './load.ts';
 import type { SessionPolicy } from './policy.ts';
@@ -36,7 +37,6 @@ const BUS_ENUMERATED = 0x1000;
 const FILE_DEVICE_UNKNOWN = 0x22;
 const CAPABILITIES_BYTES = 64;
 const TAG = 0x20706e50;
-const MAJOR_FUNCTIONS = 28;
 
 export interface DeviceNode {
   /** ROOT\NAME\0000 */
@@ -63,9 +63,7 @@ function rootDriver(k: Windows): Address {
   const object = k.objects.create('Driver', bytes, {});
   k.objects.insert(object, path);
   fillDriver(k, object.address, 'PnpManager', path, undefined);
-  const table = object.address + k.offset('DRIVER_OBJECT.MajorFunction');
-  const dispatch = k.exported('FxRootDispatch') ?? 0;
-  for (let i = 0; i < MAJOR_FUNCTIONS; i++) k.memory.setPtr(table + i * k.word, dispatch);
+  dispatchTo(k, object.address, 'FxRootDispatch');
   state.driver = object.address;
   return object.address;
 }
@@ -156,7 +154,7 @@ export function* addNode(
 function* addDriver(k: Windows, policy: SessionPolicy, node: DeviceNode, service: string): Steps<number> {
   const driver = yield* driverFor(k, policy, service);
   if (k.objects.at(driver)?.type !== 'Driver') return driver;
-  const routine = k.read('DRIVER_EXTENSION.AddDevice', k.read('DRIVER_OBJECT.DriverExtension', driver));
+  const routine = addDeviceOf(k, driver);
   if (routine === 0) return Status.NO_SUCH_DEVICE;
   return yield* k.callInt(routine, driver, node.pdo);
 }

@@ -5,6 +5,7 @@
  */
 import { perKernel } from '../../kernel/kernel.ts';
 import type { Address } from '../../memory/space.ts';
+import { addDeviceBy } from './driver-object.ts';
 import { Status } from './status.ts';
 import type { Windows } from './windows.ts';
 
@@ -51,9 +52,5 @@ export function deregister(k: Windows, handle: Address): boolean {
 
 /** A driver of devices is unloaded with its last device: its AddDevice says so. */
 export function ofDevices(k: Windows, driver: Address): void {
-  k.write(
-    'DRIVER_EXTENSION.AddDevice',
-    k.read('DRIVER_OBJECT.DriverExtension', driver),
-    k.exported('FxAddDeviceLater') ?? 0,
-  );
+  addDeviceBy(k, driver, 'FxAddDeviceLater');
 }

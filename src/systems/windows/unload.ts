@@ -2,6 +2,7 @@
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import { devicesOf, ExtensionFlag, setExtensionFlag } from './devices.ts';
+import { addDeviceOf } from './driver-object.ts';
 import type { DriverImage } from './images.ts';
 import { type Leak, leaksOf } from './leaks.ts';
 import { dereferenceImports } from './libraries.ts';
@@ -31,10 +32,7 @@ export function* unloadDriver(k: Windows, service: RegistryKey): Steps<UnloadRes
       Status.INVALID_DEVICE_REQUEST,
       'The driver has no DriverUnload: it stays until the system shuts down.',
     );
-  if (
-    (flags & DriverFlag.LEGACY) === 0 &&
-    k.read('DRIVER_EXTENSION.AddDevice', k.read('DRIVER_OBJECT.DriverExtension', driver)) !== 0
-  )
+  if ((flags & DriverFlag.LEGACY) === 0 && addDeviceOf(k, driver) !== 0)
     return failed(
       Status.INVALID_DEVICE_REQUEST,
       'A Plug and Play driver is unloaded when its last device is removed, not on request.',
@@ -53,7 +51,7 @@ export function* unloadIdle(k: Windows, driver: Address): Steps<readonly Leak[]>
   const stays =
     k.read('DRIVER_OBJECT.DeviceObject', driver) !== 0 ||
     k.read('DRIVER_OBJECT.DriverUnload', driver) === 0 ||
-    k.read('DRIVER_EXTENSION.AddDevice', k.read('DRIVER_OBJECT.DriverExtension', driver)) === 0 ||
+    addDeviceOf(k, driver) === 0 ||
     (k.read('DRIVER_OBJECT.Flags', driver) & DriverFlag.UNLOAD_INVOKED) !== 0;
   return stays ? [] : yield* finishUnload(k, driver);
 }

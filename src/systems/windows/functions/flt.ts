@@ -6,10 +6,10 @@
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
+import { serviceOf } from '../driver-object.ts';
 import type { KernelObject } from '../objects.ts';
 import { AceType, absoluteHead, addAce, createAcl, DescriptorFlag, setPart, sidBytes } from '../security.ts';
 import { Status } from '../status.ts';
-import { unicodeString } from '../strings.ts';
 import type { Windows } from '../windows.ts';
 import { callerOf, kernelFunctions } from './define.ts';
 import { attributesPath } from './ps.ts';
@@ -52,8 +52,7 @@ function countOperations(k: Windows, list: Address): number {
 function register(k: Windows, driver: Address, registration: Address, out: Address): number {
   const get = (field: string) => k.read(`FLT_REGISTRATION.${field}`, registration);
   if (!VERSIONS.includes(get('Version'))) return INVALID_CONTEXT_REGISTRATION;
-  const extension = k.read('DRIVER_OBJECT.DriverExtension', driver);
-  const name = unicodeString(k, extension + k.offset('DRIVER_EXTENSION.ServiceKeyName'));
+  const name = serviceOf(k, driver);
   const altitude = altitudeOf(k, name);
   if (altitude === undefined) return Status.OBJECT_NAME_NOT_FOUND;
   const handle = k.pool.allocate('nonpaged', 64, TAG, 0, true);

@@ -1,6 +1,7 @@
 /** NDIS: a driver's configuration, which is its Parameters key. */
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Address } from '../../../memory/space.ts';
+import { serviceOf } from '../driver-object.ts';
 import { deregister, registerHandle } from '../registered.ts';
 import { type RegistryKey, RegType, regText } from '../registry.ts';
 import { Status } from '../status.ts';
@@ -33,9 +34,7 @@ function openKey(k: Windows, key: RegistryKey | undefined, out: Address): number
 function parametersOf(k: Windows, handle: Address): RegistryKey | undefined {
   const driver = driverOfHandle(k, handle);
   if (driver === undefined || k.objects.at(driver)?.type !== 'Driver') return undefined;
-  const extension = k.read('DRIVER_OBJECT.DriverExtension', driver);
-  const service = unicodeString(k, extension + k.offset('DRIVER_EXTENSION.ServiceKeyName'));
-  return k.registry.services.child(service)?.create('Parameters');
+  return k.registry.services.child(serviceOf(k, driver))?.create('Parameters');
 }
 
 /** A whole path, or the name of a service. */

@@ -2,6 +2,7 @@
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { createDevice, DeviceFlag, deleteDevice } from '../devices.ts';
+import { dispatchTo, MAJOR_FUNCTIONS } from '../driver-object.ts';
 import { completeRequest, locationOf } from '../irp.ts';
 import { deregister, registerHandle, registrationAt } from '../registered.ts';
 import { Status } from '../status.ts';
@@ -11,7 +12,6 @@ import { callerOf, kernelFunctions } from './define.ts';
 import { symbolicLink } from './io.ts';
 import { driverOfHandle } from './ndis.ts';
 
-const MAJOR_FUNCTIONS = 28;
 const FILE_DEVICE_NETWORK = 0x17;
 const FILE_DEVICE_SECURE_OPEN = 0x100;
 const TAG = 0x5744444e;
@@ -59,9 +59,7 @@ function* registerDevice(
   const extension = k.read('DEVICE_OBJECT.DeviceExtension', device);
   k.memory.copy(extension, table, MAJOR_FUNCTIONS * k.word);
   if (link !== 0) k.memory.copy(extension + linkAt(k), link, k.sizeof('UNICODE_STRING'));
-  const dispatch = k.exported('FxNdisDispatch') ?? 0;
-  const functions = driver + k.offset('DRIVER_OBJECT.MajorFunction');
-  for (let i = 0; i < MAJOR_FUNCTIONS; i++) k.memory.setPtr(functions + i * k.word, dispatch);
+  dispatchTo(k, driver, 'FxNdisDispatch');
   const flags = k.read('DEVICE_OBJECT.Flags', device);
   k.write('DEVICE_OBJECT.Flags', device, flags & ~DeviceFlag.DEVICE_INITIALIZING);
   k.memory.setPtr(deviceOut, device);

@@ -3,6 +3,7 @@ import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { attachDevice, createDevice, DeviceFlag, deleteDevice, topOf } from '../devices.ts';
+import { addDeviceBy, dispatchTo } from '../driver-object.ts';
 import { Status } from '../status.ts';
 import { unicodeString, wideText } from '../strings.ts';
 import type { Windows } from '../windows.ts';
@@ -11,7 +12,6 @@ import { create, need, remove, type WdfObject } from './objects.ts';
 import { LAST_COPIED_COUNT, WDF_FUNCTIONS } from './table.ts';
 
 const TAG = 0x4678_7246;
-const MAJORS = 28;
 /** The newest version here: KMDF 1.33. Older drivers find all that theirs had. */
 const NEWEST_MINOR = 33;
 
@@ -122,14 +122,8 @@ export function createDriver(k: Windows, r: DriverRequest): number {
 
 /** Dispatch routines, AddDevice and DriverUnload of the driver object become the framework's. */
 function overrideRoutines(k: Windows, r: DriverRequest, nonPnp: boolean, unloads: boolean): void {
-  const table = r.driver + k.offset('DRIVER_OBJECT.MajorFunction');
-  for (let i = 0; i < MAJORS; i++) k.memory.setPtr(table + i * k.word, k.exported('FxDispatch') ?? 0);
-  if (!nonPnp)
-    k.write(
-      'DRIVER_EXTENSION.AddDevice',
-      k.read('DRIVER_OBJECT.DriverExtension', r.driver),
-      k.exported('FxAddDevice') ?? 0,
-    );
+  dispatchTo(k, r.driver, 'FxDispatch');
+  if (!nonPnp) addDeviceBy(k, r.driver, 'FxAddDevice');
   // A driver that is not of a bus and has no unload event stays for ever.
   if (!nonPnp || unloads) k.write('DRIVER_OBJECT.DriverUnload', r.driver, k.exported('FxUnload') ?? 0);
   else k.write('WDF_DRIVER_GLOBALS.DisplaceDriverUnload', r.globals, 0);
