@@ -69,6 +69,11 @@ function drain(steps: Steps<void>): void {
   while (!steps.next(0).done);
 }
 
+/** Sets and clears flags of DEVICE_OBJECT. */
+export function setFlags(k: Windows, device: Address, set: number, clear: number): void {
+  k.write('DEVICE_OBJECT.Flags', device, (k.read('DEVICE_OBJECT.Flags', device) & ~clear) | set);
+}
+
 export function* devicesOf(k: Windows, driver: Address): Generator<Address> {
   let device = k.read('DRIVER_OBJECT.DeviceObject', driver);
   for (let n = 0; device !== 0 && n < 4096; n++) {

@@ -7,7 +7,7 @@ import { type PeFile, readPe } from '../../formats/pe/read.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import { tellImage } from './callbacks.ts';
-import { DeviceFlag, devicesOf } from './devices.ts';
+import { DeviceFlag, devicesOf, setFlags } from './devices.ts';
 import { dispatchTable, dispatchTo, MAJOR_FUNCTIONS } from './driver-object.ts';
 import { isKernelExport, mayBeLaterExport } from './export-names.ts';
 import { type DriverImage, ImageRefused } from './images.ts';
@@ -426,10 +426,7 @@ export function* forgetDriver(k: Windows, driver: Address): Steps<void> {
 
 function started(k: Windows, image: DriverImage, driver: Address): void {
   k.drivers.freeInit(image);
-  for (const device of devicesOf(k, driver)) {
-    const flags = k.read('DEVICE_OBJECT.Flags', device);
-    k.write('DEVICE_OBJECT.Flags', device, flags & ~DeviceFlag.DEVICE_INITIALIZING);
-  }
+  for (const device of devicesOf(k, driver)) setFlags(k, device, 0, DeviceFlag.DEVICE_INITIALIZING);
   const table = dispatchTable(k, driver);
   const invalid = k.exported('IopInvalidDeviceRequest') ?? 0;
   for (let i = 0; i < MAJOR_FUNCTIONS; i++) {

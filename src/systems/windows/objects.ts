@@ -206,6 +206,24 @@ export class Objects {
     return Status.SUCCESS;
   }
 
+  /** Makes a symbolic link. @returns a status */
+  addLink(path: string, target: string): number {
+    const object = this.create('SymbolicLink', 64, { target });
+    const status = this.insert(object, path);
+    if (status < 0) {
+      // Nobody else has seen it, so that its going waits for nobody.
+      const steps = this.dereference(object);
+      while (!steps.next(0).done);
+    }
+    return status;
+  }
+
+  /** The symbolic link of that very name. */
+  linkAt(path: string): KernelObject | undefined {
+    const found = this.lookUp(path, false);
+    return found?.rest === '' && found.object.type === 'SymbolicLink' ? found.object : undefined;
+  }
+
   unname(object: KernelObject): void {
     if (object.name === undefined) return;
     if (this.byName.get(upcase(object.name)) === object) this.byName.delete(upcase(object.name));

@@ -5,7 +5,7 @@
 import { perKernel } from '../../kernel/kernel.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
-import { createDevice, DeviceFlag, deleteDevice, topOf } from './devices.ts';
+import { createDevice, DeviceFlag, deleteDevice, setFlags, topOf } from './devices.ts';
 import { addDeviceOf, dispatchTo } from './driver-object.ts';
 import { Major } from './irp.ts';
 import { driverOf, fillDriver, loadDriver } from './load.ts';
@@ -81,8 +81,7 @@ function newNode(k: Windows, id: string, service: string): DeviceNode | number {
   const name = `\\Device\\${(++state.named).toString(16).padStart(8, '0')}`;
   const { status, device } = createDevice(k, rootDriver(k), 0, name, FILE_DEVICE_UNKNOWN, 0x80, false);
   if (status < 0) return status;
-  const flags = k.read('DEVICE_OBJECT.Flags', device) & ~DeviceFlag.DEVICE_INITIALIZING;
-  k.write('DEVICE_OBJECT.Flags', device, flags | BUS_ENUMERATED);
+  setFlags(k, device, BUS_ENUMERATED, DeviceFlag.DEVICE_INITIALIZING);
   const node = {
     instance: `ROOT\\${id.toUpperCase()}\\${free()}`,
     pdo: device,

@@ -310,13 +310,8 @@ export const ioFunctions = kernelFunctions({
   },
 });
 
-export function symbolicLink(k: Windows, link: number, device: number): number {
-  const path = unicodeString(k, link);
-  const object = k.objects.create('SymbolicLink', 64, { target: unicodeString(k, device) });
-  const status = k.objects.insert(object, path);
-  if (status < 0) while (!k.objects.dereference(object).next(0).done);
-  return status;
-}
+export const symbolicLink = (k: Windows, link: number, device: number): number =>
+  k.objects.addLink(unicodeString(k, link), unicodeString(k, device));
 
 interface Transfer {
   readonly major: number;

@@ -1,7 +1,7 @@
 /** NDIS: device objects that drivers make through it, work items, and what it says of the processors. */
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
-import { createDevice, DeviceFlag, deleteDevice } from '../devices.ts';
+import { createDevice, DeviceFlag, deleteDevice, setFlags } from '../devices.ts';
 import { dispatchTo, MAJOR_FUNCTIONS } from '../driver-object.ts';
 import { completeRequest, locationOf } from '../irp.ts';
 import { deregister, registerHandle, registrationAt } from '../registered.ts';
@@ -60,8 +60,7 @@ function* registerDevice(
   k.memory.copy(extension, table, MAJOR_FUNCTIONS * k.word);
   if (link !== 0) k.memory.copy(extension + linkAt(k), link, k.sizeof('UNICODE_STRING'));
   dispatchTo(k, driver, 'FxNdisDispatch');
-  const flags = k.read('DEVICE_OBJECT.Flags', device);
-  k.write('DEVICE_OBJECT.Flags', device, flags & ~DeviceFlag.DEVICE_INITIALIZING);
+  setFlags(k, device, 0, DeviceFlag.DEVICE_INITIALIZING);
   k.memory.setPtr(deviceOut, device);
   k.memory.setPtr(handleOut, own);
   return Status.SUCCESS;
@@ -72,8 +71,8 @@ function* deregisterDevice(k: Windows, handle: Address): Steps<number> {
   if (device === undefined || !deregister(k, handle)) return Status.INVALID_PARAMETER;
   const extension = k.read('DEVICE_OBJECT.DeviceExtension', device);
   const link = unicodeString(k, extension + linkAt(k));
-  const found = link === '' ? undefined : k.objects.lookUp(link, false);
-  if (found?.object.type === 'SymbolicLink') yield* k.objects.dereference(found.object);
+  const found = link === '' ? undefined : k.objects.linkAt(link);
+  if (found !== undefined) yield* k.objects.dereference(found);
   yield* deleteDevice(k, device);
   return Status.SUCCESS;
 }

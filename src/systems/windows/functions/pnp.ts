@@ -153,8 +153,7 @@ function* setInterface(k: Windows, link: string, enable: boolean): Steps<number>
   const key = interfaceKey(k, link);
   const node = key?.text('DeviceInstance');
   if (key === undefined || node === undefined) return Status.OBJECT_NAME_NOT_FOUND;
-  const found = k.objects.lookUp(link, false);
-  const there = found?.rest === '' && found.object.type === 'SymbolicLink' ? found.object : undefined;
+  const there = k.objects.linkAt(link);
   if (enable === (there !== undefined))
     return enable ? Status.OBJECT_NAME_COLLISION : Status.OBJECT_NAME_NOT_FOUND;
   key.setDword('Linked', enable ? 1 : 0);
@@ -164,9 +163,7 @@ function* setInterface(k: Windows, link: string, enable: boolean): Steps<number>
   }
   const pdo = nodeNamed(k, node)?.pdo;
   const target = pdo === undefined ? undefined : deviceName(k, pdo);
-  if (target === undefined) return Status.OBJECT_NAME_NOT_FOUND;
-  const object = k.objects.create('SymbolicLink', 64, { target });
-  return k.objects.insert(object, link);
+  return target === undefined ? Status.OBJECT_NAME_NOT_FOUND : k.objects.addLink(link, target);
 }
 
 /** PLUGPLAY_REGKEY_DEVICE 1: Device Parameters of the node; _DRIVER 2: the driver's key of its class. */

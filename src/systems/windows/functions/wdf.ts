@@ -1,6 +1,6 @@
 /** The driver framework (KMDF): drivers, devices, objects. The first argument of each is the driver's globals. */
 import type { Address } from '../../../memory/space.ts';
-import { DeviceFlag } from '../devices.ts';
+import { DeviceFlag, setFlags } from '../devices.ts';
 import { Status } from '../status.ts';
 import { unicodeString } from '../strings.ts';
 import { signal } from '../wait.ts';
@@ -47,9 +47,6 @@ function newControlInit(k: Windows, globals: Address, handle: Address): Address 
   const driver = need<WdfDriver>(k, handle, 'driver');
   return driver === driverOfGlobals(k, globals) ? (newInit(k, driver, true, 0)?.handle ?? 0) : 0;
 }
-
-const setFlag = (k: Windows, wdm: Address, set: number, clear: number): void =>
-  k.write('DEVICE_OBJECT.Flags', wdm, (k.read('DEVICE_OBJECT.Flags', wdm) & ~clear) | set);
 
 export const wdfFunctions = kernelFunctions({
   'NTSTATUS WdfVersionBind(PVOID driver, PVOID path, PVOID info, PVOID *globals)': (
@@ -206,16 +203,14 @@ export const wdfFunctions = kernelFunctions({
     out,
   ) => createWdfDevice(k, init, attributes, out),
   'void WdfControlFinishInitializing(PVOID g, PVOID device)': (k, _g, handle) =>
-    setFlag(k, device(k, handle).data.wdm, 0, DeviceFlag.DEVICE_INITIALIZING),
+    setFlags(k, device(k, handle).data.wdm, 0, DeviceFlag.DEVICE_INITIALIZING),
   'NTSTATUS WdfDeviceCreateSymbolicLink(PVOID g, PVOID device, PVOID link)': (k, _g, handle, link) => {
     const { data } = device(k, handle);
     const target = k.objects.at(data.wdm)?.name;
     if (target === undefined) return Status.INVALID_DEVICE_REQUEST;
     const path = unicodeString(k, link);
-    const object = k.objects.create('SymbolicLink', 64, { target });
-    const status = k.objects.insert(object, path);
+    const status = k.objects.addLink(path, target);
     if (status >= 0) data.links.push(path);
-    else while (!k.objects.dereference(object).next(0).done);
     return status;
   },
   'PVOID WdfDeviceWdmGetDeviceObject(PVOID g, PVOID device)': (k, _g, handle) => device(k, handle).data.wdm,

@@ -2,7 +2,7 @@
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
-import { attachDevice, createDevice, DeviceFlag, deleteDevice, topOf } from '../devices.ts';
+import { attachDevice, createDevice, DeviceFlag, deleteDevice, setFlags, topOf } from '../devices.ts';
 import { addDeviceBy, dispatchTo } from '../driver-object.ts';
 import { Status } from '../status.ts';
 import { unicodeString, wideText } from '../strings.ts';
@@ -207,8 +207,7 @@ export function* createWdfDevice(
   const buffers = init.filter
     ? lower & (DeviceFlag.BUFFERED_IO | DeviceFlag.DIRECT_IO)
     : (IO_TYPES[init.ioType] ?? 0);
-  const flags = k.read('DEVICE_OBJECT.Flags', device) | buffers;
-  k.write('DEVICE_OBJECT.Flags', device, init.pdo === 0 ? flags : flags & ~DeviceFlag.DEVICE_INITIALIZING);
+  setFlags(k, device, buffers, init.pdo === 0 ? 0 : DeviceFlag.DEVICE_INITIALIZING);
   const data: WdfDevice = {
     wdm: device,
     driver: init.driver,
@@ -234,9 +233,8 @@ export function* createWdfDevice(
 
 function* disposeDevice(k: Windows, { data }: WdfObject<WdfDevice>): Steps<void> {
   for (const link of data.links) {
-    const found = k.objects.lookUp(link, false);
-    if (found?.rest === '' && found.object.type === 'SymbolicLink')
-      yield* k.objects.dereference(found.object);
+    const object = k.objects.linkAt(link);
+    if (object !== undefined) yield* k.objects.dereference(object);
   }
   forgetDevice(k, data.wdm);
   if (data.attached !== 0) k.write('DEVICE_OBJECT.AttachedDevice', data.attached, 0);
