@@ -1,5 +1,5 @@
 /** What `lkm run` tells about each module: how it was loaded and unloaded, and what it left behind. */
-import { Errno } from '../systems/linux/errno.ts';
+import { errnoName } from '../systems/linux/errno.ts';
 import type { Linux } from '../systems/linux/linux.ts';
 import type { LoadResult, UnloadResult } from '../systems/linux/loader.ts';
 import type { LinuxModule } from '../systems/linux/module.ts';
@@ -58,16 +58,11 @@ export function outcomeOf(result: LoadResult | UnloadResult): Outcome {
   }
 }
 
-export function errnoName(errno: number): string {
-  const name = Object.entries(Errno).find(([, number]) => number === errno)?.[0];
-  return name ?? `error ${errno}`;
-}
-
 /** The line with the kernel's answer, and below it why and what to do. */
 export function refusalText(subject: string, verb: string, { outcome, errno, why, hint }: Outcome): string {
   const how =
     outcome === 'refused' && errno !== null
-      ? `the kernel refused to ${verb} it: ${errnoName(errno)} (${errorText(errno)})`
+      ? `the kernel refused to ${verb} it: ${errnoName(errno) ?? `error ${errno}`} (${errorText(errno)})`
       : outcome === 'killed'
         ? `stopped in the middle of ${verb}ing`
         : `not ${verb}ed: lkm lacks something`;

@@ -61,6 +61,13 @@ export const Errno = {
   ENOTSUPP: 524,
 } as const;
 
+const NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(Errno).map(([name, number]) => [number, name]),
+);
+
+/** `EINVAL` for 22; undefined for a number that has no name. */
+export const errnoName = (errno: number): string | undefined => NAMES.get(errno);
+
 /** Largest errno that a pointer can carry (include/linux/err.h, MAX_ERRNO). */
 const MAX_ERRNO = 4095;
 

@@ -1,7 +1,7 @@
 /** do_init_module and do_one_initcall (kernel/module/main.c, init/main.c): the module starts. */
 import type { Steps } from '../../kernel/steps.ts';
 import { Perm } from '../../memory/space.ts';
-import { Errno } from './errno.ts';
+import { Errno, errnoName } from './errno.ts';
 import { dumpStack } from './functions/printk.ts';
 import { removeJumpLabels } from './jump-labels.ts';
 import { Segments } from './layout.ts';
@@ -39,7 +39,7 @@ function* callInit({ k, judge }: Loading, init: number): Steps<number> {
 }
 
 function refuseInit({ judge, module }: Loading, errno: number): never {
-  const known = Object.entries(Errno).find(([, value]) => value === errno)?.[0];
+  const known = errnoName(errno);
   const why = `The init function of ${module.name} returned ${known ? `-${known}` : -errno}: it did not want to start.`;
   return judge.refuse(
     'init',

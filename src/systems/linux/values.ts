@@ -2,7 +2,7 @@
 import { type CType, resolve } from '../../ctypes/type.ts';
 import type { GuestValue } from '../../kernel/steps.ts';
 import { flagsText } from '../../kernel/trace/values.ts';
-import { Errno, isError } from './errno.ts';
+import { errnoName, isError } from './errno.ts';
 import type { Linux } from './linux.ts';
 import { GFP } from './pages.ts';
 
@@ -26,7 +26,7 @@ export function describeLinuxValue(k: Linux, type: CType, value: GuestValue): st
   const real = resolve(type);
   const number = Number(value);
   if (!isError(number)) return undefined;
-  const name = Object.entries(Errno).find(([, code]) => code === -number)?.[0];
+  const name = errnoName(-number);
   if (name === undefined) return undefined;
   if (real.kind === 'pointer') return `ERR_PTR(-${name})`;
   return real.kind === 'integer' && real.signed && real.size >= 4 ? `-${name}` : undefined;

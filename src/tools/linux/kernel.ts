@@ -10,7 +10,7 @@ import { Deadlock } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { bootLinux } from '../../systems/linux/bootkernel.ts';
 import { inspectModule, type LinuxModuleDescription } from '../../systems/linux/describe.ts';
-import { Errno } from '../../systems/linux/errno.ts';
+import { Errno, errnoName } from '../../systems/linux/errno.ts';
 import type { KernelFile } from '../../systems/linux/kernelfile/kernelfile.ts';
 import type { Linux } from '../../systems/linux/linux.ts';
 import { insmod, type LoadResult, rmmod, type UnloadResult } from '../../systems/linux/loader.ts';
@@ -76,7 +76,7 @@ export class KernelError extends Error {
     super(message);
     this.kind = kind;
     this.errno = details.errno;
-    this.code = Object.entries(Errno).find(([, number]) => number === details.errno)?.[0];
+    this.code = details.errno === undefined ? undefined : errnoName(details.errno);
     this.hint = details.hint ?? '';
   }
 }

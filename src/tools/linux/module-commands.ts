@@ -1,6 +1,6 @@
 /** insmod, rmmod, lsmod, modprobe and the kernel's own view of its modules. */
 import type { Steps } from '../../kernel/steps.ts';
-import { Errno } from '../../systems/linux/errno.ts';
+import { Errno, errnoName } from '../../systems/linux/errno.ts';
 import type { Linux } from '../../systems/linux/linux.ts';
 import {
   insmod,
@@ -14,7 +14,7 @@ import * as calls from '../../systems/linux/vfs/calls.ts';
 import { Getopt, type LongOption, WRONG } from '../getopt.ts';
 import { type CommandResult, type ConsoleCommand, done, failed, type LinuxConsole } from './console.ts';
 import { INSMOD_WORDS } from './error-words.ts';
-import { errnoName, errorText } from './errors.ts';
+import { errorText } from './errors.ts';
 import { modinfoField, modinfoText } from './modinfo.ts';
 import { planProbe, removeProbed, runPlan, treeOf } from './modprobe.ts';
 
@@ -26,7 +26,7 @@ const KNOWN_FLAGS = 7;
 const O_TRUNC = 0o1000;
 
 function insmodError(path: string, errno: number): string {
-  return `insmod: ERROR: could not insert module ${path}: ${INSMOD_WORDS[errnoName(errno)] ?? errorText(errno)}`;
+  return `insmod: ERROR: could not insert module ${path}: ${INSMOD_WORDS[errnoName(errno) ?? ''] ?? errorText(errno)}`;
 }
 
 function loadOutcome(result: LoadResult, describe: (errno: number) => string): CommandResult {

@@ -10,7 +10,7 @@ import {
   type OtherModules,
 } from '../../../systems/linux/check/check.ts';
 import { Subject } from '../../../systems/linux/check/subject.ts';
-import { Errno } from '../../../systems/linux/errno.ts';
+import { errnoName } from '../../../systems/linux/errno.ts';
 import { isArm64Image, zbootPayload } from '../../../systems/linux/kernelfile/raw-image.ts';
 import { isSaved } from '../../../systems/linux/kernelfile/saved.ts';
 import { isBootImage } from '../../../systems/linux/kernelfile/vmlinuz.ts';
@@ -280,12 +280,9 @@ function unpacked(bytes: Uint8Array): Uint8Array {
 const isElfExecutable = (bytes: Uint8Array): boolean =>
   bytes[0] === 0x7f && bytes[1] === 0x45 && (bytes[16] === 2 || bytes[17] === 2 || bytes[16] === 3);
 
-const ERROR_NAMES = new Map<number, string>(Object.entries(Errno).map(([name, number]) => [number, name]));
-
 function ruleResult(result: CheckResult['rules'][number]): RuleResult {
   const { rule, title, outcome, said, errno, why, hint } = result;
-  const error =
-    errno === undefined ? {} : { error: { name: ERROR_NAMES.get(errno) ?? `${errno}`, number: errno } };
+  const error = errno === undefined ? {} : { error: { name: errnoName(errno) ?? `${errno}`, number: errno } };
   return { rule, title, outcome, said, why, hint, ...error };
 }
 

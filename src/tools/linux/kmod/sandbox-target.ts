@@ -1,5 +1,6 @@
 /** Where modprobe, insmod, rmmod and lsmod act with --target sandbox: a base kernel of this process. */
 import type { Address } from '../../../memory/address.ts';
+import { errnoName } from '../../../systems/linux/errno.ts';
 import type { Linux } from '../../../systems/linux/linux.ts';
 import { insmod, rmmod } from '../../../systems/linux/loader.ts';
 import { ModuleState as State } from '../../../systems/linux/module.ts';
@@ -7,7 +8,6 @@ import { moduleList } from '../../../systems/linux/module-list.ts';
 import { moduleRefcount, moduleSizes } from '../../../systems/linux/proc-modules.ts';
 import { holdersOf } from '../../../systems/linux/resolve.ts';
 import type { LinuxConsole } from '../console.ts';
-import { errnoName } from '../errors.ts';
 import { onDisk } from './bytes-path.ts';
 import { CallFailed } from './call-failed.ts';
 import { ToolExit } from './output.ts';
@@ -95,7 +95,7 @@ export class SandboxTarget implements KernelTarget {
       case 'refused': {
         const { errno, why, hint } = result.refusal;
         this.options.explain(hint === '' ? why : `${why} ${hint}`);
-        throw new CallFailed(errnoName(errno) || 'EINVAL');
+        throw new CallFailed(errnoName(errno) ?? 'EINVAL');
       }
       case 'killed':
         this.options.explain(result.killed.message);

@@ -3,7 +3,7 @@
 import { encoded, type Sink, textOf } from '../../../../kernel/text/sink.ts';
 import { putNumber, putSpecialHex, putString, type Spec } from '../../../../kernel/text/spec.ts';
 import type { Address } from '../../../../memory/address.ts';
-import { addressOfWord, Errno, isError } from '../../errno.ts';
+import { addressOfWord, errnoName, isError } from '../../errno.ts';
 import type { Linux } from '../../linux.ts';
 import { escapeBytes, escapeFlags } from './escape.ts';
 import { putIp, putMac, putUuid } from './network.ts';
@@ -130,13 +130,11 @@ function symbolText(k: Linux, at: Address, letter: string): string {
   return `${name}+0x${(Number.parseInt(offset, 16) + 1).toString(16)}/${size}${module}`;
 }
 
-const ERROR_NAMES = new Map<number, string>(Object.entries(Errno).map(([name, value]) => [value, name]));
-
 function putError(k: Linux, out: Sink, raw: bigint, _letters: string, spec: Spec): void {
   const at = addressOfWord(raw, k.word);
   if (!isError(at)) putHashed(k, out, raw, spec);
   else {
-    const name = ERROR_NAMES.get(-at);
+    const name = errnoName(-at);
     if (name !== undefined) putString(out, `-${name}`, spec);
     else putNumber(out, BigInt(at), { ...spec, base: 10, signed: true });
   }
