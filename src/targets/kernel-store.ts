@@ -10,6 +10,7 @@ import { gunzipSync } from 'node:zlib';
 import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
 import type { ModuleExports } from '../systems/linux/kernelfile/modules.ts';
 import { readKernel } from '../systems/linux/kernelfile/open.ts';
+import { LOADER_RULES } from '../systems/linux/kernelfile/rules.ts';
 import { decode, encode, isSaved, type Savable } from '../systems/linux/kernelfile/saved.ts';
 import { makeFolder } from './make-folder.ts';
 import { replaceFile } from './replace-file.ts';
@@ -21,8 +22,8 @@ const BUILT_INS = ['debian-6.1', 'debian-6.1-686'];
 
 const PREFIX = 'builtin:';
 
-/** Changes when more is read of an image: what earlier programs left in the cache lacks it. */
-const REVISION = '3';
+/** Changes when more is read of an image or a rule comes: what earlier programs left in the cache lacks it. */
+const REVISION = `3 ${LOADER_RULES.join(' ')}`;
 
 export class UnknownKernel extends Error {
   override readonly name = 'UnknownKernel';

@@ -8,6 +8,7 @@ import type { Transaction } from '../../kernel/transaction.ts';
 import { GuestFault } from '../../memory/space.ts';
 import { completeFormation } from './complete.ts';
 import { Errno } from './errno.ts';
+import { dumpStack } from './functions/printk.ts';
 import type { Linux } from './linux.ts';
 import { Loading, type LoadRequest } from './loading.ts';
 import type { LinuxModule } from './module.ts';
@@ -26,13 +27,13 @@ import {
   checkNamespaceImports,
 } from './rules/exports.ts';
 import { checkBlacklist, checkModinfo, checkStrictLicence, taintByModinfo } from './rules/modinfo.ts';
-import { checkWriteExecute } from './rules/sections.ts';
+import { checkUnwindTables, checkWriteExecute } from './rules/sections.ts';
 import { checkSignature, reportUnsigned } from './rules/signature.ts';
 import { checkModuleLayout } from './rules/symbols.ts';
 import { allocatePerCpu, findSections } from './sections.ts';
 import { startModule } from './start.ts';
 import { setUpSysfs } from './sysfs-modules.ts';
-import { TAINT } from './taint-bits.ts';
+import { TAINT, taintKernel } from './taint.ts';
 
 export type { LoadRequest } from './loading.ts';
 
@@ -86,7 +87,7 @@ function readFile(load: Loading): void {
 
 /** From the first allocation to a module that is linked but not yet known to anybody. */
 function* form(load: Loading): Steps<void> {
-  const { judge, file, request } = load;
+  const { k, judge, file, request } = load;
   checkModinfo(judge, file, request.flags);
   checkWriteExecute(judge, file);
   placeModule(load);
@@ -106,6 +107,10 @@ function* form(load: Loading): Steps<void> {
   refuseMissing(load);
   relocateModule(load);
   patchModule(load);
+  checkUnwindTables(judge, file, () => {
+    dumpStack(k);
+    taintKernel(k, TAINT.WARN);
+  });
   writeImage(load);
   copyArguments(load);
 }

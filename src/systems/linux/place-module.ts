@@ -17,9 +17,8 @@ import { addHead, removeInit } from './lists.ts';
 import type { Loading } from './loading.ts';
 import { type LinuxModule, type ModuleArea, ModuleState } from './module.ts';
 import { moduleListHead } from './module-list.ts';
-import { Level } from './rules/judge.ts';
 import { nulFindings } from './rules/modinfo.ts';
-import { notLoaded } from './rules/sections.ts';
+import { notLoaded, refuseTooLarge } from './rules/sections.ts';
 
 /** layout_and_allocate without the checks: after it, load.mod is a live struct module of state UNFORMED. */
 export function placeModule(load: Loading): void {
@@ -29,13 +28,7 @@ export function placeModule(load: Loading): void {
     load.layout = layoutModule(k.types, file, left);
   } catch (error) {
     if (!(error instanceof ImageTooLarge)) throw error;
-    if (load.judge.has('execmem-words')) load.judge.say(Level.WARNING, 'execmem: unable to allocate memory');
-    load.judge.refuse(
-      'too-large',
-      Errno.ENOMEM,
-      `${error.message}.`,
-      'The section sizes in the file cannot be right.',
-    );
+    refuseTooLarge(load.judge, `${error.message}.`);
   }
   const areas = takeAreas(load);
   const staged = stage(load.layout.plan, (plan) => areas.find((area) => area.name === plan.name)?.base ?? 0);

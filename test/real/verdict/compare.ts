@@ -28,7 +28,7 @@ function comparable({ errno, log, taint }: LoadAnswer): string {
     if (/^(TSC found|sched_clock: Marking) unstable/.test(line)) continue;
     if (inTrace || /^Lockdown: |callbacks suppressed$/.test(line)) continue;
     lines.push(
-      line.replace(/\?{16}|\b(?:0x)?[0-9a-f]{16}\b/g, '<address>').replace(/\bval [0-9a-f]+/, 'val <value>'),
+      line.replace(/\bval [0-9a-f]+/, 'val <value>').replace(/\?{16}|\b(?:0x)?[0-9a-f]{16}\b/g, '<address>'),
     );
   }
   return JSON.stringify({ errno, log: lines, taint });

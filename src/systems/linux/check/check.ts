@@ -26,7 +26,14 @@ import {
 import type { MissingInput } from '../rules/judge.ts';
 import { checkBlacklist, checkModinfo, type LoadFlags, taintByModinfo } from '../rules/modinfo.ts';
 import { rulesInOrder } from '../rules/order.ts';
-import { checkPerCpu, checkWriteExecute, EMPTY_ROOM, listedSections } from '../rules/sections.ts';
+import {
+  checkPerCpu,
+  checkUnwindTables,
+  checkWriteExecute,
+  EMPTY_ROOM,
+  listedSections,
+  refuseTooLarge,
+} from '../rules/sections.ts';
 import { checkSignature, reportUnsigned } from '../rules/signature.ts';
 import {
   checkModuleLayout,
@@ -186,6 +193,9 @@ function judgeFile(judge: CheckJudge, view: CheckView, subject: Subject, progres
   resolveImports(judge, view, subject, progress);
   const exported = (name: string) => view.kernel.exports.find(name)?.address;
   checkRelocations(judge, subject, file, exported);
+  checkUnwindTables(judge, file, () => {
+    judge.kernelTaints |= 1 << TAINT.WARN;
+  });
   const names = exportedNames(file, !judge.has('export-flags'));
   checkDuplicateSymbols(judge, file, names, (name) => (view.kernel.exports.has(name) ? 'kernel' : undefined));
   checkTypeInformation(judge, file);
@@ -207,8 +217,7 @@ function checkPlace(judge: CheckJudge, file: ModuleFile): void {
   const bytes = file.object.sections.reduce((sum, { allocated, size }) => sum + (allocated ? size : 0), 0);
   // MODULES_LEN of x86-64 with a randomised kernel is 1 GiB; no other machine has more for modules.
   if (bytes > 2 ** 30) {
-    const why = `Its sections need ${bytes} bytes of memory, more than the area for modules has.`;
-    judge.refuse('too-large', Errno.ENOMEM, why, 'The section sizes in the file cannot be right.');
+    refuseTooLarge(judge, `Its sections need ${bytes} bytes of memory, more than the area for modules has.`);
   }
   judge.enter('this-module');
 }

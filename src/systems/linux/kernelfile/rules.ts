@@ -37,6 +37,8 @@ export const LOADER_RULES = [
   /** How a relocation that has no empty place is spoken of, and by which numbers. */
   'relocation-words-invalid',
   'relocation-words-numbered',
+  /** Stacks are unwound by tables that a module brings along (CONFIG_UNWINDER_ORC). */
+  'unwind-tables',
   /** Memory for modules has an allocator that complains (6.10 and later). */
   'execmem-words',
   /** `module_blacklist=` on the command line. */
@@ -107,6 +109,7 @@ const MESSAGES: readonly (readonly [LoaderRule, string])[] = [
   ['relocation-words-invalid', 'x86/modules: Invalid relocation target'],
   ['relocation-words-numbered', 'existing value is nonzero for sec %u'],
   ['execmem-words', 'execmem: unable to allocate memory'],
+  ['unwind-tables', 'Bad or missing .orc_unwind table'],
   ['blacklist', 'Module %s is blacklisted'],
   ['symbol-versions', 'disagrees about version of symbol'],
   ['retpoline-check', 'loading module not compiled with retpoline compiler'],

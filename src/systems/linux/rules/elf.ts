@@ -259,16 +259,18 @@ export function checkModuleSections(
   flags: LoadFlags = {},
 ): ModuleFile {
   const sized = judge.has('this-module-size');
+  const cached = judge.has('cached-elf-checks');
   judge.enter('single-modinfo');
   if (judge.has('single-modinfo')) checkSingle(judge, elf);
   // Kernels that count the sections of a name do not ask whether they are loaded.
-  const info = sized ? elf.section('.modinfo') : findSection(elf, '.modinfo');
+  const info = sized ? named(judge, elf, '.modinfo')[0] : findSection(elf, '.modinfo');
   const modinfo = new ModInfo(info === undefined ? new Uint8Array(0) : modinfoBytes(whole, info));
   const known = modinfo.get('name');
   const shown = known ?? '(missing .modinfo section or name field)';
-  if (sized) checkThisModule(judge, elf, shown);
+  if (sized && cached) checkThisModule(judge, elf, shown);
   const symbolTable = checkSymbolTable(judge, elf, whole, shown);
-  if (judge.has('cached-elf-checks')) {
+  if (sized && !cached) checkThisModule(judge, elf, shown);
+  if (cached) {
     const strings = symbolStrings(judge, whole, symbolTable.index);
     if (judge.has('extended-versions') && !flags.ignoreModversions) checkVersionSections(judge, elf, whole);
     judge.enter('symbol-strings');
@@ -276,7 +278,7 @@ export function checkModuleSections(
   }
   judge.enter('no-module');
   const thisModule = sized
-    ? elf.section('.gnu.linkonce.this_module')
+    ? named(judge, elf, '.gnu.linkonce.this_module')[0]
     : findSection(elf, '.gnu.linkonce.this_module');
   if (thisModule === undefined) {
     judge.say(Level.WARNING, `${shown}: No module found in object`);
@@ -293,14 +295,14 @@ export function checkModuleSections(
   return new ModuleFile(elf, { whole, name, statedName: known ?? name, thisModule, symbolTable, modinfo });
 }
 
-/** Up to 6.11 the first one counts, later there must be one alone. */
+/** Up to 6.3 the first one counts; kernels that count the sections of a name want one alone. */
 function checkSymbolTable(judge: Judge, elf: ElfFile, whole: Uint8Array, shown: string): ElfSection {
   judge.enter('no-symbols');
   const found = findSymbolTable(elf);
   // By the types that stand in the file.
   const sections = readTable(whole, judge.kernel)?.sections ?? elf.sections;
   const count = sections.filter(({ type }, index) => index > 0 && type === SHT.SYMTAB).length;
-  if (found !== undefined && (count === 1 || !judge.has('cached-elf-checks'))) return found;
+  if (found !== undefined && (count === 1 || !judge.has('this-module-size'))) return found;
   judge.say(Level.WARNING, `${shown}: module has no symbols (stripped?)`);
   if (found !== undefined) {
     const why = `The file has ${count} symbol tables; this kernel wants exactly one.`;
@@ -399,8 +401,16 @@ function structName(judge: Judge, whole: Uint8Array, { offset: start }: ElfSecti
   return cstring(whole, at, Math.min(at + size, whole.length));
 }
 
+/** Sections of a name; before the file was judged part by part, those without bytes in it were passed over. */
+const named = (judge: Judge, elf: ElfFile, name: string): ElfSection[] =>
+  elf.sections.filter(
+    (one) =>
+      one.name === name &&
+      (judge.has('cached-elf-checks') || (one.type !== SHT.NULL && one.type !== SHT.NOBITS)),
+  );
+
 function checkSingle(judge: Judge, elf: ElfFile): void {
-  const count = elf.sections.filter((s) => s.name === '.modinfo').length;
+  const count = named(judge, elf, '.modinfo').length;
   if (count < 2) return;
   const why = `The module has ${count} .modinfo sections; this kernel wants one.`;
   judge.reject('single-modinfo', Errno.ENOEXEC, 'Only one .modinfo section must exist.', why, HINT_FILE);
@@ -409,14 +419,12 @@ function checkSingle(judge: Judge, elf: ElfFile): void {
 /** The size rule of newer kernels (6.5 and what took it over). */
 function checkThisModule(judge: Judge, elf: ElfFile, name: string): void {
   judge.enter('this-module-size');
-  const found = elf.sections.filter((s) => s.name === '.gnu.linkonce.this_module');
+  const found = named(judge, elf, '.gnu.linkonce.this_module');
+  const one = judge.has('cached-elf-checks') ? 'Exactly one' : 'Only one';
   const reject = (what: string, why: string) =>
     judge.reject('this-module-size', Errno.ENOEXEC, `module ${name}: ${what}`, why, HINT_KERNEL);
   if (found.length !== 1) {
-    reject(
-      'Exactly one .gnu.linkonce.this_module section must exist.',
-      `The file has ${found.length} of them.`,
-    );
+    reject(`${one} .gnu.linkonce.this_module section must exist.`, `The file has ${found.length} of them.`);
   }
   if (found[0].type === SHT.NOBITS) {
     reject('.gnu.linkonce.this_module section must have a size set', 'The section has no bytes in the file.');

@@ -66,6 +66,7 @@ const LINK: readonly RuleTitle[] = [
   row('namespace-import', 'it imports no namespace that is meant for named modules'),
   row('symbols', 'every symbol it needs is there, allowed and of the right version'),
   row('relocation', 'every relocation is one that the kernel knows, and fits'),
+  row('unwind-tables', 'the tables for unwinding stacks fit each other'),
   row('duplicate-symbol', 'nothing it exports is exported already'),
   row('type-information', 'the type information it brings can be read'),
   row('parameters', 'the parameters are valid'),

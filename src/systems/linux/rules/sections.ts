@@ -22,6 +22,32 @@ export function checkWriteExecute(judge: Judge, file: ModuleFile): void {
   }
 }
 
+/** Bytes of an entry of .orc_unwind_ip and of .orc_unwind (struct orc_entry, arch/x86/include/asm/orc_types.h). */
+const ORC_IP = 4;
+const ORC = 6;
+
+/**
+ * The tables of the stack unwinder must have equally many entries (unwind_module_init, arch/x86/kernel/unwind_orc.c): the
+ * last section of each name counts, loaded or not. The kernel warns once in its life, which taints it (`warned`), and goes on.
+ */
+export function checkUnwindTables(judge: Judge, file: ModuleFile, warned: () => void): void {
+  judge.enter('unwind-tables');
+  if (!judge.has('unwind-tables')) return;
+  const size = (name: string) => file.elf.sections.findLast((one) => one.name === name)?.size;
+  const [places, entries] = [size('.orc_unwind_ip'), size('.orc_unwind')];
+  if (places === undefined || entries === undefined) return;
+  if (places % ORC_IP === 0 && entries % ORC === 0 && places / ORC_IP === entries / ORC) return;
+  if (!judge.firstTime('unwind-tables')) return;
+  judge.say(Level.WARNING, '------------[ cut here ]------------');
+  warned();
+}
+
+/** No memory for the sections; the allocator of later kernels complains of it (execmem_vmalloc, mm/execmem.c). */
+export function refuseTooLarge(judge: Judge, why: string): never {
+  if (judge.has('execmem-words')) judge.say(Level.WARNING, 'execmem: unable to allocate memory');
+  return judge.refuse('too-large', Errno.ENOMEM, why, 'The section sizes in the file cannot be right.');
+}
+
 /**
  * Names of the sections that have a file in /sys/module/NAME/sections: what is loaded and not empty, and the symbol table
  * with its strings, which the kernel keeps for itself (add_sect_attrs, kernel/module/sysfs.c).
