@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { crc32 as zlibCrc32 } from 'node:zlib';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { crc32 } from '../../src/bytes/checksum.ts';
 import { cstring, cstrings, nulAt, text } from '../../src/bytes/cstring.ts';
 import { BadMagic, FormatError, Invalid, Truncated } from '../../src/bytes/errors.ts';
 import { sha256 } from '../../src/bytes/sha256.ts';
 import { ByteView, Cursor } from '../../src/bytes/view.ts';
+import fc from '../properties.ts';
 
 describe('typed errors', () => {
   it('carry kind, what, offset and value', () => {

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Invalid, Truncated } from '../../src/bytes/errors.ts';
 import { unpackLz4 } from '../../src/bytes/lz4.ts';
+import fc from '../properties.ts';
 import { packLz4 } from './pack-lz4.ts';
 
 describe('lz4', () => {

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { mapCatalog, planLoad } from '../../src/catalog/closure.ts';
+import fc from '../properties.ts';
 
 interface Entry {
   readonly name: string;

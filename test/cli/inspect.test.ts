@@ -2,13 +2,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FormatError } from '../../src/bytes/errors.ts';
 import { moduleFacts } from '../../src/cli/module-facts.ts';
 import { packagedPath } from '../../src/cli/packaged.ts';
 import { SHT } from '../../src/formats/elf/layout.ts';
 import { readElf } from '../../src/formats/elf/read.ts';
+import fc from '../properties.ts';
 import { runLine } from './fake.ts';
 
 const built = (name: string) => packagedPath(join('fixtures', 'linux', 'built', name));

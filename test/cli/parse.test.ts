@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Failure } from '../../src/cli/failure.ts';
 import type { OptionSpec } from '../../src/cli/option.ts';
 import { parseArguments } from '../../src/cli/parse.ts';
+import fc from '../properties.ts';
 
 const specs: readonly OptionSpec[] = [
   { name: 'all', short: 'a', summary: '' },

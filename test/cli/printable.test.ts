@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { printable } from '../../src/cli/printable.ts';
+import fc from '../properties.ts';
 
 it('shows controls, leaves everything else', () => {
   expect(printable('a\x1b[2Jb\x9bc\rd\te\nf\0')).toBe('a\\x1b[2Jb\\x9bc\\x0dd\te\nf\\x00');

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Failure } from '../../src/cli/failure.ts';
 import { Shell, type ShellHost } from '../../src/cli/shell.ts';
 import { parseLine, quoteWord } from '../../src/cli/shell-words.ts';
+import fc from '../properties.ts';
 
 const words = (line: string, code = 0) => parseLine(line, code).map((step) => step.words);
 

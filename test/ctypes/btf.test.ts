@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BadMagic, FormatError, Truncated, Unsupported } from '../../src/bytes/errors.ts';
 import { Btf } from '../../src/ctypes/btf.ts';
@@ -9,6 +8,7 @@ import { subsetOf } from '../../src/ctypes/btf-subset.ts';
 import { CTypeError } from '../../src/ctypes/error.ts';
 import { TypeTable } from '../../src/ctypes/table.ts';
 import { spell } from '../../src/ctypes/type.ts';
+import fc from '../properties.ts';
 import { BtfBuilder } from './btf-builder.ts';
 
 /**

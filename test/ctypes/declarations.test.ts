@@ -1,10 +1,10 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Declarations } from '../../src/ctypes/declarations.ts';
 import { CTypeError } from '../../src/ctypes/error.ts';
 import { type DataModel, ILP32_I386, LLP64, LP64, LP64_BE } from '../../src/ctypes/model.ts';
 import { TypeTable } from '../../src/ctypes/table.ts';
 import { spell } from '../../src/ctypes/type.ts';
+import fc from '../properties.ts';
 import { declaration } from './random-declarations.ts';
 
 const TYPEDEFS = `

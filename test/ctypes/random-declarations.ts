@@ -1,5 +1,5 @@
 /** Random C records as text, for comparing our layouts with a compiler's. Every field name is used once. */
-import fc from 'fast-check';
+import fc from '../properties.ts';
 
 const INTEGERS = [
   ...[

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FormatError, type FormatErrorKind } from '../../src/bytes/errors.ts';
 import { ByteView } from '../../src/bytes/view.ts';
@@ -11,6 +10,7 @@ import { readElf } from '../../src/formats/elf/read.ts';
 import { relocationName, relocationNames } from '../../src/formats/elf/relocation-names.ts';
 import { relativeRelocations } from '../../src/formats/elf/relocations.ts';
 import { versionDefinitions, versionNeeds } from '../../src/formats/elf/versions.ts';
+import fc from '../properties.ts';
 import { concat, ElfBuilder } from './build-elf.ts';
 
 const VARIANTS = [

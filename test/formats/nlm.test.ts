@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FormatError, Unsupported } from '../../src/bytes/errors.ts';
 import type { NlmParts } from '../../src/formats/nlm/file.ts';
@@ -6,6 +5,7 @@ import { FIXED, PACKED } from '../../src/formats/nlm/layout.ts';
 import { NLM_SECTION, readNlmObject } from '../../src/formats/nlm/object.ts';
 import { isPacked, readFixedHeader, readMessages, readNlm } from '../../src/formats/nlm/read.ts';
 import { writeNlm } from '../../src/formats/nlm/write.ts';
+import fc from '../properties.ts';
 import { mutations } from '../real/mutate.ts';
 
 const name = fc.string({ unit: fc.constantFrom(...'ABCxyz_@09'), minLength: 1, maxLength: 12 });

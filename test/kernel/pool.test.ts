@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseNumber } from '../../src/kernel/clib.ts';
 import { Pool } from '../../src/kernel/pool.ts';
+import fc from '../properties.ts';
 
 describe('pool', () => {
   it('never hands out the same byte twice, and takes everything back', () => {

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Machine, ObjectRelocation } from '../../src/formats/object.ts';
 import { relocationMachine } from '../../src/link/machines.ts';
@@ -10,6 +9,7 @@ import {
   type RelocationProblem,
   relocationTarget,
 } from '../../src/link/relocate.ts';
+import fc from '../properties.ts';
 
 class Failed extends Error {
   readonly problem: RelocationProblem;

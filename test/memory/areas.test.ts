@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PAGE_SIZE } from '../../src/memory/address.ts';
 import { AreaAllocator, AreaError } from '../../src/memory/areas.ts';
+import fc from '../properties.ts';
 
 const BASE = -0x4000_0000;
 

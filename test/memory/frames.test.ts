@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FrameAllocator, FrameError, MAX_ORDER, OutOfMemory } from '../../src/memory/frames.ts';
+import fc from '../properties.ts';
 
 describe('FrameAllocator', () => {
   it('never hands out frame 0 and gives all others', () => {

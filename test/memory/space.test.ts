@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GuestFault, GuestMemory, PAGE_SIZE, Perm } from '../../src/memory/space.ts';
 import { SimulatedTlb } from '../../src/memory/tlb.ts';
+import fc from '../properties.ts';
 
 const DIRECT = -0x7780_0000_0000; // 0xffff888000000000
 const VMALLOC = -0x36ff_0000_0000;

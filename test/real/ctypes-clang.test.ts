@@ -6,7 +6,6 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterAll, expect, it } from 'vitest';
 import { Declarations } from '../../src/ctypes/declarations.ts';
 import {
@@ -22,6 +21,7 @@ import {
 import { TypeTable } from '../../src/ctypes/table.ts';
 import { type CType, resolve } from '../../src/ctypes/type.ts';
 import { declaration } from '../ctypes/random-declarations.ts';
+import fc from '../properties.ts';
 import { describeWith, needsTool } from './require.ts';
 
 const TARGETS: readonly (readonly [target: string, model: DataModel, packed: boolean])[] = [

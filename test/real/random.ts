@@ -8,7 +8,7 @@ export interface Random {
   sample<T>(from: readonly T[], count: number): T[];
 }
 
-/** LKM_SEED, or a fresh seed; print it. */
+/** LKM_SEED (`npm test` sets it), or a fresh seed; print it. */
 export function testSeed(): number {
   return process.env.LKM_SEED === undefined ? Date.now() % 2 ** 31 : Number(process.env.LKM_SEED);
 }

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   type Cell,
@@ -8,6 +7,7 @@ import {
   minimalSets,
   readMatrix,
 } from '../../src/tools/check-matrix.ts';
+import fc from '../properties.ts';
 
 const yes: Cell = { answer: 'loads' };
 const no: Cell = { answer: 'refused', rule: 'vermagic' };

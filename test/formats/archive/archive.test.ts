@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FormatError } from '../../../src/bytes/errors.ts';
 import { ArchiveTree, TreeError } from '../../../src/catalog/file-tree.ts';
 import { writeCpio } from '../../../src/formats/archive/cpio-write.ts';
 import { readArchive } from '../../../src/formats/archive/read.ts';
 import { leaveOut, withoutProgram } from '../../leave-out.ts';
+import fc from '../../properties.ts';
 import { cpio, deb, gz, join, type Made, rpm, tar, zip } from './build.ts';
 
 const FILES: readonly Made[] = [

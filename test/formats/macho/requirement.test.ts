@@ -1,11 +1,12 @@
 /** Requirements and entitlements, built here from the published opcodes and tags. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { FormatError } from '../../../src/bytes/errors.ts';
 import { encodeDer, encodeOid } from '../../../src/formats/der.ts';
 import { readDirectory } from '../../../src/formats/macho/codesign/directory.ts';
 import { readDerEntitlements } from '../../../src/formats/macho/codesign/entitlements.ts';
 import { readRequirements, requirementText } from '../../../src/formats/macho/codesign/requirement.ts';
+import fc from '../../properties.ts';
 
 const word = (value: number): number[] => [24, 16, 8, 0].map((shift) => (value >>> shift) & 255);
 const bytesOf = (text: string): number[] => [...new TextEncoder().encode(text)];

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FormatError } from '../../../src/bytes/errors.ts';
 import {
@@ -10,6 +9,7 @@ import {
   writeHints,
 } from '../../../src/systems/freebsd/hints.ts';
 import { convertDescription, eisaName } from '../../../src/systems/freebsd/pnp.ts';
+import fc from '../../properties.ts';
 import { kldOf } from './fixtures.ts';
 
 const name = fc.string({

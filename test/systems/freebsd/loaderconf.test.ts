@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   isBlacklisted,
@@ -6,6 +5,7 @@ import {
   moduleNamed,
   readLoaderConf,
 } from '../../../src/systems/freebsd/loaderconf.ts';
+import fc from '../../properties.ts';
 
 describe('loader.conf', () => {
   it('has modules in every form', () => {

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { context, encodeDer, encodeOid, Tag } from '../../../src/formats/der.ts';
 import { signedBy } from '../../../src/formats/pki/certificate.ts';
@@ -7,6 +6,7 @@ import type { Linux } from '../../../src/systems/linux/linux.ts';
 import { insmod } from '../../../src/systems/linux/loader.ts';
 import { describeSignature, signatureTail, takeApart } from '../../../src/systems/linux/rules/signature.ts';
 import { attach, strip } from '../../../src/tools/linux/sign.ts';
+import fc from '../../properties.ts';
 import { seeded } from '../../real/random.ts';
 import { boot, fixture } from './kernel.ts';
 import { type KeyKind, makeKey, signed } from './keys.ts';

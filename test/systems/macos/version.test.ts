@@ -1,5 +1,5 @@
 /** The version grammar against a second implementation of its rules, both ways. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import {
   formatVersion,
@@ -7,6 +7,7 @@ import {
   isCompatible,
   parseVersion,
 } from '../../../src/systems/macos/version.ts';
+import fc from '../../properties.ts';
 
 const RUNS = 3000;
 const stages = ['d', 'a', 'b', 'f', 'fc'] as const;

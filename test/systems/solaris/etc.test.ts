@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseDriverConf } from '../../../src/systems/solaris/etc/driver-conf.ts';
 import {
@@ -9,6 +8,7 @@ import {
   withoutName,
 } from '../../../src/systems/solaris/etc/name-files.ts';
 import { parseSystemFile } from '../../../src/systems/solaris/etc/system-file.ts';
+import fc from '../../properties.ts';
 
 describe('/etc/system', () => {
   it('has commands, assignments and comments', () => {

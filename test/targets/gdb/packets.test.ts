@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { hexOf } from '../../../src/bytes/hex.ts';
 import { bytesOf, framed, PacketReader } from '../../../src/targets/gdb/packets.ts';
+import fc from '../../properties.ts';
 
 const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
 

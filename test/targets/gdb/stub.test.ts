@@ -1,5 +1,5 @@
 /** The stub without gdb: whatever comes in, it answers or says that it does not know. */
-import fc from 'fast-check';
+
 import { describe, expect, it } from 'vitest';
 import { Abandoned } from '../../../src/kernel/abandon.ts';
 import { DebugControl } from '../../../src/kernel/debug/control.ts';
@@ -7,6 +7,7 @@ import { insmod, rmmod } from '../../../src/systems/linux/loader.ts';
 import { framed, PacketReader } from '../../../src/targets/gdb/packets.ts';
 import type { WaitingSocket } from '../../../src/targets/gdb/socket.ts';
 import { GdbStub } from '../../../src/targets/gdb/stub.ts';
+import fc from '../../properties.ts';
 import { boot, fixture } from '../../systems/linux/kernel.ts';
 
 /** A socket that has its orders already: after the last one the other side goes. */

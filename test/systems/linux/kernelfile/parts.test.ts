@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FormatError } from '../../../../src/bytes/errors.ts';
 import { kernelFromParts } from '../../../../src/systems/linux/kernelfile/parts.ts';
@@ -8,6 +7,7 @@ import {
   readSymvers,
   readSystemMap,
 } from '../../../../src/systems/linux/kernelfile/symvers.ts';
+import fc from '../../../properties.ts';
 
 const SYMVERS = [
   '0x92997ed8\t_printk\tvmlinux\tEXPORT_SYMBOL\t',

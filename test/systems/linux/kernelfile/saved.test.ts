@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BadMagic, FormatError, Truncated, Unsupported } from '../../../../src/bytes/errors.ts';
 import { CTypeError } from '../../../../src/ctypes/error.ts';
@@ -10,6 +9,7 @@ import { SortedNames } from '../../../../src/systems/linux/kernelfile/names.ts';
 import { readKernel } from '../../../../src/systems/linux/kernelfile/open.ts';
 import { decode, encode } from '../../../../src/systems/linux/kernelfile/saved.ts';
 import { linuxDeclarations, typedefNames } from '../../../../src/systems/linux/kernelfile/typedefs.ts';
+import fc from '../../../properties.ts';
 import { smallKernel } from './small-kernel.ts';
 
 const kernel = readImage(smallKernel({ config: 'CONFIG_SMP=y\nCONFIG_HZ=250\n' }), { origin: 'small' });

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FormatError } from '../../../../src/bytes/errors.ts';
 import { TrieReader } from '../../../../src/systems/linux/tree/trie.ts';
 import { NotAscii, TrieBuilder } from '../../../../src/systems/linux/tree/trie-builder.ts';
+import fc from '../../../properties.ts';
 
 function build(entries: readonly (readonly [key: string, value: string, priority: number])[]): Uint8Array {
   const trie = new TrieBuilder();
