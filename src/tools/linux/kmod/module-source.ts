@@ -7,6 +7,7 @@ import type { ByteSource } from '../../../systems/linux/tree/elf-facts.ts';
 import type { Archives } from '../../files.ts';
 import { onDisk } from './bytes-path.ts';
 import { insteadOf } from './disk.ts';
+import { NativeZstd } from './native-zstd.ts';
 
 /** A file that cannot be opened or unpacked: an errno for the tool, and what its library says on the way. */
 export class SourceError extends Error {
@@ -46,7 +47,7 @@ const MOST_SHARED = 64 * 2 ** 20;
 export class ModuleReader {
   /** Only pages that are used take memory. */
   private buffer = new Uint8Array(1 << 20);
-  private readonly codec = new CodecMemory();
+  private readonly unpacker = new Unpacker();
   private readonly archives: Archives | undefined;
 
   constructor(archives?: Archives) {
@@ -70,7 +71,7 @@ export class ModuleReader {
       if (head.length < SMALLEST) throw new SourceError('EINVAL');
       const compression = compressionOf(head);
       if (compression === undefined || compression === 'lzma') return use(source);
-      return use(new MemorySource(unpacked(compression, source.read(0, source.size), this.codec)));
+      return use(new MemorySource(this.unpacker.unpack(compression, source.read(0, source.size))));
     } catch (error) {
       throw asSourceError(error);
     } finally {
@@ -110,7 +111,7 @@ export class ModuleReader {
       if (bytes.length < SMALLEST) throw new SourceError('EINVAL');
       const compression = compressionOf(bytes);
       if (compression === undefined || compression === 'lzma') return use(new MemorySource(bytes));
-      return use(new MemorySource(unpacked(compression, bytes, this.codec)));
+      return use(new MemorySource(this.unpacker.unpack(compression, bytes)));
     } catch (inner) {
       if (inner instanceof FormatError) throw new SourceError('EINVAL');
       throw asSourceError(inner);
@@ -201,22 +202,41 @@ function asSourceError(error: unknown): unknown {
   return error instanceof SourceError || typeof code !== 'string' ? error : new SourceError(code);
 }
 
-function unpacked(compression: Compression, bytes: Uint8Array, memory: CodecMemory): Uint8Array {
-  if (compression === 'zst') {
+/** Loading the machine's library pays from this many files on (measured). */
+const MANY = 100;
+
+/** Unpacks files one after the other, in the same memory. */
+class Unpacker {
+  private readonly codec = new CodecMemory();
+  private native: NativeZstd | undefined;
+  private count = 0;
+
+  /** What is given is good until the next call. @throws SourceError */
+  unpack(compression: Compression, bytes: Uint8Array): Uint8Array {
+    if (compression !== 'zst') return this.decoded(compression, bytes);
     const size = contentSize(bytes);
     if (size === 0)
       throw new SourceError('EINVAL', 'zstd: Failed to determine decompression size', WHERE.zst);
     if (size >= NO_MEMORY) throw new SourceError('ENOMEM');
+    if (++this.count === MANY) this.native = NativeZstd.load();
+    return this.native?.unpack(bytes, size) ?? this.decoded(compression, bytes);
   }
-  try {
-    return decompressAs(compression, bytes, { maxOutput: MOST_BYTES, memory, borrow: true });
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    // The tool goes on as long as there is memory.
-    if (/unpacks to more than the limit/.test(error.message))
-      throw new SourceError('ENOMEM', `${compression}: unpacks to more than any module`, WHERE[compression]);
-    if (compression === 'gz') return zlibsView(bytes);
-    throw new SourceError('EINVAL', damage(compression, error), WHERE[compression]);
+
+  private decoded(compression: Compression, bytes: Uint8Array): Uint8Array {
+    try {
+      return decompressAs(compression, bytes, { maxOutput: MOST_BYTES, memory: this.codec, borrow: true });
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      // The tool goes on as long as there is memory.
+      if (/unpacks to more than the limit/.test(error.message))
+        throw new SourceError(
+          'ENOMEM',
+          `${compression}: unpacks to more than any module`,
+          WHERE[compression],
+        );
+      if (compression === 'gz') return zlibsView(bytes);
+      throw new SourceError('EINVAL', damage(compression, error), WHERE[compression]);
+    }
   }
 }
 
