@@ -6,7 +6,7 @@ import { chooseEntry, type GrubEntry, readGrub } from '../tools/linux/boot/grub.
 import { tellBoot } from '../tools/linux/boot/story.ts';
 import type { CommandContext } from './command.ts';
 import type { BootStory } from './commands/boot.ts';
-import { Failure, fileFailure, usageError } from './failure.ts';
+import { Failure, usageError } from './failure.ts';
 import { ModuleFiles, startSession } from './linux-session.ts';
 import { RootFiles } from './root-files.ts';
 
@@ -66,11 +66,7 @@ interface Root {
 
 function rootOf(folder: string | undefined): Root | undefined {
   if (folder === undefined) return undefined;
-  try {
-    return { files: new RootFiles(folder), folder: realpathSync(folder) };
-  } catch (error) {
-    throw fileFailure(folder, error);
-  }
+  return { files: new RootFiles(folder), folder: realpathSync(folder) };
 }
 
 /** A path of grub.cfg: below the root, or below its /boot when that is a file system of its own. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { replaceFile } from '../targets/replace-file.ts';
 import type { CommandContext, CommandSpec, Input, Resident } from './command.ts';
-import { fileFailure } from './failure.ts';
+import { fileFailure, writeFailure } from './failure.ts';
 import type { Output } from './output.ts';
 import { packagedPath } from './packaged.ts';
 import type { Parsed } from './parse.ts';
@@ -92,6 +92,6 @@ function writeFile(path: string, bytes: Uint8Array | string): void {
   try {
     replaceFile(path, bytes);
   } catch (error) {
-    throw fileFailure(path, error);
+    throw writeFailure(path, error);
   }
 }

@@ -1,9 +1,19 @@
 /** From a command line to an exit code. Nothing here touches `process`: the surroundings are given. */
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Unsupported } from '../bytes/errors.ts';
+import { statIfAny } from '../tools/stat-if-any.ts';
 import type { CommandSpec } from './command.ts';
 import { makeContext, type Surroundings } from './context.ts';
-import { EXIT_DEFECT, EXIT_FAILED, EXIT_USAGE, fileFailure, isFailure, usageError } from './failure.ts';
+import {
+  EXIT_DEFECT,
+  EXIT_FAILED,
+  EXIT_USAGE,
+  fileFailure,
+  isFailure,
+  usageError,
+  writeFailure,
+} from './failure.ts';
 import { commandHelp, optionsOf, overview } from './help.ts';
 import { nearest } from './nearest.ts';
 import type { OptionSpec } from './option.ts';
@@ -41,6 +51,7 @@ async function dispatchOrThrow(
     return 0;
   }
   checkCount(spec, parsed, who);
+  checkPlaces(spec, parsed);
   const { command } = await spec.load();
   return command.run(makeContext(spec, parsed, around, commands, argv));
 }
@@ -96,13 +107,23 @@ function checkCount(spec: CommandSpec, { args }: Parsed, who: string): void {
   throw usageError(`${who}: there is one argument too many: '${args[spec.arguments.length]}'`, usage);
 }
 
-/** Writes an error the way `lkm: SUBJECT: message` and returns the exit code. */
+/** Where nothing can be written nothing needs to be made. */
+function checkPlaces(spec: CommandSpec, { options }: Parsed): void {
+  for (const { name } of optionsOf(spec).filter(({ writes }) => writes === true)) {
+    const path = options.text(name);
+    if (path === undefined) continue;
+    if (!existsSync(dirname(path))) throw writeFailure(path, { code: 'ENOENT' });
+    if (statIfAny(path)?.isDirectory()) throw writeFailure(path, { code: 'EISDIR' });
+  }
+}
+
 function isFileError(error: unknown): error is NodeJS.ErrnoException & { path: string } {
   if (!(error instanceof Error)) return false;
   const { code, syscall, path }: NodeJS.ErrnoException = error;
   return typeof code === 'string' && syscall !== undefined && typeof path === 'string';
 }
 
+/** Writes an error the way `lkm: SUBJECT: message` and returns the exit code. */
 export function report(error: unknown, around: Surroundings): number {
   const { output, environment } = around;
   const debug = environment.LKM_DEBUG === '1';
@@ -110,7 +131,7 @@ export function report(error: unknown, around: Surroundings): number {
   if (isFailure(error)) {
     const subject = error.subject === undefined ? '' : `${error.subject}: `;
     // Messages about the command line already name the command.
-    const text = error.message.startsWith('lkm ') ? error.message : `lkm: ${subject}${error.message}`;
+    const text = /^lkm[ :]/.test(error.message) ? error.message : `lkm: ${subject}${error.message}`;
     output.err(`${text}\n${error.hint ? `  ${error.hint}\n` : ''}`);
     if (debug)
       output.err(`${stack}\n${error.cause instanceof Error ? `caused by ${error.cause.stack}\n` : ''}`);

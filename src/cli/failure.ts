@@ -1,3 +1,5 @@
+import { dirname } from 'node:path';
+
 /** Something the user can understand and mend: shown as `lkm: SUBJECT: message` and, below it, what to try. */
 export class Failure extends Error {
   override readonly name = 'Failure';
@@ -31,6 +33,11 @@ export function usageError(message: string, hint?: string): Failure {
   return new Failure(message, { hint, exitCode: EXIT_USAGE });
 }
 
+/** Files of two systems in one run. */
+export function mixed(path: string, its: string, other: string): Failure {
+  return usageError(`${path} is a module of ${its}, and this is a kernel of ${other}`, 'Run it by itself.');
+}
+
 /** A file could not be read or written: the system's reason in words, and what to try. */
 export function fileFailure(path: string, error: unknown, exitCode = EXIT_FAILED): Failure {
   const code = (error as { code?: unknown } | null)?.code;
@@ -41,6 +48,21 @@ export function fileFailure(path: string, error: unknown, exitCode = EXIT_FAILED
   if (code === 'ENOENT' && MODULE.test(path))
     hint = 'check the path; modules of a Linux machine are under /lib/modules/RELEASE';
   return new Failure(message, { subject: path, hint, exitCode, cause: error });
+}
+
+/** As fileFailure, for a file that was to be written: what is missing there is the folder. */
+export function writeFailure(path: string, error: unknown): Failure {
+  const code = (error as { code?: unknown } | null)?.code;
+  const folder = dirname(path);
+  const [message, hint] =
+    code === 'ENOENT'
+      ? [`there is no folder ${folder}`, 'make it first, or name another file']
+      : code === 'EISDIR'
+        ? ['is a folder, a file is to be written', 'name a file in it']
+        : code === 'EACCES'
+          ? ['permission denied', `nobody lets you write to ${folder}`]
+          : [fileFailure(path, error).message, undefined];
+  return new Failure(`cannot be written: ${message}`, { subject: path, hint, cause: error });
 }
 
 /** Files that a Linux machine keeps in one place. */

@@ -6,6 +6,7 @@ import { statIfAny } from '../tools/stat-if-any.ts';
 import type { ModuleFile, NativeSystem } from '../tools/system.ts';
 import { isElf, recognise } from '../tools/systems.ts';
 import type { CommandContext } from './command.ts';
+import { EXIT_USAGE, Failure } from './failure.ts';
 
 export interface ForeignFile {
   readonly system: NativeSystem;
@@ -19,6 +20,19 @@ export async function foreignFile(path: string, context: CommandContext): Promis
   if (isLinux(file)) return undefined;
   const system = await recognise(file);
   return system && { system, file };
+}
+
+/** What works on Linux modules alone says so of another system's. @throws Failure (wrong usage) */
+export async function linuxModulesOnly(paths: readonly string[], context: CommandContext): Promise<void> {
+  for (const path of paths) {
+    const foreign = await foreignFile(path, context);
+    if (foreign === undefined) continue;
+    throw new Failure(`is a module of ${foreign.system.title}`, {
+      subject: path,
+      hint: `lkm ${context.spec.name} is for modules of Linux; lkm run and lkm inspect take it`,
+      exitCode: EXIT_USAGE,
+    });
+  }
 }
 
 /** Asked first, so that a Linux module costs no more than before there were other systems. */

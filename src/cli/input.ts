@@ -1,4 +1,5 @@
 import { readSync } from 'node:fs';
+import { Failure } from './failure.ts';
 
 /** Standard input is read whole up to this size: more is no module, and no script, but a mistake. */
 const MOST_BYTES = 1 << 30;
@@ -44,7 +45,10 @@ export function* standardInputLines(): Generator<string> {
     const lines = (rest + decoder.decode(chunk.subarray(0, count), { stream: true })).split('\n');
     rest = lines.pop() ?? '';
     if (rest.length > LONGEST_LINE)
-      throw Object.assign(new Error('a line of standard input'), { code: 'ERR_FS_FILE_TOO_LARGE' });
+      throw new Failure(`a line is longer than ${LONGEST_LINE} bytes`, {
+        subject: 'standard input',
+        hint: 'lines of commands are wanted: is it the right file?',
+      });
     yield* lines;
   }
   rest += decoder.decode();

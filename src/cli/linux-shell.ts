@@ -16,6 +16,7 @@ const WORDS: Readonly<Record<string, readonly [usage: string, summary: string]>>
   rmmod: ['[-f] NAME', 'unload a module'],
   modprobe: ['[-arDRnqv] NAME [PARAMETER=VALUE]...', 'load a module with what it depends on, or remove it'],
   lsmod: ['', 'list the loaded modules'],
+  modinfo: ['FILE...', 'show what a module says about itself'],
   finit_module: ['FILE FLAGS [PARAMETERS]', 'the bare system call'],
   delete_module: ['NAME [FLAGS]', 'the bare system call'],
   dmesg: ['', 'show the kernel log'],
@@ -28,6 +29,9 @@ const WORDS: Readonly<Record<string, readonly [usage: string, summary: string]>>
   mkdir: ['DIRECTORY', 'make a directory'],
   rmdir: ['DIRECTORY', 'remove an empty directory'],
   rm: ['FILE', 'remove a file'],
+  mv: ['FROM TO', 'rename a file or directory'],
+  ln: ['[-s] TARGET LINK', 'make a link, with -s a symbolic one'],
+  readlink: ['LINK', 'show where a symbolic link leads'],
   touch: ['FILE', 'make an empty file'],
   mknod: ['FILE c|b MAJOR MINOR', 'make a device file'],
   open: ['FILE [r|w|rw][n]', 'open a file and keep it open; prints its number'],
@@ -45,7 +49,7 @@ const WORDS: Readonly<Record<string, readonly [usage: string, summary: string]>>
 
 /** Is it a command of the console, for words on the command line? */
 export const isConsoleCommand = (word: string): boolean =>
-  Object.hasOwn(WORDS, word) || ['as', 'echo'].includes(word);
+  Object.hasOwn(WORDS, word) || ['as', 'echo', 'help'].includes(word);
 
 const AS: ShellCommand['summary'] = 'run a command as another user';
 

@@ -19,6 +19,8 @@ export interface OptionSpec {
   /** The only values there are. */
   readonly choices?: readonly string[];
   readonly complete?: Completion;
+  /** The value is a file that will be written: whether it can be is asked before the work begins. */
+  readonly writes?: boolean;
   /** One line, lower case, no full stop. */
   readonly summary: string;
   /** More, for the man page. */

@@ -3,10 +3,18 @@ import { readdirSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { lstatIfAny } from '../tools/stat-if-any.ts';
 import type { SystemFiles } from '../tools/system.ts';
-import { fileFailure } from './failure.ts';
+import { Failure, fileFailure } from './failure.ts';
 
 /** Links on the way to one file: what Linux allows (path_resolution(7)). */
 const MOST_LINKS = 40;
+
+function rootFailure(folder: string, error: unknown): Failure {
+  const { code } = error as NodeJS.ErrnoException;
+  const told = code === 'ENOENT' ? 'there is no such folder' : code === 'ENOTDIR' ? 'is a file' : undefined;
+  if (told === undefined) return fileFailure(folder, error);
+  const hint = 'give the root folder of the machine that starts, as it is mounted or unpacked here';
+  return new Failure(told, { subject: folder, hint, cause: error });
+}
 
 /** Paths are those of the machine itself; symbolic links, absolute ones too, never lead out of the folder. */
 export class RootFiles implements SystemFiles {
@@ -17,7 +25,7 @@ export class RootFiles implements SystemFiles {
     try {
       readdirSync(folder);
     } catch (error) {
-      throw fileFailure(folder, error);
+      throw rootFailure(folder, error);
     }
     this.folder = folder;
   }

@@ -67,6 +67,7 @@ export const SHARED: Readonly<Record<SharedName, OptionSpec>> = {
     name: 'profile',
     value: 'FILE',
     complete: 'file',
+    writes: true,
     summary: 'sample where the instructions go: a flame graph, or folded stacks',
     details:
       'A name that ends in .folded gets one line a stack with its samples, any other a flame graph as SVG. ' +

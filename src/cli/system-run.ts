@@ -3,6 +3,7 @@ import type { MissingPolicy } from '../kernel/missing.ts';
 import type { LoadOutcome, NativeSystem, SystemSession, UnloadOutcome } from '../tools/system.ts';
 import type { CommandContext } from './command.ts';
 import { debuggable } from './debugging.ts';
+import { usageError } from './failure.ts';
 import { Looking } from './looking.ts';
 import { printable } from './printable.ts';
 import { indented } from './run-report.ts';
@@ -25,7 +26,16 @@ function wantedFiles(args: readonly string[], isFile: (word: string) => boolean)
   return wanted;
 }
 
+/** Options that would be passed over in silence. */
+const LINUX_ONLY = ['kernel', 'cert', 'strict'];
+
 export async function runForeign(context: CommandContext, system: NativeSystem): Promise<number> {
+  const given = LINUX_ONLY.find((name) => context.options.flag(name));
+  if (given !== undefined)
+    throw usageError(
+      `--${given} is for Linux`,
+      `${system.title} has settings instead: lkm ${system.name} --settings lists them`,
+    );
   const files = new HostFiles(context, system.name);
   const wanted = wantedFiles(context.args, (word) => files.stat(word) !== undefined);
   for (const { path } of wanted) files.beside(path);

@@ -171,7 +171,7 @@ const memory: CommandSpec = {
   ],
   arguments: [{ name: 'FILE', summary: 'modules to load first', repeat: true, complete: 'module' }],
   options: [
-    { name: 'svg', value: 'FILE', complete: 'file', summary: 'draw the map into this file' },
+    { name: 'svg', value: 'FILE', complete: 'file', writes: true, summary: 'draw the map into this file' },
     {
       name: 'cycles',
       value: 'N',
@@ -203,6 +203,7 @@ const kernel: CommandSpec = {
       short: 'o',
       value: 'FILE',
       complete: 'file',
+      writes: true,
       summary: 'save the description here, for --kernel',
     },
   ],

@@ -53,7 +53,9 @@ export function openKernel(name: string, options: KernelStoreOptions): KernelFil
 
 function builtIn(name: string, { packaged }: KernelStoreOptions): KernelFile & Savable {
   if (!BUILT_INS.includes(name)) {
-    throw new UnknownKernel(`there is no built-in kernel ${name}; there is: ${BUILT_INS.join(', ')}`);
+    throw new UnknownKernel(
+      `there is no built-in kernel of Linux '${name}'; there are ${BUILT_INS.join(' and ')}`,
+    );
   }
   return decode(readFileSync(packaged(`profiles/${name}.kernel`)), nativeGunzip);
 }

@@ -141,6 +141,8 @@ export interface SystemChecker {
   readonly system: string;
   /** What of the kernel's state may be set for a check: `sig-enforce`, `cmdline`. */
   readonly settings: readonly Setting[];
+  /** What may be given as a kernel, for a person who gave none: `builtin:windows-10, a Windows folder`. */
+  readonly kernels: string;
   /** 0 = not a kernel of this system, 1 = certain. A path may be a folder; `bytes` are undefined then. */
   recogniseKernel(file: ModuleFile): number;
   /** The kernels that a folder such as /boot stands for; the path alone where it is one. */

@@ -98,8 +98,12 @@ describe('lkm boot --once', () => {
     for (const system of ['freebsd', 'netware', 'linux'])
       expect(lkm(['boot', system, '--once', '--root', join(folder, 'none')])).toMatchObject({
         code: 1,
-        err: expect.stringContaining('no such file'),
+        err: expect.stringContaining('there is no such folder'),
       });
+    expect(lkm(['boot', 'linux', '--once', '--root', packagedPath('package.json')])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('package.json: is a file\n  give the root folder'),
+    });
   });
 });
 

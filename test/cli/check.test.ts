@@ -24,11 +24,17 @@ describe('lkm check', () => {
     const driver = packagedPath(join('fixtures', 'windows', 'built', 'failing.sys'));
     const alone = await check(built('hello.ko'), driver);
     expect(alone).toMatchObject({ code: 2, out: '' });
-    expect(alone.err).toContain('is a module of windows, and no kernel of windows was named');
+    expect(alone.err).toContain('is a module of Windows, and no kernel of Windows was named');
+    expect(alone.err).toContain('Give one with --kernel: builtin:windows-10');
     const given = await check(driver, '--kernel', 'builtin:debian-6.1');
     expect(given.err).toContain('is a module of windows, the kernels are of linux');
     const future = await check(driver, '--kernel', 'builtin:macos-99');
     expect(future.err).toMatch(/^lkm: builtin:macos-99: there are macos-/);
+    expect(future.err).toContain(
+      '  There are builtin:debian-6.1, builtin:debian-6.1-686, builtin:windows-10',
+    );
+    const unruled = await check(packagedPath('fixtures/netware/built/CLIENT.NLM'));
+    expect(unruled).toMatchObject({ code: 2, err: expect.stringContaining('rules lkm check does not know') });
     const nowhere = await check(built('hello.ko'), '--built-against', '/no/such/kernel');
     expect(nowhere).toMatchObject({ code: 2, out: '' });
   });

@@ -67,7 +67,7 @@ describe('lkm memory', () => {
     expect(holds.get('Loading on demand takes less memory than building everything in')).toBe(false);
     expect(holds.get('Loading and unloading scatters modules over physical memory')).toBe(false);
     const { out } = await runLine(['memory', '--cycles', '0', 'fixtures/linux/built/hello.ko']);
-    expect(out).toContain('Here the claim does not hold: all 1 modules need 16 KiB');
+    expect(out).toContain('Here the claim does not hold: the module needs 16 KiB');
     expect(out.split('\n').filter((line) => line.length > 80)).toEqual([]);
   });
 

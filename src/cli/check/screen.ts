@@ -60,12 +60,18 @@ function row(label: string, text: string, { columns, style }: ScreenOptions): st
 }
 
 /** The verdict in capitals, with the rule and what the loader's caller gets. */
-export function answerText({ answer, rules }: Verdict, style: Style): string {
+export /** Codes with bits of their own (NTSTATUS, VxWorks) are read in hexadecimal. */
+const numberText = (number: number): string =>
+  number > 0xffff ? `0x${number.toString(16).padStart(8, '0')}` : `${number}`;
+
+function answerText({ answer, rules }: Verdict, style: Style): string {
   if (answer === 'loads') return style.green('LOADS');
   if (answer === 'cannot-tell') return style.yellow('CANNOT TELL');
   const refused = rules.find(({ outcome }) => outcome === 'refuse');
   const { error } = refused ?? {};
-  return style.red(`REFUSED${error === undefined ? '' : ` with ${error.name} (${error.number})`}`);
+  return style.red(
+    `REFUSED${error === undefined ? '' : ` with ${error.name} (${numberText(error.number)})`}`,
+  );
 }
 
 function symbolRows(symbols: readonly SymbolProblem[], options: ScreenOptions): string[] {

@@ -3,8 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FormatError } from '../../bytes/errors.ts';
 import type { CheckKernel, SystemChecker } from '../../tools/check.ts';
-import { kernelChecker } from '../../tools/checkers.ts';
+import { checkerOf, kernelChecker } from '../../tools/checkers.ts';
 import { statIfAny } from '../../tools/stat-if-any.ts';
+import { SYSTEMS } from '../../tools/systems.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT_USAGE, Failure, fileFailure, usageError } from '../failure.ts';
 
@@ -66,7 +67,7 @@ async function openOne(checker: SystemChecker, path: string, context: CommandCon
     return { checker, kernel: await checker.open(path, { environment, packaged }) };
   } catch (error) {
     if (error instanceof FormatError) {
-      const hint = 'Give a kernel image, a saved .kernel, a kernel package or folder, or its Module.symvers.';
+      const hint = path.startsWith('builtin:') ? await builtIns() : WHAT_A_KERNEL_IS;
       // Of a built-in kernel that there is not, the message has the name already.
       const subject = error.message.startsWith(`${path}: `) ? undefined : path;
       throw new Failure(error.message, { subject, hint, exitCode: 2, cause: error });
@@ -83,8 +84,18 @@ async function checkerFor(path: string): Promise<SystemChecker> {
     throw fileFailure(path, error, EXIT_USAGE);
   }
   if (checker !== undefined) return checker;
-  const hint = 'Give a kernel image, a saved .kernel, a kernel package or folder, or its Module.symvers.';
-  throw usageError(`${path} is no kernel that lkm knows`, hint);
+  throw usageError(`${path} is no kernel that lkm knows`, WHAT_A_KERNEL_IS);
+}
+
+const WHAT_A_KERNEL_IS =
+  'Give a kernel image, a saved .kernel, a kernel package or folder, or its Module.symvers.';
+
+/** The built-in kernels of every system, as its checker tells them. */
+async function builtIns(): Promise<string> {
+  const names: string[] = [];
+  for (const system of ['linux', ...SYSTEMS.map(({ name }) => name)])
+    names.push(...((await checkerOf(system))?.kernels.match(/builtin:[^,]+(\([^)]*\))?/g) ?? []));
+  return `There are ${names.join(', ')}.`;
 }
 
 /** Module files: as named, and every one below a folder that is no module itself (a bundle is one). */

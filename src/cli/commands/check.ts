@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import type { Verdict } from '../../tools/check.ts';
-import { moduleSystem } from '../../tools/checkers.ts';
+import { checkerOf, moduleSystem } from '../../tools/checkers.ts';
 import { SettingError } from '../../tools/system.ts';
+import { SYSTEMS } from '../../tools/systems.ts';
 import { runMatrix, wantsMatrix } from '../check/matrix.ts';
 import { verdictScreen } from '../check/screen.ts';
 import { moduleFile, modulePaths, type OpenKernel, openKernels, openReadable } from '../check/subjects.ts';
@@ -62,8 +63,15 @@ async function systemsOf(
   if (lonely < 0) return systems;
   const [path, system] = [modules[lonely], systems[lonely]];
   if (options.list('kernel').length === 0) {
-    const hint = `Give one: lkm check ${path} --kernel KERNEL (lkm help check says what may be given).`;
-    throw usageError(`${path} is a module of ${system}, and no kernel of ${system} was named`, hint);
+    const checker = await checkerOf(system);
+    const title = SYSTEMS.find(({ name }) => name === system)?.title ?? system;
+    if (checker === undefined)
+      throw usageError(
+        `${path} is a module of ${title}, whose rules lkm check does not know`,
+        `lkm run ${path} loads it.`,
+      );
+    const hint = `Give one with --kernel: ${checker.kernels}.`;
+    throw usageError(`${path} is a module of ${title}, and no kernel of ${title} was named`, hint);
   }
   const given = [...new Set(kernels.map(({ checker }) => checker.system))].join(' and ');
   throw usageError(

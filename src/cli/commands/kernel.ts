@@ -1,8 +1,8 @@
 import type { Savable } from '../../systems/linux/kernelfile/saved.ts';
 import type { LinuxCheckKernel } from '../../tools/linux/check/kernels.ts';
-import { openKernels } from '../check/subjects.ts';
+import { type OpenKernel, openKernels } from '../check/subjects.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { usageError } from '../failure.ts';
+import { Failure, usageError } from '../failure.ts';
 
 export const command: Command = {
   async run(context) {
@@ -21,7 +21,7 @@ export const command: Command = {
 
 /** With what the kernel's own modules export, where they are known. */
 async function save(context: CommandContext, name: string, path: string): Promise<void> {
-  const [{ kernel }] = await openKernels([name], context);
+  const { kernel } = await opened(context, name);
   const bytes = kernel.save?.();
   if (bytes === undefined) throw usageError(`${name} is a kernel that cannot be saved`);
   context.writeFile(path, bytes);
@@ -29,13 +29,24 @@ async function save(context: CommandContext, name: string, path: string): Promis
 }
 
 async function kernelNamed(context: CommandContext, name: string): Promise<Savable> {
-  const [{ checker, kernel }] = await openKernels([name], context);
+  const { checker, kernel } = await opened(context, name);
   const { file } = kernel as Partial<LinuxCheckKernel>;
   if (checker.system === 'linux' && file !== undefined) return file;
   throw usageError(
     `${name} is a kernel of ${checker.system}: ${kernel.summary}`,
     'lkm check takes it with --kernel.',
   );
+}
+
+/** A file that cannot be read is no mistake of the command line here: it is what was asked about. */
+async function opened(context: CommandContext, name: string): Promise<OpenKernel> {
+  try {
+    return (await openKernels([name], context))[0];
+  } catch (error) {
+    if (!(error instanceof Failure) || error.cause === undefined || name.startsWith('builtin:')) throw error;
+    const { message, subject, hint, cause } = error;
+    throw new Failure(message, { subject, hint, cause });
+  }
 }
 
 function facts(kernel: Savable): Record<string, unknown> {

@@ -11,6 +11,7 @@ import { EXPERIMENT_MODULES, loadAll, measureMemory } from '../../tools/linux/me
 import type { LinuxSession } from '../../tools/linux/session.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { Failure, usageError } from '../failure.ts';
+import { linuxModulesOnly } from '../foreign.ts';
 import { ModuleFiles, startSession } from '../linux-session.ts';
 import { mapSvg } from '../memory-svg.ts';
 import { blocksText, framesText, HOW, mapText, modulesText, para, verdictsText } from '../memory-text.ts';
@@ -25,7 +26,7 @@ export const command: Command = {
     if (cycles > MOST_CYCLES || cycles < 0)
       throw usageError(`--cycles ${cycles}: from 0 to ${MOST_CYCLES} make sense`);
     const files = new ModuleFiles(context);
-    const names = moduleNames(context, files);
+    const names = await moduleNames(context, files);
     const session = startSession(context, files);
     const seed = context.options.integer('seed') ?? 1;
     const measure = measureMemory(session, { modules: names, cycles, seed });
@@ -44,14 +45,17 @@ export const command: Command = {
 };
 
 /** The modules given, or those that come with lkm for this. */
-function moduleNames({ args }: CommandContext, files: ModuleFiles): readonly string[] {
+async function moduleNames(context: CommandContext, files: ModuleFiles): Promise<readonly string[]> {
+  const { args } = context;
   if (args.length === 0) return EXPERIMENT_MODULES;
-  return args.map((path) => {
-    if (files.find(path) === undefined)
-      throw new Failure('no such file', { subject: path, hint: 'Give the path of a module file (.ko).' });
+  const found = args.map((path) => files.locate(path) ?? path);
+  await linuxModulesOnly(found, context);
+  for (const path of found) {
+    // Reading says in its own words why not: nothing there, a folder, no permission.
+    if (files.find(path) === undefined) context.readFile(path);
     files.beside(path);
-    return basename(path).replace(/\.ko(\.\w+)?$/, '');
-  });
+  }
+  return args.map((path) => basename(path).replace(/\.ko(\.\w+)?$/, ''));
 }
 
 /** Figures about modules that the kernel refused would say nothing. */

@@ -9,7 +9,7 @@ import { dependenciesOf } from '../../tools/linux/module-tree.ts';
 import type { LinuxSession } from '../../tools/linux/session.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { debuggable } from '../debugging.ts';
-import { usageError } from '../failure.ts';
+import { mixed, usageError } from '../failure.ts';
 import { logLine, ModuleFiles, startSession } from '../linux-session.ts';
 import { linuxShell } from '../linux-shell.ts';
 import { Looking } from '../looking.ts';
@@ -37,6 +37,12 @@ export const command: Command = {
       : undefined;
     if (foreign !== undefined) return (await import('../system-run.ts')).runForeign(context, foreign.system);
     const wanted = wantedModules(context.args);
+    if (context.options.list('set').length > 0)
+      throw usageError(
+        '--set is for other systems than Linux',
+        'Linux takes parameters of modules, and --kernel.',
+      );
+    await oneSystem(wanted.slice(1), context);
     const files = new ModuleFiles(context);
     for (const { path } of wanted) files.beside(path);
     const missing = context.options.text('missing') as MissingPolicy | undefined;
@@ -47,6 +53,15 @@ export const command: Command = {
     });
   },
 };
+
+/** A file of another system would be refused as damaged, which it is not. */
+async function oneSystem(others: readonly Wanted[], context: CommandContext): Promise<void> {
+  for (const { path } of others) {
+    if (!existsSync(path)) continue;
+    const foreign = await (await import('../foreign.ts')).foreignFile(path, context);
+    if (foreign !== undefined) throw mixed(path, foreign.system.title, 'Linux');
+  }
+}
 
 /** `name=value` words belong to the file before them; a file whose name has a `=` is still a file. */
 function wantedModules(args: readonly string[]): Wanted[] {

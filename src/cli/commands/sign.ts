@@ -8,10 +8,12 @@ import { readCertificates } from '../../formats/pki/pem.ts';
 import { attach, signatureOf, strip } from '../../tools/linux/sign.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { Failure, usageError } from '../failure.ts';
+import { linuxModulesOnly } from '../foreign.ts';
 
 export const command: Command = {
   async run(context) {
     const [path] = context.args;
+    await linuxModulesOnly([path], context);
     if (context.options.flag('strip')) return takeOff(context, path);
     return putOn(context, path);
   },

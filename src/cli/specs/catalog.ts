@@ -25,7 +25,7 @@ const deps: CommandSpec = {
     { name: 'why', summary: 'by which symbols the first NAME needs the second, step by step' },
     { name: 'files', summary: 'the files and firmware they need, for an initramfs' },
     { name: 'dot', summary: 'a graph for graphviz' },
-    { name: 'svg', value: 'FILE', complete: 'file', summary: 'draw the graph into this file' },
+    { name: 'svg', value: 'FILE', complete: 'file', writes: true, summary: 'draw the graph into this file' },
   ],
   shared: ['json'],
   examples: [

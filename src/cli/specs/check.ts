@@ -35,11 +35,18 @@ export const check: CommandSpec = {
     },
     { name: 'rules', summary: 'list every rule with what became of it' },
     { name: 'matrix', summary: 'a table of all modules against all kernels, in parallel' },
-    { name: 'html', value: 'FILE', complete: 'file', summary: 'write the table into this file as a page' },
+    {
+      name: 'html',
+      value: 'FILE',
+      complete: 'file',
+      writes: true,
+      summary: 'write the table into this file as a page',
+    },
     {
       name: 'junit',
       value: 'FILE',
       complete: 'file',
+      writes: true,
       summary: 'write the table into this file as test results',
     },
     {

@@ -42,7 +42,14 @@ export const sign: CommandSpec = {
       summary: 'append this PKCS#7 message, which was made elsewhere',
     },
     { name: 'strip', summary: 'take the signature off' },
-    { name: 'output', short: 'o', value: 'FILE', complete: 'file', summary: 'write the module here' },
+    {
+      name: 'output',
+      short: 'o',
+      value: 'FILE',
+      complete: 'file',
+      writes: true,
+      summary: 'write the module here',
+    },
   ],
   shared: ['json'],
   examples: [

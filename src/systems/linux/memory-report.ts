@@ -249,7 +249,7 @@ function savesMemory({ modules, pages, meanModules, meanPages }: MemoryMeasure):
     claim: 'Loading on demand takes less memory than building everything in',
     holds: meanPages < pages,
     because:
-      `all ${modules} modules need ${kib(pages)}; while one at a time came or went by chance, ` +
+      `${modules === 1 ? 'the module needs' : `all ${modules} modules need`} ${kib(pages)}; while one at a time came or went by chance, ` +
       `${meanModules.toFixed(1)} were loaded on average, in ${kib(meanPages)}: ${(saved * 100).toFixed(0)} % less`,
   };
 }

@@ -142,7 +142,11 @@ function onFile(
   use: (k: Linux, file: F.OpenFile) => Steps<CommandResult>,
 ): CommandResult {
   const file = console.files.get(Number(number));
-  if (file === undefined) return failed(Errno.EBADF, '');
+  if (file === undefined)
+    return {
+      ...failed(Errno.EBADF, ''),
+      note: 'open FILE keeps a file open, and prints the number to use here',
+    };
   return console.process('agent', use(console.k, file));
 }
 

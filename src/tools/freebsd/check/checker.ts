@@ -122,6 +122,7 @@ const modulesIn = (folder: string): string[] =>
 class FreeBsdChecker implements SystemChecker {
   readonly system = 'freebsd';
   readonly settings = SETTINGS;
+  readonly kernels = '/boot/kernel/kernel of the other machine, or its folder';
 
   recogniseKernel({ path, bytes }: ModuleFile): number {
     if (bytes !== undefined) return isKernelFile(bytes) ? 1 : 0;

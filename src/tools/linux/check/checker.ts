@@ -58,6 +58,8 @@ const SETTINGS = [
 class LinuxChecker implements SystemChecker {
   readonly system = 'linux';
   readonly settings = SETTINGS;
+  readonly kernels =
+    'builtin:debian-6.1, builtin:debian-6.1-686, a vmlinuz, a package, /boot, a Module.symvers';
   readonly #subjects = new WeakMap<Uint8Array, Subject>();
   /** By release, and by the name that was given for the kernel that a module was built for. */
   readonly #opened = new Map<string, LinuxCheckKernel | undefined>();

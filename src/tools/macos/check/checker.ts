@@ -136,6 +136,8 @@ class Machine {
 class MacosChecker implements SystemChecker {
   readonly system = 'macos';
   readonly settings = SETTINGS;
+  readonly kernels =
+    'builtin:macos-10.15 (10.5 to 15, with -i386 or -arm64 behind it), a kernel file or collection, the root folder of a machine';
   readonly recogniseKernel = recogniseKernel;
   readonly open = openKernel;
 

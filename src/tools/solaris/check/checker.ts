@@ -82,6 +82,7 @@ const read = (path: string): KernelPart => ({ path, bytes: readFileSync(path) })
 class SolarisChecker implements SystemChecker {
   readonly system = 'solaris';
   readonly settings = SETTINGS;
+  readonly kernels = 'unix and genunix of the other machine, or its root folder';
 
   recogniseKernel({ path, bytes }: ModuleFile): number {
     if (bytes !== undefined) return isKernelPart({ path, bytes }) ? 1 : 0;

@@ -125,6 +125,8 @@ function kernelFolder(path: string): string | undefined {
 class WindowsChecker implements SystemChecker {
   readonly system = 'windows';
   readonly settings = SETTINGS;
+  readonly kernels =
+    'builtin:windows-10 (nt4 to 11, with -x86 or -arm64 behind it), a folder with a Windows folder in it, ntoskrnl.exe';
 
   recogniseKernel({ path, bytes }: ModuleFile): number {
     if (path.startsWith('builtin:')) return builtInKernel(path) === undefined ? 0 : 1;
