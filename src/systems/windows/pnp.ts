@@ -45,7 +45,15 @@ export interface DeviceNode {
   readonly key: RegistryKey;
   started: boolean;
   /** Why it has no working driver. */
-  problem: { readonly status: number; readonly what: string } | undefined;
+  problem: Problem | undefined;
+}
+
+interface Problem {
+  readonly status: number;
+  /** The step that failed. */
+  readonly what: string;
+  /** In our words: why. */
+  readonly why?: string;
 }
 
 const pnp = perKernel(() => ({ driver: 0, named: 0, nodes: [] as DeviceNode[] }));
@@ -110,13 +118,18 @@ function services(k: Windows, { key }: DeviceNode): string[] {
 }
 
 /** The driver object of a service, loaded now when it is not yet. */
-function* driverFor(k: Windows, policy: SessionPolicy, service: string): Steps<Address | number> {
+function* driverFor(k: Windows, policy: SessionPolicy, service: string): Steps<Address | Problem> {
+  const what = `loading ${service}`;
   const key = k.registry.services.child(service);
-  if (key === undefined) return Status.OBJECT_NAME_NOT_FOUND;
+  if (key === undefined)
+    return { status: Status.OBJECT_NAME_NOT_FOUND, what, why: 'There is no service of that name.' };
   const loaded = driverOf(k, key);
   if (loaded !== undefined) return loaded;
-  const { status } = yield* loadDriver(k, policy, service);
-  return status < 0 ? status : (driverOf(k, key) ?? Status.NO_SUCH_DEVICE);
+  const { status, why, hint } = yield* loadDriver(k, policy, service);
+  const driver = driverOf(k, key);
+  if (status >= 0 && driver !== undefined) return driver;
+  const words = [why, hint].filter((text) => text !== undefined).join(' ');
+  return { status: status < 0 ? status : Status.NO_SUCH_DEVICE, what, why: words === '' ? undefined : words };
 }
 
 /** A device appears: AddDevice of its drivers, then IRP_MN_START_DEVICE and what the manager asks of a started device. */
@@ -129,9 +142,9 @@ export function* addNode(
   const node = newNode(k, id, service);
   if (typeof node === 'number') return node;
   for (const name of services(k, node)) {
-    const status = yield* addDriver(k, policy, node, name);
-    if (status < 0) {
-      node.problem = { status, what: `AddDevice of ${name}` };
+    const problem = yield* addDriver(k, policy, node, name);
+    if (problem !== undefined) {
+      node.problem = problem;
       // Whoever is above the physical device already hears that it goes.
       yield* removeStack(k, node);
       return node;
@@ -150,12 +163,20 @@ export function* addNode(
   return node;
 }
 
-function* addDriver(k: Windows, policy: SessionPolicy, node: DeviceNode, service: string): Steps<number> {
+function* addDriver(
+  k: Windows,
+  policy: SessionPolicy,
+  node: DeviceNode,
+  service: string,
+): Steps<Problem | undefined> {
   const driver = yield* driverFor(k, policy, service);
-  if (k.objects.at(driver)?.type !== 'Driver') return driver;
+  if (typeof driver !== 'number') return driver;
+  const what = `AddDevice of ${service}`;
   const routine = addDeviceOf(k, driver);
-  if (routine === 0) return Status.NO_SUCH_DEVICE;
-  return yield* k.callInt(routine, driver, node.pdo);
+  if (routine === 0)
+    return { status: Status.NO_SUCH_DEVICE, what, why: 'The driver has none: it is no driver of devices.' };
+  const status = yield* k.callInt(routine, driver, node.pdo);
+  return status < 0 ? { status, what } : undefined;
 }
 
 function* send(

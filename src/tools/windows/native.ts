@@ -2,7 +2,7 @@
 
 import { FormatError } from '../../bytes/errors.ts';
 import { readImports } from '../../formats/pe/imports.ts';
-import { SUBSYSTEM_NATIVE } from '../../formats/pe/layout.ts';
+import { MACHINE, SUBSYSTEM_NATIVE } from '../../formats/pe/layout.ts';
 import { isPe, readPe } from '../../formats/pe/read.ts';
 import { readCertificates } from '../../formats/pki/pem.ts';
 import { isHive } from '../../formats/regf/read.ts';
@@ -28,7 +28,7 @@ const SETTINGS = [
     name: 'release',
     summary: `which release it is: ${RELEASES.map(({ name }) => name).join(', ')} (${DEFAULT_RELEASE})`,
   },
-  { name: 'machine', summary: 'x64 (default) or x86' },
+  { name: 'machine', summary: 'x64 or x86; by default that of the first driver named' },
   {
     name: 'integrity',
     summary: 'on: driver signatures are enforced as the release does; off (default): as after F8',
@@ -149,6 +149,17 @@ function catalogsOf(options: SessionOptions, paths = ''): Catalog[] {
     });
 }
 
+/** The machine of the first file on the command line that is a driver for one of them. */
+function machineOf(named: readonly ModuleFile[]): 'x64' | 'x86' | undefined {
+  for (const file of named) {
+    if (recognise(file) < 0.9) continue;
+    const { machine } = readPe(file.bytes ?? new Uint8Array(0)).header;
+    if (machine === MACHINE.AMD64) return 'x64';
+    if (machine === MACHINE.I386) return 'x86';
+  }
+  return undefined;
+}
+
 function start(options: SessionOptions): WindowsSession {
   const get = settingsOf(options);
   const release = releaseNamed(get('release') ?? DEFAULT_RELEASE);
@@ -157,7 +168,7 @@ function start(options: SessionOptions): WindowsSession {
       `there is no release '${get('release')}'`,
       RELEASES.map(({ name }) => name).join(', '),
     );
-  const machine = get('machine') ?? 'x64';
+  const machine = get('machine') ?? machineOf(options.named ?? []) ?? 'x64';
   if (machine !== 'x64' && machine !== 'x86')
     throw new SettingError(`there is no machine '${machine}' to run on`, 'machine=x64 or machine=x86');
   const rootsFile = fileSetting(options, 'roots', get('roots'));

@@ -24,11 +24,11 @@ export interface NodeContext {
 const USAGE = 'device add SERVICE [NAME] | remove INSTANCE [/surprise] | list\n';
 
 const ok = (out: string): ToolResult => ({ code: 0, out, err: '' });
-const failed = (status: number, what: string): ToolResult => ({
+const failed = (status: number, what: string, why = ''): ToolResult => ({
   code: win32Error(status) || 1,
   out: '',
   err: `${errorText(win32Error(status))}\n`,
-  note: `${what}: ${statusText(status)}`,
+  note: `${what}: ${statusText(status)}${why === '' ? '' : `. ${why}`}`,
 });
 
 export function deviceCommand(context: NodeContext, [verb, name, more]: readonly string[]): ToolResult {
@@ -63,7 +63,7 @@ function add({ k, policy, perform }: NodeContext, service: string, name: string)
   const node = perform('System', addNode(k, policy, name.replaceAll('\\', '_'), service));
   if (typeof node === 'number') return failed(node, 'the device');
   const { problem } = node;
-  return problem === undefined ? ok(line(k, node)) : failed(problem.status, problem.what);
+  return problem === undefined ? ok(line(k, node)) : failed(problem.status, problem.what, problem.why);
 }
 
 function remove({ k, perform }: NodeContext, instance: string, surprise: boolean): ToolResult {

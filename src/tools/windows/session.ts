@@ -411,13 +411,21 @@ export class WindowsSession implements SystemSession {
         err: `${error.message}\n`,
         note: `${error.symbol} is a function that the base kernel does not have; --missing stand-in goes on with 0.`,
       };
-    if (error instanceof Deadlock)
+    if (error instanceof Deadlock) {
+      // A thread of the driver's that reached what nobody wrote has ended, and others wait for it.
+      const missing = [...this.kernel.missing].map(
+        ([name, { callers }]) => `${[...callers.keys()].join(', ')} called ${name}`,
+      );
       return {
         code: 1,
         out: '',
         err: `The command does not come back: ${error.message}\n`,
-        note: 'On a machine it would hang, too, and the driver stay until the next start.',
+        note:
+          missing.length > 0
+            ? `${missing.join('; ')}, which the base kernel does not have; --missing stand-in goes on with 0.`
+            : 'On a machine it would hang, too, and the driver stay until the next start.',
       };
+    }
     if (!(error instanceof ThreadKilled)) throw error;
     const { stopped } = this.kernel;
     const words = stopped?.name === undefined ? error.message : `${error.message}\n${stopped.driver ?? ''}`;

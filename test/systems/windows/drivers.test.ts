@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readPe } from '../../../src/formats/pe/read.ts';
 import { examineSignature } from '../../../src/systems/windows/signature/authenticode.ts';
+import { windows } from '../../../src/tools/windows/native.ts';
 import { fixture, console as start } from './fixtures.ts';
 
 const create = (name: string) => `sc create ${name} type= kernel binPath= ${name}.sys`;
@@ -264,5 +265,20 @@ describe('a line of cmd.exe', () => {
     expect(line('rem nothing')).toBe('');
     expect(line('echo a | more')).toContain("'|' is not read here");
     expect(session.line('sc start hello').note).toContain('exit code 1056 (32 here)');
+  });
+});
+
+describe('the machine', () => {
+  it('is that of the first driver named, unless it is set', async () => {
+    const files = { read: () => undefined, list: () => undefined, stat: () => undefined };
+    const named = ['registry.reg', 'hello-x86.sys', 'hello.sys'].map((path) => ({
+      path,
+      bytes: path.endsWith('.sys') ? fixture(path) : new Uint8Array(8),
+    }));
+    expect((await windows.start({ files, named })).release).toMatch(/x86$/);
+    expect((await windows.start({ files, named: named.slice(2) })).release).toMatch(/x64$/);
+    expect((await windows.start({ files, named, settings: new Map([['machine', 'x64']]) })).release).toMatch(
+      /x64$/,
+    );
   });
 });

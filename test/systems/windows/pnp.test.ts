@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { windows } from '../../../src/tools/windows/native.ts';
 import type { WindowsSession } from '../../../src/tools/windows/session.ts';
-import { fixture } from './fixtures.ts';
+import { fixture, console as sandbox } from './fixtures.ts';
 
 /** One file under two names: a driver, and a filter above it. */
 async function session(machine: string) {
@@ -63,8 +63,23 @@ describe.each(['x64', 'x86'])('a device that appears (%s)', (machine) => {
   it('without a driver stays without one', async () => {
     const { type } = await session(machine);
     expect(type('device add nobody')).toBe('The system cannot find the file specified.\n');
-    expect(type('device list')).toContain('AddDevice of nobody: STATUS_OBJECT_NAME_NOT_FOUND');
+    expect(type('device list')).toContain('loading nobody: STATUS_OBJECT_NAME_NOT_FOUND');
     expect(type('device remove ROOT\\NOBODY\\0000')).toBe('');
+  });
+
+  it('whose driver does not load or is no driver of devices says why', async () => {
+    const { type, session } = await sandbox({ machine });
+    const [failing, hello, other] =
+      machine === 'x86'
+        ? ['failing-x86.sys', 'hello-x86.sys', 'hello.sys']
+        : ['failing.sys', 'hello.sys', 'hello-x86.sys'];
+    type(`sc create failing type= kernel binPath= ${failing}`);
+    type(`sc create hello type= kernel binPath= ${hello}`);
+    type(`sc create other type= kernel binPath= ${other}`);
+    const note = (service: string) => session.run(['device', 'add', service]).note;
+    expect(note('failing')).toMatch(/^loading failing: STATUS_\w+ \(0x\w+\)\. DriverEntry returned STATUS_/);
+    expect(note('other')).toContain(`The image is built for ${machine === 'x86' ? 'x64' : 'x86'}`);
+    expect(note('hello')).toMatch(/^AddDevice of hello: .*it is no driver of devices/);
   });
 
   it('that is pulled out is not asked', async () => {
