@@ -31,7 +31,7 @@ for arch in x64 x86; do
     else
         target=i686-w64-mingw32 suffix=-x86 entry=_DriverEntry@8 flavour=i386
     fi
-    for name in hello ioctls filter timers trouble failing nounload watcher pnp reach; do
+    for name in hello ioctls filter timers trouble failing nounload watcher pnp reach codes; do
         build $name $target "$suffix" $entry
     done
     $target-gcc $flags -c kdll.c -o "$work/kdll$suffix.o"
@@ -75,6 +75,17 @@ for arch in x64 x86; do
     seh=
     [ $arch = x64 ] || seh=$work/libseh$suffix.a
     build probe $target "$suffix" $entry "$work/guard$suffix.o" $seh
+done
+
+# Another compiler makes other code of the same comparisons.
+for arch in x64 x86; do
+    if [ $arch = x64 ]; then
+        target=x86_64-w64-mingw32 suffix= entry=DriverEntry
+    else
+        target=i686-w64-mingw32 suffix=-x86 entry=_DriverEntry@8
+    fi
+    clang --target=$target -Os -I$ddk -I/usr/$target/include -w -ffreestanding -fno-builtin -fno-ident -c codes.c -o "$work/codes-clang$suffix.o"
+    build codes-clang $target "$suffix" $entry
 done
 
 # What stands for a kernel: the names that hello.sys and a few others import, and no code behind them.

@@ -11,7 +11,8 @@ import { type PeFile, readPe } from '../../formats/pe/read.ts';
 import { readRelocations } from '../../formats/pe/relocations.ts';
 import { readCertificates } from '../../formats/pe/security.ts';
 import { readVersion } from '../../formats/pe/version.ts';
-import { findControlCodes, findNames } from './discover.ts';
+import { findControlCodes } from './control-codes/find.ts';
+import { findNames } from './discover.ts';
 import { examineSignature } from './signature/authenticode.ts';
 
 export interface DescribedRows {
