@@ -15,7 +15,10 @@ const sources = join(root, 'fixtures/freebsd');
 const built = join(sources, 'built');
 
 /** Headers of another release than the rest: the textbook case of a module that was built for 6.0, and vnodes of 10.1. */
-const versions = { old: 600034, tinyfs: 1001000, 'hello-arm64': 1400097, 'hello-riscv64': 1400097 };
+const versions = { old: 600034, tinyfs: 1001000, 'hello-arm64': 1400097 };
+/** Those of further machines are built for the same release as that for arm64. */
+for (const name of ['riscv64', 'arm', 'powerpc', 'powerpc64'])
+  versions[`hello-${name}`] = versions['hello-arm64'];
 /** The same source under other names. */
 const sourceOf = {
   old: 'hello',
@@ -24,6 +27,9 @@ const sourceOf = {
   shared: 'hello',
   'hello-arm64': 'hello',
   'hello-riscv64': 'hello',
+  'hello-arm': 'hello',
+  'hello-powerpc': 'hello',
+  'hello-powerpc64': 'hello',
 };
 /** Machines whose modules are described and linked, and not run. */
 const OTHERS = {
@@ -36,6 +42,21 @@ const OTHERS = {
     target: 'riscv64-unknown-freebsd',
     flags: ['-march=rv64imac', '-mabi=lp64', '-mcmodel=medany', '-fPIC'],
     emulation: 'elf64lriscv',
+  },
+  'hello-arm': {
+    target: 'armv7-unknown-freebsd',
+    flags: ['-march=armv7-a', '-mfloat-abi=soft', '-fPIC'],
+    emulation: 'armelf',
+  },
+  'hello-powerpc': {
+    target: 'powerpc-unknown-freebsd',
+    flags: ['-msoft-float', '-fPIC'],
+    emulation: 'elf32ppc_fbsd',
+  },
+  'hello-powerpc64': {
+    target: 'powerpc64-unknown-freebsd',
+    flags: ['-mabi=elfv2', '-msoft-float', '-fPIC'],
+    emulation: 'elf64ppc',
   },
 };
 

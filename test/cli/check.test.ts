@@ -49,6 +49,39 @@ describe('lkm check', () => {
     expect(table.out).toMatch(/^hello +\+ {2}- {3}other-system$/m);
   });
 
+  it('knows the modules of a folder by what they are', async () => {
+    const machine = packagedPath(join('fixtures', 'solaris', 'machine'));
+    const kernel = join(machine, 'kernel/amd64/genunix');
+    const { err, out } = await check('--matrix', machine, '--kernel', kernel);
+    expect(err).toBe('');
+    // No file there has a suffix; kernels and configuration files are no modules.
+    const rows = out.split('\n').flatMap((line) => /^(\w+) +[-+?]/.exec(line)?.[1] ?? []);
+    expect(rows).toEqual(['echo', 'busy', 'hello', 'stray', 'tally', 'teller', 'sumcall']);
+
+    const folder = mkdtempSync(join(tmpdir(), 'lkm-mixed-'));
+    try {
+      const put = (name: string, from: string) =>
+        writeFileSync(join(folder, name), readFileSync(packagedPath(join('fixtures', from))));
+      put('nameless', 'freebsd/built/hello.ko');
+      put('kernel', 'freebsd/built/kernel-13.2');
+      put('hello.ko', 'linux/built/hello.ko');
+      // What kbuild made the module of.
+      put('hello.mod.o', 'linux/built/hello.ko');
+      put('failing.sys', 'windows/built/failing.sys');
+      const mixed = await check(folder, '--kernel', join(folder, 'kernel'));
+      expect(mixed.out).toMatch(/nameless on FreeBSD 13\.2 amd64: LOADS$/m);
+      expect(mixed.err.split('\n').sort()).toEqual([
+        '',
+        'lkm: 1 module of linux is passed over: no kernel of linux was named',
+        'lkm: 1 module of windows is passed over: no kernel of windows was named',
+      ]);
+      const none = await check(folder, '--kernel', 'builtin:macos-10.9');
+      expect(none).toMatchObject({ code: 2, out: '' });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it('shows one screen for a module that is refused', async () => {
     const { code, out } = await check(built('wrong_crc.ko'));
     expect(code).toBe(1);

@@ -1,8 +1,8 @@
 /** What the command line of `lkm check` names: module files, folders of them, and kernels. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { FormatError } from '../../bytes/errors.ts';
 import type { CheckKernel, SystemChecker } from '../../tools/check.ts';
+import { modulesOfFolder } from '../../tools/check-folder.ts';
 import { checkerOf, kernelChecker } from '../../tools/checkers.ts';
 import { statIfAny } from '../../tools/stat-if-any.ts';
 import { SYSTEMS } from '../../tools/systems.ts';
@@ -98,16 +98,31 @@ async function builtIns(): Promise<string> {
   return `There are ${names.join(', ')}.`;
 }
 
+export interface NamedModules {
+  readonly paths: readonly string[];
+  /** Those that a folder brought: nobody asked for them by name. */
+  readonly found: ReadonlySet<string>;
+  /** Files below the folders that belong to systems without rules here, by system. */
+  readonly unruled: ReadonlyMap<string, number>;
+}
+
 /** Module files: as named, and every one below a folder that is no module itself (a bundle is one). */
-export function modulePaths(names: readonly string[]): string[] {
-  return names.flatMap((name) => {
-    if (!isFolder(name) || /\.kext\/*$/.test(name)) return [name];
-    const found = (readdirSync(name, { recursive: true, encoding: 'utf8' }) as string[])
-      .filter((path) => /\.ko(\.(gz|xz|zst))?$|\.sys$|\.nlm$|\.kext$/i.test(path))
-      .sort();
-    if (found.length === 0) throw usageError(`there are no module files below ${name}`);
-    return found.map((path) => join(name, path));
-  });
+export async function modulePaths(names: readonly string[]): Promise<NamedModules> {
+  const paths: string[] = [];
+  const found = new Set<string>();
+  const unruled = new Map<string, number>();
+  for (const name of names) {
+    if (!isFolder(name) || /\.kext\/*$/.test(name)) {
+      paths.push(name);
+      continue;
+    }
+    const below = await modulesOfFolder(name);
+    if (below.paths.length === 0) throw usageError(`there are no module files below ${name}`);
+    paths.push(...below.paths);
+    for (const path of below.paths) found.add(path);
+    for (const [system, count] of below.unruled) unruled.set(system, (unruled.get(system) ?? 0) + count);
+  }
+  return { paths, found, unruled };
 }
 
 const isFolder = (path: string): boolean => statIfAny(path)?.isDirectory() === true;

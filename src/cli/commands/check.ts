@@ -5,7 +5,14 @@ import { SettingError } from '../../tools/system.ts';
 import { SYSTEMS } from '../../tools/systems.ts';
 import { runMatrix, wantsMatrix } from '../check/matrix.ts';
 import { verdictScreen } from '../check/screen.ts';
-import { moduleFile, modulePaths, type OpenKernel, openKernels, openReadable } from '../check/subjects.ts';
+import {
+  moduleFile,
+  modulePaths,
+  type NamedModules,
+  type OpenKernel,
+  openKernels,
+  openReadable,
+} from '../check/subjects.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { usageError } from '../failure.ts';
 import { trustedFiles } from '../linux-session.ts';
@@ -16,16 +23,18 @@ const EXIT = { loads: 0, refused: 1, 'cannot-tell': 3 } as const;
 export const command: Command = {
   async run(context) {
     const { options, args } = context;
-    const modules = modulePaths(args);
+    const named = await modulePaths(args);
+    for (const [system, count] of named.unruled)
+      context.err(`lkm: ${passedOver(count, 'file', system)}: lkm check has no rules of ${system}\n`);
     const settings = settingsOf(context);
     const certificates = trustedFiles(context);
-    const companions = modules.length > 1 ? modules : [];
+    const companions = named.paths.length > 1 ? named.paths : [];
     if (wantsMatrix(context)) {
       const kernels = await openReadable(kernelNames(context), context);
-      return runMatrix(context, { modules, kernels, companions, settings, certificates });
+      return runMatrix(context, { modules: named.paths, kernels, companions, settings, certificates });
     }
     const kernels = await openKernels(kernelNames(context), context);
-    const systems = await systemsOf(context, modules, kernels);
+    const { modules, systems } = await systemsOf(context, named, kernels);
     let code = 0;
     let shown = 0;
     for (const [i, path] of modules.entries()) {
@@ -51,17 +60,27 @@ function kernelNames({ options }: CommandContext): readonly string[] {
   return named.length === 0 ? [BUILT_IN] : named;
 }
 
-/** The system of each module; before anything is shown it is clear that each has a kernel to be checked against. */
+/**
+ * The system of each module; before anything is shown it is clear that each has a kernel to be checked against. What a folder
+ * has of other systems is passed over with a word, unless there is nothing else in it.
+ */
 async function systemsOf(
-  { options }: CommandContext,
-  modules: readonly string[],
+  { options, err }: CommandContext,
+  { paths, found }: NamedModules,
   kernels: readonly OpenKernel[],
-): Promise<string[]> {
-  const systems: string[] = [];
-  for (const path of modules) systems.push(await moduleSystem(moduleFile(path)));
-  const lonely = systems.findIndex((system) => kernels.every(({ checker }) => checker.system !== system));
-  if (lonely < 0) return systems;
-  const [path, system] = [modules[lonely], systems[lonely]];
+): Promise<{ modules: readonly string[]; systems: readonly string[] }> {
+  const all: { path: string; system: string }[] = [];
+  for (const path of paths) all.push({ path, system: await moduleSystem(moduleFile(path)) });
+  const served = all.filter(({ system }) => kernels.some(({ checker }) => checker.system === system));
+  const lonely = all.filter((one) => !served.includes(one));
+  if (lonely.length === 0 || (served.length > 0 && lonely.every(({ path }) => found.has(path)))) {
+    for (const system of new Set(lonely.map((one) => one.system))) {
+      const count = lonely.filter((one) => one.system === system).length;
+      err(`lkm: ${passedOver(count, 'module', system)}: no kernel of ${system} was named\n`);
+    }
+    return { modules: served.map(({ path }) => path), systems: served.map(({ system }) => system) };
+  }
+  const { path, system } = lonely.find((one) => !found.has(one.path)) ?? lonely[0];
   if (options.list('kernel').length === 0) {
     const checker = await checkerOf(system);
     const title = SYSTEMS.find(({ name }) => name === system)?.title ?? system;
@@ -79,6 +98,9 @@ async function systemsOf(
     'Give a kernel of the same system as well.',
   );
 }
+
+const passedOver = (count: number, what: string, system: string): string =>
+  `${count} ${what}${count === 1 ? '' : 's'} of ${system} ${count === 1 ? 'is' : 'are'} passed over`;
 
 async function judge(check: () => Verdict | Promise<Verdict>): Promise<Verdict> {
   try {

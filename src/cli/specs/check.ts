@@ -19,7 +19,7 @@ export const check: CommandSpec = {
   arguments: [
     {
       name: 'MODULE',
-      summary: 'a module file, or a folder of them',
+      summary: 'a module file, or a folder of them, known by what they are, whatever their names',
       required: true,
       repeat: true,
       complete: 'module',

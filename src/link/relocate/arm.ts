@@ -1,6 +1,7 @@
 /**
  * ARM relocation types that occur in kernel modules (ELF for the Arm Architecture, section 5.6). Branches count words
- * from the instruction, whose own address reads as two instructions further on: that is in the addend.
+ * from the instruction, whose own address reads as two instructions further on: that is in the addend. JUMP_SLOT and
+ * RELATIVE occur in linked objects.
  */
 import type { InstructionField, RelocationForm, RelocationMachine } from '../relocation.ts';
 
@@ -11,6 +12,8 @@ export const R_ARM = {
   REL32: 3,
   ABS16: 5,
   ABS8: 8,
+  JUMP_SLOT: 22,
+  RELATIVE: 23,
   CALL: 28,
   JUMP24: 29,
   TARGET1: 38,
@@ -67,6 +70,9 @@ const forms = new Map<number, RelocationForm | null>([
   [R_ARM.REL32, distance],
   [R_ARM.ABS16, { bytes: 2, range: 'any', relative: false }],
   [R_ARM.ABS8, { bytes: 1, range: 'any', relative: false }],
+  [R_ARM.JUMP_SLOT, { ...word, plain: true }],
+  // Where the object was loaded: the value of symbol 0.
+  [R_ARM.RELATIVE, word],
   [R_ARM.PREL31, { ...distance, field: prel31 }],
   [R_ARM.MOVW_ABS_NC, { ...word, field: move(0) }],
   [R_ARM.MOVT_ABS, { ...word, field: move(16) }],

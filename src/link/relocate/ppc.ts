@@ -15,6 +15,8 @@ export const R_PPC = {
   ADDR14: 7,
   REL24: 10,
   REL14: 11,
+  JMP_SLOT: 21,
+  RELATIVE: 22,
   UADDR32: 24,
   UADDR16: 25,
   REL32: 26,
@@ -54,6 +56,9 @@ const forms = new Map<number, RelocationForm | null>([
   [R_PPC.NONE, null],
   [R_PPC.ADDR32, word],
   [R_PPC.UADDR32, word],
+  // Of linked objects: where the object was loaded is the value of symbol 0.
+  [R_PPC.RELATIVE, word],
+  [R_PPC.JMP_SLOT, word],
   [R_PPC.REL32, { ...word, relative: true }],
   [R_PPC.ADDR16, { bytes: 2, range: 'any', relative: false }],
   [R_PPC.UADDR16, { bytes: 2, range: 'any', relative: false }],

@@ -35,6 +35,16 @@ export interface ElfFinding {
 
 export type ElfVerdict = { readonly elf: Elf } | { readonly finding: ElfFinding };
 
+/** ELFOSABI_FREEBSD: what FreeBSD's linkers write; its kernel does not look at it. */
+export const OSABI_FREEBSD = 9;
+
+/**
+ * Was the file made for another system? FreeBSD's linker would take it all the same, and stop at the first symbol that is
+ * not FreeBSD's: for such a file no symbol is one that only the base kernel lacks.
+ */
+export const isForeign = ({ file, kld }: Elf): boolean =>
+  file.header.osAbi !== OSABI_FREEBSD && kld.sets().length === 0;
+
 /** What the kernel's machine takes (ELF_TARG_CLASS, ELF_TARG_DATA, ELF_TARG_MACH of machine/elf.h). */
 export interface ElfTarget {
   readonly bits: 32 | 64;
@@ -49,6 +59,7 @@ const TARGETS: Readonly<Record<string, ElfTarget>> = {
   arm: { bits: 32, machine: EM.ARM },
   riscv64: { bits: 64, machine: EM.RISCV },
   powerpc64: { bits: 64, machine: EM.PPC64, bigEndian: true },
+  powerpc64le: { bits: 64, machine: EM.PPC64 },
   powerpc: { bits: 32, machine: EM.PPC, bigEndian: true },
 };
 

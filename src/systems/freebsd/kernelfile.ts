@@ -37,7 +37,8 @@ const MACHINES: Readonly<Record<string, string>> = {
 };
 
 /** What FreeBSD calls a machine that the ELF header names. */
-export const machineName = (machine: string): string => MACHINES[machine] ?? machine;
+export const machineName = (machine: string, littleEndian = true): string =>
+  machine === 'ppc64' && littleEndian ? 'powerpc64le' : (MACHINES[machine] ?? machine);
 
 /** Does this look like a FreeBSD kernel: an executable or shared object with the metadata of the interface `kernel`? */
 export function isKernelFile(bytes: Uint8Array): boolean {
@@ -64,7 +65,7 @@ export function readKernelFile(bytes: Uint8Array, path: string): KernelFile {
   return {
     path,
     version,
-    machine: machineName(object.machine),
+    machine: machineName(object.machine, object.littleEndian),
     bits: object.bits === 64 ? 64 : 32,
     interfaces: kld.versions.filter(({ name }) => name !== 'kernel'),
     modules: new Set(kld.modules.map(({ name, registered }) => registered ?? name)),

@@ -6,7 +6,7 @@
 import type { ObjectSymbol } from '../../formats/object.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
-import { type Elf, type ElfFinding, judgeRelocatable, judgeShared, targetOfBits } from './elf.ts';
+import { type Elf, type ElfFinding, isForeign, judgeRelocatable, judgeShared, targetOfBits } from './elf.ts';
 import { Errno, KernelErrno } from './errno.ts';
 import type { FreeBsd } from './freebsd.ts';
 import { type BuiltIn, findInterface, type Interface, type KldModule, type VersionRange } from './kld.ts';
@@ -44,6 +44,8 @@ export class Linker {
   /** found_modules: what MODULE_VERSION of the kernel and of every file declares. */
   readonly interfaces: Interface[] = [];
   readonly files: TailQueue;
+  /** Interfaces that nobody has and that were given out all the same (see MissingPolicy). */
+  readonly standIns: string[] = [];
   private readonly byControl = new Map<Address, KldModule>();
   private readonly generic: ReadonlyMap<string, number>;
 
@@ -271,7 +273,8 @@ export class Linker {
       k.modules.add(module);
       k.write('linker_file.address', file, placed.base);
       k.write('linker_file.size', file, placed.size);
-      const lookup = (symbol: ObjectSymbol) => this.lookUp(file, symbol);
+      const strict = isForeign(elf);
+      const lookup = (symbol: ObjectSymbol) => this.lookUp(file, symbol, strict);
       placed.relocate(true, lookup);
       yield* this.loadDependencies(file, module);
       placed.relocate(false, lookup);
@@ -361,18 +364,27 @@ export class Linker {
     }
   }
 
-  /** An interface that a GENERIC kernel has and that no file brings is taken to be in this kernel, too. */
-  private supplyGeneric(file: Address, { name, minimum, maximum }: DependRecord): boolean {
-    const version = this.generic.get(name);
+  /**
+   * An interface that a GENERIC kernel has and that no file brings is taken to be in this kernel, too; with stand-ins for
+   * what is missing, any other as well, so that what needs it can be linked.
+   */
+  private supplyGeneric(file: Address, { name, preferred, minimum, maximum }: DependRecord): boolean {
+    const standIn = this.k.missingPolicy === 'stand-in' && name !== 'kernel' ? preferred : undefined;
+    const version = this.generic.get(name) ?? standIn;
     if (version === undefined || version < minimum || version > maximum) return false;
     if (this.interfaces.some((one) => one.name === name)) return false;
+    if (!this.generic.has(name)) this.standIns.push(`${name} version ${version}`);
     this.interfaces.push({ name, version, container: this.kernel });
     this.addDependency(file, this.kernel);
     return true;
   }
 
   /** linker_file_lookup_symbol with deps: the file itself, then what it depends on, one level only. */
-  private lookUp(file: Address, { name, binding, place: kind }: ObjectSymbol): Address | undefined {
+  private lookUp(
+    file: Address,
+    { name, binding, place: kind }: ObjectSymbol,
+    strict: boolean,
+  ): Address | undefined {
     for (const place of [file, ...this.dependencies(file)]) {
       if (place === this.kernel) {
         const found = this.k.ownSymbol(name);
@@ -386,7 +398,7 @@ export class Linker {
     if (general !== undefined) return general;
     // A module's symbol may also be missing in ours only: what becomes of it is the policy's decision.
     const mayLack = binding === 'weak' || kind === 'common' || this.k.missingPolicy === 'refuse';
-    return mayLack ? undefined : this.k.symbolAddress(name);
+    return mayLack || strict ? undefined : this.k.symbolAddress(name);
   }
 
   /** What linker_load_file does with a file that its class has loaded. */

@@ -15,7 +15,6 @@ import {
   takePages,
   undefinedSymbol,
 } from './place.ts';
-import { typesOf } from './rules/relocations.ts';
 import { SharedImage } from './shared-image.ts';
 
 export class PlacedShared implements Placed {
@@ -39,15 +38,15 @@ export class PlacedShared implements Placed {
   }
 
   relocate(locals: boolean, lookup: SymbolLookup): void {
-    const known = typesOf(this.elf.object.machine)?.known ?? new Set<number>();
-    this.image.relocate(locals, (symbol) => this.resolve(symbol, lookup), relocationPolicy(this.k, known));
+    const policy = relocationPolicy(this.k, this.elf.object.machine);
+    this.image.relocate(locals, (symbol) => this.resolve(symbol, lookup), policy);
   }
 
   private resolve(symbol: ObjectSymbol, lookup: SymbolLookup): void {
     const found = lookup(symbol);
     if (found !== undefined) this.image.values[symbol.index] = found;
     else if (symbol.binding === 'weak') this.image.values[symbol.index] = 0;
-    else throw undefinedSymbol(this.k, 'link_elf', this.elf.name, symbol.name);
+    else throw undefinedSymbol(this.k, 'link_elf', this.elf, symbol.name);
   }
 
   commit(): void {

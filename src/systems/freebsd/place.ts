@@ -6,7 +6,7 @@
 
 import { FormatError } from '../../bytes/errors.ts';
 import { SHT } from '../../formats/elf/layout.ts';
-import type { ObjectRelocation, ObjectSection, ObjectSymbol } from '../../formats/object.ts';
+import type { Machine, ObjectRelocation, ObjectSection, ObjectSymbol } from '../../formats/object.ts';
 import type { PlacedSection, Segment } from '../../kernel/modules.ts';
 import { relocationMachine } from '../../link/machines.ts';
 import { type AreaRule, ImageTooLarge, planPlacement, type StagedSection, stage } from '../../link/place.ts';
@@ -14,10 +14,10 @@ import { applyRelocations, type RelocationPolicy, relocationTarget } from '../..
 import { AreaError } from '../../memory/areas.ts';
 import { OutOfMemory } from '../../memory/frames.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
-import type { Elf } from './elf.ts';
+import { type Elf, isForeign } from './elf.ts';
 import { Errno, KernelErrno } from './errno.ts';
 import type { FreeBsd } from './freebsd.ts';
-import { isLocal, typesOf, unknownText } from './rules/relocations.ts';
+import { isLocal, knownTypes, unknownText } from './rules/relocations.ts';
 import { majorOf } from './version.ts';
 
 /** SHT_X86_64_UNWIND */
@@ -98,7 +98,7 @@ export class PlacedObject implements Placed {
         relocationTarget(bytes, address),
         wanted,
         this.values,
-        relocationPolicy(this.k, typesOf(object.machine)?.known ?? new Set()),
+        relocationPolicy(this.k, object.machine),
       );
     }
   }
@@ -110,7 +110,7 @@ export class PlacedObject implements Placed {
     if (found !== undefined) this.values[symbol.index] = found;
     else if (symbol.place === 'common') this.values[symbol.index] = this.common(symbol);
     else if (symbol.binding === 'weak') this.values[symbol.index] = 0;
-    else throw undefinedSymbol(this.k, 'link_elf_obj', this.elf.name, symbol.name);
+    else throw undefinedSymbol(this.k, 'link_elf_obj', this.elf, symbol.name);
   }
 
   /** Storage of a common symbol belongs to the file that first needs it. */
@@ -209,17 +209,20 @@ const RULE: AreaRule = {
 };
 
 /** Prints what the linker class says, and gives the error. */
-export function undefinedSymbol(k: FreeBsd, linker: string, file: string, symbol: string): KernelErrno {
+export function undefinedSymbol(k: FreeBsd, linker: string, elf: Elf, symbol: string): KernelErrno {
   k.printf(`${linker}: symbol ${symbol} undefined\n`);
   return new KernelErrno(
     Errno.ENOENT,
-    `${file} needs the symbol ${symbol}, which neither the kernel nor a file it depends on has.`,
-    'If another module has it, the module must declare MODULE_DEPEND on that one.',
+    `${elf.name} needs the symbol ${symbol}, which neither the kernel nor a file it depends on has.`,
+    isForeign(elf)
+      ? 'The file has no linker sets of FreeBSD: it is a module of another system.'
+      : 'If another module has it, the module must declare MODULE_DEPEND on that one.',
   );
 }
 
 /** No overflow is ever noticed; what the kernel does not know is refused with its words. */
-export function relocationPolicy(k: FreeBsd, known: ReadonlySet<number>): RelocationPolicy {
+export function relocationPolicy(k: FreeBsd, machine: Machine): RelocationPolicy {
+  const known = knownTypes(machine, k.version) ?? new Set<number>();
   return {
     known,
     unchecked: known,
@@ -227,7 +230,7 @@ export function relocationPolicy(k: FreeBsd, known: ReadonlySet<number>): Reloca
     fail(problem, relocation) {
       if (problem.kind !== 'unknown-type')
         throw new KernelErrno(Errno.ENOEXEC, `A relocation is wrong: ${problem.kind}.`);
-      k.printf(`${unknownText(k.version, relocation)}\n`);
+      k.printf(`${unknownText(k.version, machine, relocation)}\n`);
       throw new KernelErrno(
         Errno.ENOENT,
         `Relocation type ${problem.type} is not one that the kernel linker knows.`,

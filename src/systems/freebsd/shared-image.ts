@@ -4,6 +4,8 @@
  */
 import type { ObjectRelocation, ObjectSymbol } from '../../formats/object.ts';
 import { dynamicRelocations } from '../../link/machines.ts';
+import { R_PPC } from '../../link/relocate/ppc.ts';
+import { R_PPC64 } from '../../link/relocate/ppc64.ts';
 import { applyRelocations, type RelocationPolicy, relocationTarget } from '../../link/relocate.ts';
 import { type Address, PAGE_SIZE } from '../../memory/space.ts';
 import type { Elf } from './elf.ts';
@@ -11,6 +13,8 @@ import { Errno, KernelErrno } from './errno.ts';
 import { isLocal } from './rules/relocations.ts';
 
 const PT_LOAD = 1;
+/** Bytes of a function descriptor. */
+const DESCRIPTOR = 24;
 /** A file whose segments claim more is damaged. */
 const MAX_BYTES = 256 * 2 ** 20;
 
@@ -72,8 +76,33 @@ export class SharedImage {
         .filter((one) => isLocal(object, one) === locals)
         .map((one) => ({ ...one, offset: one.offset - this.start }));
       if (!locals) for (const one of wanted) this.resolve(one, resolve);
-      applyRelocations(machine, target, wanted, this.values, policy);
+      const plain = object.machine === 'ppc' ? wanted.map((one) => this.sectionRelative(one)) : wanted;
+      applyRelocations(machine, target, plain, this.values, policy);
+      if (this.hasDescriptors) for (const one of wanted) this.copyDescriptor(one);
     }
+  }
+
+  /** Halves of an address whose addend counts from the start of the object, though they name a section (32-bit PowerPC). */
+  private sectionRelative(one: ObjectRelocation): ObjectRelocation {
+    if (one.type !== R_PPC.ADDR16_LO && one.type !== R_PPC.ADDR16_HA) return one;
+    const value = this.values[one.symbol];
+    const counts = value > this.base && value <= this.base + (one.addend ?? 0);
+    return counts ? { ...one, symbol: 0 } : one;
+  }
+
+  /** Functions of the first 64-bit PowerPC ABI are known by descriptors: code, table of contents, environment. */
+  private get hasDescriptors(): boolean {
+    const { header } = this.elf.file;
+    return this.elf.object.machine === 'ppc64' && (header.flags & 3) !== 2;
+  }
+
+  /** A slot of the first ABI holds a copy; of a function elsewhere only the address is known here. */
+  private copyDescriptor({ type, symbol, offset }: ObjectRelocation): void {
+    const own = this.elf.object.symbols[symbol];
+    if (type !== R_PPC64.JMP_SLOT || own?.place !== 'section') return;
+    const from = own.value - this.start;
+    if (from >= 0 && from + DESCRIPTOR <= this.size && offset + DESCRIPTOR <= this.size)
+      this.bytes.copyWithin(offset, from, from + DESCRIPTOR);
   }
 
   private resolve({ symbol: index }: ObjectRelocation, resolve: (symbol: ObjectSymbol) => void): void {

@@ -175,15 +175,13 @@ class FreeBsdStory extends Story {
   private user(session: FreeBsdSession): FreeBsdSession {
     const { names, place } = kldListOf(session.files);
     for (const name of names) this.load(session, 'rc.d/kld', name, place);
-    const devices = this.options.settings?.get('devices') ?? '';
     const enabled = rcVariables(session.files).get('devmatch_enable')?.value ?? 'YES';
-    for (const device of devices.split(';').map((one) => one.trim())) {
-      if (device === '') continue;
+    for (const event of session.unattached) {
+      const device = event.replace(/^\? at /, '');
       if (/^(no|false|off|0)$/i.test(enabled)) {
         this.add('devmatch', device, 'skipped', { why: 'rc.conf has devmatch_enable off.' });
         continue;
       }
-      const event = device.startsWith('?') ? device : `? at ${device}`;
       const { code, out, err, note } = autoload(session, event);
       const outcome = out === '' ? 'absent' : code === 0 ? 'loaded' : 'refused';
       this.add('devmatch', device, outcome, {

@@ -32,7 +32,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'devices',
     summary:
-      "lkm boot: devices without a driver, as devd tells of them ('vendor=0x8086 device=0x100e on pci0; ...')",
+      "devices without a driver, for devmatch and lkm boot ('vendor=0x8086 device=0x100e on pci0; ...')",
   },
   { name: 'securelevel', summary: 'kern.securelevel: -1 (the default) to 3' },
 ];

@@ -16,6 +16,8 @@ const MODULES = '/boot/modules/';
 /** Most that cat(1) reads of a device that never ends. */
 const MOST = 1 << 20;
 
+const isModuleName = (name: string): boolean => /\.ko$|^linker\.hints$/.test(name) && !name.includes('/');
+
 export class SessionFiles {
   private readonly host: SystemFiles;
   private readonly written = new Map<string, Uint8Array>();
@@ -48,7 +50,7 @@ export class SessionFiles {
     if (there !== undefined) return there;
     if (path.startsWith(MODULES)) {
       const name = path.slice(MODULES.length);
-      return /\.ko$|^linker\.hints$/.test(name) && !name.includes('/') ? this.host.read(name) : undefined;
+      return isModuleName(name) ? this.host.read(name) : undefined;
     }
     return path.startsWith('/boot/') || path.startsWith('/dev/') ? undefined : this.host.read(path);
   }
@@ -60,10 +62,15 @@ export class SessionFiles {
       .filter((one) => one.startsWith(folder))
       .map((one) => one.slice(folder.length));
     if (folder === '/dev/') return [...this.devices().keys()].sort();
-    const host = this.root === undefined ? this.host.list(path) : this.root.list(path);
+    const host = this.root === undefined ? this.hostNames(folder, path) : this.root.list(path);
     return own.length === 0 && host === undefined
       ? undefined
       : [...new Set([...own, ...(host ?? [])])].sort();
+  }
+
+  /** Of a machine without files of its own, /boot/modules is the folder that lkm was started in. */
+  private hostNames(folder: string, path: string): readonly string[] | undefined {
+    return folder === MODULES ? this.host.list('.')?.filter(isModuleName) : this.host.list(path);
   }
 
   put(path: string, bytes: Uint8Array): void {

@@ -8,16 +8,27 @@ import { Answer, type Tool } from './answer.ts';
 import { getopt } from './getopt.ts';
 import type { FreeBsdSession } from './session.ts';
 
-/** What the options are: -d came with 10, -h and columns to the right with 12. */
-function usage(major: number): { letters: string; text: string } {
-  const data = major < 10 ? '' : '[-d] ';
-  const human = major < 12 ? '' : '[-h] ';
-  const quiet = major < 10 ? '' : '[-q] ';
+/**
+ * What the options are (sbin/kldstat of 8.3, 9.3, 10.4, 11.3, 12.1 and of 2024): -d came with 10.4 and 11.0, -h with 11.0,
+ * columns to the right with 12. From which release on the letters stand together is not certain: 15 is assumed; and that
+ * 10.0 to 10.3 are as 9.3.
+ */
+function usage(version: number): { letters: string; text: string } {
+  if (version >= 1500000)
+    return {
+      letters: 'dhi:m:n:qv',
+      text: 'usage: kldstat [-dhqv] [-i id] [-n filename]\n       kldstat [-dq] [-m modname]\n',
+    };
+  const data = hasData(version) ? '[-d] ' : '';
+  const human = version < 1100000 ? '' : '[-h] ';
+  const quiet = hasData(version) ? '[-q] ' : '';
   return {
-    letters: `${major < 10 ? '' : 'd'}${major < 12 ? '' : 'h'}i:m:n:qv`,
+    letters: `${hasData(version) ? 'd' : ''}${human === '' ? '' : 'h'}i:m:n:qv`,
     text: `usage: kldstat ${data}${human}${quiet}[-v] [-i id] [-n filename]\n       kldstat ${data}[-q] [-m modname]\n`,
   };
 }
+/** With -d came that -q counts for -n, too. */
+const hasData = (version: number): boolean => version >= 1004000;
 /** POINTER_WIDTH of kldstat.c: two digits for each byte, and 0x. */
 const pointerWidth = ({ choices }: FreeBsdSession): number => choices.bits / 4 + 2;
 const NO_SUCH = 'No such file or directory';
@@ -28,7 +39,7 @@ export const kldstat: Tool = {
   summary: 'list what is loaded',
   run(session, args) {
     const answer = new Answer();
-    const { letters, text } = usage(majorOf(session.choices.version));
+    const { letters, text } = usage(session.choices.version);
     const { flags, values, operands, problem } = getopt(args, letters);
     const id = values.get('i') ?? '0';
     if (problem !== undefined || operands.length > 0 || !/^\s*[-+]?\d*$/.test(id)) {
@@ -52,10 +63,11 @@ function showFiles(
   const all = statAll(session.booted);
   const name = values.get('n');
   const named = name === undefined ? undefined : all.find((file) => [name, `${name}.ko`].includes(file.name));
-  if (name !== undefined && (named === undefined || flags.has('q'))) {
+  const quiet = flags.has('q') && hasData(session.choices.version);
+  if (name !== undefined && (named === undefined || quiet)) {
     if (named !== undefined) return;
     answer.code = 1;
-    if (!flags.has('q')) answer.err += `kldstat: can't find file ${name}: ${NO_SUCH}\n`;
+    if (!quiet) answer.err += `kldstat: can't find file ${name}: ${NO_SUCH}\n`;
     return;
   }
   const old = majorOf(session.choices.version) < 12;
@@ -94,20 +106,21 @@ function modulesOf({ booted: { k, linker } }: FreeBsdSession, { file }: FileStat
 }
 
 function moduleRow(
-  { booted: { k, linker } }: FreeBsdSession,
+  session: FreeBsdSession,
   module: Address,
   flags: ReadonlySet<string>,
   old: boolean,
 ): string {
+  const { k, linker } = session.booted;
   const id = `${k.read('module.id', module)}`.padStart(old ? 2 : 3);
   const line = `${id} ${linker.registry.name(module)}`;
-  return flags.has('d') ? `${line} ${specific(k.read('module.data', module))}` : line;
+  return flags.has('d') ? `${line} ${specific(session, k.read('module.data', module))}` : line;
 }
 
 /** The module's own value, as int, unsigned and hexadecimal. */
-function specific(value: number): string {
+function specific({ choices }: FreeBsdSession, value: number): string {
   const low = value | 0;
-  return `(${low}, ${low >>> 0}, 0x${BigInt.asUintN(64, BigInt(value)).toString(16)})`;
+  return `(${low}, ${low >>> 0}, 0x${BigInt.asUintN(choices.bits, BigInt(value)).toString(16)})`;
 }
 
 function showModule(session: FreeBsdSession, answer: Answer, name: string, flags: ReadonlySet<string>): void {
@@ -123,19 +136,26 @@ function showModule(session: FreeBsdSession, answer: Answer, name: string, flags
   const refs = `${k.read('module.refs', module)}`.padStart(4);
   const data = k.read('module.data', module);
   if (flags.has('d'))
-    answer.out += `Id  Refs Name data..(int, uint, ulong)\n${id} ${refs} ${name} ${specific(data)}\n`;
+    answer.out += `Id  Refs Name data..(int, uint, ulong)\n${id} ${refs} ${name} ${specific(session, data)}\n`;
   else answer.out += `Id  Refs Name\n${id} ${refs} ${name}\n`;
 }
 
-/** humanize_number with HN_DECIMAL | HN_AUTOSCALE and a width of five. */
+/** humanize_number(3) of libutil with HN_AUTOSCALE, HN_DECIMAL and HN_NOSPACE into a buffer of five: three digits at most. */
 function humanize(bytes: number): string {
-  let value = bytes;
-  for (const suffix of ['B', 'K', 'M', 'G', 'T']) {
-    if (value < 995 || suffix === 'T') {
-      const digits = value < 10 && suffix !== 'B' ? value.toFixed(1) : `${Math.round(value)}`;
-      return `${digits}${suffix}`;
-    }
-    value /= 1024;
+  let quotient = bytes;
+  let remainder = 0;
+  let scale = 0;
+  // 973 is where a rest is rounded up.
+  while ((quotient >= 1000 || (quotient === 999 && remainder >= 973)) && scale < SUFFIXES.length - 1) {
+    remainder = quotient % 1024;
+    quotient = Math.floor(quotient / 1024);
+    scale++;
   }
-  return `${bytes}`;
+  const suffix = SUFFIXES[scale];
+  if (scale === 0 || quotient > 9 || (quotient === 9 && remainder >= 973))
+    return `${quotient + Math.floor((remainder + 512) / 1024)}${suffix}`;
+  const tenths = Math.floor((remainder * 10 + 512) / 1024);
+  return `${quotient + Math.floor(tenths / 10)}.${tenths % 10}${suffix}`;
 }
+
+const SUFFIXES = ['', 'K', 'M', 'G', 'T', 'P', 'E'];

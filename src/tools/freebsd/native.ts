@@ -1,6 +1,7 @@
 /** FreeBSD, as the command line reaches it. */
 import { FormatError, Truncated } from '../../bytes/errors.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
+import { OSABI_FREEBSD } from '../../systems/freebsd/elf.ts';
 import { KldFile } from '../../systems/freebsd/kldfile.ts';
 import type { Description, ModuleFile, NativeSystem } from '../system.ts';
 import { boot } from './boot.ts';
@@ -8,9 +9,6 @@ import { freebsdChecker } from './check/checker.ts';
 import { SETTINGS } from './choices.ts';
 import { describeKld } from './describe.ts';
 import { FreeBsdSession } from './session.ts';
-
-/** EI_OSABI of FreeBSD. */
-const OSABI_FREEBSD = 9;
 
 /** A module has a set of metadata; the operating system's number in the header makes it certain. */
 function recognise({ bytes }: ModuleFile): number {

@@ -86,6 +86,12 @@ export class FreeBsdSession implements SystemSession {
     return [...genericInterfaces(version, config)].map(([name, number]) => ({ name, version: number }));
   }
 
+  /** Devices without a driver, as devd(8) is told of them: the setting `devices`. */
+  get unattached(): string[] {
+    const devices = (this.options.settings?.get('devices') ?? '').split(';').map((one) => one.trim());
+    return devices.flatMap((one) => (one === '' ? [] : [one.startsWith('?') ? one : `? at ${one}`]));
+  }
+
   halt(): ToolResult {
     const answer = new Answer();
     const { log } = this.booted.k;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { checkKld } from '../../../src/systems/freebsd/check/check.ts';
 import { type Elf, elfTarget, judgeShared } from '../../../src/systems/freebsd/elf.ts';
 import { readKernelFile } from '../../../src/systems/freebsd/kernelfile.ts';
-import { typesOf } from '../../../src/systems/freebsd/rules/relocations.ts';
+import { knownTypes } from '../../../src/systems/freebsd/rules/relocations.ts';
 import { linkApart } from '../../../src/systems/freebsd/shared-image.ts';
 import { fixture } from './fixtures.ts';
 
@@ -20,7 +20,7 @@ function read(name: string, machine: string): Elf {
 
 function link(elf: Elf, lookup: (name: string) => number | undefined) {
   return linkApart(elf, BASE, lookup, {
-    known: typesOf(elf.object.machine)?.known,
+    known: knownTypes(elf.object.machine, 1400097),
     emptyPlace: false,
     fail: (problem) => {
       throw new Error(problem.kind);
@@ -36,6 +36,9 @@ const text = (bytes: Uint8Array, at: number) => {
 describe.each([
   ['hello-arm64.ko', 'arm64'],
   ['hello-riscv64.ko', 'riscv64'],
+  ['hello-arm.ko', 'arm'],
+  ['hello-powerpc.ko', 'powerpc'],
+  ['hello-powerpc64.ko', 'powerpc64'],
 ])('%s', (name, machine) => {
   const elf = read(name, machine);
 
@@ -49,25 +52,28 @@ describe.each([
     const { bytes, missing } = link(elf, (symbol) => SYMBOLS[symbol]);
     expect(missing).toEqual([]);
     const view = new DataView(bytes.buffer);
-    const word = (at: number) => Number(view.getBigUint64(at - BASE, true));
+    const { bits, littleEndian } = elf.object;
+    const size = bits / 8;
+    const word = (at: number) =>
+      bits === 64
+        ? Number(view.getBigUint64(at - BASE, littleEndian))
+        : view.getUint32(at - BASE, littleEndian);
     const set = elf.object.sections.find((one) => one.name === 'set_sysinit_set');
     if (set === undefined) throw new Error('no set');
     // set -> struct sysinit -> the kernel's function, and struct moduledata -> the name.
     const sysinit = word(BASE + set.address);
     expect(word(sysinit + 8)).toBe(SYMBOLS.module_register_init);
-    const moduledata = word(sysinit + 16);
+    const moduledata = word(sysinit + 8 + size);
     expect(text(bytes, word(moduledata))).toBe('hello');
-    expect(text(bytes, word(moduledata + 16))).toBe('world');
-    const code = word(moduledata + 8) - BASE;
+    expect(text(bytes, word(moduledata + 2 * size))).toBe('world');
+    const code = word(moduledata + size) - BASE;
     expect(
       elf.object.sections.some(
         (one) => one.executable && code >= one.address && code < one.address + one.size,
       ),
     ).toBe(true);
     // The table that calls go through.
-    const words = Array.from({ length: Math.floor(bytes.length / 8) }, (_, i) =>
-      Number(view.getBigUint64(8 * i, true)),
-    );
+    const words = Array.from({ length: Math.floor(bytes.length / size) }, (_, i) => word(BASE + size * i));
     expect(words).toContain(SYMBOLS.printf);
   });
 

@@ -194,6 +194,30 @@ const CASES: readonly Case[] = [
   },
   { name: 'shared-object', lines: ['kldload -v shared.ko', 'kldstat', 'kldunload -v shared'] },
   {
+    name: 'release-10.4',
+    settings: { release: '10.4' },
+    lines: ['kldstat -h', 'kldstat -d -m kernel', 'kldstat -q -n kernel', 'kldload nowhere', 'kldload -x'],
+  },
+  {
+    name: 'release-11.3',
+    settings: { release: '11.3' },
+    lines: ['kldload tinyfs', 'kldstat -h', 'kldstat -v', 'kldstat -x'],
+  },
+  { name: 'release-15', settings: { release: '15.0' }, lines: ['kldstat -h', 'kldstat -x'] },
+  {
+    name: 'devmatch',
+    settings: { devices: 'vendor=0x1af4 device=0x1000 on pci0; vendor=1 device=2 on pci0' },
+    lines: [
+      'kldload hello',
+      'devmatch',
+      'devmatch -q',
+      'kldxref -d pnp.ko',
+      'devmatch -h /boot/nothing',
+      'echo hello > /boot/modules/linker.hints',
+      'devmatch',
+    ],
+  },
+  {
     name: 'boot',
     lines: [
       'echo importer_load="YES" > /boot/loader.conf',
@@ -218,6 +242,26 @@ describe('transcripts', () => {
     const golden = new URL(`../../golden/freebsd/${name}.txt`, import.meta.url);
     if (process.env.LKM_UPDATE_GOLDEN === '1') writeFileSync(golden, text);
     expect(text).toBe(readFileSync(golden, 'utf8'));
+  });
+
+  it('refuses a module of another system as the kernel does: at the first symbol that is not its own', async () => {
+    const session = await startSession();
+    const linux = readFileSync(new URL('../../../fixtures/linux/built/hello.ko', import.meta.url));
+    await session.writeFile('/boot/modules/foreign.ko', new Uint8Array(linux), false);
+    const text = await transcript(session, ['kldload foreign', 'kldstat']);
+    expect(text).toMatch(
+      /^link_elf_obj: symbol __fentry__ undefined\nlinker_load_file: \/boot\/modules\/foreign.ko - unsupported file type\nkldload: an error occurred while loading module foreign\. /m,
+    );
+    expect(text).toContain('a module of another system');
+    expect(text).not.toMatch(/foreign.ko$/m);
+  });
+
+  it('gives out stand-ins for interfaces only when asked to', async () => {
+    expect(await transcript(await startSession(), ['kldload newer'])).toContain('depends on');
+    const session = await startSession({ missing: 'stand-in', config: 'minimal' });
+    const text = await transcript(session, ['kldload pnp', 'kldstat -n pnp']);
+    expect(text).toContain('No file brings the interface pci version 1: a stand-in takes its place.');
+    expect(text).toMatch(/pnp\.ko$/m);
   });
 
   it('leaves nothing behind when a module comes and goes', async () => {

@@ -17,7 +17,7 @@ import {
   unsupportedText,
   wrongKernel,
 } from '../rules/interfaces.ts';
-import { neededSymbols, typesOf, unknownRelocation, unknownText } from '../rules/relocations.ts';
+import { knownTypes, neededSymbols, unknownRelocation, unknownText } from '../rules/relocations.ts';
 import { linkApart } from '../shared-image.ts';
 
 /** Modules lie behind the kernel's image. */
@@ -212,7 +212,7 @@ class Check {
 
   private relocations(elf: Elf, rule: RuleId, local: boolean): boolean {
     const { object } = elf;
-    if (typesOf(object.machine) === undefined) {
+    if (knownTypes(object.machine, this.kernel.version) === undefined) {
       this.note(
         rule,
         'unknown',
@@ -221,13 +221,13 @@ class Check {
       );
       return true;
     }
-    const bad = unknownRelocation(object, local);
+    const bad = unknownRelocation(object, this.kernel.version, local);
     if (bad === undefined)
       return local || object.kind === 'relocatable' ? this.passes(rule) : this.trial(elf, rule);
     const why = `Relocation type ${bad.type} is not one that the kernel linker knows.`;
     const hint =
       'It comes from compiler flags of another system: modules are built with those of sys/conf/kern.mk.';
-    return this.refuse(rule, [unknownText(this.kernel.version, bad)], why, hint);
+    return this.refuse(rule, [unknownText(this.kernel.version, object.machine, bad)], why, hint);
   }
 
   private passes(rule: RuleId): true {
@@ -242,7 +242,7 @@ class Check {
   private trial(elf: Elf, rule: RuleId): boolean {
     const base = (this.kernel.address('btext') ?? this.kernel.address('kernbase') ?? 0) + BEHIND_KERNEL;
     linkApart(elf, base, (name) => this.kernel.address(name) ?? base, {
-      known: typesOf(elf.object.machine)?.known,
+      known: knownTypes(elf.object.machine, this.kernel.version),
       emptyPlace: false,
       fail: (what, { type, offset }) => {
         const why = `A relocation of type ${type} at 0x${offset.toString(16)} cannot be done: ${what.kind}.`;
