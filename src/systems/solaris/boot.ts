@@ -2,7 +2,7 @@
 import type { MissingPolicy } from '../../kernel/missing.ts';
 import { applyKernelAssignments } from './assign.ts';
 import { configuration, DEFAULT_MODULE_PATH, type RootFiles, textOf } from './configuration.ts';
-import { loadDriverConf } from './devices.ts';
+import { addCard, loadDriverConf } from './devices.ts';
 import { parseAliases, parseNumbers } from './etc/name-files.ts';
 import { parseModulePath, parseSystemFile, type SystemFile } from './etc/system-file.ts';
 import { modLoadAndInstall } from './load.ts';
@@ -31,6 +31,8 @@ export interface BootOptions {
   /** Over what the system file says. */
   readonly policy?: SignaturePolicy;
   readonly immutable?: boolean;
+  /** Cards that are in the machine: `pci10ec,8169`. */
+  readonly cards?: readonly string[];
   /** Judges signatures, by certificates that are held where the kernel cannot reach. */
   readonly verifier?: (bytes: Uint8Array) => SignatureVerdict;
 }
@@ -68,6 +70,7 @@ export function bootSolaris(options: BootOptions): Solaris {
   applyKernelAssignments(k);
   setTrust(k, system, options);
   for (const driver of state.majors.keys()) loadDriverConf(k, driver);
+  for (const card of options.cards ?? []) addCard(k, card);
   for (const name of system.forceload) forceload(k, name);
   startDaemon(k);
   return k;

@@ -44,6 +44,11 @@ export class KernelData {
     return address;
   }
 
+  /** Where the variable lies, if a module has asked for it. */
+  placedAt(name: string): Address | undefined {
+    return this.placed.get(name)?.address;
+  }
+
   /** Zeroed memory among the kernel's data. */
   take(bytes: number): Address {
     const address = this.next;

@@ -20,7 +20,7 @@ typedef long clock_t; typedef long time_t; typedef long daddr_t; typedef ulong_t
 typedef enum { B_FALSE, B_TRUE } boolean_t;
 typedef void *timeout_id_t; typedef void *va_list;
 typedef int index_t; typedef unsigned long vm_offset_t; typedef int processorid_t;
-typedef struct mutex { void *_opaque[1]; } kmutex_t;
+typedef struct mutex { void *_opaque[MUTEXWORDS]; } kmutex_t;
 typedef struct _krwlock { void *_opaque[1]; } krwlock_t;
 typedef struct { ushort_t _opaque; } kcondvar_t;
 typedef struct _ksema { void *_opaque[2]; } ksema_t;
@@ -127,15 +127,58 @@ typedef struct kmem_cache kmem_cache_t; typedef struct taskq taskq_t; typedef st
 typedef struct vfsops vfsops_t; typedef struct vnodeops vnodeops_t; typedef struct fs_operation_def fs_operation_def_t;
 `;
 
+/** sys/mac_provider.h and sys/gld.h: what network drivers fill in. */
+const NETWORK = `
+struct mac_callbacks { uint_t mc_callbacks; void *mc_getstat; void *mc_start; void *mc_stop; void *mc_setpromisc;
+  void *mc_multicst; void *mc_unicst; void *mc_tx; void *mc_reserved; void *mc_ioctl; void *mc_getcapab; void *mc_open;
+  void *mc_close; void *mc_setprop; void *mc_getprop; void *mc_propinfo; };
+typedef struct mac_register { uint_t m_version; char *m_type_ident; void *m_driver; dev_info_t *m_dip; uint_t m_instance;
+  uint8_t *m_src_addr; uint8_t *m_dst_addr; struct mac_callbacks *m_callbacks; uint_t m_min_sdu; uint_t m_max_sdu;
+  void *m_pdata; size_t m_pdata_size; char **m_priv_props; uint32_t m_margin; uint32_t m_v12n;
+  uint_t m_multicast_sdu; } mac_register_t;
+typedef struct gld_mac_info { struct gld_mac_info *gldm_next; struct gld_mac_info *gldm_prev; caddr_t reserved1;
+  caddr_t reserved2; uint16_t gldm_driver_version; uint16_t gldm_GLD_version; uint16_t gldm_GLD_flags;
+  uint16_t gldm_options; dev_info_t *gldm_devinfo; uchar_t *gldm_vendor_addr; uchar_t *gldm_broadcast_addr;
+  kmutex_t gldm_lock; void *gldm_cookie; uint32_t reserved3; uint32_t reserved4; uint32_t gldm_maxpkt;
+  uint32_t gldm_minpkt; char *gldm_ident; uint32_t gldm_type; uint32_t reserved5; uint32_t gldm_addrlen;
+  int32_t gldm_saplen; uchar_t reserved7[6]; uchar_t reserved8[6]; uchar_t reserved9[6]; uint_t gldm_ppa;
+  int32_t reserved10; uint32_t gldm_capabilities; int32_t gldm_linkstate; uint32_t reserved11; caddr_t reserved12;
+  int32_t reserved13; uint32_t reserved14; int32_t reserved15; caddr_t gldm_mac_pvt; caddr_t reserved16;
+  char reserved17[1352]; caddr_t reserved18; caddr_t gldm_private; void *gldm_reset; void *gldm_start; void *gldm_stop;
+  void *gldm_set_mac_addr; void *gldm_send; void *gldm_set_promiscuous; void *gldm_get_stats; void *gldm_ioctl;
+  void *gldm_set_multicast; void *gldm_intr; void *gldm_mctl; void *gldm_send_tagged; void *gldm_mdt_pre;
+  void *gldm_mdt_send; void *gldm_mdt_post; int gldm_mdt_sgl; int gldm_mdt_segs; } gld_mac_info_t;
+struct __mac_handle; struct __mac_resource; struct __mac_prop_info;
+`;
+
+/** sys/buf.h, sys/ddidmareq.h, sys/dditypes.h: block transfers and direct memory access. */
+const TRANSFERS = `
+typedef struct buf { int b_flags; struct buf *b_forw; struct buf *b_back; struct buf *av_forw; struct buf *av_back;
+  ushort_t b_dev; size_t b_bcount; caddr_t b_addr; longlong_t b_lblkno; char b_obs1; size_t b_resid; clock_t b_start;
+  void *b_proc; void *b_pages; clock_t b_obs2; size_t b_bufsize; void *b_iodone; struct vnode *b_vp; struct buf *b_chain;
+  int b_obs3; int b_error; void *b_private; dev_t b_edev; ksema_t b_sem; ksema_t b_io; struct buf *b_list; void **b_shadow;
+  void *b_dip; struct vnode *b_file; longlong_t b_offset; } buf_t;
+typedef struct { uint64_t dmac_laddress; size_t dmac_size; uint_t dmac_type; } ddi_dma_cookie_t;
+typedef struct ddi_dma_attr { uint_t dma_attr_version; uint64_t dma_attr_addr_lo; uint64_t dma_attr_addr_hi;
+  uint64_t dma_attr_count_max; uint64_t dma_attr_align; uint_t dma_attr_burstsizes; uint32_t dma_attr_minxfer;
+  uint64_t dma_attr_maxxfer; uint64_t dma_attr_seg; int dma_attr_sgllen; uint32_t dma_attr_granular;
+  uint_t dma_attr_flags; } ddi_dma_attr_t;
+struct ddi_device_acc_attr;
+`;
+
 export interface SolarisTypes {
   readonly types: TypeTable;
   readonly declarations: Declarations;
 }
 
-/** The types as a 64-bit or 32-bit kernel has them; ml_linkage has 7 places in one, 4 in the other (sys/modctl.h). */
+/**
+ * The types as a 64-bit or 32-bit kernel has them: ml_linkage has 7 places in one and 4 in the other (sys/modctl.h), a
+ * mutex one word and two (sys/mutex.h).
+ */
 export function solarisTypes(bits: 32 | 64): SolarisTypes {
   const modules = MODULES.replace('MAXLINK', bits === 64 ? '7' : '4');
+  const basic = BASIC.replace('MUTEXWORDS', bits === 64 ? '1' : '2');
   const declarations = new Declarations(bits === 64 ? LP64 : ILP32_I386);
-  for (const text of [BASIC, modules, DRIVERS, STREAMS, FILES]) declarations.add(text);
+  for (const text of [basic, modules, DRIVERS, STREAMS, FILES, NETWORK, TRANSFERS]) declarations.add(text);
   return { types: new TypeTable(declarations), declarations };
 }

@@ -7,6 +7,7 @@ import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import { configuration, textOf } from './configuration.ts';
 import { type ConfNode, type PropertyValue, parseDriverConf } from './etc/driver-conf.ts';
+import { confHardware, forgetHardware, type Hardware, hardwareOf, pciCard, setHardware } from './hardware.ts';
 import { modLoadAndInstall } from './load.ts';
 import { Refusal } from './refusal.ts';
 import type { Solaris } from './solaris.ts';
@@ -18,6 +19,8 @@ export const MAX_MAJOR = 512;
 /** DDI_ATTACH, DDI_DETACH and the states of a node that we tell apart. */
 const DDI_ATTACH = 0;
 const DDI_DETACH = 0;
+/** DDI_PROBE_FAILURE is ENXIO (sys/sunddi.h). */
+const PROBE_FAILURE = 6;
 export const NODE = { BOUND: 1, ATTACHED: 2 } as const;
 
 /** devopsp: an array of pointers in the kernel's data. */
@@ -65,14 +68,36 @@ export function loadDriverConf(k: Solaris, driver: string): number {
   for (const { format, text } of errors) k.syslog.say(format, text, CE.CONT);
   let made = 0;
   for (const node of wanted) {
-    // Only pseudo devices come out of a file alone; others need their parent to find hardware.
-    if (node.parent !== 'pseudo' || node.name === '') continue;
+    const place = placeOf(node);
+    if (place === undefined) continue;
     const instance = node.instance ?? nextInstance(k, major);
     if (instancesOf(k, major).some((dip) => k.read('dev_info.devi_instance', dip) === instance)) continue;
-    makeNode(k, driver, major, instance, { ...node, properties: new Map([...globals, ...node.properties]) });
+    const properties = new Map([...globals, ...node.properties]);
+    const address = place.address ?? String(instance);
+    const hardware = place.bus === undefined ? undefined : confHardware(place.bus, properties);
+    makeNode(k, { name: node.name, driver, major, instance, address, properties, hardware });
     made++;
   }
   return made;
+}
+
+/**
+ * Pseudo devices come out of a file alone, and so do those on a bus that cannot tell what is on it, if the file says
+ * where they are; on other buses it is the hardware that makes nodes.
+ */
+function placeOf(node: ConfNode): { bus?: string; address?: string } | undefined {
+  if (node.name === '') return undefined;
+  if (node.parent === 'pseudo' || node.parent === '/pseudo') return { address: node.unitAddress };
+  const bus = /^\/?(isa|eisa)$/.exec(node.parent === '' ? node.class : node.parent)?.[1];
+  const reg = node.properties.get('reg');
+  if (bus === undefined || reg === undefined || reg === true) return undefined;
+  return {
+    bus: `/${bus}`,
+    address: reg
+      .slice(0, 2)
+      .map((one) => Number(one).toString(16))
+      .join(','),
+  };
 }
 
 const nextInstance = (k: Solaris, major: number): number =>
@@ -88,20 +113,70 @@ export function findConf(k: Solaris, driver: string): { path: string; text: stri
   return undefined;
 }
 
-function makeNode(k: Solaris, driver: string, major: number, instance: number, node: ConfNode): Address {
+interface NewNode {
+  readonly name: string;
+  readonly driver: string;
+  /** UNBOUND while no driver is bound to it. */
+  readonly major: number;
+  readonly instance: number;
+  readonly address: string;
+  readonly properties: ReadonlyMap<string, PropertyValue>;
+  readonly hardware: Hardware | undefined;
+}
+
+/** DDI_MAJOR_T_NONE: the node has no driver. */
+const UNBOUND = 0xffffffff;
+
+function makeNode(k: Solaris, node: NewNode): Address {
   const dip = k.heap.take(k.sizeof('dev_info'));
   k.write('dev_info.devi_node_name', dip, k.heap.takeString(node.name));
-  k.write('dev_info.devi_addr', dip, k.heap.takeString(String(instance)));
-  k.write('dev_info.devi_binding_name', dip, k.heap.takeString(driver));
-  k.write('dev_info.devi_major', dip, major);
-  k.write('dev_info.devi_instance', dip, instance);
+  k.write('dev_info.devi_addr', dip, k.heap.takeString(node.address));
+  k.write('dev_info.devi_binding_name', dip, k.heap.takeString(node.driver));
+  k.write('dev_info.devi_major', dip, node.major);
+  k.write('dev_info.devi_instance', dip, node.instance);
   k.write('dev_info.devi_state', dip, NODE.BOUND);
   k.state(tree).properties.set(dip, new Map(node.properties));
+  if (node.hardware !== undefined) setHardware(k, dip, node.hardware);
   const all = nodes(k);
   const last = all.at(-1);
   if (last === undefined) k.state(tree).first = dip;
   else k.write('dev_info.devi_next', last, dip);
   return dip;
+}
+
+/** A card is put into a slot; a driver that is there already is bound to it. */
+export function addCard(k: Solaris, name: string): void {
+  const card = pciCard(name, nodes(k).filter((dip) => hardwareOf(k, dip)?.bus === '/pci@0,0').length);
+  makeNode(k, {
+    name,
+    driver: name,
+    major: UNBOUND,
+    instance: 0xffffffff,
+    address: card.unitAddress,
+    properties: card.properties,
+    hardware: card,
+  });
+  bindHardware(k);
+}
+
+/** Binds devices that have no driver to one whose name or alias is among their compatible names, the best first. */
+export function bindHardware(k: Solaris): void {
+  const { majors, aliases } = k.state(configuration);
+  for (const dip of nodes(k)) {
+    if (k.read('dev_info.devi_major', dip) >>> 0 !== UNBOUND) continue;
+    const names = hardwareOf(k, dip)?.compatible ?? [];
+    const driver = names
+      .map((name) => (majors.has(name) ? name : aliases.get(name)))
+      .find((name) => name !== undefined && majors.has(name));
+    if (driver !== undefined) rebind(k, dip, driver, majors.get(driver) ?? UNBOUND);
+  }
+}
+
+function rebind(k: Solaris, dip: Address, driver: string, major: number): void {
+  k.write('dev_info.devi_instance', dip, major === UNBOUND ? UNBOUND : nextInstance(k, major));
+  k.heap.free(k.read('dev_info.devi_binding_name', dip));
+  k.write('dev_info.devi_binding_name', dip, k.heap.takeString(driver));
+  k.write('dev_info.devi_major', dip, major);
 }
 
 /** Takes the nodes of a driver out of the tree (MODUNLOADDRVCONF and rem_drv). */
@@ -114,11 +189,18 @@ export function removeNodes(k: Solaris, major: number): void {
       before = dip;
       continue;
     }
+    // A card stays where it is, without a driver.
+    if ((hardwareOf(k, dip)?.compatible.length ?? 0) > 0) {
+      rebind(k, dip, k.readString('dev_info.devi_node_name', dip), UNBOUND);
+      before = dip;
+      continue;
+    }
     if (before === 0) state.first = next;
     else k.write('dev_info.devi_next', before, next);
     for (const field of ['devi_node_name', 'devi_addr', 'devi_binding_name'])
       k.heap.free(k.read(`dev_info.${field}`, dip));
     k.heap.free(dip);
+    forgetHardware(k, dip);
     state.properties.delete(dip);
   }
 }
@@ -146,6 +228,8 @@ export function* attachNode(k: Solaris, dip: Address): Steps<boolean> {
   const ops = driverOps(k, k.read('dev_info.devi_major', dip));
   if (ops === 0) return false;
   k.write('dev_info.devi_ops', dip, ops);
+  const probe = k.read('dev_ops.devo_probe', ops);
+  if (probe !== 0 && (yield* k.callInt(probe, dip)) === PROBE_FAILURE) return false;
   const attach = k.read('dev_ops.devo_attach', ops);
   const status = attach === 0 ? -1 : yield* k.callInt(attach, dip, DDI_ATTACH);
   if (status === 0) {
@@ -242,7 +326,7 @@ const S_IFBLK = 0x6000;
 
 /** `/pseudo/echo@0` */
 export const nodePath = (k: Solaris, dip: Address): string =>
-  `/pseudo/${k.readString('dev_info.devi_node_name', dip)}@${k.readString('dev_info.devi_addr', dip)}`;
+  `${hardwareOf(k, dip)?.bus ?? '/pseudo'}/${k.readString('dev_info.devi_node_name', dip)}@${k.readString('dev_info.devi_addr', dip)}`;
 
 /** The files in /devices that attached drivers made. */
 export function deviceFiles(k: Solaris): DeviceFile[] {

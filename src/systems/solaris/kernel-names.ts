@@ -4,7 +4,7 @@
  * whether an undefined symbol is reported by the kernel's rule, or is a missing function of the base kernel.
  */
 const FAMILIES =
-  /^(ddi|i_ddi|e_ddi|devi|kmem|mutex|rw|cv|sema|kstat|list|avl|pci|ldi|hat|page|vmem|mac|nvlist|fnvlist|nvpair|cyclic|cpu|taskq|thread|lwp|mod|kobj|vfs|vn|fop|fsop|fs|uio|cr|zone|secpolicy|priv|proc|as|seg|segkmem|poll|drv|scsi|usb|net|neti|hook|ip|tcp|str|qwait|atomic|membar|tnf|usba|gld|dld|bp|bio|strlcpy|crypto|random|sysevent|fm|refstr|rctl|callb|callout|tsol|ctf|dtrace|kcpc|sid|acl|pn|dnlc|pvn|dls|smb|xdr|rpc|id|id32|sha[12]|SHA[12]|MD5|kgrep|nv|softmac|spec|copy)_?[A-Za-z0-9_]*_|^(ddi|mod|vn|VN|kmem)_/;
+  /^(ddi|i_ddi|e_ddi|devi|kmem|mutex|rw|cv|sema|kstat|list|avl|pci|ldi|hat|page|vmem|nvlist|fnvlist|nvpair|cyclic|cpu|taskq|thread|lwp|mod|kobj|vfs|vn|fop|fsop|fs|uio|cr|zone|secpolicy|priv|proc|as|seg|segkmem|poll|drv|csx|net|neti|hook|ip|tcp|str|qwait|atomic|membar|tnf|usba|dld|bp|bio|strlcpy|crypto|random|sysevent|fm|refstr|rctl|callb|callout|tsol|ctf|dtrace|kcpc|sid|acl|pn|dnlc|pvn|dls|smb|xdr|rpc|id|id32|sha[12]|SHA[12]|MD5|kgrep|nv|softmac|spec|copy)_?[A-Za-z0-9_]*_|^(ddi|mod|vn|VN|kmem)_/;
 
 const NAMES = new Set(
   [
@@ -23,6 +23,7 @@ const NAMES = new Set(
     'getudev cmpldev groupmember choose_addr kpm_enable ppmapin ppmapout rwlock_owned supgroupmember suser',
     'hcksum_assoc hcksum_retrieve putnextctl putnextctl1 testb nobufc strqset strqget getmblk mpsize uiopeek',
     'kprintf prom_printf halt mdboot cpr_init tenmicrosec usec_delay hr_clock_lock gethrtime_unscaled',
+    'door_ki_open door_ki_rele door_ki_upcall door_ki_upcall_limited door_ki_hold door_ki_lookup ip_cksum hrestime',
     'servicing_interrupt panicstr utsname mb_hashtab thread_lock disp_lock_exit register_cpu_setup_func unregister_cpu_setup_func map_addr contig_alloc contig_free',
     'pollwakeup pollhead_clean freectty ttyclose csx_Get8 inb inw inl outb outw outl repinsb repoutsb hrtime',
     'crget crdup crfree crhold crgetuid crgetruid crgetgid strdup strfree numtos stoi strtolctime bt_getlowbit highbit',

@@ -35,10 +35,11 @@ import { isKernelName } from './kernel-names.ts';
 import type { Modctl } from './modctl.ts';
 import type { SolarisModule } from './module.ts';
 import { modctls } from './modules.ts';
+import { type Part, partOf, partOwning } from './parts.ts';
 import { type Finding, invalid, Refusal } from './refusal.ts';
 import { checkFile, damaged } from './rules/file.ts';
 import { checkSignature, type SignatureGate } from './rules/signature.ts';
-import { isProbe, isUnsafe, lookUp, OFTEN_TWICE, type SymbolView } from './rules/symbols.ts';
+import { assertionLine, isProbe, isUnsafe, lookUp, OFTEN_TWICE, type SymbolView } from './rules/symbols.ts';
 import type { Solaris } from './solaris.ts';
 
 export interface KrtldRequest {
@@ -58,8 +59,8 @@ class Linking {
   readonly elf: ElfFile;
   readonly object: ObjectFile;
   readonly depends: Dependencies;
-  /** Modules of the dependencies that were found, in order. */
-  readonly needed: SolarisModule[] = [];
+  /** What the dependencies that were found define, in order. */
+  readonly needed: ((name: string) => Address | undefined)[] = [];
   readonly notFound: string[] = [];
   readonly imports: string[] = [];
   plan!: PlacementPlan;
@@ -182,13 +183,24 @@ function* loadDependents(link: Linking): Steps<void> {
     }
     const found = yield* request.dependency(name);
     const module = found === undefined ? undefined : moduleOf(k, found);
-    if (found === undefined || (module === undefined && found.get('prim') === 0)) {
+    const part = found === undefined ? undefined : partOf(k, found.address);
+    if (found === undefined || (module === undefined && part === undefined && found.get('prim') === 0)) {
       link.notFound.push(name);
       continue;
     }
     k.state(modctls).makeRequisite(request.modctl, found);
-    if (module !== undefined) link.needed.push(module);
+    if (module !== undefined) link.needed.push((symbol) => module.symbols.get(symbol)?.address);
+    else if (part !== undefined) link.needed.push((symbol) => partSymbol(k, part, symbol));
   }
+}
+
+/** A function of a module that the base kernel stands for: one that nobody wrote follows the policy for those. */
+function partSymbol(k: Solaris, { owns }: Part, name: string): Address | undefined {
+  if (!owns.test(name)) return undefined;
+  return (
+    k.functionGates.address(name) ??
+    (k.missingPolicy === 'refuse' ? undefined : k.functionGates.missing(name))
+  );
 }
 
 export function moduleOf(k: Solaris, modctl: Modctl): SolarisModule | undefined {
@@ -227,7 +239,7 @@ function symbolRules(link: Linking) {
   link.sections = staged.sections;
   const view: SymbolView<Address> = {
     dependencies: needed.length,
-    dependency: (index, name) => needed[index].symbols.get(name)?.address,
+    dependency: (index, name) => needed[index](name),
     primary: (name) => k.primarySymbol(name) ?? missing(link, name),
   };
   let commonAt = link.common;
@@ -282,6 +294,8 @@ function resolveOne(
   const { k, request, imports } = link;
   const { name } = symbol;
   if (name === '') return 0;
+  const line = assertionLine(name);
+  if (line !== undefined) return line;
   const found = lookUp(view, name);
   if (found !== undefined) {
     imports.push(name);
@@ -299,6 +313,7 @@ function resolveOne(
 function missing(link: Linking, name: string): Address | undefined {
   const { k } = link;
   if (k.missingPolicy === 'refuse' || isProbe(name)) return undefined;
+  if (k.missingPolicy === 'stop' && partOwning(name) !== undefined) return undefined;
   if (k.missingPolicy === 'stop' && !isKernelName(name)) return undefined;
   return k.functionGates.missing(name);
 }

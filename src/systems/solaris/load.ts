@@ -11,6 +11,7 @@ import { kobjLoadModule, moduleOf } from './krtld.ts';
 import { LOAD_FLAG, type Modctl, moduleName } from './modctl.ts';
 import type { SolarisModule } from './module.ts';
 import { modctls } from './modules.ts';
+import { dropPart, findPart, holdPart, type Part, partOf } from './parts.ts';
 import { Refusal } from './refusal.ts';
 import type { Solaris } from './solaris.ts';
 import { CE } from './syslog.ts';
@@ -113,6 +114,11 @@ function checkExcluded(k: Solaris, modctl: Modctl, name: string): void {
 
 function* bringIn(k: Solaris, modctl: Modctl, request: LoadRequest): Steps<void> {
   const found = findModule(k, request);
+  const part = found === undefined ? findPart(request.name) : undefined;
+  if (part !== undefined) {
+    loadPart(k, modctl, part);
+    return;
+  }
   if (found === undefined) {
     const where = request.usePath ? ` along ${k.state(configuration).modulePath.join(' ')}` : '';
     throw new Refusal({
@@ -141,6 +147,16 @@ function* bringIn(k: Solaris, modctl: Modctl, request: LoadRequest): Steps<void>
   }
   yield* askLinkage(k, modctl, module);
   applyAssignments(k, module);
+}
+
+/** A module of the system itself, for which the base kernel stands: there is nothing to link. */
+function loadPart(k: Solaris, modctl: Modctl, part: Part): void {
+  const isa = k.bits === 64 ? 'amd64/' : '';
+  modctl.file = `/kernel/${part.name.replace('/', `/${isa}`)}`;
+  holdPart(k, modctl.address, part);
+  modctl.set('loaded', 1);
+  modctl.set('loadcnt', modctl.get('loadcnt') + 1);
+  modctl.set('text', k.map.gates.base);
 }
 
 /** A dependency that cannot be loaded is left out: the symbols tell whether it mattered (do_dependents). */
@@ -177,6 +193,10 @@ export function* callInfo(k: Solaris, module: SolarisModule, what: number): Step
 /** modinstall: first what it needs, then _init. A module whose _init fails is taken out of memory again. */
 export function* modInstall(k: Solaris, modctl: Modctl): Steps<void> {
   if (modctl.get('installed') !== 0) return;
+  if (partOf(k, modctl.address) !== undefined) {
+    modctl.set('installed', 1);
+    return;
+  }
   const module = moduleOf(k, modctl);
   if (module === undefined) throw new Error(`${modctl.name} is marked as loaded, but is not in memory`);
   if (moddebug(k, MODDEBUG.LOADMSG)) k.log.write(5, `installing ${modctl.name}, module id ${modctl.id}.`);
@@ -245,6 +265,7 @@ export function modUnload(k: Solaris, modctl: Modctl): void {
   }
   const freed = k.state(modctls).releaseRequisites(modctl);
   module?.release();
+  dropPart(k, modctl.address);
   for (const field of ['loaded', 'linkage', 'mp', 'text', 'text_size', 'delay_unload'] as const)
     modctl.set(field, 0);
   for (const one of freed) if (one.get('delay_unload') !== 0 && one.get('installed') === 0) modUnload(k, one);

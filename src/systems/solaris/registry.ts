@@ -8,18 +8,25 @@ import {
   stringFunctions,
 } from '../../kernel/clib.ts';
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
+import type { Address } from '../../memory/space.ts';
 import type { DataSymbol } from './data.ts';
 import { messages } from './functions/cmn-err.ts';
 import { cpus } from './functions/cpus.ts';
 import { ctf } from './functions/ctf.ts';
 import { ddi } from './functions/ddi.ts';
+import { dma } from './functions/dma.ts';
+import { gld } from './functions/gld.ts';
+import { interrupts } from './functions/interrupts.ts';
 import { memory } from './functions/kmem.ts';
 import { kstats } from './functions/kstat.ts';
 import { layered } from './functions/ldi.ts';
 import { linkages } from './functions/linkages.ts';
 import { locks } from './functions/locks.ts';
+import { mac } from './functions/mac.ts';
 import { misc } from './functions/misc.ts';
 import { LINKAGE_OPERATIONS, moduleCalls } from './functions/module-calls.ts';
+import { networkNames } from './functions/network-names.ts';
+import { registers } from './functions/registers.ts';
 import { streamCalls } from './functions/stream-calls.ts';
 import { taskqs } from './functions/taskq.ts';
 import { timers } from './functions/time.ts';
@@ -39,6 +46,12 @@ export const solarisFunctions: FunctionTable<Solaris> = joinTables<Solaris>([
   ctf,
   cpus,
   ddi,
+  ...registers,
+  dma,
+  interrupts,
+  gld,
+  mac,
+  networkNames,
   streamCalls,
   vfsCalls,
   misc,
@@ -56,6 +69,20 @@ const int = (name: string, value = 0): DataSymbol => ({
   bytes: 4,
   fill: (k, at) => k.memory.set32(at, value),
 });
+
+/** A variable of a pointer's width. */
+const word = (name: string, value: number): DataSymbol => ({
+  name,
+  bytes: 8,
+  fill: (k, at) => k.memory.setPtr(at, value),
+});
+
+/** One stretch of memory from 0 on: struct memlist of sys/memlist.h is address, size, next, previous. */
+function installMemlist(k: Solaris, at: Address): void {
+  const list = k.heap.take(16 + 2 * k.word);
+  k.memory.setU64(list + 8, BigInt(k.memory.frames.total) * 4096n);
+  k.memory.setPtr(at, list);
+}
 
 const modOps = Object.entries(LINKAGE_OPERATIONS).map(
   ([name, operations]): DataSymbol => ({
@@ -87,6 +114,16 @@ export const solarisData: readonly DataSymbol[] = [
   { name: 'cpu', bytes: 512, fill: (k, at) => k.memory.setPtr(at, k.threads.cpu) },
   // NCPU - 1 (sys/cpuvar.h).
   { name: 'max_cpuid', bytes: 4, fill: (k, at) => k.memory.set32(at, k.bits === 64 ? 255 : 31) },
+  // PAGESIZE, PAGESHIFT and PAGEOFFSET of modules that do not know the machine (sys/param.h).
+  word('_pagesize', 4096),
+  word('_pageshift', 12),
+  word('_pageoffset', 4095),
+  word('_pagemask', -4096),
+  // The host's number in decimal digits; this machine has none.
+  { name: 'hw_serial', bytes: 11, fill: (k, at) => k.memory.write(at, new TextEncoder().encode('0')) },
+  // A timestruc_t.
+  { name: 'hrestime', bytes: 16 },
+  { name: 'phys_install', bytes: 8, fill: installMemlist },
   int('minclsyspri', 60),
   int('maxclsyspri', 99),
   { name: 'physmax', bytes: 8, fill: (k, at) => k.memory.setPtr(at, k.memory.frames.total - 1) },

@@ -19,9 +19,11 @@ import type { Address } from '../../memory/space.ts';
 import { type DataSymbol, KernelData } from './data.ts';
 import { solarisTypes } from './declarations.ts';
 import { judgeFault, judgeMisuse, trapInstruction } from './faults.ts';
+import { seconds } from './functions/clock.ts';
 import { Heap } from './heap.ts';
 import { AMD64, I386, type KernelMap } from './map.ts';
 import type { SolarisModule } from './module.ts';
+import { partOwning } from './parts.ts';
 import { Syslog } from './syslog.ts';
 import { type Credential, Threads } from './threads.ts';
 
@@ -97,11 +99,12 @@ export class Solaris extends Kernel {
 
   /** A symbol of the primary modules (unix, genunix); undefined when the base kernel has none of that name. */
   primarySymbol(name: string): Address | undefined {
+    if (partOwning(name) !== undefined) return undefined;
     return this.functionGates.address(name) ?? this.data.address(name);
   }
 
   implements(name: string): boolean {
-    return this.functionGates.has(name) || this.data.has(name);
+    return partOwning(name) === undefined && (this.functionGates.has(name) || this.data.has(name));
   }
 
   /** kthread_t of whoever runs. */
@@ -143,6 +146,11 @@ export class Solaris extends Kernel {
 
   switched(thread: Thread): void {
     this.threads.makeCurrent(thread);
+    // A clock tick writes it on the real machine; here nothing looks between two switches.
+    const hrestime = this.data.placedAt('hrestime');
+    if (hrestime === undefined) return;
+    this.memory.setPtr(hrestime, seconds(this));
+    this.memory.setPtr(hrestime + this.word, this.time.now() % 1e9);
   }
 
   override images(): Iterable<SolarisModule> {

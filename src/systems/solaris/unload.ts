@@ -10,6 +10,7 @@ import { modUnload, refuseByTrust } from './load.ts';
 import { LOAD_FLAG, type Modctl } from './modctl.ts';
 import type { SolarisModule } from './module.ts';
 import { modctls } from './modules.ts';
+import { partOf } from './parts.ts';
 import { Refusal } from './refusal.ts';
 import type { Solaris } from './solaris.ts';
 import { moduleGate } from './trust.ts';
@@ -42,6 +43,10 @@ const refuse = (rule: string, errno: number, why: string, hint: string): never =
 /** moduninstall: the checks in their order, and _fini. */
 export function* modUninstall(k: Solaris, modctl: Modctl): Steps<void> {
   checkHolders(k, modctl);
+  if (partOf(k, modctl.address) !== undefined) {
+    modctl.set('installed', 0);
+    return;
+  }
   const module = moduleOf(k, modctl);
   if (module === undefined) return;
   if (modctl.get('installed') === 0) return;

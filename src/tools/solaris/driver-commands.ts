@@ -3,6 +3,7 @@ import type { Steps } from '../../kernel/steps.ts';
 import { configuration, textOf } from '../../systems/solaris/configuration.ts';
 import {
   attachDriver,
+  bindHardware,
   detachDriver,
   findConf,
   instancesOf,
@@ -19,6 +20,7 @@ import {
   withLine,
   withoutName,
 } from '../../systems/solaris/etc/name-files.ts';
+import { hardwareOf } from '../../systems/solaris/hardware.ts';
 import { findModule } from '../../systems/solaris/load.ts';
 import { LOAD_FLAG } from '../../systems/solaris/modctl.ts';
 import { modctls } from '../../systems/solaris/modules.ts';
@@ -157,14 +159,17 @@ function addPermissions(session: SolarisSession, driver: string, text = ''): voi
 function attach(session: SolarisSession, { driver, flags }: Options): ToolResult {
   const { kernel } = session;
   loadDriverConf(kernel, driver);
+  bindHardware(kernel);
   return session.process(
     'add_drv',
     (function* (): Steps<ToolResult> {
       const attached = yield* attachDriver(kernel, driver);
       if (attached > 0) return done(flags.has('v') ? `Driver (${driver}) installed.\n` : '');
       const text = `Warning: Driver (${driver}) successfully added to system but failed to attach`;
-      const note =
-        findConf(kernel, driver) === undefined
+      const major = kernel.state(configuration).majors.get(driver) ?? -1;
+      const note = instancesOf(kernel, major).some((dip) => hardwareOf(kernel, dip) !== undefined)
+        ? 'its device is there, but nobody answers behind the registers: what is read is all ones'
+        : findConf(kernel, driver) === undefined
           ? 'no device of it is there, and no driver.conf makes one: parent="pseudo" in /usr/kernel/drv/NAME.conf would'
           : undefined;
       return { code: 0, out: '', err: `${text}\n`, note };

@@ -6,6 +6,7 @@ import { moduleOf } from '../../systems/solaris/krtld.ts';
 import { callInfo, MI, modLoadAndInstall } from '../../systems/solaris/load.ts';
 import type { Modctl } from '../../systems/solaris/modctl.ts';
 import { modctls } from '../../systems/solaris/modules.ts';
+import { partOf } from '../../systems/solaris/parts.ts';
 import type { Solaris } from '../../systems/solaris/solaris.ts';
 import { modUnloadById } from '../../systems/solaris/unload.ts';
 import type { ToolResult } from '../system.ts';
@@ -95,7 +96,9 @@ export function* modinfoRow(k: Solaris, modctl: Modctl): Steps<ModinfoRow> {
     const text = k.memory.cstring(at, 32);
     if (text !== '') linkages.push({ text, p0: k.memory.i32(at + 32) });
   }
-  const rev = info === undefined ? 0 : k.read('modinfo.mi_rev', info);
+  const part = partOf(k, modctl.address);
+  if (part !== undefined) linkages.push({ text: part.text, p0: -1 });
+  const rev = info === undefined ? (part === undefined ? 0 : 1) : k.read('modinfo.mi_rev', info);
   if (info !== undefined) k.heap.free(info);
   return {
     id: modctl.id,

@@ -160,14 +160,14 @@ export class SolarisSession implements SystemSession {
   }
 
   /** Puts a file of the user where modules of its class lie, so that everything finds it by its name. */
-  install(path: string): { name: string; directory: string } | ToolResult {
+  install(path: string, place?: string): { name: string; directory: string } | ToolResult {
     const bytes = this.host.read(path);
     if (bytes === undefined)
       return failed(`can't load module: ${errorText(2)}`, 2, `there is no file ${path}`);
     const name = moduleName(path);
-    let directory = 'misc';
+    let directory = place ?? 'misc';
     try {
-      directory = describeSolaris(readElf(bytes)).directory;
+      directory = place ?? describeSolaris(readElf(bytes)).directory;
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
     }
@@ -192,8 +192,22 @@ export class SolarisSession implements SystemSession {
     for (const needed of this.dependenciesOf(path)) {
       const missing = findModule(this.kernel, { name: needed, usePath: true }) === undefined;
       const beside = moduleName(needed);
-      if (!missing || this.host.read(beside) === undefined || 'code' in this.install(beside)) continue;
-      if (needed.startsWith('drv/')) await this.bind(beside, beside);
+      if (!missing || this.host.read(beside) === undefined) continue;
+      const placed = this.install(beside, needed.slice(0, needed.lastIndexOf('/')) || undefined);
+      if ('code' in placed) continue;
+      await this.placeDependencies(beside);
+      if (needed.startsWith('drv/') && !this.isMiscellaneous(beside)) await this.bind(beside, beside);
+    }
+  }
+
+  /** A module among drivers that has no driver in it, only functions for others. */
+  private isMiscellaneous(path: string): boolean {
+    try {
+      const { linkages } = describeSolaris(readElf(this.host.read(path) ?? new Uint8Array(0)));
+      return linkages.every(({ kind }) => kind !== 'driver');
+    } catch (error) {
+      if (error instanceof FormatError) return false;
+      throw error;
     }
   }
 

@@ -2,6 +2,7 @@
 import { FormatError } from '../../bytes/errors.ts';
 import { readElfHeader } from '../../formats/elf/headers.ts';
 import type { BootOptions } from '../../systems/solaris/boot.ts';
+import { isCardName } from '../../systems/solaris/hardware.ts';
 import { POLICIES } from '../../systems/solaris/rules/signature.ts';
 import {
   checkSettingNames,
@@ -27,6 +28,11 @@ export const SETTINGS: readonly Setting[] = [
   { name: 'module-path', summary: 'the boot property: directories of modules, before those of /etc/system' },
   { name: 'policy', summary: 'signatures: none (default), warning or enforce' },
   { name: 'certs', summary: 'a PEM or DER file of certificates that are trusted; the kernel can only ask' },
+  {
+    name: 'device',
+    summary:
+      'PCI cards that are in the machine, with nobody behind their registers: pci10ec,8169 pci1022,2000',
+  },
   { name: 'immutable', summary: 'yes: an immutable global zone, changed over the trusted path alone' },
 ];
 
@@ -47,6 +53,22 @@ function bitsOf(isa: 'amd64' | 'i386' | undefined, named: readonly ModuleFile[])
     }
   }
   return 64;
+}
+
+/** At most as many as there are slots. */
+const MAX_CARDS = 16;
+
+function cardsOf(text = ''): string[] {
+  const cards = text.split(/\s+/).filter((one) => one !== '');
+  const bad = cards.find((one) => !isCardName(one));
+  if (bad !== undefined)
+    throw new SettingError(
+      `device cannot be '${bad}'`,
+      'give vendor and device in hexadecimal: pci10ec,8169',
+    );
+  if (cards.length > MAX_CARDS)
+    throw new SettingError(`${cards.length} cards are too many`, `at most ${MAX_CARDS}`);
+  return cards;
 }
 
 /** @throws SettingError */
@@ -83,6 +105,7 @@ export function readSettings(
       variant,
       modulePath: settings.get('module-path'),
       policy,
+      cards: cardsOf(settings.get('device')),
       immutable: one('immutable', ['yes', 'no'] as const) === 'yes',
     },
     system: file('system'),

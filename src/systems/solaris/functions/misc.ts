@@ -118,6 +118,15 @@ export const misc = kernelFunctions({
     return object;
   },
   'int list_is_empty(void *list)': (k, list) => (k.memory.ptr(headOf(k, list)) === headOf(k, list) ? 1 : 0),
+  // The decimal number that a string begins with; the pointer goes on behind it (sys/ddi.h).
+  'int stoi(char **text)': (k, text) => {
+    const at = k.memory.ptr(text);
+    const digits = /^\d{0,10}/.exec(k.memory.cstring(at, 16))?.[0] ?? '';
+    k.memory.setPtr(text, at + digits.length);
+    return Number(digits) | 0;
+  },
+  'void numtos(ulong_t value, char *text)': (k, value, text) =>
+    k.memory.write(text, new TextEncoder().encode(`${BigInt.asUintN(k.bits, BigInt(value))}\0`)),
   'int random_get_pseudo_bytes(uint8_t *at, size_t count)': (k, at, count) => {
     k.memory.write(
       at,

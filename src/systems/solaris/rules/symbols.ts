@@ -20,6 +20,15 @@ export const isUnsafe = (name: string): boolean => UNSAFE.has(name) || /^(i_ddi_
 /** A call that DTrace patches in; the kernel makes nops of it. */
 export const isProbe = (name: string): boolean => name.startsWith('__dtrace_probe_');
 
+/**
+ * Modules built for Solaris 11.4 name the line of an assertion by the address of a symbol, `__assfailline__504`, which
+ * nobody defines: its value is the number in its name. Seen in drivers' files; undefined for any other name.
+ */
+export function assertionLine(name: string): number | undefined {
+  const digits = /^__assfailline__(\d{1,9})$/.exec(name)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
+
 /** Where a symbol is found; undefined when nobody whom the rule asks has it. */
 export function lookUp<Where>(view: SymbolView<Where>, name: string): Where | undefined {
   for (let i = 0; i < view.dependencies; i++) {
@@ -37,6 +46,7 @@ export function unresolved<Where>(view: SymbolView<Where>, file: ObjectFile): Ob
       symbol.name !== '' &&
       symbol.binding !== 'weak' &&
       !isProbe(symbol.name) &&
+      assertionLine(symbol.name) === undefined &&
       lookUp(view, symbol.name) === undefined,
   );
 }
