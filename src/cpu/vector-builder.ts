@@ -6,7 +6,7 @@ import { type MemOperand, type Place, Reg, reg, type VectorBuilder, type XmmOper
 import { hasOpcode, opcode } from './ops/table.ts';
 import { packVectorCall, vectorOperation } from './vector-helpers.ts';
 import { arrangement } from './vector-immediate.ts';
-import { isAes, writeAesTables } from './wide-functions.ts';
+import { isAes, writeAesTables } from './wide.ts';
 
 /** The builder's own temporary vector register (16 is the decoder's). */
 const TEMP = xmm(17);

@@ -3,7 +3,6 @@
  * (Intel SDM volume 2 by mnemonic; FIPS 197, FIPS 180-4). One function for all, `(kind, d, a, immediate)`, where d and a
  * are offsets of vector registers: interpreter and translated code call the same one.
  */
-import { AES_TABLES } from '../memory/layout.ts';
 import { XMM } from './state.ts';
 import {
   block,
@@ -15,73 +14,16 @@ import {
   label,
   local,
   type ModuleBuilder,
+  ret,
+  select,
   seq,
 } from './wasm/encoder.ts';
-
-/** In the order of their numbers. */
-export const WIDE = [
-  'aesenc',
-  'aesenclast',
-  'aesdec',
-  'aesdeclast',
-  'aesimc',
-  'aeskeygenassist',
-  'pclmulqdq',
-  'sha1rnds4',
-  'sha1nexte',
-  'sha1msg1',
-  'sha1msg2',
-  'sha256rnds2',
-  'sha256msg1',
-  'sha256msg2',
-] as const;
-export type WideName = (typeof WIDE)[number];
-
-/** Those whose tables {@link writeAesTables} makes. */
-export const isAes = (name: string): boolean => name.startsWith('aes');
+import { DECRYPT, ENCRYPT, INVERSE, SUBSTITUTE, WIDE, type WideName } from './wide.ts';
 
 // ---- AES ----
 
-const ENCRYPT = AES_TABLES;
-const DECRYPT = AES_TABLES + 1024;
-const SUBSTITUTE = AES_TABLES + 2048;
-const INVERSE = AES_TABLES + 2304;
-
-const double = (x: number): number => ((x << 1) ^ (x & 0x80 ? 0x11b : 0)) & 255;
-
-function times(x: number, y: number): number {
-  let product = 0;
-  for (let rest = y, power = x; rest !== 0; rest >>= 1, power = double(power)) if (rest & 1) product ^= power;
-  return product;
-}
-
-/** FIPS 197, 5.1.1: the inverse in the field, then an affine map. */
-function substitution(): Uint8Array {
-  const box = new Uint8Array(256);
-  for (let x = 0; x < 256; x++) {
-    let inverse = 1;
-    for (let n = 0; n < 254; n++) inverse = times(inverse, x);
-    const turned = [1, 2, 3, 4].map((n) => (inverse << n) | (inverse >> (8 - n)));
-    box[x] = turned.reduce((sum, part) => sum ^ part, inverse) ^ 0x63;
-  }
-  return box;
-}
-
-/** The tables of substitution joined with the mixing of columns, and the plain ones. Idempotent. */
-export function writeAesTables(data: DataView): void {
-  if (data.getUint8(SUBSTITUTE) !== 0) return;
-  substitution().forEach((s, x) => {
-    data.setUint8(SUBSTITUTE + x, s);
-    data.setUint8(INVERSE + s, x);
-    const [two, three] = [double(s), double(s) ^ s];
-    data.setUint32(ENCRYPT + x * 4, (two | (s << 8) | (s << 16) | (three << 24)) >>> 0, true);
-    const column = times(x, 14) | (times(x, 9) << 8) | (times(x, 13) << 16) | (times(x, 11) << 24);
-    data.setUint32(DECRYPT + s * 4, column >>> 0, true);
-  });
-}
-
 const [D, A, IMM] = [local(1), local(2), local(3)];
-/** Sixteen of 32 bits, eight of 64. */
+/** Sixteen of 32 bits, ten of 64. */
 const W = Array.from({ length: 16 }, (_, n) => local(4 + n));
 const Q = Array.from({ length: 10 }, (_, n) => local(20 + n));
 
@@ -266,13 +208,12 @@ function sha1Rounds(): Code {
   const [d, c, b, a] = W;
   const [e, k, f] = [W[8], W[9], W[10]];
   const is = (n: number): Code => i32.eq(IMM.get, i32.const(n));
-  const choose = (condition: Code, yes: Code, no: Code): Code => [yes, no, condition, 0x1b];
   const parity = xors([b.get, c.get, d.get]);
   const majority = i32.or(i32.and(b.get, c.get), i32.and(d.get, i32.or(b.get, c.get)));
   const choice = i32.xor(d.get, i32.and(b.get, i32.xor(c.get, d.get)));
   const one = (n: number): Code =>
     seq(
-      f.set(choose(is(0), choice, choose(is(2), majority, parity))),
+      f.set(select(is(0), choice, select(is(2), majority, parity))),
       f.set(add(f.get, rotated(a.get, 5), W[7 - n].get, e.get, k.get)),
       e.set(d.get),
       d.set(c.get),
@@ -286,7 +227,7 @@ function sha1Rounds(): Code {
     loadWords(D),
     loadWords(A, 4),
     e.set(i32.const(0)),
-    k.set(choose(is(0), constant(0), choose(is(1), constant(1), choose(is(2), constant(2), constant(3))))),
+    k.set(select(is(0), constant(0), select(is(1), constant(1), select(is(2), constant(2), constant(3))))),
     [0, 1, 2, 3].map(one),
     storeWords([d.get, c.get, b.get, a.get]),
   );
@@ -339,7 +280,7 @@ export function wideFunction(builder: ModuleBuilder): number {
   const labels = WIDE.map((name) => label(name));
   const none = label('none');
   const cases = labels.reduce(
-    (inner: Code, at, n): Code => seq(block(at, inner), BODIES[WIDE[n]], [0x0f]),
+    (inner: Code, at, n): Code => seq(block(at, inner), BODIES[WIDE[n]], ret([])),
     brTable(labels, none, local(0).get),
   );
   return builder.addFunction({

@@ -5,7 +5,7 @@
 import type { Gen } from '../gen.ts';
 import { FLAG, XMM_TEMP } from '../state.ts';
 import { type Code, call, i32, i64, iff, select, seq, v128 } from '../wasm/encoder.ts';
-import { WIDE } from '../wide-functions.ts';
+import { WIDE } from '../wide.ts';
 import { apart, type OpDefinition } from './define.ts';
 
 const d = (g: Gen): Code => v128.load(g.fieldByte('d'));
