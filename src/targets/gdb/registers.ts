@@ -1,5 +1,5 @@
 /** The registers of a machine as gdb numbers them, and the target description that tells it so. */
-import { coprocessorView } from '../../cpu/helpers-x87.ts';
+import { coprocessorView } from '../../cpu/x87-unit.ts';
 import { Reg } from '../../cpu/ir.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 
