@@ -1,6 +1,7 @@
 /** The registers of a machine as gdb numbers them, and the target description that tells it so. */
-import { coprocessorView } from '../../cpu/x87-unit.ts';
+
 import { Reg } from '../../cpu/ir.ts';
+import { coprocessorView } from '../../cpu/x87-unit.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 
 interface Register {
