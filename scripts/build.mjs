@@ -19,6 +19,7 @@ import {
 } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { keepCompiledCode } from './code-cache.mjs';
 import { embedInterpreter } from './interpreter-plugin.mjs';
 import { checkNode, fingerprint, root } from './setup.mjs';
 
@@ -29,7 +30,14 @@ const stamp = join(dist, '.stamp');
 export async function build({ force = false } = {}) {
   const current = fingerprint(
     ['src'],
-    ['scripts/build.mjs', 'scripts/interpreter-plugin.mjs', 'package.json', 'package-lock.json'],
+    [
+      'scripts/build.mjs',
+      'scripts/code-cache.mjs',
+      'scripts/interpreter-plugin.mjs',
+      'scripts/warm-up.mjs',
+      'package.json',
+      'package-lock.json',
+    ],
   );
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === current) return false;
   const { build: bundle } = await import('esbuild');
@@ -59,8 +67,9 @@ export async function build({ force = false } = {}) {
   const whole = await bundle({ ...options, entryPoints: WHOLE });
   checkSizes(whole.metafile.outputs);
   const outputs = Object.keys({ ...shared.metafile.outputs, ...whole.metafile.outputs });
-  removeStale(new Set(outputs.map((path) => join(root, path))));
   chmodSync(join(dist, 'lkm.js'), 0o755);
+  const kept = keepCompiledCode(outputs.filter((path) => path.startsWith('dist/chunks/')));
+  removeStale(new Set([...outputs.map((path) => join(root, path)), ...kept]));
   mkdirSync(dist, { recursive: true });
   writeFileSync(stamp, current);
   return true;
@@ -110,7 +119,7 @@ function removeStale(outputs) {
     if (!existsSync(path)) continue;
     for (const name of readdirSync(path, { recursive: true })) {
       const file = join(path, name);
-      if (/\.js(\.map)?$/.test(name) && !outputs.has(file)) rmSync(file);
+      if (/\.(js|js\.map|code|cache)$/.test(name) && !outputs.has(file)) rmSync(file);
     }
   }
 }

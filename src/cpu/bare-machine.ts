@@ -1,22 +1,18 @@
-/** A bare processor with flat code: where engines are measured without a kernel around them. */
+/** A bare processor with flat code and no kernel around it: for measuring, and for whoever wants to run a function alone. */
 
-import { Cpu, type CpuMachine, Exit } from '../../src/cpu/cpu.ts';
-import type { Engine } from '../../src/cpu/engines.ts';
-import { Reg } from '../../src/cpu/ir.ts';
-import { X86Translator } from '../../src/cpu/x86/lift.ts';
-import { GuestMemory, Perm } from '../../src/memory/space.ts';
+import { GuestMemory, Perm } from '../memory/space.ts';
+import { Cpu, type CpuMachine, Exit } from './cpu.ts';
+import type { Engine } from './engines.ts';
+import { Reg } from './ir.ts';
+import { X86Translator } from './x86/lift.ts';
 
-/** Where flat code is linked to. */
+/** Where flat code is to be linked to. */
 export const CODE = 0x1000_0000;
 const STACK = 0x2000_0000;
 const RETURN = 0x3000_0000;
 const DIRECT = -0x7780_0000_0000;
 /** Data begins here: RAM below it backs code, stack and page tables of the test. */
 const DATA = 8 << 20;
-
-/** Measured; the targets are those of the last. */
-export const ENGINES = ['interpreter', 'auto'] as const satisfies readonly Engine[];
-export type EngineName = (typeof ENGINES)[number];
 
 const silent: CpuMachine = {
   cpuid: () => ({ eax: 0, ebx: 0, ecx: 0, edx: 0 }),
@@ -32,11 +28,14 @@ export interface BareMachine {
   readonly memory: GuestMemory;
   /** Address of the first byte that data may take. */
   readonly data: number;
-  /** Calls the first byte of the code; the result register. @throws when the code does anything but return */
+  /**
+   * Calls the first byte of the code with up to six arguments (System V order); the result register.
+   * @throws when the code does anything but return
+   */
   call(...args: readonly number[]): bigint;
 }
 
-/** Maps `flat` at {@link CODE} and gives the machine `dataBytes` of room for data. */
+/** A 64-bit machine with `flat` at {@link CODE}, a stack of 64 KiB, and `dataBytes` of room for data. */
 export function bareMachine(engine: Engine, flat: Uint8Array, dataBytes: number): BareMachine {
   const ramBytes = DATA + ((dataBytes + 0xfffff) & ~0xfffff);
   const memory = new GuestMemory({ ramBytes, directMap: DIRECT });

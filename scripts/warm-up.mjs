@@ -1,0 +1,29 @@
+/**
+ * `node warm-up.mjs WORDS`: runs lkm with these words and keeps the compiled code of its scripts (code-cache.mjs), beside
+ * each of them. What an earlier such process has kept is in it too, as this one has begun with it.
+ */
+import { writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { join } from 'node:path';
+import vm from 'node:vm';
+import { gzipSync } from 'node:zlib';
+import { root } from './setup.mjs';
+
+const scripts = [];
+vm.Script = class extends vm.Script {
+  constructor(code, options) {
+    super(code, options);
+    scripts.push({ script: this, path: options.filename });
+  }
+};
+syncBuiltinESMExports();
+
+process.on('exit', () => {
+  for (const { script, path } of scripts) {
+    const cache = path.replace(/\.js$/, `.${process.version}-${process.arch}.cache`);
+    writeFileSync(cache, gzipSync(script.createCachedData(), { level: 0 }));
+  }
+});
+
+process.argv.splice(1, 1, join(root, 'dist', 'lkm.js'));
+await import('../dist/lkm.js');
