@@ -14,6 +14,7 @@ const state = {
   privileged: true,
   modulesDisabled: false,
   flags: {},
+  args: '',
   certificates: [],
   loaded: new Set<string>(),
 };

@@ -1,4 +1,4 @@
-/** parse_args (kernel/params.c) on the argument string in guest memory, which it cuts up in place as the kernel does. */
+/** Module parameters of a live kernel: their table, and their own functions called with what stands in the arguments. */
 import type { Steps } from '../../kernel/steps.ts';
 import { type Address, GuestFault } from '../../memory/space.ts';
 import { debugQueries } from './dynamic-debug.ts';
@@ -6,12 +6,16 @@ import { Errno } from './errno.ts';
 import type { Linux } from './linux.ts';
 import type { Loading } from './loading.ts';
 import type { ModuleParameter } from './module.ts';
+import {
+  type Argument,
+  FLAG_UNSAFE,
+  isDynamicDebug,
+  judgeArguments,
+  OPS_NOARG,
+  sameParameter,
+} from './rules/arguments.ts';
 import { Level } from './rules/judge.ts';
 import { TAINT, taintKernel } from './taint.ts';
-
-/** KERNEL_PARAM_OPS_FL_NOARG, KERNEL_PARAM_FL_UNSAFE (include/linux/moduleparam.h). */
-const OPS_NOARG = 1;
-const FLAG_UNSAFE = 1;
 
 /** strndup_user: the arguments become a string of the kernel's own, kept as long as the module. */
 export function copyArguments(load: Loading): void {
@@ -38,107 +42,21 @@ function readParameters({ k, mod }: Loading): ModuleParameter[] {
   });
 }
 
-/** One argument of the string: name, and value if there is an equals sign. */
-interface Argument {
-  readonly name: string;
-  readonly value: Address | undefined;
-  readonly next: Address;
-}
-
-const isSpace = (byte: number): boolean => byte === 32 || (byte >= 9 && byte <= 13) || byte === 0xa0;
-const QUOTE = 0x22;
-const EQUALS = 0x3d;
-
-function skipSpaces(k: Linux, at: Address): Address {
-  while (isSpace(k.memory.u8(at))) at++;
-  return at;
-}
-
-/** next_arg (lib/cmdline.c) */
-function nextArgument(k: Linux, start: Address): Argument {
-  const { memory } = k;
-  let at = start;
-  const quoted = memory.u8(at) === QUOTE;
-  if (quoted) at++;
-  let inQuote = quoted;
-  let equals = 0;
-  let length = 0;
-  for (; ; length++) {
-    const byte = memory.u8(at + length);
-    if (byte === 0 || (isSpace(byte) && !inQuote)) break;
-    if (equals === 0 && byte === EQUALS) equals = length;
-    if (byte === QUOTE) inQuote = !inQuote;
-  }
-  const endsQuoted = length > 0 && memory.u8(at + length - 1) === QUOTE;
-  let value: Address | undefined;
-  if (equals !== 0) {
-    memory.set8(at + equals, 0);
-    value = at + equals + 1;
-    if (memory.u8(value) === QUOTE) {
-      value++;
-      if (endsQuoted) memory.set8(at + length - 1, 0);
-    }
-  }
-  if (quoted && endsQuoted) memory.set8(at + length - 1, 0);
-  const more = memory.u8(at + length) !== 0;
-  if (more) memory.set8(at + length, 0);
-  const next = skipSpaces(k, at + length + (more ? 1 : 0));
-  return { name: memory.cstring(at, 4096), value, next };
-}
-
-/** parse_args for a module: every argument is tried; the last error counts. */
+/** parse_args for a module. */
 export function* parseArguments(load: Loading): Steps<void> {
   const { k, judge, module, mod, t } = load;
   t.undo('parameters', () => destroyParameters(k, module.parameters));
-  let at = skipSpaces(k, k.read('module.args', mod));
-  let failed = 0;
-  let failure = '';
-  while (k.memory.u8(at) !== 0) {
-    const argument = nextArgument(k, at);
-    at = argument.next;
-    if (argument.value === undefined && argument.name === '--') {
-      if (failed === 0) {
-        const rest = k.memory.cstring(at);
-        judge.say(Level.WARNING, `${module.name}: parameters '${rest}' after \`--' ignored`);
-      }
-      break;
-    }
-    const errno = yield* parseOne(load, argument);
-    if (errno === 0) continue;
-    failed = errno;
-    failure = reportArgument(load, argument, errno);
-  }
-  if (failed === 0) return;
-  const hint = `See \`lkm inspect\` for the parameters and their types.`;
-  judge.refuse('parameters', failed, `${failure}.`, hint);
+  yield* judgeArguments(judge, module.name, k.memory, k.read('module.args', mod), (argument) =>
+    parseOne(load, argument),
+  );
 }
-
-/** Says what the kernel says of a bad argument; gives our words. */
-function reportArgument({ k, judge, module }: Loading, { name, value }: Argument, errno: number): string {
-  const text = value === undefined ? '' : k.memory.cstring(value);
-  if (errno === Errno.ENOENT) {
-    judge.say(Level.ERR, `${module.name}: Unknown parameter \`${name}'`);
-    return `There is no parameter ${name}`;
-  }
-  const what = errno === Errno.ENOSPC ? 'too large' : 'invalid';
-  judge.say(Level.ERR, `${module.name}: \`${text}' ${what} for parameter \`${name}'`);
-  return `'${text}' is ${what} for the parameter ${name}`;
-}
-
-/** - and _ are the same in names (parameq). */
-const normal = (name: string): string => name.replaceAll('-', '_');
 
 /** parse_one: gives 0 or a positive errno. */
-function* parseOne(load: Loading, { name, value }: Argument): Steps<number> {
-  const { k, module } = load;
-  const found = module.parameters.find((parameter) => normal(parameter.name) === normal(name));
+function* parseOne({ k, judge, module }: Loading, { name, value }: Argument): Steps<number> {
+  const found = module.parameters.find((parameter) => sameParameter(parameter.name, name));
   if (found !== undefined) return yield* setParameter(k, found.at, value);
-  // async_probe and dyndbg belong to the kernel. Looking for dyndbg cuts a name at its first dot (ddebug_dyndbg_param_cb).
-  const [shown, behind = shown] = name.split(/\.(.*)/s, 2);
-  if (behind === 'dyndbg') debugQueries(k, module, value === undefined ? '+p' : k.memory.cstring(value));
-  else if (name !== 'async_probe') {
-    load.judge.say(Level.WARNING, `${module.name}: unknown parameter '${shown}' ignored`);
-  }
+  if (isDynamicDebug(judge, module.name, name))
+    debugQueries(k, module, value === undefined ? '+p' : k.memory.cstring(value));
   return 0;
 }
 

@@ -4,6 +4,7 @@ import { applyRelocations, relocationTarget } from '../../link/relocate.ts';
 import { readExports } from './exports.ts';
 import { namedAddresses, stageKallsyms } from './kallsyms.ts';
 import type { Loading } from './loading.ts';
+import { checkLivePatches } from './rules/livepatch.ts';
 import { relocationPolicy } from './rules/relocation.ts';
 
 export function relocateModule(load: Loading): void {
@@ -12,6 +13,7 @@ export function relocateModule(load: Loading): void {
   const machine = relocationMachine(file.object.machine);
   if (machine === undefined) throw new Error(`no relocations written for ${file.object.machine}`);
   load.judge.enter('relocation');
+  checkLivePatches(load.judge, file);
   const policy = relocationPolicy(load.judge, file);
   for (const { section, address, bytes } of sections.values()) {
     const relocations = file.object.relocations(section.index);

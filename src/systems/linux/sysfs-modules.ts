@@ -13,6 +13,7 @@ import { type LinuxModule, type ModuleParameter, ModuleState } from './module.ts
 import { setParameter } from './params.ts';
 import { moduleRefcount, moduleSizes } from './proc-modules.ts';
 import { checkSectionNames, checkSysfsName } from './rules/exports.ts';
+import { checkParameterFiles } from './rules/parameter-files.ts';
 import { listedSections } from './rules/sections.ts';
 import { type AttributeMethods, attributeMethods, sysDirectory, sysfs } from './sysfs.ts';
 import { moduleTaintLetters, TAINT, taintKernel } from './taint.ts';
@@ -29,6 +30,10 @@ export function setUpSysfs(load: Loading): void {
     above.child(module.name) !== undefined || builtinNames(k.file).has(module.name),
     () => taintKernel(k, TAINT.WARN),
   );
+  checkParameterFiles(judge, module.name, module.parameters, {
+    warned: () => taintKernel(k, TAINT.WARN),
+    trace: () => dumpStack(k),
+  });
   const listed = listedSections(judge, load.file, load.request.flags);
   checkSectionNames(judge, module.name, listed, () => dumpStack(k));
   const kobject = module.control + k.offset('module.mkobj.kobj');

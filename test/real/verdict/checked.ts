@@ -2,9 +2,18 @@
 import { checkModule, type OtherModules } from '../../../src/systems/linux/check/check.ts';
 import { Subject } from '../../../src/systems/linux/check/subject.ts';
 import type { KernelFile } from '../../../src/systems/linux/kernelfile/kernelfile.ts';
+import { FileLibrary } from '../../../src/tools/linux/check/library.ts';
 import type { LoadAnswer, LoadStep } from './qemu.ts';
 
-const nobody: OtherModules = { find: () => undefined, absent: () => undefined, complete: true };
+/** What the modules export that have stayed. */
+function othersOf(kept: ReadonlyMap<string, Uint8Array>): OtherModules {
+  const library = new FileLibrary(kept.keys(), true, (path) => kept.get(path) ?? new Uint8Array(0));
+  return {
+    find: (name, likely) => library.find(name, likely),
+    absent: () => undefined,
+    complete: true,
+  };
+}
 
 /** An errno that no kernel has: the check cannot tell. */
 const CANNOT_TELL = 9998;
@@ -13,13 +22,12 @@ const CANNOT_TELL = 9998;
 const ONCE =
   /tainting kernel|Disabling lock debugging|taints kernel|kernel tainted\.$|no (extended )?symbol version|BTF mismatch/;
 
-/** Needs a module that is loaded, arguments, or what the module itself says at its start: no question for a check. */
-export const isAskable = ({ name, how, args, flags = 0 }: LoadStep): boolean =>
+/** What the module itself says at its start is no question for a check. */
+export const isAskable = ({ name, how, flags = 0 }: LoadStep): boolean =>
   how !== 'drop' &&
   how !== 'set' &&
-  args === undefined &&
   (flags & 4) === 0 &&
-  !/^(user|start-|exports-duplicate-of-module)/.test(name);
+  !name.startsWith('start-');
 
 /** Without the lines that depend on what was loaded before. */
 export const askedAlone = (answer: LoadAnswer): LoadAnswer => ({
@@ -28,12 +36,12 @@ export const askedAlone = (answer: LoadAnswer): LoadAnswer => ({
   taint: 0,
 });
 
-/** @param before the kernel's taint mask; `loaded`: names of modules that stayed */
+/** @param before the kernel's taint mask; `kept`: modules that stayed, by name */
 export function askCheck(
   kernel: KernelFile,
   commandLine: string,
-  { name, flags = 0, how, bytes = new Uint8Array(0) }: LoadStep,
-  { before, loaded }: { readonly before: number; readonly loaded: ReadonlySet<string> },
+  { name, flags = 0, how, args = '', bytes = new Uint8Array(0) }: LoadStep,
+  { before, kept }: { readonly before: number; readonly kept: ReadonlyMap<string, Uint8Array> },
 ): LoadAnswer {
   const state = {
     commandLine,
@@ -46,11 +54,12 @@ export function askCheck(
       unknown: (flags & ~7) !== 0,
       inMemory: how === 'init',
     },
+    args,
     certificates: [],
-    loaded,
+    loaded: new Set(kept.keys()),
   };
   const subject = new Subject(`${name}.ko`, bytes);
-  const { answer, rules } = checkModule({ kernel, others: nobody, state }, subject);
+  const { answer, rules } = checkModule({ kernel, others: othersOf(kept), state }, subject);
   const errno = rules.find(({ outcome }) => outcome === 'refuse')?.errno ?? 0;
   const log = rules.flatMap(({ said }) => said.map(({ text }) => text));
   return { name, errno: answer === 'cannot-tell' ? CANNOT_TELL : errno, log, taint: 0 };

@@ -1,4 +1,5 @@
 /** What a real kernel and a base kernel say to the same loads, side by side. */
+import { Subject } from '../../../src/systems/linux/check/subject.ts';
 import type { KernelFile } from '../../../src/systems/linux/kernelfile/kernelfile.ts';
 import { askCheck, askedAlone, isAskable } from './checked.ts';
 import { askKernels, type LoadAnswer, type LoadStep } from './qemu.ts';
@@ -68,6 +69,8 @@ function note(differences: string[], step: Described, how: string, real: LoadAns
 
 type Described = LoadStep & { readonly what?: string };
 
+const nameOf = (bytes: Uint8Array): string => new Subject('', bytes).ownName ?? '';
+
 function checkAll(
   kernel: KernelFile,
   commandLine: string,
@@ -75,16 +78,17 @@ function checkAll(
   real: readonly LoadAnswer[],
 ): string[] {
   const differences: string[] = [];
-  const loaded = new Set<string>();
+  const kept = new Map<string, Uint8Array>();
   let before = 0;
   steps.forEach((step, i) => {
     const answer = real[i];
     if (isAskable(step) && answer.errno < 2000 && !BY_CHANCE.has(step.name)) {
-      const checked = askCheck(kernel, commandLine, step, { before, loaded });
+      const checked = askCheck(kernel, commandLine, step, { before, kept });
       note(differences, step, 'checked', askedAlone(answer), askedAlone(checked));
     }
-    if (step.how === 'keep' && answer.errno === 0) loaded.add(step.name);
-    if (step.how === 'drop') loaded.delete(step.file ?? '');
+    if (step.how === 'keep' && answer.errno === 0 && step.bytes !== undefined)
+      kept.set(nameOf(step.bytes), step.bytes);
+    if (step.how === 'drop') kept.delete(step.file ?? '');
     before = Math.max(0, answer.taint);
   });
   return differences;

@@ -59,6 +59,8 @@ export interface ParameterSpec {
   readonly name: string;
   /** As in param_ops_TYPE: int, bool, charp, byte ... */
   readonly type: string;
+  /** An array of that many of the type; for `string`: the bytes there are. */
+  readonly room?: number;
   readonly mode?: number;
 }
 
@@ -168,22 +170,23 @@ function exportSections(list: readonly ExportSpec[]): {
     out.sections.push({ name: table, flags: SHF.ALLOC, bytes: new Uint8Array(mine.length * 12), align: 4 });
     mine.forEach(({ name, namespace }, i) => {
       out.symbols.push({ name, section: '.text', value: 16, binding: 'global' });
+      out.symbols.push({ name: `__ksymtab_${name}`, section: table, value: i * 12, binding: 'local' });
       out.symbols.push({
-        name: `__kstr_${name}`,
+        name: `__kstrtab_${name}`,
         section: '__ksymtab_strings',
         value: at(name),
         binding: 'local',
       });
       out.symbols.push({
-        name: `__kns_${name}`,
+        name: `__kstrtabns_${name}`,
         section: '__ksymtab_strings',
         value: at(namespace ?? ''),
         binding: 'local',
       });
       for (const [field, symbol] of [
         [0, name],
-        [4, `__kstr_${name}`],
-        [8, `__kns_${name}`],
+        [4, `__kstrtab_${name}`],
+        [8, `__kstrtabns_${name}`],
       ] as const)
         out.relocations.push({ section: table, offset: i * 12 + field, type: 2, symbol });
     });
@@ -191,6 +194,12 @@ function exportSections(list: readonly ExportSpec[]): {
       const crcs = new Uint8Array(mine.length * 4);
       mine.forEach(({ crc }, i) => {
         new DataView(crcs.buffer).setUint32(i * 4, crc ?? 0, true);
+        out.symbols.push({
+          name: `__crc_${mine[i].name}`,
+          section: `__kcrctab${suffix}`,
+          value: i * 4,
+          binding: 'local',
+        });
       });
       out.sections.push({ name: `__kcrctab${suffix}`, flags: SHF.ALLOC, bytes: crcs, align: 4 });
     }
@@ -208,14 +217,41 @@ interface Parts {
 /** struct kernel_param: name, module, operations, mode, level and flags, variable. */
 const PARAMETER = { bytes: 40, operations: 16, mode: 24, level: 26, variable: 32 } as const;
 
+/** Bytes of .data for each parameter: its value, or a struct kparam_array or kparam_string and the value behind it. */
+const VALUE_BYTES = 96;
+
+const isArray = ({ type, room }: ParameterSpec): boolean => room !== undefined && type !== 'string';
+
+const operationsOf = (parameter: ParameterSpec): string =>
+  `param_${isArray(parameter) ? 'array_ops' : `ops_${parameter.type}`}`;
+
+/** What stands between the parameter and its value (include/linux/moduleparam.h). */
+function between(
+  parameter: ParameterSpec,
+  values: DataView,
+  at: number,
+  to: (field: number, symbol: string, addend?: number) => void,
+): void {
+  const { type, room = 0 } = parameter;
+  if (parameter.room === undefined) return;
+  values.setUint32(at, room, true);
+  if (isArray(parameter)) {
+    values.setUint32(at + 4, 4, true);
+    to(at + 16, `param_ops_${type}`);
+    to(at + 24, '__values', at + 32);
+  } else to(at + 8, '__values', at + 32);
+}
+
 function parameterParts(list: readonly ParameterSpec[]): Parts {
   if (list.length === 0) return { sections: [], symbols: [], relocations: [] };
   const table = new Uint8Array(list.length * PARAMETER.bytes);
   const view = new DataView(table.buffer);
   const relocations: RelocationSpec[] = [];
   const symbols: SymbolSpec[] = [{ name: '__values', section: '.data.values', binding: 'local' }];
+  const values = new Uint8Array(list.length * VALUE_BYTES);
   let names = '';
-  list.forEach(({ name, type, mode = 0o644 }, i) => {
+  list.forEach((parameter, i) => {
+    const { name, mode = 0o644 } = parameter;
     const at = i * PARAMETER.bytes;
     const label = `__param_name_${i}`;
     symbols.push({ name: label, section: '.rodata.names', value: names.length, binding: 'local' });
@@ -225,8 +261,11 @@ function parameterParts(list: readonly ParameterSpec[]): Parts {
     const to = (field: number, symbol: string, addend = 0) =>
       relocations.push({ section: '__param', offset: at + field, type: 1, symbol, addend });
     to(0, label);
-    to(PARAMETER.operations, `param_ops_${type}`);
-    to(PARAMETER.variable, '__values', i * 16);
+    to(PARAMETER.operations, operationsOf(parameter));
+    to(PARAMETER.variable, '__values', i * VALUE_BYTES);
+    between(parameter, new DataView(values.buffer), i * VALUE_BYTES, (field, symbol, addend = 0) =>
+      relocations.push({ section: '.data.values', offset: field, type: 1, symbol, addend }),
+    );
   });
   return {
     sections: [
@@ -235,7 +274,7 @@ function parameterParts(list: readonly ParameterSpec[]): Parts {
       {
         name: '.data.values',
         flags: SHF.ALLOC | SHF.WRITE,
-        bytes: new Uint8Array(list.length * 16),
+        bytes: values,
         align: 16,
       },
     ],
@@ -263,7 +302,7 @@ function startParts(kernel: KernelFile, { init, exit }: ModuleSpec): Omit<Parts,
 }
 
 const parameterOperations = ({ parameters = [] }: ModuleSpec): string[] => [
-  ...new Set(parameters.map(({ type }) => `param_ops_${type}`)),
+  ...new Set(parameters.flatMap((one) => [operationsOf(one), `param_ops_${one.type}`])),
 ];
 
 function thisModule(kernel: KernelFile, spec: ModuleSpec): SectionSpec[] {

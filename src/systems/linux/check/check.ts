@@ -26,6 +26,7 @@ import {
 import type { MissingInput } from '../rules/judge.ts';
 import { checkBlacklist, checkModinfo, type LoadFlags, taintByModinfo } from '../rules/modinfo.ts';
 import { rulesInOrder } from '../rules/order.ts';
+import { checkParameterFiles } from '../rules/parameter-files.ts';
 import {
   checkPerCpu,
   checkUnwindTables,
@@ -50,6 +51,7 @@ import {
 import { TAINT } from '../taint-bits.ts';
 import { Refusal } from '../verdict.ts';
 import { CheckJudge, type Stance } from './judge.ts';
+import { checkArguments, readParameterTable } from './parameters.ts';
 import { checkRelocations } from './relocations.ts';
 import type { Subject } from './subject.ts';
 
@@ -71,6 +73,8 @@ export interface KernelState {
   readonly privileged: boolean;
   readonly modulesDisabled: boolean;
   readonly flags: LoadFlags;
+  /** As insmod joins them: `a=1 b="x y"`. */
+  readonly args: string;
   /** Trusted besides the kernel's own. */
   readonly certificates: readonly Certificate[];
   /** Names of modules that are loaded. */
@@ -193,15 +197,25 @@ function judgeFile(judge: CheckJudge, view: CheckView, subject: Subject, progres
   resolveImports(judge, view, subject, progress);
   const exported = (name: string) => view.kernel.exports.find(name)?.address;
   checkRelocations(judge, subject, file, exported);
-  checkUnwindTables(judge, file, () => {
+  const warned = () => {
     judge.kernelTaints |= 1 << TAINT.WARN;
-  });
+  };
+  checkUnwindTables(judge, file, warned);
   const names = exportedNames(file, !judge.has('export-flags'));
-  checkDuplicateSymbols(judge, file, names, (name) => (view.kernel.exports.has(name) ? 'kernel' : undefined));
+  checkDuplicateSymbols(judge, file, names, (name) => exporterOf(view, name));
   checkTypeInformation(judge, file);
-  judge.enter('parameters');
+  checkArguments(judge, file, state.args);
   checkSysfsName(judge, file.name, builtinNames(view.kernel).has(file.name));
+  checkParameterFiles(judge, file.name, readParameterTable(file), { warned, trace() {} });
   checkSectionNames(judge, file.name, listedSections(judge, file, state.flags), () => {});
+}
+
+/** Who exports the name already: the kernel, or a module that is loaded. */
+function exporterOf({ kernel, others, state }: CheckView, name: string): string | undefined {
+  if (kernel.exports.has(name)) return 'kernel';
+  if (state.loaded.size === 0) return undefined;
+  const owner = others.find(name, [...state.loaded])?.owner?.name;
+  return owner !== undefined && state.loaded.has(owner) ? owner : undefined;
 }
 
 function checkName(judge: CheckJudge, { loaded }: KernelState, name: string): void {

@@ -5,6 +5,7 @@ import { applyRelocations, relocationTarget } from '../../../link/relocate.ts';
 import type { KernelFile } from '../kernelfile/kernelfile.ts';
 import type { ModuleFile } from '../module-file.ts';
 import type { Judge } from '../rules/judge.ts';
+import { checkLivePatches } from '../rules/livepatch.ts';
 import { checkRelocationTypes, copyAddress, relocationPolicy, TYPES_ONLY } from '../rules/relocation.ts';
 import type { Subject } from './subject.ts';
 
@@ -13,8 +14,10 @@ const MODULE_AREA = { 64: -0x40000000, 32: 0xf8800000 } as const;
 /** Machines whose rules are written (rules/relocation.ts). */
 const X86: ReadonlySet<string> = new Set(['x86-64', 'i386']);
 
-/** Per-CPU variables are at small numbers, to which a processor's own base is added. */
+/** Per-CPU variables of modules lie behind the kernel's own, whose section begins at 0 (x86-64 up to 6.14) or in the image. */
 const PER_CPU = 0x30000;
+const perCpuBase = ({ sections }: KernelFile): number =>
+  PER_CPU + (sections.find(({ role }) => role === 'percpu')?.base ?? 0);
 
 /** More than any module has; sections of a made-up size are not laid out. */
 const MAX_BYTES = 512 << 20;
@@ -27,9 +30,11 @@ export function checkRelocations(
   values: (name: string) => number | undefined,
 ): void {
   judge.enter('relocation');
+  checkLivePatches(judge, file);
   const { kernel } = judge;
   const machine = relocationMachine(file.object.machine);
-  const key = `${kernel.machine}${kernel.bits}`;
+  const perCpu = perCpuBase(kernel);
+  const key = `${kernel.machine}${kernel.bits}${perCpu}`;
   if (
     TYPES_ONLY.has(kernel.machine) &&
     file.object.machine === kernel.machine &&
@@ -42,7 +47,7 @@ export function checkRelocations(
   if (!X86.has(kernel.machine) || machine?.machine !== kernel.machine || subject.relocated.has(key)) return;
   const policy = relocationPolicy(judge, file);
   const addresses = place(file, kernel);
-  const symbols = symbolValues(file, addresses, values);
+  const symbols = symbolValues(file, addresses, perCpu, values);
   for (const [index, address] of addresses) {
     const relocations = file.object.relocations(index);
     if (relocations.length === 0) continue;
@@ -83,12 +88,13 @@ function place(file: ModuleFile, kernel: KernelFile): Map<number, number> {
 function symbolValues(
   file: ModuleFile,
   addresses: ReadonlyMap<number, number>,
+  perCpu: number,
   values: (name: string) => number | undefined,
 ): Float64Array {
   const { symbols } = file.object;
   const out = new Float64Array(symbols.length);
   for (const { index, place: where, section, value, name } of symbols) {
-    if (section === file.perCpu?.index && where === 'section') out[index] = PER_CPU + value;
+    if (section === file.perCpu?.index && where === 'section') out[index] = perCpu + value;
     else if (where === 'section') out[index] = (addresses.get(section) ?? copyAddress(file, section)) + value;
     else if (where === 'undefined' && index !== 0) out[index] = values(name) ?? 0;
     else out[index] = value;

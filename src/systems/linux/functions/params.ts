@@ -6,16 +6,15 @@ import type { Steps } from '../../../kernel/steps.ts';
 import { type Address, PAGE_SIZE } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
+import { OPS_NOARG } from '../rules/arguments.ts';
 import { kernelFunctions } from './define.ts';
 import { byteString, writeText } from './format/printf.ts';
 import { pointerBytes } from './kobject.ts';
-import { parseBoolean, parseSigned, parseUnsigned } from './numbers.ts';
+import { parseBoolean, parseSized, parseUnsigned } from '../number-text.ts';
 
 const ERR = 3;
 /** Longest value of a charp parameter (param_set_charp). */
 const MAX_CHARP = 1024;
-/** KERNEL_PARAM_OPS_FL_NOARG: the name may stand alone. */
-const NOARG = 1;
 
 const argument = (k: Linux, kp: Address): Address => k.read('kernel_param.arg', kp);
 const nameOf = (k: Linux, kp: Address): string => byteString(k, k.read('kernel_param.name', kp), 256);
@@ -30,10 +29,8 @@ function show(k: Linux, buffer: Address, text: string): number {
 /** Parses with the base the text gives (kstrto* with base 0), checks the range, stores. */
 function setNumber(k: Linux, text: Address, at: Address, bits: number, signed: boolean): number {
   const string = byteString(k, text);
-  const value = signed ? parseSigned(string, 0) : parseUnsigned(string, 0);
+  const value = parseSized(string, 0, bits, signed);
   if (typeof value === 'number') return value;
-  const fits = signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
-  if (fits !== value) return -Errno.ERANGE;
   const { memory } = k;
   if (bits === 8) memory.set8(at, Number(BigInt.asUintN(8, value)));
   else if (bits === 16) memory.set16(at, Number(BigInt.asUintN(16, value)));
@@ -282,10 +279,10 @@ export const paramData: readonly DataInitialiser[] = [
   ...['byte', 'short', 'ushort', 'int', 'uint', 'long', 'ulong', 'ullong', 'hexint', 'invbool'].map((t) =>
     plain(t),
   ),
-  plain('bool', NOARG),
+  plain('bool', OPS_NOARG),
   ops('param_ops_charp', 'param_set_charp', 'param_get_charp', 0, 'param_free_charp'),
-  ops('param_ops_bool_enable_only', 'param_set_bool_enable_only', 'param_get_bool', NOARG),
-  ops('param_ops_bint', 'param_set_bint', 'param_get_int', NOARG),
+  ops('param_ops_bool_enable_only', 'param_set_bool_enable_only', 'param_get_bool', OPS_NOARG),
+  ops('param_ops_bint', 'param_set_bint', 'param_get_int', OPS_NOARG),
   ops('param_ops_string', 'param_set_copystring', 'param_get_string'),
   ops('param_array_ops', 'param_array_set', 'param_array_get', 0, 'param_array_free'),
 ];

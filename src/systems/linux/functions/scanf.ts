@@ -5,7 +5,7 @@ import type { Address } from '../../../memory/space.ts';
 import type { Linux } from '../linux.ts';
 import { kernelFunctions } from './define.ts';
 import { byteString, writeText } from './format/printf.ts';
-import { basePrefix, readDigits } from './numbers.ts';
+import { basePrefix, readDigits } from '../number-text.ts';
 
 /** SHRT_MAX: the width of a %s that names none. */
 const STRING_WIDTH = 32767;

@@ -8,7 +8,7 @@ import type { Linux } from '../linux.ts';
 import { copyFromUser, copyToUser } from '../user.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
-import { parseSigned, parseUnsigned } from './numbers.ts';
+import { parseSigned, parseUnsigned } from '../number-text.ts';
 
 /** Size of the two buffers in struct simple_attr, with the NUL. */
 const TEXT_BYTES = 24;

@@ -51,11 +51,18 @@ const MAX_MODULE = 512 << 20;
 const XZ = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
 const GZIP = [0x1f, 0x8b];
 
-/** enum xz_ret (include/linux/xz.h): the end is missing, options that the kernel was built without, wrong data. */
+/** enum xz_ret (include/linux/xz.h): it went well as far as it went, options that the kernel was built without, wrong data. */
+const XZ_STATUS = { OK: 0, OPTIONS: 6, DATA: 7 } as const;
+
 function decompressStatus(error: FormatError): number {
-  if (error instanceof Truncated) return 8;
-  return error instanceof Unsupported ? 6 : 7;
+  if (error instanceof Truncated) return XZ_STATUS.OK;
+  return error instanceof Unsupported ? XZ_STATUS.OPTIONS : XZ_STATUS.DATA;
 }
+
+/** Where an xz file says how its contents are checked; kernels know nothing better than CRC-32 (lib/xz/xz_dec_stream.c). */
+const XZ_CHECK_AT = 7;
+const XZ_HEADER = 12;
+const XZ_CRC32 = 1;
 
 /** module_decompress (kernel/module/decompress.c): a kernel unpacks the one format that it was built for. */
 export function unpackInKernel(judge: Judge, bytes: Uint8Array, { compressed }: LoadFlags): Uint8Array {
@@ -80,8 +87,16 @@ export function unpackInKernel(judge: Judge, bytes: Uint8Array, { compressed }: 
     );
   }
   const format = begins(XZ) ? 'xz' : begins(GZIP) ? 'gz' : 'zst';
+  if (format === 'xz' && bytes.length >= XZ_HEADER && bytes[XZ_CHECK_AT] > XZ_CRC32) {
+    judge.say(Level.ERR, `decompression failed with status ${XZ_STATUS.OPTIONS}`);
+    const why = 'The file was packed with a checksum that kernels do not have; they know CRC-32 only.';
+    judge.refuse('decompress', Errno.EINVAL, why, 'Pack it again: xz --check=crc32.');
+  }
   try {
-    return decompressAs(format, bytes, { maxOutput: MAX_MODULE });
+    return decompressAs(format, bytes, {
+      maxOutput: MAX_MODULE,
+      trailing: format === 'xz' ? 'ignore' : 'refuse',
+    });
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     judge.say(Level.ERR, `decompression failed with status ${decompressStatus(error)}`);

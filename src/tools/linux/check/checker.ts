@@ -47,6 +47,7 @@ const SETTINGS = [
   { name: 'lockdown', summary: 'integrity or confidentiality: the kernel is locked down' },
   { name: 'modules-disabled', summary: 'yes: kernel.modules_disabled is 1' },
   { name: 'force', summary: 'vermagic, modversions or both: what finit_module is told to ignore' },
+  { name: 'args', summary: "the module's arguments, as they stand behind insmod FILE: number=5 flag" },
   { name: 'loaded', summary: 'names of modules that are loaded already, with commas' },
   {
     name: 'built-against',
@@ -316,6 +317,7 @@ function stateOf(settings: ReadonlyMap<string, string>, certificates: readonly U
   const commandLine = words.join(' ').trim();
   return {
     commandLine,
+    args: settings.get('args') ?? '',
     certificates: certificates.flatMap((bytes) => readCertificates(bytes)),
     taints: 0,
     privileged: (settings.get('user') ?? 'root') === 'root',

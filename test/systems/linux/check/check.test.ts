@@ -15,6 +15,7 @@ const STATE: KernelState = {
   privileged: true,
   modulesDisabled: false,
   flags: {},
+  args: '',
   certificates: [],
   loaded: new Set(),
 };
