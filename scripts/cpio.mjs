@@ -12,9 +12,11 @@ export class Archive {
 
   entry(name, mode, data) {
     const hex = (n) => n.toString(16).padStart(8, '0');
-    const fields = [this.inode++, mode, 0, 0, 1, 0, data.length, 0, 0, 0, 0, name.length + 1, 0];
-    const head = Buffer.from(`070701${fields.map(hex).join('')}${name}\0`);
-    this.parts.push(pad(head), pad(Buffer.from(data)));
+    const contents = Buffer.from(data);
+    const path = Buffer.from(`${name}\0`);
+    const fields = [this.inode++, mode, 0, 0, 1, 0, contents.length, 0, 0, 0, 0, path.length, 0];
+    const head = Buffer.concat([Buffer.from(`070701${fields.map(hex).join('')}`), path]);
+    this.parts.push(pad(head), pad(contents));
   }
 
   directory(path) {

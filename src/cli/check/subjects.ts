@@ -98,6 +98,17 @@ async function builtIns(): Promise<string> {
   return `There are ${names.join(', ')}.`;
 }
 
+/** Words such as `number=5` behind a module's name are its arguments, unless there is a file of that name. */
+export function takeArguments(words: readonly string[]): { names: string[]; args: string } {
+  const isArgument = (word: string): boolean => /^[\w.-]+=/.test(word) && statIfAny(word) === undefined;
+  const args = words.filter(isArgument).map((word) => {
+    const value = word.slice(word.indexOf('=') + 1);
+    // As insmod joins them: the kernel takes a quoted value whole.
+    return /\s/.test(value) && !value.includes('"') ? word.replace(value, () => `"${value}"`) : word;
+  });
+  return { names: words.filter((word) => !isArgument(word)), args: args.join(' ') };
+}
+
 export interface NamedModules {
   readonly paths: readonly string[];
   /** Those that a folder brought: nobody asked for them by name. */

@@ -12,6 +12,7 @@ import {
   type OpenKernel,
   openKernels,
   openReadable,
+  takeArguments,
 } from '../check/subjects.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { usageError } from '../failure.ts';
@@ -22,11 +23,14 @@ const EXIT = { loads: 0, refused: 1, 'cannot-tell': 3 } as const;
 
 export const command: Command = {
   async run(context) {
-    const { options, args } = context;
-    const named = await modulePaths(args);
+    const { options } = context;
+    const { names, args } = takeArguments(context.args);
+    if (names.length === 0) throw usageError(`${args} is no module, but an argument of one`);
+    const named = await modulePaths(names);
     for (const [system, count] of named.unruled)
       context.err(`lkm: ${passedOver(count, 'file', system)}: lkm check has no rules of ${system}\n`);
     const settings = settingsOf(context);
+    if (args !== '') settings.set('args', [settings.get('args') ?? '', args].join(' ').trim());
     const certificates = trustedFiles(context);
     const companions = named.paths.length > 1 ? named.paths : [];
     if (wantsMatrix(context)) {
@@ -119,7 +123,7 @@ function settingsOf({ options }: CommandContext): Map<string, string> {
     if (equals <= 0) throw usageError(`--set ${text}: NAME=VALUE is wanted`);
     settings.set(text.slice(0, equals), text.slice(equals + 1));
   }
-  for (const name of ['cmdline', 'lockdown', 'force', 'built-against'] as const) {
+  for (const name of ['cmdline', 'lockdown', 'force', 'built-against', 'args'] as const) {
     const value = options.text(name);
     if (value !== undefined) settings.set(name, value);
   }

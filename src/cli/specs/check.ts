@@ -19,7 +19,8 @@ export const check: CommandSpec = {
   arguments: [
     {
       name: 'MODULE',
-      summary: 'a module file, or a folder of them, known by what they are, whatever their names',
+      summary:
+        'a module file, or a folder of them, known by what they are, whatever their names; NAME=VALUE behind it is an argument, as for insmod',
       required: true,
       repeat: true,
       complete: 'module',
@@ -60,6 +61,11 @@ export const check: CommandSpec = {
       summary: 'report only what changed since a table that was saved',
       details: 'The file is what `--matrix --json` wrote. The exit code counts only what changed.',
     },
+    {
+      name: 'args',
+      value: 'TEXT',
+      summary: 'arguments of the module, as behind `insmod FILE`; those that are names alone too',
+    },
     { name: 'cmdline', value: 'TEXT', summary: 'the command line that kernel was started with' },
     { name: 'sig-enforce', summary: 'as if it took signed modules only, by its command line' },
     {
@@ -95,6 +101,10 @@ export const check: CommandSpec = {
   ],
   shared: ['cert', 'json'],
   examples: [
+    {
+      command: 'lkm check params.ko number=five --kernel /boot/vmlinuz-6.1',
+      explanation: 'with an argument that its type does not take',
+    },
     { command: 'lkm check hello.ko --kernel /boot', explanation: 'against every kernel in /boot' },
     {
       command: 'lkm check --matrix builds/ --kernel /boot --junit result.xml',

@@ -73,11 +73,11 @@ export function parseSized(text: string, base: number, bits: number, signed: boo
   return fits === value ? value : -Errno.ERANGE;
 }
 
-/** y, n, 1, 0, on, off by their first characters (kstrtobool). */
+/** y, t, 1, n, f, 0, on, off by their first characters (kstrtobool; t and f since 5.19). */
 export function parseBoolean(text: string): number {
   const first = text[0]?.toLowerCase();
-  if (first === 'y' || first === '1' || first === 't') return first === 't' ? -Errno.EINVAL : 1;
-  if (first === 'n' || first === '0') return 0;
+  if (first === 'y' || first === 't' || first === '1') return 1;
+  if (first === 'n' || first === 'f' || first === '0') return 0;
   if (first === 'o' && text[1]?.toLowerCase() === 'n') return 1;
   if (first === 'o' && text[1]?.toLowerCase() === 'f') return 0;
   return -Errno.EINVAL;

@@ -24,10 +24,7 @@ const ONCE =
 
 /** What the module itself says at its start is no question for a check. */
 export const isAskable = ({ name, how, flags = 0 }: LoadStep): boolean =>
-  how !== 'drop' &&
-  how !== 'set' &&
-  (flags & 4) === 0 &&
-  !name.startsWith('start-');
+  how !== 'drop' && how !== 'set' && (flags & 4) === 0 && !name.startsWith('start-');
 
 /** Without the lines that depend on what was loaded before. */
 export const askedAlone = (answer: LoadAnswer): LoadAnswer => ({

@@ -151,11 +151,7 @@ function sections(add: Add): void {
   with_('one-dot', data('.', 8));
   with_('long-name', data(`.${'n'.repeat(300)}`, 8));
   with_('notes-twice', data('.note.a', 16, { type: SHT.NOTE }), data('.note.b', 16, { type: SHT.NOTE }));
-  with_(
-    'notes-same',
-    data('.note.a', 16, { type: SHT.NOTE }),
-    data('.note.a', 16, { type: SHT.NOTE }),
-  );
+  with_('notes-same', data('.note.a', 16, { type: SHT.NOTE }), data('.note.a', 16, { type: SHT.NOTE }));
   with_('note-slash', data('.note/a', 16, { type: SHT.NOTE }));
   with_('note-empty', data('.note.a', 0, { type: SHT.NOTE }));
   with_('build-id-short', data('.note.gnu.build-id', 4, { type: SHT.NOTE }));
@@ -224,7 +220,10 @@ function versions(add: Add, kernel: KernelFile): void {
   const words = kernel.vermagic.split(' ').slice(1).join(' ');
   const magic = (name: string, value: string) =>
     add(`magic-${name}`, { imports: ['_printk'], modinfo: retag(modinfo(kernel), 'vermagic', value) });
-  magic('rt', `${kernel.release} ${words.replace(/preempt(_rt)? /, (_all, rt) => (rt ? 'preempt ' : 'preempt_rt '))}`);
+  magic(
+    'rt',
+    `${kernel.release} ${words.replace(/preempt(_rt)? /, (_all, rt) => (rt ? 'preempt ' : 'preempt_rt '))}`,
+  );
   magic('no-smp', `${kernel.release} ${words.replace('SMP ', '')}`);
   magic('no-modversions', `${kernel.release} ${words.replace('modversions ', '')}`);
   magic('no-unload', `${kernel.release} ${words.replace('mod_unload ', '')}`);
@@ -291,7 +290,6 @@ function livePatches(add: Add, kernel: KernelFile): void {
       ],
     });
   patch('known', '.klp.sym.vmlinux._printk,0');
-  patch('unknown', '.klp.sym.vmlinux.no_such_symbol_at_all,0');
   patch('position-2', '.klp.sym.vmlinux._printk,2');
   patch('bad-name', '.klp.symbol');
   patch('no-position', '.klp.sym.vmlinux._printk');
@@ -348,7 +346,10 @@ function relocations(add: Add): void {
     ['2-gib', { symbols: [{ name: 'high', section: SHN.ABS, value: 0x80000000 }] }, 'high'],
     [
       'not-loaded',
-      { sections: [{ name: '.comment', bytes: new Uint8Array(8) }], symbols: [{ name: 'c', section: '.comment' }] },
+      {
+        sections: [{ name: '.comment', bytes: new Uint8Array(8) }],
+        symbols: [{ name: 'c', section: '.comment' }],
+      },
       'c',
     ],
   ];
@@ -430,10 +431,17 @@ function neighbours(add: Add, steps: LoadStep[], kernel: KernelFile): void {
   steps.push({ name: 'drop-lender', how: 'drop', file: 'lender' });
   add('open', { name: 'open_one', exports: [{ name: 'open_gpl', gpl: true, crc: 5 }] }, keep);
   const open = { open_gpl: 5 };
-  add('taker', { imports: ['open_gpl'], crcs: open });
+  // Kernels with flags beside exports do not look at the table for the GPL, which other files of the module's kind have.
+  const flagged = kernel.rules.has('export-flags');
+  if (!flagged) add('taker', { imports: ['open_gpl'], crcs: open });
   add('taker-proprietary', { imports: ['open_gpl'], crcs: open, modinfo: closed('verdict_probe') });
   add('taker-of-name', { name: 'open_one', imports: ['open_gpl'], crcs: open });
-  add('taker-depends', { imports: ['open_gpl'], crcs: open, modinfo: retag(modinfo(kernel), 'depends', 'open_one') });
+  if (!flagged)
+    add('taker-depends', {
+      imports: ['open_gpl'],
+      crcs: open,
+      modinfo: retag(modinfo(kernel), 'depends', 'open_one'),
+    });
   steps.push({ name: 'drop-open', how: 'drop', file: 'open_one' });
   const space = (namespace: string) => ({
     name: 'spacer',
@@ -481,4 +489,3 @@ function packed(kernel: KernelFile, steps: LoadStep[]): void {
   }
   steps.push({ name: 'packed-nothing', how: 'finit', flags: 4, bytes });
 }
-

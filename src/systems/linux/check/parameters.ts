@@ -177,8 +177,8 @@ class ArgumentCheck {
     this.#unplaced = new Unplaced(file);
   }
 
-  /** 0 or a positive errno. */
-  set(entry: ParameterEntry, value: string | undefined): number {
+  /** 0 or a positive errno. `cut` ends the value at one of its characters, which lists leave behind. */
+  set(entry: ParameterEntry, value: string | undefined, cut: (length: number) => void): number {
     const judge = this.#judge;
     const { type, bare } = setterOf(this.#unplaced, entry.operations);
     if (value === undefined && !bare && type !== undefined) return Errno.EINVAL;
@@ -186,7 +186,7 @@ class ArgumentCheck {
       judge.say(Level.NOTICE, `Setting dangerous option ${entry.name} - tainting kernel`);
       judge.taint(TAINT.USER);
     }
-    const errno = type === undefined ? undefined : this.#setAs(type, entry, value);
+    const errno = type === undefined ? undefined : this.#setAs(type, entry, value, cut);
     if (errno !== undefined) return errno;
     judge.unknown({
       what: `what the module's own function says to ${entry.name}=${value ?? ''}`,
@@ -196,7 +196,12 @@ class ArgumentCheck {
   }
 
   /** undefined: a type that nobody here knows. */
-  #setAs(type: string, entry: ParameterEntry, given: string | undefined): number | undefined {
+  #setAs(
+    type: string,
+    entry: ParameterEntry,
+    given: string | undefined,
+    cut: (length: number) => void,
+  ): number | undefined {
     const { bits } = this.#judge.kernel;
     const value = given ?? '';
     const number = type === 'long' || type === 'ulong' ? ([bits, type === 'long'] as const) : NUMBERS[type];
@@ -217,7 +222,7 @@ class ArgumentCheck {
         return this.#tooLong(entry, value, room, `string doesn't fit in ${room} chars.`);
       }
       case 'array':
-        return this.#setArray(entry, value);
+        return this.#setArray(entry, value, cut);
       default:
         return undefined;
     }
@@ -248,19 +253,24 @@ class ArgumentCheck {
   }
 
   /** param_array: each element is set like a parameter of its own, until one fails. */
-  #setArray(entry: ParameterEntry, value: string): number | undefined {
+  #setArray(entry: ParameterEntry, value: string, cut: (length: number) => void): number | undefined {
     const { argument } = entry;
     if (argument === undefined || argument.symbol !== undefined) return undefined;
     const { array } = this.#unplaced.layout;
     const max = this.#word(argument, array.max);
-    const { type } = setterOf(this.#unplaced, this.#unplaced.pointer(argument.section, argument.at + array.ops));
+    const { type } = setterOf(
+      this.#unplaced,
+      this.#unplaced.pointer(argument.section, argument.at + array.ops),
+    );
     if (type === undefined || type === 'array') return undefined;
-    for (const [i, element] of value.split(',').entries()) {
+    const elements = value.split(',');
+    for (const [i, element] of elements.entries()) {
       if (i === max) {
         this.#judge.say(Level.ERR, `${entry.name}: can only take ${max} arguments`);
         return Errno.EINVAL;
       }
-      const errno = this.#setAs(type, { ...entry, argument: undefined }, element);
+      if (i === 0 && elements.length > 1) cut(new TextEncoder().encode(element).length);
+      const errno = this.#setAs(type, { ...entry, argument: undefined }, element, cut);
       if (errno !== 0) return errno;
     }
     return 0;
@@ -282,7 +292,11 @@ class Text implements ArgumentText {
     this.#bytes[at] = value;
   }
   cstring(at: number, limit?: number): string {
-    return cstring(this.#bytes, at, limit === undefined ? undefined : Math.min(at + limit, this.#bytes.length));
+    return cstring(
+      this.#bytes,
+      at,
+      limit === undefined ? undefined : Math.min(at + limit, this.#bytes.length),
+    );
   }
 }
 
@@ -296,7 +310,10 @@ export function checkArguments(judge: Judge, file: ModuleFile, args: string): vo
   // The rules of a live kernel may have to wait for the module's own code; here nothing does.
   judgeArguments(judge, file.name, text, 0, function* ({ name, value }): Steps<number> {
     const found = parameters.find((one) => sameParameter(one.name, name));
-    if (found !== undefined) return check.set(found, value === undefined ? undefined : text.cstring(value));
+    if (found !== undefined) {
+      const cut = (length: number) => text.set8((value ?? 0) + length, 0);
+      return check.set(found, value === undefined ? undefined : text.cstring(value), cut);
+    }
     isDynamicDebug(judge, file.name, name);
     return 0;
   }).next();

@@ -6,11 +6,11 @@ import type { Steps } from '../../../kernel/steps.ts';
 import { type Address, PAGE_SIZE } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
+import { parseBoolean, parseSized, parseUnsigned } from '../number-text.ts';
 import { OPS_NOARG } from '../rules/arguments.ts';
 import { kernelFunctions } from './define.ts';
 import { byteString, writeText } from './format/printf.ts';
 import { pointerBytes } from './kobject.ts';
-import { parseBoolean, parseSized, parseUnsigned } from '../number-text.ts';
 
 const ERR = 3;
 /** Longest value of a charp parameter (param_set_charp). */

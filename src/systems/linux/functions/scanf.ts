@@ -3,9 +3,9 @@ import type { VarArgs } from '../../../abi/convention.ts';
 import { bytesOf } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { Linux } from '../linux.ts';
+import { basePrefix, readDigits } from '../number-text.ts';
 import { kernelFunctions } from './define.ts';
 import { byteString, writeText } from './format/printf.ts';
-import { basePrefix, readDigits } from '../number-text.ts';
 
 /** SHRT_MAX: the width of a %s that names none. */
 const STRING_WIDTH = 32767;

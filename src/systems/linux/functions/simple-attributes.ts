@@ -5,10 +5,10 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
+import { parseSigned, parseUnsigned } from '../number-text.ts';
 import { copyFromUser, copyToUser } from '../user.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
-import { parseSigned, parseUnsigned } from '../number-text.ts';
 
 /** Size of the two buffers in struct simple_attr, with the NUL. */
 const TEXT_BYTES = 24;

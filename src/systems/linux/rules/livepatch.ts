@@ -35,7 +35,8 @@ function checkSection(judge: Judge, file: ModuleFile, section: ElfSection): void
   if (object !== KERNEL) return;
   for (const symbol of symbolsOf(file, section)) {
     const name = symbol.name;
-    if (symbol.section !== LIVE_SYMBOL) refuse(judge, `symbol ${name} is not marked as a livepatch symbol`, name);
+    if (symbol.section !== LIVE_SYMBOL)
+      refuse(judge, `symbol ${name} is not marked as a livepatch symbol`, name);
     const [, owner, inner, position] = SYMBOL_NAME.exec(name) ?? [];
     if (inner === undefined) refuse(judge, `symbol ${name} has an incorrectly formatted name`, name);
     checkSymbol(judge, owner, inner, Number(position));

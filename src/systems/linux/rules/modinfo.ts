@@ -152,8 +152,7 @@ function checkLivepatch(judge: Judge, { name, modinfo }: ModuleFile): void {
 function taintByLivepatch(judge: Judge, { name, modinfo }: ModuleFile): void {
   if (modinfo.get('livepatch') === undefined) return;
   judge.taint(TAINT.LIVEPATCH);
-  if (judge.firstTime('livepatch'))
-    judge.say(Level.NOTICE, `${name}: tainting kernel with TAINT_LIVEPATCH`);
+  if (judge.firstTime('livepatch')) judge.say(Level.NOTICE, `${name}: tainting kernel with TAINT_LIVEPATCH`);
 }
 
 function checkLicence(judge: Judge, name: string, licence: string): void {
