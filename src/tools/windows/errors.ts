@@ -37,30 +37,38 @@ const TEXTS: Readonly<Record<number, string>> = {
   1056: 'An instance of the service is already running.',
   1058: 'The service cannot be started, either because it is disabled or because it has no enabled devices associated with it.',
   1060: 'The specified service does not exist as an installed service.',
+  1059: 'Circular service dependency was specified.',
   1062: 'The service has not been started.',
   1068: 'The dependency service or group failed to start.',
   1072: 'The specified service has been marked for deletion.',
   1073: 'The specified service already exists.',
   1078: 'The name is already in use as either a service name or a service display name.',
   1077: 'No attempts to start the service have been made since the last boot.',
+  1080: 'Failure actions can only be set for Win32 services, not for drivers.',
   1083: 'The executable program that this service is configured to run in does not implement the service.',
   1168: 'Element not found.',
   1275: 'This driver has been blocked from loading',
   1314: 'A required privilege is not held by the client.',
   1450: 'Insufficient system resources exist to complete the requested service.',
+  1722: 'The RPC server is unavailable.',
 };
 
 export const WinError = {
   ACCESS_DENIED: 5,
   INVALID_PARAMETER: 87,
+  INVALID_NAME: 123,
   INVALID_SERVICE_CONTROL: 1052,
   SERVICE_ALREADY_RUNNING: 1056,
   SERVICE_DISABLED: 1058,
   SERVICE_DOES_NOT_EXIST: 1060,
+  CIRCULAR_DEPENDENCY: 1059,
   SERVICE_NOT_ACTIVE: 1062,
   SERVICE_DEPENDENCY_FAIL: 1068,
   SERVICE_MARKED_FOR_DELETE: 1072,
   SERVICE_EXISTS: 1073,
+  DUPLICATE_SERVICE_NAME: 1078,
+  CANNOT_DETECT_DRIVER_FAILURE: 1080,
+  RPC_SERVER_UNAVAILABLE: 1722,
 } as const;
 
 export const errorText = (code: number): string => TEXTS[code] ?? `Error ${code}.`;

@@ -110,6 +110,19 @@ export class ServiceController {
     return 0;
   }
 
+  /** Does a service depend on itself, by way of others? */
+  circular(key: RegistryKey): boolean {
+    const seen = new Set<string>();
+    const names = key.multi('DependOnService');
+    for (let name = names.pop(); name !== undefined; name = names.pop()) {
+      if (name.toLowerCase() === key.name.toLowerCase()) return true;
+      if (seen.has(name.toLowerCase())) continue;
+      seen.add(name.toLowerCase());
+      names.push(...(this.find(name)?.multi('DependOnService') ?? []));
+    }
+    return false;
+  }
+
   start(key: RegistryKey, seen: ReadonlySet<string> = new Set()): StartOutcome {
     if (this.marked(key)) return { error: WinError.SERVICE_MARKED_FOR_DELETE };
     if (key.dword('Start') === DISABLED) return { error: WinError.SERVICE_DISABLED };
@@ -123,6 +136,15 @@ export class ServiceController {
           ? undefined
           : this.start(other, new Set([...seen, key.name.toLowerCase()]));
       if (started?.error !== 0) return { error: WinError.SERVICE_DEPENDENCY_FAIL, dependency: name };
+    }
+    // Of a group one is enough, once all of it have been tried.
+    for (const group of key.multi('DependOnGroup')) {
+      const members = this.all().filter((one) => one.text('Group')?.toLowerCase() === group.toLowerCase());
+      for (const one of members)
+        if (this.driver(one) === undefined && !seen.has(one.name.toLowerCase()))
+          this.start(one, new Set([...seen, key.name.toLowerCase()]));
+      if (!members.some((one) => this.driver(one) !== undefined))
+        return { error: WinError.SERVICE_DEPENDENCY_FAIL, dependency: `the group ${group}` };
     }
     const load = this.k.runThread('System', false, loadDriver(this.k, this.policy, key.name));
     this.k.scheduler.settle();

@@ -25,18 +25,19 @@ import { fltmc } from './fltmc.ts';
 import { deviceCommand } from './nodes.ts';
 import { startProcess, taskkill, tasklist } from './processes.ts';
 import { reg } from './reg.ts';
-import { sc } from './sc.ts';
+import { sc } from './sc/sc.ts';
 import { ServiceController } from './scm.ts';
 
 const COMMANDS: readonly ToolCommand[] = [
   {
     name: 'sc',
-    usage: 'create|config|start|stop|query|queryex|qc|delete NAME [OPTION= VALUE]...',
+    usage:
+      'create|config|start|stop|query|queryex|interrogate|qc|delete|description|qdescription|enumdepend|getdisplayname|getkeyname|sdshow|showsid NAME [OPTION= VALUE]...',
     summary: 'control driver services',
   },
   {
     name: 'driverquery',
-    usage: '[/v] [/fo table|list|csv] [/nh]',
+    usage: '[/v | /si] [/fo table|list|csv] [/nh] [/s SYSTEM [/u USER [/p PASSWORD]]]',
     summary: 'list the drivers that are installed',
   },
   {
