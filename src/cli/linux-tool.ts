@@ -24,7 +24,7 @@ export async function runTool(
     archives,
     isTTY: context.isTTY,
     lines: () => context.input.lines(),
-    scanProgram: context.packaged('dist/depmod-worker.js'),
+    scanProgram: context.packaged('dist/depmod-worker.cjs'),
     ...kernel,
   });
 }

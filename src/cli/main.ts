@@ -16,7 +16,8 @@ async function run(words: readonly string[]): Promise<number> {
   if (words[0] !== 'linux' || !TREE_TOOLS.includes(words[1]) || mentionsArchive(words) || kept)
     return await (await import('./program.ts')).program(words);
   try {
-    const tool: { run: Quick } = await import(new URL(`./quick/${words[1]}.js`, import.meta.url).href);
+    const { createRequire } = process.getBuiltinModule('node:module');
+    const tool: { run: Quick } = createRequire(import.meta.url)(`./quick/${words[1]}.cjs`);
     return tool.run(words.slice(2));
   } catch (error) {
     return (await import('./program.ts')).reportDefect(error);

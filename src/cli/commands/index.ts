@@ -61,7 +61,7 @@ async function write(context: CommandContext, system: string, path: string): Pro
     out: () => {},
     err,
     environment,
-    scanProgram: context.packaged('dist/depmod-worker.js'),
+    scanProgram: context.packaged('dist/depmod-worker.cjs'),
   });
   if (indexed !== undefined) return indexed;
   throw new Failure('is not named by a release', {

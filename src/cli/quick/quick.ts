@@ -21,6 +21,6 @@ export const quick =
       },
       environment: process.env,
       lines: standardInputLines,
-      scanProgram: fileURLToPath(new URL('../depmod-worker.js', import.meta.url)),
+      scanProgram: fileURLToPath(new URL('../depmod-worker.cjs', import.meta.url)),
     });
   };

@@ -30,6 +30,8 @@ export interface MadeFile {
   readonly fatal?: string | undefined;
   /** The file on disk is as it should be: only what is said of it is said again. */
   readonly kept?: boolean;
+  /** It stands whole under this path, as a file that the index is to be another name of. */
+  readonly from?: string;
 }
 
 export interface Message {

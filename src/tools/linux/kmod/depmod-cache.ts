@@ -3,7 +3,7 @@
  * A file counts as unchanged when its path, size, inode, and the times of its content and of its entry are the same, and
  * older than the clock's step when they were read: a change within one step cannot be seen by its time.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { deserialize, serialize } from 'node:v8';
 import { type Facts, FactTable, startOf } from '../../../systems/linux/tree/facts.ts';
 import type { NameTable } from '../../../systems/linux/tree/name-table.ts';
@@ -14,7 +14,13 @@ import type { FactSet } from './depmod-module.ts';
 
 export const CACHE_NAME = '.modules.incremental';
 /** Of another layout nothing is believed. */
-const LAYOUT = 'lkm depmod cache 1';
+const LAYOUT = 'lkm depmod cache 2';
+/**
+ * Every index has a second name, so that it is still there when another tool has put its own in its place: then the old one
+ * is put back, where it would be made of the same facts again.
+ */
+const SECOND = /^\.modules\.[a-z.]+\.kept$/;
+export const secondName = (folder: string, name: string): string => `${folder}/.${name}.kept`;
 /** Times closer than this to the moment of reading prove nothing: the coarsest clock of the usual file systems. */
 const CLOCK_STEP = 20;
 /** File systems that keep whole seconds (or two, as FAT does) are known by their times. */
@@ -44,7 +50,8 @@ export function stampOf(path: string): Stamp | undefined {
   return stat === undefined ? undefined : [stat.size, stat.ino, stat.mtimeMs, stat.ctimeMs];
 }
 
-const sameStamp = (a: Stamp, b: Stamp): boolean => a.every((value, i) => value === b[i]);
+/** The same contents: a second name changes the time of the entry. */
+const sameContents = (a: Stamp, b: Stamp): boolean => a[0] === b[0] && a[1] === b[1] && a[2] === b[2];
 
 /** Is a file of these times, read at `now`, known not to have changed since? */
 function isSettled([, , changed, moved]: Stamp, now: number): boolean {
@@ -81,15 +88,32 @@ export function writeCache(folder: string, cached: Omit<Cached, 'layout'>): void
   }
 }
 
+/** With all second names. */
 export function removeCache(folder: string): void {
+  if (!existsSync(onDisk(`${folder}/${CACHE_NAME}`))) return;
   rmSync(onDisk(`${folder}/${CACHE_NAME}`), { force: true });
+  for (const name of readdirSync(onDisk(folder), { encoding: 'latin1' }))
+    if (SECOND.test(name)) rmSync(onDisk(`${folder}/${name}`), { force: true });
 }
 
-/** FNV over words: finds a file that was cut or overwritten, which is all that can happen to it. */
+/** Gives an index its second name; without links on the file system it has none. */
+export function keepIndex(folder: string, name: string): void {
+  const second = onDisk(secondName(folder, name));
+  rmSync(second, { force: true });
+  try {
+    linkSync(onDisk(`${folder}/${name}`), second);
+  } catch {
+    // It will be made again where it would have been put back.
+  }
+}
+
+/** Bytes between those that are summed up: much less than what a file system loses at once. */
+const STRIDE = 61;
+
+/** FNV over some of the bytes: finds a file that was cut or overwritten, which is all that can happen to it. */
 function sumOf(bytes: Buffer): number {
-  const words = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + (bytes.length & ~3)));
   let sum = 0x811c9dc5 | 0;
-  for (let i = 0; i < words.length; i++) sum = Math.imul(sum ^ words[i], 0x01000193);
+  for (let i = 0; i < bytes.length; i += STRIDE) sum = Math.imul(sum ^ bytes[i], 0x01000193);
   return sum >>> 0;
 }
 
@@ -144,10 +168,15 @@ export function isAsBefore(cached: Cached, before: number, stamps: Float64Array,
   return true;
 }
 
-/** Is the index file on disk the one that was written? */
-export function isAsWritten({ outputs }: Cached, folder: string, name: string): boolean {
-  const now = stampOf(`${folder}/${name}`);
-  return now !== undefined && Object.hasOwn(outputs, name) && sameStamp(now, outputs[name].stamp);
+/** Where the index that was written is: in its place, under its second name alone, or nowhere. */
+export function placeOf({ outputs }: Cached, folder: string, name: string): 'there' | 'kept' | 'gone' {
+  if (!Object.hasOwn(outputs, name)) return 'gone';
+  const isIt = (path: string): boolean => {
+    const now = stampOf(path);
+    return now !== undefined && sameContents(now, outputs[name].stamp);
+  };
+  if (isIt(`${folder}/${name}`)) return 'there';
+  return isIt(secondName(folder, name)) ? 'kept' : 'gone';
 }
 
 /** The cached facts with the numbers that files have now; those that are to be read again have none. */
@@ -232,7 +261,7 @@ const part = (facts: Facts, what: 'need' | 'export', row: number): Int32Array =>
 
 function nameStarts(names: Uint8Array): number[] {
   const starts = [0];
-  for (let at = 0; at < names.length; at++) if (names[at] === 0) starts.push(at + 1);
+  for (let nul = names.indexOf(0); nul >= 0; nul = names.indexOf(0, nul + 1)) starts.push(nul + 1);
   return starts;
 }
 

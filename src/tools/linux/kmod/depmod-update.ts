@@ -1,17 +1,19 @@
 /** One run of `depmod --incremental`: what of the last run still holds, and what has to be made again. */
 import { type Facts, FactTable } from '../../../systems/linux/tree/facts.ts';
 import { NameTable } from '../../../systems/linux/tree/name-table.ts';
-import type { MadeFile, Message } from './alias-index.ts';
+import type { MadeFile } from './alias-index.ts';
 import {
   type Cached,
   cachedFacts,
   changedFiles,
   type Difference,
   isAsBefore,
-  isAsWritten,
+  keepIndex,
   type LastRun,
   mergedFacts,
+  placeOf,
   RowComparison,
+  secondName,
   stampOf,
   writeCache,
 } from './depmod-cache.ts';
@@ -92,7 +94,7 @@ export class Update {
     if (!same) return { dependencies: true, symbols: true, builtin: true, aliases: true };
     const { needs, exports, info } = rowDifference(cached, set, changed ?? []);
     const gone = (group: keyof Stale): boolean =>
-      FILES.some(([name, , of]) => of === group && !isAsWritten(cached, this.folder, name));
+      FILES.some(([name, , of]) => of === group && placeOf(cached, this.folder, name) === 'gone');
     return {
       dependencies: needs || exports || gone('dependencies'),
       symbols: exports || gone('symbols'),
@@ -101,12 +103,12 @@ export class Update {
     };
   }
 
-  /** All files in the order in which they are written; those that were not made again are kept. */
+  /** All files in the order in which they are written; those that were not made again are kept, or put back. */
   inOrder(made: ReadonlyMap<string, MadeFile>): readonly MadeFile[] {
-    return FILES.map(([name, text]) => {
-      const messages = this.cached?.outputs[name]?.messages ?? [];
-      return made.get(name) ?? { name, text, bytes: NO_BYTES, messages, kept: true };
-    });
+    const { cached, folder } = this;
+    return FILES.flatMap(
+      (file) => made.get(file[0]) ?? (cached === undefined ? [] : oldFile(file, cached, folder)),
+    );
   }
 
   /** Leaves to the next run what this one found. */
@@ -114,6 +116,7 @@ export class Update {
     if (made.size === 0 && this.changed?.length === 0) return;
     const outputs: Record<string, Cached['outputs'][string]> = {};
     for (const { name, messages } of this.inOrder(made)) {
+      if (made.has(name)) keepIndex(this.folder, name);
       const stamp = stampOf(`${this.folder}/${name}`);
       if (stamp !== undefined) outputs[name] = { stamp, messages };
     }
@@ -122,6 +125,19 @@ export class Update {
     const { inputs, paths, stamps } = this;
     writeCache(this.folder, { inputs, modules, paths, stamps, facts, outputs });
   }
+}
+
+/** An index of the last run, which still holds. */
+function oldFile([name, text]: (typeof FILES)[number], cached: Cached, folder: string): MadeFile {
+  const messages = cached.outputs[name]?.messages ?? [];
+  const there = placeOf(cached, folder, name) !== 'kept';
+  return {
+    name,
+    text,
+    bytes: NO_BYTES,
+    messages,
+    ...(there ? { kept: true } : { from: secondName(folder, name) }),
+  };
 }
 
 /** The modules are the same: what became others in the files that changed. Rows of the last run are modules. */
@@ -133,21 +149,21 @@ function rowDifference(cached: Cached, set: FactSet, changed: readonly number[])
 }
 
 /**
- * Finds everything as the last run left it, or with other times and the same contents: gives what is said then, message by
- * message, and leaves the new times to the next run. undefined: something is to be made again.
+ * Finds everything as the last run left it, or with other times and the same contents: gives what is said then and the files
+ * that still hold, and leaves the new times to the next run. undefined: something is to be made again.
  */
 export function asLastTime(
   last: LastRun,
   found: ReadonlyMap<string, string>,
   inputs: string,
   folder: string,
-): { readonly errors: readonly string[]; readonly messages: readonly Message[] } | undefined {
+): { readonly errors: readonly string[]; readonly files: readonly MadeFile[] } | undefined {
   const { cached } = last;
   if (cached === undefined || cached.inputs !== inputs || cached.paths.length !== found.size)
     return undefined;
-  const { paths, modules, facts, outputs } = cached;
+  const { paths, modules, facts } = cached;
   if (!paths.every((path, i) => found.get(modules[i]) === path)) return undefined;
-  if (!FILES.every(([name]) => isAsWritten(cached, folder, name))) return undefined;
+  if (FILES.some(([name]) => placeOf(cached, folder, name) === 'gone')) return undefined;
   const stamps = last.stamps(paths);
   const changed: number[] = [];
   for (let i = 0; i < paths.length; i++) if (!isAsBefore(cached, i, stamps, i)) changed.push(i);
@@ -162,7 +178,7 @@ export function asLastTime(
   if (changed.length > 0) writeCache(folder, { ...rest, stamps });
   return {
     errors: facts.errors.flatMap(([, texts]) => texts),
-    messages: FILES.flatMap(([name]) => outputs[name].messages),
+    files: FILES.map((file) => oldFile(file, cached, folder)),
   };
 }
 

@@ -205,8 +205,7 @@ class Depmod {
     const same = order?.endsWith('\n') ? asLastTime(last, paths, inputs, out) : undefined;
     if (same !== undefined) {
       for (const message of same.errors) output.error(message);
-      this.say(same.messages);
-      return 0;
+      return this.write(same.files, out);
     }
     const modules = sortedModules(paths, this.tree, order, output);
     const update = new Update(modules, symbols.names, inputs, out, last);

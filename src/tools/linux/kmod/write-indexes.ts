@@ -16,6 +16,8 @@ const PARTIAL = /^\.modules\.[a-z.]+\.(\d+)\.(partial|old)$/;
 export interface FileContent {
   readonly name: string;
   readonly bytes: Uint8Array;
+  /** Instead of bytes: a file in the same folder that has them. */
+  readonly from?: string;
 }
 
 /** `folder` is there. @throws the error of the system call, with nothing changed, or with the whole set in place */
@@ -30,7 +32,10 @@ export function writeIndexes(folder: string, files: readonly FileContent[]): voi
   };
   const replaced: string[] = [];
   try {
-    for (const { name, bytes } of files) writeWhole(partial(name), bytes);
+    for (const { name, bytes, from } of files) {
+      if (from === undefined) writeWhole(partial(name), bytes);
+      else linkSync(onDisk(from), onDisk(partial(name)));
+    }
     const kept = names.filter((name) => keepOld(`${folder}/${name}`, old(name)));
     try {
       for (const name of names) {

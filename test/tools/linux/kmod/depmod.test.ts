@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -249,5 +249,31 @@ describe('depmod --incremental', () => {
     expect(inode()).not.toBe(before);
     writeFileSync(join(tree.folder, 'kernel/broken.ko'), bytes);
     await expectSame();
+  });
+
+  it('puts its indexes back where another tool has put its own, and makes those again that were written over', async () => {
+    tree
+      .add({ 'kernel/exporter.ko': 'exporter.ko', 'kernel/importer.ko': 'importer_plain.ko' })
+      .write('modules.order', 'kernel/importer.ko\nkernel/exporter.ko\n');
+    for (const name of ['modules.builtin', 'modules.builtin.modinfo']) tree.write(name, '');
+    await expectSame();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await expectSame();
+    const place = join(tree.folder, 'modules.dep');
+    const before = statSync(place).ino;
+    for (const name of ['modules.dep', 'modules.alias.bin']) {
+      writeFileSync(join(tree.folder, 'new'), 'of another tool');
+      renameSync(join(tree.folder, 'new'), join(tree.folder, name));
+    }
+    const path = join(tree.folder, 'kernel/exporter.ko');
+    writeFileSync(path, readFileSync(path));
+    await expectSame();
+    expect(statSync(place).ino).toBe(before);
+    // The same file has two names: it is written over under both.
+    writeFileSync(place, 'not ours');
+    await expectSame();
+    expect(statSync(place).ino).not.toBe(before);
+    await depmod();
+    expect(readdirSync(tree.folder).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 });
