@@ -6,6 +6,8 @@ import { FormatError } from '../../bytes/errors.ts';
 import { readElf } from '../../formats/elf/read.ts';
 import { type GlobPart, matchesGlob, parseGlob } from '../../systems/linux/glob.ts';
 import { ModInfo } from '../../systems/linux/module-file.ts';
+import { softDependencies } from '../../systems/linux/tree/modprobe-config.ts';
+import { nameOfPath, normalizeAlias, normalizeName } from '../../systems/linux/tree/names.ts';
 
 export interface ModuleTreeSource {
   /** Bytes of a module file; undefined when there is no such file. */
@@ -25,14 +27,6 @@ export interface TreeModule {
   readonly after: readonly string[];
 }
 
-/** `my-module.ko.xz` and `my_module` are the same module (kmod: path_to_modname). */
-export function moduleName(word: string): string {
-  return word
-    .replace(/^.*\//, '')
-    .replace(/\.ko(\.\w+)?$/, '')
-    .replaceAll('-', '_');
-}
-
 export class ModuleTree {
   private readonly source: ModuleTreeSource;
   private aliases: { pattern: readonly GlobPart[]; path: string }[] | undefined;
@@ -43,7 +37,7 @@ export class ModuleTree {
 
   /** The module of that name; undefined when there is none. */
   named(name: string): TreeModule | undefined {
-    const plain = name.replaceAll('-', '_');
+    const plain = normalizeName(name);
     for (const path of new Set([`${plain}.ko`, `${plain.replaceAll('_', '-')}.ko`])) {
       const bytes = this.source.moduleFile(path);
       if (bytes !== undefined) return described(path, bytes);
@@ -55,7 +49,8 @@ export class ModuleTree {
   lookUp(word: string): TreeModule[] {
     const one = /^[\w-]+$/.test(word) ? this.named(word) : undefined;
     if (one !== undefined) return [one];
-    const wanted = word.replaceAll('-', '_');
+    const wanted = normalizeAlias(word);
+    if (wanted === undefined) return [];
     const paths = this.index().flatMap(({ pattern, path }) => (matchesGlob(pattern, wanted) ? [path] : []));
     return [...new Set(paths)].flatMap((path) => {
       const bytes = this.source.moduleFile(path);
@@ -67,15 +62,13 @@ export class ModuleTree {
     this.aliases ??= (this.source.modulePaths?.() ?? []).flatMap((path) => {
       const bytes = this.source.moduleFile(path);
       const info = bytes === undefined ? undefined : modinfoOf(bytes);
-      return (info?.all('alias') ?? []).map((alias) => ({ pattern: aliasPattern(alias), path }));
+      return (info?.all('alias') ?? []).flatMap((alias) => {
+        const normal = normalizeAlias(alias);
+        return normal === undefined ? [] : [{ pattern: parseGlob(normal, { sets: true }), path }];
+      });
     });
     return this.aliases;
   }
-}
-
-/** An alias as fnmatch(3) reads it; outside of brackets '-' and '_' are the same (kmod's alias_normalize). */
-export function aliasPattern(alias: string): readonly GlobPart[] {
-  return parseGlob(alias, { sets: true }).map((part) => (part === '-' ? '_' : part));
 }
 
 /** The .modinfo of a file; undefined for one that is no module, whose load says why. */
@@ -97,22 +90,13 @@ export function dependenciesOf(bytes: Uint8Array): readonly string[] {
 
 function described(path: string, bytes: Uint8Array): TreeModule {
   const info = modinfoOf(bytes);
-  const soft = (info?.all('softdep') ?? []).flatMap((text) => softDependencies(text));
+  const soft = (info?.all('softdep') ?? []).map((text) => softDependencies(text));
   return {
-    name: moduleName(path),
+    name: nameOfPath(path),
     path,
     bytes,
     depends: info?.depends ?? [],
-    before: soft.filter(({ when }) => when === 'pre').map(({ name }) => name),
-    after: soft.filter(({ when }) => when === 'post').map(({ name }) => name),
+    before: soft.flatMap(({ pre }) => pre),
+    after: soft.flatMap(({ post }) => post),
   };
-}
-
-/** `pre: a b post: c`. */
-function softDependencies(text: string): { when: string; name: string }[] {
-  let when = '';
-  return text.split(/\s+/).flatMap((word) => {
-    if (word.endsWith(':')) when = word.slice(0, -1);
-    return word === '' || word.endsWith(':') ? [] : [{ when, name: word }];
-  });
 }

@@ -1,4 +1,5 @@
 /** Linux's side of `lkm check`: module files against kernel files by the rules of load_module. */
+
 import { readFileSync } from 'node:fs';
 import { compressionOf, decompress } from '../../../bytes/decompress.ts';
 import { FormatError } from '../../../bytes/errors.ts';
@@ -16,6 +17,7 @@ import { isSaved } from '../../../systems/linux/kernelfile/saved.ts';
 import { isBootImage } from '../../../systems/linux/kernelfile/vmlinuz.ts';
 import { wrapperShape } from '../../../systems/linux/kernelfile/wrapped.ts';
 import { TYPES_ONLY } from '../../../systems/linux/rules/relocation.ts';
+import { nameOfPath } from '../../../systems/linux/tree/names.ts';
 import type {
   CheckKernel,
   CheckRequest,
@@ -26,7 +28,6 @@ import type {
   Verdict,
 } from '../../check.ts';
 import { type ModuleFile, SettingError } from '../../system.ts';
-import { moduleName } from '../module-tree.ts';
 import {
   imageForRelease,
   isFolder,
@@ -124,7 +125,7 @@ class LinuxChecker implements SystemChecker {
       ? { symbols: [], causes: [] }
       : explainSymbols(kernel, result, library, { builtFor, find: build });
     return {
-      module: { path, name: result.file?.name ?? subject.ownName ?? moduleName(path) },
+      module: { path, name: result.file?.name ?? subject.ownName ?? nameOfPath(path) },
       kernel: { name: kernel.name, release: kernel.release },
       system: 'linux',
       answer: result.answer,
@@ -158,7 +159,7 @@ class LinuxChecker implements SystemChecker {
   }
 
   #judge(kernel: LinuxCheckKernel, subject: Subject, state: KernelState, library: FileLibrary): CheckResult {
-    const others = new Others(kernel, library, moduleName(subject.path), (path) =>
+    const others = new Others(kernel, library, nameOfPath(subject.path), (path) =>
       this.#companion(kernel, path, state, library),
     );
     return checkModule({ kernel: kernel.file, others, state }, subject);

@@ -1,4 +1,5 @@
 /** What modules export: a module tree, or the files of a command line. Files are read when a symbol is asked for. */
+
 import { readFileSync } from 'node:fs';
 import { decompress } from '../../../bytes/decompress.ts';
 import { FormatError } from '../../../bytes/errors.ts';
@@ -9,7 +10,7 @@ import { ModInfo } from '../../../systems/linux/module-file.ts';
 import { isGplCompatible } from '../../../systems/linux/rules/modinfo.ts';
 import type { FoundSymbol, SymbolOwner } from '../../../systems/linux/rules/symbols.ts';
 import { TAINT } from '../../../systems/linux/taint-bits.ts';
-import { moduleName } from '../module-tree.ts';
+import { nameOfPath } from '../../../systems/linux/tree/names.ts';
 
 export interface LibraryModule extends SymbolOwner {
   readonly path: string;
@@ -47,7 +48,7 @@ export class FileLibrary implements Library {
   ) {
     this.complete = complete;
     this.#open = open;
-    for (const path of paths) this.#paths.set(moduleName(path), path);
+    for (const path of paths) this.#paths.set(nameOfPath(path), path);
   }
 
   has(name: string): boolean {
