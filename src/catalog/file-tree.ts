@@ -152,3 +152,28 @@ export class ArchiveTree implements FileTree {
     return entry.bytes();
   }
 }
+
+/** A folder of a tree as a tree of its own. */
+export class SubTree implements FileTree {
+  readonly name: string;
+  private readonly tree: FileTree;
+  private readonly folder: string;
+
+  constructor(name: string, tree: FileTree, folder: string) {
+    this.name = name;
+    this.tree = tree;
+    this.folder = folder;
+  }
+
+  list(folder: string): readonly TreeEntry[] {
+    return this.tree.list(`${this.folder}/${folder}`);
+  }
+
+  stat(path: string): TreeStat | undefined {
+    return this.tree.stat(`${this.folder}/${path}`);
+  }
+
+  read(path: string): Uint8Array {
+    return this.tree.read(`${this.folder}/${path}`);
+  }
+}

@@ -1,5 +1,4 @@
 /** The tree of module files that a command names. */
-import { caseCollisions } from '../catalog/collisions.ts';
 import type { CatalogEntry } from '../catalog/entry.ts';
 import type { FileTree } from '../catalog/file-tree.ts';
 import { openTree } from '../tools/files.ts';
@@ -20,18 +19,16 @@ export function catalogTree(path: string): FileTree {
 /** Groups shown; --json has all. */
 const SHOWN = 3;
 
-/** Says which files are one where a disk does not tell upper from lower case; returns them all. */
+/** Says which files are one where a disk does not tell upper from lower case. */
 export function reportCollisions(
   context: CommandContext,
   path: string,
-  entries: readonly CatalogEntry[],
-): readonly (readonly string[])[] {
-  const groups = caseCollisions(entries.map((entry) => entry.path));
+  groups: readonly (readonly string[])[],
+): void {
   for (const group of groups.slice(0, SHOWN))
     context.err(`lkm: ${path}: one file where a disk does not tell A from a: ${group.join(', ')}\n`);
   if (groups.length > SHOWN)
     context.err(`lkm: ${path}: ${groups.length - SHOWN} more such names (--json lists all)\n`);
-  return groups;
 }
 
 /** The systems whose modules these are, in the order of their names. */

@@ -6,12 +6,15 @@ import {
   readdirSync,
   readFileSync,
   readSync,
+  type Stats,
   statSync,
 } from 'node:fs';
+import { resolve } from 'node:path';
 import { FormatError } from '../bytes/errors.ts';
 import {
   ArchiveTree,
   type FileTree,
+  SubTree,
   type TreeEntry,
   TreeError,
   type TreeStat,
@@ -76,14 +79,29 @@ function statOf(path: string): TreeStat | undefined {
 }
 
 /**
- * A folder or an archive by its path.
+ * A folder or an archive by its path, which may go on inside an archive.
  * @throws the error of a system call, FormatError for a damaged archive, TreeError ENOTDIR for a file that is none
  */
 export function openTree(path: string): FileTree {
-  if (statSync(onDisk(path)).isDirectory()) return new FolderTree(path);
+  let stat: Stats;
+  try {
+    stat = statSync(onDisk(path));
+  } catch (error) {
+    return folderInside(path, error);
+  }
+  if (stat.isDirectory()) return new FolderTree(path);
   const tree = archiveTree(path);
   if (tree === undefined) throw new TreeError('ENOTDIR', path);
   return tree;
+}
+
+/** A folder in an archive. @throws `error` where the path leads into none */
+function folderInside(path: string, error: unknown): FileTree {
+  const inside = new Archives().find(resolve(path));
+  const kind = inside?.tree.stat(inside.path)?.kind;
+  if (inside === undefined || kind === undefined) throw error;
+  if (kind !== 'folder') throw new TreeError('ENOTDIR', path);
+  return new SubTree(path, inside.tree, inside.path);
 }
 
 function archiveTree(path: string): FileTree | undefined {

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,11 +55,29 @@ describe('lkm deps', () => {
     cpSync(join(linux, 'exporter.ko'), join(tree, 'xt_dscp.ko'));
     cpSync(join(linux, 'importer_plain.ko'), join(tree, 'xt_DSCP.ko'));
     const { err, out } = await runLine(['deps', tree, 'xt_DSCP']);
-    expect(err).toContain('one file where a disk does not tell A from a: xt_DSCP.ko, xt_dscp.ko');
+    expect(err).toBe('');
+    expect((await runLine(['deps', tree])).err).toContain(
+      'one file where a disk does not tell A from a: xt_DSCP.ko, xt_dscp.ko',
+    );
     expect(out).toMatch(/^xt_DSCP\n`- xt_dscp /);
     expect(JSON.parse((await runLine(['deps', '--json', tree])).out).collisions).toEqual([
       ['xt_DSCP.ko', 'xt_dscp.ko'],
     ]);
+  });
+
+  it('reads a folder inside an archive, where the path goes on there', async () => {
+    const root = join(folder, 'packed');
+    mkdirSync(join(root, 'lib/modules'), { recursive: true });
+    for (const name of ['exporter.ko', 'importer_plain.ko'])
+      cpSync(join(linux, name), join(root, 'lib/modules', name));
+    const archive = join(folder, 'packed.tar');
+    expect(spawnSync('tar', ['-cf', archive, '-C', root, 'lib']).status).toBe(0);
+    const inside = await runLine(['deps', join(archive, 'lib/modules'), 'importer_plain']);
+    expect(inside.out).toBe((await runLine(['deps', join(root, 'lib/modules'), 'importer_plain'])).out);
+    expect(inside.code).toBe(0);
+    expect((await runLine(['deps', join(archive, 'lib/nothing')])).code).not.toBe(0);
+    expect((await runLine(['deps', join(archive, 'lib/modules/exporter.ko')])).err).toContain('is no folder');
+    expect((await runLine(['diff', join(archive, 'lib/modules'), join(root, 'lib')])).code).toBe(0);
   });
 
   it('says what is not there', async () => {

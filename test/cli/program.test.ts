@@ -15,7 +15,7 @@ beforeAll(() => {
   const built = spawnSync(process.execPath, [packagedPath('scripts/build.mjs')], { encoding: 'utf8' });
   expect(built.stderr).not.toContain('ERROR');
   expect(built.status).toBe(0);
-});
+}, 120_000);
 
 describe('the program', () => {
   it('answers --version and --help', () => {

@@ -1,4 +1,5 @@
 /** `lkm deps`: who needs whom in a tree of module files, and what a set of modules needs to come along. */
+import { caseCollisions } from '../../catalog/collisions.ts';
 import { buildGraph, type ModuleGraph, type ModuleNode, shortestWay } from '../../catalog/module-graph.ts';
 import { type ReadCatalog, readCatalog } from '../../tools/catalog/read.ts';
 import type { Command, CommandContext } from '../command.ts';
@@ -21,7 +22,9 @@ export const command: Command = {
         hint: 'Give the folder or the archive they are in.',
       });
     reportDamage(context, catalog);
-    const collisions = reportCollisions(context, path, catalog.entries);
+    const collisions = caseCollisions(catalog.entries.map((entry) => entry.path));
+    // Who asks about some modules is not told about all the others.
+    if (words.length === 0) reportCollisions(context, path, collisions);
     const graph = buildGraph(catalog.entries);
     const roots = words.flatMap((word) => wanted(context, graph, catalog, word));
     if (words.length > 0 && roots.length === 0) return 1;

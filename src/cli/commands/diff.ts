@@ -1,4 +1,5 @@
 /** `lkm diff`: what came, went and changed from one tree of module files to another. */
+import { caseCollisions } from '../../catalog/collisions.ts';
 import {
   diffTrees,
   type ListChange,
@@ -45,7 +46,7 @@ async function entriesOf(context: CommandContext, path: string) {
       subject: path,
       hint: 'Give the folder or the archive they are in.',
     });
-  reportCollisions(context, path, modules);
+  reportCollisions(context, path, caseCollisions(modules.map((entry) => entry.path)));
   return modules;
 }
 
