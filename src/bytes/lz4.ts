@@ -1,6 +1,7 @@
 /** LZ4: single blocks (LZ4 block format description), and the legacy frame that Linux kernels are packed in. */
 import { Invalid, Truncated, Unsupported } from './errors.ts';
 import { ByteView } from './view.ts';
+import { xxh32 } from './xxh32.ts';
 
 /** What a block of the legacy frame unpacks to at most (LZ4 frame format, "Legacy frame"). */
 const BLOCK = 8 << 20;
@@ -115,8 +116,8 @@ export function isLz4(bytes: Uint8Array): boolean {
 }
 
 /**
- * Unpacks frames of either kind, one behind the other. Checksums (xxHash) are passed over.
- * @throws Truncated, Invalid, Unsupported (dictionaries, more than `maxOutput`)
+ * Unpacks frames of either kind, one behind the other.
+ * @throws Truncated, Invalid (also when a checksum does not match), Unsupported (dictionaries, more than `maxOutput`)
  */
 export function unpackLz4Frames(bytes: Uint8Array, maxOutput: number): Uint8Array {
   const view = new ByteView(bytes, true);
@@ -158,7 +159,11 @@ function readFrame(view: ByteView, start: number, out: Growing): number {
   if ((flags & FLAG.DICTIONARY) !== 0) throw new Unsupported('lz4 frame', 'needs a dictionary');
   const most = blockSize(view.u8(start + 1, 'lz4 block size'), start + 1);
   const first = out.length;
-  let at = start + 3 + ((flags & FLAG.CONTENT_SIZE) !== 0 ? 8 : 0);
+  let at = start + 2 + ((flags & FLAG.CONTENT_SIZE) !== 0 ? 8 : 0);
+  const header = view.slice(start, at - start, 'lz4 frame header');
+  if (view.u8(at, 'lz4 frame header') !== ((xxh32(header) >>> 8) & 0xff))
+    throw new Invalid('lz4 frame header', 'checksum does not match', { offset: at });
+  at++;
   for (;;) {
     const word = view.u32(at, 'lz4 block size');
     at += 4;
@@ -173,9 +178,18 @@ function readFrame(view: ByteView, start: number, out: Growing): number {
       out.bytes.set(input, out.length);
       out.length += size;
     } else expandInto(input, out, (flags & FLAG.INDEPENDENT) !== 0 ? out.length : first, at);
-    at += size + ((flags & FLAG.BLOCK_SUM) !== 0 ? 4 : 0);
+    at += size;
+    if ((flags & FLAG.BLOCK_SUM) !== 0) at = compareSum(view, at, input, 'lz4 block');
   }
-  return at + ((flags & FLAG.CONTENT_SUM) !== 0 ? 4 : 0);
+  if ((flags & FLAG.CONTENT_SUM) === 0) return at;
+  return compareSum(view, at, out.bytes.subarray(first, out.length), 'lz4 frame');
+}
+
+/** Returns where the checksum ends. @throws Invalid */
+function compareSum(view: ByteView, at: number, covered: Uint8Array, what: string): number {
+  if (view.u32(at, `${what} checksum`) !== xxh32(covered))
+    throw new Invalid(what, 'checksum does not match: the file is damaged', { offset: at });
+  return at + 4;
 }
 
 function blockSize(byte: number, offset: number): number {

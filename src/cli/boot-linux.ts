@@ -22,7 +22,7 @@ export async function bootLinux(context: CommandContext): Promise<BootStory> {
   const kernel = options.text('kernel') ?? kernelOf(entry, root);
   const session = startSession(context, files, { commandLine }, kernel);
   const release = `Linux ${session.k.file.release}`;
-  const path = options.text('initramfs') ?? initrdOf(entry, root);
+  const path = options.text('initramfs') ?? initrdOf(context, entry, root);
   const initramfs = path === undefined ? undefined : { name: basename(path), bytes: context.readFile(path) };
   try {
     const steps = await tellBoot({
@@ -86,9 +86,20 @@ function kernelOf(entry: GrubEntry | undefined, root: Root | undefined): string 
   throw new Failure(`the kernel of '${entry.title}' is not there`, { subject: entry.kernel, hint });
 }
 
-/** The last one of the entry that is there: those before are microcode of the processor. */
-function initrdOf(entry: GrubEntry | undefined, root: Root | undefined): string | undefined {
-  return entry?.initrds.flatMap((path) => beside(root, path) ?? []).at(-1);
+/** The last one of the entry: those before are microcode of the processor. What is not there is told. */
+function initrdOf(
+  context: CommandContext,
+  entry: GrubEntry | undefined,
+  root: Root | undefined,
+): string | undefined {
+  let found: string | undefined;
+  for (const path of entry?.initrds ?? []) {
+    found = beside(root, path);
+    if (found !== undefined) continue;
+    const hint = root === undefined ? ': name the root of that machine with --root' : ` below ${root.folder}`;
+    context.err(`lkm: ${path}: this initramfs of '${entry?.title}' is not there${hint}\n`);
+  }
+  return found;
 }
 
 function modaliases({ options, readFile }: CommandContext): string[] {

@@ -7,7 +7,12 @@ const TOOL_OPTIONS = ['json', 'stdin', 'summary', 'reroot', 'compat'];
 export const command: Command = {
   async run(context) {
     const { MODULE_TOOLS } = await import('../../tools/linux/kmod/tools.ts');
-    const isTool = context.args.length > 0 && MODULE_TOOLS.includes(context.args[0]);
+    const [first, second] = context.args;
+    if (first === 'help' && context.args.length === 2 && MODULE_TOOLS.includes(second)) {
+      const { runTool } = await import('../linux-tool.ts');
+      return await runTool(context, [second, '--help']);
+    }
+    const isTool = context.args.length > 0 && MODULE_TOOLS.includes(first);
     const { target, words } = isTool ? targetAmong(context) : { target: undefined, words: [] };
     const own = TOOL_OPTIONS.filter((name) => context.options.flag(name)).map((name) => `--${name}`);
     if (own.length > 0 && !isTool)

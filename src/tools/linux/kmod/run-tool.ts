@@ -1,7 +1,7 @@
 /** Runs a module tool as a program of its own would run. */
 import { release as osRelease, platform } from 'node:os';
 import type { Archives } from '../../files.ts';
-import { fromArgument } from './bytes-path.ts';
+import { fromArgument, fromArguments } from './bytes-path.ts';
 import { Level, ToolExit, type ToolFacts, ToolOutput, type ToolStreams } from './output.ts';
 import { takeOwnOptions } from './own-options.ts';
 import type { KernelTarget } from './target.ts';
@@ -30,7 +30,7 @@ export function runTool(
   words: readonly string[],
   around: ToolSurroundings,
 ): number {
-  const { own, rest } = takeOwnOptions(name, words.map(fromArgument));
+  const { own, rest } = takeOwnOptions(name, fromArguments(words));
   const output = new ToolOutput(name, around, own);
   output.libraryLevel = libraryLevel(around.environment.KMOD_LOG);
   const call: ToolCall = {
