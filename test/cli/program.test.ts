@@ -18,6 +18,15 @@ beforeAll(() => {
 }, 120_000);
 
 describe('the program', () => {
+  it.skipIf(process.platform !== 'linux')('hands bytes that are no UTF-8 to the module tools', () => {
+    const line = 'exec "$0" "$1" linux modinfo "$(printf "n\\351x-\\377.ko")"';
+    const ended = spawnSync('sh', ['-c', line, process.execPath, lkm], {
+      encoding: 'latin1',
+      env: environment,
+    });
+    expect([ended.status, ended.stderr]).toEqual([1, 'modinfo: ERROR: Module n\xe9x-\xff.ko not found.\n']);
+  });
+
   it('answers --version and --help', () => {
     const version = run('--version');
     expect([version.status, version.stderr]).toEqual([0, '']);
