@@ -4,6 +4,7 @@ import type { Linux } from '../systems/linux/linux.ts';
 import type { LoadResult, UnloadResult } from '../systems/linux/loader.ts';
 import type { LinuxModule } from '../systems/linux/module.ts';
 import { registrations } from '../systems/linux/registered.ts';
+import { HIDDEN, type Standing, SYSTEM_CALL } from '../systems/linux/standing.ts';
 import { errorText } from '../tools/linux/errors.ts';
 import { type Leak, leaksOf } from '../tools/linux/leaks.ts';
 import { wrap } from './help.ts';
@@ -30,6 +31,10 @@ export interface ModuleReport {
   ownBytes: number;
   ownPages: number;
   leaks: readonly Leak[];
+  /** What it registered while it started, and changed for all. */
+  registered: readonly Standing[];
+  /** What of its things stood when it was gone. */
+  left: readonly Standing[];
 }
 
 export function outcomeOf(result: LoadResult | UnloadResult): Outcome {
@@ -81,8 +86,31 @@ export function addLeaks(k: Linux, report: ModuleReport, module: LinuxModule): v
 }
 
 /** Lines about a module that was loaded and unloaded. */
-export function leftText({ module, ownBytes, ownPages, leaks }: ModuleReport): string {
+export function leftText({ module, ownBytes, ownPages, leaks, left }: ModuleReport): string {
   const own = `${module}: unloaded; ${ownPages} pages (${ownBytes} bytes) of its own are given back`;
+  return memoryText(own, leaks) + standingText(left);
+}
+
+/** What a module does to be found by nobody, or to be called by everybody. */
+export function tamperedText({ file, registered }: ModuleReport): string {
+  const told = registered.filter(({ what }) => what === SYSTEM_CALL || what === HIDDEN);
+  return told.map(({ what, name }) => `${file}: found\n${indented(TAMPERED[what](name))}`).join('');
+}
+
+const TAMPERED: Readonly<Record<string, (name: string) => string>> = {
+  [SYSTEM_CALL]: (name) => `It changed sys_call_table: entry ${name}.`,
+  [HIDDEN]: (name) =>
+    `It took ${name} off the kernel's list of modules: lsmod and /proc/modules do not show it.`,
+};
+
+/** What stands is told by kind. */
+function standingText(left: readonly Standing[]): string {
+  if (left.length === 0) return '';
+  const lines = left.map(({ what, name }) => `  ${what} ${printable(name)}\n`);
+  return `it forgot to take back:\n${lines.join('')}`;
+}
+
+function memoryText(own: string, leaks: readonly Leak[]): string {
   if (leaks.length === 0) return `${own}, and nothing it allocated is left\n`;
   const bytes = leaks.reduce((sum, leak) => sum + leak.bytes, 0);
   const lines = leaks.map((leak) => `  ${leak.bytes} bytes (${leak.kind}), taken in ${leak.where}\n`);

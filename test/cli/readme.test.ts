@@ -49,7 +49,7 @@ describe('the table in README', () => {
           cwd: packagedPath(''),
           encoding: 'utf8',
           env,
-          timeout: 30_000,
+          timeout: 120_000,
         });
         expect([command, result.status === 0 || result.status === 1, result.stderr]).toEqual([
           command,
@@ -57,7 +57,7 @@ describe('the table in README', () => {
           expect.not.stringContaining('defect'),
         ]);
       }
-    });
+    }, 180_000);
   }
 });
 

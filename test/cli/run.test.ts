@@ -15,6 +15,7 @@ interface RunJson {
     module: string | null;
     neededBy: string | null;
     load: { outcome: string; errno: number | null; why: string } | null;
+    registered: { what: string; name: string }[];
     leaks: { address: string; bytes: number; kind: string; where: string }[];
   }[];
   taint: number;
@@ -50,6 +51,41 @@ describe('lkm run', () => {
     expect(err).toContain('6 allocations with 26632 bytes are not');
     expect(err).toContain('10000 bytes (vmalloc), taken in leak_init+0x2c [leak]');
     expect((await runLine(['run', built('leak.ko'), 'tidy=1'])).code).toBe(0);
+  });
+
+  it('names what was registered and not taken back, and fails', async () => {
+    const { code, err } = await runLine(['run', built('forget.ko')]);
+    expect(code).toBe(1);
+    const told = err.slice(err.indexOf('it forgot to take back:\n')).split('\n').slice(1, -2);
+    expect(told).toEqual([
+      '  file /dev/forgotten',
+      '  file /proc/forgotten',
+      '  file /sys/class/misc/forgotten',
+      '  folder /sys/devices/virtual/misc/forgotten',
+      '  folder /sys/kernel/debug/forgotten',
+      '  file system type type [forget]',
+      '  timer clock [forget]',
+      '  kernel thread forgotten',
+      '  probe __x64_sys_getpid',
+      '  notifier block [forget]',
+    ]);
+    const tidy = await runLine(['run', built('forget.ko'), 'tidy=1', '--do', 'mknod /dev/mine c 1 3']);
+    expect([tidy.code, tidy.err]).toEqual([0, expect.not.stringContaining('forgot')]);
+    // A module that is left in by the user has not been forgotten by this one.
+    const more = await runLine(['run', built('hello.ko'), '--do', `insmod ${built('miscdev.ko')}`]);
+    expect([more.code, more.err]).toEqual([0, expect.not.stringContaining('forgot')]);
+  });
+
+  it('says which entries of the table of system calls were changed', async () => {
+    const { err } = await runLine(['run', built('systable.ko')]);
+    expect(err).toMatch(
+      /systable\.ko: found\n {2}It changed sys_call_table: entry 336 \(leads to table_call \[systable\]\)\.\n/,
+    );
+    expect(err).not.toContain('forgot');
+    const [{ registered }] = (await json(built('systable.ko'))).modules;
+    expect(registered).toEqual([
+      { what: 'entry of sys_call_table', name: '336 (leads to table_call [systable])' },
+    ]);
   });
 
   it('loads what a module depends on from beside it', async () => {

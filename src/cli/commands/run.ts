@@ -5,6 +5,7 @@ import type { Linux } from '../../systems/linux/linux.ts';
 import { insmod, rmmod } from '../../systems/linux/loader.ts';
 import type { LinuxModule } from '../../systems/linux/module.ts';
 import { registrations } from '../../systems/linux/registered.ts';
+import { leftStanding, type Standing, standing } from '../../systems/linux/standing.ts';
 import { dependenciesOf } from '../../tools/linux/module-tree.ts';
 import type { LinuxSession } from '../../tools/linux/session.ts';
 import type { Command, CommandContext } from '../command.ts';
@@ -21,6 +22,7 @@ import {
   outcomeOf,
   refusalText,
   registeredText,
+  tamperedText,
 } from '../run-report.ts';
 
 /** A module to load and its parameters. */
@@ -77,15 +79,24 @@ function wantedModules(args: readonly string[]): Wanted[] {
   return wanted;
 }
 
+/** A module that was loaded, and what stood before it. */
+interface Loaded {
+  readonly module: LinuxModule;
+  readonly report: ModuleReport;
+  readonly before: ReadonlyMap<string, Standing>;
+}
+
 class Run {
   private readonly context: CommandContext;
   private readonly session: LinuxSession;
   private readonly files: ModuleFiles;
   private readonly json: boolean;
   private readonly looking: Looking;
-  private readonly loaded: { module: LinuxModule; report: ModuleReport }[] = [];
+  private readonly loaded: Loaded[] = [];
   private readonly reports: ModuleReport[] = [];
   private readonly absent: string[] = [];
+  /** Keys of what was told as left. */
+  private readonly told = new Set<string>();
   private code = 0;
 
   constructor(context: CommandContext, session: LinuxSession, files: ModuleFiles) {
@@ -108,7 +119,7 @@ class Run {
       if (!this.loadNeeded(bytes, one.path, new Set()) || !this.load(one, bytes)) break;
     }
     if (this.code === 0) await this.use();
-    for (const { module, report } of [...this.loaded].reverse()) this.unload(module, report);
+    for (const one of [...this.loaded].reverse()) this.unload(one);
     this.looking.finish();
     this.finish();
     return this.code;
@@ -149,8 +160,11 @@ class Run {
       ownBytes: 0,
       ownPages: 0,
       leaks: [],
+      registered: [],
+      left: [],
     };
     this.reports.push(report);
+    const before = standing(this.k);
     const credential = this.session.console.credential;
     const strictLicence = this.context.options.flag('strict');
     const result = insmod(this.k, bytes, parameters.join(' '), { path, credential, strictLicence });
@@ -167,8 +181,11 @@ class Run {
     const areas = module.areas.filter((area) => !area.init);
     report.ownPages = areas.reduce((sum, area) => sum + area.pages, 0);
     report.ownBytes = areas.reduce((sum, area) => sum + area.bytes, 0);
-    this.loaded.push({ module, report });
+    this.loaded.push({ module, report, before });
+    const now = standing(this.k);
+    report.registered = leftStanding(before, now, now);
     if (neededBy !== null) this.say(`${path}: loaded, since ${basename(neededBy)} depends on it\n`);
+    this.say(tamperedText(report));
     for (const finding of module.findings) this.say(`${path}: found\n${indented(finding.text)}`);
     return true;
   }
@@ -187,8 +204,9 @@ class Run {
     if (commands.length === 0 && person && !debugged) await prompt();
   }
 
-  private unload(module: LinuxModule, report: ModuleReport): void {
+  private unload({ module, report, before }: Loaded): void {
     const { k } = this;
+    const during = standing(k);
     // Somebody at the prompt may have removed it.
     if (k.modules.find(module.name) === module) {
       report.unload = outcomeOf(rmmod(k, module.name, { credential: this.session.console.credential }));
@@ -199,8 +217,24 @@ class Run {
       }
     } else report.unload = { outcome: 'unloaded', errno: 0, why: '', hint: '' };
     addLeaks(k, report, module);
-    if (report.leaks.length > 0) this.code = 1;
+    report.left = this.newlyLeft(before, during);
+    if (report.leaks.length > 0 || report.left.length > 0) this.code = 1;
     this.say(leftText(report));
+  }
+
+  /** What stands since the module came, but for what those that came after it have left: they are gone already. */
+  private newlyLeft(
+    before: ReadonlyMap<string, Standing>,
+    during: ReadonlyMap<string, Standing>,
+  ): Standing[] {
+    const { k } = this;
+    // A module that somebody loaded at the prompt, and that is still there, has its own.
+    const known = new Set(this.loaded.map(({ module }) => module));
+    if ([...k.modules].some((module) => !known.has(module))) return [];
+    const after = standing(k);
+    for (const key of this.told) after.delete(key);
+    for (const key of after.keys()) if (!before.has(key)) this.told.add(key);
+    return leftStanding(before, during, after);
   }
 
   private finish(): void {

@@ -48,6 +48,11 @@ export function registered(k: Linux, what: string): Map<Address, string> {
   return table;
 }
 
+/** Every live registration, of all kinds. */
+export function* liveRegistrations(k: Linux): Generator<{ what: string; at: Address; name: string }> {
+  for (const [what, table] of k.state(tables)) for (const [at, name] of table) yield { what, at, name };
+}
+
 export interface Rule {
   /** The error for a structure that is registered already; -EBUSY where the kernel says nothing else. */
   readonly twice?: number;

@@ -39,6 +39,16 @@ export const syscallFunctions = kernelFunctions({
   'long __x64_sys_getegid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.gid,
 });
 
+/** Entries of the table that do not lead where the kernel itself lets them lead. */
+export function* changedSystemCalls(k: Linux): Generator<{ number: number; target: Address }> {
+  const table = k.symbols.find('sys_call_table');
+  if (table === undefined) return;
+  for (let number = 0; number < TABLE_ENTRIES; number++) {
+    const target = k.memory.ptr(table + number * k.word);
+    if (target !== k.addressOf(NUMBERS.get(number) ?? '__x64_sys_ni_syscall')) yield { number, target };
+  }
+}
+
 /** sys_call_table, in read-only pages of its own; made when somebody first asks for it. */
 export const systemCallTable = perKernel<{ at: Address }, Linux>((k) => {
   const at = k.mapPages(k.vmallocArea, 1, Perm.R, 'sys_call_table');

@@ -72,6 +72,11 @@ export function sysDirectory(k: Linux, path: string): Node {
   return node;
 }
 
+/** What is below a directory of /sys now is the kernel's own, whoever made it make that. */
+export function keepAll(k: Linux, path: string): void {
+  for (const node of sysDirectory(k, path).descendants()) node.lasting = true;
+}
+
 /** A kobject that stands for a directory which the kernel made by itself: `bus`, `devices`, `devices/virtual/misc`... */
 const ownDirectories = perKernel<Map<Node, Address>, Linux>(() => new Map());
 

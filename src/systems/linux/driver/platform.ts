@@ -13,6 +13,7 @@ import { put, setName } from '../functions/kobject.ts';
 import { insertResource, removeResource } from '../functions/platform.ts';
 import { devicePrefix } from '../functions/printk.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
+import { keepAll } from '../sysfs.ts';
 import { attachDevice } from './bind.ts';
 import { addOwnFile, busPrivate, registerBus, showText, written } from './bus.ts';
 import { registerDriver } from './driver.ts';
@@ -59,6 +60,8 @@ export function* platformBus(k: Linux): Steps<Address> {
   setName(k, kobjectOf(k, parent), 'platform');
   yield* addDevice(k, parent);
   yield* registerBus(k, bus, attachDevice);
+  keepAll(k, 'bus/platform');
+  keepAll(k, 'devices/platform');
   return bus;
 }
 

@@ -10,6 +10,7 @@ import { busPrivate, registerBus } from '../driver/bus.ts';
 import { registerDriver, unregisterDriver } from '../driver/driver.ts';
 import { platformBus } from '../driver/platform.ts';
 import type { Linux } from '../linux.ts';
+import { keepAll } from '../sysfs.ts';
 import { kernelFunctions } from './define.ts';
 import { writeText } from './format/printf.ts';
 
@@ -40,6 +41,7 @@ function* builtInBus(k: Linux, name: string): Steps<Address> {
   k.poke('bus_type.name', at, text);
   k.poke('bus_type.match', at, k.addressOf('bus_without_devices_match'));
   yield* registerBus(k, at, attachDevice);
+  keepAll(k, `bus/${name}`);
   return at;
 }
 

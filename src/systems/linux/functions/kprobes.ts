@@ -27,6 +27,12 @@ export function lookupName(k: Linux, name: string): Address {
   return k.addressOf(symbol) || (k.symbols.find(symbol) ?? 0);
 }
 
+/** Probes in place, with the function each is on. */
+export function* probedFunctions(k: Linux): Generator<{ probe: Address; name: string }> {
+  for (const [at, here] of k.state(probes))
+    for (const probe of here) yield { probe, name: k.boundName(at) ?? k.describe(at) };
+}
+
 function probedAddress(k: Linux, probe: Address): Address {
   const symbol = k.read('kprobe.symbol_name', probe);
   const at = k.read('kprobe.addr', probe);

@@ -30,6 +30,12 @@ interface Body {
 /** What is not in the guest: the result, and who waits for it (the real ones are completions on private stacks). */
 const bodies = perKernel(() => new Map<Address, Body>());
 
+/** Threads of kthread_create that have not ended, by their tasks. */
+export function* runningThreads(k: Linux): Generator<{ task: Address; name: string }> {
+  for (const [task, { exited }] of k.state(bodies))
+    if (!exited) yield { task, name: k.readString('task_struct.comm', task) };
+}
+
 /** A new kernel thread that sleeps until it is woken, as kthread_create makes it; its task. */
 export function createThread(k: Linux, func: Address, data: Address, name: string): Address {
   let task: Address = 0;

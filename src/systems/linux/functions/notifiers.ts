@@ -14,6 +14,11 @@ const MAX_BLOCKS = 100_000;
 
 const NEXT = 'notifier_block.next';
 
+/** Blocks that are in some chain: an index, the chain itself is in the guest. */
+const chained = perKernel(() => new Set<Address>());
+
+export const registeredNotifiers = (k: Linux): Iterable<Address> => k.state(chained);
+
 /** Inserts before the first block of lower priority; -EEXIST for one that is there already. */
 export function register(k: Linux, head: Address, block: Address, unique = false): number {
   const priority = k.read('notifier_block.priority', block);
@@ -34,6 +39,7 @@ export function register(k: Linux, head: Address, block: Address, unique = false
   }
   k.write(NEXT, block, k.memory.ptr(link));
   k.memory.setPtr(link, block);
+  k.state(chained).add(block);
   return 0;
 }
 
@@ -42,6 +48,7 @@ export function unregister(k: Linux, head: Address, block: Address): number {
   for (let at = k.memory.ptr(link), n = 0; at !== 0 && n < MAX_BLOCKS; at = k.memory.ptr(link), n++) {
     if (at === block) {
       k.memory.setPtr(link, k.read(NEXT, block));
+      k.state(chained).delete(block);
       return 0;
     }
     link = at + k.offset(NEXT);

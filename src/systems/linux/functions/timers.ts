@@ -25,6 +25,9 @@ import {
 const pending = perKernel(() => new Map<Address, Deadline>());
 const running = perKernel(() => ({ timer: 0 as Address }));
 
+/** Timers of either kind that will fire. */
+export const pendingTimers = (k: Linux): Iterable<Address> => k.state(pending).keys();
+
 // -- timer_list -----------------------------------------------------------------------------------------------
 
 /** Marks a pending timer: timer_pending() looks whether entry.pprev is NULL. */

@@ -43,6 +43,9 @@ interface State {
 
 const state = perKernel<State>(() => ({ queues: new Map(), at: new Map(), flushers: new Set() }));
 
+/** Items that wait to be run. */
+export const pendingWorks = (k: Linux): Iterable<Address> => k.state(state).at.keys();
+
 /** Makes a queue; its `struct workqueue_struct` carries the name and the lists that tools look at. */
 export function createQueue(k: Linux, name: string): Address {
   const address = k.heap.allocateZeroed(k.sizeof('workqueue_struct'), undefined, callerOf(k));

@@ -336,6 +336,7 @@ export function* makeNode(k: Linux, path: string, mode: number, device: number):
   if (place.node.child(name) !== undefined) return -Errno.EEXIST;
   const node = new TreeNode(name, mode);
   node.rdev = device;
+  node.lasting = true;
   place.node.add(node);
   return 0;
 }

@@ -40,6 +40,8 @@ export class Node {
   uid = 0;
   gid = 0;
   size = 0;
+  /** No module's: made by a program (mknod), or by the kernel for itself when it was first wanted. */
+  lasting = false;
   /** Target of a symbolic link. */
   target = '';
   methods: FileMethods = {};
