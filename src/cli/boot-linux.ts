@@ -1,9 +1,10 @@
 /** `lkm boot linux`: which kernel, command line, initramfs and root; the story is in tools/linux/boot. */
-import { existsSync, realpathSync } from 'node:fs';
-import { basename, posix } from 'node:path';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { basename, dirname, join, posix, resolve } from 'node:path';
 import { FormatError } from '../bytes/errors.ts';
-import { chooseEntry, type GrubEntry, readGrub } from '../tools/linux/boot/grub.ts';
+import { chooseEntry, type GrubEntry, type GrubFiles, readGrub } from '../tools/linux/boot/grub.ts';
 import { tellBoot } from '../tools/linux/boot/story.ts';
+import { statIfAny } from '../tools/stat-if-any.ts';
 import type { CommandContext } from './command.ts';
 import type { BootStory } from './commands/boot.ts';
 import { Failure, usageError } from './failure.ts';
@@ -14,8 +15,8 @@ export async function bootLinux(context: CommandContext): Promise<BootStory> {
   const { options } = context;
   if (options.list('set').length > 0)
     throw usageError('--set is for other systems than linux', 'Linux takes --append, its command line.');
-  const entry = grubEntry(context);
   const root = rootOf(options.text('root'));
+  const entry = grubEntry(context, root);
   const commandLine = [entry?.commandLine, options.text('append')].filter((part) => part).join(' ');
   const files = new ModuleFiles(context);
   files.beside('./x');
@@ -41,7 +42,7 @@ export async function bootLinux(context: CommandContext): Promise<BootStory> {
   }
 }
 
-function grubEntry(context: CommandContext): GrubEntry | undefined {
+function grubEntry(context: CommandContext, root: Root | undefined): GrubEntry | undefined {
   const { options } = context;
   const path = options.text('grub');
   const wanted = options.text('entry');
@@ -49,7 +50,7 @@ function grubEntry(context: CommandContext): GrubEntry | undefined {
     if (wanted !== undefined) throw usageError('--entry chooses from a grub.cfg', 'name it with --grub FILE');
     return undefined;
   }
-  const config = readGrub(new TextDecoder().decode(context.readFile(path)));
+  const config = readGrub(new TextDecoder().decode(context.readFile(path)), grubFiles(path, root));
   const found = chooseEntry(config, wanted);
   if (found !== undefined) return found;
   const list = config.entries.map(({ number, title }) => `${number} '${title}'`).join(', ');
@@ -57,6 +58,33 @@ function grubEntry(context: CommandContext): GrubEntry | undefined {
     subject: path,
     hint: list === '' ? 'it has no entry with a linux line' : `there are ${list}`,
   });
+}
+
+/**
+ * What grub.cfg reads and asks for: files of the folder that it lies in (grubenv, custom.cfg), of the root, and, without one, of the
+ * /boot that the folder is in.
+ */
+function grubFiles(path: string, root: Root | undefined): GrubFiles {
+  const prefix = resolve(dirname(path));
+  const isOwn = (wanted: string) => wanted === prefix || wanted.startsWith(`${prefix}/`);
+  const place = (wanted: string): string | undefined => {
+    if (isOwn(wanted)) return wanted;
+    if (root !== undefined) return beside(root, wanted);
+    return join(dirname(prefix), wanted.replace(/^\/boot(?=\/)/, ''));
+  };
+  const isFolder = (at: string) => statIfAny(at)?.isDirectory() === true;
+  return {
+    prefix,
+    knows: (wanted) => root !== undefined || isOwn(wanted),
+    read(wanted) {
+      const at = place(wanted);
+      return at === undefined || !existsSync(at) || isFolder(at) ? undefined : readFileSync(at, 'utf8');
+    },
+    list(wanted) {
+      const at = place(wanted);
+      return at !== undefined && isFolder(at) ? readdirSync(at).sort() : undefined;
+    },
+  };
 }
 
 interface Root {

@@ -45,7 +45,8 @@ const boot: CommandSpec = {
     {
       name: 'entry',
       value: 'NAME',
-      summary: "linux: which entry of the menu, a number (0, 1>2) or a title; without it the file's default",
+      summary:
+        "linux: which entry of the menu, a number, title, id or a path of these (1>2, 'Advanced options>Old'); without it the default, grubenv looked at",
     },
     {
       name: 'initramfs',
