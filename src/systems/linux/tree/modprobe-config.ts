@@ -7,12 +7,17 @@ export interface ModuleCommand {
   readonly command: string;
 }
 
-export interface SoftDependency {
+/** What a softdep line asks for, and how modprobe writes it again. */
+export interface SoftLists {
+  readonly pre: readonly string[];
+  readonly post: readonly string[];
+  readonly text: string;
+}
+
+export interface SoftDependency extends SoftLists {
   readonly module: string;
   /** It stands in a file of the module tree, not of the user. */
   readonly ofTree: boolean;
-  readonly pre: readonly string[];
-  readonly post: readonly string[];
 }
 
 /** `mask MODULE REASON`: never to be loaded, by whatever name, nor for another module. kmod has no such line. */
@@ -125,23 +130,32 @@ function readDirective(config: ModprobeConfig, command: string, text: string, of
   }
 }
 
-const words = (text: string): string[] => text.split(/[ \t\n\v\f\r]+/).filter((word) => word !== '');
-
-/** A softdep line behind the name: `pre: a b post: c`; words before the first of the two are passed over. */
-export function softDependencies(text: string): { pre: string[]; post: string[] } {
-  const found: { pre: string[]; post: string[] } = { pre: [], post: [] };
-  let list: string[] | undefined;
-  for (const word of words(text)) {
-    if (word === 'pre:') list = found.pre;
-    else if (word === 'post:') list = found.post;
-    else list?.push(word);
-  }
+/** Words between blanks. A single blank in front belongs to the first word, as the tool steps over a second one only. */
+function words(text: string): string[] {
+  const found = text.split(/[ \t\n\v\f\r]+/).filter((word) => word !== '');
+  if (/^[ \t\n\v\f\r][^ \t\n\v\f\r]/.test(text)) found[0] = text[0] + found[0];
   return found;
 }
 
-/** How modprobe writes it again. */
-export function softDependencyText({ pre, post }: SoftDependency): string {
-  return (pre.length > 0 ? `pre: ${pre.join(' ')}` : '') + (post.length > 0 ? `post: ${post.join(' ')}` : '');
+/** A softdep line behind the name: `pre: a b post: c`; words before the first of the two are passed over. */
+export function softDependencies(text: string): SoftLists {
+  const found = { pre: [] as string[], post: [] as string[], text: '' };
+  const all: string[] = [];
+  const spans = { pre: { from: 0, to: 0 }, post: { from: 0, to: 0 } };
+  let side: 'pre' | 'post' | undefined;
+  for (const word of words(text)) {
+    if (word === 'pre:') side = 'pre';
+    else if (word === 'post:') side = 'post';
+    else if (side !== undefined) {
+      if (found[side].push(word) === 1) spans[side].from = all.length;
+      spans[side].to = all.push(word);
+    }
+  }
+  // A side that comes twice is written again with all that stands in between (libkmod-config.c, softdep_get_plain_softdep).
+  const shown = ({ from, to }: { from: number; to: number }): string => all.slice(from, to).join(' ');
+  if (found.pre.length > 0) found.text += `pre: ${shown(spans.pre)}`;
+  if (found.post.length > 0) found.text += `post: ${shown(spans.post)}`;
+  return found;
 }
 
 /** More of the command line is not read. */

@@ -1,6 +1,5 @@
 /** modprobe(8): modules with what they need, by name or alias; and what it would do, and what it knows. */
 import { ElfFacts, type ModuleSymbol, NotAModule } from '../../../systems/linux/tree/elf-facts.ts';
-import { softDependencyText } from '../../../systems/linux/tree/modprobe-config.ts';
 import { reason } from './bytes-path.ts';
 import { configFolders } from './config-files.ts';
 import { type KmodContext, openContext, type TreeModule, treeFolder } from './context.ts';
@@ -161,7 +160,7 @@ class Modprobe {
       ...config.remove.map(({ module, command }) => `remove ${module} ${command}`),
       ...config.aliases.map(({ alias, module }) => `alias ${alias} ${module}`),
       ...config.options.map(({ module, options }) => `options ${module} ${options}`),
-      ...config.softdeps.map((soft) => `softdep ${soft.module} ${softDependencyText(soft)}`),
+      ...config.softdeps.map((soft) => `softdep ${soft.module} ${soft.text}`),
       ...config.weakdeps.map(({ module, weak }) => `weakdep ${module} ${weak.join(' ')}`),
     ];
     const end = '\n# End of configuration files. Dumping indexes now:\n\n';

@@ -11,7 +11,7 @@ import {
   emptyModprobeConfig,
   readCommandLine,
   readModprobeConfig,
-  softDependencyText,
+  softDependencies,
 } from '../../../../src/systems/linux/tree/modprobe-config.ts';
 import { isModuleFile, nameOfPath, normalizeAlias } from '../../../../src/systems/linux/tree/names.ts';
 
@@ -107,8 +107,17 @@ describe('modprobe.d', () => {
     expect(config.blacklist).toEqual(['x_y']);
     expect(config.options).toEqual([{ module: 'a_b', options: 'c=1 d' }]);
     expect(config.install).toEqual([{ module: 'q', command: '/bin/true; exit' }]);
-    expect(config.softdeps).toEqual([{ module: 'm', ofTree: false, pre: ['a', 'b'], post: ['c'] }]);
-    expect(softDependencyText(config.softdeps[0])).toBe('pre: a bpost: c');
+    expect(config.softdeps).toEqual([
+      { module: 'm', ofTree: false, pre: ['a', 'b'], post: ['c'], text: 'pre: a bpost: c' },
+    ]);
+    expect(softDependencies('pre: a post: b pre: c post: d')).toEqual({
+      pre: ['a', 'c'],
+      post: ['b', 'd'],
+      text: 'pre: a b cpost: b c d',
+    });
+    // ' pre:' is no 'pre:'.
+    expect(softDependencies(' pre: a').pre).toEqual([]);
+    expect(softDependencies('  pre: a').pre).toEqual(['a']);
   });
 
   it('takes parameters from the kernel command line', () => {
