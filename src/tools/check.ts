@@ -64,6 +64,8 @@ export interface Companion {
   readonly name: string;
   /** Where it comes from: a path, or `the kernel's own modules`. */
   readonly from: string;
+  /** Nothing of it is used: it is only asked for to be loaded before, if it can be (soft dependencies of Linux). */
+  readonly optional?: boolean;
   /** `refused` when it was checked as well and would not load itself. */
   readonly answer?: Answer;
 }

@@ -112,6 +112,25 @@ describe('lkm check', () => {
     ]);
   });
 
+  it('tells what modprobe is asked to load before, and where there is none', async () => {
+    const { out } = await check(built('metadata.ko'), built('exporter.ko'));
+    expect(out).toMatch(/^ {2}load first +exporter \(if it can be\)$/m);
+    const alone = await check(built('metadata.ko'));
+    expect(alone.out).toContain('It asks modprobe to load exporter before, if there is such a');
+    expect(alone.out).not.toContain('load first');
+  });
+
+  it('takes words with = as arguments of the module', async () => {
+    const { code, out } = await check(built('params.ko'), 'a_byte=256');
+    expect(code).toBe(1);
+    expect(out).toContain('REFUSED with ERANGE (34)');
+    expect(out).toContain("params: `256' invalid for parameter `a_byte'");
+    expect((await check(built('params.ko'), '--args', 'a_bool a_byte=255')).code).toBe(0);
+    expect((await check('a_byte=1')).code).toBe(2);
+    const quoted = await check(built('params.ko'), 'a_string=a b c d e f');
+    expect(quoted.out).toContain("params: `a b c d e f' too large for parameter `a_string'");
+  });
+
   it('finds what must come first among the files given', async () => {
     const alone = await check(built('importer_plain.ko'));
     expect(alone.code).toBe(3);

@@ -108,7 +108,13 @@ function kernelLines({ rules, answer }: Verdict, options: ScreenOptions): string
 
 function firstText({ first }: Verdict): string {
   return first
-    .map(({ name, answer }) => (answer === 'refused' ? `${name} (refused itself)` : name))
+    .map(({ name, answer, optional }) => {
+      const words = [
+        ...(optional ? ['if it can be'] : []),
+        ...(answer === 'refused' ? ['refused itself'] : []),
+      ];
+      return words.length > 0 ? `${name} (${words.join('; ')})` : name;
+    })
     .join(', ');
 }
 

@@ -36,7 +36,7 @@ import {
   type LinuxCheckKernel,
   openCheckKernel,
 } from './kernels.ts';
-import { FileLibrary, type LibrarySymbol } from './library.ts';
+import { FileLibrary, type LibrarySymbol, plain, softlyBefore } from './library.ts';
 import { isPackage } from './package.ts';
 import { partKind } from './parts.ts';
 import { explainSymbols } from './symbols.ts';
@@ -124,6 +124,7 @@ class LinuxChecker implements SystemChecker {
     const symbols = request.brief
       ? { symbols: [], causes: [] }
       : explainSymbols(kernel, result, library, { builtFor, find: build });
+    const first = request.brief ? [] : this.#first(kernel, result, library, state);
     return {
       module: { path, name: result.file?.name ?? subject.ownName ?? nameOfPath(path) },
       kernel: { name: kernel.name, release: kernel.release },
@@ -132,9 +133,9 @@ class LinuxChecker implements SystemChecker {
       rules: result.rules.map(ruleResult),
       missing: result.missing,
       taints: taintResults(result.taints),
-      first: request.brief ? [] : this.#first(kernel, result, library, state),
+      first,
       ...symbols,
-      remarks: remarksOn(kernel, result),
+      remarks: [...remarksOn(kernel, result), ...(request.brief ? [] : softRemarks(result.file, first))],
     };
   }
 
@@ -190,24 +191,39 @@ class LinuxChecker implements SystemChecker {
     state: KernelState,
   ): Companion[] {
     const found = new Map<string, Companion>();
-    const visit = (name: string): void => {
-      if (found.has(name) || found.size >= MOST_COMPANIONS) return;
+    const add = (name: string, optional: boolean): void => {
+      const known = found.get(name);
+      if (found.size >= MOST_COMPANIONS || (known !== undefined && (optional || known.optional !== true)))
+        return;
       const own = kernel.own?.module(name);
       const module = own ?? library.module(name);
       if (module === undefined) return;
       const answer =
         own === undefined ? this.#companion(kernel, module.path, state, library)?.answer : undefined;
-      found.set(name, { name, from: module.path, answer });
+      const companion = { name, from: module.path, answer, ...(optional ? { optional } : {}) };
+      found.set(name, companion);
+      for (const needed of module.depends) add(plain(needed), optional);
+      for (const asked of module.before) add(plain(asked), true);
       // Set again behind those it needs.
-      for (const needed of module.depends) visit(needed.replaceAll('-', '_'));
       found.delete(name);
-      found.set(name, { name, from: module.path, answer });
+      found.set(name, companion);
     };
     const own = file?.name;
-    for (const name of owners) if (name !== own) visit(name);
+    for (const name of owners) if (name !== own) add(name, false);
+    if (file !== undefined) for (const asked of softlyBefore(file.modinfo)) add(plain(asked), true);
     if (own !== undefined) found.delete(own);
     return [...found.values()];
   }
+}
+
+/** What modprobe is asked to load before, by names that are no module's own: aliases, or modules that are not here. */
+function softRemarks(file: CheckResult['file'], first: readonly Companion[]): string[] {
+  const absent =
+    file === undefined
+      ? []
+      : softlyBefore(file.modinfo).filter((name) => first.every((one) => one.name !== plain(name)));
+  if (absent.length === 0) return [];
+  return [`It asks modprobe to load ${absent.join(', ')} before, if there is such a module.`];
 }
 
 /** What the checks here leave out on some machines. */

@@ -10,12 +10,19 @@ import { ModInfo } from '../../../systems/linux/module-file.ts';
 import { isGplCompatible } from '../../../systems/linux/rules/modinfo.ts';
 import type { FoundSymbol, SymbolOwner } from '../../../systems/linux/rules/symbols.ts';
 import { TAINT } from '../../../systems/linux/taint-bits.ts';
+import { softDependencies } from '../../../systems/linux/tree/modprobe-config.ts';
 import { nameOfPath } from '../../../systems/linux/tree/names.ts';
 
 export interface LibraryModule extends SymbolOwner {
   readonly path: string;
   readonly depends: readonly string[];
+  /** Names that modprobe loads before it, if there are such modules. */
+  readonly before: readonly string[];
 }
+
+/** The `pre:` names of all softdep strings of .modinfo. */
+export const softlyBefore = (info: ModInfo): string[] =>
+  info.all('softdep').flatMap((text) => softDependencies(text).pre);
 
 export type LibrarySymbol = FoundSymbol<LibraryModule>;
 
@@ -97,7 +104,13 @@ export class FileLibrary implements Library {
       const section = object.sections.find((one) => one.name === '.modinfo');
       const info = new ModInfo(section?.data ?? new Uint8Array(0));
       const taints = isGplCompatible(info.get('license') ?? '') ? 0 : 1 << TAINT.PROPRIETARY;
-      const owner: LibraryModule = { name: info.get('name') ?? name, path, taints, depends: info.depends };
+      const owner: LibraryModule = {
+        name: info.get('name') ?? name,
+        path,
+        taints,
+        depends: info.depends,
+        before: softlyBefore(info),
+      };
       for (const found of exportsOf(object)) {
         if (!this.#symbols.has(found.name)) this.#symbols.set(found.name, { ...found, address: 0, owner });
       }
@@ -129,7 +142,7 @@ export class ListedLibrary implements Library {
     const found = this.#exports.modules.get(plain(name));
     if (found === undefined) return undefined;
     const taints = found.proprietary ? 1 << TAINT.PROPRIETARY : 0;
-    return { name: found.name, path: this.#place, taints, depends: found.depends };
+    return { name: found.name, path: this.#place, taints, depends: found.depends, before: [] };
   }
 
   find(symbol: string): LibrarySymbol | undefined {
@@ -140,6 +153,7 @@ export class ListedLibrary implements Library {
       path: this.#place,
       taints: 0,
       depends: [],
+      before: [],
     };
     return { ...found, address: 0, owner };
   }
@@ -149,4 +163,4 @@ export class ListedLibrary implements Library {
   }
 }
 
-const plain = (name: string): string => name.replaceAll('-', '_');
+export const plain = (name: string): string => name.replaceAll('-', '_');
