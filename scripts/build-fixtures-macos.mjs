@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'plist';
 import { linkKext } from './link-kext.mjs';
+import { objectKext, universal } from './object-kext.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const sources = join(root, 'fixtures/macos');
@@ -39,6 +40,10 @@ const bundles = {
     },
   },
   Future: { source: 'Client', libraries: { ...KPI, 'org.lkm.Library': '3.0' } },
+  // For the 32-bit kernels of 10.5 to 10.7, one of them for both.
+  Board32: { source: 'Board', machine: 'i386', libraries: IOKIT },
+  Counter: { machine: 'i386', libraries: { ...KPI, 'com.apple.kpi.iokit': '8.0.0' } },
+  Both: { source: 'Hello', machine: 'both' },
   ...(existsSync(join(sources, 'Lamp.cpp')) ? lamps() : {}),
 };
 
@@ -62,15 +67,7 @@ function lamps() {
 }
 
 const FLAGS = [
-  ...[
-    '-target',
-    'x86_64-apple-macosx10.8',
-    '-mkernel',
-    '-nostdinc',
-    '-ffreestanding',
-    '-fno-builtin',
-    '-fno-common',
-  ],
+  ...['-mkernel', '-nostdinc', '-ffreestanding', '-fno-builtin', '-fno-common'],
   ...['-fno-stack-protector', '-fno-unwind-tables', '-fno-asynchronous-unwind-tables', '-fvisibility=hidden'],
   ...['-O1', '-Wall', '-Wextra', '-Werror', '-I', join(sources, 'include')],
 ];
@@ -86,11 +83,34 @@ const CXX = [
   '-Wno-unused-parameter',
 ];
 
+const I386 = { cputype: 7, cpusubtype: 3 };
+const X86_64 = { cputype: 0x01000007, cpusubtype: 3 };
+
+function compileFor(machine, name, folder) {
+  if (machine !== 'both') return machine === 'i386' ? compile32(name, folder) : compile(name, folder);
+  return universal([
+    { ...I386, bytes: compile32(name, folder) },
+    { ...X86_64, bytes: compile(name, folder) },
+  ]);
+}
+
+function compile32(name, folder) {
+  const object = join(folder, `${name}.o`);
+  const target = ['-target', 'i386-apple-macosx10.6', '-static', '-mno-sse'];
+  execFileSync('clang', [...target, ...FLAGS, '-c', join(sources, `${name}.c`), '-o', object], {
+    stdio: 'inherit',
+  });
+  return objectKext(readFileSync(object));
+}
+
 function compile(name, folder) {
   const cpp = existsSync(join(sources, `${name}.cpp`));
   const object = join(folder, `${name}.o`);
   const source = join(sources, cpp ? `${name}.cpp` : `${name}.c`);
-  execFileSync('clang', [...FLAGS, ...(cpp ? CXX : []), '-c', source, '-o', object], { stdio: 'inherit' });
+  const target = ['-target', 'x86_64-apple-macosx10.8'];
+  execFileSync('clang', [...target, ...FLAGS, ...(cpp ? CXX : []), '-c', source, '-o', object], {
+    stdio: 'inherit',
+  });
   return linkKext([readFileSync(object)]);
 }
 
@@ -114,7 +134,9 @@ for (const [name, options] of Object.entries(bundles)) {
   writeFileSync(join(contents, 'Info.plist'), `${build(infoOf(name, options))}\n`);
   if (options.code === false) continue;
   mkdirSync(join(contents, 'MacOS'));
-  writeFileSync(join(contents, 'MacOS', name), compile(options.source ?? name, folder), { mode: 0o755 });
+  writeFileSync(join(contents, 'MacOS', name), compileFor(options.machine, options.source ?? name, folder), {
+    mode: 0o755,
+  });
 }
 rmSync(folder, { recursive: true });
 console.log(`${Object.keys(bundles).length} bundles in ${built}`);

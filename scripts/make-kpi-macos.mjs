@@ -22,6 +22,8 @@ const SETS = {
   MACFramework: 'dsep',
   Mach: 'mach',
   Private: 'private',
+  // What 32-bit kexts of old releases name: com.apple.kernel.6.0 and its like.
+  System6_0: 'kernel',
   Unsupported: 'unsupported',
 };
 const ARCHITECTURES = { i386: ['10.5', '10.7'], x86_64: ['10.6', '15'], arm64: ['11', '15'] };
@@ -45,7 +47,8 @@ for (const [architecture, [first, last]] of Object.entries(ARCHITECTURES)) {
     const files = git('ls-tree', '--name-only', commit, 'config/').trim().split('\n');
     for (const [set, kpi] of Object.entries(SETS)) {
       for (const suffix of ['', `.${architecture}`, `.${architecture}.MacOSX`]) {
-        const path = `config/${set}${suffix}.exports`;
+        if (kpi === 'kernel' && architecture !== 'i386') continue;
+        const path = `config/${set.replace('_', '.')}${suffix}.exports`;
         if (!files.includes(path)) continue;
         for (const line of git('show', `${commit}:${path}`).split('\n')) {
           const word = line.trim().split(/\s/)[0];

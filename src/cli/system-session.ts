@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { statIfAny } from '../tools/stat-if-any.ts';
 import {
+  type ModuleFile,
   type NativeSystem,
   SettingError,
   type SystemFiles,
@@ -92,13 +93,14 @@ export async function startSystem(
   }
 }
 
-/** Files among the words of the command line, and of the lines given with --command. */
-function namedFiles(context: CommandContext, files: SystemFiles): { path: string; bytes: Uint8Array }[] {
+/** Files and folders (bundles) among the words of the command line, and of the lines given with --command. */
+function namedFiles(context: CommandContext, files: SystemFiles): ModuleFile[] {
   const lines = context.spec.native ? context.options.list('command') : [];
   const words = [...context.args, ...lines.flatMap((line) => line.split(/\s+/))];
-  return words.flatMap((path) => {
+  return words.flatMap((path): ModuleFile[] => {
     const bytes = path === '' ? undefined : files.read(path);
-    return bytes === undefined ? [] : [{ path, bytes }];
+    if (bytes !== undefined) return [{ path, bytes }];
+    return path !== '' && files.list(path) !== undefined ? [{ path, bytes }] : [];
   });
 }
 

@@ -1,6 +1,6 @@
 /**
  * Kexts that others pass on, in ~/.cache/lkm/macos/kexts/COLLECTION (bundles beside each other, nested ones in their
- * PlugIns). Every one with code for x86_64 links and starts with its own code, or what ends it has a name; and it stops,
+ * PlugIns). Every one with code for x86_64, and for i386 on 10.6, links and starts with its own code, or what ends it has a name; and it stops,
  * or says itself why not. LKM_MACOS_ALL=1 runs all of them instead of a sample.
  */
 import { createHash } from 'node:crypto';
@@ -15,7 +15,8 @@ import { leaveOut } from '../leave-out.ts';
 import { cacheDirectory } from '../real/require.ts';
 
 const root = join(cacheDirectory(), 'macos/kexts');
-const X86_64 = 0x01000007;
+const CPU = { x86_64: 0x01000007, i386: 7 } as const;
+type Machine = keyof typeof CPU;
 const SAMPLE = 12;
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
@@ -40,25 +41,25 @@ function bundles(folder: string): string[] {
 }
 
 /** The executable when it has code for this machine. */
-function executable(path: string): Uint8Array | undefined {
+function executable(path: string, machine: Machine): Uint8Array | undefined {
   const plist = join(path, 'Contents/Info.plist');
   if (!existsSync(plist)) return undefined;
   const name = /<key>CFBundleExecutable<\/key>\s*<string>([^<]*)/.exec(readFileSync(plist, 'latin1'))?.[1];
   const at = join(path, 'Contents/MacOS', name ?? '');
   if (name === undefined || !existsSync(at) || isFolder(at)) return undefined;
   const bytes = new Uint8Array(readFileSync(at));
-  return readSlices(bytes).some((slice) => readMachO(slice.bytes).header.cputype === X86_64)
+  return readSlices(bytes).some((slice) => readMachO(slice.bytes).header.cputype === CPU[machine])
     ? bytes
     : undefined;
 }
 
 /** Different executables, one bundle each. */
-function kexts(): string[] {
+function kexts(on: Machine): string[] {
   const seen = new Set<string>();
   return bundles(root)
     .sort()
     .filter((path) => {
-      const bytes = executable(path);
+      const bytes = executable(path, on);
       const digest = bytes === undefined ? '' : createHash('sha1').update(bytes).digest('hex');
       if (bytes === undefined || seen.has(digest)) return false;
       seen.add(digest);
@@ -67,9 +68,10 @@ function kexts(): string[] {
 }
 
 /** A machine on which the collection lies in the user's folder. */
-function machine(kext: string): { session: MacosSession; at: string } {
+function machine(kext: string, arch: Machine): { session: MacosSession; at: string } {
   const settings = new Map([
-    ['release', '10.15'],
+    ['release', arch === 'i386' ? '10.6' : '10.15'],
+    ['arch', arch],
     ['sip', 'off'],
   ]);
   const session = new MacosSession({ files, seed: 1, user: 'root', settings });
@@ -81,33 +83,47 @@ function machine(kext: string): { session: MacosSession; at: string } {
 }
 
 /** What the kext itself said at its stop, or the kernel of its objects that are still there. */
-const OWN_REASON = /did not stop \(return code|classes have instances|outstanding references|panicked/;
+const OWN_REASON =
+  /did not stop \(return code|classes have instances|outstanding references|panicked|uses \S+ of the kernel/;
 
-const all = existsSync(root) ? kexts() : [];
-const every = process.env.LKM_MACOS_ALL === '1' ? 1 : Math.max(1, Math.floor(all.length / SAMPLE));
-const chosen = all.filter((_, i) => i % every === 0);
-const skip = leaveOut(import.meta.url, all.length === 0 && 'no kexts below ~/.cache/lkm/macos/kexts');
+/** How many of a sample started; every one that did not, or did not stop, must say why. */
+async function startAndStop(chosen: readonly string[], arch: Machine): Promise<number> {
+  let started = 0;
+  for (const kext of chosen) {
+    const name = kext.slice(root.length + 1);
+    const { session, at } = machine(kext, arch);
+    const loaded = await session.load(at, []);
+    if (loaded.module === undefined) {
+      expect(`${loaded.err}${loaded.note ?? ''}`, name).toMatch(
+        /unresolved|uses \S+ of the kernel|did not start|panicked|libkern\/kext/,
+      );
+      continue;
+    }
+    started++;
+    const stopped = await session.unload(loaded.module);
+    const said = `${stopped.err}${stopped.note ?? ''}${loaded.note ?? ''}`;
+    if (stopped.code !== 0) expect(said, name).toMatch(OWN_REASON);
+  }
+  return started;
+}
+
+const found = existsSync(root);
+const skip = leaveOut(import.meta.url, !found && 'no kexts below ~/.cache/lkm/macos/kexts');
 
 describe.skipIf(skip)('kexts of public collections', () => {
-  it('link, start and stop with their own code, and what ends one has a name', {
-    timeout: 600_000,
-  }, async () => {
-    let started = 0;
-    for (const kext of chosen) {
-      const name = kext.slice(root.length + 1);
-      const { session, at } = machine(kext);
-      const loaded = await session.load(at, []);
-      if (loaded.module === undefined) {
-        expect(`${loaded.err}${loaded.note ?? ''}`, name).toMatch(
-          /unresolved|uses \S+ of the kernel|did not start|panicked|libkern\/kext/,
-        );
-        continue;
-      }
-      started++;
-      const stopped = await session.unload(loaded.module);
-      const said = `${stopped.err}${stopped.note ?? ''}${loaded.note ?? ''}`;
-      if (stopped.code !== 0) expect(said, name).toMatch(OWN_REASON);
-    }
-    expect(started).toBeGreaterThanOrEqual(Math.floor(chosen.length * 0.9));
-  });
+  it.each([
+    ['x86_64', 0.9],
+    ['i386', 0.6],
+  ] as const)(
+    'for %s link, start and stop with their own code, and what ends one has a name',
+    {
+      timeout: 600_000,
+    },
+    async (arch, share) => {
+      const all = kexts(arch);
+      const every = process.env.LKM_MACOS_ALL === '1' ? 1 : Math.max(1, Math.floor(all.length / SAMPLE));
+      const chosen = all.filter((_, i) => i % every === 0);
+      expect(await startAndStop(chosen, arch)).toBeGreaterThanOrEqual(Math.floor(chosen.length * share));
+    },
+  );
 });

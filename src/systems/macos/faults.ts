@@ -28,18 +28,20 @@ const RSP = 4;
 
 const hex = (value: number | bigint, digits = 16): string =>
   `0x${BigInt.asUintN(64, BigInt(value)).toString(16).padStart(digits, '0')}`;
+/** A register or an address, as wide as the machine's. */
+const word = (k: Macos, value: number | bigint): string => hex(value, k.word * 2);
 
 export function judgeFault(k: Macos, thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled } {
   if (fault.source === 'budget') {
     return {
       kill: k.panic(
-        `panic(cpu 0 caller ${hex(fault.at)}): "Spinlock or endless loop: the thread ${thread.name} never gave up the processor"`,
+        `panic(cpu 0 caller ${word(k, fault.at)}): "Spinlock or endless loop: the thread ${thread.name} never gave up the processor"`,
       ),
     };
   }
   const type = `${fault.vector}=${TRAP_NAMES[fault.vector] ?? 'unknown'}`;
   const caller = k.release.darwin.startsWith('9.') ? fault.at : k.gates.base;
-  const head = `panic(cpu 0 caller ${hex(caller)}): Kernel trap at ${hex(fault.at)}, type ${type}, registers:`;
+  const head = `panic(cpu 0 caller ${word(k, caller)}): Kernel trap at ${word(k, fault.at)}, type ${type}, registers:`;
   const lines = [head, ...registers(k, fault), '', ...backtrace(k, fault.at)];
   const process = `BSD process name corresponding to current thread: ${k.process.name}`;
   lines.push('', process, '', 'Kernel version:', `Darwin Kernel Version ${k.release.darwin}`);
@@ -49,19 +51,30 @@ export function judgeFault(k: Macos, thread: Thread, fault: Fault): 'resume' | {
 /** Kernel functions that were handed what a real kernel would trust and go astray with. */
 export function judgeMisuse(k: Macos, thread: Thread, error: unknown): ThreadKilled | undefined {
   if (error instanceof OutOfMemory)
-    return k.panic(`panic(cpu 0 caller ${hex(k.cpu.rip)}): "zalloc: out of memory (${error.message})"`);
+    return k.panic(`panic(cpu 0 caller ${word(k, k.cpu.rip)}): "zalloc: out of memory (${error.message})"`);
   if (!(error instanceof Error) || !MISUSES.some((kind) => error instanceof kind)) return undefined;
   const where = k.boundName(k.cpu.rip) ?? thread.name;
   return k.panic(
-    [`panic(cpu 0 caller ${hex(k.caller())}): "${where}: ${error.message}"`, ...backtrace(k, k.cpu.rip)].join(
-      '\n',
-    ),
+    [
+      `panic(cpu 0 caller ${word(k, k.caller())}): "${where}: ${error.message}"`,
+      ...backtrace(k, k.cpu.rip),
+    ].join('\n'),
   );
 }
 
 function registers(k: Macos, fault: Fault): string[] {
-  const g = (number: number): string => hex(k.cpu.gprBig(number));
+  const g = (number: number): string => word(k, k.cpu.gprBig(number));
   const address = fault.vector === 14 ? fault.address : 0n;
+  if (k.word === 4) {
+    const cr2 = word(k, address);
+    return [
+      `CR0: 0x8001003b, CR2: ${cr2}, CR3: 0x00100000, CR4: 0x00000660`,
+      `EAX: ${g(0)}, EBX: ${g(3)}, ECX: ${g(1)}, EDX: ${g(2)}`,
+      `CR2: ${cr2}, EBP: ${g(5)}, ESI: ${g(6)}, EDI: ${g(7)}`,
+      `EFL: ${word(k, k.cpu.rflags)}, EIP: ${word(k, fault.at)}, CS:  0x00000008, DS:  0x00000010`,
+      `Error code: ${word(k, fault.errorCode)}`,
+    ];
+  }
   return [
     `CR0: 0x000000008001003b, CR2: ${hex(address)}, CR3: 0x0000000000100000, CR4: 0x00000000000006e0`,
     `RAX: ${g(0)}, RBX: ${g(3)}, RCX: ${g(1)}, RDX: ${g(2)}`,
@@ -73,9 +86,16 @@ function registers(k: Macos, fault: Fault): string[] {
   ];
 }
 
+/** Words above a frame that may be arguments: 32-bit kernels show four (PRINT_ARGS_FROM_STACK_FRAME). */
+function arguments32(k: Macos, frame: Address): string {
+  const words = [0, 1, 2, 3].map((i) => hex(k.memory.u32(frame + 2 * k.word + i * k.word), 1));
+  return `(${words.join(' ')}) `;
+}
+
 /** Frames along the chain of rbp, and the kexts they lie in with their dependencies. */
 function backtrace(k: Macos, at: Address): string[] {
-  const lines = ['Backtrace (CPU 0), Frame : Return Address'];
+  const narrow = k.word === 4;
+  const lines = [`Backtrace (CPU 0), Frame : Return Address${narrow ? ' (4 potential args on stack)' : ''}`];
   const seen = new Set<LoadedKext>();
   const note = (address: Address): void => {
     const kext = k.kexts.at(address);
@@ -85,9 +105,10 @@ function backtrace(k: Macos, at: Address): string[] {
   let frame = k.cpu.gpr(RBP);
   const low = k.cpu.gpr(RSP) - 4096;
   try {
-    for (let i = 0; i < MAX_FRAMES && frame > low && frame % 8 === 0; i++) {
-      const back = k.memory.ptr(frame + 8);
-      lines.push(`${hex(frame)} : ${hex(back)} ${k.describeReturn(back)}`);
+    for (let i = 0; i < MAX_FRAMES && frame > low && frame % k.word === 0; i++) {
+      const back = k.memory.ptr(frame + k.word);
+      const args = narrow ? arguments32(k, frame) : '';
+      lines.push(`${word(k, frame)} : ${word(k, back)} ${args}${k.describeReturn(back)}`);
       note(back);
       const next = k.memory.ptr(frame);
       if (next <= frame) break;

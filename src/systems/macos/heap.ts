@@ -2,7 +2,6 @@
 import { Pool } from '../../kernel/pool.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
 import type { Macos } from './macos.ts';
-import { MAP } from './map.ts';
 
 /** Room for all kexts together; pages take memory only once they are touched. */
 const HEAP_BYTES = 64 * 1024 * 1024;
@@ -24,8 +23,8 @@ export class Heap {
 
   constructor(k: Macos) {
     this.k = k;
-    this.pool = new Pool<string>(MAP.heap, HEAP_BYTES, 16);
-    k.memory.mapLazy(MAP.heap, HEAP_BYTES / PAGE_SIZE, Perm.R | Perm.W, 'kalloc');
+    this.pool = new Pool<string>(k.map.heap, HEAP_BYTES, 16);
+    k.memory.mapLazy(k.map.heap, HEAP_BYTES / PAGE_SIZE, Perm.R | Perm.W, 'kalloc');
   }
 
   /** Zeroed; 0 when there is no room. `zone` is the kernel's word for the kind of memory. */

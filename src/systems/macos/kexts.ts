@@ -5,7 +5,7 @@
 
 import type { Address } from '../../memory/space.ts';
 import type { KextInfo } from './info.ts';
-import { KPI_KEXTS } from './kpi.ts';
+import { KPI_KEXTS, OLD_KEXTS, type PseudoKext } from './kpi.ts';
 import type { LinkImage } from './kxld/image.ts';
 import type { Vtable } from './kxld/vtables.ts';
 import type { Macos } from './macos.ts';
@@ -27,6 +27,8 @@ export interface LoadedKext {
   readonly bytes: number;
   /** The KPIs of the kernel. */
   readonly isKernelComponent: boolean;
+  /** Of those: under which name the lists of exports have its symbols. */
+  readonly symbolOwner?: string;
   /** Takes the place of one of Apple's families that is not installed: what is called of it is missing, by name. */
   readonly isStandIn?: boolean;
   readonly image: LinkImage | undefined;
@@ -37,6 +39,8 @@ export interface LoadedKext {
   /** Vtables of its C++ classes, which kexts that are linked against it may inherit from. */
   readonly vtables?: ReadonlyMap<string, Vtable>;
   started: boolean;
+  /** Have its C++ objects been made? */
+  cppReady: boolean;
 }
 
 export class KextList {
@@ -46,8 +50,8 @@ export class KextList {
 
   constructor(k: Macos) {
     this.k = k;
-    for (const { identifier, compatible } of KPI_KEXTS)
-      this.list.push(this.kernelComponent(identifier, compatible));
+    for (const one of k.word === 4 ? [...KPI_KEXTS, ...OLD_KEXTS] : KPI_KEXTS)
+      this.list.push(this.kernelComponent(one));
   }
 
   get all(): readonly LoadedKext[] {
@@ -140,6 +144,7 @@ export class KextList {
       dependencies: [],
       exports: undefined,
       started: true,
+      cppReady: false,
     };
     this.list.push(kext);
     return kext;
@@ -149,9 +154,9 @@ export class KextList {
     return readText(this.k, kext.control + this.k.offset('kmod_info.name'));
   }
 
-  private kernelComponent(identifier: string, compatible: string): LoadedKext {
+  private kernelComponent({ identifier, compatible, version: own, owner }: PseudoKext): LoadedKext {
     const { k } = this;
-    const version = k.release.darwin;
+    const version = own ?? k.release.darwin;
     const control = k.takeData(k.sizeof('struct kmod_info'));
     this.describe(control, { name: identifier, version, address: 0, size: 0 });
     k.poke('kmod_info.id', control, this.nextTag());
@@ -167,10 +172,12 @@ export class KextList {
       base: 0,
       bytes: 0,
       isKernelComponent: true,
+      symbolOwner: owner ?? identifier,
       image: undefined,
       dependencies: [],
       exports: undefined,
       started: true,
+      cppReady: false,
     };
   }
 }

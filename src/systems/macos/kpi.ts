@@ -11,6 +11,10 @@ import { KPI_SYMBOLS } from './kpi.gen.ts';
 import type { Release } from './release.ts';
 
 export const KPI_PREFIX = 'com.apple.kpi.';
+/** What 10.3 exported (System6.0.exports): 32-bit kernels up to 10.7 still offer it, under five names. */
+export const OLD_KERNEL = 'com.apple.kernel.6.0';
+const OLD_SET = 'kernel';
+const OLD_VERSION = '7.9.9';
 
 export interface KpiSymbol {
   /** `com.apple.kpi.libkern` */
@@ -54,7 +58,8 @@ export class KpiSymbols {
     if (column < 0) return;
     for (const { kpi, mask, names } of groups) {
       if (((mask >>> column) & 1) === 0) continue;
-      for (const name of names.split(' ')) this.add(`${KPI_PREFIX}${kpi}`, name);
+      const owner = kpi === OLD_SET ? OLD_KERNEL : `${KPI_PREFIX}${kpi}`;
+      for (const name of names.split(' ')) this.add(owner, name);
     }
   }
 
@@ -96,14 +101,40 @@ export const KERNEL_RESOURCES: readonly string[] = [
   'com.apple.driver.AppleNMI',
 ];
 
-/** com.apple.kpi.private and .unsupported come last. */
+/** com.apple.kpi.private and .unsupported come last, behind them what is there for old kexts alone. */
 function rank(owner: string): number {
+  if (owner === OLD_KERNEL) return 3;
   if (owner.endsWith('.private')) return 2;
   return owner.endsWith('.unsupported') ? 1 : 0;
 }
 
+export interface PseudoKext {
+  readonly identifier: string;
+  readonly compatible: string;
+  /** Undefined where it is that of the kernel. */
+  readonly version?: string;
+  /** The owner of its symbols in the lists, when that is another name. */
+  readonly owner?: string;
+}
+
+const old = (name: string, compatible: string): PseudoKext => ({
+  identifier: `com.apple.kernel.${name}`,
+  compatible,
+  version: OLD_VERSION,
+  owner: OLD_KERNEL,
+});
+
+/** Those of 32-bit kernels beside the KPIs. */
+export const OLD_KEXTS: readonly PseudoKext[] = [
+  old('6.0', OLD_VERSION),
+  old('bsd', '1.1'),
+  old('iokit', '1.0.0b1'),
+  old('libkern', '1.0.0b1'),
+  old('mach', '1.0.0b1'),
+];
+
 /** The KPI pseudo-kexts with the compatible versions that their property lists declare. */
-export const KPI_KEXTS: readonly { readonly identifier: string; readonly compatible: string }[] = [
+export const KPI_KEXTS: readonly PseudoKext[] = [
   { identifier: 'com.apple.kpi.bsd', compatible: '8.0.0b1' },
   { identifier: 'com.apple.kpi.dsep', compatible: '8.0.0b1' },
   { identifier: 'com.apple.kpi.iokit', compatible: '7.0' },

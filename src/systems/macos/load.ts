@@ -3,14 +3,14 @@
  * words. What user space checks before it asks the kernel is in rules/.
  */
 import type { FormatError } from '../../bytes/errors.ts';
-import { S } from '../../formats/macho/layout.ts';
-import { type MachoFile, type MachoSection, readMachO } from '../../formats/macho/read.ts';
+import { type MachoFile, readMachO } from '../../formats/macho/read.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { Transaction } from '../../kernel/transaction.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
 import type { KextInfo } from './info.ts';
 import type { LoadedKext } from './kexts.ts';
-import { imageBytes, imageSegments, LinkFailure } from './kxld/image.ts';
+import { KPI_PREFIX } from './kpi.ts';
+import { headerBytes, imageBytes, imageSegments, LinkFailure } from './kxld/image.ts';
 import { type LinkedKext, linkKext } from './kxld/link.ts';
 import { hasClasses, type ParentClasses } from './kxld/vtables.ts';
 import type { Macos } from './macos.ts';
@@ -23,7 +23,7 @@ import {
   metaClassesIn,
   metaClassesOf,
 } from './runtime/classes.ts';
-import { runInitialisers } from './runtime/modules.ts';
+import { finaliseCpp, initialiseCpp } from './runtime/modules.ts';
 import { matchLater, type Personality, services, terminateDrivers } from './runtime/services.ts';
 import { parseVersion } from './version.ts';
 
@@ -206,6 +206,7 @@ function place(
     dependencies: [...dependencies],
     isKernelComponent: false,
     started: false,
+    cppReady: false,
   };
   if (executable === undefined) {
     const control = k.heap.allocate(k.sizeof('struct kmod_info'), 'OSKext');
@@ -234,6 +235,8 @@ function place(
   const control = linked.kmodInfo;
   k.kexts.describe(control, { name: identifier, version: common.versionText, address: base, size: bytes });
   k.poke('kmod_info.id', control, k.kexts.nextTag());
+  // Of an object file the page of its header stays in front.
+  k.poke('kmod_info.hdr_size', control, headerBytes(linked.image));
   transaction.undo('references', refer(k, control, dependencies));
   for (const segment of linked.image.segments)
     k.memory.protect(base + segment.offset, segment.bytes / PAGE_SIZE, segment.perm);
@@ -291,17 +294,19 @@ function link(
   }
 }
 
+/** Kexts with all that they depend on. */
+function closureOf(kexts: readonly LoadedKext[], all = new Set<LoadedKext>()): ReadonlySet<LoadedKext> {
+  for (const kext of kexts) {
+    if (all.has(kext)) continue;
+    all.add(kext);
+    closureOf(kext.dependencies, all);
+  }
+  return all;
+}
+
 /** Classes of the kernel, and of every kext that this one is linked against, directly or not. */
 function parentClasses(k: Macos, dependencies: readonly LoadedKext[]): ParentClasses {
-  const all = new Set<LoadedKext>();
-  const collect = (kexts: readonly LoadedKext[]): void => {
-    for (const kext of kexts) {
-      if (all.has(kext)) continue;
-      all.add(kext);
-      collect(kext.dependencies);
-    }
-  };
-  collect(dependencies);
+  const all = closureOf(dependencies);
   return {
     vtable: (name) => {
       for (const { vtables } of all) {
@@ -340,9 +345,9 @@ export function resolveSymbol(
 
 /** Only direct dependencies count; of an umbrella without code, what it names itself. */
 function exportedSymbol(k: Macos, dependencies: readonly LoadedKext[], name: string): Address | undefined {
-  for (const kext of direct(dependencies)) {
+  for (const kext of direct(k, dependencies)) {
     if (kext.isKernelComponent) {
-      const found = k.kpi.owners(name).find(({ owner }) => owner === kext.identifier);
+      const found = k.kpi.owners(name).find(({ owner }) => owner === kext.symbolOwner);
       if (found !== undefined) {
         // An alias that nobody wrote under the kernel's own name may be written under the exported one.
         const target = found.target ?? name;
@@ -356,7 +361,10 @@ function exportedSymbol(k: Macos, dependencies: readonly LoadedKext[], name: str
   return undefined;
 }
 
-function direct(dependencies: readonly LoadedKext[]): LoadedKext[] {
+function direct(k: Macos, dependencies: readonly LoadedKext[]): readonly LoadedKext[] {
+  // 32-bit kexts from before the KPIs see what their dependencies see, however far down.
+  const old = k.word === 4 && !dependencies.some(({ identifier }) => identifier.startsWith(KPI_PREFIX));
+  if (old) return [...closureOf(dependencies)];
   return dependencies.flatMap((kext) =>
     kext.image === undefined && !kext.isKernelComponent ? [kext, ...kext.dependencies] : [kext],
   );
@@ -385,12 +393,12 @@ function refer(k: Macos, control: Address, dependencies: readonly LoadedKext[]):
 function* start(k: Macos, kext: LoadedKext, words: KernelWords): Steps<void> {
   for (const dependency of kext.dependencies) if (!dependency.started) yield* start(k, dependency, words);
   if (kext.image !== undefined) {
-    yield* runInitialisers(k, pointersOf(kext, S.MOD_INIT_FUNC_POINTERS));
+    yield* initialiseCpp(k, kext);
     checkClasses(k, kext, words);
     const routine = k.read('kmod_info.start', kext.control);
     const result = yield* k.callInt(routine, kext.control, 0);
     if (result !== 0) {
-      yield* runFinalisers(k, kext);
+      yield* finaliseCpp(k, kext);
       words.say(`Kext ${kext.identifier} did not start (return code 0x${(result >>> 0).toString(16)}).`);
       words.say(`Kext ${kext.identifier} start failed (result ${code('StartStopError')}).`);
       throw new KextError('StartStopError', {
@@ -437,23 +445,6 @@ export function removePersonalities(k: Macos, identifier: string): void {
   const { personalities } = k.state(services);
   for (let i = personalities.length - 1; i >= 0; i--)
     if (personalities[i].kext === identifier) personalities.splice(i, 1);
-}
-
-function* runFinalisers(k: Macos, kext: LoadedKext): Steps<void> {
-  for (const routine of pointersOf(kext, S.MOD_TERM_FUNC_POINTERS).reverse()) {
-    const at = k.memory.ptr(routine);
-    if (at !== 0) yield* k.call(at);
-  }
-}
-
-/** Addresses of the pointers in sections of a type. */
-function pointersOf(kext: LoadedKext, type: number): Address[] {
-  const { image } = kext;
-  if (image === undefined) return [];
-  const sections = image.file.sections.filter((section: MachoSection) => section.type === type);
-  return sections.flatMap((section) =>
-    Array.from({ length: Math.floor(section.size / 8) }, (_, i) => section.address + image.slide + i * 8),
-  );
 }
 
 /** Stops a kext and takes it away (OSKext::unload). Its dependencies stay. @throws KextError */
@@ -503,7 +494,7 @@ function* stop(k: Macos, kext: LoadedKext, words: KernelWords): Steps<void> {
       note: `its stop routine returned ${result}`,
     });
   }
-  yield* runFinalisers(k, kext);
+  yield* finaliseCpp(k, kext);
 }
 
 /** Gives back references, symbols and memory. */

@@ -2,6 +2,7 @@
  * The macOS base kernel: the generic kernel plus XNU's address map, its list of kexts and the symbols that its KPIs
  * export. What a subsystem needs to remember lives in that subsystem's file (kernel/kernel.ts, `perKernel`).
  */
+import { I386 } from '../../abi/i386.ts';
 import { SystemV } from '../../abi/sysv.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
@@ -20,14 +21,19 @@ import { judgeFault, judgeMisuse } from './faults.ts';
 import { Heap } from './heap.ts';
 import { KextList, type LoadedKext } from './kexts.ts';
 import { KpiSymbols } from './kpi.ts';
-import { MAP, STACK_BYTES } from './map.ts';
+import { type AddressMap, I386_MAP, STACK_BYTES, X86_64_MAP } from './map.ts';
 import type { Release } from './release.ts';
 import { classFunction, classObject } from './runtime/classes.ts';
+import { withoutWidths } from './runtime/mangled.ts';
 import { KernelClasses } from './runtime/vtables.ts';
 import { macosDeclarations, macosTypes, prototypeParser } from './types.ts';
 
+/** Kernels that run here. */
+export type Machine = 'x86_64' | 'i386';
+
 export interface MacosOptions {
   readonly release: Release;
+  readonly architecture?: Machine;
   readonly seed?: number;
   /** What an import that nobody wrote does; 'stop' (at the call) by default. */
   readonly missing?: MissingPolicy;
@@ -57,6 +63,8 @@ const KERNEL_TASK: Process = { pid: 0, name: 'kernel_task', uid: 0 };
 
 export class Macos extends Kernel {
   readonly release: Release;
+  readonly architecture: Machine;
+  readonly map: AddressMap;
   readonly bootArgs: string;
   readonly heap: Heap;
   readonly kexts: KextList;
@@ -65,7 +73,7 @@ export class Macos extends Kernel {
   readonly classes: KernelClasses;
   /** How to take away what each load put into place, last first. */
   readonly loads = new Map<LoadedKext, readonly Undo[]>();
-  readonly kextArea = new AreaAllocator(MAP.kexts, MAP.kextsEnd);
+  readonly kextArea: AreaAllocator;
   readonly declarations;
   /** What the panic said, when the machine has stopped. */
   panicked: string | undefined;
@@ -73,38 +81,45 @@ export class Macos extends Kernel {
   private readonly functionGates: FunctionGates<Macos>;
   private readonly dataSymbols: ReadonlyMap<string, DataSymbol>;
   private readonly dataAt = new Map<string, Address>();
-  private nextData = MAP.data;
+  private nextData: Address;
   private readonly prototypes: (text: string) => Prototype;
   private pids = 100;
 
   constructor(options: MacosOptions) {
-    const declarations = macosDeclarations();
+    const architecture = options.architecture ?? 'x86_64';
+    const bits = architecture === 'i386' ? 32 : 64;
+    const map = bits === 64 ? X86_64_MAP : I386_MAP;
+    const declarations = macosDeclarations(bits);
     super({
-      memory: { ramBytes: RAM_BYTES, directMap: undefined },
+      memory: { ramBytes: RAM_BYTES, directMap: undefined, pointerBytes: bits === 64 ? 8 : 4 },
       machine: plainPc,
-      translator: new X86Translator(),
-      convention: (memory) => new SystemV(memory),
+      translator: new X86Translator({ bits }),
+      convention: (memory) => (bits === 64 ? new SystemV(memory) : new I386(memory, 'cdecl')),
       types: macosTypes(declarations),
-      gates: MAP.gates,
-      stacks: { area: new AreaAllocator(MAP.stacks, MAP.stacksEnd), bytes: STACK_BYTES },
+      gates: map.gates,
+      stacks: { area: new AreaAllocator(map.stacks, map.stacksEnd), bytes: STACK_BYTES },
       seed: options.seed ?? 1,
       missing: options.missing ?? 'stop',
     });
+    this.architecture = architecture;
+    this.map = map;
+    this.nextData = map.data;
+    this.kextArea = new AreaAllocator(map.kexts, map.kextsEnd);
     this.declarations = declarations;
     this.prototypes = prototypeParser(declarations);
     this.release = options.release;
     this.bootArgs = options.bootArgs ?? '';
     mapGates(this);
     this.memory.mapLazy(
-      MAP.data,
-      (MAP.dataEnd - MAP.data) / PAGE_SIZE,
+      map.data,
+      (map.dataEnd - map.data) / PAGE_SIZE,
       Perm.R | Perm.W,
       'kernel data',
       () => undefined,
     );
     this.heap = new Heap(this);
-    this.kpi = new KpiSymbols(options.release, 'x86_64');
-    this.classes = new KernelClasses(options.release, 'x86_64');
+    this.kpi = new KpiSymbols(options.release, architecture);
+    this.classes = new KernelClasses(options.release, architecture);
     this.functionGates = new FunctionGates<Macos>(this, options.functions);
     this.dataSymbols = new Map(options.data.map((data) => [data.name, data]));
     this.kexts = new KextList(this);
@@ -115,7 +130,7 @@ export class Macos extends Kernel {
 
   /** Did somebody write this kernel function or object? The name has its leading underscore. */
   implements(symbol: string): boolean {
-    const name = functionName(symbol);
+    const name = this.written(functionName(symbol));
     return (
       this.functionGates.has(name) ||
       this.dataSymbols.has(symbol) ||
@@ -130,9 +145,18 @@ export class Macos extends Kernel {
     if (data !== undefined) return this.data(data);
     const object = classObject(this, symbol);
     if (object !== undefined) return object;
-    const name = functionName(symbol);
+    const name = this.written(functionName(symbol));
     return this.functionGates.address(name) ?? this.classGate(name) ?? this.functionGates.missing(name);
   }
+
+  /** The name under which a function is written here: on i386 that of x86_64, where nobody wrote the other. */
+  private written(name: string): string {
+    if (this.word === 8 || !name.startsWith('_Z') || this.functionGates.has(name)) return name;
+    if (this.bareNames.size === 0)
+      for (const one of this.functionGates.names) this.bareNames.set(withoutWidths(one), one);
+    return this.bareNames.get(withoutWidths(name)) ?? name;
+  }
+  private readonly bareNames = new Map<string, string>();
 
   /** A constructor, destructor or the like of a class of the kernel. */
   private classGate(name: string): Address | undefined {
@@ -171,7 +195,7 @@ export class Macos extends Kernel {
   takeData(bytes: number): Address {
     const at = this.nextData;
     this.nextData += Math.ceil(bytes / 16) * 16;
-    if (this.nextData > MAP.dataEnd) throw new Error('no room for another kernel object');
+    if (this.nextData > this.map.dataEnd) throw new Error('no room for another kernel object');
     return at;
   }
 

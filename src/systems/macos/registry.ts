@@ -36,12 +36,14 @@ import { threadFunctions } from './functions/threads.ts';
 import { transfers } from './functions/uio.ts';
 import type { DataSymbol, Macos } from './macos.ts';
 import { metaClassFunctions } from './runtime/classes.ts';
+import { cppRuntime } from './runtime/modules.ts';
 
 export const macosFunctions: FunctionTable<Macos> = joinTables<Macos>([
   allocation,
   arrays,
   atomics,
   clocks,
+  cppRuntime,
   data,
   deviceFunctions,
   dictionaries,

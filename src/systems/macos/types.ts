@@ -3,7 +3,7 @@
  * of the published headers (xnu osfmk/mach/kmod.h, bsd/sys/{conf,sysctl,uio_internal,kern_control}.h).
  */
 import { Declarations } from '../../ctypes/declarations.ts';
-import { LP64 } from '../../ctypes/model.ts';
+import { ILP32_I386, LP64 } from '../../ctypes/model.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
 import { TypeTable } from '../../ctypes/table.ts';
 
@@ -14,8 +14,8 @@ typedef unsigned char UInt8; typedef unsigned short UInt16; typedef unsigned int
 typedef signed char SInt8; typedef short SInt16; typedef int SInt32; typedef long long SInt64;
 typedef unsigned long size_t; typedef long ssize_t; typedef unsigned long uintptr_t; typedef long intptr_t;
 typedef unsigned long vm_size_t; typedef unsigned long vm_offset_t; typedef unsigned long vm_address_t;
-typedef unsigned long IOByteCount; typedef unsigned long user_addr_t; typedef unsigned long user_size_t; typedef long user_ssize_t;
-typedef long off_t; typedef int pid_t; typedef unsigned int uid_t; typedef unsigned int gid_t; typedef int dev_t;
+typedef unsigned long IOByteCount; typedef unsigned long long user_addr_t; typedef unsigned long long user_size_t;
+typedef long long user_ssize_t; typedef long long off_t; typedef int pid_t; typedef unsigned int uid_t; typedef unsigned int gid_t; typedef int dev_t;
 typedef int kern_return_t; typedef int errno_t; typedef int IOReturn; typedef int boolean_t;
 typedef unsigned int clock_res_t; typedef int wait_result_t; typedef int wait_interrupt_t; typedef unsigned int OSKextLoadTag;
 typedef unsigned long long AbsoluteTime; 
@@ -34,10 +34,10 @@ struct cdevsw { void *d_open; void *d_close; void *d_read; void *d_write; void *
 struct sysctl_oid_list { struct sysctl_oid *slh_first; };
 struct sysctl_oid { struct sysctl_oid_list *oid_parent; struct sysctl_oid *oid_link; int oid_number; int oid_kind; void *oid_arg1;
   int oid_arg2; char *oid_name; void *oid_handler; char *oid_fmt; char *oid_descr; int oid_version; int oid_refcnt; };
-struct sysctl_req { void *p; int lock; unsigned long oldptr; unsigned long oldlen; unsigned long oldidx; void *oldfunc;
-  unsigned long newptr; unsigned long newlen; unsigned long newidx; void *newfunc; };
-struct user_iovec { unsigned long iov_base; unsigned long iov_len; };
-struct uio { struct user_iovec *uio_iovs; int uio_iovcnt; long uio_offset; int uio_segflg; int uio_rw; long uio_resid_64; int uio_size;
+struct sysctl_req { void *p; int lock; user_addr_t oldptr; unsigned long oldlen; unsigned long oldidx; void *oldfunc;
+  user_addr_t newptr; unsigned long newlen; unsigned long newidx; void *newfunc; };
+struct user_iovec { user_addr_t iov_base; user_size_t iov_len; };
+struct uio { struct user_iovec *uio_iovs; int uio_iovcnt; off_t uio_offset; int uio_segflg; int uio_rw; user_ssize_t uio_resid_64; int uio_size;
   int uio_max_iovs; unsigned int uio_flags; struct user_iovec first; };
 struct OSMetaClass { void *vtable; void *reserved; struct OSMetaClass *superClassLink; char *className; unsigned int classSize;
   unsigned int instanceCount; };
@@ -114,8 +114,8 @@ struct timespec { long tv_sec; long tv_nsec; };
 `;
 
 /** Scalars and structures; each kernel has its own table. */
-export function macosDeclarations(): Declarations {
-  return new Declarations(LP64).add(SCALARS).add(STRUCTS);
+export function macosDeclarations(bits: 32 | 64 = 64): Declarations {
+  return new Declarations(bits === 64 ? LP64 : ILP32_I386).add(SCALARS).add(STRUCTS);
 }
 
 export function macosTypes(declarations: Declarations): TypeTable {

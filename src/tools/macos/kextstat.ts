@@ -15,6 +15,7 @@ const OPTIONS = [
 ] as const;
 const USAGE = 'usage: kextstat [-a] [-k] [-l] [-s] [-b <bundle identifier>] ...';
 const HEADER = 'Index Refs Address            Size       Wired      ';
+const HEADER_32 = 'Index Refs Address    Size       Wired      ';
 const ARCHITECTURE = 'Architecture       ';
 const EX_USAGE = 64;
 
@@ -57,7 +58,7 @@ export function statText(
   const key = flags.has('sort') ? (kext: LoadedKext) => kext.base : (kext: LoadedKext) => kexts.tag(kext);
   const sorted = [...chosen].sort((a, b) => key(a) - key(b));
   const arch = flags.has('arch');
-  const head = `${HEADER}${arch ? ARCHITECTURE : ''}Name (Version) UUID <Linked Against>\n`;
+  const head = `${session.kernel.word === 4 ? HEADER_32 : HEADER}${arch ? ARCHITECTURE : ''}Name (Version) UUID <Linked Against>\n`;
   const rows = sorted.map((kext) => `${row(session, kext, arch, empty)}\n`);
   return (flags.has('list-only') ? '' : head) + rows.join('');
 }
@@ -69,8 +70,9 @@ function row({ kernel }: MacosSession, kext: LoadedKext, arch: boolean, empty: s
   const { kexts } = kernel;
   const tags = kexts.linkedAgainst(kext).sort((a, b) => b - a);
   const numbers = `${String(kexts.tag(kext)).padStart(5)} ${String(kexts.references(kext)).padStart(4)}`;
-  const sizes = `${hex(kext.base, 18)} ${hex(kext.bytes, 10)} ${hex(kext.bytes, 10)}`;
-  const machine = arch ? `${'x86_64'.padEnd(ARCHITECTURE.length - 1)} ` : '';
+  const wired = kext.bytes - kernel.read('kmod_info.hdr_size', kext.control);
+  const sizes = `${hex(kext.base, kernel.word === 4 ? 10 : 18)} ${hex(kext.bytes, 10)} ${hex(wired, 10)}`;
+  const machine = arch ? `${kernel.architecture.padEnd(ARCHITECTURE.length - 1)} ` : '';
   const linked = tags.length === 0 ? empty : ` <${tags.join(' ')}>`;
   return `${numbers} ${sizes} ${machine}${kext.identifier} (${kext.versionText})${kext.uuid === undefined ? ' no UUID' : ` ${kext.uuid}`}${linked}`;
 }

@@ -99,7 +99,7 @@ export function loadFromDisk(
     kexts: [...others, kext],
     loaded: session.kernel.kexts.all,
     darwin: session.choices.release.darwin,
-    is64Bit: true,
+    is64Bit: session.choices.architecture !== 'i386',
   });
   diagnostics.merge(found);
   if (found.has('dependencies')) {
@@ -130,7 +130,7 @@ export function diagnosticsOf(session: MacosSession, kext: Kext, withDependencie
     kexts: [...session.kexts(), kext],
     loaded: session.kernel.kexts.all,
     darwin: session.choices.release.darwin,
-    is64Bit: true,
+    is64Bit: session.choices.architecture !== 'i386',
   });
   all.merge(found);
   return all;

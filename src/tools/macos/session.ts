@@ -28,6 +28,7 @@ import { isExcluded } from './exclusion.ts';
 import { writeFile } from './file-tools.ts';
 import { Importer } from './import.ts';
 import { loadByTool, loadFromDisk, policyView, unloadByTool } from './loading.ts';
+import { namedMachine } from './machine.ts';
 import { type Choices, choicesOf } from './settings.ts';
 import { verifySignatures } from './signatures.ts';
 import { TOOLS } from './tools.ts';
@@ -68,19 +69,19 @@ export class MacosSession implements SystemSession {
 
   constructor(options: SessionOptions) {
     this.options = options;
-    this.choices = choicesOf(options.settings);
+    this.choices = choicesOf(options.settings, namedMachine(options.named ?? []));
     this.csr = this.choices.csr;
     this.bootArgs = this.choices.bootArgs;
     this.uid = options.user === undefined || options.user === 'root' ? 0 : 501;
     this.importer = new Importer(options.files, this.tree, this.choices.owner);
-    this.library = new KextLibrary(this.tree, 'x86_64');
+    this.library = new KextLibrary(this.tree, this.choices.architecture);
     for (const folder of [...REPOSITORIES, HOME, '/tmp']) this.tree.makeFolder(folder);
     if (this.choices.root !== undefined) this.takeRoot(this.choices.root);
     this.kernel = this.boot();
   }
 
   get release(): string {
-    return `${this.choices.release.product} (Darwin ${this.choices.release.darwin} x86_64)`;
+    return `${this.choices.release.product} (Darwin ${this.choices.release.darwin} ${this.choices.architecture})`;
   }
 
   get prompt(): string {
@@ -91,6 +92,7 @@ export class MacosSession implements SystemSession {
   boot(): Macos {
     const kernel = new Macos({
       release: this.choices.release,
+      architecture: this.choices.architecture,
       seed: this.options.seed,
       missing: this.options.missing,
       functions: macosFunctions,

@@ -1,11 +1,22 @@
 /** What `--set` changes about the machine. */
 
+import type { Machine } from '../../systems/macos/macos.ts';
 import { DEFAULT_RELEASE, findRelease, RELEASES, type Release } from '../../systems/macos/release.ts';
 import { CSR_ALLOW_UNAPPROVED_KEXTS, CSR_ALLOW_UNTRUSTED_KEXTS } from '../../systems/macos/rules/policy.ts';
 import { checkSettingNames, type Setting, SettingError } from '../system.ts';
 
+/** The last release that kexts for i386 alone were made for. */
+const DEFAULT_32_RELEASE = '10.6';
+
 export const SETTINGS: readonly Setting[] = [
-  { name: 'release', summary: `10.6 to 15 (${DEFAULT_RELEASE})` },
+  {
+    name: 'release',
+    summary: `10.5 to 15 (${DEFAULT_RELEASE}; ${DEFAULT_32_RELEASE} for a kext that is for i386 alone)`,
+  },
+  {
+    name: 'arch',
+    summary: 'x86_64 or i386 (10.5 to 10.7); the default is what the release and the kext have',
+  },
   {
     name: 'sip',
     summary: 'System Integrity Protection: on, no-kext (the default: unsigned kexts may load) or off',
@@ -31,6 +42,7 @@ export type OwnerChoice = 'root' | 'developer' | 'host';
 
 export interface Choices {
   readonly release: Release;
+  readonly architecture: Machine;
   readonly csr: number;
   readonly bootArgs: string;
   readonly owner: OwnerChoice;
@@ -45,10 +57,11 @@ export const SIP: Readonly<Record<string, number>> = {
   off: 0x77 | CSR_ALLOW_UNAPPROVED_KEXTS,
 };
 
-/** @throws SettingError */
-export function choicesOf(settings: ReadonlyMap<string, string> = new Map()): Choices {
+/** `own`: the machine that the kexts named on the command line are for. @throws SettingError */
+export function choicesOf(settings: ReadonlyMap<string, string> = new Map(), own?: Machine): Choices {
   checkSettingNames('macOS', SETTINGS, settings);
-  const name = settings.get('release') ?? DEFAULT_RELEASE;
+  const wanted = settings.get('arch') ?? own;
+  const name = settings.get('release') ?? (wanted === 'i386' ? DEFAULT_32_RELEASE : DEFAULT_RELEASE);
   const release = findRelease(name);
   if (release === undefined) {
     throw new SettingError(
@@ -56,12 +69,7 @@ export function choicesOf(settings: ReadonlyMap<string, string> = new Map()): Ch
       `the releases are ${RELEASES.map((one) => one.name).join(', ')}`,
     );
   }
-  if (!release.x86_64) {
-    throw new SettingError(
-      `${release.product} has no 64-bit kernel`,
-      '10.6 is the first release that runs here',
-    );
-  }
+  const architecture = machineOf(release, settings.get('arch'), own);
   const sip = settings.get('sip') ?? 'no-kext';
   if (!Object.hasOwn(SIP, sip)) throw new SettingError(`sip=${sip} is unknown`, 'on, no-kext or off');
   const owner = settings.get('owner') ?? 'root';
@@ -75,9 +83,23 @@ export function choicesOf(settings: ReadonlyMap<string, string> = new Map()): Ch
   return {
     standIns: families === 'stand-in',
     release,
+    architecture,
     csr: SIP[sip],
     bootArgs: settings.get('boot-args') ?? '',
     owner,
     root: settings.get('root'),
   };
+}
+
+/** @throws SettingError */
+function machineOf(release: Release, wanted: string | undefined, own: Machine | undefined): Machine {
+  if (wanted !== undefined && wanted !== 'x86_64' && wanted !== 'i386')
+    throw new SettingError(`arch=${wanted} is unknown`, 'x86_64 or i386');
+  if (wanted !== undefined && !release[wanted]) {
+    const why = wanted === 'i386' ? 'no 32-bit kernel: 10.7 was the last with one' : 'no 64-bit kernel';
+    throw new SettingError(`${release.product} has ${why}`, `arch=${wanted === 'i386' ? 'x86_64' : 'i386'}`);
+  }
+  if (wanted !== undefined) return wanted;
+  if (own !== undefined && release[own]) return own;
+  return release.x86_64 ? 'x86_64' : 'i386';
 }

@@ -114,7 +114,7 @@ const uname: Tool = {
       ['n', 'lkm.local'],
       ['r', darwin],
       ['v', `Darwin Kernel Version ${darwin}`],
-      ['m', 'x86_64'],
+      ['m', choices.architecture],
     ];
     const letters = args.join('');
     const chosen = words.filter(([letter]) => letters.includes('a') || letters.includes(letter));

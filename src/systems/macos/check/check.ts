@@ -263,7 +263,7 @@ class Check {
   private format(file: MachoFile): boolean {
     const { architecture } = this.subject.kernel;
     try {
-      if (architecture === 'x86_64') checkShape(file);
+      if (LINKED.has(architecture)) checkShape(file);
       const wrong = file.header.filetype !== MH.KEXT_BUNDLE && file.header.filetype !== MH.OBJECT;
       const program = file.command(LC.MAIN) ?? (wrong ? file.command(LC.UNIXTHREAD) : undefined);
       if (wrong || program !== undefined)
@@ -295,7 +295,7 @@ class Check {
       return false;
     }
     this.found.pass('weak-references');
-    const left = absent(needs.strong);
+    const left = linker.needed(plan, absent(needs.strong));
     this.symbols = left.map((name) => ({ name, owner: this.ownerOf(name) }));
     const declared = this.symbols.filter(({ owner }) => owner !== undefined);
     const certain = plan.incomplete ? declared : this.symbols;
@@ -331,7 +331,7 @@ class Check {
     const table = file.symbols();
     const classes = table !== undefined && hasClasses(table);
     const { architecture, release } = this.subject.kernel;
-    if (architecture !== 'x86_64') {
+    if (!LINKED.has(architecture)) {
       this.otherMachine(file, classes);
       return;
     }
@@ -361,7 +361,7 @@ class Check {
     return this.unseen.size === 0 ? 'note' : 'unknown';
   }
 
-  /** arm64: collections are linked by user space, from chained fixups; i386: kxld works on objects of many forms. */
+  /** arm64: collections are linked by user space, from chained fixups. */
   private otherMachine(file: MachoFile, classes: boolean): void {
     const why = `how it is linked on ${this.subject.kernel.architecture} is not followed here`;
     this.found.pass('duplicate-symbols');
@@ -394,6 +394,9 @@ class Check {
     return others.find((one) => one.info.isLibrary && exportsOf(one).has(name))?.identifier;
   }
 }
+
+/** Machines for which kxld's own steps are followed. */
+const LINKED: ReadonlySet<string> = new Set(['x86_64', 'i386']);
 
 const PADDING = /^__ZNK?\d+\w+?\d+_RESERVED\w+?\d+Ev$/;
 

@@ -2,17 +2,17 @@
 import { FormatError } from '../../../bytes/errors.ts';
 import { type MachoFile, readMachO } from '../../../formats/macho/read.ts';
 import type { Address } from '../../../memory/address.ts';
-import { KPI_KEXTS, KPI_PREFIX } from '../kpi.ts';
-import { LinkFailure } from '../kxld/image.ts';
-import { KMOD_INFO, type LinkedKext, linkKext } from '../kxld/link.ts';
+import { KPI_KEXTS, KPI_PREFIX, OLD_KEXTS } from '../kpi.ts';
+import { isObjectKext, LinkFailure } from '../kxld/image.ts';
+import { KMOD_INFO, type LinkedKext, linkKext, UnresolvedSymbols } from '../kxld/link.ts';
 import type { Vtable } from '../kxld/vtables.ts';
 import type { Kext } from '../library.ts';
 import { KernelClasses } from '../runtime/vtables.ts';
 import type { CheckedKernel } from './kernel.ts';
 
 /** Where the image is thought to lie; kernel symbols follow within reach of 32-bit displacements. */
-const BASE = -(2 ** 40);
-const SYMBOLS = BASE + 0x4000_0000;
+const BASE = { x86_64: -(2 ** 40), i386: 0x2a00_0000 };
+const SYMBOLS = 0x4000_0000;
 const STEP = 16;
 
 export interface TrialLink {
@@ -26,6 +26,7 @@ export interface TrialLink {
 }
 
 const MAX_UMBRELLAS = 4;
+const INTERFACES = [...KPI_KEXTS, ...OLD_KEXTS];
 
 /** The direct libraries of a kext among those that are known, with what umbrellas without code stand for. */
 export function planLink(kext: Kext, known: readonly Kext[]): TrialLink {
@@ -34,10 +35,11 @@ export function planLink(kext: Kext, known: readonly Kext[]): TrialLink {
   let incomplete = false;
   const add = (names: Iterable<string>, depth: number): void => {
     for (const name of names) {
-      if (KPI_KEXTS.some(({ identifier }) => identifier === name)) interfaces.add(name);
+      const kpi = INTERFACES.find(({ identifier }) => identifier === name);
+      if (kpi !== undefined) interfaces.add(kpi.owner ?? name);
       const library = known.find(({ identifier }) => identifier === name);
       if (library === undefined) {
-        if (!name.startsWith(KPI_PREFIX)) incomplete = true;
+        if (kpi === undefined && !name.startsWith(KPI_PREFIX)) incomplete = true;
       } else if (library.info.executable === undefined && depth < MAX_UMBRELLAS)
         add(library.info.libraries.keys(), depth + 1);
       else libraries.push(library);
@@ -51,6 +53,7 @@ export function planLink(kext: Kext, known: readonly Kext[]): TrialLink {
 export class TrialLinker {
   readonly classes: KernelClasses;
   private readonly kernel: CheckedKernel;
+  private readonly base: Address;
   private readonly addresses = new Map<string, Address>();
   private readonly done = new Map<Kext, LinkedKext | undefined>();
   private readonly plan: (kext: Kext) => TrialLink;
@@ -58,13 +61,14 @@ export class TrialLinker {
   constructor(kernel: CheckedKernel, plan: (kext: Kext) => TrialLink) {
     this.kernel = kernel;
     this.plan = plan;
+    this.base = BASE[kernel.architecture === 'i386' ? 'i386' : 'x86_64'];
     this.classes = new KernelClasses(kernel.release, kernel.architecture);
   }
 
   private addressOf(name: string): Address {
     const known = this.addresses.get(name);
     if (known !== undefined) return known;
-    const fresh = SYMBOLS + this.addresses.size * STEP;
+    const fresh = this.base + SYMBOLS + this.addresses.size * STEP;
     this.addresses.set(name, fresh);
     return fresh;
   }
@@ -84,7 +88,7 @@ export class TrialLinker {
     const bytes = kext.executable;
     if (bytes === undefined) return undefined;
     const vtables = plan.libraries.map((one) => this.tryLink(one)?.vtables);
-    const linked = linkKext(readMachO(bytes), BASE, {
+    const linked = linkKext(readMachO(bytes), this.base, {
       resolve: (name) =>
         this.offeredBy(plan, name) !== undefined || plan.incomplete || PADDING.test(name)
           ? this.addressOf(name)
@@ -100,6 +104,21 @@ export class TrialLinker {
     });
     this.done.set(kext, linked);
     return linked;
+  }
+
+  /** Of names that nobody offers, those that the link needs: in a vtable the parent's function may take their place. */
+  needed(plan: TrialLink, names: readonly string[]): readonly string[] {
+    if (names.length === 0) return names;
+    try {
+      this.link(plan);
+      return [];
+    } catch (error) {
+      if (error instanceof UnresolvedSymbols) return names.filter((name) => error.names.includes(name));
+      if (error instanceof LinkFailure || error instanceof FormatError) return names;
+      throw error;
+    } finally {
+      this.done.delete(plan.kext);
+    }
   }
 
   /** A library that does not link itself is the fault of its own check. */
@@ -161,7 +180,8 @@ export function symbolNeeds(file: MachoFile): SymbolNeeds | undefined {
     ...new Set(list.map(({ name }) => name).filter((name) => name !== '')),
   ];
   return {
-    common: names(table.all.filter(({ kind }) => kind === 'common')),
+    // Kexts that are object files may have them.
+    common: isObjectKext(file) ? [] : names(table.all.filter(({ kind }) => kind === 'common')),
     strong: names(table.undefined.filter(({ weakReference }) => !weakReference)),
     weak: names(table.undefined.filter(({ weakReference }) => weakReference)),
     tests: table.all.some(({ name }) => name === '_gOSKextUnresolved'),

@@ -28,7 +28,7 @@ export const atomics = kernelFunctions({
     change(k, at, (old) => old ^ mask) >>> 0,
   'int64_t OSAddAtomic64(int64_t amount, volatile int64_t *at)': (k, amount, at) => change64(k, at, amount),
   'long OSAddAtomicLong(long amount, volatile long *at)': (k, amount, at) =>
-    Number(change64(k, at, BigInt(amount))),
+    k.word === 8 ? Number(change64(k, at, BigInt(amount))) : change(k, at, (old) => old + amount),
   'bool OSCompareAndSwap(UInt32 old, UInt32 value, volatile UInt32 *at)': (k, old, value, at) => {
     if (k.memory.u32(at) !== old) return false;
     k.memory.set32(at, value);

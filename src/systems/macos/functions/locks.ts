@@ -90,6 +90,9 @@ export const locks = kernelFunctions({
   'void lck_mtx_lock_spin(void *lock)': lock,
   'boolean_t lck_mtx_try_lock(void *lock)': tryLock,
   'void lck_mtx_unlock(void *lock)': unlock,
+  // What 10.6 for i386 exports in place of the plain names.
+  'void lck_mtx_unlock_darwin10(void *lock)': unlock,
+  'void IOLockUnlock_darwin10(void *lock)': unlock,
   'void lck_mtx_assert(void *lock, unsigned int type)': () => undefined,
   'void *lck_spin_alloc_init(void *group, void *attr)': (k) => make(k),
   'void lck_spin_free(void *lock, void *group)': free,

@@ -34,7 +34,7 @@ export const miscellany = kernelFunctions({
     if (elements <= 0) throw k.panic('panic(cpu 0): "hashinit: bad cnt"');
     const size = 2 ** Math.floor(Math.log2(elements));
     k.memory.setPtr(mask, size - 1);
-    return k.heap.allocate(size * 8, 'malloc');
+    return k.heap.allocate(size * k.word, 'malloc');
   },
   'void hashdestroy(void *table, int type, u_long mask)': (k, table) => k.heap.free(table),
   // Nobody waits in select on this machine, so there is nobody to wake.

@@ -57,7 +57,7 @@ const ownValues = (k: Macos): Readonly<Record<string, string | number>> => ({
   'kern.version': `Darwin Kernel Version ${k.release.darwin}`,
   'kern.hostname': 'lkm.local',
   'kern.bootargs': k.bootArgs,
-  'hw.machine': 'x86_64',
+  'hw.machine': k.architecture,
   'hw.model': 'LKM1,1',
   'hw.ncpu': 1,
   'hw.physicalcpu': 1,
@@ -278,7 +278,7 @@ export const sysctlFunctions = kernelFunctions({
     arg1,
     arg2,
     req,
-  ) => number(k, arg1, arg2, req, 8),
+  ) => number(k, arg1, arg2, req, k.word),
   'int sysctl_handle_quad(struct sysctl_oid *oid, void *arg1, int arg2, struct sysctl_req *req)': (
     k,
     _oid,

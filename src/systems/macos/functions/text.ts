@@ -155,7 +155,9 @@ function convert(k: Macos, text: string, one: Conversion, next: () => Address): 
   if (length === 0) return undefined;
   if (!one.skip) {
     const to = next();
-    if (/^(ll|l|q|j|z|t)$/.test(one.size) || one.kind === 'p') k.memory.setU64(to, BigInt.asUintN(64, value));
+    const wide =
+      /^(ll|q|j)$/.test(one.size) || (k.word === 8 && (/^[lzt]$/.test(one.size) || one.kind === 'p'));
+    if (wide) k.memory.setU64(to, BigInt.asUintN(64, value));
     else if (one.size === 'hh') k.memory.set8(to, Number(value & 0xffn));
     else if (one.size === 'h') k.memory.set16(to, Number(value & 0xffffn));
     else k.memory.set32(to, Number(BigInt.asIntN(32, value)));

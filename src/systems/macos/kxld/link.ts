@@ -43,10 +43,12 @@ export function linkKext(file: MachoFile, base: Address, symbols: LinkSymbols): 
   const table = file.symbols();
   if (table === undefined) throw new LinkFailure('The Mach-O file is malformed: No symbol table found.');
   const image = new LinkImage(file, base);
-  const own = (symbol: MachoSymbol): Address =>
-    symbol.kind === 'absolute' ? symbol.value : symbol.value + image.slide;
-  checkDefinitions(table, own, symbols);
-  const resolved = resolveUndefined(table, symbols);
+  const own = (symbol: MachoSymbol): Address => {
+    if (symbol.kind === 'absolute') return symbol.value;
+    return image.commons.get(symbol.index) ?? symbol.value + image.slide;
+  };
+  checkDefinitions(table, own, symbols, image.commons);
+  const { resolved, left } = resolveUndefined(table, symbols, base);
   const kmodInfo = table.find(KMOD_INFO);
   if (kmodInfo?.kind !== 'section') throw new LinkFailure('The kext is missing its kmod_info structure.');
   relocateImage(image, (index) => {
@@ -55,7 +57,10 @@ export function linkKext(file: MachoFile, base: Address, symbols: LinkSymbols): 
       throw new LinkFailure('The Mach-O file is malformed: A relocation names no symbol.');
     return resolved.get(symbol.name) ?? own(symbol);
   });
-  const vtables = patchVtables(image, table, symbols.classes);
+  const { vtables, patched } = patchVtables(image, table, symbols.classes);
+  // A slot that now holds the parent's function does not need the one that it named.
+  const unresolved = left.filter((name) => !patched.has(name));
+  if (unresolved.length > 0) throw new UnresolvedSymbols(unresolved);
   const defined = table.all.filter((symbol) => symbol.kind === 'section' && symbol.name !== '');
   return {
     image,
@@ -71,8 +76,9 @@ function checkDefinitions(
   table: MachoSymbols,
   own: (symbol: MachoSymbol) => Address,
   symbols: LinkSymbols,
+  placed: ReadonlyMap<number, Address>,
 ): void {
-  const common = table.all.filter((symbol) => symbol.kind === 'common');
+  const common = table.all.filter(({ kind, index }) => kind === 'common' && !placed.has(index));
   if (common.length > 0) {
     throw new LinkFailure(
       'Common symbols are not supported in kernel extensions. Use -fno-common to build your kext. ' +
@@ -96,7 +102,13 @@ function checkDefinitions(
 
 const hex = (address: Address): string => `0x${BigInt.asUintN(64, BigInt(address)).toString(16)}`;
 
-function resolveUndefined(table: MachoSymbols, symbols: LinkSymbols): Map<string, Address> {
+interface Resolved {
+  readonly resolved: ReadonlyMap<string, Address>;
+  /** Names that nobody defines; until that is said they stand for the image itself, which any displacement reaches. */
+  readonly left: readonly string[];
+}
+
+function resolveUndefined(table: MachoSymbols, symbols: LinkSymbols, base: Address): Resolved {
   const resolved = new Map<string, Address>();
   const left: string[] = [];
   const tests = table.all.some(({ name }) => name === UNRESOLVED_TEST);
@@ -113,10 +125,12 @@ function resolveUndefined(table: MachoSymbols, symbols: LinkSymbols): Map<string
         );
       }
       resolved.set(symbol.name, symbols.weakDefault);
-    } else left.push(symbol.name);
+    } else {
+      left.push(symbol.name);
+      resolved.set(symbol.name, base);
+    }
   }
-  if (left.length > 0) throw new UnresolvedSymbols(left);
-  return resolved;
+  return { resolved, left };
 }
 
 /** Names that no direct dependency exports. */

@@ -1,7 +1,7 @@
-/** Relocations of an x86_64 kext bundle as kxld applies them (libkern/kxld/kxld_reloc.c). */
-import { INDIRECT_SYMBOL, S, X86_64_RELOC } from '../../../formats/macho/layout.ts';
+/** Relocations of kexts for x86_64 and i386 as kxld applies them (libkern/kxld/kxld_reloc.c). */
+import { GENERIC_RELOC, INDIRECT_SYMBOL, S, X86_64_RELOC } from '../../../formats/macho/layout.ts';
 import type { MachoFile } from '../../../formats/macho/read.ts';
-import { linkedRelocations, type MachoRelocation } from '../../../formats/macho/relocations.ts';
+import type { MachoRelocation } from '../../../formats/macho/relocations.ts';
 import type { Address } from '../../../memory/address.ts';
 import { LinkFailure, type LinkImage } from './image.ts';
 
@@ -23,20 +23,54 @@ const TRAILING: ReadonlyMap<number, number> = new Map<number, number>([
 
 /** Applies every relocation and fills the pointers of symbol pointer sections. @throws LinkFailure */
 export function relocateImage(image: LinkImage, addressOf: SymbolAddress): void {
-  const { external, local } = linkedRelocations(image.file);
+  const { external, local } = image.relocations;
   for (const list of [local, external]) {
-    for (let i = 0; i < list.length; i++) {
-      const entry = list[i];
-      if (entry.type !== X86_64_RELOC.SUBTRACTOR) {
-        relocateOne(image, entry, addressOf);
-        continue;
-      }
-      const pair = list[++i];
-      if (pair === undefined || pair.type !== X86_64_RELOC.UNSIGNED) throw new LinkFailure(MALFORMED);
-      subtract(image, entry, pair, addressOf);
-    }
+    if (image.word === 8) relocateWide(image, list, addressOf);
+    else relocateGeneric(image, list, addressOf);
   }
   symbolPointers(image, addressOf);
+}
+
+function relocateWide(image: LinkImage, list: readonly MachoRelocation[], addressOf: SymbolAddress): void {
+  for (let i = 0; i < list.length; i++) {
+    const entry = list[i];
+    if (entry.type !== X86_64_RELOC.SUBTRACTOR) {
+      relocateOne(image, entry, addressOf);
+      continue;
+    }
+    const pair = list[++i];
+    if (pair === undefined || pair.type !== X86_64_RELOC.UNSIGNED) throw new LinkFailure(MALFORMED);
+    subtract(image, entry, pair, addressOf);
+  }
+}
+
+/**
+ * generic_process_reloc, for i386. The image moves as a whole, so a local entry counts how far it has moved; what is
+ * relative to its own place, and the difference of two places, stay as they are.
+ */
+function relocateGeneric(image: LinkImage, list: readonly MachoRelocation[], addressOf: SymbolAddress): void {
+  for (let i = 0; i < list.length; i++) {
+    const entry = list[i];
+    if (entry.bytes !== 4) throw new LinkFailure(MALFORMED);
+    const difference = entry.type === GENERIC_RELOC.SECTDIFF || entry.type === GENERIC_RELOC.LOCAL_SECTDIFF;
+    if (difference) {
+      if (list[++i]?.type !== GENERIC_RELOC.PAIR) throw new LinkFailure(MALFORMED);
+      continue;
+    }
+    if (entry.type !== GENERIC_RELOC.VANILLA) throw new LinkFailure(MALFORMED);
+    // R_ABS, as above.
+    if (!entry.external && entry.scattered === undefined && entry.symbol === 0) continue;
+    const target = targetOf(image, entry, addressOf) - (entry.pcRelative ? image.slide : 0);
+    addTo(image, image.offsetOf(entry.address, 4), target);
+  }
+}
+
+/** Adds to a word of the machine's size. */
+function addTo(image: LinkImage, offset: number, value: number): void {
+  const { view, word } = image;
+  if (word === 8)
+    view.setBigInt64(offset, BigInt.asIntN(64, view.getBigInt64(offset, true) + BigInt(value)), true);
+  else view.setUint32(offset, (view.getUint32(offset, true) + value) >>> 0, true);
 }
 
 /** The target: an external symbol's address, or how far the section of a local entry has moved. */
@@ -50,9 +84,7 @@ function relocateOne(image: LinkImage, entry: MachoRelocation, addressOf: Symbol
   const target = targetOf(image, entry, addressOf);
   if (entry.bytes === 8) {
     if (entry.type !== X86_64_RELOC.UNSIGNED || entry.pcRelative) throw new LinkFailure(MALFORMED);
-    const offset = image.offsetOf(entry.address, 8);
-    const old = image.view.getBigInt64(offset, true);
-    image.view.setBigInt64(offset, BigInt.asIntN(64, old + BigInt(target)), true);
+    addTo(image, image.offsetOf(entry.address, 8), target);
     return;
   }
   if (entry.bytes !== 4 || !entry.pcRelative) throw new LinkFailure(MALFORMED);
@@ -80,8 +112,7 @@ function subtract(
   const difference = targetOf(image, to, addressOf) - targetOf(image, from, addressOf);
   const offset = image.offsetOf(from.address, from.bytes);
   if (from.bytes === 8) {
-    const old = image.view.getBigInt64(offset, true);
-    image.view.setBigInt64(offset, BigInt.asIntN(64, old + BigInt(difference)), true);
+    addTo(image, offset, difference);
     return;
   }
   const value = image.view.getInt32(offset, true) + difference;
@@ -95,15 +126,15 @@ function symbolPointers(image: LinkImage, addressOf: SymbolAddress): void {
   const { dynamic } = file;
   if (dynamic === undefined) return;
   const relocated = new Set<number>();
-  const { external, local } = linkedRelocations(file);
+  const { external, local } = image.relocations;
   for (const { address } of [...external, ...local]) relocated.add(address);
   for (const section of file.sections) {
     // Other sections of that type have relocation entries, and kxld looks for this one by name.
     if (section.type !== S.NON_LAZY_SYMBOL_POINTERS || section.name !== '__nl_symbol_ptr') continue;
-    const count = Math.floor(section.size / 8);
+    const count = Math.floor(section.size / image.word);
     if (section.reserved1 + count > dynamic.nindirectsyms) throw new LinkFailure(MALFORMED);
     for (let i = 0; i < count; i++) {
-      const address = section.address + i * 8;
+      const address = section.address + i * image.word;
       if (relocated.has(address)) continue;
       pointer(image, address, indirectSymbol(file, dynamic.indirectsymoff, section.reserved1 + i), addressOf);
     }
@@ -116,8 +147,5 @@ const indirectSymbol = (file: MachoFile, table: number, index: number): number =
 function pointer(image: LinkImage, address: number, symbol: number, addressOf: SymbolAddress): void {
   const localOnly = (symbol & INDIRECT_SYMBOL.LOCAL) !== 0;
   if (localOnly && (symbol & INDIRECT_SYMBOL.ABS) !== 0) return;
-  const offset = image.offsetOf(address, 8);
-  const add = localOnly ? image.slide : addressOf(symbol);
-  const old = image.view.getBigInt64(offset, true);
-  image.view.setBigInt64(offset, BigInt.asIntN(64, old + BigInt(add)), true);
+  addTo(image, image.offsetOf(address, image.word), localOnly ? image.slide : addressOf(symbol));
 }

@@ -4,7 +4,6 @@
  * have been added since.
  */
 
-import { linkedRelocations } from '../../../formats/macho/relocations.ts';
 import type { MachoSymbol, MachoSymbols } from '../../../formats/macho/symbols.ts';
 import type { Address } from '../../../memory/address.ts';
 import { LinkFailure, type LinkImage } from './image.ts';
@@ -33,14 +32,17 @@ const HEAD = 2;
 /** What the link of one kext knows of its pointers. */
 class Pointers {
   readonly external = new Map<number, string>();
+  /** Names whose place in a vtable the parent's function has taken. */
+  readonly patched = new Set<string>();
   private readonly own = new Map<Address, string>();
   readonly image: LinkImage;
 
   constructor(image: LinkImage, table: MachoSymbols) {
     this.image = image;
-    for (const entry of linkedRelocations(image.file).external) {
+    for (const entry of image.relocations.external) {
       const symbol = table.all[entry.symbol];
-      if (symbol !== undefined) this.external.set(entry.address, symbol.name);
+      // What the kext defines itself is never patched.
+      if (symbol !== undefined && symbol.kind !== 'section') this.external.set(entry.address, symbol.name);
     }
     for (const symbol of table.all)
       if (symbol.kind === 'section' && symbol.name.startsWith('__Z'))
@@ -74,12 +76,14 @@ const named = (match: RegExpExecArray | null): string | undefined =>
 export const hasClasses = (table: MachoSymbols): boolean =>
   table.all.some(({ kind, name }) => kind === 'section' && SUPER_CLASS.test(name));
 
-/** Patches every vtable of a relocated image; gives those of its classes, for kexts that inherit from them. */
-export function patchVtables(
-  image: LinkImage,
-  table: MachoSymbols,
-  parents: ParentClasses,
-): Map<string, Vtable> {
+export interface Patched {
+  /** Of its classes, for kexts that inherit from them. */
+  readonly vtables: ReadonlyMap<string, Vtable>;
+  readonly patched: ReadonlySet<string>;
+}
+
+/** Patches every vtable of a relocated image. */
+export function patchVtables(image: LinkImage, table: MachoSymbols, parents: ParentClasses): Patched {
   const pointers = new Pointers(image, table);
   const supers = new Map<string, string>();
   const tables = new Map<string, MachoSymbol>();
@@ -94,7 +98,7 @@ export function patchVtables(
   }
   const done = new Map<string, Vtable>();
   for (const name of supers.keys()) patchClass(name, { pointers, supers, tables, done, parents }, 0);
-  return done;
+  return { vtables: done, patched: pointers.patched };
 }
 
 interface Work {
@@ -161,6 +165,7 @@ function patchTable(symbol: string, at: number, parent: string, above: Vtable, p
       );
     }
     pointers.set(place, theirs.address);
+    pointers.patched.add(name);
     slots.push(theirs);
   }
   return [...slots, ...further(first + above.length * word, pointers)];

@@ -1,6 +1,6 @@
 /** Resolution of OSBundleLibraries in user space (IOKitUser OSKext.c, __OSKextResolveDependencies). */
 
-import { KERNEL_RESOURCES, KPI_KEXTS, KPI_PREFIX } from '../kpi.ts';
+import { KERNEL_RESOURCES, KPI_KEXTS, KPI_PREFIX, OLD_KEXTS } from '../kpi.ts';
 import { type Kext, KextLibrary } from '../library.ts';
 import { INVALID_VERSION, isCompatible, parseVersion } from '../version.ts';
 import { Diagnostics } from './diagnostics.ts';
@@ -118,9 +118,13 @@ function find(
   view: DependencyView,
   found: Diagnostics,
 ): Kext | 'kernel' | undefined {
-  const own = KPI_KEXTS.find((kpi) => kpi.identifier === identifier);
+  const offered = view.is64Bit ? KPI_KEXTS : [...KPI_KEXTS, ...OLD_KEXTS];
+  const own = offered.find((kpi) => kpi.identifier === identifier);
   if (own !== undefined) {
-    const kpi = { version: parseVersion(view.darwin), compatible: parseVersion(own.compatible) };
+    const kpi = {
+      version: parseVersion(own.version ?? view.darwin),
+      compatible: parseVersion(own.compatible),
+    };
     if (isCompatible(kpi, version)) return 'kernel';
     found.add('dependencies', 'dependency-version', INCOMPATIBLE, identifier);
     return undefined;

@@ -120,7 +120,7 @@ export function kernelMetaClass(k: Macos, name: string): Address {
       k.poke('OSMetaClass.className', at, text);
       k.poke('OSMetaClass.classSize', at, one?.size ?? 0);
       if (one?.parent !== undefined) k.poke('OSMetaClass.superClassLink', at, kernelMetaClass(k, one.parent));
-      k.poke('OSMetaClass.vtable', at, metaVtable(k, name) + VTABLE_HEAD * k.word);
+      k.poke('OSMetaClass.vtable', at, pointTo(k, metaVtable(k, name)));
       k.state(runtime).metaClasses.add(at);
     },
     k.sizeof('struct OSMetaClass'),
@@ -147,8 +147,18 @@ export function classObject(k: Macos, symbol: string): Address | undefined {
   return table[1] === 'N' ? metaVtable(k, name) : vtable(k, name);
 }
 
+/** What objects point at: behind the head of their vtable on 64 bits, its head on 32 (gcc's -fapple-kext, as before gcc 3). */
+const pointTo = (k: Macos, table: Address): Address => table + (k.word === 8 ? VTABLE_HEAD * k.word : 0);
+
+/** The vtable pointer of objects of a kernel class. */
+export const vtablePointer = (k: Macos, name: string): Address => pointTo(k, vtable(k, name));
+
+/** The function in a slot of an object's vtable. */
+const virtualFunction = (k: Macos, at: Address, slot: number): Address =>
+  k.memory.ptr(k.memory.ptr(at) + (k.word === 8 ? slot : slot + VTABLE_HEAD) * k.word);
+
 /** Where the vtable of a kernel class begins, at its two words of head. */
-export function vtable(k: Macos, name: string): Address {
+function vtable(k: Macos, name: string): Address {
   const one = kernelClass(k, name);
   const slots = one?.slots.length ?? UNKNOWN_SLOTS;
   return once(
@@ -210,7 +220,7 @@ export function forgetMetaClasses(k: Macos, kext: Pick<LoadedKext, 'base' | 'byt
 }
 
 function construct(k: Macos, at: Address, name: Address, parent: Address, size: number): void {
-  k.write('OSMetaClass.vtable', at, metaVtable(k, 'OSMetaClass') + VTABLE_HEAD * k.word);
+  k.write('OSMetaClass.vtable', at, pointTo(k, metaVtable(k, 'OSMetaClass')));
   k.write('OSMetaClass.reserved', at, 0);
   k.write('OSMetaClass.superClassLink', at, parent);
   k.write('OSMetaClass.className', at, name);
@@ -239,7 +249,7 @@ export function newObject(k: Macos, name: string): Address {
 }
 
 function construct1(k: Macos, name: string, at: Address, counted: Address | undefined): void {
-  k.memory.setPtr(at, vtable(k, name) + VTABLE_HEAD * k.word);
+  k.memory.setPtr(at, vtablePointer(k, name));
   k.write('OSObject.retainCount', at, 1);
   if (counted !== undefined) countInstance(k, counted, 1);
 }
@@ -253,7 +263,7 @@ export function* invoke(
   ...args: readonly (number | bigint)[]
 ): Steps<number> {
   const slot = k.classes.slot(name, symbol);
-  return yield* k.call(k.memory.ptr(k.memory.ptr(at) + slot * k.word), at, ...args);
+  return yield* k.call(virtualFunction(k, at, slot), at, ...args);
 }
 
 /** The metaclass of an object; 0 for the null pointer. */
@@ -272,7 +282,7 @@ export function inherits(k: Macos, meta: Address, wanted: Address): boolean {
 /** An instance by its metaclass, as IOCatalogue makes drivers: what alloc of that class gives. */
 export function* allocateInstance(k: Macos, meta: Address): Steps<Address> {
   const slot = (k.classes.get('OSMetaClass')?.slots ?? []).indexOf(PURE);
-  return yield* k.call(k.memory.ptr(k.memory.ptr(meta) + slot * k.word), meta);
+  return yield* k.call(virtualFunction(k, meta, slot), meta);
 }
 
 // -- functions that every class has -------------------------------------------------------------------------------

@@ -440,22 +440,14 @@ export function* terminate(k: Macos, at: Address): Steps<boolean> {
   const provider = parentsOf(k, at)[0] ?? 0;
   for (const client of childrenOf(k, at)) {
     retain(k, client);
-    yield* invoke(k, client, 'IOService', optional(k, '_ZN9IOService16requestTerminateEPS_'), at, 0);
-    yield* invoke(k, client, 'IOService', optional(k, '_ZN9IOService13willTerminateEPS_'), at, 0);
+    yield* invoke(k, client, 'IOService', '_ZN9IOService16requestTerminateEPS_j', at, 0);
+    yield* invoke(k, client, 'IOService', '_ZN9IOService13willTerminateEPS_j', at, 0);
     yield* terminate(k, client);
     yield* release(k, client);
   }
   if (provider !== 0) {
     const defer = k.heap.allocate(8, 'terminate');
-    yield* invoke(
-      k,
-      at,
-      'IOService',
-      optional(k, '_ZN9IOService12didTerminateEPS_', 'Pb'),
-      provider,
-      0,
-      defer,
-    );
+    yield* invoke(k, at, 'IOService', '_ZN9IOService12didTerminateEPS_jPb', provider, 0, defer);
     const deferred = k.memory.u8(defer) !== 0;
     k.heap.free(defer);
     if (!deferred && k.read('IOService.owner', at) === 0) yield* finalize(k, at, provider);
@@ -463,9 +455,6 @@ export function* terminate(k: Macos, at: Address): Steps<boolean> {
   yield* release(k, at);
   return true;
 }
-
-/** Option bits are `unsigned long` on 32-bit kernels. */
-const optional = (k: Macos, start: string, end = ''): string => `${start}${k.word === 4 ? 'm' : 'j'}${end}`;
 
 /** The last step: stop, then detach. */
 export function* finalize(k: Macos, at: Address, provider: Address): Steps<void> {

@@ -7,6 +7,7 @@ import { inflateSync } from 'fflate';
 import type { Architecture } from '../info.ts';
 import type { Release } from '../release.ts';
 import { VTABLES } from '../vtables.gen.ts';
+import { withoutWidths } from './mangled.ts';
 
 export interface KernelClass {
   readonly name: string;
@@ -32,10 +33,14 @@ export class KernelClasses {
   readonly known: boolean;
   private readonly lines = new Map<string, Line>();
   private readonly made = new Map<string, KernelClass>();
+  /** Slots of a class by names without widths, on i386: callers name functions as on x86_64. */
+  private readonly bare = new Map<string, readonly string[]>();
+  private readonly narrow: boolean;
 
   constructor(release: Pick<Release, 'name'>, architecture: Architecture) {
     const bytes = Uint8Array.from(atob(VTABLES), (character) => character.charCodeAt(0));
     const [head, ...lines] = new TextDecoder().decode(inflateSync(bytes)).split('\n');
+    this.narrow = architecture === 'i386';
     const column = head.split(',').indexOf(`${architecture} ${release.name}`);
     this.known = column >= 0;
     if (column < 0) return;
@@ -74,7 +79,7 @@ export class KernelClasses {
   /** Which slot of a class a function of it or its parents stands in. @throws RangeError when it has no such function */
   slot(name: string, symbol: string): number {
     for (let one = this.get(name); one !== undefined; one = this.get(one.parent ?? '')) {
-      const at = one.slots.indexOf(symbol);
+      const at = this.indexOf(one, symbol);
       if (at >= 0) return at;
     }
     throw new RangeError(`class ${name} of this release has no virtual function ${symbol}`);
@@ -82,7 +87,16 @@ export class KernelClasses {
 
   /** The same, undefined when a release has no such function. */
   findSlot(name: string, symbol: string): number | undefined {
-    const at = this.get(name)?.slots.indexOf(symbol) ?? -1;
+    const one = this.get(name);
+    const at = one === undefined ? -1 : this.indexOf(one, symbol);
     return at < 0 ? undefined : at;
+  }
+
+  private indexOf({ name, slots }: KernelClass, symbol: string): number {
+    const at = slots.indexOf(symbol);
+    if (at >= 0 || !this.narrow) return at;
+    const bare = this.bare.get(name) ?? slots.map(withoutWidths);
+    this.bare.set(name, bare);
+    return bare.indexOf(withoutWidths(symbol));
   }
 }

@@ -8,7 +8,6 @@ import type { Steps } from '../../../../kernel/steps.ts';
 import { AreaAllocator } from '../../../../memory/areas.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../../../memory/space.ts';
 import type { Macos } from '../../macos.ts';
-import { MAP } from '../../map.ts';
 import { invoke, newObject } from '../../runtime/classes.ts';
 import { release, retain } from '../../runtime/objects.ts';
 import { kernelFunctions } from '../define.ts';
@@ -23,7 +22,7 @@ const KIND = { VIRTUAL: 0, PHYSICAL: 1, OWN: 2 } as const;
 const LOW_HOLE = { first: 0xa0, end: 0x100 } as const;
 const TWO_52 = 2 ** 52;
 
-const areas = perKernel<AreaAllocator, Macos>(() => new AreaAllocator(MAP.devices, MAP.devicesEnd));
+const areas = perKernel<AreaAllocator, Macos>(({ map }) => new AreaAllocator(map.devices, map.devicesEnd));
 
 interface Range {
   readonly address: number;
@@ -145,9 +144,6 @@ export const memoryDescriptors = kernelFunctions({
     length,
     direction,
   ) => descriptor(k, { address, length: size(length), direction, kind: KIND.VIRTUAL }),
-  'void *_ZN18IOMemoryDescriptor11withAddressEyyjP4task(uint64_t address, uint64_t length, unsigned int direction, void *task)':
-    (k, address, length, direction) =>
-      descriptor(k, { address: size(address), length: size(length), direction, kind: KIND.VIRTUAL }),
   'void *_ZN18IOMemoryDescriptor16withAddressRangeEyyjP4task(uint64_t address, uint64_t length, unsigned int options, void *task)':
     (k, address, length, direction, task) =>
       descriptor(k, {

@@ -1,9 +1,8 @@
 /** IODTNVRAM (iokit/Kernel/IONVRAM.cpp): the firmware's variables, which are the properties of `/options`. */
-import type { Steps } from '../../../../kernel/steps.ts';
 import { guestText } from '../../../../kernel/text/printf.ts';
 import type { Address } from '../../../../memory/space.ts';
 import type { Macos } from '../../macos.ts';
-import { release, retain, symbol, symbolPool } from '../../runtime/objects.ts';
+import { retain, symbolPool } from '../../runtime/objects.ts';
 import { kernelFunctions } from '../define.ts';
 import { property, setProperty } from './entry.ts';
 
@@ -13,13 +12,6 @@ const held = (k: Macos, at: Address): Address => {
   retain(k, at);
   return at;
 };
-
-function* setNamed(k: Macos, at: Address, text: string, value: Address): Steps<boolean> {
-  const key = symbol(k, text);
-  const done = yield* setProperty(k, at, key, value);
-  yield* release(k, key);
-  return done;
-}
 
 export const nvram = kernelFunctions({
   'void *_ZNK9IODTNVRAM11getPropertyEPK8OSSymbol(const void *at, const void *key)': property,
@@ -31,13 +23,7 @@ export const nvram = kernelFunctions({
     held(k, property(k, at, known(k, name(k, key)))),
   'bool _ZN9IODTNVRAM11setPropertyEPK8OSSymbolP8OSObject(void *at, const void *key, void *value)':
     setProperty,
-  'bool _ZN9IODTNVRAM11setPropertyEPKcP8OSObject(void *at, const char *key, void *value)': (
-    k,
-    at,
-    key,
-    value,
-  ) => setNamed(k, at, name(k, key), value),
   // What is written to the firmware at once and what later is the same here.
   'void _ZN9IODTNVRAM4syncEv(void *at)': () => undefined,
-  'bool _ZNK9IODTNVRAM9safeToSyncEv(const void *at)': () => true,
+  'bool _ZN9IODTNVRAM10safeToSyncEv(void *at)': () => true,
 });

@@ -113,7 +113,7 @@ export const powerManagement = kernelFunctions({
   'bool _ZN9IOService14tellChangeDownEm(void *at, unsigned long state)': yes,
   'int _ZN9IOService16allowPowerChangeEm(void *at, unsigned long reference)': none,
   'int _ZN9IOService17cancelPowerChangeEm(void *at, unsigned long reference)': none,
-  'int _ZN9IOService20acknowledgePowerChangeEPS_(void *at, void *who)': none,
+  'int _ZN9IOService22acknowledgePowerChangeEPS_(void *at, void *who)': none,
   'int _ZN9IOService24acknowledgeSetPowerStateEv(void *at)': none,
   'int _ZN9IOService23acknowledgeNotificationEPvj(void *at, void *reference, unsigned int response)': none,
   'int _ZN9IOService17setAggressivenessEmm(void *at, unsigned long kind, unsigned long level)': none,
@@ -125,7 +125,6 @@ export const powerManagement = kernelFunctions({
   'unsigned long _ZN9IOService24powerStateForDomainStateEm(void *at, unsigned long flags)': highest,
   'int _ZN9IOService18changePowerStateToEm(void *at, unsigned long state)': change,
   'int _ZN9IOService22changePowerStateToPrivEm(void *at, unsigned long state)': change,
-  'int _ZN9IOService24requestPowerStateForClientEv(void *at)': none,
   'int _ZN9IOService10makeUsableEv(void *at)': usable,
   'unsigned int _ZN9IOService13getPowerStateEv(void *at)': (k, at) => {
     const pm = blockOf(k, at);

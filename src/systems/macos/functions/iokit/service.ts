@@ -417,7 +417,6 @@ export const serviceMatching = kernelFunctions({
     (k, kind, matching, handler, target, context) =>
       addNotification(k, kind, matching, handler, target, context, false),
   'void _ZN18_IOServiceNotifier6removeEv(void *at)': removeNotification,
-  'void _ZN10IONotifier6removeEv(void *at)': removeNotification,
   'bool _ZN18_IOServiceNotifier7disableEv(void *at)': () => true,
   'void _ZN18_IOServiceNotifier6enableEb(void *at, bool was)': () => undefined,
   'void *_ZN9IOService11getPlatformEv(void)': platform,

@@ -225,6 +225,6 @@ export const userClients = kernelFunctions({
   // Privileges of a task: the superuser has them all (kIOClientPrivilegeAdministrator, ...LocalUser).
   'int _ZN12IOUserClient18clientHasPrivilegeEPvPKc(void *task, const char *name)': (k) =>
     k.process.uid === 0 ? 0 : 0xe00002c1 | 0,
-  'int _ZN12IOUserClient15mapClientMemoryEjP4taskjy(void *at, unsigned int kind, void *task, unsigned int options, uint64_t address)':
+  'int _ZN12IOUserClient17mapClientMemory64EjP4taskjy(void *at, unsigned int kind, void *task, unsigned int options, uint64_t address)':
     unsupported,
 });

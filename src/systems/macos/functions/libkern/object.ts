@@ -82,10 +82,10 @@ export const objectFunctions = kernelFunctions({
   ) => cast(k, at, meta),
   'const void *_ZN11OSMetaClass20getMetaClassWithNameEPK8OSSymbol(const void *name)': (k, name) =>
     findMetaClass(k, textOf(k, name)) ?? 0,
-  'void *_ZN11OSMetaClass22allocClassWithNameEPK8OSSymbol(const void *name)': (k, name) =>
+  'void *_ZN11OSMetaClass18allocClassWithNameEPK8OSSymbol(const void *name)': (k, name) =>
     allocateNamed(k, textOf(k, name)),
-  'void *_ZN11OSMetaClass22allocClassWithNameEPK8OSString(const void *name)': (k, name) =>
+  'void *_ZN11OSMetaClass18allocClassWithNameEPK8OSString(const void *name)': (k, name) =>
     allocateNamed(k, textOf(k, name)),
-  'void *_ZN11OSMetaClass22allocClassWithNameEPKc(const char *name)': (k, name) =>
+  'void *_ZN11OSMetaClass18allocClassWithNameEPKc(const char *name)': (k, name) =>
     allocateNamed(k, guestText(k, name, TEXT)),
 });

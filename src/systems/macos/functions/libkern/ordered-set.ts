@@ -120,5 +120,5 @@ export const orderedSets = kernelFunctions({
   ) {
     return yield* order(k, at, item, 0);
   },
-  'void *_ZN12OSOrderedSet15getOrderingRefEv(void *at)': (k, at) => k.read('OSOrderedSet.orderingRef', at),
+  'void *_ZN12OSOrderedSet14getOrderingRefEv(void *at)': (k, at) => k.read('OSOrderedSet.orderingRef', at),
 });
