@@ -55,7 +55,9 @@ for arch in x64 x86; do
     $target-dlltool -m $flavour --kill-at -d "$work/wdfldr.def" -l "$work/libwdfldr$suffix.a"
     build kmdf $target "$suffix" $entry "$work/libwdfldr$suffix.a"
     { printf 'LIBRARY FLTMGR.SYS\nEXPORTS\n'
-      for name in FltRegisterFilter@12 FltStartFiltering@4 FltUnregisterFilter@4; do
+      for name in FltRegisterFilter@12 FltStartFiltering@4 FltUnregisterFilter@4 FltGetFileNameInformation@12 \
+          FltParseFileNameInformation@4 FltReleaseFileNameInformation@4 FltAllocateContext@20 FltSetInstanceContext@16 \
+          FltGetInstanceContext@8 FltReleaseContext@4; do
           if [ $arch = x64 ]; then echo "${name%@*}"; else echo "$name"; fi
       done; } >"$work/fltmgr.def"
     $target-dlltool -m $flavour --kill-at -d "$work/fltmgr.def" -l "$work/libfltmgr$suffix.a"

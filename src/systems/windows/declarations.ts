@@ -226,7 +226,30 @@ typedef struct _FLT_OPERATION_REGISTRATION {
 typedef struct _FLT_REGISTRATION {
   USHORT Size; USHORT Version; ULONG Flags; PVOID ContextRegistration; FLT_OPERATION_REGISTRATION *OperationRegistration;
   PVOID FilterUnloadCallback; PVOID InstanceSetupCallback; PVOID InstanceQueryTeardownCallback;
+  PVOID InstanceTeardownStartCallback; PVOID InstanceTeardownCompleteCallback;
 } FLT_REGISTRATION;
+typedef struct _FLT_CONTEXT_REGISTRATION {
+  USHORT ContextType; USHORT Flags; PVOID ContextCleanupCallback; SIZE_T Size; ULONG PoolTag; PVOID ContextAllocateCallback;
+  PVOID ContextFreeCallback; PVOID Reserved1;
+} FLT_CONTEXT_REGISTRATION;
+typedef struct _FLT_IO_PARAMETER_BLOCK {
+  ULONG IrpFlags; UCHAR MajorFunction; UCHAR MinorFunction; UCHAR OperationFlags; UCHAR Reserved; PVOID TargetFileObject;
+  PVOID TargetInstance; PVOID Parameters[8];
+} FLT_IO_PARAMETER_BLOCK;
+typedef struct _FLT_CALLBACK_DATA {
+  ULONG Flags; PVOID Thread; FLT_IO_PARAMETER_BLOCK *Iopb; IO_STATUS_BLOCK IoStatus; PVOID TagData; PVOID FilterContext[4];
+  CHAR RequestorMode;
+} FLT_CALLBACK_DATA;
+typedef struct _FLT_RELATED_OBJECTS {
+  USHORT Size; USHORT TransactionContext; PVOID Filter; PVOID Volume; PVOID Instance; PVOID FileObject; PVOID Transaction;
+} FLT_RELATED_OBJECTS;
+typedef struct _IO_SECURITY_CONTEXT {
+  PVOID SecurityQos; PVOID AccessState; ULONG DesiredAccess; ULONG FullCreateOptions;
+} IO_SECURITY_CONTEXT;
+typedef struct _FLT_FILE_NAME_INFORMATION {
+  USHORT Size; USHORT NamesParsed; ULONG Format; UNICODE_STRING Name; UNICODE_STRING Volume; UNICODE_STRING Share;
+  UNICODE_STRING Extension; UNICODE_STRING Stream; UNICODE_STRING FinalComponent; UNICODE_STRING ParentDir;
+} FLT_FILE_NAME_INFORMATION;
 typedef struct _GUID { ULONG Data1; USHORT Data2; USHORT Data3; UCHAR Data4[8]; } GUID;
 `;
 

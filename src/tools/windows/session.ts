@@ -4,9 +4,10 @@ import { MissingFunctionReached } from '../../kernel/missing.ts';
 import { Deadlock } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { ThreadKilled } from '../../kernel/thread.ts';
-import { miniFilters } from '../../systems/windows/functions/flt.ts';
+import { FILTERED, miniFilters } from '../../systems/windows/minifilter.ts';
 import type { DriverFile, SessionPolicy } from '../../systems/windows/policy.ts';
 import { registrations } from '../../systems/windows/registered.ts';
+import { win32Error } from '../../systems/windows/status.ts';
 import { volumePath } from '../../systems/windows/volume.ts';
 import type { Windows } from '../../systems/windows/windows.ts';
 import type {
@@ -19,6 +20,7 @@ import type {
 } from '../system.ts';
 import { type CmdStep, CmdSyntax, readCmdLine } from './cmd.ts';
 import { DeviceCommands, isDevice } from './devices.ts';
+import { readWhole, writeWhole } from './disk.ts';
 import { driverquery } from './driverquery.ts';
 import { errorText } from './errors.ts';
 import { fltmc } from './fltmc.ts';
@@ -42,8 +44,8 @@ const COMMANDS: readonly ToolCommand[] = [
   },
   {
     name: 'fltmc',
-    usage: '[filters|instances] | load|unload NAME',
-    summary: 'minifilters: list, load, unload',
+    usage: '[filters|instances|volumes] | load|unload NAME | attach|detach NAME VOLUME | help',
+    summary: 'minifilters: list, load, unload, attach, detach',
   },
   { name: 'net', usage: 'start|stop NAME', summary: 'start or stop a service' },
   { name: 'type', usage: 'FILE', summary: 'read a device, or a file' },
@@ -179,7 +181,10 @@ export class WindowsSession implements SystemSession {
         return { code: 0, out: '', err: '' };
       case 'fltmc':
       case 'fltmc.exe':
-        return fltmc(this.scm, this.elevated, args);
+        return fltmc(
+          { scm: this.scm, elevated: this.elevated, perform: (name, steps) => this.perform(name, steps) },
+          args,
+        );
       case 'reg':
       case 'reg.exe':
         return this.reg(args);
@@ -217,21 +222,15 @@ export class WindowsSession implements SystemSession {
 
   /** `echo text > C:\\x`: files of the sandbox's own disk. */
   private writeVolume(path: string, bytes: Uint8Array, append: boolean): ToolResult {
-    const { volume } = this.kernel;
-    const at = volumePath(`\\??\\${/^[a-z]:/i.test(path) ? path : `C:\\Users\\Public\\${path}`}`);
-    const folder = at === undefined ? undefined : volume.folderOf(at);
-    if (at === undefined || folder === undefined) return { code: 1, out: '', err: `${errorText(3)}\n` };
-    const node = volume.find(at) ?? volume.create(folder, at.slice(at.lastIndexOf('\\') + 1), false);
-    if (node.data === undefined) return { code: 1, out: '', err: `${errorText(5)}\n` };
-    if (!append) volume.resize(node, 0);
-    return volume.write(node, node.data.length, bytes)
-      ? { code: 0, out: '', err: '' }
-      : { code: 1, out: '', err: `${errorText(112)}\n` };
+    const at = onDisk(path);
+    if (at === undefined) return failedWith(3);
+    const { status } = this.perform('cmd', writeWhole(this.kernel, at, bytes, append));
+    return status < 0 ? failedWith(win32Error(status)) : { code: 0, out: '', err: '' };
   }
 
   /** The sandbox's own disk first, then the machine's files that may be read. */
   private readFile(path: string): Uint8Array | undefined {
-    const at = volumePath(`\\??\\${/^[a-z]:/i.test(path) ? path : `C:\\Users\\Public\\${path}`}`);
+    const at = onDisk(path);
     return (at === undefined ? undefined : this.kernel.volume.find(at)?.data) ?? this.files.read(path);
   }
 
@@ -262,10 +261,10 @@ export class WindowsSession implements SystemSession {
         what,
         name: k.objects.at(by)?.name ?? k.describe(by),
       })),
-      ...miniFilters(k).map(({ name, operations }) => ({
-        what: `minifilter with ${operations} operations`,
-        name,
-      })),
+      ...miniFilters(k).flatMap(({ name, registration }) => {
+        const idle = [...registration.operations.keys()].filter((major) => !FILTERED.includes(major));
+        return idle.length === 0 ? [] : [{ what: `minifilter callbacks of ${idle.length} operations`, name }];
+      }),
     ];
   }
 
@@ -346,8 +345,17 @@ export class WindowsSession implements SystemSession {
   private type([path]: readonly string[]): ToolResult {
     if (path === undefined) return { code: 1, out: '', err: 'The syntax of the command is incorrect.\n' };
     if (isDevice(path)) return this.devices.read(path);
+    const at = onDisk(path);
+    if (
+      at !== undefined &&
+      (this.kernel.volume.find(at) !== undefined || miniFilters(this.kernel).length > 0)
+    ) {
+      const { status, bytes } = this.perform('cmd', readWhole(this.kernel, at));
+      if (status >= 0) return { code: 0, out: new TextDecoder('latin1').decode(bytes), err: '' };
+      if (![2, 3].includes(win32Error(status))) return failedWith(win32Error(status));
+    }
     const bytes = this.readFile(path);
-    if (bytes === undefined) return { code: 1, out: '', err: `${errorText(2)}\n` };
+    if (bytes === undefined) return failedWith(2);
     return { code: 0, out: new TextDecoder('latin1').decode(bytes), err: '' };
   }
 
@@ -447,6 +455,12 @@ function withCode(result: ToolResult): ToolResult {
   const code = `exit code ${result.code} (${result.code & 0xff || 1} here)`;
   return { ...result, note: result.note === undefined ? code : `${result.note}\n  ${code}` };
 }
+
+/** What a path that was typed is called on the volume: relative ones are below the folder that everybody may write. */
+const onDisk = (path: string): string | undefined =>
+  volumePath(`\\??\\${/^[a-z]:/i.test(path) ? path : `C:\\Users\\Public\\${path}`}`);
+
+const failedWith = (error: number): ToolResult => ({ code: 1, out: '', err: `${errorText(error)}\n` });
 
 const baseName = (path: string): string =>
   path.slice(Math.max(path.lastIndexOf('\\'), path.lastIndexOf('/')) + 1);

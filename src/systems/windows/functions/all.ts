@@ -8,6 +8,8 @@ import { debugFunctions } from './debug.ts';
 import { driverFunctions } from './drivers.ts';
 import { exFunctions } from './ex.ts';
 import { fltFunctions } from './flt.ts';
+import { fltFileFunctions } from './fltfile.ts';
+import { fltNameFunctions } from './fltname.ts';
 import { fsrtlFunctions } from './fsrtl.ts';
 import { halFunctions } from './hal.ts';
 import { ioFunctions } from './io.ts';
@@ -64,6 +66,8 @@ export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   wdfIoFunctions,
   wdfMiscFunctions,
   fltFunctions,
+  fltFileFunctions,
+  fltNameFunctions,
   ndisFunctions,
   ndisConfigurationFunctions,
   ndisDeviceFunctions,

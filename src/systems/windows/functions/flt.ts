@@ -1,85 +1,125 @@
-/**
- * The filter manager as far as registering goes: a minifilter is known by name and altitude, starts, and goes again. No
- * volume here has a file system stack, so no instance is attached and no operation reaches a filter: its callbacks are
- * counted as registered only.
- */
-import { perKernel } from '../../../kernel/kernel.ts';
+/** The filter manager's functions for registering, instances, volumes, and what a callback asks of its operation. */
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { serviceOf } from '../driver-object.ts';
+import {
+  addFilter,
+  attach,
+  FltStatus,
+  filterAt,
+  filterInstances,
+  instanceAt,
+  type MiniFilter,
+  miniFilters,
+  type Registration,
+  removeFilter,
+  SetupFlag,
+  VOLUME_DEVICE,
+  volumeHandle,
+} from '../minifilter.ts';
 import type { KernelObject } from '../objects.ts';
+import { openFileOf } from '../open-files.ts';
 import { AceType, absoluteHead, addAce, createAcl, DescriptorFlag, setPart, sidBytes } from '../security.ts';
 import { Status } from '../status.ts';
+import { encodeUtf16, unicodeString } from '../strings.ts';
 import type { Windows } from '../windows.ts';
 import { callerOf, kernelFunctions } from './define.ts';
 import { attributesPath } from './ps.ts';
 
-export interface MiniFilter {
-  readonly handle: Address;
-  readonly driver: Address;
-  readonly name: string;
-  readonly altitude: string;
-  readonly unload: Address;
-  /** Major functions it has callbacks for. */
-  readonly operations: number;
-  started: boolean;
-}
-
-const filters = perKernel(() => [] as MiniFilter[]);
-export const miniFilters = (k: Windows): readonly MiniFilter[] => k.state(filters);
-
 const TAG = 0x6c664d46;
 /** FLT_REGISTRATION.Version: 2.00 to 2.03. */
 const VERSIONS = [0x200, 0x201, 0x202, 0x203];
-const OPERATION_END = 0x80;
+const LIST_END = { operations: 0x80, contexts: 0xffff } as const;
+const MAX_LISTED = 64;
 const INVALID_CONTEXT_REGISTRATION = 0xc01c0013 | 0;
+const DIRTY = 0x80000000;
 
-/** The altitude of the default instance, which the service's key must name. */
-function altitudeOf(k: Windows, service: string): string | undefined {
+/** The default instance that the service's key must name, and its altitude. */
+function instanceOf(k: Windows, service: string): { instance: string; altitude: string } | undefined {
   const key = k.registry.services.child(service)?.child('Instances');
   const instance = key?.text('DefaultInstance');
-  return instance === undefined ? undefined : key?.child(instance)?.text('Altitude');
+  const altitude = instance === undefined ? undefined : key?.child(instance)?.text('Altitude');
+  return instance === undefined || altitude === undefined ? undefined : { instance, altitude };
 }
 
-function countOperations(k: Windows, list: Address): number {
-  if (list === 0) return 0;
-  const bytes = k.sizeof('FLT_OPERATION_REGISTRATION');
-  let count = 0;
-  while (count < 64 && k.memory.u8(list + count * bytes) !== OPERATION_END) count++;
-  return count;
+function readRegistration(k: Windows, at: Address): Registration {
+  const get = (field: string) => k.read(`FLT_REGISTRATION.${field}`, at);
+  const operations = new Map<number, { before: Address; after: Address }>();
+  const [list, contextList] = [get('OperationRegistration'), get('ContextRegistration')];
+  for (let n = 0; list !== 0 && n < MAX_LISTED; n++) {
+    const entry = list + n * k.sizeof('FLT_OPERATION_REGISTRATION');
+    const major = k.read('FLT_OPERATION_REGISTRATION.MajorFunction', entry);
+    if (major === LIST_END.operations) break;
+    operations.set(major, {
+      before: k.read('FLT_OPERATION_REGISTRATION.PreOperation', entry),
+      after: k.read('FLT_OPERATION_REGISTRATION.PostOperation', entry),
+    });
+  }
+  const contexts = new Map<number, Address>();
+  for (let n = 0; contextList !== 0 && n < MAX_LISTED; n++) {
+    const entry = contextList + n * k.sizeof('FLT_CONTEXT_REGISTRATION');
+    const type = k.read('FLT_CONTEXT_REGISTRATION.ContextType', entry);
+    if (type === LIST_END.contexts) break;
+    contexts.set(type, k.read('FLT_CONTEXT_REGISTRATION.ContextCleanupCallback', entry));
+  }
+  return {
+    unload: get('FilterUnloadCallback'),
+    setup: get('InstanceSetupCallback'),
+    queryTeardown: get('InstanceQueryTeardownCallback'),
+    teardownStart: get('InstanceTeardownStartCallback'),
+    teardownComplete: get('InstanceTeardownCompleteCallback'),
+    operations,
+    contexts,
+  };
 }
 
-function register(k: Windows, driver: Address, registration: Address, out: Address): number {
-  const get = (field: string) => k.read(`FLT_REGISTRATION.${field}`, registration);
-  if (!VERSIONS.includes(get('Version'))) return INVALID_CONTEXT_REGISTRATION;
+function register(k: Windows, driver: Address, at: Address, out: Address): number {
+  if (!VERSIONS.includes(k.read('FLT_REGISTRATION.Version', at))) return INVALID_CONTEXT_REGISTRATION;
   const name = serviceOf(k, driver);
-  const altitude = altitudeOf(k, name);
-  if (altitude === undefined) return Status.OBJECT_NAME_NOT_FOUND;
-  const handle = k.pool.allocate('nonpaged', 64, TAG, 0, true);
+  const where = instanceOf(k, name);
+  if (where === undefined) return Status.OBJECT_NAME_NOT_FOUND;
+  const registration = readRegistration(k, at);
+  const handle = addFilter(k, { driver, name, ...where, registration });
   if (handle === 0) return Status.INSUFFICIENT_RESOURCES;
-  const operations = countOperations(k, get('OperationRegistration'));
-  const unload = get('FilterUnloadCallback');
-  k.state(filters).push({ handle, driver, name, altitude, unload, operations, started: false });
   // The filter manager's own unload asks the filter's routine.
+  const { unload } = registration;
   k.write('DRIVER_OBJECT.DriverUnload', driver, unload === 0 ? 0 : (k.exported('FxFilterUnload') ?? 0));
   k.memory.setPtr(out, handle);
   return Status.SUCCESS;
 }
 
-function unregister(k: Windows, handle: Address): void {
-  const list = k.state(filters);
-  const at = list.findIndex((one) => one.handle === handle);
-  if (at < 0) return;
-  list.splice(at, 1);
-  k.pool.release(handle);
+/** Instances on the volumes there are; a filter that wants none filters nothing. */
+function* startFiltering(k: Windows, filter: MiniFilter | undefined): Steps<number> {
+  if (filter === undefined) return Status.INVALID_PARAMETER;
+  filter.started = true;
+  yield* attach(k, filter, SetupFlag.AUTOMATIC);
+  return Status.SUCCESS;
 }
 
-/** What has not unregistered itself in its routine is taken out behind it. */
+/** What has not unregistered itself in its routine is taken out behind it; it may refuse. */
 function* unload(k: Windows, driver: Address): Steps<void> {
-  const filter = k.state(filters).find((one) => one.driver === driver);
+  const filter = miniFilters(k).find((one) => one.driver === driver);
   if (filter === undefined) return;
-  yield* k.callInt(filter.unload, 0);
-  unregister(k, filter.handle);
+  yield* k.callInt(filter.registration.unload, 0);
+  if (miniFilters(k).includes(filter)) yield* removeFilter(k, filter);
+}
+
+/** The process that a thread of an operation belongs to. */
+function requestor(k: Windows, data: Address): KernelObject {
+  return k.threads.processOf(k.threads.at(k.read('FLT_CALLBACK_DATA.Thread', data)));
+}
+
+const setFlags = (k: Windows, data: Address, flags: number): void =>
+  k.write('FLT_CALLBACK_DATA.Flags', data, flags >>> 0);
+
+/** Writes a counted string that the caller has room for; the length it needs. */
+function giveName(k: Windows, name: string, out: Address, needed: Address): number {
+  const bytes = encodeUtf16(name);
+  if (needed !== 0) k.memory.set32(needed, bytes.length);
+  if (out === 0 || k.read('UNICODE_STRING.MaximumLength', out) < bytes.length) return Status.BUFFER_TOO_SMALL;
+  k.memory.write(k.read('UNICODE_STRING.Buffer', out), bytes);
+  k.write('UNICODE_STRING.Length', out, bytes.length);
+  return Status.SUCCESS;
 }
 
 /** Administrators and the system may connect. */
@@ -116,14 +156,87 @@ export const fltFunctions = kernelFunctions({
     registration,
     out,
   ) => register(k, driver, registration, out),
-  'NTSTATUS FltStartFiltering(PVOID filter)': (k, handle) => {
-    const filter = k.state(filters).find((one) => one.handle === handle);
-    if (filter === undefined) return Status.INVALID_PARAMETER;
-    filter.started = true;
+  'NTSTATUS FltStartFiltering(PVOID filter)': (k, handle) => startFiltering(k, filterAt(k, handle)),
+  'void FltUnregisterFilter(PVOID filter)': function* (k, handle) {
+    const filter = filterAt(k, handle);
+    if (filter !== undefined) yield* removeFilter(k, filter);
+  },
+  'void FxFilterUnload(PVOID driver)': (k, driver) => unload(k, driver),
+
+  'PVOID FltGetRequestorProcess(PVOID data)': (k, data) => requestor(k, data).address,
+  'ULONG FltGetRequestorProcessId(PVOID data)': (k, data) => k.threads.processId(requestor(k, data).address),
+  'PVOID FltGetRequestorProcessIdEx(PVOID data)': (k, data) =>
+    k.threads.processId(requestor(k, data).address),
+  'void FltSetCallbackDataDirty(PVOID data)': (k, data) =>
+    setFlags(k, data, k.read('FLT_CALLBACK_DATA.Flags', data) | DIRTY),
+  'void FltClearCallbackDataDirty(PVOID data)': (k, data) =>
+    setFlags(k, data, k.read('FLT_CALLBACK_DATA.Flags', data) & ~DIRTY),
+  'BOOLEAN FltIsCallbackDataDirty(PVOID data)': (k, data) =>
+    (k.read('FLT_CALLBACK_DATA.Flags', data) & DIRTY) !== 0,
+  // Every operation here ends before the call that makes it returns.
+  'BOOLEAN FltIsOperationSynchronous(PVOID data)': () => true,
+  'NTSTATUS FltIsDirectory(PVOID file, PVOID instance, BOOLEAN *directory)': (k, file, _instance, out) => {
+    const object = k.objects.at(file);
+    const open = object === undefined ? undefined : openFileOf(k, object);
+    if (open === undefined) return Status.INVALID_PARAMETER;
+    k.memory.set8(out, open.node.data === undefined ? 1 : 0);
     return Status.SUCCESS;
   },
-  'void FltUnregisterFilter(PVOID filter)': (k, handle) => unregister(k, handle),
-  'void FxFilterUnload(PVOID driver)': (k, driver) => unload(k, driver),
+
+  'NTSTATUS FltGetVolumeName(PVOID volume, PVOID name, ULONG *needed)': (k, volume, out, needed) =>
+    volume === volumeHandle(k) ? giveName(k, VOLUME_DEVICE, out, needed) : Status.INVALID_PARAMETER,
+  'NTSTATUS FltGetVolumeFromInstance(PVOID instance, PVOID *volume)': (k, instance, out) => {
+    if (instanceAt(k, instance) === undefined) return FltStatus.INSTANCE_NOT_FOUND;
+    k.memory.setPtr(out, volumeHandle(k));
+    return Status.SUCCESS;
+  },
+  'NTSTATUS FltGetFilterFromInstance(PVOID instance, PVOID *filter)': (k, handle, out) => {
+    const instance = instanceAt(k, handle);
+    if (instance === undefined) return FltStatus.INSTANCE_NOT_FOUND;
+    k.memory.setPtr(out, instance.filter.handle);
+    return Status.SUCCESS;
+  },
+  'NTSTATUS FltGetFilterFromName(PVOID name, PVOID *filter)': (k, name, out) => {
+    const wanted = unicodeString(k, name).toLowerCase();
+    const filter = miniFilters(k).find((one) => one.name.toLowerCase() === wanted);
+    if (filter === undefined) return FltStatus.FILTER_NOT_FOUND;
+    k.memory.setPtr(out, filter.handle);
+    return Status.SUCCESS;
+  },
+  'NTSTATUS FltEnumerateVolumes(PVOID filter, PVOID *list, ULONG room, ULONG *count)': (
+    k,
+    _filter,
+    list,
+    room,
+    count,
+  ) => {
+    k.memory.set32(count, 1);
+    if (room < 1) return Status.BUFFER_TOO_SMALL;
+    k.memory.setPtr(list, volumeHandle(k));
+    return Status.SUCCESS;
+  },
+  'NTSTATUS FltAttachVolume(PVOID filter, PVOID volume, PVOID name, PVOID *instance)': function* (
+    k,
+    handle,
+    _volume,
+    name,
+    out,
+  ) {
+    const filter = filterAt(k, handle);
+    if (filter === undefined) return Status.INVALID_PARAMETER;
+    const given = name === 0 ? undefined : unicodeString(k, name);
+    const status = yield* attach(k, filter, SetupFlag.MANUAL, given);
+    if (status >= 0 && out !== 0) {
+      const made = filterInstances(k).find(
+        (one) => one.filter === filter && one.name === (given ?? filter.instance),
+      );
+      k.memory.setPtr(out, made?.handle ?? 0);
+    }
+    return status;
+  },
+  // Filters, volumes and instances live as long as they are attached; references are not counted.
+  'NTSTATUS FltObjectReference(PVOID object)': () => Status.SUCCESS,
+  'void FltObjectDereference(PVOID object)': () => undefined,
   'NTSTATUS FltBuildDefaultSecurityDescriptor(PVOID *sd, ACCESS_MASK access)': (k, out, access) =>
     defaultDescriptor(k, out, access),
   'void FltFreeSecurityDescriptor(PVOID sd)': (k, sd) => {

@@ -6,12 +6,12 @@ import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../../memory/space.ts';
 import type { KernelObject } from '../objects.ts';
+import { volumeFile } from '../open-files.ts';
 import { mapPhysical, unmapPhysical } from '../physical.ts';
 import { Status } from '../status.ts';
 import type { Windows } from '../windows.ts';
 import { kernelFunctions } from './define.ts';
 import { attributesPath } from './ps.ts';
-import { volumeFile } from './zwfile.ts';
 
 type Section = { readonly kind: 'physical' } | { readonly kind: 'pages'; readonly frames: number[] };
 
