@@ -42,7 +42,7 @@ const GENERIC: ReadonlyMap<string, number> = new Map(
     'fbd firewire geom_raid io isa krpc mem mii_bitbang miibus midi mmc msdosfs nfs nfscommon nfslock null ' +
     'pccard pci ppbus procfs pseudofs random rc4 sdhci splash sysvmsg sysvsem sysvshm ucom uether ufs uhid uhub ' +
     'ukbd umass ums usb usb_quirk virtio virtio_pci vmbus wlan wlan_amrr wlan_ccmp wlan_sta wlan_tkip wlan_wep x86bios zlib ' +
-    'iflib lagg nvme uart usb_linux netmap ipsec_support random_harvestq'
+    'iflib lagg nvme uart usb_linux netmap ipsec_support random_harvestq random_device'
   )
     .split(' ')
     .map((name) => [name, 1] as const),

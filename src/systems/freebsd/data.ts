@@ -12,6 +12,7 @@ import { initTailQueue } from './lists.ts';
 import { processData } from './processes.ts';
 import { fillNode, fillNodeChildren } from './sysctl-nodes.ts';
 import { SYSENT_ENTRIES, sysent32Symbol, sysentSymbol } from './sysent.ts';
+import { majorOf } from './version.ts';
 import { vnetOf } from './vnet.ts';
 
 const int = (name: string, value: number): DataSymbol => ({
@@ -67,10 +68,18 @@ function fillMallocType(k: FreeBsd, at: Address, name: string): void {
   else k.write('malloc_type.ks_version', at, MALLOC_VERSION);
 }
 
+/** Where what an operation does by default is described: apart from it up to 9. */
+const defaultMethod = (k: FreeBsd, description: Address): Address =>
+  majorOf(k.version) < 10
+    ? k.data.reserve(k.sizeof('kobj_method'))
+    : description + k.offset('kobjop_desc.deflt');
+
 /** A method description of a kobj interface that the kernel has: only its identity counts; the default says ENXIO. */
 function fillMethodDescription(k: FreeBsd, at: Address): void {
-  k.write('kobjop_desc.deflt.desc', at, at);
-  k.write('kobjop_desc.deflt.func', at, k.kernelSymbol('kobj_error_method') ?? 0);
+  const method = defaultMethod(k, at);
+  k.write('kobj_method.desc', method, at);
+  k.write('kobj_method.func', method, k.kernelSymbol('kobj_error_method') ?? 0);
+  if (majorOf(k.version) < 10) k.write('kobjop_desc.deflt', at, method);
 }
 
 const text = (name: string, value: string): DataSymbol => ({
@@ -112,6 +121,19 @@ const className = (k: FreeBsd, symbol: string): Address =>
 function fillDriver(k: FreeBsd, at: Address, symbol: string): void {
   k.write('kobj_class.name', at, k.heap.string(symbol.replace(/_driver$/, '')));
   k.write('kobj_class.methods', at, k.data.reserve(2 * k.word));
+}
+
+/** A table of struct gate_descriptor: on amd64 the address is in three pieces of 16, 16 and 32 bits (x86/segments.h). */
+function reservedGates(k: FreeBsd): Address {
+  const bytes = k.bits / 4;
+  const gates = k.data.reserve(256 * bytes);
+  const entry = BigInt.asUintN(64, BigInt(k.symbolAddress('Xrsvd')));
+  for (let at = gates; at < gates + 256 * bytes; at += bytes) {
+    k.memory.set16(at, Number(entry & 0xffffn));
+    k.memory.set16(at + 6, Number((entry >> 16n) & 0xffffn));
+    if (k.bits === 64) k.memory.set32(at + 8, Number(BigInt.asIntN(32, entry >> 32n)));
+  }
+  return gates;
 }
 
 export const freebsdData: readonly DataSymbol[] = [
@@ -283,12 +305,16 @@ export const freebsdData: readonly DataSymbol[] = [
   int('cpu_stdext_feature2', 0),
   long('maxphys', 1048576),
   long('efi_systbl_phys', 0),
+  // Safe memory reclamation of vnodes' names (sys/smr.h): there is one processor, and nothing is looked up here.
+  long('vfs_smr', 0),
   int('desiredvnodes', 70000),
   int('numvnodes', 0),
   // struct cc_algo of the kernel's own congestion control: nothing runs it.
   zeros('newreno_cc_algo', 512),
-  // Interrupt gates: none is in use.
-  zeros('idt', 4096),
+  // Interrupt gates: each has the entry of those that are not in use (amd64/amd64/machdep.c).
+  { name: 'idt', bytes: 8, fill: (k, at) => k.memory.setPtr(at, reservedGates(k)) },
+  zeros('Xrsvd', 16),
+  zeros('Xrsvd_pti', 16),
   // Variables of the one network stack instance that modules walk: there is nobody in them.
   ...['ifnet', 'ifg_head'].map((name) => zeros(`vnet_entry_${name}`, 16)),
   { name: 'vnet_head', bytes: 8, fill: (k, at) => k.memory.setPtr(at, vnetOf(k)?.address ?? 0) },

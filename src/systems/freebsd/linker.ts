@@ -479,6 +479,8 @@ export class Linker {
       this.setRefs(file, this.refs(file) - 1);
       return;
     }
+    // Threads that the file started when it came have run by now: reading it took longer than they did.
+    yield { kind: 'yield' };
     const module = this.byControl.get(file);
     yield* registry.quiesceAll(file, flags);
     yield* registry.unloadAll(file);

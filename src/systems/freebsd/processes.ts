@@ -1,6 +1,5 @@
 /**
- * Processes as modules see them: struct proc in the kernel's lists (allproc, pidhashtbl) with its credential. From 13 on the
- * beginning of these structures is not known, and the lists are empty.
+ * Processes as modules see them: struct proc in the kernel's lists (allproc, pidhashtbl) with its credential.
  */
 import type { Address } from '../../memory/space.ts';
 import type { DataSymbol, FreeBsd } from './freebsd.ts';
@@ -62,7 +61,6 @@ function countProcesses(k: FreeBsd, by: number): void {
 
 /** A new process: its number, its state, its credential, its place in the lists. */
 export function enterProcess(k: FreeBsd, proc: Address, pid: number, uid: number): void {
-  if (!k.types.has('proc.p_pid')) return;
   const credential = k.heap.allocate(Math.max(512, k.sizeof('ucred')));
   k.write('ucred.cr_ref', credential, 1);
   for (const field of ['cr_uid', 'cr_ruid', 'cr_svuid']) k.write(`ucred.${field}`, credential, uid);
@@ -81,7 +79,6 @@ export function enterProcess(k: FreeBsd, proc: Address, pid: number, uid: number
 }
 
 export function leaveProcess(k: FreeBsd, proc: Address): void {
-  if (!k.types.has('proc.p_pid')) return;
   removeFromList(k, proc, k.offset('proc.p_list'));
   removeFromList(k, proc, k.offset('proc.p_hash'));
   k.heap.free(k.read('lock_object.lo_name', proc + k.offset('proc.p_mtx')));

@@ -21,6 +21,7 @@ import { output } from './functions/output.ts';
 import { counters, deviceMemory, processors } from './functions/processor.ts';
 import { cloners, interfaceKinds, registrationFunctions } from './functions/registrations.ts';
 import { sbufs } from './functions/sbuf.ts';
+import { semaphores } from './functions/semaphores.ts';
 import { callouts, sleeping } from './functions/sleep.ts';
 import { atomics, strings } from './functions/strings.ts';
 import { sysctls } from './functions/sysctl.ts';
@@ -47,6 +48,7 @@ export const freebsdFunctions: FunctionTable<FreeBsd> = joinTables<FreeBsd>([
   output,
   rmLocks,
   rwLocks,
+  semaphores,
   sleeping,
   strings,
   sxLocks,

@@ -1,10 +1,11 @@
 /**
  * Threads: a `struct thread` and `struct proc` in guest memory for each, and the per-CPU block that machine code finds
- * the current one in (`%gs:0`, pc_curthread of sys/pcpu.h). Of these structures only what is named below is known to be
- * where releases 8 to 15 have it; the rest is zero.
+ * the current one in (`%gs:0`, pc_curthread of sys/pcpu.h). Of struct thread only what is named below is known to be where
+ * the release has it; the rest is zero.
  */
 import type { Thread } from '../../kernel/thread.ts';
 import { type Address, PAGE_SIZE } from '../../memory/space.ts';
+import type { Bits } from './declarations.ts';
 import type { FreeBsd } from './freebsd.ts';
 import { schedulerLock } from './functions/locks.ts';
 import { enterProcess, leaveProcess } from './processes.ts';
@@ -15,8 +16,30 @@ import { vnetOf } from './vnet.ts';
 export const THREAD_BYTES = 2048;
 /** sys/proc.h: td_lock, then td_proc. */
 const TD_PROC_WORDS = 1;
-/** Offset of td_ucred on amd64, as modules of 10.1 and 14.2 read it. */
-const TD_UCRED: Readonly<Record<number, number>> = { 10: 0x138, 14: 0x180 };
+
+/** Offsets in struct thread; what is absent is not known. */
+interface ThreadPlaces {
+  readonly credential: number;
+  readonly id?: number;
+  readonly name?: number;
+}
+
+/**
+ * By major version and bits: of the headers of 9.3, 10.2, 10.4, 12.1 and 15.0, compiled; of 8 and 14 as modules of 8.3 and
+ * 14.2 read them. Of 11 and 13 nothing is known.
+ */
+const PLACES: Readonly<Record<number, Partial<Record<Bits, ThreadPlaces>>>> = {
+  8: { 64: { credential: 0x120 }, 32: { credential: 0xb0 } },
+  9: { 64: { credential: 0x130, id: 136, name: 652 }, 32: { credential: 0xbc, id: 68, name: 436 } },
+  10: { 64: { credential: 0x138, id: 144, name: 644 }, 32: { credential: 0xc0, id: 72, name: 424 } },
+  12: { 64: { credential: 0x158, id: 160, name: 684 }, 32: { credential: 0xd8, id: 80, name: 452 } },
+  14: { 64: { credential: 0x180 } },
+  15: { 64: { credential: 0x188, id: 160, name: 732 }, 32: { credential: 0xf4, id: 80, name: 480 } },
+};
+/** Thread numbers begin behind those of processes (PID_MAX of sys/proc.h, with room). */
+const FIRST_TID = 100000;
+/** MAXCOMLEN: what td_name has room for, less the end. */
+const NAME_BYTES = 19;
 /** EFLAGS.IF */
 const INTERRUPTS = 1 << 9;
 
@@ -28,7 +51,6 @@ export class Threads {
   readonly pcpu: Address;
   /** td_lock of every thread. */
   private readonly lock: Address;
-  private readonly users = new Map<Address, number>();
   private readonly names = new Map<Address, string>();
   private readonly pids = new Map<Address, number>();
   private readonly byAddress = new Map<Address, Thread>();
@@ -65,14 +87,14 @@ export class Threads {
   /** User id of whoever a struct thread acts for. */
   uid(td: Address): number {
     const { k } = this;
-    if (td === 0 || !k.types.has('proc.p_ucred')) return this.users.get(td) ?? 0;
+    if (td === 0) return 0;
     return this.uidOfCredential(k.read('proc.p_ucred', this.proc(td)));
   }
 
-  /** Effective user id in a struct ucred; releases whose layout is not known have only root's. */
+  /** Effective user id in a struct ucred. */
   uidOfCredential(credential: Address): number {
     const { k } = this;
-    return credential === 0 || !k.types.has('ucred.cr_uid') ? 0 : k.read('ucred.cr_uid', credential);
+    return credential === 0 ? 0 : k.read('ucred.cr_uid', credential);
   }
 
   name(td: Address): string {
@@ -98,20 +120,26 @@ export class Threads {
     k.memory.setPtr(td, this.lock);
     k.memory.setPtr(td + TD_PROC_WORDS * k.word, proc);
     enterProcess(k, proc, this.lastPid, uid);
-    const credential = TD_UCRED[majorOf(k.version)];
-    if (credential !== undefined && k.bits === 64 && k.types.has('proc.p_ucred'))
-      k.memory.setPtr(td + credential, k.read('proc.p_ucred', proc));
+    this.fill(td, proc, name);
     const vnet = vnetOf(k);
     if (vnet !== undefined) k.memory.setPtr(td + vnet.thread, vnet.address);
-    this.users.set(td, uid);
     this.names.set(td, name);
     this.pids.set(td, this.lastPid++);
     return td;
   }
 
+  private fill(td: Address, proc: Address, name: string): void {
+    const { memory, bits, version } = this.k;
+    const places = PLACES[majorOf(version)]?.[bits];
+    if (places === undefined) return;
+    memory.setPtr(td + places.credential, this.k.read('proc.p_ucred', proc));
+    if (places.id !== undefined) memory.set32(td + places.id, FIRST_TID + this.lastPid);
+    if (places.name !== undefined)
+      memory.write(td + places.name, new TextEncoder().encode(`${name.slice(0, NAME_BYTES)}\0`));
+  }
+
   private release(td: Address): void {
     this.byAddress.delete(td);
-    this.users.delete(td);
     this.names.delete(td);
     this.pids.delete(td);
     leaveProcess(this.k, this.proc(td));

@@ -2,6 +2,7 @@
 import { FormatError } from '../../bytes/errors.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
 import type { MissingPolicy } from '../../kernel/missing.ts';
+import { builtWith } from '../../systems/freebsd/built-with.ts';
 import type { Bits } from '../../systems/freebsd/declarations.ts';
 import type { KernelFile } from '../../systems/freebsd/kernelfile.ts';
 import { KldFile } from '../../systems/freebsd/kldfile.ts';
@@ -92,6 +93,11 @@ function chooseVersion({ settings, named, files }: SessionOptions, kernel: Kerne
   for (const { path } of named ?? []) {
     const version = builtBeside(files, path);
     if (version !== undefined) return version;
+  }
+  for (const { bytes } of named ?? []) {
+    const kld = bytes === undefined ? undefined : kldOf(bytes);
+    const found = kld === undefined ? undefined : builtWith(kld.file);
+    if (found !== undefined) return found.version;
   }
   return DEFAULT_VERSION;
 }

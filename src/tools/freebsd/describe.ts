@@ -1,5 +1,6 @@
 /** One screen about a kernel module: what its linker sets say, and what that means for where it loads. */
 import type { ObjectFile } from '../../formats/object.ts';
+import { builtWith } from '../../systems/freebsd/built-with.ts';
 import type { KldFile, MetadataRecord } from '../../systems/freebsd/kldfile.ts';
 import { lastOfMajor, releaseOf } from '../../systems/freebsd/version.ts';
 import type { DescribedList, Description } from '../system.ts';
@@ -13,6 +14,7 @@ const KINDS = {
 
 export function describeKld(kld: KldFile, path: string): Description {
   const { file, builtFor } = kld;
+  const compiled = builtFor === undefined ? builtWith(file) : undefined;
   const imports = importsOf(file);
   const exports = exportsOf(file);
   const rows: (readonly [string, string])[] = [
@@ -26,6 +28,11 @@ export function describeKld(kld: KldFile, path: string): Description {
         : `FreeBSD ${releaseOf(builtFor)} (${builtFor})`,
     ],
     ['loads on', builtFor === undefined ? '' : `kernels ${range(kld)}`],
+    ...(compiled === undefined
+      ? []
+      : ([
+          ['built with', `${compiled.evidence}: as FreeBSD ${releaseOf(compiled.version)} has it`],
+        ] as const)),
     ...column(
       'modules',
       kld.modules.map((one) => (one.registered ?? one.name) + alias(one)),
@@ -130,6 +137,7 @@ function factsOf(kld: KldFile, imports: readonly string[], exports: readonly str
     bits: file.bits,
     kind: file.kind,
     builtFor: kld.builtFor ?? null,
+    builtWith: builtWith(file) ?? null,
     metadata: kld.metadata.map(plain),
     sysinits: kld.sysinits(),
     sysuninits: kld.sysinits('sysuninit_set'),

@@ -12,7 +12,7 @@ const SYS_MKDIR = 136;
 const boot = (version: number, bits: Bits) =>
   bootFreeBsd({ version, bits, files: { read: () => undefined } });
 
-/** Offsets that modules built for these releases and machines use. */
+/** Offsets that modules built for these releases and machines use; from 9.3 on those of the headers, compiled for them. */
 const MEASURED: readonly (readonly [
   version: number,
   bits: Bits,
@@ -42,7 +42,61 @@ const MEASURED: readonly (readonly [
       'proc.p_mtx': 0xa8,
     },
   ],
-  [1001000, 64, { 'sysent size': 48, 'ucred.cr_uid': 4, 'ucred.cr_groups': 0x90 }],
+  [1001000, 64, { 'sysent size': 48, 'ucred.cr_uid': 4, 'ucred.cr_groups': 0x90, 'proc.p_pid': 0xbc }],
+  [
+    903000,
+    64,
+    {
+      'linker_file.ndeps': 80,
+      'linker_file size': 160,
+      'proc.p_pid': 180,
+      'proc.p_mtx': 248,
+      'ucred size': 160,
+      'sbuf size': 64,
+      'kobjop_desc size': 16,
+      'sysctl_oid.oid_descr': 72,
+      'cdev.si_namebuf': 224,
+      'syscall_module_data size': 80,
+    },
+  ],
+  [903000, 32, { 'ucred.cr_groups': 112, 'linker_file size': 88, 'sysctl_oid size': 48, 'proc.p_pid': 104 }],
+  [1004000, 64, { 'linker_file size': 160, 'proc.p_pid': 188, 'proc.p_mtx': 256, 'kobjop_desc size': 24 }],
+  [
+    1201000,
+    64,
+    {
+      'linker_file.ndeps': 96,
+      'proc.p_reaper': 256,
+      'proc.p_mtx': 288,
+      'ucred size': 224,
+      'ucred.cr_groups': 144,
+      'sbuf size': 72,
+      'syscall_module_data size': 88,
+      'vfsconf size': 72,
+      'cdev_priv size': 376,
+    },
+  ],
+  [1201000, 32, { 'vfsconf.vfc_opts': 40, 'linker_file size': 96, 'ucred size': 184 }],
+  [1402000, 64, { 'proc.p_pid': 0xc4, 'ucred.cr_prison': 0x88 }],
+  [
+    1500068,
+    64,
+    {
+      'linker_file.ndeps': 120,
+      'linker_file size': 200,
+      'proc.p_pid': 196,
+      'proc.p_mtx': 296,
+      'ucred.cr_uid': 100,
+      'ucred.cr_prison': 144,
+      'ucred size': 264,
+      'vfsconf.vfc_typenum': 40,
+      'malloc_type size': 112,
+      'sysctl_oid size': 112,
+      'cdev_priv size': 600,
+      'sysent size': 32,
+    },
+  ],
+  [1500068, 32, { 'linker_file size': 108, 'ucred.cr_prison': 116, 'vfsconf size': 56 }],
 ];
 
 describe('layouts that modules show', () => {

@@ -9,6 +9,7 @@ import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { FreeBsd } from '../freebsd.ts';
 import { MOD } from '../modules.ts';
+import { majorOf } from '../version.ts';
 import { kernelFunctions } from './define.ts';
 
 /** struct devclass is private to subr_bus.c: its address is all that a driver has of it. */
@@ -83,7 +84,9 @@ const nullMethod = (k: FreeBsd): Address => k.state(nullMethods).at;
 
 /** kobj_lookup_method: the class, then those it is based on, then the interface's own default. */
 function lookUp(k: FreeBsd, cls: Address, desc: Address): Address {
-  return search(k, cls, desc, 0) ?? desc + k.offset('kobjop_desc.deflt');
+  const own = search(k, cls, desc, 0);
+  if (own !== undefined) return own;
+  return majorOf(k.version) < 10 ? k.read('kobjop_desc.deflt', desc) : desc + k.offset('kobjop_desc.deflt');
 }
 
 function search(k: FreeBsd, cls: Address, desc: Address, depth: number): Address | undefined {

@@ -40,6 +40,9 @@ function unmapDevice(k: FreeBsd, at: Address, bytes: number): void {
   k.unmapPages(k.kmem, at - offset, Math.max(1, Math.ceil((offset + bytes) / PAGE_SIZE)));
 }
 
+/** GSEL(GCODE_SEL, SEL_KPL) of amd64. */
+const KERNEL_CODE = 0x20;
+
 export const processors = kernelFunctions({
   'void smp_rendezvous(void *setup, void *action, void *teardown, void *arg)': (
     k,
@@ -54,6 +57,18 @@ export const processors = kernelFunctions({
    */
   'void smp_rendezvous_cpus(void *a, void *b, void *c, void *d, void *e)': (k, a, b, c, d, e) =>
     k.bits === 64 && majorOf(k.version) >= 11 ? rendezvous(k, [a, b, c], d) : rendezvous(k, [b, c, d], e),
+  /** A gate of the table; on i386 the last argument is its selector (struct gate_descriptor of x86/segments.h). */
+  'void setidt(int idx, void *func, int typ, int dpl, int ist)': (k, index, entry, type, dpl, last) => {
+    const at = k.memory.ptr(k.symbolAddress('idt')) + (index & 0xff) * (k.bits / 4);
+    const value = BigInt.asUintN(64, BigInt(entry));
+    const wide = k.bits === 64;
+    k.memory.set16(at, Number(value & 0xffffn));
+    k.memory.set16(at + 2, wide ? KERNEL_CODE : last);
+    k.memory.set8(at + 4, wide ? last : 0);
+    k.memory.set8(at + 5, 0x80 | (dpl << 5) | type);
+    k.memory.set16(at + 6, Number((value >> 16n) & 0xffffn));
+    if (wide) k.memory.set32(at + 8, Number(BigInt.asIntN(32, value >> 32n)));
+  },
   'void smp_no_rendezvous_barrier(void *dummy)': () => undefined,
   'void smp_no_rendevous_barrier(void *dummy)': () => undefined,
   // Threads here save all registers when they switch: the kernel's use of the FPU needs no more.

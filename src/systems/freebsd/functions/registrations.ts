@@ -142,9 +142,8 @@ function* macEvent(k: FreeBsd, what: number, at: Address): Steps<number> {
   return 0;
 }
 
-/** vfc_version and the places of vfs_init and vfs_uninit in struct vfsops (sys/mount.h of releases up to 12). */
-const VFS_INIT = 10;
-const VFS_UNINIT = 11;
+/** The place of vfs_init in struct vfsops, behind which vfs_uninit is (sys/mount.h): vfs_cachedroot came before it with 13. */
+const initPlace = (k: FreeBsd): number => (majorOf(k.version) < 13 ? 10 : 11);
 
 function* vfsEvent(k: FreeBsd, what: number, conf: Address): Steps<number> {
   const name = k.readString('vfsconf.vfc_name', conf);
@@ -154,14 +153,14 @@ function* vfsEvent(k: FreeBsd, what: number, conf: Address): Steps<number> {
     if (has(k, 'filesystem', name)) return Errno.EEXIST;
     k.write('vfsconf.vfc_typenum', conf, k.state(nextType).number++);
     add(k, conf, 'filesystem', name);
-    const init = operation(VFS_INIT);
+    const init = operation(initPlace(k));
     if (init !== 0) yield* k.callInt(init, conf);
     return 0;
   }
   if (what !== MOD.UNLOAD) return Errno.EOPNOTSUPP;
   if (!has(k, 'filesystem', name)) return Errno.EINVAL;
   if (k.read('vfsconf.vfc_refcount', conf) !== 0) return Errno.EBUSY;
-  const uninit = operation(VFS_UNINIT);
+  const uninit = operation(initPlace(k) + 1);
   if (uninit !== 0) {
     const error = yield* k.callInt(uninit, conf);
     if (error !== 0) return error;
@@ -173,6 +172,23 @@ function* vfsEvent(k: FreeBsd, what: number, conf: Address): Steps<number> {
 /** maxvfsconf */
 const nextType = perKernel<{ number: number }>(() => ({ number: 1 }));
 
+/** OBJT_FIRST_DYN */
+const FIRST_PAGER = 8;
+
+/** NG_ABI_VERSION */
+const NETGRAPH_VERSION = 12;
+/** NG_TYPESIZ */
+const NODE_TYPE_BYTES = 32;
+
+function newNodeType(k: FreeBsd, at: Address): number {
+  const name = k.memory.cstring(k.memory.ptr(at + k.word), NODE_TYPE_BYTES);
+  if (k.memory.i32(at) !== NETGRAPH_VERSION || name === '' || name.length >= NODE_TYPE_BYTES)
+    return Errno.EINVAL;
+  if (has(k, 'netgraph node type', name)) return Errno.EEXIST;
+  add(k, at, 'netgraph node type', name);
+  return 0;
+}
+
 export const registrationFunctions = kernelFunctions({
   'int vfs_modevent(void *mod, int type, void *data)': (k, _mod, what, conf) => vfsEvent(k, what, conf),
   'int g_modevent(void *mod, int type, void *data)': (k, _mod, what, data) => geomEvent(k, what, data),
@@ -183,6 +199,36 @@ export const registrationFunctions = kernelFunctions({
     macEvent(k, what, data),
   'void apic_register_enumerator(void *enumerator)': (k, at) =>
     add(k, at, 'interrupt controller enumerator', guestText(k, k.memory.ptr(at))),
+  /** A kind of pager of a module's own: a number behind those of the kernel (OBJT_FIRST_DYN of vm/vm.h). */
+  'int vm_pager_alloc_dyn_type(void *ops, int base_type)': (k, ops) => {
+    const types = [...k.state(registered).values()].filter(({ what }) => what === 'kind of pager');
+    add(k, ops, 'kind of pager', `${FIRST_PAGER + types.length}`);
+    return FIRST_PAGER + types.length;
+  },
+  'void vm_pager_free_dyn_type(int type)': (k, type) => {
+    for (const [at, { what, name }] of k.state(registered))
+      if (what === 'kind of pager' && name === `${type}`) k.state(registered).delete(at);
+  },
+  /** struct ng_type: a version, its name, a handler of its own (netgraph/netgraph.h). */
+  'int ng_newtype(void *tp)': (k, at) => newNodeType(k, at),
+  'int ng_rmtype(void *tp)': (k, at) => (k.state(registered).delete(at) ? 0 : Errno.EINVAL),
+  *'int ng_mod_event(void *mod, int event, void *data)'(k, mod, what, at) {
+    const own = k.memory.ptr(at + 2 * k.word);
+    const ask = function* (): Steps<number> {
+      return own === 0 ? 0 : yield* k.callInt(own, mod, what, at);
+    };
+    if (what === MOD.LOAD) {
+      const error = newNodeType(k, at);
+      if (error !== 0) return error;
+      const refused = yield* ask();
+      if (refused !== 0) k.state(registered).delete(at);
+      return refused;
+    }
+    if (what !== MOD.UNLOAD) return own === 0 ? Errno.EOPNOTSUPP : yield* ask();
+    const refused = yield* ask();
+    if (refused === 0) k.state(registered).delete(at);
+    return refused;
+  },
   'int splash_register(void *decoder)': (k, at) => {
     add(k, at, 'screen saver', guestText(k, k.memory.ptr(at)));
     return 0;
