@@ -12,7 +12,7 @@ import { initTailQueue } from './lists.ts';
 import { processData } from './processes.ts';
 import { fillNode, fillNodeChildren } from './sysctl-nodes.ts';
 import { SYSENT_ENTRIES, sysent32Symbol, sysentSymbol } from './sysent.ts';
-import { majorOf } from './version.ts';
+import { majorOf, releaseOf } from './version.ts';
 import { vnetOf } from './vnet.ts';
 
 const int = (name: string, value: number): DataSymbol => ({
@@ -101,7 +101,7 @@ const HOOKS = (
   'carp_iamatch_p carp_iamatch6_p carp_macmatch6_p carp_output_p carp_linkstate_p carp_forus_p carp_ioctl_p ' +
   'carp_attach_p carp_detach_p carp_get_vhid_p carp_master_p vlan_input_p vlan_link_state_p vlan_trunk_cap_p ' +
   'vlan_trunkdev_p vlan_tag_p vlan_setcookie_p vlan_cookie_p vlan_devat_p vlan_pcp_p ' +
-  'netlink_callback_p shmexit_hook shmfork_hook softdep_ast_cleanup carp_demote_adj_p ng_atm_output_p ng_ether_output_p ' +
+  'netlink_callback_p linux_netlink_p p_random_alg_context inet_pfil_head inet6_pfil_head link_pfil_head shmexit_hook shmfork_hook softdep_ast_cleanup carp_demote_adj_p ng_atm_output_p ng_ether_output_p ' +
   'send_sendso_input_hook ip6_mforward ip6_mrouter_set ip6_mrouter_get ip6_mrouter_done mrt6_ioctl ip_mforward ' +
   'mq_fdclose ksem_info _read_random _is_random_seeded ' +
   'ef_inputp ef_outputp rsvp_input_p ip6_mrouter ng_atm_input_orphan_p lkpi_alloc_current _read_random_uio ' +
@@ -292,6 +292,21 @@ export const freebsdData: readonly DataSymbol[] = [
     }),
   ),
   zeros('tcp_protosw', 256),
+  zeros('tcp6_protosw', 256),
+  // Groups of task queues that the kernel itself makes: a pointer to each.
+  { name: /^qgroup_\w+$/, bytes: 8, fill: (k, at) => k.memory.setPtr(at, k.data.reserve(64)) },
+  // The device that all others hang below: its address is all that modules need.
+  { name: 'root_bus', bytes: 8, fill: (k, at) => k.memory.setPtr(at, k.data.reserve(512)) },
+  int('hw_lower_amd64_sharedpage', 1),
+  // MAXCPU of GENERIC on amd64.
+  { name: 'mp_maxcpus', bytes: 4, fill: (k, at) => k.memory.set32(at, majorOf(k.version) < 14 ? 256 : 1024) },
+  {
+    name: 'osrelease',
+    bytes: 32,
+    fill: (k, at) => k.memory.write(at, new TextEncoder().encode(`${releaseOf(k.version)}-RELEASE\0`)),
+  },
+  int('async_io_version', 0),
+  int('pmc_kernel_version', 0),
   int('pti', 0),
   { name: 'tsc_freq', bytes: 8, fill: (k, at) => k.memory.setU64(at, 1000000000n) },
   long('hibufspace', 16 * 2 ** 20),

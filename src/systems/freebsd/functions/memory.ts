@@ -151,6 +151,13 @@ export const uma = kernelFunctions({
   'void uma_zfree_pcpu_arg(void *zone, void *item, void *arg)': freeItem,
   'int uma_zone_set_max(void *zone, int nitems)': (_k, _zone, count) => count,
   'void uma_zone_set_init(void *zone, void *init)': () => undefined,
+  /** sys/kern/subr_pctrie.c: a node of a path-compressed trie, and how its zone's items begin. */
+  'unsigned long pctrie_node_size(void)': (k) => 8 + 8 + 16 * k.word,
+  'int pctrie_zone_init(void *mem, int size, int flags)': (k, at, size) => {
+    k.memory.fill(at, size, 0);
+    return 0;
+  },
+  'void uma_zone_set_smr(void *zone, void *smr)': () => undefined,
   'void uma_zone_set_allocf(void *zone, void *allocf)': () => undefined,
   'int uma_zone_get_cur(void *zone)': (k, zone) =>
     [...k.heap.allocations()].filter((one) => one.type === zone).length,

@@ -149,8 +149,29 @@ export const frameworks = kernelFunctions({
     handle(k, 'group of task queues', guestText(k, name)),
   'void taskqgroup_destroy(void *qgroup)': dropHandle,
   'void taskqgroup_bind(void *qgroup)': () => undefined,
+  /** A task of a group is known by its name; what enqueues it is missing, by name. */
+  'int taskqgroup_attach(void *qgroup, void *gtask, void *uniq, void *dev, void *irq, const char *name)': (
+    k,
+    _group,
+    task,
+    _owner,
+    _device,
+    _interrupt,
+    name,
+  ) => note(k, task, 'task of a group', name === 0 ? '' : guestText(k, name)),
+  'int taskqgroup_attach_cpu(void *qgroup, void *gtask, void *uniq, int cpu, void *dev, void *irq, const char *name)':
+    (k, _group, task, _owner, _cpu, _device, _interrupt, name) =>
+      note(k, task, 'task of a group', name === 0 ? '' : guestText(k, name)),
+  // Nothing is ever in a queue of a group.
+  'void taskqgroup_drain_all(void *qgroup)': () => undefined,
+  'void taskqgroup_detach(void *qgroup, void *gtask)': (k, _group, task) => void forget(k, task),
   // Threads take turns here whatever their priority.
   'void sched_prio(void *td, int prio)': () => undefined,
+  // A thread that has ended is gone at once; one thread at a time walks the devices.
+  'void thread_reap_barrier(void)': () => undefined,
+  'void bus_topo_lock(void)': () => undefined,
+  'void bus_topo_unlock(void)': () => undefined,
+  'void bus_topo_assert(void)': () => undefined,
 });
 
 // -- data that the kernel's objects carry for modules (sys/kern/kern_osd.c) -------------------------------------

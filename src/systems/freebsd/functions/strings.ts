@@ -27,6 +27,8 @@ export const strings = kernelFunctions({
     return used + copyBounded(k, to + used, from, size - used);
   },
   'char *strdup(const char *string, struct malloc_type *type)': (k, at) => k.heap.string(guestText(k, at)),
+  'char *strdup_flags(const char *string, struct malloc_type *type, int flags)': (k, at) =>
+    k.heap.string(guestText(k, at)),
   'char *strndup(const char *string, size_t n, struct malloc_type *type)': (k, at, n) =>
     k.heap.string(guestText(k, at).slice(0, n)),
   'char *index(const char *s, int c)': (k, at, c) => find(k, at, c, false),
