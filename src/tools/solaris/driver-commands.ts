@@ -1,313 +1,418 @@
-/** add_drv(1M), rem_drv(1M), update_drv(1M): the tables in /etc, and the kernel's own bindings. Words of errmsg.h. */
+/**
+ * add_drv(1M), rem_drv(1M), update_drv(1M): the tables in /etc, and the kernel's own bindings. Their steps are in the order
+ * of the commands of illumos (cmd/modload), and so are their words, which go to standard error.
+ */
 import type { Steps } from '../../kernel/steps.ts';
-import { configuration, textOf } from '../../systems/solaris/configuration.ts';
+import { configuration } from '../../systems/solaris/configuration.ts';
 import {
   attachDriver,
   bindHardware,
   detachDriver,
+  deviceFiles,
   findConf,
   instancesOf,
   isAttached,
   loadDriverConf,
-  MAX_MAJOR,
+  nodes,
   removeNodes,
 } from '../../systems/solaris/devices.ts';
-import { errorText } from '../../systems/solaris/errno.ts';
-import {
-  freeNumber,
-  parseNumbers,
-  permissionLine,
-  withLine,
-  withoutName,
-} from '../../systems/solaris/etc/name-files.ts';
+import { Errno, errorText } from '../../systems/solaris/errno.ts';
 import { hardwareOf } from '../../systems/solaris/hardware.ts';
 import { findModule } from '../../systems/solaris/load.ts';
-import { LOAD_FLAG } from '../../systems/solaris/modctl.ts';
 import { modctls } from '../../systems/solaris/modules.ts';
 import { Refusal } from '../../systems/solaris/refusal.ts';
 import { moduleGate } from '../../systems/solaris/trust.ts';
 import { modUnloadById } from '../../systems/solaris/unload.ts';
 import type { ToolResult } from '../system.ts';
+import {
+  aliasesOf,
+  badToken,
+  blankInQuotes,
+  type Options,
+  optionsOf,
+  permissionLine,
+  permissionsOf,
+  policyOf,
+  TEXT,
+} from './driver-options.ts';
+import { DriverTables } from './driver-tables.ts';
 import { type CommandRow, done, failed } from './results.ts';
 import type { SolarisSession } from './session.ts';
 
-const FILES = {
-  major: '/etc/name_to_major',
-  removed: '/etc/rem_name_to_major',
-  aliases: '/etc/driver_aliases',
-  classes: '/etc/driver_classes',
-  permissions: '/etc/minor_perm',
-} as const;
-
-const NOT_ROOT = 'You must be root to run this program.';
-
-const ADD_USAGE = [
-  'usage:\tadd_drv [ -m <permission list> ] [ -n ] [ -f ] [ -v ]',
-  "\t\t[ -i '<identify_name list>' ] [ -b <basedir> ]",
-  '\t\t[ -c <class_name> ] [ -p <policy> ] [ -P <privileges> ] <driver_module>',
-].join('\n');
-const REM_USAGE = 'usage:\trem_drv [ -n ] [ -C ] [ -b <basedir> ] <driver_name>';
-const UPDATE_USAGE = [
-  'usage:\tupdate_drv [ -f | -v ] [ -n ] <driver_module>',
-  "\tupdate_drv -a [ -f | -v ] [ -n ] [ -m <permission list> ] [ -i '<identify_name list>' ] <driver_module>",
-  "\tupdate_drv -d [ -f | -v ] [ -n ] [ -m <permission list> ] [ -i '<identify_name list>' ] <driver_module>",
-].join('\n');
-
-interface Options {
-  readonly flags: ReadonlySet<string>;
-  readonly values: ReadonlyMap<string, string>;
-  readonly driver: string;
-}
-
-/** getopt(3C): letters with and without a value, and one driver. */
-function optionsOf(args: readonly string[], plain: string, valued: string): Options | undefined {
-  const flags = new Set<string>();
-  const values = new Map<string, string>();
-  let i = 0;
-  for (; i < args.length && /^-./.test(args[i]); i++) {
-    const letters = args[i].slice(1);
-    for (let at = 0; at < letters.length; at++) {
-      const letter = letters[at];
-      if (plain.includes(letter)) flags.add(letter);
-      else if (valued.includes(letter)) {
-        const value = at + 1 < letters.length ? letters.slice(at + 1) : args[++i];
-        if (value === undefined) return undefined;
-        values.set(letter, value);
-        break;
-      } else return undefined;
-    }
-  }
-  return i === args.length - 1 && args[i] !== '' ? { flags, values, driver: args[i] } : undefined;
-}
-
-const read = (session: SolarisSession, path: string): string => textOf(session.files.read(path));
-const write = (session: SolarisSession, path: string, text: string): void =>
-  session.files.write(path, new TextEncoder().encode(text));
-const append = (session: SolarisSession, path: string, line: string): void =>
-  write(session, path, withLine(read(session, path), line));
+/** What the library functions of these commands give as exit status when an entry is not there, and on errors. */
+const NONE_FOUND = 252;
+const ERROR = 255;
 
 /** Privilege, and the trusted path of an immutable zone. */
-function refusedToAll(session: SolarisSession): ToolResult | undefined {
-  if (!session.isRoot) return failed(NOT_ROOT);
+function refusedToAll(session: SolarisSession, tables: DriverTables): ToolResult | undefined {
+  if (!session.isRoot) return failed(TEXT.notRoot);
   const gate = session.kernel.state(moduleGate);
-  if (gate.immutable && !gate.trustedPath) {
-    const note = 'the global zone is immutable: give the command over the trusted path (tpd COMMAND)';
-    return failed(`cannot open (${FILES.major}): ${errorText(30)}`, 1, note);
-  }
-  return undefined;
+  if (!gate.immutable || gate.trustedPath) return undefined;
+  const note = 'the global zone is immutable: give the command over the trusted path (tpd COMMAND)';
+  return failed(`${errorText(Errno.EROFS)}\nCannot access file (${tables.path('majors')}).`, 1, note);
 }
 
-/** `'a b'` or `'"pci11c1,480" "pci1"'`: words, quoted or not. */
-const words = (text: string): string[] =>
-  [...text.matchAll(/"([^"]+)"|(\S+)/g)].map((match) => match[1] ?? match[2]);
+/** Does the process's result count as done? What a kernel that died under it says goes on to the user. */
+const isDone = ({ code }: ToolResult): boolean => code === 0;
+
+const stderr = (...lines: readonly string[]): ToolResult => ({ code: 0, out: '', err: lines.join('') });
+
+// -- add_drv --------------------------------------------------------------------------------------------------
 
 function addDriver(session: SolarisSession, args: readonly string[]): ToolResult {
-  const options = optionsOf(args, 'nfv', 'mibcpP');
-  if (options === undefined) return failed(ADD_USAGE);
-  const refused = refusedToAll(session) ?? checkNew(session, options);
-  if (refused !== undefined) return refused;
-  const { flags } = options;
-  const { majors } = session.kernel.state(configuration);
-  const major = freeNumber(new Map([...majors, ...parseNumbers(read(session, FILES.removed))]));
-  if (major >= MAX_MAJOR) return failed('No available major numbers.');
-  bind(session, options, major);
-  if (flags.has('n')) return done();
-  return attach(session, options);
+  if (!session.isRoot) return failed(TEXT.notRoot);
+  const options = optionsOf('add_drv', args, 'vfn', 'mibcpP');
+  if ('wrong' in options) return failed(options.wrong + TEXT.addUsage);
+  const { driver, flags, values } = options;
+  if (driver.includes('/')) {
+    const path = driver.replace(/\/+/g, '/');
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    return failed(
+      `Error: driver may not be specified by path (${path})\nError: Could not install driver (${name}).`,
+    );
+  }
+  const tables = new DriverTables(session, values.get('b'));
+  const prepared = prepare(session, tables, options);
+  if ('code' in prepared) return prepared;
+  const load = tables.running && !flags.has('n') && prepared.loadable;
+  const major = tables.bind(driver);
+  if (major === undefined) return failed('No available major numbers.');
+  enter(tables, options, prepared);
+  tables.reconfigure();
+  const told = flags.has('v') ? `Driver (${driver}) installed.\n` : '';
+  if (!load) return stderr(prepared.said, 'Reboot client to install driver.\n', told);
+  const { majors, aliases } = session.kernel.state(configuration);
+  majors.set(driver, major);
+  for (const alias of aliasesOf(values.get('i'))) aliases.set(alias, driver);
+  const attached = attach(session, driver);
+  return { ...attached, err: prepared.said + attached.err + (isDone(attached) ? told : '') };
+}
+
+interface Prepared {
+  /** Words that stop nothing. */
+  readonly said: string;
+  readonly loadable: boolean;
+  readonly permissions: readonly string[];
+  readonly policy: readonly string[];
 }
 
 /** What is checked before anything is changed. */
-function checkNew(session: SolarisSession, { driver, values }: Options): ToolResult | undefined {
-  const state = session.kernel.state(configuration);
-  if (findModule(session.kernel, { name: `drv/${driver}`, usePath: true }) === undefined)
-    return failed(`Cannot find module (${driver}).`);
-  if (state.majors.has(driver)) return failed(`Driver (${driver}) is already installed.`);
-  for (const alias of words(values.get('i') ?? '')) {
-    if (state.aliases.has(alias) || state.majors.has(alias))
-      return failed(`("${alias}") already in use as a driver or alias.`);
+function prepare(session: SolarisSession, tables: DriverTables, options: Options): Prepared | ToolResult {
+  const { driver, flags, values } = options;
+  const quoted = blankInQuotes(values.get('i') ?? '');
+  if (quoted !== undefined) return failed(quoted);
+  const refused = refusedToAll(session, tables);
+  if (refused !== undefined) return refused;
+  const permissions = permissionsOf(values.get('m') ?? '');
+  if (permissions.errors !== '' || values.get('m') === '') return failed(permissions.errors + TEXT.addUsage);
+  const taken = values.has('i') ? aliasesTaken(tables, aliasesOf(values.get('i'))) : undefined;
+  if (taken !== undefined) return failed(taken);
+  const policy = policyGiven(tables, options, false);
+  if ('wrong' in policy) return failed(policy.wrong);
+  if (tables.aliases().some((one) => one.driver !== driver && one.alias === driver))
+    return failed(`("${driver}") already in use as a driver or alias.`);
+  if (tables.majors().has(driver)) return failed(`Driver (${driver}) is already installed.`);
+  const plan = { permissions: permissions.entries, policy: policy.lines };
+  if (flags.has('n') || !tables.running) return { said: '', loadable: false, ...plan };
+  const found = findModule(session.kernel, { name: `drv/${driver}`, usePath: true });
+  if (found === undefined) return failed(`Cannot find module (${driver}).`);
+  const said = wrongWidth(session, driver, found.bytes);
+  return { said, loadable: said === '', ...plan };
+}
+
+/** A driver for a kernel of the other width is added to the tables, and not loaded. */
+function wrongWidth({ kernel }: SolarisSession, driver: string, bytes: Uint8Array): string {
+  const own = bytes[4] === 2 ? 64 : 32;
+  if (own === kernel.bits) return '';
+  return (
+    `No ${kernel.bits}-bit version of (${driver}) found; ${own}-bit version of this driver exists.\n` +
+    `${own}-bit driver (${driver}) not loadable on ${kernel.bits}-bit kernel.\n`
+  );
+}
+
+/** The first alias that cannot be a new one. */
+function aliasesTaken(tables: DriverTables, aliases: readonly string[]): string | undefined {
+  const majors = tables.majors();
+  const known = tables.aliases();
+  for (const alias of aliases) {
+    if (majors.has(alias)) return `Alias ("${alias}") already in use as driver name.`;
+    if (known.some((one) => one.driver === alias || one.alias === alias))
+      return `("${alias}") already in use as a driver or alias.`;
+    const bad = badToken(alias);
+    if (bad !== undefined) return bad;
   }
-  for (const permission of (values.get('m') ?? '').split(',').filter((one) => one !== ''))
-    if (permissionLine(driver, permission) === undefined)
-      return failed(`Option (-m) : missing token: (${permission})`);
   return undefined;
 }
 
-/** The files, and MODADDMAJBIND: the kernel knows the number from now on. */
-function bind(session: SolarisSession, { driver, values }: Options, major: number): void {
-  const state = session.kernel.state(configuration);
-  append(session, FILES.major, `${driver} ${major}`);
-  write(session, FILES.removed, withoutName(read(session, FILES.removed), driver));
-  state.majors.set(driver, major);
-  addAliases(session, driver, values.get('i'));
-  for (const name of words(values.get('c') ?? '')) append(session, FILES.classes, `${driver}\t${name}`);
-  addPermissions(session, driver, values.get('m'));
+/** Lines that -p gives; none without it. */
+function policyGiven(
+  tables: DriverTables,
+  { driver, values }: Options,
+  toDelete: boolean,
+): { readonly lines: readonly string[] } | { readonly wrong: string } {
+  const text = values.get('p');
+  if (text === undefined) return { lines: [] };
+  const more = (values.get('P') ?? '').split(',');
+  return policyOf(text, driver, toDelete, new Set([...tables.privileges(), ...more]));
 }
 
-function addAliases(session: SolarisSession, driver: string, text = ''): void {
-  for (const alias of words(text)) {
-    append(session, FILES.aliases, `${driver} "${alias}"`);
-    session.kernel.state(configuration).aliases.set(alias, driver);
-  }
+const privilegesOf = (text = ''): string[] => text.split(',').filter((one) => one !== '');
+
+function enter(tables: DriverTables, { driver, values }: Options, { permissions, policy }: Prepared): void {
+  for (const entry of permissions) tables.append('permissions', permissionLine(driver, entry));
+  for (const alias of aliasesOf(values.get('i'))) tables.append('aliases', `${driver} "${alias}"`);
+  for (const name of (values.get('c') ?? '').split(' ').filter((one) => one !== ''))
+    tables.append('classes', `${driver}\t${name}`);
+  for (const name of privilegesOf(values.get('P'))) tables.append('privileges', `${driver}:${name}`);
+  for (const line of policy) tables.append('policy', line);
 }
 
-function addPermissions(session: SolarisSession, driver: string, text = ''): void {
-  for (const one of text.split(',')) {
-    const line = permissionLine(driver, one);
-    if (line !== undefined) append(session, FILES.permissions, line);
-  }
-}
-
-function attach(session: SolarisSession, { driver, flags }: Options): ToolResult {
+/** devfsadm -i DRIVER: its nodes are made and attached. */
+function attach(session: SolarisSession, driver: string): ToolResult {
   const { kernel } = session;
   loadDriverConf(kernel, driver);
   bindHardware(kernel);
   return session.process(
     'add_drv',
     (function* (): Steps<ToolResult> {
-      const attached = yield* attachDriver(kernel, driver);
-      if (attached > 0) return done(flags.has('v') ? `Driver (${driver}) installed.\n` : '');
-      const text = `Warning: Driver (${driver}) successfully added to system but failed to attach`;
-      const major = kernel.state(configuration).majors.get(driver) ?? -1;
-      const note = instancesOf(kernel, major).some((dip) => hardwareOf(kernel, dip) !== undefined)
-        ? 'its device is there, but nobody answers behind the registers: what is read is all ones'
-        : findConf(kernel, driver) === undefined
-          ? 'no device of it is there, and no driver.conf makes one: parent="pseudo" in /usr/kernel/drv/NAME.conf would'
-          : undefined;
-      return { code: 0, out: '', err: `${text}\n`, note };
+      if ((yield* attachDriver(kernel, driver)) > 0) return done();
+      const text = `Warning: Driver (${driver}) successfully added to system but failed to attach\n`;
+      return { ...stderr(text), note: whyNotAttached(session, driver) };
     })(),
   );
 }
 
-function removeDriver(session: SolarisSession, args: readonly string[]): ToolResult {
-  const options = optionsOf(args, 'nC', 'b');
-  if (options === undefined) return failed(REM_USAGE);
-  const refused = refusedToAll(session);
-  if (refused !== undefined) return refused;
-  const { kernel } = session;
-  const { driver, flags } = options;
-  const state = kernel.state(configuration);
-  const major = state.majors.get(driver);
-  if (major === undefined) return failed(`Driver (${driver}) not installed.`);
-  const unloaded = flags.has('n') ? done() : unloadForRemoval(session, driver);
-  for (const path of [FILES.major, FILES.aliases, FILES.classes, FILES.permissions])
-    write(session, path, withoutName(read(session, path), driver));
-  if (unloaded.err !== '') {
-    // It is still in memory: its number stays its own until the next boot.
-    append(session, FILES.removed, `${driver} ${major}`);
-    return { ...unloaded, code: 0 };
-  }
-  state.majors.delete(driver);
-  for (const [alias, name] of [...state.aliases]) if (name === driver) state.aliases.delete(alias);
-  removeNodes(kernel, major);
-  return done();
+function whyNotAttached({ kernel }: SolarisSession, driver: string): string | undefined {
+  const major = kernel.state(configuration).majors.get(driver) ?? -1;
+  if (instancesOf(kernel, major).some((dip) => hardwareOf(kernel, dip) !== undefined))
+    return 'its device is there, but nobody answers behind the registers: what is read is all ones';
+  if (findConf(kernel, driver) !== undefined) return undefined;
+  return 'no device of it is there, and no driver.conf makes one: parent="pseudo" in /usr/kernel/drv/NAME.conf would';
 }
 
-function unloadForRemoval(session: SolarisSession, driver: string): ToolResult {
+// -- rem_drv --------------------------------------------------------------------------------------------------
+
+function removeDriver(session: SolarisSession, args: readonly string[]): ToolResult {
+  if (!session.isRoot) return failed(TEXT.notRoot);
+  const options = optionsOf('rem_drv', args, 'Cn', 'b');
+  if ('wrong' in options) return failed(options.wrong + TEXT.removeUsage);
+  const { driver, flags, values } = options;
+  const tables = new DriverTables(session, values.get('b'));
+  const refused = refusedToAll(session, tables);
+  if (refused !== undefined) return refused;
+  const major = tables.majors().get(driver);
+  if (major === undefined) return failed(`Driver (${driver}) not installed.`);
+  const state = session.kernel.state(configuration);
+  const running = tables.running && !flags.has('n');
+  const unloaded = running ? unloadDriver(session, driver) : done();
+  if (session.kernel.panicked !== undefined) return unloaded;
+  if (running && unloaded.err === '') {
+    removeNodes(session.kernel, major);
+    state.majors.delete(driver);
+    for (const [alias, name] of [...state.aliases]) if (name === driver) state.aliases.delete(alias);
+  }
+  // Its number stays its own, so that it gets it again.
+  tables.append('removed', `${driver} ${major}`);
+  tables.forget(driver);
+  return { ...unloaded, code: 0 };
+}
+
+/** MODUNLOAD of a driver's module: its devices are detached first. In `err` what the command says when it stays. */
+function unloadDriver(session: SolarisSession, driver: string): ToolResult {
   const { kernel } = session;
-  const modctl = kernel.state(modctls).byName(driver);
+  const still = `Cannot unload module: ${driver}\nWill be unloaded upon reboot.\n`;
+  const busy = `${errorText(Errno.EBUSY)}\n${still}`;
   return session.process(
     'rem_drv',
     (function* (): Steps<ToolResult> {
-      const still = `Cannot unload module: ${driver}\nWill be unloaded upon reboot.\n`;
-      if (!(yield* detachDriver(kernel, driver))) return { code: 0, out: '', err: still };
+      if (!(yield* detachDriver(kernel, driver))) return stderr(busy);
+      const modctl = kernel.state(modctls).byName(driver);
       if (modctl === undefined || modctl.get('loaded') === 0) return done();
-      modctl.set('loadflags', modctl.get('loadflags') & ~LOAD_FLAG.NOAUTOUNLOAD);
       try {
         yield* modUnloadById(kernel, modctl.id);
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
-        return { code: 0, out: '', err: still, note: error.why };
+        return { ...stderr(`${errorText(error.errno)}\n${still}`), note: error.why };
       }
       return done();
     })(),
   );
 }
 
+// -- update_drv -----------------------------------------------------------------------------------------------
+
 function updateDriver(session: SolarisSession, args: readonly string[]): ToolResult {
-  const options = optionsOf(args, 'adfnv', 'mibpP');
-  if (options === undefined || (options.flags.has('a') && options.flags.has('d')))
-    return failed(UPDATE_USAGE);
-  const refused = refusedToAll(session);
-  if (refused !== undefined) return refused;
+  if (!session.isRoot) return failed(TEXT.notRoot);
+  const options = optionsOf('update_drv', args, 'adlfuvn', 'mibpP');
+  if ('wrong' in options) return failed(options.wrong + TEXT.updateUsage);
   const { driver, flags, values } = options;
-  const state = session.kernel.state(configuration);
-  if (!state.majors.has(driver)) return failed(`Driver (${driver}) not installed.`);
-  if (flags.has('a')) {
-    for (const alias of words(values.get('i') ?? ''))
-      if (state.aliases.has(alias)) return failed(`("${alias}") already in use as a driver or alias.`);
-    addAliases(session, driver, values.get('i'));
-    addPermissions(session, driver, values.get('m'));
-    return done();
-  }
-  if (flags.has('d')) return removeBindings(session, options);
-  return flags.has('n') ? done() : rereadConf(session, options);
+  const quoted = blankInQuotes(values.get('i') ?? '');
+  if (quoted !== undefined) return failed(quoted);
+  const given = ['m', 'i', 'p', 'P'].some((letter) => values.has(letter));
+  const changes = flags.has('a') || flags.has('d');
+  if ((flags.has('a') && flags.has('d')) || changes !== given) return failed(TEXT.updateUsage);
+  const tables = new DriverTables(session, values.get('b'));
+  if (flags.has('l')) return done(linesAbout(tables.read('permissions'), driver));
+  const refused = refusedToAll(session, tables);
+  if (refused !== undefined) return refused;
+  const policy = policyGiven(tables, options, flags.has('d'));
+  if ('wrong' in policy) return failed(policy.wrong);
+  if (flags.has('a')) return addEntries(session, tables, options, policy.lines);
+  if (flags.has('d')) return removeEntries(session, tables, options, policy.lines);
+  return rereadConf(session, tables, options);
 }
 
-function removeBindings(session: SolarisSession, { driver, values }: Options): ToolResult {
-  const state = session.kernel.state(configuration);
-  for (const alias of words(values.get('i') ?? '')) {
-    if (state.aliases.get(alias) !== driver)
-      return failed(`No entry found for driver (${driver}) in file (${FILES.aliases}).`);
-    state.aliases.delete(alias);
-    const kept = read(session, FILES.aliases)
-      .split('\n')
-      .filter((line) => line.trim() !== `${driver} "${alias}"`);
-    write(session, FILES.aliases, kept.join('\n'));
+/** -l: lines of minor_perm without their comments. */
+const linesAbout = (text: string, driver: string): string =>
+  text
+    .split('\n')
+    .map((line) => line.replace(/#.*$/, ''))
+    .filter((line) => line.trim() !== '' && line.trim().split(':')[0] === driver)
+    .map((line) => `${line}\n`)
+    .join('');
+
+/** Does the running kernel follow what is changed? Not with -b nor -n. */
+const follows = (tables: DriverTables, { flags }: Options): boolean => tables.running && !flags.has('n');
+
+function addEntries(
+  session: SolarisSession,
+  tables: DriverTables,
+  options: Options,
+  policy: readonly string[],
+): ToolResult {
+  const { driver, flags, values } = options;
+  let said = '';
+  if (values.has('m')) {
+    const { entries, errors } = permissionsOf(values.get('m') ?? '');
+    if (errors !== '' && !flags.has('f')) return failed(errors, ERROR);
+    said += errors;
+    if (errors === '') for (const entry of entries) tables.setPermission(driver, entry);
   }
-  for (const permission of (values.get('m') ?? '').split(',').filter((one) => one !== '')) {
-    const line = permissionLine(driver, permission);
-    const kept = read(session, FILES.permissions)
-      .split('\n')
-      .filter((one) => one !== line);
-    write(session, FILES.permissions, kept.join('\n'));
+  for (const name of privilegesOf(values.get('P'))) tables.append('privileges', `${driver}:${name}`);
+  tables.setPolicy(policy);
+  if (values.has('i')) {
+    const wrong = addAliases(session, tables, options);
+    if (wrong !== undefined) return { ...wrong, err: said + wrong.err };
   }
-  return done();
+  const load = follows(tables, options) && (values.has('i') || values.has('p'));
+  const attached = load ? attach(session, driver) : done();
+  return { ...attached, err: said + attached.err };
 }
 
-/** update_drv DRIVER: driver.conf is read again; instances that are attached keep what they read. */
-function rereadConf(session: SolarisSession, { driver, flags }: Options): ToolResult {
-  const { kernel } = session;
-  const forced = flags.has('f') ? `Forcing update of ${driver}.conf.\n` : '';
-  return session.process(
-    'update_drv',
-    (function* (): Steps<ToolResult> {
-      const major = kernel.state(configuration).majors.get(driver) ?? -1;
-      const detached = yield* detachDriver(kernel, driver);
-      if (!detached && !flags.has('f'))
-        return failed(`${forced}Cannot unload module: ${driver}\n${driver}.conf not updated in the kernel`);
-      if (detached) removeNodes(kernel, major);
-      loadDriverConf(kernel, driver);
-      yield* attachDriver(kernel, driver);
-      const told = flags.has('v') ? `${driver}.conf updated in the kernel.\n` : '';
-      return done(forced + told);
-    })(),
+/** Those that the driver has already are passed over, so that a package may name them all again. */
+function addAliases(session: SolarisSession, tables: DriverTables, options: Options): ToolResult | undefined {
+  const { driver, flags, values } = options;
+  if (!tables.majors().has(driver)) return failed(`Driver (${driver}) not installed.`);
+  const known = tables.aliases();
+  const fresh: string[] = [];
+  for (const alias of aliasesOf(values.get('i'))) {
+    const used = known.some((one) => one.driver === alias || (one.alias === alias && one.driver !== driver));
+    if (used) return failed(`("${alias}") already in use as a driver or alias.`, ERROR);
+    const bad = badToken(alias);
+    if (bad !== undefined) return failed(bad, ERROR);
+    if (!known.some((one) => one.alias === alias)) fresh.push(alias);
+  }
+  const paths = new Set(deviceFiles(session.kernel).map(({ path }) => `/${path.replace(/:[^:/]*$/, '')}`));
+  const nowhere = fresh.find((alias) => alias.startsWith('/') && !paths.has(alias));
+  if (nowhere !== undefined && !flags.has('f'))
+    return failed(`no device at specified path-oriented alias "${nowhere}"`, ERROR);
+  for (const alias of fresh) {
+    tables.append('aliases', `${driver} "${alias}"`);
+    if (follows(tables, options)) session.kernel.state(configuration).aliases.set(alias, driver);
+  }
+  return undefined;
+}
+
+function removeEntries(
+  session: SolarisSession,
+  tables: DriverTables,
+  options: Options,
+  policy: readonly string[],
+): ToolResult {
+  const { driver, values } = options;
+  const missing = (table: Parameters<DriverTables['path']>[0]): string =>
+    `No entry found for driver (${driver}) in file (${tables.path(table)}).\n`;
+  let said = '';
+  let code = 0;
+  if (values.has('m') && !tables.removeEntry('permissions', driver, values.get('m') ?? '')) {
+    said += missing('permissions');
+    code = NONE_FOUND;
+  }
+  // The command's own oversight: an alias that is not there is told, but is no failure by itself.
+  const alias = aliasesOf(values.get('i'))[0] ?? '';
+  if (values.has('i') && !tables.removeEntry('aliases', driver, alias)) said += missing('aliases');
+  else if (follows(tables, options)) session.kernel.state(configuration).aliases.delete(alias);
+  for (const name of privilegesOf(values.get('P')))
+    if (!tables.removeEntry('privileges', driver, name)) said += missing('privileges');
+  for (const line of policy) if (!tables.removePolicy(line)) said += missing('policy');
+  if (code !== 0 || !follows(tables, options)) return { code, out: '', err: said };
+  if (!values.has('i') && !values.has('m')) return stderr(said);
+  const unloaded = unloadForUpdate(session, options);
+  return { ...unloaded, err: said + unloaded.err };
+}
+
+/** Without -f a driver that cannot be unloaded ends the command. */
+function unloadForUpdate(session: SolarisSession, { driver, flags }: Options): ToolResult {
+  const unloaded = unloadDriver(session, driver);
+  if (session.kernel.panicked !== undefined) return unloaded;
+  if (unloaded.err === '') return done();
+  const text = `Cannot unload module: ${driver}\nWill be unloaded upon reboot.\n`;
+  if (flags.has('f')) return stderr(text, `Forcing update of ${driver}.conf.\n`);
+  return failed(
+    text + (flags.has('v') ? `${driver}.conf not updated in the kernel\n` : ''),
+    1,
+    unloaded.note,
   );
 }
 
-/** `prtconf -D`: the nodes, and which driver is attached to each. */
+/** update_drv DRIVER: driver.conf is read again; instances that are attached keep what they read. */
+function rereadConf(session: SolarisSession, tables: DriverTables, options: Options): ToolResult {
+  const { driver, flags } = options;
+  if (!follows(tables, options)) return done();
+  const unloaded = unloadForUpdate(session, options);
+  if (!isDone(unloaded)) return unloaded;
+  const major = session.kernel.state(configuration).majors.get(driver);
+  if (major === undefined) return failed(`${unloaded.err}Failed to update ${driver}.conf for driver.`);
+  if (unloaded.err === '') removeNodes(session.kernel, major);
+  const told = flags.has('v') ? `${driver}.conf updated in the kernel.\n` : '';
+  const attached = attach(session, driver);
+  return { ...attached, err: unloaded.err + told + attached.err };
+}
+
+/** `prtconf -D`: the nodes by bus, and which driver is attached to each. */
 function prtconf(session: SolarisSession): ToolResult {
   const { kernel } = session;
-  const lines = ['System Configuration:  lkm base kernel  i86pc', 'i86pc', '    pseudo, instance #0'];
-  for (const [name, major] of kernel.state(configuration).majors) {
-    for (const dip of instancesOf(kernel, major)) {
-      const node = kernel.readString('dev_info.devi_node_name', dip);
-      const state = isAttached(kernel, dip) ? ` (driver name: ${name})` : ' (driver not attached)';
-      lines.push(`        ${node}, instance #${kernel.read('dev_info.devi_instance', dip)}${state}`);
-    }
+  const lines = ['System Configuration:  lkm base kernel  i86pc', 'i86pc'];
+  const byBus = new Map<string, string[]>([['pseudo', []]]);
+  for (const dip of nodes(kernel)) {
+    const bus = (hardwareOf(kernel, dip)?.bus ?? '/pseudo').replace(/^\/|@.*$/g, '');
+    const driver = kernel.readString('dev_info.devi_binding_name', dip);
+    const instance = kernel.read('dev_info.devi_instance', dip) | 0;
+    const state = isAttached(kernel, dip) ? ` (driver name: ${driver})` : ' (driver not attached)';
+    const number = instance < 0 ? '' : `, instance #${instance}`;
+    const line = `        ${kernel.readString('dev_info.devi_node_name', dip)}${number}${state}`;
+    byBus.set(bus, [...(byBus.get(bus) ?? []), line]);
   }
+  for (const [bus, own] of byBus) lines.push(`    ${bus}, instance #0`, ...own);
   return done(`${lines.join('\n')}\n`);
 }
 
 export const driverCommands: readonly CommandRow[] = [
   {
     name: 'add_drv',
-    usage: "[-nfv] [-m PERMS] [-i 'ALIASES'] DRIVER",
+    usage: "[-nfv] [-m PERMS] [-i 'ALIASES'] [-b DIR] [-c CLASS] [-p POLICY] [-P PRIVS] DRIVER",
     summary: 'add a driver to the system',
     run: addDriver,
   },
-  { name: 'rem_drv', usage: '[-n] DRIVER', summary: 'remove a driver from the system', run: removeDriver },
+  {
+    name: 'rem_drv',
+    usage: '[-nC] [-b DIR] DRIVER',
+    summary: 'remove a driver from the system',
+    run: removeDriver,
+  },
   {
     name: 'update_drv',
-    usage: '[-adfv] [-m PERMS] [-i ALIASES] DRIVER',
+    usage: '[-adflnv] [-m PERMS] [-i ALIASES] [-b DIR] [-p POLICY] [-P PRIVS] DRIVER',
     summary: 'change a driver, or read its .conf again',
     run: updateDriver,
   },

@@ -1,12 +1,13 @@
 /** modload(1M), modunload(1M), modinfo(1M): usage, columns and exit codes are the commands' own. */
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
+import { textOf } from '../../systems/solaris/configuration.ts';
 import { Errno, errorText } from '../../systems/solaris/errno.ts';
 import { moduleOf } from '../../systems/solaris/krtld.ts';
 import { callInfo, MI, modLoadAndInstall } from '../../systems/solaris/load.ts';
-import type { Modctl } from '../../systems/solaris/modctl.ts';
+import { type Modctl, moduleName } from '../../systems/solaris/modctl.ts';
 import { modctls } from '../../systems/solaris/modules.ts';
-import { partOf } from '../../systems/solaris/parts.ts';
+import { findPart, partOf } from '../../systems/solaris/parts.ts';
 import type { Solaris } from '../../systems/solaris/solaris.ts';
 import { modUnloadById } from '../../systems/solaris/unload.ts';
 import type { ToolResult } from '../system.ts';
@@ -16,32 +17,76 @@ import type { SolarisSession } from './session.ts';
 const LOAD_USAGE = 'usage:  modload [-p] [-e <exec_file>] <filename>';
 const UNLOAD_USAGE = 'usage:  modunload -i <module_id> [-e <exec_file>]';
 const INFO_USAGE = 'usage:  modinfo [-w] [-c] [-i module-id]';
+/** What the program that takes names says (illumos since 2025): its words begin with its own name. */
+const NEW_UNLOAD_USAGE = 'usage:  modunload [-e <exec_file>] -i <id> | <name>';
 
-/** modload's own words for one error. */
-const loadText = (errno: number): string =>
-  errno === Errno.ENOSPC
-    ? 'Out of memory or no room in system tables'
-    : errno === Errno.EPERM
-      ? 'Insufficient privileges to load a module'
-      : errorText(errno);
+/** Exit status of fatal(): -1. */
+const FATAL = 255;
 
-function modload(session: SolarisSession, args: readonly string[]): ToolResult {
-  const usePath = args.includes('-p');
-  const rest = args.filter((word) => word !== '-p');
-  if (rest.length !== 1 || rest[0].startsWith('-')) return failed(LOAD_USAGE);
-  const [name] = rest;
-  if (!session.isRoot) return failed('Insufficient privileges to load a module', Errno.EPERM);
+/** error(): a text, what the system call failed with, and that as the exit status (cmd/modload/modsubr.c). */
+function systemError(text: string, errno: number): ToolResult {
+  const why = errno === Errno.ENOSPC ? 'Out of memory or no room in system tables' : errorText(errno);
+  return failed(`${text}: ${why}`, errno);
+}
+
+/** scanf's %d: digits at the beginning count, what follows is passed over. */
+function scanNumber(text: string): number | undefined {
+  const match = /^\s*([-+]?\d{1,10})/.exec(text);
+  return match === null ? undefined : Number(match[1]);
+}
+
+/** getopt(3C) with options that have a value (`valued`) and some that have none; undefined where it would complain. */
+function scan(
+  args: readonly string[],
+  plain: string,
+  valued: string,
+): { flags: Set<string>; values: Map<string, string>; rest: readonly string[] } | undefined {
+  const flags = new Set<string>();
+  const values = new Map<string, string>();
+  let i = 0;
+  for (; i < args.length && /^-./.test(args[i]); i++) {
+    for (let at = 1; at < args[i].length; at++) {
+      const letter = args[i][at];
+      if (plain.includes(letter)) flags.add(letter);
+      else if (!valued.includes(letter)) return undefined;
+      else {
+        const value = at + 1 < args[i].length ? args[i].slice(at + 1) : args[++i];
+        if (value === undefined) return undefined;
+        values.set(letter, value);
+        break;
+      }
+    }
+  }
+  return { flags, values, rest: args.slice(i) };
+}
+
+// -- modload, modunload -------------------------------------------------------------------------------------
+
+async function modload(session: SolarisSession, args: readonly string[]): Promise<ToolResult> {
+  const options = args.length > 4 ? undefined : scan(args, 'p', 'e');
+  if (options === undefined || args.length === 0) return failed(LOAD_USAGE, FATAL);
+  const [name] = options.rest;
+  if (name === undefined) return { ...failed(LOAD_USAGE, FATAL), out: 'modpath is null\n' };
+  if (!session.isRoot) return failed('Insufficient privileges to load a module', FATAL);
+  const usePath = options.flags.has('p');
   const request = { name: name.startsWith('/') || usePath ? name : `./${name}`, usePath };
   // A path of the machine that lkm runs on is put where modules of its class are.
-  if (!usePath && session.files.read(request.name) === undefined) {
+  if (!usePath && session.files.read(request.name) === undefined && findPart(name) === undefined) {
     const placed = session.install(name);
     if ('code' in placed) return placed;
     request.name = `/usr/kernel/${placed.directory}${session.kernel.bits === 64 ? '/amd64' : ''}/${placed.name}`;
   }
-  return session.process('modload', load(session.kernel, request), (refusal) => {
-    const text = loadText(refusal.errno);
-    return failed(refusal.errno === Errno.EPERM ? text : `can't load module: ${text}`, refusal.errno);
-  });
+  const loaded = session.process('modload', load(session.kernel, request), (refusal) =>
+    refusal.errno === Errno.EPERM
+      ? failed('Insufficient privileges to load a module', FATAL)
+      : systemError("can't load module", refusal.errno),
+  );
+  const program = options.values.get('e');
+  const modctl = session.kernel.state(modctls).byName(moduleName(name));
+  if (loaded.code !== 0 || program === undefined || modctl === undefined) return loaded;
+  const status = await execute(session, program, modctl);
+  if (status.code === 0) return status;
+  return { ...status, out: `${status.out}'${program}' returned error ${status.code}.\n` };
 }
 
 function* load(k: Solaris, request: { name: string; usePath: boolean }): Steps<ToolResult> {
@@ -49,21 +94,87 @@ function* load(k: Solaris, request: { name: string; usePath: boolean }): Steps<T
   return done();
 }
 
-/** The module to unload: by -i ID or, as later releases of illumos have it, by name. */
-function unloadTarget(session: SolarisSession, args: readonly string[]): number | undefined {
-  const { kernel } = session;
-  if (args.length === 2 && args[0] === '-i' && /^\d+$/.test(args[1])) return Number(args[1]);
-  if (args.length !== 1 || args[0].startsWith('-') || kernel.variant !== 'illumos') return undefined;
-  return kernel.state(modctls).byName(args[0])?.id ?? -1;
+/** Lines of a program that are followed at most: one that calls itself ends. */
+const MAX_LINES = 200;
+
+/**
+ * The program of -e gets the module's id and the number of its first linkage. It is a file of the machine with commands of
+ * this shell, in which $1 and $2 stand for them; its status is that of its last command.
+ */
+async function execute(session: SolarisSession, program: string, modctl: Modctl): Promise<ToolResult> {
+  const bytes = session.files.read(program) ?? session.host.read(program);
+  if (bytes === undefined) return systemError(`couldn't exec ${program}`, Errno.ENOENT);
+  let number = -1;
+  session.process(
+    'modload',
+    (function* (): Steps<ToolResult> {
+      number = (yield* modinfoRow(session.kernel, modctl)).linkages[0]?.p0 ?? -1;
+      return done();
+    })(),
+  );
+  let result = done();
+  for (const line of textOf(bytes).split('\n').slice(0, MAX_LINES)) {
+    const command = line.replace(/(^|\s)#.*$/, '').trim();
+    if (command === '') continue;
+    const words = command.replaceAll('$1', String(modctl.id)).replaceAll('$2', String(number)).split(/\s+/);
+    const one = await session.run(words.map((word) => word.replace(/^"(.*)"$/, '$1')));
+    result = { ...one, out: result.out + one.out, err: result.err + one.err };
+  }
+  return result;
 }
 
-function modunload(session: SolarisSession, args: readonly string[]): ToolResult {
-  const id = unloadTarget(session, args);
-  if (id === undefined) return failed(UNLOAD_USAGE);
-  if (!session.isRoot) return failed('Insufficient privileges to unload the module', Errno.EPERM);
-  return session.process('modunload', unload(session.kernel, id), (refusal) =>
-    id === 0 ? done() : failed(`can't unload the module: ${errorText(refusal.errno)}`, refusal.errno),
+async function modunload(session: SolarisSession, args: readonly string[]): Promise<ToolResult> {
+  const options = scan(args, '', 'ie');
+  const { kernel } = session;
+  if (kernel.variant === 'illumos' && !args.includes('-i')) return await unloadByName(session, options);
+  const given = options?.values.get('i');
+  if (options === undefined || args.length < 2 || given === undefined) return failed(UNLOAD_USAGE, FATAL);
+  const id = scanNumber(given);
+  if (id === undefined) return failed(`Invalid id ${given}`, FATAL);
+  const before = await runBefore(session, options.values.get('e'), id);
+  if (before.code !== 0) return before;
+  if (!session.isRoot) return failed('Insufficient privileges to unload a module', FATAL);
+  const result = session.process('modunload', unload(kernel, id), (refusal) => {
+    if (refusal.errno === Errno.EPERM) return failed('Insufficient privileges to unload a module', FATAL);
+    return id === 0 ? done() : systemError("can't unload the module", refusal.errno);
+  });
+  return { ...result, out: before.out + result.out };
+}
+
+/** The program of -e, which runs before the module goes and may keep it. */
+async function runBefore(
+  session: SolarisSession,
+  program: string | undefined,
+  id: number,
+): Promise<ToolResult> {
+  if (program === undefined) return done();
+  const modctl = session.kernel.state(modctls).byId(id);
+  const result =
+    modctl === undefined
+      ? systemError("can't get module information", Errno.EINVAL)
+      : await execute(session, program, modctl);
+  if (result.code === 0) return result;
+  // The status of wait(2) has the exit status in its second byte.
+  return { ...result, out: `${result.out}${program} returned error ${result.code << 8}.\n` };
+}
+
+async function unloadByName(session: SolarisSession, options: ReturnType<typeof scan>): Promise<ToolResult> {
+  if (options === undefined) return failed(NEW_UNLOAD_USAGE);
+  const [name, more] = options.rest;
+  if (more !== undefined) return failed('modunload: Only one module name can be specified');
+  if (name === undefined) return failed(`missing required module id or name\n${NEW_UNLOAD_USAGE}`);
+  const modctl = session.kernel.state(modctls).byName(name);
+  if (modctl === undefined || modctl.get('loaded') === 0)
+    return failed(`modunload: can't get module information: ${errorText(Errno.EINVAL)}`);
+  const program = options.values.get('e');
+  const before = program === undefined ? done() : await execute(session, program, modctl);
+  if (before.code !== 0)
+    return { ...before, err: `${before.err}modunload: ${program} returned error ${before.code << 8}.\n` };
+  if (!session.isRoot) return failed('modunload: Insufficient privileges to unload a module');
+  const result = session.process('modunload', unload(session.kernel, modctl.id), (refusal) =>
+    failed(`modunload: can't unload the module: ${errorText(refusal.errno)}`),
   );
+  return { ...result, out: before.out + result.out };
 }
 
 function* unload(k: Solaris, id: number): Steps<ToolResult> {
@@ -144,49 +255,52 @@ function countLines(rows: readonly ModinfoRow[]): string {
   return header + lines.join('');
 }
 
-interface InfoOptions {
-  wide: boolean;
-  counts: boolean;
-  ids: number[];
-}
-
-function infoOptions(args: readonly string[]): InfoOptions | ToolResult {
-  const options: InfoOptions = { wide: false, counts: false, ids: [] };
-  for (let i = 0; i < args.length; i++) {
-    if (args[i] === '-w') options.wide = true;
-    else if (args[i] === '-c') options.counts = true;
-    else if (args[i] === '-i' && args[i + 1] !== undefined) {
-      if (!/^\d+$/.test(args[++i])) return failed(`Invalid id ${args[i]}`);
-      options.ids.push(Number(args[i]));
-    } else return failed(INFO_USAGE);
-  }
-  return options;
-}
-
+/** Of several -i the last one counts. */
 function modinfo(session: SolarisSession, args: readonly string[]): ToolResult {
-  const options = infoOptions(args);
-  if ('code' in options) return options;
+  let given: string | undefined;
+  const flags = new Set<string>();
+  for (let i = 0; i < args.length; i++) {
+    const one = scan(args[i] === '-i' ? args.slice(i, i + 2) : [args[i]], 'wc', 'i');
+    if (one === undefined || one.rest.length > 0) return failed(INFO_USAGE, FATAL);
+    for (const flag of one.flags) flags.add(flag);
+    given = one.values.get('i') ?? given;
+    if (args[i] === '-i') i++;
+  }
+  const id = given === undefined ? undefined : scanNumber(given);
+  if (given !== undefined && id === undefined) return failed(`Invalid id ${given}`, FATAL);
+  // -1 is what the system call means by all of them.
+  const options = { wide: flags.has('w'), counts: flags.has('c'), id: id === -1 ? 0 : id };
   return session.process('modinfo', listModules(session.kernel, options));
 }
 
-function* listModules(k: Solaris, { wide, counts, ids }: InfoOptions): Steps<ToolResult> {
+interface InfoOptions {
+  readonly wide: boolean;
+  readonly counts: boolean;
+  readonly id: number | undefined;
+}
+
+function* listModules(k: Solaris, { wide, counts, id }: InfoOptions): Steps<ToolResult> {
   const rows: ModinfoRow[] = [];
   for (const modctl of [...k.state(modctls)]) {
-    const wanted = ids.length > 0 ? ids.includes(modctl.id) : counts || modctl.get('installed') !== 0;
-    if (wanted) rows.push(yield* modinfoRow(k, modctl));
+    if (id !== undefined && modctl.id !== id) continue;
+    if (counts || modctl.get('installed') !== 0) rows.push(yield* modinfoRow(k, modctl));
   }
-  if (ids.some((id) => !rows.some((row) => row.id === id)) || rows.length === 0)
-    return failed("can't get module information: Invalid argument");
+  if (id !== undefined && rows.length === 0) return systemError("can't get module information", Errno.EINVAL);
   return done(counts ? countLines(rows) : modinfoLines(rows, k.bits, wide));
 }
 
 export const moduleCommands: readonly CommandRow[] = [
   {
     name: 'modload',
-    usage: '[-p] FILE',
+    usage: '[-p] [-e PROGRAM] FILE',
     summary: 'load a module; -p looks along the module path',
     run: modload,
   },
-  { name: 'modunload', usage: '-i ID', summary: 'unload a module; 0 is everything unused', run: modunload },
+  {
+    name: 'modunload',
+    usage: '-i ID [-e PROGRAM]',
+    summary: 'unload a module; 0 is everything unused',
+    run: modunload,
+  },
   { name: 'modinfo', usage: '[-w] [-c] [-i ID]', summary: 'list the modules that are loaded', run: modinfo },
 ];

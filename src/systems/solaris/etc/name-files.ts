@@ -63,12 +63,6 @@ export function parseMinorPermissions(text: string): MinorPermission[] {
   });
 }
 
-/** A permission as add_drv -m takes it: `'* 0666 root sys'`; undefined when it is none. */
-export function permissionLine(driver: string, text: string): string | undefined {
-  const match = /^\s*(\S+)\s+([0-7]{3,5})\s+(\S+)\s+(\S+)\s*$/.exec(text);
-  return match === null ? undefined : `${driver}:${match[1]} ${match[2]} ${match[3]} ${match[4]}`;
-}
-
 /** Adds a line at the end; the file ends in a newline afterwards. */
 export const withLine = (text: string, line: string): string =>
   `${text === '' || text.endsWith('\n') ? text : `${text}\n`}${line}\n`;
