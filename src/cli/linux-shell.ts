@@ -3,6 +3,7 @@
 import { list } from '../systems/linux/vfs/calls.ts';
 import { backgroundSteps } from '../tools/linux/background.ts';
 import type { CommandResult } from '../tools/linux/console.ts';
+import { CONSOLE_WORDS } from '../tools/linux/console-words.ts';
 import { writeOut } from '../tools/linux/file-commands.ts';
 import type { LinuxSession } from '../tools/linux/session.ts';
 import type { CommandContext } from './command.ts';
@@ -10,46 +11,9 @@ import { Failure } from './failure.ts';
 import { logLine } from './linux-session.ts';
 import { Shell, type ShellCall, type ShellCommand } from './shell.ts';
 
-/** Usage and summary of the console's commands, for `help` and completion. */
-const WORDS: Readonly<Record<string, readonly [usage: string, summary: string]>> = {
-  insmod: ['[-f] FILE [PARAMETER=VALUE]...', 'load a module file'],
-  rmmod: ['[-f] NAME', 'unload a module'],
-  modprobe: ['[-arDRnqv] NAME [PARAMETER=VALUE]...', 'load a module with what it depends on, or remove it'],
-  lsmod: ['', 'list the loaded modules'],
-  modinfo: ['FILE...', 'show what a module says about itself'],
-  finit_module: ['FILE FLAGS [PARAMETERS]', 'the bare system call'],
-  delete_module: ['NAME [FLAGS]', 'the bare system call'],
-  dmesg: ['', 'show the kernel log'],
-  cat: ['FILE...', 'show files'],
-  ls: ['[-l] [PATH]...', 'list a directory'],
-  grep: ['[-A N] TEXT FILE', 'show the lines that hold a text'],
-  head: ['-c BYTES FILE', 'show the beginning of a file'],
-  mount: ['-t TYPE [-o OPTIONS] SOURCE DIRECTORY', 'mount a filesystem'],
-  umount: ['DIRECTORY', 'unmount it'],
-  mkdir: ['DIRECTORY', 'make a directory'],
-  rmdir: ['DIRECTORY', 'remove an empty directory'],
-  rm: ['FILE', 'remove a file'],
-  mv: ['FROM TO', 'rename a file or directory'],
-  ln: ['[-s] TARGET LINK', 'make a link, with -s a symbolic one'],
-  readlink: ['LINK', 'show where a symbolic link leads'],
-  touch: ['FILE', 'make an empty file'],
-  mknod: ['FILE c|b MAJOR MINOR', 'make a device file'],
-  open: ['FILE [r|w|rw][n]', 'open a file and keep it open; prints its number'],
-  read: ['N [BYTES]', 'read from an open file'],
-  write: ['N TEXT', 'write to an open file'],
-  seek: ['N OFFSET [WHENCE]', 'move in an open file'],
-  poll: ['N', 'ask what an open file is ready for'],
-  ioctl: ['N COMMAND [NUMBER|u32:N|buf:BYTES]', 'control an open device'],
-  close: ['N', 'close an open file'],
-  syscall: ['NUMBER [ARGUMENT]...', 'make a system call'],
-  sysctl: ['[-w] NAME[=VALUE]', 'show or set a kernel setting'],
-  sleep: ['SECONDS', 'let virtual time pass'],
-  uname: ['', 'show the release'],
-};
-
 /** Is it a command of the console, for words on the command line? */
 export const isConsoleCommand = (word: string): boolean =>
-  Object.hasOwn(WORDS, word) || ['as', 'echo', 'help'].includes(word);
+  Object.hasOwn(CONSOLE_WORDS, word) || ['as', 'echo', 'help'].includes(word);
 
 const AS: ShellCommand['summary'] = 'run a command as another user';
 
@@ -64,7 +28,7 @@ export function linuxShell(
   const commands: ShellCommand[] = console.names
     .filter((name) => name !== 'echo')
     .map((name) => {
-      const [usage, summary] = WORDS[name] ?? ['', ''];
+      const [usage, summary] = CONSOLE_WORDS[name] ?? ['', ''];
       return { name, usage, summary, run: (call: ShellCall) => run([name, ...call.args], call) };
     });
   commands.push({

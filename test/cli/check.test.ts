@@ -141,6 +141,17 @@ describe('lkm check', () => {
     expect(out).toMatch(/^ {2}load first +exporter$/m);
   });
 
+  it('looks for what must come first among modules alone, whatever else is given', async () => {
+    const board = packagedPath(join('fixtures', 'macos', 'built', 'Board.kext'));
+    const kernels = ['--kernel', 'builtin:debian-6.1', '--kernel', 'builtin:macos-10.9'];
+    // Nobody exports what it wants, so every file is asked.
+    const { code, out } = await check(built('missing.ko'), board, ...kernels);
+    expect([code, out]).toEqual([
+      1,
+      expect.stringContaining('missing.ko on 6.1.0-56-amd64: REFUSED with ENOENT'),
+    ]);
+  });
+
   it('takes the state of the kernel from options', async () => {
     const line = async (...words: string[]) => (await check(built('hello.ko'), ...words)).out;
     expect(await line('--sig-enforce')).toMatch(/REFUSED with EKEYREJECTED/);

@@ -13,6 +13,7 @@ import type { Linux } from '../../systems/linux/linux.ts';
 import { panicReason } from '../../systems/linux/panic.ts';
 import { type Credential, ROOT } from '../../systems/linux/tasks.ts';
 import type { OpenFile } from '../../systems/linux/vfs/file.ts';
+import { tooFewWords } from './console-words.ts';
 import { errorText } from './errors.ts';
 
 /** How a command ended. */
@@ -99,6 +100,8 @@ export class LinuxConsole {
     if (name === 'as') return this.runAs(args);
     const command = this.commands.get(name);
     if (command === undefined) return { code: 127, errno: null, output: `${name}: not found` };
+    const usage = tooFewWords(name, args);
+    if (usage !== undefined) return { code: 2, errno: null, output: usage };
     try {
       return command(this, args);
     } catch (error) {
@@ -108,6 +111,7 @@ export class LinuxConsole {
 
   private runAs([user, ...words]: readonly string[]): CommandResult {
     const before = this.credential;
+    if (words.length === 0) return { code: 2, errno: null, output: 'usage: as USER COMMAND...' };
     this.credential = user === 'nobody' ? NOBODY : { uid: Number(user), gid: Number(user) };
     if (Number.isNaN(this.credential.uid)) this.credential = user === 'root' ? ROOT : NOBODY;
     try {

@@ -279,10 +279,13 @@ function modinfo(console: LinuxConsole, args: readonly string[]): CommandResult 
 }
 
 function* sysctl(k: Linux, args: readonly string[]): Steps<CommandResult> {
-  const write = args[0] === '-w';
-  const [name, value] = (write ? args[1] : (args[0] ?? '')).split('=');
+  const setting = args[args[0] === '-w' ? 1 : 0] ?? '';
+  const equals = setting.indexOf('=');
+  if (args[0] === '-w' && equals < 0)
+    return { code: 1, errno: null, output: `sysctl: "${setting}" must be of the form name=value` };
+  const [name, value] = equals < 0 ? [setting, ''] : [setting.slice(0, equals), setting.slice(equals + 1)];
   const path = `/proc/sys/${name.replaceAll('.', '/')}`;
-  if (!write) {
+  if (equals < 0) {
     const got = yield* calls.readAll(k, path);
     if (typeof got === 'number') return failed(-got, `sysctl: error: '${name}'`);
     return done(`${name} = ${new TextDecoder().decode(got)}`);
@@ -293,6 +296,9 @@ function* sysctl(k: Linux, args: readonly string[]): Steps<CommandResult> {
   yield* calls.close(k, opened);
   return result < 0 ? failed(-result, `sysctl: error setting key '${name}'`) : done(`${name} = ${value}`);
 }
+
+/** Seconds: a hundred days of virtual time, whose nanoseconds are still counted exactly. */
+const LONGEST_SLEEP = 9_000_000;
 
 export const moduleCommands: ReadonlyMap<string, ConsoleCommand> = new Map<string, ConsoleCommand>([
   ['insmod', insmodCommand],
@@ -306,6 +312,8 @@ export const moduleCommands: ReadonlyMap<string, ConsoleCommand> = new Map<strin
   [
     'sleep',
     (console, [seconds]) => {
+      if (!(Number(seconds) >= 0 && Number(seconds) <= LONGEST_SLEEP))
+        return { code: 1, errno: null, output: `sleep: invalid time interval '${seconds}'` };
       console.k.scheduler.runFor(console.k.time.now() + Number(seconds) * 1e9);
       return done();
     },

@@ -337,6 +337,7 @@ async function tpd(session: SolarisSession, words: readonly string[]): Promise<T
 }
 
 async function as(session: SolarisSession, [user, ...words]: readonly string[]): Promise<ToolResult> {
+  if (words.length === 0) return { code: 2, out: '', err: 'usage: as USER COMMAND...\n' };
   const before = session.credential;
   session.credential = user === 'root' ? { uid: 0, gid: 0 } : { uid: 60001, gid: 60001 };
   try {

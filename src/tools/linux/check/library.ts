@@ -116,8 +116,9 @@ export class FileLibrary implements Library {
       }
       return owner;
     } catch (error) {
-      // A file that is no module exports nothing; its own check says why.
-      if (error instanceof FormatError) return undefined;
+      // What is no module (a bundle of macOS is a folder) or cannot be read exports nothing; its own check says why.
+      if (error instanceof FormatError || (error as NodeJS.ErrnoException).syscall !== undefined)
+        return undefined;
       throw error;
     }
   }
