@@ -39,10 +39,13 @@ export const Vector = { DE: 0, DB: 1, BP: 3, UD: 6, DF: 8, GP: 13, PF: 14 } as c
 const PF = { PRESENT: 1, WRITE: 2, USER: 4, FETCH: 16 } as const;
 /** An error from outside the guest, found by an import; never seen by callers. */
 const HOST_ERROR = 99;
-/** The engine tiers up between calls only: short ones at first. */
+/**
+ * V8 lets a function go on in its better form between calls only: short ones at first and where code was just translated, then
+ * a part of what has been run since.
+ */
 const FIRST_SLICE = 200_000;
 const LATER_SLICE = 5_000_000;
-const WARM = 10_000_000;
+const SLICE_PART = 4;
 const HIGH = 4294967296;
 
 const NO_FAULT: FaultDetails = {
@@ -110,6 +113,8 @@ export class Cpu implements HelperHost {
   #fault: FaultDetails = NO_FAULT;
   #error: unknown;
   #retired = 0;
+  /** What had retired when code was last found to be hot. */
+  #since = 0;
   /** Budget of the current call into the interpreter. */
   #slice = 0;
   /** The operation that called out, 0 outside. */
@@ -442,7 +447,7 @@ export class Cpu implements HelperHost {
   #runFrom(entry: number, goal: number): Exit | undefined {
     let ip = entry;
     for (;;) {
-      const slice = Math.min(goal - this.#retired, this.#retired < WARM ? FIRST_SLICE : LATER_SLICE);
+      const slice = Math.min(goal - this.#retired, this.#usualSlice());
       const code = this.#call(ip, slice);
       ip = this.#data.getUint32(S.EXIT_IP, true);
       const spent = this.#retired >= goal;
@@ -467,6 +472,7 @@ export class Cpu implements HelperHost {
       } else if (code === S.Leave.HOT) {
         this.rip = this.#blocks.pcOf(ip);
         this.#engine.hot(this.rip);
+        this.#since = this.#retired;
         // The count is at its end: what it has become is run without counting.
         return undefined;
       } else {
@@ -476,6 +482,11 @@ export class Cpu implements HelperHost {
         return exit ?? (this.#retired >= goal ? Exit.Budget : undefined);
       }
     }
+  }
+
+  #usualSlice(): number {
+    const part = (this.#retired - this.#since) / SLICE_PART;
+    return part <= FIRST_SLICE ? FIRST_SLICE : part >= LATER_SLICE ? LATER_SLICE : Math.floor(part);
   }
 
   #link(ip: number): number {

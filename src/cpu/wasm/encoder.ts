@@ -488,9 +488,9 @@ function vector(items: readonly (readonly number[])[]): number[] {
   return [...unsigned(items.length), ...items.flat()];
 }
 
+/** Names are ASCII here: an encoder would have to be loaded in the first call of hot code. */
 function text(value: string): number[] {
-  const bytes = new TextEncoder().encode(value);
-  return [...unsigned(bytes.length), ...bytes];
+  return [value.length, ...Array.from(value, (character) => character.charCodeAt(0))];
 }
 
 function section(id: number, content: ArrayLike<number>): Uint8Array {
