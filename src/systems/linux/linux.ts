@@ -280,7 +280,10 @@ export class Linux extends Kernel {
 }
 
 /** Where several names share an address, kallsyms shows the first of its table. */
-const SHOWN_AS: Readonly<Record<string, string>> = { __x64_sys_ni_syscall: '__do_sys_ni_syscall' };
+const SHOWN_AS: Readonly<Record<string, string>> = {
+  __x64_sys_ni_syscall: '__do_sys_ni_syscall',
+  __ia32_sys_ni_syscall: '__do_sys_ni_syscall',
+};
 
 function groupBySymbol(data: readonly DataInitialiser[]): Map<string, DataInitialiser[]> {
   const grouped = new Map<string, DataInitialiser[]>();

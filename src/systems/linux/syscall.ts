@@ -10,25 +10,78 @@ import { Errno } from './errno.ts';
 import { kernelFunctions } from './functions/define.ts';
 import type { Linux } from './linux.ts';
 
-/** __NR_syscalls of 6.1 is 451; the rest of the page is the kernel's own padding. */
+/** __NR_syscalls of 6.1 is 451 in either table; the rest of the page is the kernel's own padding. */
 const TABLE_ENTRIES = 512;
 
-/** The system calls that the base kernel serves by itself; every other number is unknown to it. */
-const NUMBERS: ReadonlyMap<number, string> = new Map([
-  [39, '__x64_sys_getpid'],
-  [102, '__x64_sys_getuid'],
-  [104, '__x64_sys_getgid'],
-  [107, '__x64_sys_geteuid'],
-  [108, '__x64_sys_getegid'],
-  [175, '__x64_sys_init_module'],
-  [176, '__x64_sys_delete_module'],
-  [186, '__x64_sys_gettid'],
-]);
+/** One way from user space into the kernel: its numbers, and how they and the arguments come. */
+export interface Gate {
+  /** What the names of its functions begin with; each takes the registers (ARCH_HAS_SYSCALL_WRAPPER, on i386 since 5.7). */
+  readonly prefix: string;
+  /** The function with the switch of newer kernels. */
+  readonly dispatcher: string;
+  /** The system calls that the base kernel serves by itself; every other number is unknown to it. */
+  readonly numbers: ReadonlyMap<number, string>;
+  /** Arguments in the order of the ABI, as members of pt_regs and as register numbers. */
+  readonly fields: readonly string[];
+  readonly registers: readonly number[];
+}
+
+/** syscall in 64-bit code (arch/x86/entry/syscalls/syscall_64.tbl). */
+const X64: Gate = {
+  prefix: '__x64_sys_',
+  dispatcher: 'x64_sys_call',
+  numbers: new Map([
+    [39, 'getpid'],
+    [102, 'getuid'],
+    [104, 'getgid'],
+    [107, 'geteuid'],
+    [108, 'getegid'],
+    [175, 'init_module'],
+    [176, 'delete_module'],
+    [186, 'gettid'],
+  ]),
+  fields: ['di', 'si', 'dx', 'r10', 'r8', 'r9'],
+  registers: [7, 6, 2, 10, 8, 9],
+};
+
+/** int 0x80, and all system calls of i386 (syscall_32.tbl): the old numbers of user and group know 16 bits of them. */
+const IA32: Gate = {
+  prefix: '__ia32_sys_',
+  dispatcher: 'ia32_sys_call',
+  numbers: new Map([
+    [20, 'getpid'],
+    [24, 'getuid16'],
+    [47, 'getgid16'],
+    [49, 'geteuid16'],
+    [50, 'getegid16'],
+    [128, 'init_module'],
+    [129, 'delete_module'],
+    [199, 'getuid'],
+    [200, 'getgid'],
+    [201, 'geteuid'],
+    [202, 'getegid'],
+    [224, 'gettid'],
+  ]),
+  fields: ['bx', 'cx', 'dx', 'si', 'di', 'bp'],
+  registers: [3, 1, 2, 6, 7, 5],
+};
+
+/** The gate that programs of the kernel's own width come through. */
+export const nativeGate = (k: Linux): Gate => (k.arch.bits === 64 ? X64 : IA32);
+
+const functionOf = (k: Linux, { prefix, numbers }: Gate, number: number): Address =>
+  k.addressOf(prefix + (numbers.get(number) ?? 'ni_syscall'));
+
+/** high2lowuid (include/linux/highuid.h): what does not fit is nobody. */
+const low16 = (id: number): number => (id > 0xffff ? 65534 : id);
 
 export const syscallFunctions = kernelFunctions({
-  // The switch of newer kernels: unsigned so that a negative number is merely a large one.
+  // The switches of newer kernels: unsigned so that a negative number is merely a large one.
   'long x64_sys_call(const struct pt_regs *regs, unsigned int nr)': function* (k, regs, number) {
-    return yield* k.call(k.addressOf(NUMBERS.get(number) ?? '__x64_sys_ni_syscall'), regs);
+    return yield* k.call(functionOf(k, X64, number), regs);
+  },
+  'long ia32_sys_call(const struct pt_regs *regs, unsigned int nr)': function* (k, regs, number) {
+    return yield* k.call(functionOf(k, IA32, number), regs);
   },
   'long __x64_sys_ni_syscall(const struct pt_regs *regs)': () => -Errno.ENOSYS,
   'long __x64_sys_getpid(const struct pt_regs *regs)': (k) => k.tasks.pid(k.current),
@@ -37,30 +90,67 @@ export const syscallFunctions = kernelFunctions({
   'long __x64_sys_geteuid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.uid,
   'long __x64_sys_getgid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.gid,
   'long __x64_sys_getegid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.gid,
+  'long __ia32_sys_ni_syscall(const struct pt_regs *regs)': () => -Errno.ENOSYS,
+  'long __ia32_sys_getpid(const struct pt_regs *regs)': (k) => k.tasks.pid(k.current),
+  'long __ia32_sys_gettid(const struct pt_regs *regs)': (k) => k.tasks.pid(k.current),
+  'long __ia32_sys_getuid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.uid,
+  'long __ia32_sys_geteuid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.uid,
+  'long __ia32_sys_getgid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.gid,
+  'long __ia32_sys_getegid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.gid,
+  'long __ia32_sys_getuid16(const struct pt_regs *regs)': (k) => low16(k.tasks.currentCredential.uid),
+  'long __ia32_sys_geteuid16(const struct pt_regs *regs)': (k) => low16(k.tasks.currentCredential.uid),
+  'long __ia32_sys_getgid16(const struct pt_regs *regs)': (k) => low16(k.tasks.currentCredential.gid),
+  'long __ia32_sys_getegid16(const struct pt_regs *regs)': (k) => low16(k.tasks.currentCredential.gid),
 });
 
-/** Entries of the table that do not lead where the kernel itself lets them lead. */
+/** The tables that somebody has asked for, by gate. */
+const tables = perKernel<Map<Gate, Address>, Linux>(() => new Map());
+
+/** Entries of the tables that do not lead where the kernel itself lets them lead. */
 export function* changedSystemCalls(k: Linux): Generator<{ number: number; target: Address }> {
-  const table = k.symbols.find('sys_call_table');
-  if (table === undefined) return;
-  for (let number = 0; number < TABLE_ENTRIES; number++) {
-    const target = k.memory.ptr(table + number * k.word);
-    if (target !== k.addressOf(NUMBERS.get(number) ?? '__x64_sys_ni_syscall')) yield { number, target };
+  for (const [gate, table] of k.state(tables)) {
+    for (let number = 0; number < TABLE_ENTRIES; number++) {
+      const target = k.memory.ptr(table + number * k.word);
+      if (target !== functionOf(k, gate, number)) yield { number, target };
+    }
   }
 }
 
-/** sys_call_table, in read-only pages of its own; made when somebody first asks for it. */
-export const systemCallTable = perKernel<{ at: Address }, Linux>((k) => {
-  const at = k.mapPages(k.vmallocArea, 1, Perm.R, 'sys_call_table');
-  const bytes = new Uint8Array(TABLE_ENTRIES * 8);
+/**
+ * A gate's table, in read-only pages of its own; made when somebody first asks for it. The native one is sys_call_table
+ * (arch/x86/include/asm/syscall.h calls that of i386 so too), and stays for traces where calls do not go through it.
+ */
+function tableOf(k: Linux, gate: Gate): Address {
+  const made = k.state(tables);
+  const known = made.get(gate);
+  if (known !== undefined) return known;
+  const name = gate === nativeGate(k) ? 'sys_call_table' : 'ia32_sys_call_table';
+  const at = k.mapPages(k.vmallocArea, 1, Perm.R, name);
+  const bytes = new Uint8Array(TABLE_ENTRIES * k.word);
   const view = new DataView(bytes.buffer);
   for (let number = 0; number < TABLE_ENTRIES; number++) {
-    view.setBigInt64(number * 8, BigInt(k.addressOf(NUMBERS.get(number) ?? '__x64_sys_ni_syscall')), true);
+    const address = functionOf(k, gate, number);
+    if (k.word === 8) view.setBigInt64(number * 8, BigInt(address), true);
+    else view.setUint32(number * 4, address, true);
   }
   k.memory.poke(at, bytes);
-  k.symbols.add(at, bytes.length, undefined, [{ name: 'sys_call_table', address: at, size: bytes.length }]);
-  return { at };
-});
+  k.symbols.add(at, bytes.length, undefined, [{ name, address: at, size: bytes.length }]);
+  made.set(gate, at);
+  return at;
+}
+
+/**
+ * The address of a name that has to do with system calls: 0 where this kernel has none of that name, undefined for every
+ * other name.
+ */
+export function systemCallSymbol(k: Linux, name: string): Address | undefined {
+  const through = callsThroughTable(exactRelease(k));
+  if (name === 'sys_call_table') return tableOf(k, nativeGate(k));
+  if (name === 'ia32_sys_call_table') return k.arch.bits === 64 && through ? tableOf(k, IA32) : 0;
+  if (through && (name === X64.dispatcher || name === IA32.dispatcher)) return 0;
+  const foreign = k.arch.bits === 32 && (name === X64.dispatcher || name.startsWith(X64.prefix));
+  return foreign ? 0 : undefined;
+}
 
 /**
  * Does this kernel still call through the table? The switch of x64_sys_call came as a mitigation (BHI) with
@@ -74,50 +164,60 @@ export function callsThroughTable(release: string): boolean {
   return major < 6 || (major === 6 && minor < 9);
 }
 
-/** The numbers a call passes, in the order of the ABI: rdi, rsi, rdx, r10, r8, r9. */
-const ARGUMENT_FIELDS = ['di', 'si', 'dx', 'r10', 'r8', 'r9'];
+/** User code and data segments, so that user_mode(regs) says what it should (arch/x86/include/asm/segment.h). */
+function userSegments(k: Linux, gate: Gate): { cs: number; ss: number } {
+  if (k.arch.bits === 32) return { cs: 0x73, ss: 0x7b };
+  return { cs: gate === X64 ? 0x33 : 0x23, ss: 0x2b };
+}
 
 /** Makes a system call as a process would; the result, or a negative errno. */
-export function* systemCall(k: Linux, number: number, args: readonly number[]): Steps<number> {
+export function* systemCall(
+  k: Linux,
+  number: number,
+  args: readonly number[],
+  gate = nativeGate(k),
+): Steps<number> {
   const regs = k.heap.allocateZeroed(k.sizeof('pt_regs'));
+  const { cs, ss } = userSegments(k, gate);
   k.write('pt_regs.orig_ax', regs, number);
   k.write('pt_regs.ax', regs, -Errno.ENOSYS);
-  // User code and data segments, so that user_mode(regs) says what it should.
-  k.write('pt_regs.cs', regs, 0x33);
-  k.write('pt_regs.ss', regs, 0x2b);
+  k.write('pt_regs.cs', regs, cs);
+  k.write('pt_regs.ss', regs, ss);
   k.write('pt_regs.flags', regs, 0x246);
-  for (const [i, value] of args.slice(0, 6).entries()) k.write(`pt_regs.${ARGUMENT_FIELDS[i]}`, regs, value);
-  const result = yield* enter(k, number, regs);
+  for (const [i, value] of args.slice(0, 6).entries()) k.write(`pt_regs.${gate.fields[i]}`, regs, value);
+  const result = yield* enter(k, gate, number, regs);
   k.heap.free(regs);
   return result;
 }
 
-/** do_syscall_x64: through the table, or through the switch. */
-function enter(k: Linux, number: number, regs: Address): Steps<number> {
-  if (!callsThroughTable(exactRelease(k))) return k.call(k.addressOf('x64_sys_call'), regs, number);
+/** do_syscall_x64, do_syscall_32_irqs_on: through the table, or through the switch. */
+function enter(k: Linux, gate: Gate, number: number, regs: Address): Steps<number> {
+  if (!callsThroughTable(exactRelease(k))) return k.call(k.addressOf(gate.dispatcher), regs, number);
   const known = number >= 0 && number < TABLE_ENTRIES;
-  return k.call(
-    known ? k.memory.ptr(k.state(systemCallTable).at + number * k.word) : k.addressOf('__x64_sys_ni_syscall'),
-    regs,
-  );
+  return k.call(known ? k.memory.ptr(tableOf(k, gate) + number * k.word) : functionOf(k, gate, -1), regs);
 }
 
-/** Does this kernel have a function of that name of its own? The switch is there only where it is used. */
-export function hasSystemCallSwitch(k: Linux): boolean {
-  return !callsThroughTable(exactRelease(k));
-}
-
-/** Debian's release names the ABI (6.1.0-56); the upstream version stands at the end of the banner. */
+/** Debian's release names the ABI (6.1.0-56); the upstream version stands at the end of the banner, after the compiler's. */
 function exactRelease(k: Linux): string {
-  return k.file.banner.match(/Debian (\d+\.\d+\.\d+)/)?.[1] ?? k.file.release;
+  return k.file.banner.match(/#\d+ .*Debian (\d+\.\d+\.\d+)/)?.[1] ?? k.file.release;
 }
 
-/** syscall or int 0x80 executed by guest code in user mode; in kernel code it is a mistake. */
+/** syscall and sysenter executed by guest code. */
 export function enterSystemCall(k: Linux, thread: Thread): void {
+  enterBy(k, thread, nativeGate(k), k.arch.bits === 64 ? 'entry_SYSCALL_64' : 'entry_SYSENTER_32');
+}
+
+/** int 0x80 executed by guest code: 32 bits of each register, whatever the code's own width. */
+export function enterInt80(k: Linux, thread: Thread): void {
+  enterBy(k, thread, IA32, k.arch.bits === 64 ? 'int80_emulation' : 'entry_INT80_32');
+}
+
+function enterBy(k: Linux, thread: Thread, gate: Gate, name: string): void {
   const { cpu } = k;
-  const number = cpu.gpr(0);
-  const args = [7, 6, 2, 10, 8, 9].map((register) => cpu.gpr(register));
-  k.scheduler.complete(thread, 'entry_SYSCALL_64', systemCall(k, number, args), (value) => {
-    cpu.setGpr(0, Number(value));
+  const value = (register: number): number => (gate === X64 ? cpu.gpr(register) : cpu.gprLow(register) >>> 0);
+  // The number is an int: above the largest it is a negative one.
+  const steps = systemCall(k, cpu.gprLow(0), gate.registers.map(value), gate);
+  k.scheduler.complete(thread, name, steps, (result) => {
+    cpu.setGpr(0, Number(result));
   });
 }

@@ -1,7 +1,7 @@
 /** Interrupt state and trap instructions. */
 import type { Thread } from '../../kernel/thread.ts';
 import type { Linux } from './linux.ts';
-import { enterSystemCall } from './syscall.ts';
+import { enterInt80 } from './syscall.ts';
 
 /** RFLAGS.IF */
 const INTERRUPT_FLAG = 0x200;
@@ -16,7 +16,7 @@ export function interruptibleNow(k: Linux): boolean {
 /** int n and int3 executed by guest code. */
 export function trapInstruction(k: Linux, thread: Thread, vector: number): void {
   if (vector === VECTOR_SYSCALL_INT80) {
-    enterSystemCall(k, thread);
+    enterInt80(k, thread);
     return;
   }
   const fault = {

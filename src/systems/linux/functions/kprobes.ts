@@ -6,7 +6,7 @@ import type { Thread } from '../../../kernel/thread.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
-import { hasSystemCallSwitch, systemCallTable } from '../syscall.ts';
+import { systemCallSymbol } from '../syscall.ts';
 import { kernelFunctions } from './define.ts';
 
 /** KPROBE_FLAG_DISABLED */
@@ -20,8 +20,8 @@ const probes = perKernel(() => new Map<Address, Address[]>());
 
 /** Address of any name this kernel knows: exports, functions of ours, data of ours, modules' symbols. */
 export function lookupName(k: Linux, name: string): Address {
-  if (name === 'sys_call_table') return k.state(systemCallTable).at;
-  if (name === 'x64_sys_call' && !hasSystemCallSwitch(k)) return 0;
+  const ofCalls = systemCallSymbol(k, name);
+  if (ofCalls !== undefined) return ofCalls;
   const [symbol, module] = name.includes(':') ? name.split(':').reverse() : [name, undefined];
   if (module !== undefined) return k.symbols.find(symbol, module) ?? 0;
   return k.addressOf(symbol) || (k.symbols.find(symbol) ?? 0);

@@ -63,14 +63,20 @@ function* errnoOf(steps: Steps<unknown>): Steps<number> {
   }
 }
 
+function deleteModule(k: Linux, at: Address, flags: number): Steps<number> | number {
+  const credential = k.tasks.currentCredential;
+  const name = userString(k, at, MAX_NAME);
+  if (name === undefined) return -Errno.EFAULT;
+  return errnoOf(unloadModule(k, { name, force: (flags & O_TRUNC) !== 0, credential }));
+}
+
 export const moduleCalls = kernelFunctions({
   'long __x64_sys_init_module(const struct pt_regs *regs)': (k, regs) =>
     initModule(k, k.read('pt_regs.di', regs), k.read('pt_regs.si', regs), k.read('pt_regs.dx', regs)),
-  'long __x64_sys_delete_module(const struct pt_regs *regs)': function* (k, regs) {
-    const credential = k.tasks.currentCredential;
-    const name = userString(k, k.read('pt_regs.di', regs), MAX_NAME);
-    if (name === undefined) return -Errno.EFAULT;
-    const force = (k.read('pt_regs.si', regs) & O_TRUNC) !== 0;
-    return yield* errnoOf(unloadModule(k, { name, force, credential }));
-  },
+  'long __ia32_sys_init_module(const struct pt_regs *regs)': (k, regs) =>
+    initModule(k, k.read('pt_regs.bx', regs), k.read('pt_regs.cx', regs), k.read('pt_regs.dx', regs)),
+  'long __x64_sys_delete_module(const struct pt_regs *regs)': (k, regs) =>
+    deleteModule(k, k.read('pt_regs.di', regs), k.read('pt_regs.si', regs)),
+  'long __ia32_sys_delete_module(const struct pt_regs *regs)': (k, regs) =>
+    deleteModule(k, k.read('pt_regs.bx', regs), k.read('pt_regs.cx', regs)),
 });
