@@ -8,6 +8,8 @@ import { describeWith, needs } from './require.ts';
 
 /** How many modules a normal run tries; LKM_FULL=1 tries all. */
 const SAMPLE = 40;
+/** Of i386, under each engine. */
+const NARROW_SAMPLE = 12;
 const FULL = process.env.LKM_FULL === '1';
 
 /** Modules that must go through their whole life without anything missing: libraries, hashes, ciphers, compressors. */
@@ -58,5 +60,44 @@ describeWith(needs('debian-amd64'), 'the census of Debian modules', ({ modules: 
       if (FULL) expect(clean).toBeGreaterThanOrEqual(200);
     },
     FULL ? 3_600_000 : 300_000,
+  );
+});
+
+describeWith(needs('debian-i386'), 'the census of Debian modules for i386', ({ modules: directory }) => {
+  const tree = new Tree(modulesBelow(directory));
+  const kernel = openKernel('builtin:debian-6.1-686', {
+    packaged: packagedPath,
+    environment: process.env,
+  });
+  const read = (module: TreeModule) => ({ ...module, bytes: moduleBytes(module) });
+  const requested = (name: string) => {
+    const module = tree.find(name);
+    return module === undefined ? [] : tree.plan(module).map(read);
+  };
+
+  it(
+    'no module ends in a defect, and both engines agree line by line',
+    () => {
+      const seed = testSeed();
+      const random = FULL ? tree.modules : seeded(seed).sample(tree.modules, NARROW_SAMPLE);
+      const certain = CLEAN.slice(0, FULL ? 0 : 6).map((name) => tree.find(name));
+      const problems: string[] = [];
+      for (const module of [...random, ...certain]) {
+        if (module === undefined) continue;
+        const plan = tree.plan(module).map(read);
+        const [one, other] = (['interpreter', 'wasm'] as const).map((engine) => {
+          const result = censusOne(kernel, plan, { requested, engine, state: true });
+          return { ...result, row: { ...result.row, ms: 0 } };
+        });
+        if (one.internal !== undefined) problems.push(`${module.name}: ${one.internal}`);
+        if (one.lostPages > 0) problems.push(`${module.name}: ${one.lostPages} pages lost`);
+        if (JSON.stringify(one) !== JSON.stringify(other))
+          problems.push(`${module.name}: the engines differ`);
+        if (certain.includes(module) && !isClean(one.row))
+          problems.push(`${module.name}: ${JSON.stringify(one.row)}`);
+      }
+      expect(problems, `LKM_SEED=${seed}`).toEqual([]);
+    },
+    FULL ? 7_200_000 : 300_000,
   );
 });
