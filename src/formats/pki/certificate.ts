@@ -10,6 +10,7 @@ const EC = '1.2.840.10045.2.1';
 const COMMON_NAME = '2.5.4.3';
 const ORGANISATION = '2.5.4.10';
 const SUBJECT_KEY_ID = '2.5.29.14';
+const EXTENDED_KEY_USAGE = '2.5.29.37';
 
 export type PublicKey = RsaKey | EcKey;
 
@@ -30,6 +31,8 @@ export interface Certificate {
   readonly key: PublicKey | undefined;
   /** The subject key identifier, where the certificate has one. */
   readonly keyId: Uint8Array | undefined;
+  /** Object identifiers of its extended key usage; none: it has none. */
+  readonly purposes: readonly string[];
   /** Milliseconds since 1970; undefined where a time is no time. */
   readonly notBefore: number | undefined;
   readonly notAfter: number | undefined;
@@ -49,6 +52,7 @@ export function readCertificate(der: Uint8Array): Certificate {
   const at = fields[0]?.tag === context(0) ? 1 : 0;
   const [serial, , issuer, validity, subject, keyInfo, ...rest] = fields.slice(at);
   if (keyInfo === undefined) throw new Invalid('certificate', 'has no public key');
+  const extensions = rest.find(({ tag }) => tag === context(3));
   return {
     der: root.whole,
     signed: signed.whole,
@@ -59,7 +63,8 @@ export function readCertificate(der: Uint8Array): Certificate {
     algorithm: oid(children(algorithm, 'signature algorithm')[0] ?? algorithm),
     signature: signature.body.subarray(1),
     key: publicKey(keyInfo),
-    keyId: subjectKeyId(rest.find(({ tag }) => tag === context(3))),
+    keyId: extensionOf(extensions, SUBJECT_KEY_ID)?.body,
+    purposes: purposesOf(extensionOf(extensions, EXTENDED_KEY_USAGE)),
     ...validityOf(validity),
   };
 }
@@ -124,16 +129,21 @@ function rsaKey(bytes: Uint8Array): RsaKey | undefined {
   };
 }
 
-function subjectKeyId(wrapped: DerNode | undefined): Uint8Array | undefined {
+/** What an extension wraps, where the certificate has it. */
+function extensionOf(wrapped: DerNode | undefined, wanted: string): DerNode | undefined {
   if (wrapped === undefined) return undefined;
   const list = children(wrapped, 'extensions')[0];
   for (const extension of list === undefined ? [] : children(list, 'extensions')) {
     const parts = children(extension, 'extension');
     const value = parts.at(-1);
-    if (parts.length < 2 || value === undefined || oid(parts[0]) !== SUBJECT_KEY_ID) continue;
-    return readDer(value.body, 'subject key identifier').body;
+    if (parts.length < 2 || value === undefined || oid(parts[0]) !== wanted) continue;
+    return readDer(value.body, `extension ${wanted}`);
   }
   return undefined;
+}
+
+function purposesOf(usage: DerNode | undefined): string[] {
+  return usage === undefined ? [] : children(usage, 'extended key usage').map((one) => oid(one));
 }
 
 /**

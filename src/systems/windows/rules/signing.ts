@@ -2,14 +2,24 @@
  * Who must have signed a driver: kernel-mode code signing by release ("Driver signing policy", Microsoft's published
  * description), test signing, the block list, and memory integrity's demands on the image.
  */
-import { SECTION } from '../../../formats/pe/layout.ts';
+import { FormatError } from '../../../bytes/errors.ts';
+import { readImports } from '../../../formats/pe/imports.ts';
+import { DIRECTORY, SECTION } from '../../../formats/pe/layout.ts';
+import type { PeFile } from '../../../formats/pe/read.ts';
 import { PAGE_SIZE } from '../../../memory/address.ts';
 import { atLeast, BUILD_1607 } from '../release.ts';
+import { dayOf } from '../signature/origin.ts';
 import { Status } from '../status.ts';
 import { type ImageFacts, type ImagePolicy, note, pass, refuse, type Verdict } from './verdict.ts';
 
 export function signingRules(policy: ImagePolicy, facts: ImageFacts): Verdict[] {
-  return [blockList(policy, facts), signature(policy, facts), memoryIntegrity(policy, facts)];
+  return [
+    blockList(policy, facts),
+    signature(policy, facts),
+    crossCertificate(policy, facts),
+    origin(policy, facts),
+    memoryIntegrity(policy, facts),
+  ];
 }
 
 function blockList({ blocked }: ImagePolicy, { signature }: ImageFacts): Verdict {
@@ -60,6 +70,65 @@ function signature(policy: ImagePolicy, { signature: facts }: ImageFacts): Verdi
   );
 }
 
+/**
+ * A cross-certificate is good until its day, the last of them ended in 2021: what was stamped before stays good, what was
+ * stamped later never was.
+ */
+function crossCertificate(policy: ImagePolicy, { signature: facts }: ImageFacts): Verdict {
+  const rule = 'cross-certificate';
+  const { origin: from, timeStamp } = facts;
+  if (facts.state !== 'valid' || from?.cross === undefined || from.kind !== 'cross-signed')
+    return pass(rule, 'the signature rests on no cross-certificate');
+  const { authority, expires } = from.cross;
+  const until = dayOf(expires);
+  if (timeStamp?.holds !== true || timeStamp.time === undefined)
+    return note(
+      rule,
+      `the cross-certificate of ${authority} ends on ${until}; no time stamp says when it was signed`,
+    );
+  const stamped = dayOf(timeStamp.time);
+  if (expires === undefined || timeStamp.time <= expires)
+    return pass(rule, `stamped on ${stamped}, before the cross-certificate of ${authority} ended (${until})`);
+  const why = `The file was stamped on ${stamped}; the cross-certificate of ${authority} had ended on ${until}.`;
+  const hint = "Since 2021 drivers are signed by Microsoft's hardware portal alone.";
+  return enforced(policy) ? refuse(rule, Status.INVALID_IMAGE_HASH, why, hint) : note(rule, why);
+}
+
+/** Certificates issued before this day still sign drivers for 1607 and later, Secure Boot or not. */
+const LAST_DAY = Date.UTC(2015, 6, 29);
+
+/** Windows 10 1607 and later, installed anew and with Secure Boot on, take new drivers from the hardware portal alone. */
+function origin(policy: ImagePolicy, { signature: facts }: ImageFacts): Verdict {
+  const rule = 'signing-origin';
+  if (!enforced(policy) || policy.release.build < BUILD_1607)
+    return pass(rule, `${policy.release.title} does not ask on whose word a driver was signed`);
+  const from = facts.origin;
+  if (facts.state !== 'valid' || from === undefined) return pass(rule, 'there is no signature to ask about');
+  if (from.kind === 'attestation')
+    return pass(rule, "signed by the hardware portal on the vendor's word (Windows Server wants tests)");
+  if (from.kind === 'hardware tests') return pass(rule, 'signed by the hardware portal after tests (WHQL)');
+  if (from.kind === 'system component') return pass(rule, 'signed as a part of Windows');
+  if (from.kind === 'other')
+    return pass(rule, 'signed under a root of its own; whether that is trusted was asked before');
+  const issued = `the signer's certificate was issued on ${dayOf(from.issued)}`;
+  if (from.issued !== undefined && from.issued < LAST_DAY)
+    return pass(rule, `cross-signed, and ${issued}, before 29 July 2015`);
+  if (!policy.secureBoot)
+    return note(
+      rule,
+      `cross-signed, and ${issued}: taken because Secure Boot is off (or the system was upgraded)`,
+    );
+  return refuse(
+    rule,
+    Status.INVALID_IMAGE_HASH,
+    `The driver is cross-signed, and ${issued}, not before 29 July 2015; since 1607 new drivers come from the hardware portal.`,
+    'Systems that were upgraded from an earlier release, or whose Secure Boot is off, take it.',
+  );
+}
+
+/** Functions that give memory which is executable unless the driver says otherwise. */
+const EXECUTABLE_POOL = /^ExAllocatePool(WithTag|WithQuotaTag|WithQuota|WithTagPriority)?$/;
+
 /** Hypervisor-protected code integrity: no page both writable and executable, sections on pages of their own. */
 function memoryIntegrity({ hvci }: ImagePolicy, { pe }: ImageFacts): Verdict {
   const rule = 'memory-integrity';
@@ -74,5 +143,31 @@ function memoryIntegrity({ hvci }: ImagePolicy, { pe }: ImageFacts): Verdict {
       Status.DRIVER_BLOCKED,
       `Sections are aligned to 0x${pe.header.sectionAlignment.toString(16)}, not to pages.`,
     );
-  return pass(rule, 'no section is writable and executable, and all are aligned to pages');
+  const { address } = pe.directory(DIRECTORY.IAT);
+  const table = address === 0 ? undefined : pe.sectionAt(address);
+  if (table !== undefined && (table.flags & SECTION.EXECUTE) !== 0)
+    return refuse(
+      rule,
+      Status.DRIVER_BLOCKED,
+      `The import address table is in section ${table.name}, which is executable: the loader has to write there.`,
+      'Link without /MERGE:.rdata=.text, and without /SECTION options that make data executable.',
+    );
+  const pools = importedNames(pe).filter((name) => EXECUTABLE_POOL.test(name));
+  const good = 'no section is writable and executable, all are aligned to pages, imports are not in code';
+  // NonPagedPool means executable memory there, and which kind is asked for only the run shows.
+  return pools.length === 0
+    ? pass(rule, good)
+    : note(rule, `${good}; ${pools[0]} must ask for NonPagedPoolNx`);
+}
+
+/** A damaged import directory is another rule's. */
+function importedNames(pe: PeFile): string[] {
+  try {
+    return readImports(pe).flatMap(({ imports }) =>
+      imports.flatMap(({ name }) => (name === undefined ? [] : [name])),
+    );
+  } catch (error) {
+    if (error instanceof FormatError) return [];
+    throw error;
+  }
 }

@@ -1,6 +1,7 @@
 /** What a rule says of an image, and what rules can see: a kernel or a file that describes one. */
 import type { PeFile } from '../../../formats/pe/read.ts';
 import type { Release } from '../release.ts';
+import type { SignatureOrigin } from '../signature/origin.ts';
 import type { TimeStamp } from '../signature/timestamp.ts';
 
 export interface Verdict {
@@ -41,6 +42,9 @@ export interface SignatureFacts {
   readonly detail: string;
   /** All of them, the file's own first. */
   readonly signatures: readonly SignatureReport[];
+  /** Of the one that decides. */
+  readonly origin?: SignatureOrigin;
+  readonly timeStamp?: TimeStamp;
 }
 
 /** One signature: in the file, nested in that, or of a catalog that lists the file. */
@@ -56,6 +60,7 @@ export interface SignatureReport {
   readonly chain: readonly string[];
   readonly detail: string;
   readonly timeStamp: TimeStamp | undefined;
+  readonly origin: SignatureOrigin | undefined;
 }
 
 export interface ImageFacts {

@@ -13,6 +13,7 @@ import { type Certificate, readCertificate } from '../../../formats/pki/certific
 import { type Hash, hashNamed, hashOf } from '../../../formats/pki/hashes.ts';
 import type { SignatureFacts, SignatureReport } from '../rules/verdict.ts';
 import type { Catalog } from './catalog.ts';
+import { originOf, originText } from './origin.ts';
 import { examinePageHashes } from './page-hashes.ts';
 import {
   Attribute,
@@ -84,8 +85,8 @@ function summary(signatures: readonly SignatureReport[], hashes: readonly string
   const bad = signatures.find((one) => one.state === 'bad hash' && one.place !== 'catalog');
   const best = bad ?? [...signatures].sort((a, b) => order(a) - order(b))[0];
   if (best === undefined) return { ...NONE, hashes };
-  const { state, signer, trusted, detail } = best;
-  return { state, hashes, signer, trusted, detail, signatures };
+  const { state, signer, trusted, detail, origin, timeStamp } = best;
+  return { state, hashes, signer, trusted, detail, signatures, origin, timeStamp };
 }
 
 function reports(pe: PeFile, der: Uint8Array, anchors: readonly Certificate[]): SignatureReport[] {
@@ -153,9 +154,11 @@ function signerReport(
       chain: [],
       detail: verdict.why,
       timeStamp: undefined,
+      origin: undefined,
     };
   const chain = chainOf(verdict.certificate, file.certificates, anchors);
   const names = chain.certificates.map(({ name }) => name);
+  const origin = originOf(chain.certificates, file.certificates);
   const timeStamp = timeStampOf(file.signer, file.certificates, anchors);
   const end = names.length > 1 ? `, issued by ${names.slice(1).join(', ')}` : '';
   const how = place === 'catalog' ? 'in a catalog signed by' : 'signed by';
@@ -164,8 +167,9 @@ function signerReport(
     state: 'valid',
     trusted: chain.trusted,
     chain: names,
-    detail: `${how} ${names[0]}${end}${timeText(timeStamp)}`,
+    detail: `${how} ${names[0]}${end}${originText(origin)}${timeText(timeStamp)}`,
     timeStamp,
+    origin,
   };
 }
 

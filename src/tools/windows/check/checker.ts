@@ -49,7 +49,7 @@ const SETTINGS = [
     name: 'secureboot',
     summary: "on: no test mode, new drivers need the system maker's signature; off (default)",
   },
-  { name: 'hvci', summary: 'on: memory integrity looks at the sections; off (default)' },
+  { name: 'hvci', summary: 'on: memory integrity looks at sections and imports; off (default)' },
   { name: 'roots', summary: 'certificates (PEM or DER) that signatures may end at' },
   { name: 'catalogs', summary: 'catalog files, separated by commas' },
   { name: 'blocklist', summary: 'Authenticode hashes that must not load, one a line' },
@@ -74,6 +74,8 @@ const TITLES: Readonly<Record<string, string>> = {
   'image-sections': 'its sections follow one another',
   'block-list': 'no block list names it',
   'code-signing': 'its signature is one that this kernel takes',
+  'cross-certificate': 'it was signed while its cross-certificate was good',
+  'signing-origin': 'it was signed on the word of somebody whom this release takes',
   'memory-integrity': 'memory integrity finds nothing against its sections',
   imports: 'every import is exported by the kernel or a driver that can be loaded',
 };
