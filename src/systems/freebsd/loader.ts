@@ -158,7 +158,7 @@ export class Loader {
     for (const [name, value] of conf.environment) this.environment.set(name, value);
     conf.environment.set('module_blacklist', this.environment.get('module_blacklist') ?? '');
     this.search.path = this.environment.get('module_path') ?? this.search.path;
-    let text = conf.problems.map(({ line, text: bad }) => `Malformed line (${line}):\n\t'${bad}'\n`).join('');
+    let text = conf.problems.map(({ said }) => `${said.join('\n')}\n`).join('');
     text += 'Loading kernel...\nLoading configured modules...\n';
     for (const module of conf.modules.values()) if (module.load) text += this.configured(conf, module).said;
     return text;
@@ -167,12 +167,17 @@ export class Loader {
   /** One module of loader.conf that is to be loaded. */
   configured(conf: LoaderConf, module: LoaderModule): ConfiguredModule {
     const name = module.file ?? module.name;
+    // What is not the loader's own command is said only when verbose_loading wants it.
+    const verbose = conf.environment.get('verbose_loading')?.toLowerCase() === 'yes';
+    const tell = (text: string) => (verbose ? text : '');
     if (isBlacklisted(conf, module))
-      return { outcome: 'blacklisted', said: `Not loading blacklisted module '${name}'\n` };
-    let said = module.before === undefined ? '' : (this.command(module.before) ?? '');
+      return { outcome: 'blacklisted', said: tell(`Not loading blacklisted module '${name}'\n`) };
+    let said = tell(`${name}...`);
+    said += module.before === undefined ? '' : (this.command(module.before) ?? '');
     const result = this.isModule(module) ? this.loadNamed(name) : this.loadData(name);
     said += result.text;
-    if (!result.done) said += 'failed!\n';
+    if (!result.done) said += tell('failed!\n');
+    else if (module.after !== undefined) said += tell('ok\n');
     const after = result.done ? module.after : module.error;
     if (after !== undefined) said += this.command(after) ?? '';
     return { outcome: result.done ? 'loaded' : 'failed', said };

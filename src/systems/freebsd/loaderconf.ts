@@ -4,6 +4,8 @@
  * `_error`. Anything else is a variable of the kernel environment.
  */
 
+import { majorOf } from './version.ts';
+
 /** One module as loader.conf describes it. */
 export interface LoaderModule {
   readonly name: string;
@@ -20,11 +22,14 @@ export interface LoaderModule {
   error: string | undefined;
 }
 
+/** What the loader says while it reads, with the place it says it of. */
 export interface LoaderProblem {
   /** The file, where it has a name. */
   readonly file: string;
+  /** Line of the file, from 1. */
   readonly line: number;
-  readonly text: string;
+  /** Lines as the loader prints them. */
+  readonly said: readonly string[];
 }
 
 export interface LoaderConf {
@@ -34,9 +39,13 @@ export interface LoaderConf {
   readonly environment: Map<string, string>;
   /** `exec="..."` commands in order. */
   readonly commands: string[];
-  /** Lines of no form, as the loader reports them. */
   readonly problems: LoaderProblem[];
 }
+
+/** What the Lua of 12 took, and what that of 13 and later takes (processEnvVar and the patterns of config.lua). */
+export type LoaderGrammar = 'old' | 'new';
+
+export const grammarOf = (version: number): LoaderGrammar => (majorOf(version) < 13 ? 'old' : 'new');
 
 const FIELDS = {
   name: 'file',
@@ -47,15 +56,33 @@ const FIELDS = {
   error: 'error',
 } as const;
 
-/** Quoted value of letters, digits, blanks and punctuation; or one bare word. A comment may follow. */
-const VALUE = String.raw`(?:"([\w\s!-/:-@[-${'`'}{-~]*?)"|(\w+))`;
-const END = String.raw`\s*(?:#.*)?$`;
-const MODULE_LINE = new RegExp(
-  String.raw`^\s*([\w-]+)_(load|name|type|flags|before|after|error)\s*=\s*${VALUE}${END}`,
-);
-const EXEC_LINE = new RegExp(String.raw`^\s*exec\s*=\s*${VALUE}${END}`);
-const STRING_LINE = new RegExp(String.raw`^\s*([\w.-]+)\s*=\s*"([\w\s!-/:-@[-${'`'}{-~]*?)"${END}`);
-const NUMBER_LINE = new RegExp(String.raw`^\s*([\w.-]+)\s*=\s*(-?\d+)${END}`);
+interface Forms {
+  readonly module: RegExp;
+  readonly variable: RegExp;
+  readonly quoted: string;
+  readonly word: string;
+}
+
+const form = (key: string): RegExp => new RegExp(String.raw`^\s*(${key})\s*=\s*`);
+const FIELD = '_(?:load|name|type|flags|before|after|error)';
+
+/** A quoted value ends at the next quote, whatever comes behind it. */
+const FORMS: Readonly<Record<LoaderGrammar, Forms>> = {
+  old: {
+    module: form(`[A-Za-z0-9_-]+${FIELD}`),
+    // Any punctuation, an equals sign as well.
+    variable: form('[!-~]+'),
+    quoted: String.raw`"([ -!#-~\t-\r]*)"`,
+    word: '([A-Za-z0-9]+)',
+  },
+  new: {
+    module: form(`[A-Za-z0-9_.-]+${FIELD}`),
+    variable: form('[A-Za-z0-9][A-Za-z0-9_.-]*'),
+    quoted: '"([^"]*)"',
+    word: '([-A-Za-z0-9][-A-Za-z0-9_.]*)',
+  },
+};
+const EXEC = form('exec');
 
 /** More lines than any loader.conf has. */
 const MAX_LINES = 10_000;
@@ -69,35 +96,77 @@ export function readLoaderConf(
   text: string,
   conf: LoaderConf = emptyLoaderConf(),
   file = '/boot/loader.conf',
+  grammar: LoaderGrammar = 'new',
 ): LoaderConf {
+  // The loader counts the lines that have something in them.
+  let counted = 0;
   for (const [i, raw] of text.split('\n').slice(0, MAX_LINES).entries()) {
+    if (raw !== '') counted++;
     const line = raw.replace(/\r$/, '');
-    if (!readLine(line, conf, `${file}:${i + 1} ${line.replace(/\s*#.*$/, '').trim()}`))
-      conf.problems.push({ file, line: i + 1, text: line });
+    const place = `${file}:${i + 1} ${line.replace(/\s*#.*$/, '').trim()}`;
+    const said = readLine(line, conf, place, grammar);
+    if (said === undefined) continue;
+    const lines = said === MALFORMED ? [`Malformed line (${counted}):`, `\t'${line}'`] : [said];
+    conf.problems.push({ file, line: i + 1, said: lines });
   }
   return conf;
 }
 
-function readLine(line: string, conf: LoaderConf, place: string): boolean {
-  if (/^\s*(#.*)?$/.test(line)) return true;
-  const module = MODULE_LINE.exec(line);
-  if (module !== null) {
-    setField(conf, module[1], module[2], module[3] ?? module[4], place);
-    return true;
+const MALFORMED = 'malformed';
+
+/** Undefined for a line that was understood; else what the loader says. */
+function readLine(line: string, conf: LoaderConf, place: string, grammar: LoaderGrammar): string | undefined {
+  if (/^\s*(#.*)?$/.test(line)) return undefined;
+  const forms = FORMS[grammar];
+  const module = assignment(line, forms.module, forms);
+  if (module !== undefined) return module === 'rest' ? MALFORMED : setModule(conf, module, place, grammar);
+  const exec = assignment(line, EXEC, { quoted: forms.quoted });
+  if (exec !== undefined) {
+    if (exec === 'rest') return MALFORMED;
+    conf.commands.push(exec.value);
+    return undefined;
   }
-  const exec = EXEC_LINE.exec(line);
-  if (exec !== null) {
-    conf.commands.push(exec[1] ?? exec[2]);
-    return true;
-  }
-  const variable = STRING_LINE.exec(line) ?? NUMBER_LINE.exec(line);
-  if (variable === null) return false;
-  conf.environment.set(variable[1], expand(variable[2], conf.environment));
-  return true;
+  const variable = assignment(line, forms.variable, forms) ?? numberOf(line, forms, grammar);
+  if (variable === undefined || variable === 'rest') return MALFORMED;
+  const value = expand(variable.value, conf.environment, grammar);
+  if ('problem' in value) return `Failed to parse variable '${variable.key}': ${value.problem}`;
+  conf.environment.set(variable.key, value.text);
+  return undefined;
 }
 
-function setField(conf: LoaderConf, name: string, field: string, value: string, place: string): void {
+interface Assignment {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** A key with a quoted value, or else with a word; `rest` where something but a comment comes behind. */
+function assignment(
+  line: string,
+  key: RegExp,
+  { quoted, word }: { readonly quoted: string; readonly word?: string },
+): Assignment | 'rest' | undefined {
+  for (const value of word === undefined ? [quoted] : [quoted, word]) {
+    const found = new RegExp(`${key.source}${value}\\s*(.*)$`).exec(line);
+    if (found === null) continue;
+    return /^(#.*)?$/.test(found[3]) ? { key: found[1], value: found[2] } : 'rest';
+  }
+  return undefined;
+}
+
+const numberOf = (line: string, { variable }: Forms, grammar: LoaderGrammar) =>
+  grammar === 'old' ? assignment(line, variable, { quoted: String.raw`(-?\d+)` }) : undefined;
+
+function setModule(
+  conf: LoaderConf,
+  { key, value }: Assignment,
+  place: string,
+  grammar: LoaderGrammar,
+): undefined {
+  const at = key.lastIndexOf('_');
+  const [name, field] = [key.slice(0, at), key.slice(at + 1)];
   const module = moduleNamed(conf, name);
+  // From 13 on the kernel's environment has these, too.
+  if (grammar === 'new') conf.environment.set(key, field === 'load' ? value.toUpperCase() : value);
   if (field === 'load') {
     module.load = value.toLowerCase() === 'yes';
     module.asked = place;
@@ -123,20 +192,40 @@ export function moduleNamed(conf: LoaderConf, name: string): LoaderModule {
   return module;
 }
 
-/** `${name}` and `$name` of what was set before. */
-function expand(value: string, environment: ReadonlyMap<string, string>): string {
-  return value.replace(
-    /\$(?:\{([\w.]+)\}|(\w+))/g,
-    (whole, braced: string | undefined, plain: string | undefined) => {
-      return environment.get(braced ?? plain ?? '') ?? whole;
-    },
-  );
+type Expanded = { readonly text: string } | { readonly problem: string };
+
+/** `${name}` and `$name` of what was set before; what was not is nothing. From 13 on a backslash keeps what follows it. */
+function expand(value: string, environment: ReadonlyMap<string, string>, grammar: LoaderGrammar): Expanded {
+  const get = (name: string) => environment.get(name) ?? '';
+  if (grammar === 'old') {
+    const braced = value.replace(/\$\{([^}]+)\}/g, (_, name: string) => get(name));
+    return { text: braced.replace(/\$([!-~]+)/g, (_, name: string) => get(name)) };
+  }
+  let text = '';
+  for (let at = 0; at < value.length; ) {
+    const char = value[at];
+    if (char === '\\') {
+      if (at === value.length - 1) return { problem: 'Stray escape at end of line' };
+      text += value[at + 1];
+      at += 2;
+    } else if (char === '$') {
+      if (at === value.length - 1) return { problem: 'Unescaped $ at end of line' };
+      const found = /^(?:\{([^}]+)\}|([A-Za-z0-9][-A-Za-z0-9_.]*))/.exec(value.slice(at + 1));
+      if (found === null) return { problem: `Malformed variable expression at position '${at + 1}'` };
+      text += get(found[1] ?? found[2]);
+      at += 1 + found[0].length;
+    } else {
+      text += char;
+      at++;
+    }
+  }
+  return { text };
 }
 
-/** Is the module kept out by `module_blacklist` (names separated by blank, comma or semicolon)? */
+/** Is the module kept out by `module_blacklist` (names with anything else between them)? */
 export function isBlacklisted(conf: LoaderConf, module: LoaderModule): boolean {
-  const names = (conf.environment.get('module_blacklist') ?? '').split(/[\s,;]+/);
-  return names.includes(module.file ?? module.name);
+  const names = (conf.environment.get('module_blacklist') ?? '').match(/[-\w]+/g);
+  return names?.includes(module.file ?? module.name) ?? false;
 }
 
 /** A variable of rc.conf(5), and the line that set it last. */
@@ -195,40 +284,41 @@ export interface LoadedConf {
 }
 
 /**
- * Reads all that the loader reads (stand/lua/config.lua): the defaults, the files of loader_conf_files (which may be set
- * anew by what is read), the folders of loader_conf_dirs, local files, and nextboot.conf when its first line wants it.
+ * Reads all that the loader reads (stand/lua/config.lua): the defaults, behind each file those that it names in
+ * loader_conf_files, then the folders of loader_conf_dirs, local files, and nextboot.conf unless its first line says no.
  */
-export function readLoaderFiles(source: ConfSource): LoadedConf {
+export function readLoaderFiles(source: ConfSource, grammar: LoaderGrammar = 'new'): LoadedConf {
   const conf = emptyLoaderConf();
+  const { environment } = conf;
   const files: string[] = [];
-  for (const [name, value] of DEFAULT_FILES) conf.environment.set(name, value);
+  for (const [name, value] of DEFAULT_FILES) environment.set(name, value);
   const text = (path: string): string | undefined => {
     const bytes = source.read(path);
     return bytes === undefined ? undefined : new TextDecoder('latin1').decode(bytes);
   };
-  const one = (path: string, given = text(path)) => {
-    if (given === undefined || files.includes(path) || files.length >= MAX_FILES) return;
-    files.push(path);
-    readLoaderConf(given, conf, path);
+  const named = (variable: string) => words(environment.get(variable) ?? '');
+  const one = (path: string) => {
+    if (files.includes(path) || files.length >= MAX_FILES) return;
+    const given = text(path);
+    if (given !== undefined) {
+      files.push(path);
+      // Only what this file says counts behind it.
+      environment.delete('loader_conf_files');
+      readLoaderConf(given, conf, path, grammar);
+    } else if (path !== DEFAULTS) return;
+    for (const next of named('loader_conf_files')) one(next);
   };
-  const named = (variable: string) => words(conf.environment.get(variable) ?? '');
   one(DEFAULTS);
-  readListed(() => named('loader_conf_files'), one);
   for (const folder of named('loader_conf_dirs')) {
-    const names = (source.list(folder) ?? []).filter((name) => /^[^.].*\.conf$/.test(name));
+    const names = (source.list(folder) ?? []).filter((name) => /.conf$/.test(name));
     for (const name of [...names].sort()) one(`${folder.replace(/\/$/, '')}/${name}`);
   }
-  readListed(() => named('local_loader_conf_files'), one);
-  const next = conf.environment.get('nextboot_conf') ?? '';
-  const wanted = next === '' ? undefined : text(next);
-  if (wanted !== undefined && /^\s*nextboot_enable\s*=\s*"?yes"?/i.test(wanted)) one(next, wanted);
-  return { conf, files };
-}
-
-/** Reads a list of files that may itself change while it is read. */
-function readListed(list: () => string[], read: (path: string) => void): void {
-  for (let before = ''; before !== list().join(' '); ) {
-    before = list().join(' ');
-    for (const path of list()) read(path);
+  for (const path of named('local_loader_conf_files')) one(path);
+  const next = environment.get('nextboot_conf') ?? '';
+  const wanted = next === '' || environment.get('nextboot_enable') === 'NO' ? undefined : text(next);
+  if (wanted !== undefined && !wanted.startsWith('nextboot_enable="NO"')) {
+    files.push(next);
+    readLoaderConf(wanted, conf, next, grammar);
   }
+  return { conf, files };
 }

@@ -78,19 +78,19 @@ export function indexFreeBsd(folder: string, warn: (text: string) => void): Inde
   const visit = (at: string): void => {
     const hints: Hint[] = [];
     const entries = readdirSync(at, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
-    let machine: string | undefined;
+    let first: KldFile | undefined;
     for (const entry of entries) {
       if (entry.isDirectory()) visit(join(at, entry.name));
       // Names without a dot (the kernel) and modules count.
       else if (entry.name.endsWith('.ko') || !entry.name.includes('.')) {
         const kld = kldAt(join(at, entry.name), warn);
         if (kld === undefined) continue;
-        machine ??= kld.file.machine;
-        if (kld.file.machine === machine) hints.push(...hintsOfFile(kld, entry.name, orderFor(kld)));
+        first ??= kld;
+        if (kld.file.machine === first.file.machine) hints.push(...recordsOf(kld, entry.name, warn));
         else warn(`${join(at, entry.name)} is for another machine than the others`);
       }
     }
-    const bytes = writeHints(hints);
+    const bytes = writeHints(hints, first?.file.littleEndian);
     if (bytes.length === 0) return;
     const target = join(at, 'linker.hints');
     replaceFile(target, bytes);
@@ -98,6 +98,17 @@ export function indexFreeBsd(folder: string, warn: (text: string) => void): Inde
   };
   visit(resolve(folder));
   return { code: written.length > 0 ? 0 : 1, system: 'freebsd', written };
+}
+
+/** A table of devices that contradicts its file gives none. */
+function recordsOf(kld: KldFile, name: string, warn: (text: string) => void): Hint[] {
+  try {
+    return hintsOfFile(kld, name, orderFor(kld));
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    warn(`${name} is passed over: ${error.message}`);
+    return [];
+  }
 }
 
 /** From 14 on kldxref stops at the first of several versions; the file says which release it was built for. */

@@ -2,6 +2,7 @@
 import { Loader } from '../../systems/freebsd/loader.ts';
 import {
   type ConfSource,
+  grammarOf,
   type RcVariable,
   readLoaderFiles,
   readRcConf,
@@ -40,7 +41,7 @@ export const reboot: Tool = {
 function configured(session: FreeBsdSession, answer: Answer): Loader {
   const { files, choices } = session;
   const fresh = new Loader(files, choices.modulePath, session.builtIn());
-  const { conf } = readLoaderFiles(files);
+  const { conf } = readLoaderFiles(files, grammarOf(choices.version));
   answer.out += fresh.configure(conf);
   for (const command of conf.commands) answer.out += fresh.command(command) ?? '';
   return fresh;

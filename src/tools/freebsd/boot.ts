@@ -9,15 +9,17 @@ import { KldFile } from '../../systems/freebsd/kldfile.ts';
 import { Loader } from '../../systems/freebsd/loader.ts';
 import {
   DEFAULTS,
+  grammarOf,
   type LoaderConf,
   type LoaderModule,
   readLoaderFiles,
 } from '../../systems/freebsd/loaderconf.ts';
-import { releaseOf } from '../../systems/freebsd/version.ts';
+import { parseVersion, releaseOf } from '../../systems/freebsd/version.ts';
 import type { Boot, BootOptions } from '../boot.ts';
 import { Story } from '../boot-story.ts';
 import type { ModuleFile, SystemFiles } from '../system.ts';
 import { kldListOf, rcVariables } from './boot-tools.ts';
+import { DEFAULT_VERSION } from './choices.ts';
 import { autoload } from './devmatch.ts';
 import { FreeBsdSession } from './session.ts';
 
@@ -44,7 +46,8 @@ class FreeBsdStory extends Story {
   }
 
   tell(): FreeBsdSession | undefined {
-    const { conf, files } = readLoaderFiles(this.root);
+    const release = parseVersion(this.options.settings?.get('release') ?? '');
+    const { conf, files } = readLoaderFiles(this.root, grammarOf(release ?? DEFAULT_VERSION));
     for (const file of files) this.confFile(conf, file);
     const folder = this.kernelFolder(conf);
     const kernel = this.kernel(conf, folder);
@@ -67,9 +70,9 @@ class FreeBsdStory extends Story {
   }
 
   private confFile(conf: LoaderConf, file: string): void {
-    const said = conf.problems
-      .filter((problem) => problem.file === file)
-      .flatMap(({ line, text }) => [`Malformed line (${line}):`, `\t'${text}'`]);
+    const said = conf.problems.filter((problem) => problem.file === file).flatMap((problem) => problem.said);
+    const malformed = said.some((line) => line.startsWith('Malformed line'));
+    if (malformed) said.push(`Failed to parse config: '${file}'`);
     this.add('loader', file, 'note', said.length === 0 ? {} : { said });
   }
 

@@ -16,7 +16,7 @@ import {
 } from '../system.ts';
 
 /** 13.2-RELEASE */
-const DEFAULT_VERSION = 1302001;
+export const DEFAULT_VERSION = 1302001;
 
 export const SETTINGS: readonly Setting[] = [
   {

@@ -22,20 +22,39 @@ export const kldxref: Tool = {
       answer.err = (problem === undefined ? '' : `kldxref: ${problem}\n`) + USAGE;
       return answer.result();
     }
-    for (const path of operands) {
+    for (const [i, path] of operands.entries()) {
       const names = session.files.list(path);
       if (names !== undefined) folder(session, answer, path, names, flags, values.get('f') ?? 'linker.hints');
+      else if (i === 0 && !mayBeFile(session, answer, path, flags)) break;
       else if (flags.has('d')) {
         answer.out += `${path}\n`;
         dump(answer, path, read(session, answer, path));
-      } else {
-        answer.code = 1;
-        answer.err += `kldxref: ${path}: Not a directory\n`;
       }
     }
     return answer.result();
   },
 };
+
+/** Only the first operand is looked at before the walk begins; that it may be a file with -d came with 14. */
+function mayBeFile(
+  session: FreeBsdSession,
+  answer: Answer,
+  path: string,
+  flags: ReadonlySet<string>,
+): boolean {
+  const there = session.files.read(path) !== undefined;
+  if (there && flags.has('d') && isNew(session)) return true;
+  answer.code = 1;
+  answer.err += `kldxref: ${path}: ${there ? 'Not a directory' : 'No such file or directory'}\n`;
+  return false;
+}
+
+/** From libelf's days on (usr.sbin/kldxref of 14) one machine counts for a folder, and the names of files. */
+const isNew = ({ choices }: FreeBsdSession): boolean => majorOf(choices.version) >= 14;
+
+/** The kernel has no dot in its name, modules end in `.ko`; before 14 only files of the debugger were left out. */
+const counts = (session: FreeBsdSession, name: string): boolean =>
+  isNew(session) ? !name.includes('.') || name.endsWith('.ko') : !/\.(debug|symbols)$/.test(name);
 
 function read(session: FreeBsdSession, answer: Answer, path: string): KldFile | undefined {
   const bytes = session.files.read(path);
@@ -61,10 +80,7 @@ function folder(
   const hints: Hint[] = [];
   let machine: string | undefined;
   let first = '';
-  // Names without a dot (the kernel) and modules count.
-  for (const name of names.filter(
-    (one) => !one.endsWith('/') && (!one.includes('.') || one.endsWith('.ko')),
-  )) {
+  for (const name of names.filter((one) => !one.endsWith('/') && counts(session, one))) {
     if (flags.has('d') || flags.has('v')) answer.out += `${at}/${name}\n`;
     const kld = read(session, answer, `${at}/${name}`);
     if (kld === undefined) continue;
@@ -74,17 +90,29 @@ function folder(
     }
     machine ??= kld.file.machine;
     first ||= name;
-    if (kld.file.machine !== machine) {
+    if (kld.file.machine !== machine && isNew(session)) {
       answer.err += `kldxref: ${name} does not match architecture of ${first}\n`;
       continue;
     }
-    hints.push(...hintsOfFile(kld, name, majorOf(session.choices.version) >= 14 ? 'first' : 'all'));
+    hints.push(...recordsOf(session, answer, kld, name));
   }
-  if (flags.has('R')) recurse(session, answer, at, names, flags, hintsFile);
+  // -R only follows a link that is named; folders inside are walked without it as well.
+  recurse(session, answer, at, names, flags, hintsFile);
   if (flags.has('d')) return;
   const bytes = writeHints(hints);
   if (bytes.length > 0) session.files.put(`${at}/${hintsFile}`, bytes);
   else session.files.remove(`${at}/${hintsFile}`);
+}
+
+/** A table that contradicts its file gives no records. */
+function recordsOf(session: FreeBsdSession, answer: Answer, kld: KldFile, name: string): Hint[] {
+  try {
+    return hintsOfFile(kld, name, isNew(session) ? 'first' : 'all');
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    answer.explain(`${name} is passed over: ${error.message}.`);
+    return [];
+  }
 }
 
 function recurse(

@@ -56,6 +56,37 @@ describe('linker.hints', () => {
     expect(Buffer.from(bytes).toString('hex')).toBe(wanted);
   });
 
+  it.each([
+    'hello.ko',
+    'hello32.ko',
+    'hello-arm64.ko',
+    'hello-arm.ko',
+    'hello-riscv64.ko',
+    'hello-powerpc.ko',
+    'hello-powerpc64.ko',
+  ])('has the records of %s in the byte order of its machine', (file) => {
+    const kld = kldOf(file);
+    const { littleEndian } = kld.file;
+    const bytes = writeHints(hintsOfFile(kld, file), littleEndian);
+    const number = (value: number) => {
+      const view = new DataView(new ArrayBuffer(4));
+      view.setInt32(0, value, littleEndian);
+      return hex(String.fromCharCode(...new Uint8Array(view.buffer)));
+    };
+    const string = (text: string) => hex(String.fromCharCode(text.length) + text);
+    const record = (body: string) => {
+      const padded = body.padEnd(Math.ceil(body.length / 8) * 8, '0');
+      return number(padded.length / 2) + padded;
+    };
+    // `05 hello` is six bytes, so that the number behind it comes two later.
+    const wanted =
+      number(1) +
+      record(number(2) + string('hello') + string(file)) +
+      record(`${number(3) + string('hello')}0000${number(1)}${string(file)}`);
+    expect(Buffer.from(bytes).toString('hex')).toBe(wanted);
+    expect(readHints(bytes, littleEndian)).toEqual(hintsOfFile(kld, file));
+  });
+
   it('a table without data is read at once, however many entries it claims', () => {
     const claimed = {
       type: 'pnp',

@@ -78,7 +78,11 @@ describe('lkm boot freebsd', () => {
       'rc.d/kld: missing.ko refused',
       'rc.d/kld: importer present',
     ]);
-    expect(steps[0].said).toEqual(['Malformed line (4):', "\t'oops'"]);
+    expect(steps[0].said).toEqual([
+      'Malformed line (4):',
+      "\t'oops'",
+      "Failed to parse config: '/boot/loader.conf'",
+    ]);
     expect(steps[3].because).toBe('/boot/loader.conf:1 importer_load="YES"');
     expect(steps[12].why).toContain('there_is_no_such_function');
     expect(session?.release).toBe('FreeBSD 13.2-RELEASE amd64');

@@ -256,6 +256,26 @@ describe('transcripts', () => {
     expect(text).not.toMatch(/foreign.ko$/m);
   });
 
+  it('writes an index of the files that can be read, whatever is wrong with others', async () => {
+    const session = await startSession();
+    const good = new Uint8Array(
+      readFileSync(new URL('../../../fixtures/freebsd/built/pnp.ko', import.meta.url)),
+    );
+    let escaped = 0;
+    let passedOver = 0;
+    for (let at = 64; at < good.length; at += 7) {
+      const bytes = good.slice();
+      bytes[at] ^= 0xff;
+      await session.writeFile('/m/damaged.ko', bytes, false);
+      const { note } = await session.run(['kldxref', '/m']);
+      if (note !== undefined) passedOver++;
+      const shown = await session.run(['devmatch', '-d', '-h', '/m/linker.hints']);
+      if (shown.out === undefined) escaped++;
+    }
+    expect(escaped).toBe(0);
+    expect(passedOver).toBeGreaterThan(10);
+  });
+
   it('gives out stand-ins for interfaces only when asked to', async () => {
     expect(await transcript(await startSession(), ['kldload newer'])).toContain('depends on');
     const session = await startSession({ missing: 'stand-in', config: 'minimal' });
