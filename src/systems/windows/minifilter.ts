@@ -61,6 +61,7 @@ export const FILTERED: readonly number[] = [
   Major.WRITE,
   Major.QUERY_INFORMATION,
   Major.SET_INFORMATION,
+  Major.FLUSH_BUFFERS,
   Major.DIRECTORY_CONTROL,
   Major.CLEANUP,
 ];

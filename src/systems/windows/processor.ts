@@ -70,6 +70,11 @@ export class Processor {
   }
 
   /** KPRCB.CurrentThread. */
+  /** What local time is behind the system's, in 100 ns, as KUSER_SHARED_DATA has it. */
+  get zoneBias(): bigint {
+    return BigInt.asIntN(64, this.k.memory.u64(this.shared + SHARED.TIME_ZONE_BIAS));
+  }
+
   get currentThread(): Address {
     return this.k.memory.ptr(this.pcr + (this.k.word === 8 ? PCR64.THREAD : PCR32.THREAD));
   }

@@ -89,6 +89,15 @@ export class Threads {
     return thread?.user ? this.user : this.system;
   }
 
+  /** EPROCESS whose memory the thread that runs sees: its own, or the one that it is attached to. */
+  get currentProcess(): Address {
+    return this.k.memory.ptr(this.k.processor.currentThread + PROCESS_OF_THREAD[this.k.word]);
+  }
+
+  set currentProcess(process: Address) {
+    this.k.memory.setPtr(this.k.processor.currentThread + PROCESS_OF_THREAD[this.k.word], process);
+  }
+
   processId(process: Address): number {
     return this.k.processes.at(process)?.id ?? this.systemId;
   }

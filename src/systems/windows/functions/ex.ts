@@ -372,9 +372,9 @@ export const exFunctions = kernelFunctions({
     return Status.SUCCESS;
   },
   'void ExLocalTimeToSystemTime(PVOID local, PVOID system)': (k, local, system) =>
-    k.memory.copy(system, local, 8),
+    k.memory.setU64(system, BigInt.asUintN(64, k.memory.u64(local) + k.processor.zoneBias)),
   'void ExSystemTimeToLocalTime(PVOID system, PVOID local)': (k, system, local) =>
-    k.memory.copy(local, system, 8),
+    k.memory.setU64(local, BigInt.asUintN(64, k.memory.u64(system) - k.processor.zoneBias)),
 });
 
 function addLong(k: Windows, at: Address, by: number): number {

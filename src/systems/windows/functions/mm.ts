@@ -15,11 +15,15 @@ import {
   unmapMdl,
 } from '../mdl.ts';
 import { isRam, mapPhysical, physicalAddress, ramRanges, unmapPhysical } from '../physical.ts';
+import { secure, unsecure } from '../secured.ts';
 import { Status } from '../status.ts';
 import { unicodeString } from '../strings.ts';
 import type { Windows } from '../windows.ts';
 import { callerOf, kernelFunctions } from './define.ts';
 import { freePool } from './pool.ts';
+
+const PAGE_READONLY = 2;
+const PAGE_READWRITE = 4;
 
 /** ProbeForRead and ProbeForWrite: the range must lie in user space and be aligned; writing touches each page. */
 function probe(k: Windows, at: Address, bytes: number, alignment: number, write: boolean): void {
@@ -82,6 +86,17 @@ function freePagesOfMdl(k: Windows, mdl: Address): void {
   for (let i = 0; i < pages; i++) k.memory.frames.free(k.memory.ptr(mdl + k.sizeof('MDL') + i * k.word), 0);
   k.write('MDL.ByteCount', mdl, 0);
   addMdlFlags(k, mdl, 0, MdlFlag.PAGES_LOCKED);
+}
+
+/** Only of user space, and with the access that is asked for (PAGE_READONLY, PAGE_READWRITE); 0: it cannot be. */
+function secureRange(k: Windows, at: Address, bytes: number, mode: number): number {
+  if (bytes <= 0 || at < 0 || at + bytes > k.map.userEnd) return 0;
+  if (mode !== PAGE_READONLY && mode !== PAGE_READWRITE) return 0;
+  for (let page = at - (at % PAGE_SIZE); page < at + bytes; page += PAGE_SIZE) {
+    const perm = k.memory.permOf(page);
+    if (perm === undefined || (mode === PAGE_READWRITE && (perm & Perm.W) === 0)) return 0;
+  }
+  return secure(k, at, bytes);
 }
 
 export const mmFunctions = kernelFunctions({
@@ -225,9 +240,9 @@ export const mmFunctions = kernelFunctions({
     }
     return 0;
   },
-  'PVOID MmSecureVirtualMemory(PVOID address, SIZE_T bytes, ULONG mode)': (k, at) =>
-    isValid(k, at) ? at : 0,
-  'void MmUnsecureVirtualMemory(PVOID handle)': () => undefined,
+  'PVOID MmSecureVirtualMemory(PVOID address, SIZE_T bytes, ULONG mode)': (k, at, bytes, mode) =>
+    secureRange(k, at, bytes, mode),
+  'void MmUnsecureVirtualMemory(PVOID handle)': (k, handle) => unsecure(k, handle),
   'NTSTATUS MmCopyVirtualMemory(PVOID from, PVOID source, PVOID to, PVOID target, SIZE_T bytes, KPROCESSOR_MODE mode, SIZE_T *copied)':
     (k, _from, source, _to, target, bytes, _mode, copied) => {
       let done = 0;

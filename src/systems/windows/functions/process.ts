@@ -1,12 +1,14 @@
 /** Processes and threads by handle, virtual memory of processes, APCs. */
+import { joinTables } from '../../../kernel/functions.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../../memory/space.ts';
 import { askHandle, tellProcessEnded } from '../callbacks.ts';
 import type { KernelObject } from '../objects.ts';
+import { isSecured } from '../secured.ts';
 import { Status } from '../status.ts';
 import { encodeUtf16, setCounted } from '../strings.ts';
 import type { Windows } from '../windows.ts';
-import { kernelFunctions } from './define.ts';
+import { kernelFunctions, underZw } from './define.ts';
 
 const INVALID_CID = 0xc000000b | 0;
 const PROCESS_IS_TERMINATING = 0xc000010a | 0;
@@ -14,6 +16,7 @@ const DUPLICATE_SAME_ACCESS_CLOSE = 1;
 const MEM_COMMIT = 0x1000;
 const MEM_RELEASE = 0x8000;
 const MEMORY_NOT_ALLOCATED = 0xc00000a0 | 0;
+const INVALID_PAGE_PROTECTION = 0xc0000045 | 0;
 const MAX_ALLOCATION = 1 << 26;
 
 function* openProcess(k: Windows, out: Address, access: number, client: Address): Steps<number> {
@@ -60,6 +63,14 @@ const Info = {
 } as const;
 const PORT_NOT_SET = 0xc0000353 | 0;
 
+/** Says how much there is, and clears the place for it. @returns false when it does not fit */
+function roomFor(k: Windows, bytes: number, out: Address, room: number, needed: Address): boolean {
+  if (needed !== 0) k.memory.set32(needed, bytes);
+  if (room < bytes) return false;
+  k.memory.fill(out, bytes, 0);
+  return true;
+}
+
 function queryProcess(
   k: Windows,
   handle: number,
@@ -85,9 +96,7 @@ function queryProcess(
   if (kind === Info.DEBUG_OBJECT) return PORT_NOT_SET;
   const bytes = sizes[kind];
   if (bytes === undefined) return Status.INVALID_INFO_CLASS;
-  if (needed !== 0) k.memory.set32(needed, bytes);
-  if (room < bytes) return Status.INFO_LENGTH_MISMATCH;
-  k.memory.fill(out, bytes, 0);
+  if (!roomFor(k, bytes, out, room, needed)) return Status.INFO_LENGTH_MISMATCH;
   if (kind === Info.BASIC) {
     k.memory.set32(out, info.exitStatus ?? Status.PENDING);
     k.memory.setPtr(out + 2 * w, 1);
@@ -121,10 +130,7 @@ function queryThread(
   if (info === undefined) return Status.OBJECT_TYPE_MISMATCH;
   if (kind !== 0) return Status.INVALID_INFO_CLASS;
   const w = k.word;
-  const bytes = 6 * w;
-  if (needed !== 0) k.memory.set32(needed, bytes);
-  if (room < bytes) return Status.INFO_LENGTH_MISMATCH;
-  k.memory.fill(out, bytes, 0);
+  if (!roomFor(k, 6 * w, out, room, needed)) return Status.INFO_LENGTH_MISMATCH;
   k.memory.set32(out, Status.PENDING);
   k.memory.setPtr(out + 2 * w, k.threads.processId(k.threads.processOf(info).address));
   k.memory.setPtr(out + 3 * w, info.id);
@@ -170,6 +176,7 @@ function freeMemory(k: Windows, baseAt: Address, sizeAt: Address, kind: number):
   const at = k.memory.ptr(baseAt);
   const area = k.userArea.find(at);
   if (area === undefined) return MEMORY_NOT_ALLOCATED;
+  if (isSecured(k, area.base, area.pages * PAGE_SIZE)) return INVALID_PAGE_PROTECTION;
   if (kind !== MEM_RELEASE) return Status.SUCCESS;
   k.memory.setPtr(sizeAt, area.pages * PAGE_SIZE);
   k.unmapPages(k.userArea, area.base, area.pages);
@@ -211,9 +218,7 @@ function queryObject(
   const object = k.objects.fromHandle(handle);
   if (object === undefined) return Status.INVALID_HANDLE;
   if (kind === 0) {
-    if (needed !== 0) k.memory.set32(needed, 56);
-    if (room < 56) return Status.INFO_LENGTH_MISMATCH;
-    k.memory.fill(out, 56, 0);
+    if (!roomFor(k, 56, out, room, needed)) return Status.INFO_LENGTH_MISMATCH;
     k.memory.set32(out + 8, 1);
     k.memory.set32(out + 12, k.objects.references(object));
     return Status.SUCCESS;
@@ -222,22 +227,14 @@ function queryObject(
   if (text === undefined) return Status.INVALID_INFO_CLASS;
   const head = k.sizeof('UNICODE_STRING') + (kind === 2 ? 88 : 0);
   const bytes = head + (text.length + 1) * 2;
-  if (needed !== 0) k.memory.set32(needed, bytes);
-  if (room < bytes) return Status.INFO_LENGTH_MISMATCH;
-  k.memory.fill(out, bytes, 0);
+  if (!roomFor(k, bytes, out, room, needed)) return Status.INFO_LENGTH_MISMATCH;
   k.memory.write(out + head, encodeUtf16(`${text}\0`));
   setCounted(k, out, text.length * 2, text.length * 2 + 2, out + head);
   return Status.SUCCESS;
 }
 
-export const processFunctions = kernelFunctions({
-  'NTSTATUS ZwOpenProcess(HANDLE *handle, ACCESS_MASK access, PVOID attributes, PVOID client)': (
-    k,
-    out,
-    access,
-    _attributes,
-    client,
-  ) => openProcess(k, out, access, client),
+/** What drivers call by either name. */
+const nt = kernelFunctions({
   'NTSTATUS NtOpenProcess(HANDLE *handle, ACCESS_MASK access, PVOID attributes, PVOID client)': (
     k,
     out,
@@ -245,42 +242,26 @@ export const processFunctions = kernelFunctions({
     _attributes,
     client,
   ) => openProcess(k, out, access, client),
-  'NTSTATUS ZwOpenThread(HANDLE *handle, ACCESS_MASK access, PVOID attributes, PVOID client)': (
+  'NTSTATUS NtOpenThread(HANDLE *handle, ACCESS_MASK access, PVOID attributes, PVOID client)': (
     k,
     out,
     access,
     _attributes,
     client,
   ) => openThread(k, out, access, client),
-  'NTSTATUS ZwTerminateProcess(HANDLE handle, NTSTATUS status)': function* (k, handle, status) {
+  'NTSTATUS NtTerminateProcess(HANDLE handle, NTSTATUS status)': function* (k, handle, status) {
     const object = k.objects.fromHandle(handle);
     return object === undefined ? Status.INVALID_HANDLE : yield* endProcess(k, object, status);
   },
-  'NTSTATUS ZwQueryInformationProcess(HANDLE handle, ULONG kind, PVOID out, ULONG room, ULONG *needed)': (
-    k,
-    handle,
-    kind,
-    out,
-    room,
-    needed,
-  ) => queryProcess(k, handle, kind, out, room, needed),
   'NTSTATUS NtQueryInformationProcess(HANDLE handle, ULONG kind, PVOID out, ULONG room, ULONG *needed)': (
     k,
-    handle,
-    kind,
-    out,
-    room,
-    needed,
-  ) => queryProcess(k, handle, kind, out, room, needed),
-  'NTSTATUS ZwQueryInformationThread(HANDLE handle, ULONG kind, PVOID out, ULONG room, ULONG *needed)': (
+    ...rest
+  ) => queryProcess(k, ...rest),
+  'NTSTATUS NtQueryInformationThread(HANDLE handle, ULONG kind, PVOID out, ULONG room, ULONG *needed)': (
     k,
-    handle,
-    kind,
-    out,
-    room,
-    needed,
-  ) => queryThread(k, handle, kind, out, room, needed),
-  'NTSTATUS ZwSetInformationThread(HANDLE handle, ULONG kind, PVOID data, ULONG bytes)': (
+    ...rest
+  ) => queryThread(k, ...rest),
+  'NTSTATUS NtSetInformationThread(HANDLE handle, ULONG kind, PVOID data, ULONG bytes)': (
     k,
     handle,
     kind,
@@ -296,30 +277,29 @@ export const processFunctions = kernelFunctions({
     else return Status.INVALID_INFO_CLASS;
     return Status.SUCCESS;
   },
-  'NTSTATUS ZwDuplicateObject(HANDLE from, HANDLE handle, HANDLE to, HANDLE *out, ACCESS_MASK access, ULONG attributes, ULONG options)':
+  'NTSTATUS NtDuplicateObject(HANDLE from, HANDLE handle, HANDLE to, HANDLE *out, ACCESS_MASK access, ULONG attributes, ULONG options)':
     (k, _from, handle, _to, out, _access, _attributes, options) => duplicate(k, handle, out, options),
-  'NTSTATUS ZwQueryObject(HANDLE handle, ULONG kind, PVOID out, ULONG room, ULONG *needed)': (
-    k,
-    handle,
-    kind,
-    out,
-    room,
-    needed,
-  ) => queryObject(k, handle, kind, out, room, needed),
-  'PVOID ObGetObjectType(PVOID object)': (k, at) => {
-    const object = k.objects.at(at);
-    return object === undefined ? 0 : k.objects.typeObject(object.type);
-  },
-  'NTSTATUS ZwAllocateVirtualMemory(HANDLE process, PVOID *base, ULONG_PTR zeroBits, SIZE_T *size, ULONG kind, ULONG protect)':
+  'NTSTATUS NtQueryObject(HANDLE handle, ULONG kind, PVOID out, ULONG room, ULONG *needed)': (k, ...rest) =>
+    queryObject(k, ...rest),
+  'NTSTATUS NtAllocateVirtualMemory(HANDLE process, PVOID *base, ULONG_PTR zeroBits, SIZE_T *size, ULONG kind, ULONG protect)':
     (k, _process, base, _zero, size, kind, protect) => allocateMemory(k, base, size, kind, protect),
-  'NTSTATUS ZwFreeVirtualMemory(HANDLE process, PVOID *base, SIZE_T *size, ULONG kind)': (
+  'NTSTATUS NtFreeVirtualMemory(HANDLE process, PVOID *base, SIZE_T *size, ULONG kind)': (
     k,
     _process,
-    base,
-    size,
-    kind,
-  ) => freeMemory(k, base, size, kind),
-  'NTSTATUS ZwQueryVirtualMemory(HANDLE process, PVOID address, ULONG kind, PVOID out, SIZE_T room, SIZE_T *needed)':
+    ...rest
+  ) => freeMemory(k, ...rest),
+  'NTSTATUS NtQueryVirtualMemory(HANDLE process, PVOID address, ULONG kind, PVOID out, SIZE_T room, SIZE_T *needed)':
     (k, _process, at, kind, out, room, needed) =>
       kind === 0 ? queryMemory(k, at, out, room, needed) : Status.INVALID_INFO_CLASS,
 });
+
+export const processFunctions = joinTables([
+  nt,
+  underZw(nt),
+  kernelFunctions({
+    'PVOID ObGetObjectType(PVOID object)': (k, at) => {
+      const object = k.objects.at(at);
+      return object === undefined ? 0 : k.objects.typeObject(object.type);
+    },
+  }),
+]);

@@ -1,6 +1,7 @@
 /** Threads, processes, objects and handles. */
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Thread } from '../../../kernel/thread.ts';
+import { BugCode, bugCheck } from '../bugcheck.ts';
 import type { KernelObject } from '../objects.ts';
 import { Status } from '../status.ts';
 import { unicodeString } from '../strings.ts';
@@ -108,6 +109,9 @@ function* createNotification(k: Windows, name: number, out: number, type: number
 
 const PROCESS_IS_TERMINATING = 0xc000010a | 0;
 
+/** KAPC_STATE.Process, in pointers: two lists of two stand before it. */
+const APC_STATE_PROCESS = 4;
+
 export const psFunctions = kernelFunctions({
   'NTSTATUS PsCreateSystemThread(HANDLE *handle, ULONG access, PVOID attributes, HANDLE process, PVOID client, PVOID start, PVOID context)':
     (k, handle, _access, _attributes, _process, client, start, context) =>
@@ -119,8 +123,8 @@ export const psFunctions = kernelFunctions({
     yield { kind: 'exit', code: status };
     return Status.SUCCESS;
   },
-  'PVOID IoGetCurrentProcess(void)': (k) => k.threads.processOf(k.threads.current).address,
-  'PVOID PsGetCurrentProcess(void)': (k) => k.threads.processOf(k.threads.current).address,
+  'PVOID IoGetCurrentProcess(void)': (k) => k.threads.currentProcess,
+  'PVOID PsGetCurrentProcess(void)': (k) => k.threads.currentProcess,
   'PVOID PsGetCurrentThread(void)': (k) => k.processor.currentThread,
   'HANDLE PsGetCurrentProcessId(void)': (k) =>
     k.threads.processId(k.threads.processOf(k.threads.current).address),
@@ -185,11 +189,27 @@ export const psFunctions = kernelFunctions({
   'PVOID PsGetProcessWow64Process(PVOID process)': () => 0,
   'PVOID PsGetCurrentProcessWow64Process(void)': () => 0,
   'PVOID PsGetProcessPeb(PVOID process)': () => 0,
-  'void KeStackAttachProcess(PVOID process, PVOID state)': (k, _process, state) =>
-    k.memory.fill(state, 6 * k.word, 0),
-  'void KeUnstackDetachProcess(PVOID state)': () => undefined,
-  'void KeAttachProcess(PVOID process)': () => undefined,
-  'void KeDetachProcess(void)': () => undefined,
+  'void KeStackAttachProcess(PVOID process, PVOID state)': (k, process, state) => {
+    const before = k.threads.currentProcess;
+    k.memory.fill(state, 6 * k.word, 0);
+    // Nothing to go back to is told by 1, as the system does.
+    k.memory.setPtr(state + APC_STATE_PROCESS * k.word, before === process ? 1 : before);
+    k.threads.currentProcess = process;
+  },
+  'void KeUnstackDetachProcess(PVOID state)': (k, state) => {
+    const before = k.memory.ptr(state + APC_STATE_PROCESS * k.word);
+    if (before !== 1) k.threads.currentProcess = before;
+  },
+  'void KeAttachProcess(PVOID process)': (k, process) => {
+    const own = k.threads.processOf(k.threads.current).address;
+    const now = k.threads.currentProcess;
+    if (process === now) return;
+    if (now !== own) bugCheck(k, BugCode.INVALID_PROCESS_ATTACH_ATTEMPT, [process, now, 1, 0]);
+    k.threads.currentProcess = process;
+  },
+  'void KeDetachProcess(void)': (k) => {
+    k.threads.currentProcess = k.threads.processOf(k.threads.current).address;
+  },
 
   'NTSTATUS ObReferenceObjectByHandle(HANDLE handle, ACCESS_MASK access, PVOID type, KPROCESSOR_MODE mode, PVOID *object, PVOID info)':
     (k, handle, _access, type, _mode, out, info) => {

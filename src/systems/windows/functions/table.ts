@@ -3,10 +3,11 @@
  * Both kinds are binary search trees in guest memory with the links where the headers have them; neither is rebalanced, so
  * results and order are the system's, the depth of an AVL table may not be.
  */
+import { joinTables } from '../../../kernel/functions.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { Windows } from '../windows.ts';
-import { kernelFunctions } from './define.ts';
+import { kernelFunctions, renamed } from './define.ts';
 
 /** What differs: RTL_GENERIC_TABLE with splay links and a list by age, RTL_AVL_TABLE with balanced links. */
 interface Kind {
@@ -214,67 +215,51 @@ function nth(k: Windows, kind: Kind, table: Address, index: number): Address {
   return node === 0 ? 0 : node + head(k, kind);
 }
 
-export const tableFunctions = kernelFunctions({
-  'void RtlInitializeGenericTable(PVOID table, PVOID compare, PVOID allocate, PVOID free, PVOID context)': (
-    k,
-    table,
-    ...routines
-  ) => initialise(k, SPLAY, table, routines),
-  'PVOID RtlInsertElementGenericTable(PVOID table, PVOID buffer, ULONG bytes, BOOLEAN *isNew)': function* (
-    k,
-    table,
-    buffer,
-    bytes,
-    isNew,
-  ) {
-    return yield* insertAt(k, SPLAY, table, buffer, bytes, isNew, yield* find(k, SPLAY, table, buffer));
-  },
-  'BOOLEAN RtlDeleteElementGenericTable(PVOID table, PVOID buffer)': (k, table, buffer) =>
-    remove(k, SPLAY, table, buffer),
-  'PVOID RtlLookupElementGenericTable(PVOID table, PVOID buffer)': (k, table, buffer) =>
-    lookUp(k, SPLAY, table, buffer),
-  'PVOID RtlEnumerateGenericTable(PVOID table, BOOLEAN restart)': (k, table, restart) =>
-    walkInTable(k, SPLAY, table, restart),
-  'PVOID RtlEnumerateGenericTableWithoutSplaying(PVOID table, PVOID *key)': (k, table, key) =>
-    walk(k, SPLAY, table, key),
-  'PVOID RtlGetElementGenericTable(PVOID table, ULONG index)': (k, table, index) =>
-    nth(k, SPLAY, table, index),
-  'ULONG RtlNumberGenericTableElements(PVOID table)': (k, table) =>
-    field(k, SPLAY, table, 'NumberGenericTableElements'),
-  'BOOLEAN RtlIsGenericTableEmpty(PVOID table)': (k, table) => root(k, table, SPLAY) === 0,
-
-  'void RtlInitializeGenericTableAvl(PVOID table, PVOID compare, PVOID allocate, PVOID free, PVOID context)':
-    (k, table, ...routines) => initialise(k, AVL, table, routines),
-  'PVOID RtlInsertElementGenericTableAvl(PVOID table, PVOID buffer, ULONG bytes, BOOLEAN *isNew)': function* (
-    k,
-    table,
-    buffer,
-    bytes,
-    isNew,
-  ) {
-    return yield* insertAt(k, AVL, table, buffer, bytes, isNew, yield* find(k, AVL, table, buffer));
-  },
-  'PVOID RtlInsertElementGenericTableFullAvl(PVOID table, PVOID buffer, ULONG bytes, BOOLEAN *isNew, PVOID node, ULONG result)':
-    (k, table, buffer, bytes, isNew, node, result) =>
-      insertAt(k, AVL, table, buffer, bytes, isNew, { node, result }),
-  'PVOID RtlLookupElementGenericTableFullAvl(PVOID table, PVOID buffer, PVOID *node, ULONG *result)':
-    function* (k, table, buffer, nodeOut, resultOut) {
-      const { result, node } = yield* find(k, AVL, table, buffer);
-      k.memory.setPtr(nodeOut, node);
-      k.memory.set32(resultOut, result);
-      return result === Search.FOUND ? node + head(k, AVL) : 0;
+/** The functions that both kinds of table have, under the names of one. */
+const common = (kind: Kind) =>
+  kernelFunctions({
+    'void RtlInitializeGenericTable(PVOID table, PVOID compare, PVOID allocate, PVOID free, PVOID context)': (
+      k,
+      table,
+      ...routines
+    ) => initialise(k, kind, table, routines),
+    'PVOID RtlInsertElementGenericTable(PVOID table, PVOID buffer, ULONG bytes, BOOLEAN *isNew)': function* (
+      k,
+      table,
+      buffer,
+      bytes,
+      isNew,
+    ) {
+      return yield* insertAt(k, kind, table, buffer, bytes, isNew, yield* find(k, kind, table, buffer));
     },
-  'BOOLEAN RtlDeleteElementGenericTableAvl(PVOID table, PVOID buffer)': (k, table, buffer) =>
-    remove(k, AVL, table, buffer),
-  'PVOID RtlLookupElementGenericTableAvl(PVOID table, PVOID buffer)': (k, table, buffer) =>
-    lookUp(k, AVL, table, buffer),
-  'PVOID RtlEnumerateGenericTableAvl(PVOID table, BOOLEAN restart)': (k, table, restart) =>
-    walkInTable(k, AVL, table, restart),
-  'PVOID RtlEnumerateGenericTableWithoutSplayingAvl(PVOID table, PVOID *key)': (k, table, key) =>
-    walk(k, AVL, table, key),
-  'PVOID RtlGetElementGenericTableAvl(PVOID table, ULONG index)': (k, table, index) =>
-    nth(k, AVL, table, index),
-  'ULONG RtlNumberGenericTableElementsAvl(PVOID table)': (k, table) =>
-    field(k, AVL, table, 'NumberGenericTableElements'),
-  'BOOLEAN RtlIsGenericTableEmptyAvl(PVOID table)': (k, table) => root(k, table, AVL) === 0,
-});
+    'BOOLEAN RtlDeleteElementGenericTable(PVOID table, PVOID buffer)': (k, table, buffer) =>
+      remove(k, kind, table, buffer),
+    'PVOID RtlLookupElementGenericTable(PVOID table, PVOID buffer)': (k, table, buffer) =>
+      lookUp(k, kind, table, buffer),
+    'PVOID RtlEnumerateGenericTable(PVOID table, BOOLEAN restart)': (k, table, restart) =>
+      walkInTable(k, kind, table, restart),
+    'PVOID RtlEnumerateGenericTableWithoutSplaying(PVOID table, PVOID *key)': (k, table, key) =>
+      walk(k, kind, table, key),
+    'PVOID RtlGetElementGenericTable(PVOID table, ULONG index)': (k, table, index) =>
+      nth(k, kind, table, index),
+    'ULONG RtlNumberGenericTableElements(PVOID table)': (k, table) =>
+      field(k, kind, table, 'NumberGenericTableElements'),
+    'BOOLEAN RtlIsGenericTableEmpty(PVOID table)': (k, table) => root(k, table, kind) === 0,
+  });
+
+export const tableFunctions = joinTables([
+  common(SPLAY),
+  renamed(common(AVL), (name) => `${name}Avl`),
+  kernelFunctions({
+    'PVOID RtlInsertElementGenericTableFullAvl(PVOID table, PVOID buffer, ULONG bytes, BOOLEAN *isNew, PVOID node, ULONG result)':
+      (k, table, buffer, bytes, isNew, node, result) =>
+        insertAt(k, AVL, table, buffer, bytes, isNew, { node, result }),
+    'PVOID RtlLookupElementGenericTableFullAvl(PVOID table, PVOID buffer, PVOID *node, ULONG *result)':
+      function* (k, table, buffer, nodeOut, resultOut) {
+        const { result, node } = yield* find(k, AVL, table, buffer);
+        k.memory.setPtr(nodeOut, node);
+        k.memory.set32(resultOut, result);
+        return result === Search.FOUND ? node + head(k, AVL) : 0;
+      },
+  }),
+]);

@@ -23,7 +23,7 @@ import {
   times,
   transferOnVolume,
 } from '../open-files.ts';
-import { controlFile, transferFile } from '../requests.ts';
+import { controlFile, request, transferFile } from '../requests.ts';
 import { Status } from '../status.ts';
 import { encodeUtf16, unicodeString } from '../strings.ts';
 import { type FileNode, volumePath } from '../volume.ts';
@@ -287,6 +287,25 @@ function* controlDevice(k: Windows, major: 'device' | 'file-system', c: Control)
   return setBlock(k, c.block, status, information);
 }
 
+/** The volume keeps nothing back; a device's driver is asked (IRP_MJ_FLUSH_BUFFERS), and so are filters of files. */
+function* flush(k: Windows, handle: number, block: Address): Steps<number> {
+  const object = k.objects.fromHandle(handle);
+  if (object === undefined) return Status.INVALID_HANDLE;
+  if (object.type !== 'File') return Status.OBJECT_TYPE_MISMATCH;
+  const file = object.address;
+  const done =
+    openFileOf(k, object) === undefined
+      ? yield* request(
+          k,
+          file,
+          k.read('FILE_OBJECT.DeviceObject', file),
+          Major.FLUSH_BUFFERS,
+          () => undefined,
+        )
+      : yield* filtered(k, 'top', { major: Major.FLUSH_BUFFERS, file }, () => undefined);
+  return setBlock(k, block, done.status, done.information);
+}
+
 /** What drivers call by either name: requests of theirs are not probed here, so that both are the same. */
 const nt = kernelFunctions({
   'NTSTATUS NtCreateFile(HANDLE *handle, ACCESS_MASK access, PVOID attributes, PVOID block, PVOID size, ULONG fileAttributes, ULONG share, ULONG disposition, ULONG options, PVOID ea, ULONG eaLength)':
@@ -326,10 +345,7 @@ const nt = kernelFunctions({
     ...rest
   ) => queryVolume(k, ...rest),
   'NTSTATUS NtDeleteFile(PVOID attributes)': (k, attributes) => deleteFile(k, attributes),
-  'NTSTATUS NtFlushBuffersFile(HANDLE handle, PVOID block)': (k, handle, block) =>
-    k.objects.fromHandle(handle) === undefined
-      ? Status.INVALID_HANDLE
-      : setBlock(k, block, Status.SUCCESS, 0),
+  'NTSTATUS NtFlushBuffersFile(HANDLE handle, PVOID block)': (k, handle, block) => flush(k, handle, block),
   'NTSTATUS NtQueryFullAttributesFile(PVOID attributes, PVOID out)': (k, attributes, out) =>
     attributesOfPath(k, attributes, out, true),
   'NTSTATUS NtQueryAttributesFile(PVOID attributes, PVOID out)': (k, attributes, out) =>
