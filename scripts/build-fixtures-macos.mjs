@@ -40,8 +40,9 @@ const bundles = {
     },
   },
   Future: { source: 'Client', libraries: { ...KPI, 'org.lkm.Library': '3.0' } },
-  // For the 32-bit kernels of 10.5 to 10.7, one of them for both.
+  // For the 32-bit kernels of 10.5 to 10.7, two of them for both machines.
   Board32: { source: 'Board', machine: 'i386', libraries: IOKIT },
+  Shelf: { machine: 'both', libraries: IOKIT },
   Counter: { machine: 'i386', libraries: { ...KPI, 'com.apple.kpi.iokit': '8.0.0' } },
   Both: { source: 'Hello', machine: 'both' },
   ...(existsSync(join(sources, 'Lamp.cpp')) ? lamps() : {}),

@@ -17,8 +17,10 @@ export const ERRNO = {
   EINVAL: 22,
   ENOTTY: 25,
   ENOSPC: 28,
+  EROFS: 30,
   EPIPE: 32,
   EAGAIN: 35,
+  ENOTSUP: 45,
   ENAMETOOLONG: 63,
   ECONNREFUSED: 61,
 } as const;
@@ -41,8 +43,10 @@ const TEXTS: ReadonlyMap<number, string> = new Map([
   [22, 'Invalid argument'],
   [25, 'Inappropriate ioctl for device'],
   [28, 'No space left on device'],
+  [30, 'Read-only file system'],
   [32, 'Broken pipe'],
   [35, 'Resource temporarily unavailable'],
+  [45, 'Operation not supported'],
   [61, 'Connection refused'],
   [63, 'File name too long'],
 ]);

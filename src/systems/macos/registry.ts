@@ -8,6 +8,7 @@ import { mbufs } from './functions/bsd/mbuf.ts';
 import { filters, interfaces, protocols } from './functions/bsd/network.ts';
 import { kauth, policies } from './functions/bsd/security.ts';
 import { vfsData, vfsFunctions } from './functions/bsd/vfs.ts';
+import { vnodeFunctions } from './functions/bsd/vnode.ts';
 import { deviceFunctions } from './functions/devices.ts';
 import { iokitData } from './functions/iokit/data.ts';
 import { entryFunctions } from './functions/iokit/entry.ts';
@@ -84,6 +85,7 @@ export const macosFunctions: FunctionTable<Macos> = joinTables<Macos>([
   transfers,
   userClients,
   vfsFunctions,
+  vnodeFunctions,
   workLoops,
   ...cLibrary,
 ]);

@@ -108,6 +108,23 @@ struct vfsconf { unsigned int vfc_reserved1; char vfc_name[15]; int vfc_typenum;
   unsigned int vfc_reserved2; unsigned int vfc_reserved3; };
 struct vfsops { void *vfs_mount; void *vfs_start; void *vfs_unmount; void *vfs_root; void *vfs_quotactl; void *vfs_getattr;
   void *vfs_sync; void *vfs_vget; void *vfs_fhtovp; void *vfs_vptofh; void *vfs_init; void *vfs_sysctl; void *vfs_setattr; };
+#pragma pack(push, 4)
+struct vfsstatfs { unsigned int f_bsize; size_t f_iosize; unsigned long long f_blocks; unsigned long long f_bfree;
+  unsigned long long f_bavail; unsigned long long f_bused; unsigned long long f_files; unsigned long long f_ffree; int f_fsid[2];
+  uid_t f_owner; unsigned long long f_flags; char f_fstypename[16]; char f_mntonname[1024]; char f_mntfromname[1024];
+  unsigned int f_fssubtype; void *f_reserved[2]; };
+#pragma pack(pop)
+struct mount { void *mnt_op; void *mnt_data; void *mnt_vtable; unsigned long long mnt_flag; struct vfsstatfs mnt_vfsstat; };
+struct vnode { void *v_op; void *v_data; void *v_mount; void *v_parent; int v_type; int v_iocount; int v_usecount; int v_fsrefs;
+  unsigned int v_flag; unsigned int v_id; int v_tag; dev_t v_rdev; };
+struct componentname { unsigned int cn_nameiop; unsigned int cn_flags; void *cn_reserved1; void *cn_reserved2; char *cn_pnbuf;
+  int cn_pnlen; char *cn_nameptr; int cn_namelen; unsigned int cn_hash; unsigned int cn_consume; };
+struct vnode_fsparam { void *vnfs_mp; int vnfs_vtype; char *vnfs_str; void *vnfs_dvp; void *vnfs_fsnode; void *vnfs_vops;
+  int vnfs_markroot; int vnfs_marksystem; dev_t vnfs_rdev; off_t vnfs_filesize; void *vnfs_cnp; unsigned int vnfs_flags; };
+struct vnode_attr { unsigned long long va_supported; unsigned long long va_active; int va_vaflags; dev_t va_rdev;
+  unsigned long long va_nlink; unsigned long long va_total_size; unsigned long long va_total_alloc; unsigned long long va_data_size;
+  unsigned long long va_data_alloc; unsigned int va_iosize; uid_t va_uid; gid_t va_gid; unsigned short va_mode; unsigned int va_flags;
+  unsigned long va_more[64]; };
 struct OSSerialize { void *vtable; int retainCount; char *data; unsigned int length; unsigned int capacity; void *tags; };
 struct timeval { long tv_sec; int tv_usec; };
 struct timespec { long tv_sec; long tv_nsec; };

@@ -3,6 +3,14 @@ import { readDevice, writeDevice } from '../../systems/macos/devfile.ts';
 import { ERRNO, strerror } from '../../systems/macos/errno.ts';
 import { type DeviceNode, devices, majorOf, minorOf } from '../../systems/macos/functions/devices.ts';
 import { baseName, joinPath, type Owner, ROOT_WHEEL, type TreeNode } from '../../systems/macos/tree.ts';
+import {
+  type Attributes,
+  listFolder,
+  mountOf,
+  readFile,
+  statFile,
+  writeMounted,
+} from '../../systems/macos/vfs.ts';
 import type { ToolResult } from '../system.ts';
 import { Answer, type Tool } from './answer.ts';
 import { DEVELOPER } from './import.ts';
@@ -58,6 +66,11 @@ export function writeFile(
     return answer.result();
   }
   const path = session.absolute(word);
+  if (mountOf(session.kernel, path) !== undefined) {
+    const error = session.perform('sh', writeMounted(session.kernel, path, bytes, append), answer);
+    if (error !== undefined && error !== 0) failed(answer, `-sh: ${word}`, error);
+    return answer.result();
+  }
   if (path.startsWith('/dev/')) failed(answer, `-sh: ${word}`, ERRNO.ENOENT);
   else if (session.tree.isFolder(path)) failed(answer, `-sh: ${word}`, ERRNO.EISDIR);
   else {
@@ -88,6 +101,14 @@ const cat: Tool = {
         if (outcome.error !== 0) failed(answer, `cat: ${word}`, outcome.error);
         continue;
       }
+      const mounted = session.absolute(word);
+      if (mountOf(session.kernel, mounted) !== undefined) {
+        const found = session.perform('cat', readFile(session.kernel, mounted), answer);
+        if (found === undefined) break;
+        if (typeof found === 'number') failed(answer, `cat: ${word}`, found);
+        else answer.out += shown(found);
+        continue;
+      }
       const path = session.locate(word);
       const bytes = path === undefined ? undefined : session.tree.read(path);
       if (bytes !== undefined) answer.out += shown(bytes);
@@ -105,9 +126,13 @@ function modeText(kind: string, mode: number): string {
 /** The clock stands still for files: they all carry the date of the machine's first start. */
 const DATE = 'Sep  9  2001';
 
-function longLine(name: string, node: TreeNode, links: number): string {
+function longLine(
+  name: string,
+  node: TreeNode,
+  links: number,
+  size = node.bytes?.length ?? links * 32,
+): string {
   const kind = node.kind === 'folder' ? 'd' : node.kind === 'link' ? 'l' : '-';
-  const size = node.bytes?.length ?? links * 32;
   const owner = `${nameIn(USERS, node.uid).padEnd(5)} ${nameIn(GROUPS, node.gid).padEnd(6)}`;
   const target = node.kind === 'link' ? ` -> ${node.target}` : '';
   return `${modeText(kind, node.mode)} ${String(links).padStart(3)} ${owner} ${String(size).padStart(8)} ${DATE} ${name}${target}`;
@@ -132,7 +157,41 @@ const ls: Tool = {
   },
 };
 
+/** A line of ls for a file of a mounted file system. */
+function mountedLine(name: string, { folder, links, uid, gid, size, mode }: Attributes): string {
+  const node: TreeNode = { kind: folder ? 'folder' : 'file', uid, gid, mode, bytes: new Uint8Array(0) };
+  return longLine(name, node, links, size);
+}
+
+function listMounted(session: MacosSession, word: string, letters: string, answer: Answer): void {
+  const { kernel } = session;
+  const path = session.absolute(word);
+  const long = letters.includes('l') || letters.includes('n');
+  const one = session.perform('ls', statFile(kernel, path), answer);
+  if (one === undefined) return;
+  if (typeof one === 'number') {
+    failed(answer, `ls: ${word}`, one);
+    return;
+  }
+  if (!one.folder || letters.includes('d')) {
+    answer.print(long ? mountedLine(word, one) : word);
+    return;
+  }
+  const names = session.perform('ls', listFolder(kernel, path), answer);
+  if (typeof names === 'number') failed(answer, `ls: ${word}`, names);
+  else if (names !== undefined) {
+    for (const name of names) {
+      const each = long ? session.perform('ls', statFile(kernel, `${path}/${name}`), answer) : undefined;
+      answer.print(typeof each === 'object' ? mountedLine(name, each) : name);
+    }
+  }
+}
+
 function listOne(session: MacosSession, word: string, letters: string, answer: Answer): void {
+  if (mountOf(session.kernel, session.absolute(word)) !== undefined) {
+    listMounted(session, word, letters, answer);
+    return;
+  }
   const long = letters.includes('l') || letters.includes('n');
   const path = session.locate(word) ?? session.absolute(word);
   const nodes = session.kernel.state(devices).nodes;

@@ -195,9 +195,9 @@ class Utility {
   private trialLink(kext: Kext, path: string): void {
     const { session, answer } = this;
     const known = [...session.kexts(this.repositories), kext];
-    const linker = new TrialLinker(builtInKernel(session.choices.release.name), (one) =>
-      planLink(one, known),
-    );
+    const { release, architecture } = session.choices;
+    const kernel = builtInKernel(architecture === 'i386' ? `${release.name}-i386` : release.name);
+    const linker = new TrialLinker(kernel, (one) => planLink(one, known));
     try {
       if (kext.executable !== undefined) linker.link(planLink(kext, known));
       answer.print(`${path} appears to be loadable (including linkage for on-disk libraries).`);

@@ -9,6 +9,7 @@ import { kextload, kextunload } from './kextload.ts';
 import { kextstat } from './kextstat.ts';
 import { kextutil } from './kextutil.ts';
 import { kmutil } from './kmutil.ts';
+import { MOUNT_TOOLS } from './mount-tools.ts';
 import { REGISTRY_TOOLS } from './registry-tools.ts';
 import { withShims } from './shims.ts';
 import { SYSTEM_TOOLS } from './system-tools.ts';
@@ -22,5 +23,6 @@ export const TOOLS: readonly Tool[] = [
   ...REGISTRY_TOOLS,
   ...CONNECTION_TOOLS,
   ...FILE_TOOLS,
+  ...MOUNT_TOOLS,
   ...SYSTEM_TOOLS,
 ];

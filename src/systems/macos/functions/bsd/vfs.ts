@@ -87,6 +87,21 @@ class FileSystems {
 
 export const fileSystems = perKernel<FileSystems, Macos>(() => new FileSystems());
 
+/** A file system by the name that mount(2) is told. */
+export function fileSystemNamed(k: Macos, type: string): { handle: Address; system: FileSystem } | undefined {
+  for (const [handle, system] of k.state(fileSystems).all)
+    if (system.name === type) return { handle, system };
+  return undefined;
+}
+
+/** Where an operation stands in every vector, and its description. */
+export function operationAt(k: Macos, name: string): { index: number; description: Address } {
+  return {
+    index: (OPERATIONS as readonly string[]).indexOf(name),
+    description: k.object(`_vnop_${name}_desc`),
+  };
+}
+
 /** One vector: what the kext gives, and its default everywhere else. */
 function fillVector(k: Macos, description: Address, vector: Address): void {
   k.memory.setPtr(k.read('vnodeopv_desc.opv_desc_vector_p', description), vector);
