@@ -103,6 +103,9 @@ function readSymbols({ symvers, systemMap, stableList }: KernelParts): Symbols {
     const gaps: KernelGap[] = versioned ? ['gpl', 'namespaces'] : ['versions', 'gpl', 'namespaces'];
     return { table: ExportTable.from(rows), modules: undefined, gaps, versioned: undefined, bits };
   }
+  // A list may be an extract of Module.symvers (Module.kabi_ARCH): licences, namespaces and owners stand in it then.
+  if (stableList !== undefined && isExtract(stableList))
+    return { ...fromSymvers(stableList), gaps: ['exports'] };
   if (stableList !== undefined) {
     const listed = readStableList(stableList);
     if (listed.length === 0) throw new Invalid('stable list', 'names no symbol');
@@ -120,6 +123,8 @@ function readSymbols({ symvers, systemMap, stableList }: KernelParts): Symbols {
   const gaps: KernelGap[] = ['exports', 'versions', 'gpl', 'namespaces'];
   return { table: ExportTable.from([]), modules: undefined, gaps, versioned: undefined, bits: 64 };
 }
+
+const isExtract = (list: string): boolean => /^0x[0-9a-f]{8,16}\t[^\n]*\tEXPORT_\w*SYMBOL/i.test(list);
 
 function fromSymvers(text: string): Symbols {
   const all = readSymvers(text);

@@ -229,10 +229,9 @@ function softRemarks(file: CheckResult['file'], first: readonly Companion[]): st
 /** What the checks here leave out on some machines. */
 function remarksOn({ file: { machine } }: LinuxCheckKernel, { answer }: CheckResult): string[] {
   if (answer === 'refused' || machine === 'x86-64' || machine === 'i386') return [];
-  const what = TYPES_ONLY.has(machine)
-    ? 'Only the types of relocations are checked'
-    : 'Relocations are not checked';
-  return [`${what} on ${machine}, not whether their values fit.`];
+  if (machine === 'unknown') return ['Relocations are not checked: the machine of the kernel is not known.'];
+  if (!TYPES_ONLY.has(machine)) return [`Relocations are not checked on ${machine}.`];
+  return [`Only the types of relocations are checked on ${machine}, not whether their values fit.`];
 }
 
 /** More than any module needs. */

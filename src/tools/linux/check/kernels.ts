@@ -29,7 +29,8 @@ export function openCheckKernel(path: string, around: CheckSurroundings): LinuxC
   const { library, from } = libraryOf(file, tree, listed ? symversOf(file.release, tree) : undefined);
   return {
     name: path,
-    release: file.release,
+    // A list of symbols does not say whose it is; its own name tells it from others.
+    release: file.release === 'unknown' ? basename(path) : file.release,
     summary: `${file.machine}, ${file.exports.size} exports; ${from}`,
     file,
     own: library,

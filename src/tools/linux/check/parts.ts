@@ -17,12 +17,15 @@ const HEAD = 4096;
 export function partKind(bytes: Uint8Array, path: string): PartKind | undefined {
   const head = new TextDecoder('latin1').decode(bytes.subarray(0, HEAD));
   if (head.includes('\0')) return undefined;
-  if (/^0x[0-9a-f]{8,16}\t[\w.$]+\t/i.test(head)) return /EXPORT_/.test(head) ? 'symvers' : 'stableList';
+  const stable = /kabi|stablelist|whitelist/i.test(basename(path));
+  // A list of stable symbols may look like Module.symvers, and only its name says that it is not all there is.
+  if (/^0x[0-9a-f]{8,16}\t[\w.$]+\t/i.test(head))
+    return /EXPORT_/.test(head) && !stable ? 'symvers' : 'stableList';
   if (/^[0-9a-f]{8,16} \S \S+/.test(head)) return 'systemMap';
   if (/^(# )?CONFIG_\w+( is not set|=)/m.test(head)) return 'config';
   const lines = head.split('\n').slice(0, -1);
   const listed = lines.filter((line) => /^(\[[\w.-]+\]|\s*[A-Za-z_]\w*|#.*)?$/.test(line));
-  const named = /kabi|stablelist|whitelist/i.test(basename(path)) || /^\[/.test(head);
+  const named = stable || /^\[/.test(head);
   return named && lines.length > 1 && listed.length === lines.length ? 'stableList' : undefined;
 }
 

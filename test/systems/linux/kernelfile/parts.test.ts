@@ -112,6 +112,15 @@ describe('a kernel of parts', () => {
     const gaps = (parts: object) => [...(kernelFromParts({ origin: 't', ...parts }).gaps ?? [])].sort();
     expect(gaps({ symvers: SYMVERS })).toEqual(['machine', 'vermagic']);
     expect(gaps({ config: CONFIG })).toEqual(['exports', 'gpl', 'namespaces', 'release', 'versions']);
+    const extract =
+      '0x12345678\t_printk\tvmlinux\tEXPORT_SYMBOL\t\n0x00000002\tx\tdrivers/x/x-y\tEXPORT_SYMBOL_GPL\tNS\n';
+    expect(gaps({ stableList: extract })).toContain('exports');
+    expect(gaps({ stableList: extract })).not.toContain('gpl');
+    expect(kernelFromParts({ stableList: extract, origin: 'x' }).modules?.find('x')).toMatchObject({
+      owner: 'x_y',
+      gplOnly: true,
+      namespace: 'NS',
+    });
     expect(gaps({ stableList: '[l]\n\t_printk\n' })).toContain('exports');
     expect(() => kernelFromParts({ config: 'nothing', origin: 't' })).toThrow(FormatError);
     expect(() => kernelFromParts({ symvers: '', origin: 't' })).toThrow(FormatError);
