@@ -1,6 +1,8 @@
+import { unpackBzip2 } from '../../../bytes/bzip2.ts';
 import { decompressAs } from '../../../bytes/decompress.ts';
-import { BadMagic, Unsupported } from '../../../bytes/errors.ts';
+import { BadMagic } from '../../../bytes/errors.ts';
 import { unpackLz4 } from '../../../bytes/lz4.ts';
+import { unpackLzo } from '../../../bytes/lzo.ts';
 import { type ImageOptions, readImage } from './image.ts';
 import type { KernelFile } from './kernelfile.ts';
 import { isArm64Image, readArm64Image, readRawImage, zbootPayload } from './raw-image.ts';
@@ -58,10 +60,11 @@ function unpackPayload({ format, data, size }: KernelPayload): Uint8Array {
       return decompressAs('zst', data, { maxOutput });
     case 'lz4':
       return unpackLz4(data, maxOutput);
-    default:
-      throw new Unsupported(
-        'kernel payload',
-        `is packed with ${format}, which has no reader here: unpack it first and give the ELF image (vmlinux)`,
-      );
+    case 'lzma':
+      return decompressAs('lzma', data, { maxOutput });
+    case 'bzip2':
+      return unpackBzip2(data, maxOutput);
+    case 'lzo':
+      return unpackLzo(data, maxOutput);
   }
 }

@@ -5,6 +5,7 @@
 import { compressionOf, decompressAs } from '../../../bytes/decompress.ts';
 import { FormatError } from '../../../bytes/errors.ts';
 import { unpackLz4 } from '../../../bytes/lz4.ts';
+import { isLzo, unpackLzo } from '../../../bytes/lzo.ts';
 import type { Machine } from '../../../formats/object.ts';
 
 export interface RawShape {
@@ -56,7 +57,7 @@ export function unwrap(bytes: Uint8Array, maxOutput: number): WrappedKernel | un
   for (let at = 0; at + 6 < bytes.length && tries < TRIES; at++) {
     if (!FIRST.has(bytes[at])) continue;
     const rest = bytes.subarray(at);
-    const format = isLz4(rest) ? 'lz4' : compressionOf(rest);
+    const format = isLz4(rest) ? 'lz4' : isLzo(rest) ? 'lzo' : compressionOf(rest);
     if (format === undefined || format === 'lzma') continue;
     tries++;
     const image = unpack(format, rest, maxOutput);
@@ -65,17 +66,18 @@ export function unwrap(bytes: Uint8Array, maxOutput: number): WrappedKernel | un
   return undefined;
 }
 
-/** First bytes of gzip, xz, zstd and lz4. */
-const FIRST: ReadonlySet<number> = new Set([0x1f, 0xfd, 0x28, 0x02]);
+/** First bytes of gzip, xz, zstd, lz4 and lzop. */
+const FIRST: ReadonlySet<number> = new Set([0x1f, 0xfd, 0x28, 0x02, 0x89]);
 const isLz4 = (bytes: Uint8Array): boolean => u32(bytes, 0) === 0x184c2102;
 
 function unpack(
-  format: 'lz4' | 'gz' | 'xz' | 'zst',
+  format: 'lz4' | 'lzo' | 'gz' | 'xz' | 'zst',
   bytes: Uint8Array,
   maxOutput: number,
 ): Uint8Array | undefined {
   try {
     if (format === 'lz4') return unpackLz4(bytes, maxOutput);
+    if (format === 'lzo') return unpackLzo(bytes, maxOutput);
     return decompressAs(format, bytes, { maxOutput, trailing: 'ignore' });
   } catch (error) {
     if (error instanceof FormatError) return undefined;
