@@ -168,7 +168,14 @@ export function startSession(
   return session;
 }
 
-/** A log line: seconds of virtual time since boot (an instruction takes a nanosecond) and the text. */
+/**
+ * A record of the log as lines: seconds of virtual time since boot (an instruction takes a nanosecond) and the text. Each line
+ * of a record has the time before it, as on a console (record_print_text).
+ */
 export function logLine({ time, text }: { time: number; text: string }): string {
-  return `[${(time / 1e9).toFixed(9).padStart(14)}] ${printable(text)}\n`;
+  const stamp = `[${(time / 1e9).toFixed(9).padStart(14)}] `;
+  return text
+    .split('\n')
+    .map((line) => `${stamp}${printable(line)}\n`)
+    .join('');
 }

@@ -57,5 +57,7 @@ export class Looking {
       path.endsWith('.folded') ? profile.folded() : flameGraph(profile.stacks, title),
     );
     this.#context.err(`${path}: ${title}\n`);
+    if (samples === 0)
+      this.#context.err('  too few were executed for one: --trace insn shows each of them\n');
   }
 }

@@ -88,6 +88,18 @@ describe('lkm run', () => {
     ]);
   });
 
+  it('gives each line of a record its time', async () => {
+    const { out } = await runLine(['run', built('positive.ko')]);
+    expect(out).toMatch(/^\[ {3}0\.\d+\] do_init_module: loading module anyway\.\.\.$/m);
+    const log = await runLine(['linux', '-c', `insmod ${built('positive.ko')}`, '-c', 'dmesg']);
+    expect(log.out).toMatch(/^\[ {4}0\.0{6}\] do_init_module: loading module anyway\.\.\.$/m);
+  });
+
+  it('lets the time pass that the watchdog speaks of', async () => {
+    const { out } = await runLine(['run', built('hostile.ko'), 'how=hlt']);
+    expect(out).toMatch(/^\[ {2}[2-9]\d\.\d+\] watchdog: BUG: soft lockup - CPU#0 stuck for 22s!/m);
+  });
+
   it('loads what a module depends on from beside it', async () => {
     const report = await json(built('importer_gpl.ko'));
     expect(report.modules.map((one) => [one.module, one.neededBy])).toEqual([

@@ -86,7 +86,11 @@ function why(context: CommandContext, graph: ModuleGraph, [from, to]: readonly M
 function files(context: CommandContext, graph: ModuleGraph, roots: readonly ModuleNode[]): void {
   const { modules, firmware, without } = companions(graph, roots);
   for (const { entry } of modules) context.out(`${entry.path}\n`);
-  for (const name of firmware) context.out(`firmware/${name}\n`);
+  // Firmware lies beside the modules of an image: lib/modules/RELEASE, lib/firmware.
+  const library = modules
+    .map(({ entry }) => /^(.*\/)?lib\/(?=modules\/)/.exec(entry.path)?.[0])
+    .find(Boolean);
+  for (const name of firmware) context.out(`${library ?? ''}firmware/${name}\n`);
   if (without.length > 0) context.err(`lkm: built in, or not in this tree: ${without.join(', ')}\n`);
 }
 

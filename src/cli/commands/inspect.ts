@@ -95,6 +95,7 @@ function jsonOf(path: string, facts: ModuleFacts): Record<string, unknown> {
   const { modinfo, description, ...rest } = facts;
   return {
     file: path,
+    system: 'linux',
     ...rest,
     compression: facts.compression ?? null,
     modinfo: modinfo?.entries ?? null,

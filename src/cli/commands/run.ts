@@ -248,6 +248,7 @@ class Run {
       const log = k.log.records.map(({ time, level, text }) => ({ time: Math.round(time), level, text }));
       context.json('lkm.run/1', {
         kernel: k.file.release,
+        system: 'linux',
         modules: this.reports.map(reportJson),
         missing,
         registeredOnly: registrations(k),

@@ -119,7 +119,9 @@ function die(k: Linux, thread: Thread, fault: Fault, what: string, signal: numbe
   oops(k, fault, what);
   taintKernel(k, TAINT.DIE);
   if (panicsOnOops(k)) panicNow(k, 'Fatal exception');
-  const why = `${what} at ${k.describe(fault.at)}`;
+  // What the base kernel does for itself, outside of any of its functions that have an address.
+  const ours = fault.source === 'host' && fault.at === 0;
+  const why = `${what} ${ours ? 'in a function of the kernel' : `at ${k.describe(fault.at)}`}`;
   const detail = detailOf(k, fault);
   return { kill: new ThreadKilled(thread.name, signal, detail === undefined ? why : `${why}: ${detail}`) };
 }
@@ -140,10 +142,18 @@ function instructionBytes(k: Linux, at: Address): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
+/** After twice watchdog_thresh it speaks, when it looks next (kernel/watchdog.c). */
+const STUCK_SECONDS = 22;
+
 /** The watchdog's words (kernel/watchdog.c); the sandbox then ends the task, which the real kernel does not. */
 function softLockup(k: Linux, thread: Thread, fault: Fault): Verdict {
   const pid = k.tasks.pid(k.current);
-  k.printk(0, `watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [${k.tasks.comm(k.current)}:${pid}]`);
+  // The loop was left long before: until then it would have gone on like that.
+  k.time.skip(STUCK_SECONDS * 1e9);
+  k.printk(
+    0,
+    `watchdog: BUG: soft lockup - CPU#0 stuck for ${STUCK_SECONDS}s! [${k.tasks.comm(k.current)}:${pid}]`,
+  );
   registersAndTrace(k, fault, 4, true);
   taintKernel(k, TAINT.SOFTLOCKUP);
   const why = `endless loop at ${k.describe(fault.at)}: stopped by the instruction budget`;

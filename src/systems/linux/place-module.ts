@@ -12,6 +12,7 @@ import { AreaError } from '../../memory/areas.ts';
 import { OutOfMemory } from '../../memory/frames.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../memory/space.ts';
 import { Errno } from './errno.ts';
+import { checkOwnDelete } from './functions/checks.ts';
 import { layoutModule } from './layout.ts';
 import { addHead, removeInit } from './lists.ts';
 import type { Loading } from './loading.ts';
@@ -196,6 +197,8 @@ export function* addUnformed(load: Loading): Steps<void> {
   k.modules.add(module);
   addHead(k, mod + k.offset('module.list'), moduleListHead(k));
   t.undo('name in the list of modules', () => {
+    // A module may have taken itself off the list, to hide.
+    checkOwnDelete(k, mod + k.offset('module.list'));
     removeInit(k, mod + k.offset('module.list'));
     k.modules.remove(module);
   });

@@ -323,7 +323,9 @@ export const moduleCommands: ReadonlyMap<string, ConsoleCommand> = new Map<strin
     (console) =>
       done(
         console.k.log.records
-          .map(({ time, text }) => `[${(time / 1e9).toFixed(6).padStart(12)}] ${text}\n`)
+          .flatMap(({ time, text }) =>
+            text.split('\n').map((line) => `[${(time / 1e9).toFixed(6).padStart(12)}] ${line}\n`),
+          )
           .join(''),
       ),
   ],

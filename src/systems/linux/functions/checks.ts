@@ -44,6 +44,12 @@ function checkAdd(k: Linux, entry: Address, prev: Address, next: Address): numbe
   return 1;
 }
 
+/** What the kernel itself sees when it takes an entry out, where it was built to look (CONFIG_DEBUG_LIST). */
+export function checkOwnDelete(k: Linux, entry: Address): void {
+  const names = ['__list_del_entry_valid', '__list_del_entry_valid_or_report'];
+  if (names.some((name) => k.file.exports.find(name) !== undefined)) checkDelete(k, entry);
+}
+
 function checkDelete(k: Linux, entry: Address): number {
   const hex = (value: Address | bigint): string => hexWord(value, k.word);
   const own = BigInt.asUintN(k.word * 8, BigInt(entry));
