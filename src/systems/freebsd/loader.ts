@@ -6,6 +6,7 @@ import { FormatError } from '../../bytes/errors.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
 import type { BuiltIn, VersionRange } from './kld.ts';
 import { KldFile } from './kldfile.ts';
+import { type LoadedSize, loadedSize } from './loader-size.ts';
 import { isBlacklisted, type LoaderConf, type LoaderModule } from './loaderconf.ts';
 import { type FileSource, ModuleSearch } from './search.ts';
 
@@ -13,7 +14,22 @@ export interface Preloaded {
   readonly path: string;
   readonly name: string;
   readonly kld: KldFile;
+  /** Where the loader put it, and how much it takes there with its symbols. */
+  readonly address: number;
+  readonly size: number;
 }
+
+/** The kernel that the loader starts: what it has built in, and how large it is. */
+export interface LoaderKernel {
+  readonly interfaces: readonly BuiltIn[];
+  /** `__FreeBSD_version` */
+  readonly version: number;
+  readonly bytes: number;
+}
+
+/** Where the loader of amd64 and i386 puts a kernel. */
+const KERNEL_AT = 0x200000;
+const PAGE = 4096;
 
 export interface ConfiguredModule {
   readonly outcome: 'loaded' | 'failed' | 'blacklisted';
@@ -28,10 +44,10 @@ export class Loader {
   /** In the order they were loaded. */
   readonly preloaded: Preloaded[] = [];
   private readonly search: ModuleSearch;
-  private readonly kernel: readonly BuiltIn[];
+  private readonly kernel: LoaderKernel;
 
-  /** `kernel`: interfaces that are built into the kernel that will be started. */
-  constructor(files: FileSource, modulePath?: string, kernel: readonly BuiltIn[] = []) {
+  /** The kernel is there from the start, as loader.conf has it loaded before the prompt is asked for. */
+  constructor(files: FileSource, kernel: LoaderKernel, modulePath?: string) {
     this.kernel = kernel;
     this.search = new ModuleSearch(files, modulePath);
     this.environment.set('module_path', this.search.path);
@@ -84,13 +100,24 @@ export class Loader {
   }
 
   private list(): string {
-    return this.preloaded
-      .map(({ path, kld }) => {
-        const modules = kld.versions.map(({ name, version }) => `${name}.${version}`);
-        const tail = modules.length === 0 ? '' : `  modules: ${modules.join(' ')}\n`;
-        return `${path} (elf module)\n${tail}`;
-      })
-      .join('');
+    const { version, bytes, interfaces } = this.kernel;
+    const row = (address: number, path: string, type: string, size: number, modules: readonly BuiltIn[]) => {
+      const names = modules.map((one) => `${one.name}.${one.version} `).join('');
+      const first = ` 0x${address.toString(16)}: ${path} (${type}, 0x${size.toString(16)})\n`;
+      return names === '' ? first : `${first}  modules: ${names}\n`;
+    };
+    const own = [{ name: 'kernel', version }, ...interfaces];
+    const kernel = row(KERNEL_AT, '/boot/kernel/kernel', 'elf kernel', bytes, own);
+    const files = this.preloaded.map(({ path, kld, address, size }) =>
+      row(
+        address,
+        path,
+        kld.file.kind === 'relocatable' ? 'elf obj module' : 'elf module',
+        size,
+        kld.versions,
+      ),
+    );
+    return kernel + files.join('');
   }
 
   /** Loads a file and what it depends on into memory. */
@@ -115,15 +142,21 @@ export class Loader {
     const bytes = this.search.read(path);
     if (bytes === undefined) return `can't find '${name}'\n`;
     let kld: KldFile;
+    let loaded: LoadedSize;
     try {
       kld = new KldFile(readElfObject(bytes));
+      loaded = loadedSize(bytes);
     } catch (error) {
       if (error instanceof FormatError) return `can't load file '${path}': Exec format error\n`;
       throw error;
     }
-    const one = { path, name, kld };
+    const last = this.preloaded.at(-1);
+    const end = last === undefined ? KERNEL_AT + this.kernel.bytes : last.address + last.size;
+    const address = Math.ceil(end / PAGE) * PAGE;
+    const { size, text } = loaded;
+    const one = { path, name, kld, address, size };
     this.preloaded.push(one);
-    const said = `${path} size 0x${bytes.length.toString(16)}\n`;
+    const said = `${path} ${text ?? `size 0x${size.toString(16)} at 0x${address.toString(16)}`}\n`;
     const required = this.loadRequired(kld, depth);
     // A file whose dependencies cannot be had is given up again (mod_loadkld of stand/common/module.c).
     if (!required.complete) this.preloaded.splice(this.preloaded.indexOf(one), 1);
@@ -150,7 +183,7 @@ export class Loader {
   private provides(name: string, range: VersionRange): boolean {
     const fits = (one: BuiltIn) =>
       one.name === name && one.version >= range.minimum && one.version <= range.maximum;
-    return this.kernel.some(fits) || this.preloaded.some(({ kld }) => kld.versions.some(fits));
+    return this.kernel.interfaces.some(fits) || this.preloaded.some(({ kld }) => kld.versions.some(fits));
   }
 
   /** What the loader does with loader.conf at boot: the kernel first, then every module that is to be loaded. */

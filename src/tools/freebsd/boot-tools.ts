@@ -40,7 +40,7 @@ export const reboot: Tool = {
 /** A loader that has read its files. */
 function configured(session: FreeBsdSession, answer: Answer): Loader {
   const { files, choices } = session;
-  const fresh = new Loader(files, choices.modulePath, session.builtIn());
+  const fresh = new Loader(files, session.loaderKernel, choices.modulePath);
   const { conf } = readLoaderFiles(files, grammarOf(choices.version));
   answer.out += fresh.configure(conf);
   for (const command of conf.commands) answer.out += fresh.command(command) ?? '';

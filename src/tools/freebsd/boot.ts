@@ -54,7 +54,7 @@ class FreeBsdStory extends Story {
     if (kernel === 'broken') return undefined;
     const session = this.session(kernel, folder);
     const modulePath = this.modulePath(conf, folder);
-    const loader = new Loader(session.files, modulePath, session.builtIn());
+    const loader = new Loader(session.files, session.loaderKernel, modulePath);
     // What is kept out by default stands in the defaults; releases before 12 keep nothing out.
     if (files.includes(DEFAULTS) || session.choices.version < 1200000)
       loader.environment.delete('module_blacklist');

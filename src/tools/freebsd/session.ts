@@ -9,7 +9,7 @@ import { devices } from '../../systems/freebsd/functions/devices.ts';
 import { registered } from '../../systems/freebsd/functions/registrations.ts';
 import type { KernelFile } from '../../systems/freebsd/kernelfile.ts';
 import type { BuiltIn } from '../../systems/freebsd/kld.ts';
-import type { Loader } from '../../systems/freebsd/loader.ts';
+import type { Loader, LoaderKernel } from '../../systems/freebsd/loader.ts';
 import { shutDown } from '../../systems/freebsd/shutdown.ts';
 import { type CallResult, type Credential, performCall } from '../../systems/freebsd/syscalls.ts';
 import { releaseOf } from '../../systems/freebsd/version.ts';
@@ -90,6 +90,12 @@ export class FreeBsdSession implements SystemSession {
   get unattached(): string[] {
     const devices = (this.options.settings?.get('devices') ?? '').split(';').map((one) => one.trim());
     return devices.flatMap((one) => (one === '' ? [] : [one.startsWith('?') ? one : `? at ${one}`]));
+  }
+
+  /** What the boot loader starts. */
+  get loaderKernel(): LoaderKernel {
+    const { version } = this.choices;
+    return { interfaces: this.builtIn(), version, bytes: this.booted.k.map.kernel.bytes };
   }
 
   halt(): ToolResult {

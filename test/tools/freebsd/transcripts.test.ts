@@ -261,18 +261,18 @@ describe('transcripts', () => {
     const good = new Uint8Array(
       readFileSync(new URL('../../../fixtures/freebsd/built/pnp.ko', import.meta.url)),
     );
-    let escaped = 0;
     let passedOver = 0;
+    let shown = 0;
     for (let at = 64; at < good.length; at += 7) {
       const bytes = good.slice();
       bytes[at] ^= 0xff;
       await session.writeFile('/m/damaged.ko', bytes, false);
       const { note } = await session.run(['kldxref', '/m']);
       if (note !== undefined) passedOver++;
-      const shown = await session.run(['devmatch', '-d', '-h', '/m/linker.hints']);
-      if (shown.out === undefined) escaped++;
+      const dump = await session.run(['devmatch', '-d', '-h', '/m/linker.hints']);
+      if (dump.out.includes('Module ')) shown++;
     }
-    expect(escaped).toBe(0);
+    expect(shown).toBeGreaterThan(10);
     expect(passedOver).toBeGreaterThan(10);
   });
 
