@@ -569,8 +569,8 @@ export function makeTables(): void {
 }
 
 /** CRC-32 (IEEE 802.3, reflected), eight bytes a step. */
-export function crc32(start: u32, size: u32): u32 {
-  let crc: u32 = 0xffffffff;
+export function crc32(start: u32, size: u32, before: u32): u32 {
+  let crc: u32 = ~before;
   let at = start;
   const end = start + size;
   while (at + 8 <= end) {
@@ -592,8 +592,8 @@ export function crc32(start: u32, size: u32): u32 {
 }
 
 /** CRC-64 (ECMA-182, reflected), four bytes a step. */
-export function crc64(start: u32, size: u32): u64 {
-  let crc: u64 = ~0;
+export function crc64(start: u32, size: u32, before: u64): u64 {
+  let crc: u64 = ~before;
   let at = start;
   const end = start + size;
   while (at + 4 <= end) {
@@ -622,23 +622,47 @@ function mix(sum: u64, word: u64): u64 {
   return rotl<u64>(sum + word * X2, 31) * X1;
 }
 
-/** XXH64 with seed 0 (the checksum of zstd frames is its low half). */
-export function xxh64(start: u32, size: u32): u64 {
+// The four lanes of XXH64 with seed 0 (the checksum of zstd frames is its low half), u64 each.
+const LANES: u32 = 576;
+
+export function startXxh64(): void {
+  store<u64>(LANES, X1 + X2);
+  store<u64>(LANES + 8, X2);
+  store<u64>(LANES + 16, 0);
+  store<u64>(LANES + 24, 0 - X1);
+}
+
+/** Takes what has whole stripes of 32 bytes of a part in; returns the address behind them. */
+export function addXxh64(start: u32, size: u32): u32 {
   let at = start;
   const end = start + size;
+  let a = load<u64>(LANES);
+  let b = load<u64>(LANES + 8);
+  let c = load<u64>(LANES + 16);
+  let d = load<u64>(LANES + 24);
+  while (at + 32 <= end) {
+    a = mix(a, load<u64>(at));
+    b = mix(b, load<u64>(at + 8));
+    c = mix(c, load<u64>(at + 16));
+    d = mix(d, load<u64>(at + 24));
+    at += 32;
+  }
+  store<u64>(LANES, a);
+  store<u64>(LANES + 8, b);
+  store<u64>(LANES + 16, c);
+  store<u64>(LANES + 24, d);
+  return at;
+}
+
+/** The hash of `size` bytes, of which those from `start` to `end` are not taken in yet. */
+export function endXxh64(start: u32, end: u32, size: u64): u64 {
+  let at = start;
   let hash: u64;
   if (size >= 32) {
-    let a = X1 + X2;
-    let b = X2;
-    let c: u64 = 0;
-    let d: u64 = 0 - X1;
-    while (at + 32 <= end) {
-      a = mix(a, load<u64>(at));
-      b = mix(b, load<u64>(at + 8));
-      c = mix(c, load<u64>(at + 16));
-      d = mix(d, load<u64>(at + 24));
-      at += 32;
-    }
+    const a = load<u64>(LANES);
+    const b = load<u64>(LANES + 8);
+    const c = load<u64>(LANES + 16);
+    const d = load<u64>(LANES + 24);
     hash = rotl<u64>(a, 1) + rotl<u64>(b, 7) + rotl<u64>(c, 12) + rotl<u64>(d, 18);
     hash = (hash ^ mix(0, a)) * X1 + X4;
     hash = (hash ^ mix(0, b)) * X1 + X4;

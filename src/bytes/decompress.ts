@@ -1,5 +1,5 @@
 /** Compressed module files and kernel payloads -> their bytes, whatever the compression. */
-import type { CodecMemory } from './codec.ts';
+import type { CodecMemory, Sink } from './codec.ts';
 import { BadMagic } from './errors.ts';
 import { isGz, unpackGz } from './gz.ts';
 import { isLzma, unpackLzma } from './lzma.ts';
@@ -23,6 +23,11 @@ export interface DecompressOptions {
   readonly memory?: CodecMemory;
   /** The result may be a view of `memory`, good until that is used again: for a caller that only looks at it. */
   readonly borrow?: boolean;
+  /**
+   * Takes the output piece by piece, each good until the call returns; the result is empty then. Of xz and zst alone: no
+   * more of it is in memory than what follows refers to.
+   */
+  readonly sink?: Sink;
 }
 
 const DEFAULT_MAX_OUTPUT = 2 ** 29;
@@ -53,14 +58,14 @@ export function decompressAs(
   options: DecompressOptions = {},
 ): Uint8Array {
   const maxOutput = options.maxOutput ?? DEFAULT_MAX_OUTPUT;
-  const { trailing = 'refuse', memory, borrow } = options;
+  const { trailing = 'refuse', memory, borrow, sink } = options;
   switch (kind) {
     case 'gz':
       return unpackGz(bytes, { maxOutput, trailing, memory, borrow });
     case 'xz':
-      return unpackXz(bytes, { maxOutput, trailing, memory, borrow });
+      return unpackXz(bytes, { maxOutput, trailing, memory, borrow, sink });
     case 'zst':
-      return unpackZst(bytes, { maxOutput, trailing, memory, borrow });
+      return unpackZst(bytes, { maxOutput, trailing, memory, borrow, sink });
     case 'lzma':
       return unpackLzma(bytes, { maxOutput, trailing, memory, borrow });
     default:

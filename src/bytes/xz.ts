@@ -4,7 +4,7 @@
  */
 import { BRANCH_FILTERS, undoDelta } from './branch.ts';
 import { crc32 } from './checksum.ts';
-import { Codec, type CodecMemory, Decoded, lzmaScratch } from './codec.ts';
+import { Codec, type CodecMemory, Decoded, lzmaScratch, type Sink, type SumKind } from './codec.ts';
 import { BadMagic, Invalid, Truncated, Unsupported } from './errors.ts';
 import { sha256 } from './sha256.ts';
 import { ByteView, Cursor } from './view.ts';
@@ -18,6 +18,8 @@ export interface XzOptions {
   readonly memory?: CodecMemory | undefined;
   /** See DecompressOptions. */
   readonly borrow?: boolean | undefined;
+  /** See DecompressOptions. */
+  readonly sink?: Sink | undefined;
 }
 
 const HEADER_SIZE = 12;
@@ -30,7 +32,7 @@ const LITERAL_BITS = 4;
 
 interface Filter {
   readonly id: number;
-  /** Start offset of a branch filter, distance of delta. */
+  /** Start offset of a branch filter, distance of delta, bytes of LZMA2's dictionary. */
   readonly value: number;
 }
 
@@ -56,7 +58,8 @@ export function isXz(bytes: Uint8Array): boolean {
  */
 export function unpackXz(bytes: Uint8Array, options: XzOptions): Uint8Array {
   if (!isXz(bytes)) throw new BadMagic('xz', 'must begin with fd 37 7a 58 5a 00', { offset: 0 });
-  const codec = new Codec('xz', bytes, lzmaScratch(LITERAL_BITS), options.maxOutput, options.memory);
+  const { maxOutput, memory, sink } = options;
+  const codec = new Codec('xz', bytes, lzmaScratch(LITERAL_BITS), maxOutput, memory, sink);
   const cursor = new Cursor(new ByteView(bytes, true));
   do {
     readStream(cursor, codec);
@@ -134,7 +137,7 @@ function readFilter(fields: Cursor, last: boolean): Filter {
     const value = properties.u8();
     if (id === FILTER.LZMA2 && value > 40)
       throw new Unsupported('xz dictionary size', 'is not defined', { value });
-    return { id, value: value + 1 };
+    return { id, value: id === FILTER.LZMA2 ? dictionarySize(value) : value + 1 };
   }
   if (id !== FILTER.X86 && !BRANCH_FILTERS.has(id))
     throw new Unsupported('xz filter', 'is not known', { value: id });
@@ -143,11 +146,16 @@ function readFilter(fields: Cursor, last: boolean): Filter {
   return { id, value: length === 0 ? 0 : properties.u32() };
 }
 
+/** Section 5.3.1. */
+const dictionarySize = (bits: number): number =>
+  bits === 40 ? 2 ** 32 - 1 : (2 | (bits & 1)) * 2 ** (Math.floor(bits / 2) + 11);
+
 function readBlock(cursor: Cursor, codec: Codec, check: number): IndexRecord {
   const start = cursor.at;
   const header = readBlockHeader(cursor);
   const dataStart = cursor.at;
   const outputStart = codec.produced;
+  prepare(codec, header.filters, check);
   readChunks(cursor, codec);
   const packedSize = cursor.at - dataStart;
   const size = codec.produced - outputStart;
@@ -164,6 +172,16 @@ function readBlock(cursor: Cursor, codec: Codec, check: number): IndexRecord {
   return { unpaddedSize, size };
 }
 
+const SUMS: Readonly<Record<number, SumKind>> = { [CHECK.CRC32]: 'crc32', [CHECK.CRC64]: 'crc64' };
+
+/** @throws Unsupported for what needs the whole block at once, where the output is given away piece by piece */
+function prepare(codec: Codec, filters: readonly Filter[], check: number): void {
+  codec.setWindow(filters[filters.length - 1].value);
+  if (codec.streams && (filters.length > 1 || check === CHECK.SHA256))
+    throw new Unsupported('xz block', 'is filtered, or summed up, as a whole');
+  if (SUMS[check] !== undefined) codec.startSum(SUMS[check]);
+}
+
 function undoFilter(codec: Codec, { id, value }: Filter, start: number): void {
   const end = codec.produced;
   if (id === FILTER.X86) codec.wasm.undoX86(codec.base + start, end - start, value);
@@ -175,8 +193,8 @@ function verify(codec: Codec, check: number, start: number, expected: Uint8Array
   const end = codec.produced;
   const stored = new ByteView(expected, true);
   let same = true; // a check of an unknown type is passed over, as section 2.1.1.2 allows
-  if (check === CHECK.CRC32) same = stored.u32(0) === codec.crc32(start, end);
-  else if (check === CHECK.CRC64) same = stored.u64(0) === codec.crc64(start, end);
+  if (check === CHECK.CRC32) same = BigInt(stored.u32(0)) === codec.sum();
+  else if (check === CHECK.CRC64) same = stored.u64(0) === codec.sum();
   else if (check === CHECK.SHA256)
     same = sha256(codec.view(start, end)).every((byte, i) => byte === expected[i]);
   if (!same) throw new Invalid('xz block', 'check does not match: the file is damaged', { offset });
@@ -184,7 +202,6 @@ function verify(codec: Codec, check: number, start: number, expected: Uint8Array
 
 /** LZMA2: a control byte before each chunk says what is reset and how the chunk is stored. */
 function readChunks(cursor: Cursor, codec: Codec): void {
-  const { wasm } = codec;
   let needDictionary = true;
   let needProperties = true;
   for (;;) {
@@ -194,7 +211,7 @@ function readChunks(cursor: Cursor, codec: Codec): void {
     if (control > 2 && control < 0x80)
       throw new Invalid('LZMA2 control byte', 'is not defined', { offset, value: control });
     if (control === 1 || control >= 0xe0) {
-      wasm.setDictionary(wasm.output());
+      codec.startDictionary();
       needDictionary = false;
       needProperties = true;
     } else if (needDictionary) {
@@ -202,10 +219,12 @@ function readChunks(cursor: Cursor, codec: Codec): void {
     }
     if (control < 0x80) {
       readStoredChunk(cursor, codec);
+      codec.flush();
       continue;
     }
     if (control < 0xc0 && needProperties) throw new Invalid('LZMA2', 'a chunk lacks properties', { offset });
     readPackedChunk(cursor, codec, control);
+    codec.flush();
     needProperties = false;
   }
 }
@@ -215,7 +234,7 @@ function readStoredChunk(cursor: Cursor, codec: Codec): void {
   const start = cursor.at;
   cursor.skip(size, 'LZMA2 stored chunk');
   codec.room(codec.produced + size);
-  codec.wasm.copyChunk(codec.input + start, size);
+  codec.wasm.copyChunk(codec.at(start, size), size);
 }
 
 function readPackedChunk(cursor: Cursor, codec: Codec, control: number): void {
@@ -230,7 +249,7 @@ function readPackedChunk(cursor: Cursor, codec: Codec, control: number): void {
     throw new Invalid('LZMA2 chunk', 'must begin with a zero and four bytes more', { offset });
   }
   codec.room(codec.produced + size);
-  const start = codec.input + offset;
+  const start = codec.at(offset, packedSize);
   const end = start + packedSize;
   wasm.startRange(start);
   const result = wasm.decode(wasm.output() + size, end);

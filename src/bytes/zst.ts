@@ -3,7 +3,7 @@
  * blocks are decoded by zstd.as. Not by fzstd: eighteen bytes made for it (see the test) keep it busy for over a minute,
  * because it does not notice matches that run past the end of their block.
  */
-import { Codec, type CodecMemory } from './codec.ts';
+import { Codec, type CodecMemory, type Sink } from './codec.ts';
 import { BadMagic, Invalid, Unsupported } from './errors.ts';
 import { ByteView, Cursor } from './view.ts';
 
@@ -15,6 +15,8 @@ export interface ZstOptions {
   readonly memory?: CodecMemory | undefined;
   /** See DecompressOptions. */
   readonly borrow?: boolean | undefined;
+  /** See DecompressOptions. */
+  readonly sink?: Sink | undefined;
 }
 
 const MAGIC = 0xfd2fb528;
@@ -25,6 +27,8 @@ const SCRATCH_SIZE = 10816 + MAX_BLOCK + 64;
 const BLOCK = { RAW: 0, RLE: 1, COMPRESSED: 2, RESERVED: 3 } as const;
 
 interface FrameHeader {
+  /** How far back it refers, in bytes. */
+  readonly window: number;
   /** What the frame unpacks to, when it says so. */
   readonly size: number | undefined;
   readonly checksum: boolean;
@@ -46,7 +50,8 @@ function isSkippable(magic: number): boolean {
  */
 export function unpackZst(bytes: Uint8Array, options: ZstOptions): Uint8Array {
   if (!isZst(bytes)) throw new BadMagic('zstd', 'must begin with 28 b5 2f fd', { offset: 0 });
-  const codec = new Codec('zstd', bytes, SCRATCH_SIZE, options.maxOutput, options.memory);
+  const { maxOutput, memory, sink } = options;
+  const codec = new Codec('zstd', bytes, SCRATCH_SIZE, maxOutput, memory, sink);
   const cursor = new Cursor(new ByteView(bytes, true));
   while (cursor.left > 0) {
     const offset = cursor.at;
@@ -66,8 +71,12 @@ function readFrame(cursor: Cursor, codec: Codec): void {
   const offset = cursor.at - 4;
   const header = readFrameHeader(cursor);
   const start = codec.produced;
+  codec.setWindow(header.window);
+  codec.startDictionary();
   codec.wasm.startFrame();
-  while (!readBlock(cursor, codec));
+  if (header.checksum) codec.startSum('xxh64');
+  while (!readBlock(cursor, codec)) codec.flush();
+  codec.flush();
   const size = codec.produced - start;
   if (header.size !== undefined && header.size !== size) {
     throw new Invalid('zstd frame', `unpacks to ${size} bytes, not to what it says`, {
@@ -77,7 +86,7 @@ function readFrame(cursor: Cursor, codec: Codec): void {
   }
   if (!header.checksum) return;
   const stored = cursor.u32('zstd checksum');
-  const actual = Number(BigInt.asUintN(32, codec.wasm.xxh64(codec.base + start, size)));
+  const actual = Number(BigInt.asUintN(32, codec.sum()));
   if (stored !== actual)
     throw new Invalid('zstd frame', 'checksum does not match: the file is damaged', { offset });
 }
@@ -89,13 +98,18 @@ function readFrameHeader(cursor: Cursor): FrameHeader {
   if ((descriptor & 8) !== 0)
     throw new Unsupported('zstd frame header', 'its reserved bit is set', { offset });
   const single = (descriptor & 0x20) !== 0;
-  if (!single) cursor.u8('zstd window descriptor');
+  const descriptorOfWindow = single ? 0 : cursor.u8('zstd window descriptor');
   let dictionary = 0;
   for (let left = [0, 1, 2, 4][descriptor & 3]; left > 0; left--)
     dictionary |= cursor.u8('zstd dictionary id');
   if (dictionary !== 0) throw new Unsupported('zstd frame', 'needs a dictionary', { offset });
-  return { size: readContentSize(cursor, descriptor >> 6, single), checksum: (descriptor & 4) !== 0 };
+  const size = readContentSize(cursor, descriptor >> 6, single);
+  const window = single ? (size ?? 0) : windowSize(descriptorOfWindow);
+  return { window, size, checksum: (descriptor & 4) !== 0 };
 }
+
+/** Section 3.1.1.1.2. */
+const windowSize = (byte: number): number => 2 ** (10 + (byte >> 3)) * (1 + (byte & 7) / 8);
 
 /** Section 3.1.1.1.4: 0, 1, 2, 4 or 8 bytes; two bytes count from 256. */
 function readContentSize(cursor: Cursor, form: number, single: boolean): number | undefined {
@@ -115,7 +129,7 @@ function readBlock(cursor: Cursor, codec: Codec): boolean {
   if (type === BLOCK.RESERVED || size > MAX_BLOCK) {
     throw new Invalid('zstd block', 'type or size is not allowed', { offset, value: header });
   }
-  const start = codec.input + cursor.at;
+  const start = codec.at(cursor.at, type === BLOCK.RLE ? 1 : Math.min(size, cursor.left));
   if (type === BLOCK.COMPRESSED) codec.reserve(codec.produced + MAX_BLOCK);
   else codec.room(codec.produced + size);
   if (type === BLOCK.RLE) {

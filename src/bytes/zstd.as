@@ -68,6 +68,11 @@ export function startFrame(): void {
   store<u32>(FRAME, load<u32>(OUTPUT));
 }
 
+/** The output was moved: matches of this frame may not reach before that address. */
+export function moveFrame(start: u32): void {
+  store<u32>(FRAME, start);
+}
+
 export function fillBlock(byte: u32, size: u32): void {
   const op = load<u32>(OUTPUT);
   memory.fill(op, <u8>byte, size);

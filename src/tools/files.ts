@@ -1,4 +1,6 @@
 /** Files of the machine, in folders and in archives. An archive counts as a folder: its path may go on inside it. */
+
+import { randomUUID } from 'node:crypto';
 import {
   type BigIntStats,
   closeSync,
@@ -6,10 +8,13 @@ import {
   readdirSync,
   readFileSync,
   readSync,
+  rmSync,
   type Stats,
   statSync,
+  writeSync,
 } from 'node:fs';
-import { resolve } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { FormatError } from '../bytes/errors.ts';
 import {
   ArchiveTree,
@@ -20,6 +25,7 @@ import {
   type TreeStat,
 } from '../catalog/file-tree.ts';
 import { mayBeArchive, readArchive } from '../formats/archive/read.ts';
+import { type ByteStore, NoRoom, type Spill } from '../formats/archive/store.ts';
 
 /** Enough of a file to recognise an archive. */
 const HEAD = 512;
@@ -106,8 +112,58 @@ function folderInside(path: string, error: unknown): FileTree {
 
 function archiveTree(path: string): FileTree | undefined {
   if (statSync(onDisk(path)).size > MOST_BYTES || !mayBeArchive(headOf(path))) return undefined;
-  const archive = readArchive(readFileSync(onDisk(path)));
+  const archive = readArchive(readFileSync(onDisk(path)), () => new TemporaryFile());
   return archive === undefined ? undefined : new ArchiveTree(path, archive.entries);
+}
+
+/** A file without a name, which is gone when the process is. */
+class TemporaryFile implements Spill {
+  private readonly fd: number;
+  private size = 0;
+
+  constructor() {
+    const path = join(tmpdir(), `lkm-${process.pid}-${randomUUID()}.unpacked`);
+    try {
+      this.fd = openSync(path, 'wx+', 0o600);
+    } catch (error) {
+      throw new NoRoom(error);
+    }
+    try {
+      rmSync(path);
+    } catch {
+      // Where a file that is open keeps its name, it loses it at the end.
+      process.on('exit', () => {
+        closeSync(this.fd);
+        rmSync(path, { force: true });
+      });
+    }
+  }
+
+  add(piece: Uint8Array): void {
+    try {
+      for (let done = 0; done < piece.length; ) done += writeSync(this.fd, piece, done);
+    } catch (error) {
+      closeSync(this.fd);
+      throw new NoRoom(error);
+    }
+    this.size += piece.length;
+  }
+
+  done(): ByteStore {
+    const { fd, size } = this;
+    return {
+      size,
+      slice: (from, to) => {
+        const bytes = Buffer.allocUnsafeSlow(Math.max(0, Math.min(to, size) - from));
+        for (let done = 0; done < bytes.length; ) {
+          const count = readSync(fd, bytes, done, bytes.length - done, from + done);
+          if (count === 0) throw new TreeError('EIO', 'a temporary file', 'it was cut short');
+          done += count;
+        }
+        return bytes;
+      },
+    };
+  }
 }
 
 function opened(path: string): FileTree | undefined {

@@ -492,14 +492,81 @@ describeWith(needsTool('xz') && needsTool('zstd'), 'kept memory', () => {
   });
 });
 
+describeWith(needsTool('xz') && needsTool('zstd') ? {} : undefined, 'output in pieces', () => {
+  /** What comes in pieces, put together. */
+  const inPieces = (packed: Uint8Array): Uint8Array => {
+    const pieces: Uint8Array[] = [];
+    decompress(packed, { sink: (piece) => pieces.push(piece.slice()) });
+    return Buffer.concat(pieces);
+  };
+  const input = material(14_000_000, 5);
+  const packers = [
+    ['xz', '-c', '-0'],
+    ['xz', '-c', '--lzma2=preset=0,dict=64KiB,lp=2,lc=1,pb=3', '--check=crc32'],
+    ['xz', '-c', '-0', '--check=none', '--block-size=1000001'],
+    ['zstd', '-c', '-3', '--check'],
+    ['zstd', '-c', '-1', '--no-check', '--zstd=wlog=12'],
+  ];
+
+  it.each(packers)(
+    'is the same: %s',
+    (...packer) => {
+      const packed = pipe(packer[0], packer.slice(1), input);
+      expect(Buffer.compare(inPieces(packed), input)).toBe(0);
+      expect(Buffer.compare(inPieces(Buffer.concat([packed, packed])), Buffer.concat([input, input]))).toBe(
+        0,
+      );
+      expect(() => inPieces(packed.slice(0, -1))).toThrow(FormatError);
+      // Damage is found, wherever it is.
+      for (let n = 1; n < 6; n++) {
+        const damaged = packed.slice();
+        damaged[Math.floor((packed.length * n) / 6)] ^= 0x10;
+        if (!packer.includes('--check=none') && !packer.includes('--no-check'))
+          expect(() => inPieces(damaged)).toThrow(FormatError);
+      }
+    },
+    120_000,
+  );
+
+  it('is refused where the whole is needed at once', () => {
+    const small = material(300_000, 6);
+    for (const packer of [
+      ['xz', '-c', '--x86', '--lzma2=preset=0'],
+      ['xz', '-c', '-0', '--check=sha256'],
+    ])
+      expect(failure(() => inPieces(pipe(packer[0], packer.slice(1), small)))).toBe('Unsupported');
+  });
+
+  it('comes to nothing but an error from files of any damage', () => {
+    for (const packer of packers) {
+      const packed = pipe(packer[0], packer.slice(1), input.subarray(0, 30_000));
+      for (const { bytes } of mutations(packed, 11, { count: 60 })) {
+        try {
+          decompress(bytes, { sink: () => {}, maxOutput: 2 ** 24 });
+        } catch (error) {
+          if (!(error instanceof FormatError)) throw error;
+        }
+      }
+    }
+  });
+});
+
 describe('the checksums of the codec', () => {
   const codec = new Codec('test', new TextEncoder().encode('123456789'), 0, 0);
 
   it('are those of their standards', () => {
-    expect(codec.wasm.crc32(codec.input, 9) >>> 0).toBe(0xcbf43926);
-    expect(BigInt.asUintN(64, codec.wasm.crc64(codec.input, 9))).toBe(0x995dc9bbdf1939fan);
-    expect(BigInt.asUintN(64, codec.wasm.xxh64(codec.input, 9))).toBe(0x8cb841db40e6ae83n);
-    expect(BigInt.asUintN(64, codec.wasm.xxh64(codec.input, 0))).toBe(0xef46db3751d8e999n);
+    const { wasm, input } = codec;
+    expect(wasm.crc32(input, 9, 0) >>> 0).toBe(0xcbf43926);
+    expect(wasm.crc32(input + 4, 5, wasm.crc32(input, 4, 0)) >>> 0).toBe(0xcbf43926);
+    expect(BigInt.asUintN(64, wasm.crc64(input, 9, 0n))).toBe(0x995dc9bbdf1939fan);
+    expect(BigInt.asUintN(64, wasm.crc64(input + 2, 7, wasm.crc64(input, 2, 0n)))).toBe(0x995dc9bbdf1939fan);
+    const xxh64 = (size: number) => {
+      wasm.startXxh64();
+      const rest = wasm.addXxh64(input, size);
+      return BigInt.asUintN(64, wasm.endXxh64(rest, input + size, BigInt(size)));
+    };
+    expect(xxh64(9)).toBe(0x8cb841db40e6ae83n);
+    expect(xxh64(0)).toBe(0xef46db3751d8e999n);
   });
 });
 

@@ -7,6 +7,7 @@ import { isLz4, unpackLz4Frames } from '../../bytes/lz4.ts';
 import { isCpio, readCpio } from './cpio.ts';
 import type { ArchiveEntry } from './entry.ts';
 import { debData, isDeb, isRpm, rpmPayload } from './packages.ts';
+import { type ByteStore, inMemory, NoRoom, type Spill } from './store.ts';
 import { isTar, readTar } from './tar.ts';
 import { isZip, readZip } from './zip.ts';
 
@@ -43,29 +44,37 @@ function formatOf(bytes: Uint8Array): ArchiveFormat | undefined {
   return isTar(bytes) ? 'tar' : undefined;
 }
 
+/** What makes a place outside of memory for what an archive unpacks to. */
+export type SpillMaker = () => Spill;
+
 /**
- * Reads an archive; undefined when it is none. Entries are views of the bytes, or of what they unpack to.
+ * Reads an archive; undefined when it is none. Entries are views of the bytes, or of what they unpack to, or of a place outside
+ * of memory (`spill`) where that is much.
  * @throws FormatError
  */
-export function readArchive(bytes: Uint8Array): Archive | undefined {
-  return readLayer(bytes, MOST_LAYERS);
+export function readArchive(bytes: Uint8Array, spill?: SpillMaker): Archive | undefined {
+  return readLayer(bytes, MOST_LAYERS, spill);
 }
 
-function readLayer(bytes: Uint8Array, layers: number): Archive | undefined {
+function readLayer(bytes: Uint8Array, layers: number, spill?: SpillMaker): Archive | undefined {
   if (layers === 0)
     throw new Unsupported('archive', 'is packed in more layers than any that is meant to be read');
   const compression = packingOf(bytes);
-  if (compression !== undefined) return readLayer(unpacked(compression, bytes), layers - 1);
+  if (compression !== undefined) {
+    const store = spill === undefined ? undefined : spilled(compression, bytes, spill);
+    if (store !== undefined && isTar(store.slice(0, 512))) return { format: 'tar', entries: readTar(store) };
+    return readLayer(store?.slice(0, store.size) ?? unpacked(compression, bytes), layers - 1);
+  }
   const format = formatOf(bytes);
   switch (format) {
     case 'deb':
-      return inner(format, debData(bytes), layers);
+      return inner(format, debData(bytes), layers, spill);
     case 'rpm':
       return inner(format, rpmPayload(bytes), layers);
     case 'zip':
       return { format, entries: readZip(bytes) };
     case 'tar':
-      return { format, entries: readTar(bytes) };
+      return { format, entries: readTar(inMemory(bytes)) };
     case 'cpio':
       return { format, entries: initramfs(bytes, layers) };
     default:
@@ -74,11 +83,27 @@ function readLayer(bytes: Uint8Array, layers: number): Archive | undefined {
 }
 
 /** What a package is made of is either there or the package is damaged. */
-function inner(format: ArchiveFormat, bytes: Uint8Array, layers: number): Archive {
-  const archive = readLayer(bytes, layers);
+function inner(format: ArchiveFormat, bytes: Uint8Array, layers: number, spill?: SpillMaker): Archive {
+  const archive = readLayer(bytes, layers, spill);
   if (archive === undefined)
     throw new Unsupported(format, 'holds its files in a form that is not known here');
   return { format, entries: archive.entries };
+}
+
+/** Packed archives below this size are unpacked in memory. */
+const SPILLED = 2 ** 22;
+
+/** undefined where the archive is small, or this does not work: then it is unpacked in memory, which has the last word. */
+function spilled(compression: Packing, bytes: Uint8Array, spill: SpillMaker): ByteStore | undefined {
+  if (bytes.length < SPILLED || (compression !== 'xz' && compression !== 'zst')) return undefined;
+  try {
+    const place = spill();
+    decompressAs(compression, bytes, { maxOutput: MOST_BYTES, sink: (piece) => place.add(piece) });
+    return place.done();
+  } catch (error) {
+    if (error instanceof FormatError || error instanceof NoRoom) return undefined;
+    throw error;
+  }
 }
 
 /** The result is a view of memory that nothing else uses: a copy of half a gigabyte would be one too many. */

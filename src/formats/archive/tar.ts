@@ -1,6 +1,7 @@
 /** tar: POSIX ustar and pax (IEEE 1003.1, pax, "ustar Interchange Format"), old headers, and GNU's long names. */
 import { BadMagic, Invalid, Truncated, Unsupported } from '../../bytes/errors.ts';
 import { type ArchiveEntry, type EntryKind, MOST_ENTRIES, NO_BYTES, plainPath, textOf } from './entry.ts';
+import type { ByteStore } from './store.ts';
 
 const BLOCK = 512;
 /** Header fields: offset and length. */
@@ -20,13 +21,13 @@ const WHAT = 'tar header';
 /** Is this a header block with the right sum, or the end mark of an empty archive? */
 export function isTar(bytes: Uint8Array): boolean {
   if (bytes.length < BLOCK) return false;
-  return textOf(bytes, MAGIC, MAGIC + 5) === 'ustar' || (bytes[0] !== 0 && hasSum(bytes, 0));
+  return textOf(bytes, MAGIC, MAGIC + 5) === 'ustar' || (bytes[0] !== 0 && hasSum(bytes));
 }
 
-function hasSum(bytes: Uint8Array, at: number): boolean {
+function hasSum(header: Uint8Array): boolean {
   let sum = 0;
-  for (let i = 0; i < BLOCK; i++) sum += i >= SUM[0] && i < SUM[0] + SUM[1] ? 0x20 : bytes[at + i];
-  return sum === octal(bytes, at + SUM[0], SUM[1]);
+  for (let i = 0; i < BLOCK; i++) sum += i >= SUM[0] && i < SUM[0] + SUM[1] ? 0x20 : header[i];
+  return sum === octal(header, SUM[0], SUM[1]);
 }
 
 /** Octal digits between blanks; NaN for anything else. */
@@ -52,26 +53,30 @@ interface Overrides {
 }
 
 /** @throws BadMagic, Truncated, Invalid, Unsupported */
-export function readTar(bytes: Uint8Array): ArchiveEntry[] {
-  if (!isTar(bytes) && !bytes.subarray(0, BLOCK).every((byte) => byte === 0))
+export function readTar(store: ByteStore): ArchiveEntry[] {
+  const first = store.slice(0, BLOCK);
+  if (!isTar(first) && !first.every((byte) => byte === 0))
     throw new BadMagic('tar', 'does not begin with a header', { offset: 0 });
   const entries: ArchiveEntry[] = [];
   const files = new Map<string, ArchiveEntry>();
   let overrides: Overrides = {};
-  for (let at = 0; at + BLOCK <= bytes.length && bytes[at] !== 0; ) {
-    if (!hasSum(bytes, at)) throw new Invalid(WHAT, 'has another sum than it says', { offset: at });
-    const type = String.fromCharCode(bytes[at + TYPE]);
-    const size = overrides.size === undefined ? number(bytes, at + SIZE[0], SIZE[1]) : Number(overrides.size);
+  for (let at = 0; at + BLOCK <= store.size; ) {
+    const header = store.slice(at, at + BLOCK);
+    if (header[0] === 0) break;
+    if (!hasSum(header)) throw new Invalid(WHAT, 'has another sum than it says', { offset: at });
+    const type = String.fromCharCode(header[TYPE]);
+    const size = overrides.size === undefined ? number(header, SIZE[0], SIZE[1]) : Number(overrides.size);
     if (!Number.isSafeInteger(size) || size < 0)
       throw new Invalid(WHAT, 'has a size that is no number', { offset: at });
     const start = at + BLOCK;
     const stored = HAS_NO_DATA.includes(type) ? 0 : size;
-    if (start + stored > bytes.length)
+    if (start + stored > store.size)
       throw new Truncated('tar', 'ends inside an entry', { offset: at, value: size });
     const next = start + Math.ceil(stored / BLOCK) * BLOCK;
-    if (EXTENSIONS.includes(type)) overrides = extension(type, bytes, start, start + stored, overrides);
+    if (EXTENSIONS.includes(type)) overrides = extension(type, store, start, start + stored, overrides);
     else {
-      const entry = entryAt(bytes, at, type, stored, overrides, files);
+      const bytes = () => store.slice(start, start + stored);
+      const entry = entryAt(header, bytes, type, stored, overrides, files);
       if (type !== 'g') entries.push(entry);
       if (entry.kind === 'file') files.set(entry.path, entry);
       overrides = {};
@@ -87,22 +92,24 @@ const HAS_NO_DATA: readonly string[] = ['1', '2', '3', '4', '5', '6'];
 /** Headers that tell about the next: pax, GNU's long name and long link. */
 const EXTENSIONS: readonly string[] = ['x', 'L', 'K'];
 
-function extension(type: string, bytes: Uint8Array, from: number, to: number, known: Overrides): Overrides {
+function extension(type: string, store: ByteStore, from: number, to: number, known: Overrides): Overrides {
   if (to - from > MOST_NAME)
     throw new Unsupported(WHAT, 'has a name of more than a megabyte', { offset: from });
-  if (type === 'L') return { ...known, path: textOf(bytes, from, to) };
-  if (type === 'K') return { ...known, linkpath: textOf(bytes, from, to) };
-  return { ...known, ...paxRecords(bytes, from, to) };
+  const bytes = store.slice(from, to);
+  if (type === 'L') return { ...known, path: textOf(bytes, 0, bytes.length) };
+  if (type === 'K') return { ...known, linkpath: textOf(bytes, 0, bytes.length) };
+  return { ...known, ...paxRecords(bytes, from) };
 }
 
 /** `LENGTH KEY=VALUE\n`, the length being that of the whole record. */
-function paxRecords(bytes: Uint8Array, from: number, to: number): Overrides {
+function paxRecords(bytes: Uint8Array, offset: number): Overrides {
   const found: Record<string, string> = {};
-  for (let at = from; at < to; ) {
+  const to = bytes.length;
+  for (let at = 0; at < to; ) {
     const length = /^\d{1,7}(?= )/.exec(textOf(bytes, at, Math.min(at + 8, to)))?.[0];
     const end = at + Number(length);
     if (length === undefined || end > to || end <= at + length.length)
-      throw new Invalid('tar pax record', 'has a length that cannot be', { offset: at });
+      throw new Invalid('tar pax record', 'has a length that cannot be', { offset: offset + at });
     const record = textOf(bytes, at + length.length + 1, end - 1);
     const equals = record.indexOf('=');
     if (equals > 0) found[record.slice(0, equals)] = record.slice(equals + 1);
@@ -118,32 +125,29 @@ function paxRecords(bytes: Uint8Array, from: number, to: number): Overrides {
 }
 
 function entryAt(
-  bytes: Uint8Array,
-  at: number,
+  header: Uint8Array,
+  bytes: () => Uint8Array,
   type: string,
   size: number,
   overrides: Overrides,
   files: ReadonlyMap<string, ArchiveEntry>,
 ): ArchiveEntry {
-  const field = ([start, length]: readonly [number, number]) =>
-    textOf(bytes, at + start, at + start + length);
-  const prefix =
-    textOf(bytes, at + MAGIC, at + MAGIC + 6) === 'ustar' && bytes[at + MAGIC + 5] === 0 ? field(PREFIX) : '';
+  const field = ([start, length]: readonly [number, number]) => textOf(header, start, start + length);
+  const prefix = textOf(header, MAGIC, MAGIC + 6) === 'ustar' && header[MAGIC + 5] === 0 ? field(PREFIX) : '';
   const named = overrides.path ?? (prefix === '' ? field(NAME) : `${prefix}/${field(NAME)}`);
   const path = plainPath(named);
   const target = overrides.linkpath ?? field(LINK);
-  const modified = Number(overrides.mtime ?? number(bytes, at + TIME[0], TIME[1])) || 0;
+  const modified = Number(overrides.mtime ?? number(header, TIME[0], TIME[1])) || 0;
   const linked = type === '1' ? files.get(plainPath(target)) : undefined;
   if (linked !== undefined) return { ...linked, path, modified };
   const kind = kindOf(type, named);
-  const start = at + BLOCK;
   return {
     path,
     kind,
     size: kind === 'file' ? size : 0,
     modified,
     target: kind === 'link' ? target : undefined,
-    bytes: () => (kind === 'file' ? bytes.subarray(start, start + size) : NO_BYTES),
+    bytes: kind === 'file' ? bytes : () => NO_BYTES,
   };
 }
 
