@@ -128,7 +128,8 @@ const linux: CommandSpec = {
       'lkm.kmod.TOOL/1), --stdin (a command line for each line of standard input, in one process), --summary (of ' +
       'messages that differ in names alone, three and a count), --reroot (modprobe.d and depmod.d are those below the ' +
       'root given with -d or -b) and --target sandbox (the kernel that `lkm boot linux` keeps).',
-    'depmod also takes --incremental: only modules that changed since its last run are read. A path may go on inside an ' +
+    'depmod also takes --incremental: only modules that changed since its last run are read. What it knows of ' +
+      'the others is in hidden files beside the indexes, which a run without it removes. A path may go on inside an ' +
       'archive (tar, cpio or initramfs, zip, deb, rpm): depmod -b linux-image.deb -o OUT RELEASE.',
     'In modprobe.d, `mask NAME REASON` keeps a module (wildcards are allowed) from being loaded by any name or for any ' +
       'other module, and REASON is shown. All softdep lines of your files count, and those of the tree do not beside ' +

@@ -1,5 +1,5 @@
 /** depmod(8): makes the indexes of a module tree. */
-import { existsSync, opendirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, opendirSync, statSync } from 'node:fs';
 import { TreeError } from '../../../catalog/file-tree.ts';
 import { dependencyOrder, findCycles } from '../../../catalog/graph.ts';
 import {
@@ -357,7 +357,7 @@ class Depmod {
 
   private given(path: string): string {
     try {
-      return readFileSync(onDisk(absolute(path, this.call.folder)), 'latin1');
+      return readAt(absolute(path, this.call.folder), this.call.archives).toString('latin1');
     } catch (error) {
       return this.output.fatal(`could not load ${path}: ${reason(error)}\n`);
     }

@@ -22,9 +22,14 @@ export function statAt(path: string, archives: Archives | undefined): Facts | un
   return { isFile: () => isFile, isDirectory: () => isFolder, mode, size: found.size };
 }
 
-/** @throws the error of a system call, or one like it */
+/** No list and no index of a tree has so many bytes. */
+const MOST_BYTES = 2 ** 26;
+
+/** A file that is small, as those beside the modules are. @throws the error of a system call, or one like it */
 export function readAt(path: string, archives: Archives | undefined): Buffer {
   try {
+    const { size } = statSync(onDisk(path));
+    if (size > MOST_BYTES) throw Object.assign(new Error(path), { code: 'EFBIG' });
     return readFileSync(onDisk(path));
   } catch (error) {
     const inside = insteadOf(error, path, archives);

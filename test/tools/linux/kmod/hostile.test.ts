@@ -63,6 +63,18 @@ function sparse(path: string, size: number): void {
 }
 
 describe('hostile module trees', () => {
+  it.each(['modules.order', 'modules.builtin', 'modules.builtin.modinfo'])(
+    'a list beside the modules that is no list is not read: %s',
+    async (name) => {
+      tree.add({ 'kernel/hello.ko': 'hello.ko' });
+      sparse(name, 700 * 2 ** 20);
+      const { code, err } = await depmod();
+      expect(err).toContain(`could not open ${name} at ${tree.folder}: File too large`);
+      expect(code).toBe(0);
+      expect(index('modules.dep')).toBe('kernel/hello.ko:\n');
+    },
+  );
+
   it('below a file', async () => {
     tree.write('file', 'x');
     const file = join(tree.folder, 'file');
