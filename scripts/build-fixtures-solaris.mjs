@@ -50,6 +50,8 @@ const only = { sparcv9: new Set(['hello', 'echo', 'teller']) };
 const classes = {
   echo: 'drv',
   loopy: 'drv',
+  packets: 'drv',
+  ramdisk: 'drv',
   tinyfs: 'fs',
   oldfs: 'fs',
   sumcall: 'sys',
@@ -60,7 +62,7 @@ const directory = (isa, name) =>
   join(built, 'usr/kernel', classes[name] ?? 'misc', isa === 'i386' ? '' : isa);
 
 /** What `-N` names. */
-const needed = { teller: ['misc/tally'] };
+const needed = { teller: ['misc/tally'], packets: ['misc/mac'] };
 
 /** Files made of another source with other definitions. */
 const variants = { oldfs: { from: 'tinyfs', flags: ['-DVERSION=4'] } };

@@ -2,6 +2,7 @@
 import { perKernel } from '../../kernel/kernel.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
+import { readBlockDevice, writeBlockDevice } from './blocks.ts';
 import { deviceLinks, mayOpen } from './device-names.ts';
 import { attachNode, type DeviceFile, deviceFiles, driverOps, majorNumber } from './devices.ts';
 import { Errno } from './errno.ts';
@@ -19,10 +20,11 @@ import {
 import { makeUio, SEG } from './uio.ts';
 import { userSpace } from './user.ts';
 
-/** FREAD, FWRITE (sys/file.h) and OTYP_CHR (sys/open.h). */
+/** FREAD, FWRITE (sys/file.h), OTYP_BLK and OTYP_CHR (sys/open.h). */
 export const FREAD = 1;
 export const FWRITE = 2;
-const OTYP_CHR = 2;
+const OTYP = { BLOCK: 0, CHARACTER: 2 } as const;
+const openType = ({ block }: DeviceFile): number => (block ? OTYP.BLOCK : OTYP.CHARACTER);
 
 export interface OpenDevice {
   readonly file: DeviceFile;
@@ -43,11 +45,14 @@ export function findDevice(k: Solaris, path: string): DeviceFile | undefined {
   return deviceFiles(k).find((file) => file.path === name);
 }
 
-const entry = (k: Solaris, dev: number, name: string): Address => {
+/** An entry point of the driver of a device, from its cb_ops; 0 when it has none. */
+export const entry = (k: Solaris, dev: number, name: string): Address => {
   const ops = driverOps(k, majorNumber(k, dev));
   const cb = ops === 0 ? 0 : k.read('dev_ops.devo_cb_ops', ops);
   return cb === 0 ? 0 : k.read(`cb_ops.${name}`, cb);
 };
+
+const strategyOf = (k: Solaris, device: OpenDevice): Address => entry(k, device.dev, 'cb_strategy');
 
 /** open(2): gives the device or an errno. */
 export function* openDevice(k: Solaris, file: DeviceFile, flag: number): Steps<OpenDevice | number> {
@@ -55,6 +60,7 @@ export function* openDevice(k: Solaris, file: DeviceFile, flag: number): Steps<O
   const wanted = ((flag & FREAD) !== 0 ? 4 : 0) | ((flag & FWRITE) !== 0 ? 2 : 0);
   if (!mayOpen(k, file, uid, wanted)) return Errno.EACCES;
   if (!(yield* attachNode(k, file.dip))) return Errno.ENXIO;
+  if (file.block && entry(k, file.dev, 'cb_strategy') === 0) return Errno.ENXIO;
   const streamtab = entry(k, file.dev, 'cb_str');
   // The node is held while the driver decides, so that it cannot be detached meanwhile.
   hold(k, file.dip, 1);
@@ -73,7 +79,7 @@ function* openPlain(k: Solaris, file: DeviceFile, flag: number): Steps<OpenDevic
   if (open === 0) return Errno.ENXIO;
   const at = k.heap.take(k.word);
   k.memory.setPtr(at, file.dev);
-  const status = yield* k.callInt(open, at, flag, OTYP_CHR, k.threads.currentCredential);
+  const status = yield* k.callInt(open, at, flag, openType(file), k.threads.currentCredential);
   const dev = k.memory.ptr(at);
   k.heap.free(at);
   return status !== 0 ? status : { file, dev, flag, stream: undefined, offset: 0 };
@@ -97,7 +103,7 @@ export function* closeDevice(k: Solaris, device: OpenDevice): Steps<number> {
   if (stream !== undefined) yield* closeStream(k, stream, flag);
   else if (left === 0) {
     const close = entry(k, dev, 'cb_close');
-    if (close !== 0) status = yield* k.callInt(close, dev, flag, OTYP_CHR, k.threads.currentCredential);
+    if (close !== 0) status = yield* k.callInt(close, dev, flag, openType(file), k.threads.currentCredential);
   }
   hold(k, file.dip, -1);
   return status;
@@ -107,6 +113,11 @@ export function* closeDevice(k: Solaris, device: OpenDevice): Steps<number> {
 export function* readDevice(k: Solaris, device: OpenDevice, most: number): Steps<Uint8Array | number> {
   if ((device.flag & FREAD) === 0) return Errno.EBADF;
   if (device.stream !== undefined) return yield* readStream(k, device.stream, most);
+  if (device.file.block) {
+    const found = yield* readBlockDevice(k, strategyOf(k, device), device.dev, device.offset, most);
+    if (typeof found !== 'number') device.offset += found.length;
+    return found;
+  }
   const user = k.state(userSpace);
   const mark = user.mark();
   const buffer = user.allocate(most);
@@ -122,6 +133,11 @@ export function* writeDevice(k: Solaris, device: OpenDevice, bytes: Uint8Array):
   if (device.stream !== undefined) {
     const status = yield* writeStream(k, device.stream, bytes);
     return status === 0 ? bytes.length : -status;
+  }
+  if (device.file.block) {
+    const moved = yield* writeBlockDevice(k, strategyOf(k, device), device.dev, device.offset, bytes);
+    device.offset += Math.max(0, moved);
+    return moved;
   }
   const user = k.state(userSpace);
   const mark = user.mark();
@@ -143,7 +159,8 @@ function* transfer(
   const status = yield* k.callInt(at, device.dev, uio.address, k.threads.currentCredential);
   const moved = Math.max(0, Math.min(bytes, bytes - uio.left()));
   uio.free();
-  if (status !== 0 && moved === 0) return -status;
+  // read(2) and write(2) tell of an error whatever was moved before it, but for an interruption.
+  if (status !== 0 && !(status === Errno.EINTR && moved > 0)) return -status;
   device.offset += moved;
   return moved;
 }

@@ -10,10 +10,12 @@ import {
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
 import type { Address } from '../../memory/space.ts';
 import type { DataSymbol } from './data.ts';
+import { blockCalls } from './functions/block-calls.ts';
 import { messages } from './functions/cmn-err.ts';
 import { cpus } from './functions/cpus.ts';
 import { ctf } from './functions/ctf.ts';
 import { ddi } from './functions/ddi.ts';
+import { devmap } from './functions/devmap.ts';
 import { dma } from './functions/dma.ts';
 import { gld } from './functions/gld.ts';
 import { interrupts } from './functions/interrupts.ts';
@@ -48,6 +50,8 @@ export const solarisFunctions: FunctionTable<Solaris> = joinTables<Solaris>([
   ddi,
   ...registers,
   dma,
+  devmap,
+  blockCalls,
   interrupts,
   gld,
   mac,

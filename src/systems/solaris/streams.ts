@@ -179,23 +179,39 @@ export function* put(k: Solaris, q: Address, message: Address): Steps<void> {
   else yield* k.call(procedure, q, message);
 }
 
-/** putq(9F): at the end of the queue, and the service procedure is to run. */
+/** Where messages stand among each other: those of high priority first, then by band, the highest first. */
+const HIGH_PRIORITY = 256;
+const QPCTL = 0x80;
+/** A queue with more messages is one that goes round in a circle. */
+const MAX_QUEUED = 100_000;
+const rank = (k: Solaris, message: Address): number =>
+  messageType(k, message) >= QPCTL ? HIGH_PRIORITY : k.read('msgb.b_band', message);
+
+/**
+ * putq(9F): behind the messages of its own band and of higher ones, or with `first` (putbq) before those of its band; the
+ * service procedure is to run. One of high priority makes it run even where noenable(9F) was called.
+ */
 export function putMessage(k: Solaris, q: Address, message: Address, first = false): void {
-  const head = k.read('queue.q_first', q);
-  if (first) {
-    k.write('msgb.b_next', message, head);
-    if (head !== 0) k.write('msgb.b_prev', head, message);
-    else k.write('queue.q_last', q, message);
-    k.write('queue.q_first', q, message);
-  } else {
-    const last = k.read('queue.q_last', q);
-    k.write('msgb.b_prev', message, last);
-    if (last !== 0) k.write('msgb.b_next', last, message);
-    else k.write('queue.q_first', q, message);
-    k.write('queue.q_last', q, message);
+  const own = rank(k, message);
+  let before = 0;
+  let after = k.read('queue.q_first', q);
+  for (
+    let passed = 0;
+    after !== 0 && passed < MAX_QUEUED && (first ? rank(k, after) > own : rank(k, after) >= own);
+    passed++
+  ) {
+    before = after;
+    after = k.read('msgb.b_next', after);
   }
+  k.write('msgb.b_prev', message, before);
+  k.write('msgb.b_next', message, after);
+  if (before === 0) k.write('queue.q_first', q, message);
+  else k.write('msgb.b_next', before, message);
+  if (after === 0) k.write('queue.q_last', q, message);
+  else k.write('msgb.b_prev', after, message);
   k.write('queue.q_count', q, k.read('queue.q_count', q) + messageSize(k, message));
-  if ((k.read('queue.q_flag', q) & Q.NOENB) === 0 && !first) enable(k, q);
+  const asleep = (k.read('queue.q_flag', q) & Q.NOENB) !== 0;
+  if (!first && (!asleep || own === HIGH_PRIORITY)) enable(k, q);
 }
 
 /** getq(9F): the first message, or 0. */

@@ -79,7 +79,8 @@ function movePart(
   return true;
 }
 
-function advance(k: Solaris, uio: Address, vector: Address, bytes: number): void {
+/** So many bytes were moved to or from the first vector. */
+export function advance(k: Solaris, uio: Address, vector: Address, bytes: number): void {
   k.write('iovec.iov_base', vector, k.read('iovec.iov_base', vector) + bytes);
   k.write('iovec.iov_len', vector, k.read('iovec.iov_len', vector) - bytes);
   k.write('uio.uio_resid', uio, k.read('uio.uio_resid', uio) - bytes);

@@ -2,8 +2,8 @@
 import { hexOf } from '../../bytes/hex.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { textOf } from '../../systems/solaris/configuration.ts';
-import { deviceLinks } from '../../systems/solaris/device-names.ts';
-import { deviceFiles } from '../../systems/solaris/devices.ts';
+import { deviceLinks, permissionOf } from '../../systems/solaris/device-names.ts';
+import { type DeviceFile, deviceFiles, majorNumber, minorNumber } from '../../systems/solaris/devices.ts';
 import { Errno } from '../../systems/solaris/errno.ts';
 import {
   mount,
@@ -14,6 +14,7 @@ import {
   unmount,
 } from '../../systems/solaris/filesystems.ts';
 import { readStatistics } from '../../systems/solaris/functions/kstat.ts';
+import { mapDevice } from '../../systems/solaris/mappings.ts';
 import {
   closeDevice,
   FREAD,
@@ -116,23 +117,48 @@ function* writeOnce(session: SolarisSession, path: string, bytes: Uint8Array): S
   });
 }
 
+const listed = (names: readonly string[]): ToolResult => done(names.map((name) => `${name}\n`).join(''));
+
+/** `crw-------   1 root     sys        1,  0 Jan  1 00:00 NAME`: the columns of ls -l for a device. */
+function deviceLine(session: SolarisSession, file: DeviceFile, name: string): string {
+  const { kernel } = session;
+  const { mode, owner, group } = permissionOf(kernel, file);
+  const bits = [...'rwxrwxrwx'].map((letter, i) => ((mode >> (8 - i)) & 1 ? letter : '-')).join('');
+  const number = (value: number) => String(value).padStart(3);
+  const numbers = `${number(majorNumber(kernel, file.dev))},${number(minorNumber(kernel, file.dev))}`;
+  return `${file.block ? 'b' : 'c'}${bits}   1 ${owner.padEnd(8)} ${group.padEnd(8)} ${numbers} ${BOOT_DAY} ${name}`;
+}
+
+/** When the base kernel's clock began. */
+const BOOT_DAY = 'Jan  1 00:00';
+
+/** A link's size is the length of what it leads to, from a directory below /dev. */
+function linkLine(name: string, file: DeviceFile): string {
+  const target = `${'../'.repeat(name.split('/').length)}devices/${file.path}`;
+  return `lrwxrwxrwx   1 root     root     ${String(target.length).padStart(7)} ${BOOT_DAY} ${name} -> ${target}`;
+}
+
 function ls(session: SolarisSession, args: readonly string[]): ToolResult {
   const path = args.find((word) => !word.startsWith('-')) ?? '/';
+  const long = args.some((word) => /^-\w*l/.test(word));
   const { kernel } = session;
-  const links = deviceLinks(kernel);
-  if (path === '/dev')
-    return done(
-      [...links.keys()]
-        .sort()
-        .map((name) => `${name}\n`)
-        .join(''),
+  if (path === '/dev') {
+    const links = [...deviceLinks(kernel)].sort(([a], [b]) => (a < b ? -1 : 1));
+    return listed(links.map(([name, file]) => (long ? linkLine(name, file) : name)));
+  }
+  const below = /^\/devices(?:\/(.*?))?\/?$/.exec(path);
+  if (below !== null) {
+    const prefix = below[1] === undefined || below[1] === '' ? '' : `${below[1]}/`;
+    const files = deviceFiles(kernel);
+    const exact = files.find((file) => `${file.path}/` === prefix);
+    if (exact !== undefined) return listed([long ? deviceLine(session, exact, path) : path]);
+    const own = files.filter((file) => file.path.startsWith(prefix));
+    return listed(
+      own.map((file) => {
+        const name = file.path.slice(prefix.length);
+        return long ? deviceLine(session, file, name) : name;
+      }),
     );
-  if (path === '/devices' || path === '/devices/pseudo') {
-    const prefix = path === '/devices' ? '' : 'pseudo/';
-    const names = deviceFiles(kernel)
-      .map((file) => file.path)
-      .filter((name) => name.startsWith(prefix));
-    return done(names.map((name) => `${name.slice(prefix.length)}\n`).join(''));
   }
   if (mountOf(kernel, path) !== undefined)
     return session.process(
@@ -140,16 +166,11 @@ function ls(session: SolarisSession, args: readonly string[]): ToolResult {
       (function* (): Steps<ToolResult> {
         const found = yield* readNames(kernel, path);
         if ('errno' in found) return errno(path, found.errno);
-        return done(
-          found.names
-            .filter((name) => !name.startsWith('.'))
-            .map((name) => `${name}\n`)
-            .join(''),
-        );
+        return listed(found.names.filter((name) => !name.startsWith('.')));
       })(),
     );
   const names = session.files.list(path);
-  return names === undefined ? errno(path, Errno.ENOENT) : done(names.map((name) => `${name}\n`).join(''));
+  return names === undefined ? errno(path, Errno.ENOENT) : listed(names);
 }
 
 // -- files that stay open -----------------------------------------------------------------------------------
@@ -241,6 +262,30 @@ const ioctl = (session: SolarisSession, args: readonly string[]): ToolResult =>
     if ('errno' in result) return errno('ioctl', result.errno);
     const shown = hexOf(bytes, ' ');
     return done(`= ${result.rval}${shown === '' ? '' : `: ${shown}`}\n`);
+  });
+
+/** mmap N OFFSET LENGTH [TEXT]: what a process that maps the device finds there, after TEXT was written. */
+const mmap = (session: SolarisSession, args: readonly string[]): ToolResult =>
+  onOpen(session, 'mmap', args, function* (device, [offset = '0', length = '16', ...words]) {
+    const [from, bytes] = [Number(offset), Number(length)];
+    if (!(Number.isInteger(from) && bytes > 0 && bytes <= 1 << 16))
+      return failed('usage: mmap N OFFSET LENGTH [TEXT]');
+    const { kernel } = session;
+    const mapped = yield* mapDevice(kernel, device, from, bytes);
+    if ('errno' in mapped) return errno('mmap', mapped.errno);
+    const given = new TextEncoder().encode(words.join(' ')).subarray(0, mapped.bytes);
+    kernel.memory.write(mapped.base, given);
+    const shown = hexOf(kernel.memory.bytes(mapped.base, mapped.bytes), ' ');
+    mapped.unmap();
+    return done(`${shown}\n`);
+  });
+
+/** seek N OFFSET: where the next read or write is. */
+const seek = (session: SolarisSession, args: readonly string[]): ToolResult =>
+  onOpen(session, 'seek', args, function* (device, [offset = '0']): Steps<ToolResult> {
+    if (!/^\d{1,12}$/.test(offset)) return failed('usage: seek N OFFSET');
+    device.offset = Number(offset);
+    return done();
   });
 
 const push = (session: SolarisSession, args: readonly string[]): ToolResult =>
@@ -350,7 +395,12 @@ async function as(session: SolarisSession, [user, ...words]: readonly string[]):
 export const fileCommands: readonly CommandRow[] = [
   { name: 'cat', usage: 'FILE', summary: 'show a file; of a device, what one read gives', run: cat },
   { name: 'head', usage: '-c N FILE [&]', summary: 'read N bytes, with & in the background', run: head },
-  { name: 'ls', usage: '[DIRECTORY]', summary: 'list a directory', run: ls },
+  {
+    name: 'ls',
+    usage: '[-l] [DIRECTORY]',
+    summary: 'list a directory; -l with numbers and modes of devices',
+    run: ls,
+  },
   {
     name: 'open',
     usage: 'FILE [r|w|rw]',
@@ -361,6 +411,13 @@ export const fileCommands: readonly CommandRow[] = [
   { name: 'write', usage: 'N TEXT', summary: 'write to an open device', run: write },
   { name: 'poll', usage: 'N', summary: 'ask whether an open device can be read and written now', run: poll },
   { name: 'ioctl', usage: 'N COMMAND [NUMBER|buf:BYTES]', summary: 'control an open device', run: ioctl },
+  {
+    name: 'mmap',
+    usage: 'N OFFSET LENGTH [TEXT]',
+    summary: 'map memory of an open device, write TEXT there, and show it',
+    run: mmap,
+  },
+  { name: 'seek', usage: 'N OFFSET', summary: 'set where an open device is read next', run: seek },
   { name: 'push', usage: 'N MODULE', summary: 'push a STREAMS module', run: push },
   { name: 'pop', usage: 'N', summary: 'take the topmost STREAMS module off', run: pop },
   { name: 'close', usage: 'N', summary: 'close an open device', run: close },

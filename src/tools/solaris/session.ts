@@ -35,6 +35,7 @@ import { checkCommands } from './check-command.ts';
 import { driverCommands } from './driver-commands.ts';
 import { fileCommands, writeFile } from './file-commands.ts';
 import { moduleCommands } from './module-commands.ts';
+import { networkCommands } from './network-commands.ts';
 import { type CommandRow, done, errno, failed } from './results.ts';
 import { SessionFiles } from './rootfs.ts';
 import { readSettings } from './settings.ts';
@@ -72,7 +73,13 @@ export class SolarisSession implements SystemSession {
 
     const { bits, debug, variant } = this.kernel;
     this.release = `${variant === 'illumos' ? 'illumos' : 'SunOS'} 5.11 i86pc ${bits === 64 ? 'amd64' : 'i386'}${debug ? ' DEBUG' : ''}`;
-    this.commands = [...moduleCommands, ...driverCommands, ...fileCommands, ...checkCommands];
+    this.commands = [
+      ...moduleCommands,
+      ...driverCommands,
+      ...fileCommands,
+      ...networkCommands,
+      ...checkCommands,
+    ];
     this.credential = (options.user ?? 'root') === 'root' ? ROOT : NOBODY;
   }
 

@@ -102,10 +102,11 @@ function* answer(k: Solaris, q: Address, message: Address, type: number, count: 
   yield* putNext(k, otherSide(k, q), message);
 }
 
-function flush(k: Solaris, q: Address, all: boolean): void {
+function flush(k: Solaris, q: Address, all: boolean, band?: number): void {
   for (let at = k.read('queue.q_first', q); at !== 0; ) {
     const next = k.read('msgb.b_next', at);
-    if (all || messageType(k, at) === M.DATA) {
+    const ofBand = band === undefined || k.read('msgb.b_band', at) === band;
+    if (ofBand && (all || messageType(k, at) === M.DATA)) {
       removeMessage(k, q, at);
       freeMessage(k, at);
     }
@@ -145,6 +146,9 @@ export const streamCalls = kernelFunctions({
   'mblk_t *getq(queue_t *q)': takeMessage,
   'void rmvq(queue_t *q, mblk_t *mp)': removeMessage,
   'void flushq(queue_t *q, int flag)': (k, q, flag) => flush(k, q, flag === FLUSHALL),
+  'void flushband(queue_t *q, unsigned char band, int flag)': (k, q, band, flag) =>
+    flush(k, q, flag === FLUSHALL, band),
+  'int bcanput(queue_t *q, unsigned char band)': room,
   'int canput(queue_t *q)': room,
   'int canputnext(queue_t *q)': (k, q) => room(k, k.read('queue.q_next', q)),
   'int bcanputnext(queue_t *q, unsigned char band)': (k, q) => room(k, k.read('queue.q_next', q)),
