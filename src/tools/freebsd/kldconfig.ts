@@ -76,7 +76,7 @@ function newPath(
 ): { list: string[]; changed: boolean } | undefined {
   const kept = ['d', 'm', 'r', 'U'].some((letter) => flags.has(letter));
   const unique = flags.has('U');
-  let list = !kept ? [] : unique ? [...new Set(old)] : [...old];
+  const list = !kept ? [] : unique ? [...new Set(old)] : [...old];
   let changed = unique || (!kept && old.join('') !== '');
   let inserted = 0;
   for (const path of paths) {
@@ -88,7 +88,7 @@ function newPath(
       answer.err += `kldconfig: ${what}: ${path}\n`;
       return undefined;
     }
-    if (flags.has('d')) list = list.filter((one) => one !== path);
+    if (flags.has('d')) list.splice(list.indexOf(path), 1);
     else if (flags.has('i')) list.splice(inserted++, 0, path);
     else list.push(path);
     changed = true;

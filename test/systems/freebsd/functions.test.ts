@@ -52,6 +52,67 @@ describe.each(KERNELS)('FreeBSD %i, %i bits', (version, bits) => {
     );
   });
 
+  it('semaphores count, and whoever finds none waits for so long', () => {
+    const k = boot(version, bits);
+    k.runProcess(
+      'test',
+      (function* () {
+        const sema = k.heap.allocate(128);
+        yield* call(k, 'sema_init', sema, 1, k.heap.string('test'));
+        expect(yield* int(k, '_sema_trywait', sema, 0, 0)).toBe(1);
+        expect(yield* int(k, '_sema_trywait', sema, 0, 0)).toBe(0);
+        const before = k.time.now();
+        expect(yield* int(k, '_sema_timedwait', sema, 50, 0, 0)).toBe(35);
+        expect(k.time.now() - before).toBeGreaterThanOrEqual(50_000_000);
+        yield* call(k, '_sema_post', sema, 0, 0);
+        // struct sema: the value stands last, behind the mutex, the condition variable and who waits.
+        const place = k.sizeof('mtx') + 2 * k.word + 4;
+        expect(k.memory.i32(sema + place)).toBe(1);
+        yield* call(k, '_sema_wait', sema, 0, 0);
+        expect(yield* int(k, 'sema_value', sema)).toBe(0);
+        yield* call(k, 'sema_destroy', sema);
+      })(),
+    );
+  });
+
+  it('a netgraph node type is there once, with the version of the interface', () => {
+    const k = boot(version, bits);
+    k.runProcess(
+      'test',
+      (function* () {
+        const type = k.heap.allocate(256);
+        k.memory.setPtr(type + k.word, k.heap.string('toy'));
+        const [load, unload] = [0, 1];
+        expect(yield* int(k, 'ng_mod_event', 0, load, type)).toBe(22);
+        k.memory.set32(type, 12);
+        expect(yield* int(k, 'ng_mod_event', 0, load, type)).toBe(0);
+        expect(yield* int(k, 'ng_newtype', type)).toBe(17);
+        expect(yield* int(k, 'ng_mod_event', 0, unload, type)).toBe(0);
+        expect(yield* int(k, 'ng_rmtype', type)).toBe(22);
+      })(),
+    );
+  });
+
+  it('an interrupt gate holds the address in its pieces', () => {
+    const k = boot(version, bits);
+    const gates = k.memory.ptr(k.symbolAddress('idt'));
+    const read = (at: number) => {
+      const low = k.memory.u16(at) + k.memory.u16(at + 6) * 65536;
+      return bits === 32 ? low : low + k.memory.i32(at + 8) * 2 ** 32;
+    };
+    const entry = (address: number) => (bits === 32 ? address >>> 0 : address);
+    expect(read(gates + 100 * (bits / 4))).toBe(entry(k.symbolAddress('Xrsvd')));
+    k.runProcess(
+      'test',
+      (function* () {
+        const own = k.symbolAddress('printf');
+        yield* call(k, 'setidt', 100, own, 14, 3, 0);
+        expect(read(gates + 100 * (bits / 4))).toBe(entry(own));
+        expect(k.memory.u8(gates + 100 * (bits / 4) + 5)).toBe(0xee);
+      })(),
+    );
+  });
+
   it('locks that somebody waits for or has twice say so in their word', () => {
     const k = boot(version, bits);
     const size = k.sizeof('lock_object');

@@ -209,6 +209,15 @@ export const registrationFunctions = kernelFunctions({
     for (const [at, { what, name }] of k.state(registered))
       if (what === 'kind of pager' && name === `${type}`) k.state(registered).delete(at);
   },
+  /** struct bio_queue_head begins with its queue, which stays empty: nobody has a disk to ask (sys/bio.h). */
+  'void bioq_init(void *head)': (k, at) => {
+    // Two counts came behind with 11.
+    k.memory.fill(at, 3 * k.word + (majorOf(k.version) < 11 ? 8 : 16), 0);
+    k.memory.setPtr(at + k.word, at);
+  },
+  'struct bio *bioq_takefirst(void *head)': () => 0,
+  'struct bio *bioq_first(void *head)': () => 0,
+  'void bioq_flush(void *head, void *stp, int error)': () => undefined,
   /** struct ng_type: a version, its name, a handler of its own (netgraph/netgraph.h). */
   'int ng_newtype(void *tp)': (k, at) => newNodeType(k, at),
   'int ng_rmtype(void *tp)': (k, at) => (k.state(registered).delete(at) ? 0 : Errno.EINVAL),
