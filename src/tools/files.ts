@@ -132,10 +132,7 @@ class TemporaryFile implements Spill {
       rmSync(path);
     } catch {
       // Where a file that is open keeps its name, it loses it at the end.
-      process.on('exit', () => {
-        closeSync(this.fd);
-        rmSync(path, { force: true });
-      });
+      process.on('exit', () => rmSync(path, { force: true }));
     }
   }
 
@@ -143,10 +140,13 @@ class TemporaryFile implements Spill {
     try {
       for (let done = 0; done < piece.length; ) done += writeSync(this.fd, piece, done);
     } catch (error) {
-      closeSync(this.fd);
       throw new NoRoom(error);
     }
     this.size += piece.length;
+  }
+
+  drop(): void {
+    closeSync(this.fd);
   }
 
   done(): ByteStore {

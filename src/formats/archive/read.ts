@@ -96,11 +96,14 @@ const SPILLED = 2 ** 22;
 /** undefined where the archive is small, or this does not work: then it is unpacked in memory, which has the last word. */
 function spilled(compression: Packing, bytes: Uint8Array, spill: SpillMaker): ByteStore | undefined {
   if (bytes.length < SPILLED || (compression !== 'xz' && compression !== 'zst')) return undefined;
+  let place: Spill | undefined;
   try {
-    const place = spill();
-    decompressAs(compression, bytes, { maxOutput: MOST_BYTES, sink: (piece) => place.add(piece) });
-    return place.done();
+    const one = spill();
+    place = one;
+    decompressAs(compression, bytes, { maxOutput: MOST_BYTES, sink: (piece) => one.add(piece) });
+    return one.done();
   } catch (error) {
+    place?.drop();
     if (error instanceof FormatError || error instanceof NoRoom) return undefined;
     throw error;
   }

@@ -11,6 +11,8 @@ export interface Spill {
   /** @throws NoRoom */
   add(piece: Uint8Array): void;
   done(): ByteStore;
+  /** It is not wanted any more. */
+  drop(): void;
 }
 
 /** Nothing more can be put there. */
