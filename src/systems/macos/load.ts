@@ -33,6 +33,8 @@ export interface KextRequest {
   readonly info: KextInfo;
   /** The Mach-O file for this machine; undefined for a codeless kext. */
   readonly executable: Uint8Array | undefined;
+  /** The personalities that are sent to the kernel with it; all when nothing is said. */
+  readonly personalities?: readonly string[];
 }
 
 /** Finds a kext that is not loaded by identifier and version; user space has handed over all that may be needed. */
@@ -87,7 +89,7 @@ function* load(
   if (known !== undefined) {
     checkSame(known, request, words);
     if (!known.started) yield* start(k, known, words);
-    publishPersonalities(k, info);
+    publishPersonalities(k, info, request.personalities);
     matchLater(k);
     return known;
   }
@@ -108,7 +110,7 @@ function* load(
     // The list is left by unloadKext itself; the rest is undone at the end of an unload.
     transaction.keep('list of kexts');
     k.loads.set(kext, transaction.commit());
-    publishPersonalities(k, info);
+    publishPersonalities(k, info, request.personalities);
     if (info.personalities.size > 0) matchLater(k);
     return kext;
   } catch (error) {
@@ -429,10 +431,11 @@ function checkClasses(k: Macos, kext: LoadedKext, words: KernelWords): void {
 }
 
 /** Hands a kext's personalities to the catalogue: from now on matching knows them. */
-export function publishPersonalities(k: Macos, info: KextInfo): void {
+export function publishPersonalities(k: Macos, info: KextInfo, chosen?: readonly string[]): void {
   const { personalities } = k.state(services);
   const kext = info.identifier ?? '';
   for (const [name, properties] of info.personalities) {
+    if (chosen?.includes(name) === false) continue;
     const named = properties.CFBundleIdentifier;
     const personality: Personality = { kext: typeof named === 'string' ? named : kext, name, properties };
     if (!personalities.some((one) => one.kext === personality.kext && one.name === name))

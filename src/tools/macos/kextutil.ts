@@ -4,8 +4,10 @@ import { builtInKernel } from '../../systems/macos/check/kernel.ts';
 import { planLink, TrialLinker } from '../../systems/macos/check/symbols.ts';
 import { LinkFailure } from '../../systems/macos/kxld/image.ts';
 import type { Kext } from '../../systems/macos/library.ts';
+import { publishPersonalities } from '../../systems/macos/load.ts';
 import { osReturnText } from '../../systems/macos/os-return.ts';
 import type { Diagnostics } from '../../systems/macos/rules/diagnostics.ts';
+import { matchAll } from '../../systems/macos/runtime/services.ts';
 import { Answer, type Tool } from './answer.ts';
 import { kextAt, kextNamed, type Loading, loadFromDisk } from './loading.ts';
 import { type OptionSpec, type Parsed, parseOptions } from './options.ts';
@@ -33,12 +35,12 @@ const OPTIONS: readonly OptionSpec[] = [
   { letter: 's', long: 'symbols', value: true },
   { letter: 't', long: 'print-diagnostics' },
   { letter: 'x', long: 'safe-boot' },
-  { letter: 'z', long: 'no-authenticate' },
+  { letter: 'z', long: 'no-authentication' },
   { letter: 'Z', long: 'no-resolve-dependencies' },
 ];
 const USAGE = 'usage: kextutil [options] [--] [kext] ...\n';
 const NO_KEXTS =
-  'No kernel extensions specified; name kernel extension bundles\n    following options, or use -bundle-id (-b) and -dependency (-d).';
+  'No kernel extensions specified; name kernel extension bundles\n    following options, or use -bundle-id (-b) and -address (-a).';
 const EX_USAGE = 64;
 const EX_NOPERM = 77;
 /** kextutil's own exit codes. */
@@ -58,9 +60,11 @@ export const kextutil: Tool = {
         out: '',
         err: `kextutil: unrecognized option '${unknown}'\n${USAGE}`,
       };
-    if (operands.length === 0 && !values.has('bundle-id'))
+    const refused = combinationRefused(session, parsed);
+    if (refused !== undefined) return { code: EX_USAGE, out: '', err: `${refused}\n${USAGE}` };
+    if (operands.length === 0 && !values.has('bundle-id') && !values.has('address'))
       return { code: EX_USAGE, out: '', err: `${NO_KEXTS}\n${USAGE}` };
-    if (session.uid !== 0 && !flags.has('no-load'))
+    if (session.uid !== 0 && !isDryRun(flags))
       return {
         code: EX_NOPERM,
         out: '',
@@ -68,6 +72,43 @@ export const kextutil: Tool = {
       };
     return (await new Utility(session, parsed).run()).result();
   },
+};
+
+/** -a and -A imply -n. */
+const isDryRun = (flags: ReadonlySet<string>): boolean =>
+  ['no-load', 'address', 'use-load-addresses'].some((name) => flags.has(name));
+
+const LOADING_ONLY = 'is allowed only when not loading or sending personalities.';
+
+/** Options that do not go together, in the order in which they are looked at (checkArgs). */
+function combinationRefused(session: MacosSession, { flags, values }: Parsed): string | undefined {
+  const [load, match, dry] = [flags.has('load-only'), flags.has('match-only'), isDryRun(flags)];
+  if (Number(load) + Number(match) + Number(dry) > 1)
+    return 'Only one of -load-only (-l), -match-only (-m), or -no-load (-n) is allowed;\n-address (-a) and -use-load-addresses (-A) imply -no-load (-n).';
+  const asks = flags.has('interactive') || flags.has('interactive-all');
+  if (asks && dry) return 'Use interactive modes only when loading or matching.';
+  if (flags.has('address') && flags.has('use-load-addresses'))
+    return "Don't use -address (-a) when loading, or with -use-load-addresses (-A).";
+  if (flags.has('kernel') && !dry) return `-kernel (-k) ${LOADING_ONLY}`;
+  if (flags.has('no-authentication') && !dry) return `-no-authentication (-z) ${LOADING_ONLY}`;
+  if (flags.has('no-resolve-dependencies') && ((!dry && !match) || flags.has('symbols')))
+    return 'Use -no-resolve-dependencies (-Z) only with -no-load (-n) or match-only (-m), and not with -symbols (-s).';
+  const arch = values.get('arch')?.at(-1);
+  const { architecture } = session.choices;
+  if (arch !== undefined && arch !== architecture && !dry)
+    return `Specified architecture ${arch} does not match running kernel architecture ${architecture}.`;
+  return undefined;
+}
+
+/** Options that change nothing on this machine, and why. */
+const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
+  'no-caches': 'no caches are kept here',
+  interactive: 'nobody is asked: every answer is yes',
+  'interactive-all': 'nobody is asked: every answer is yes',
+  address: 'the trial link takes addresses of its own',
+  'use-load-addresses': 'the trial link takes addresses of its own',
+  symbols: 'symbol files are not written',
+  kernel: "the trial link is against the release's recorded kernel",
 };
 
 class Utility {
@@ -86,6 +127,13 @@ class Utility {
   async run(): Promise<Answer> {
     const { session, options, answer } = this;
     if (options.verbosity >= 2) answer.complain(this.kernelFile);
+    for (const [name, why] of Object.entries(WITHOUT_EFFECT))
+      if (options.flags.has(name)) answer.explain(`-${name} has no effect: ${why}`);
+    const arch = options.values.get('arch')?.at(-1);
+    if (arch !== undefined && arch !== session.choices.architecture)
+      answer.explain(
+        `-arch has no effect: kexts are looked at as a kernel for ${session.choices.architecture} sees them`,
+      );
     for (const identifier of options.values.get('bundle-id') ?? []) {
       const kext = kextNamed(session, identifier, this.repositories);
       if (kext !== undefined) await this.one(kext, kext.path);
@@ -127,7 +175,7 @@ class Utility {
   private async one(kext: Kext, path: string): Promise<void> {
     const { session, answer } = this;
     const { flags } = this.options;
-    const dryRun = flags.has('no-load');
+    const dryRun = isDryRun(flags);
     await session.prepareSignatures([kext, ...session.kexts(this.repositories)]);
     if (flags.has('safe-boot') && kext.info.required === undefined) {
       answer.complain(`${dryRun ? 'Notice: ' : ''}${path} is not eligible for loading during safe boot.`);
@@ -136,10 +184,18 @@ class Utility {
         return;
       }
     }
+    if (flags.has('match-only')) {
+      this.sendPersonalities(kext, path);
+      return;
+    }
     const result = loadFromDisk(session, kext, answer, {
       repositories: this.repositories,
       dryRun,
-      withoutAuthentication: flags.has('no-authenticate'),
+      // A bare -n looks at no owners, so that developers may test as they go.
+      withoutAuthentication: flags.has('no-authentication') || (dryRun && !flags.has('print-diagnostics')),
+      withoutSystem: flags.has('no-system-extensions'),
+      unresolved: flags.has('no-resolve-dependencies'),
+      personalities: this.chosen,
     });
     answer.explain(result.note);
     this.dependencyLines(path, result.diagnostics);
@@ -148,6 +204,19 @@ class Utility {
     if (result.code !== 'Success') this.failed(path, result);
     else if (dryRun) this.trialLink(kext, path);
     else answer.print(`${path} successfully loaded (or already loaded).`);
+  }
+
+  /** Which personalities go to the kernel: none with -l, those named with -p, else all. */
+  private get chosen(): readonly string[] | undefined {
+    return this.options.flags.has('load-only') ? [] : this.options.values.get('personality');
+  }
+
+  /** -m: the kext must be loaded already, or is asked for when something matches. */
+  private sendPersonalities({ info }: Kext, path: string): void {
+    const { session, answer } = this;
+    publishPersonalities(session.kernel, info, this.chosen);
+    session.perform('kextutil', matchAll(session.kernel), answer);
+    if (info.personalities.size === 0) answer.complain(`${path} has no personalities to send.`);
   }
 
   /** Each library that was not found, or not in a version that fits. */

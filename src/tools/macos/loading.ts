@@ -42,6 +42,12 @@ export interface LoadChoices {
   readonly repositories?: readonly string[];
   /** Look at everything, load nothing. */
   readonly dryRun?: boolean;
+  /** kextutil -e: nothing of /System/Library/Extensions is used. */
+  readonly withoutSystem?: boolean;
+  /** kextutil -Z: libraries are not looked for. */
+  readonly unresolved?: boolean;
+  /** Personalities that are sent with the kext; all when nothing is said. */
+  readonly personalities?: readonly string[];
   /** kextutil -z: owners and modes are not looked at. */
   readonly withoutAuthentication?: boolean;
 }
@@ -93,7 +99,10 @@ export function loadFromDisk(
   const [architecture] = kext.validation.of('warnings').filter(({ rule }) => rule === 'macos.architecture');
   if (architecture !== undefined)
     return done('ArchNotFound', { rule: architecture.rule, note: findingText(architecture) });
-  const others = session.kexts(choices.repositories);
+  const others = session
+    .kexts(choices.repositories)
+    .filter(({ inSystem }) => choices.withoutSystem !== true || !inSystem);
+  if (choices.unresolved === true && choices.dryRun === true) return done('Success');
   standInsFor(session, [kext, ...others], kext, answer);
   const { found, order } = resolveDependencies(kext, {
     kexts: [...others, kext],
@@ -117,7 +126,7 @@ export function loadFromDisk(
     }
   }
   if (choices.dryRun === true) return done('Success');
-  return inKernel(session, kext, order, answer, done);
+  return inKernel(session, kext, order, answer, done, choices.personalities);
 }
 
 /** Everything that user space finds to say of a kext that nobody is loading. */
@@ -168,7 +177,9 @@ function inKernel(
   order: readonly Kext[],
   answer: Answer,
   done: (code: OsReturnName, more?: Partial<Loading>) => Loading,
+  personalities: readonly string[] | undefined,
 ): Loading {
+  const request = { ...kext.request, personalities };
   const words = new KernelWords(session.kernel);
   const find: FindKext = (identifier, version): KextRequest | undefined =>
     order.find(
@@ -179,7 +190,7 @@ function inKernel(
   try {
     const missing = refusedForMissing(session, kext);
     if (missing !== undefined) return done('LinkError', { rule: 'lkm.missing', note: missing });
-    const loaded = session.perform('kextload', loadKext(session.kernel, kext.request, find, words), answer);
+    const loaded = session.perform('kextload', loadKext(session.kernel, request, find, words), answer);
     if (loaded === undefined) return done('Internal', { kernel: words.lines, complete: false });
     absentDevices(session, loaded.identifier, answer);
     return done('Success', { kernel: words.lines });

@@ -12,19 +12,9 @@ function matches(range: string, version: bigint): boolean {
     const [low, high] = [parseVersion(thru[1]), parseVersion(thru[2])];
     return low !== INVALID_VERSION && high !== INVALID_VERSION && low <= version && version <= high;
   }
-  const compare = /^(LE|LT|GE|GT)\s+(\S+)$/i.exec(range);
+  const compare = /^(LE|LT)\s*(\S+)$/.exec(range);
   const bound = parseVersion(compare?.[2] ?? range);
   if (bound === INVALID_VERSION) return false;
-  switch (compare?.[1].toUpperCase()) {
-    case 'LE':
-      return version <= bound;
-    case 'LT':
-      return version < bound;
-    case 'GE':
-      return version >= bound;
-    case 'GT':
-      return version > bound;
-    default:
-      return version === bound;
-  }
+  if (compare === null) return version === bound;
+  return compare[1] === 'LE' ? version <= bound : version < bound;
 }
