@@ -6,6 +6,9 @@ import type { Windows } from './windows.ts';
 
 /** Task priority register: on x64 the IRQL itself. */
 const CR8 = 8;
+/** Where the processor's page tables are: nowhere, for what is mapped is kept outside of the guest's memory. */
+const CR3 = 3;
+const PAGE_TABLES = "the processor's page tables (CR3), which are not in memory here";
 
 export function windowsMachine(kernel: Kernel): CpuMachine {
   const pc = plainPc(kernel);
@@ -28,8 +31,11 @@ export function windowsMachine(kernel: Kernel): CpuMachine {
       k.hardware?.('ports', `out 0x${port.toString(16)}`);
       pc.out(port, size, value);
     },
-    readControl: (register) =>
-      register === CR8 ? BigInt(k.irql.current) : (pc.readControl?.(register) ?? 0n),
+    readControl: (register) => {
+      if (register === CR8) return BigInt(k.irql.current);
+      if (register === CR3) k.asked.add(PAGE_TABLES);
+      return pc.readControl?.(register) ?? 0n;
+    },
     writeControl: (register, value) => {
       if (register === CR8) k.irql.set(Number(value & 0xfn));
       else pc.writeControl?.(register, value);

@@ -86,6 +86,8 @@ export class Windows extends Kernel {
   stopped: BugCheck | undefined;
   /** Told of ports and model-specific registers that machine code touches; nobody looks while it is undefined. */
   hardware: ((kind: string, what: string) => void) | undefined;
+  /** What machine code has looked for and a real machine has, in words: the likely cause of what follows. */
+  readonly asked = new Set<string>();
   /** Leaks of drivers whose unload had waited for a close. */
   readonly lateLeaks: Leak[] = [];
   /** The cancel spin lock's holder had this IRQL. */

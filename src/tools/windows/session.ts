@@ -438,7 +438,9 @@ export class WindowsSession implements SystemSession {
     if (!(error instanceof ThreadKilled)) throw error;
     const { stopped } = this.kernel;
     const words = stopped?.name === undefined ? error.message : `${error.message}\n${stopped.driver ?? ''}`;
-    return { code: 1, out: '', err: `${words.trimEnd()}\n` };
+    const asked = [...this.kernel.asked];
+    const note = asked.length === 0 ? undefined : `The driver has looked for ${asked.join(' and ')}.`;
+    return { code: 1, out: '', err: `${words.trimEnd()}\n`, note };
   }
 }
 

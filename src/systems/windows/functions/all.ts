@@ -18,6 +18,7 @@ import { mmFunctions } from './mm.ts';
 import { ndisFunctions } from './ndis.ts';
 import { ndisConfigurationFunctions } from './ndisconfig.ts';
 import { ndisDeviceFunctions } from './ndisdev.ts';
+import { ndisObjectFunctions } from './ndisobject.ts';
 import { otherLibraryFunctions } from './otherlibs.ts';
 import { plugPlayFunctions } from './plugplay.ts';
 import { pnpFunctions } from './pnp.ts';
@@ -34,6 +35,7 @@ import { tableFunctions } from './table.ts';
 import { wdfFunctions } from './wdf.ts';
 import { wdfIoFunctions } from './wdfio.ts';
 import { wdfMiscFunctions } from './wdfmisc.ts';
+import { wfpFunctions } from './wfp.ts';
 import { zwFunctions } from './zw.ts';
 import { fileFunctions } from './zwfile.ts';
 
@@ -71,6 +73,8 @@ export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   ndisFunctions,
   ndisConfigurationFunctions,
   ndisDeviceFunctions,
+  ndisObjectFunctions,
   otherLibraryFunctions,
+  wfpFunctions,
   zwFunctions,
 ]);
