@@ -44,7 +44,12 @@ const FAST_HELPERS = new Map<number, { name: string; flag: number }>([
   [Helper.POPF, { name: 'popf', flag: 0 }],
 ]);
 
-const REASONS: Record<Undefined, number> = { 'undefined-opcode': 0, privileged: 1, unsupported: 2 };
+const REASONS: Record<Undefined, number> = {
+  'undefined-opcode': 0,
+  privileged: 1,
+  unsupported: 2,
+  'too-long': 3,
+};
 export const UNDEFINED_REASONS = Object.keys(REASONS) as readonly Undefined[];
 export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
   readonly vector = new IrVectorBuilder(this);
@@ -163,7 +168,11 @@ export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
     }
   }
 
-  nop(): void {}
+  /** Nothing to do, but the place where execution goes on when the instruction before has written over this one. */
+  nop(): void {
+    const last = this.emit.lastCode(this.first);
+    if (last >= 0 && last !== code('nop')) this.emit.plain(code('nop'), {});
+  }
 
   undefined(why: Undefined): void {
     this.emit.visible(code('undefined'), { aux: REASONS[why] });

@@ -536,9 +536,10 @@ export class Cpu implements HelperHost {
       throw error;
     }
     if (cause === S.FaultCause.ACCESS) return;
-    const vector =
-      cause === S.FaultCause.DIVIDE ? Vector.DE : cause === S.FaultCause.UNDEFINED ? Vector.UD : Vector.GP;
-    const reason = vector === Vector.UD ? UNDEFINED_REASONS[this.#bytes[ip + S.OP.AUX]] : undefined;
+    const reason =
+      cause === S.FaultCause.UNDEFINED ? UNDEFINED_REASONS[this.#bytes[ip + S.OP.AUX]] : undefined;
+    const isUndefined = reason !== undefined && reason !== 'too-long';
+    const vector = cause === S.FaultCause.DIVIDE ? Vector.DE : isUndefined ? Vector.UD : Vector.GP;
     this.#fault = { ...NO_FAULT, vector, reason };
   }
 

@@ -244,8 +244,8 @@ export const Helper = {
 } as const;
 export type HelperId = (typeof Helper)[keyof typeof Helper];
 
-/** Why an instruction cannot be run. */
-export type Undefined = 'undefined-opcode' | 'privileged' | 'unsupported';
+/** Why an instruction cannot be run; one of more than 15 bytes is a protection fault, the others are undefined opcodes. */
+export type Undefined = 'undefined-opcode' | 'privileged' | 'unsupported' | 'too-long';
 
 /** What the decoder calls. All methods between two `begin` calls describe one guest instruction. */
 export interface BlockBuilder {

@@ -78,10 +78,9 @@ export class X86Translator implements Translator {
       const status = this.#decodeAt(fetch, pc, copy);
       const insn = this.#insn;
       if (!builder.begin(pc, Math.max(insn.length, 1))) return;
-      // Over-long instructions raise #GP on hardware; both are the end of that code, and #UD names it.
       if (status === Decode.Ok) this.#lift(builder);
       else {
-        builder.undefined('undefined-opcode');
+        builder.undefined(status === Decode.TooLong ? 'too-long' : 'undefined-opcode');
         return;
       }
       if (builder.ended) return;

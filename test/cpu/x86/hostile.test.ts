@@ -61,7 +61,7 @@ const loopTo = (to: number, at: number): number[] => [
 /** More than the longest way between two places where the budget is looked at: a page of one-byte instructions. */
 const SLACK = 4096 + 16;
 
-describe.each(ENGINES)('hostile code under the %s engine', (engine) => {
+describe.each(ENGINES)('hostile code under the %s engine', { timeout: 240_000 }, (engine) => {
   it('jumps into the middle of instructions', () => {
     // test $1,%cl; jz over one byte into the immediate of mov: 05 01000000 90 is add $1,%eax; nop inside b8 ...
     const head = begin(10_000);
@@ -144,6 +144,75 @@ describe.each(ENGINES)('hostile code under the %s engine', (engine) => {
     expect(cpu.gpr(RSP)).toBe(STACK - 56);
   });
 
+  it('writes over its own loop through another address of the same frame', () => {
+    // incb (%rdi), which is the immediate of add $imm8,%eax before it.
+    const head = begin(2000);
+    const at = head.length;
+    const code = [...head, 0x83, 0xc0, 0x00, 0xfe, 0x07];
+    const { cpu, memory, run } = machine(engine, [...code, ...loopTo(at, code.length)], Perm.R | Perm.X);
+    const alias = 0x5000_0000;
+    memory.map(alias, memory.pfnOf(CODE) ?? 0, 1, Perm.R | Perm.W, 'alias');
+    cpu.setGpr(7, alias + at + 2);
+    expect(run()).toBe(Exit.Host);
+    // Signed bytes from 0 up, 2,000 of them.
+    const expected = Array.from({ length: 2000 }, (_, n) => (n << 24) >> 24).reduce((sum, n) => sum + n, 0);
+    expect(cpu.gprLow(RAX)).toBe(expected);
+    expect(cpu.retired).toBe(2000 * 4 + 3);
+  });
+
+  it('fills its own way ahead with other instructions', () => {
+    // A rep stosb writes inc %eax's first byte over what follows it: 64 nops become 32 times inc %eax by two bytes.
+    const fillWith = (byte: number, offset: number): number[] => [
+      ...[0x48, 0x8d, 0x3d, ...bytes32(offset)], // lea offset(%rip),%rdi
+      ...[0xb9, ...bytes32(64)], // mov $64,%ecx
+      ...[0xb0, byte], // mov $byte,%al
+      ...[0xf3, 0xaa], // rep stosb
+    ];
+    // What is written is push %rdx, 64 times, which the stack pointer shows.
+    const code = [...fillWith(0x52, 9), ...Array<number>(64).fill(0x90), 0x48, 0x89, 0xe0, 0xf4];
+    const { cpu, run } = machine(engine, code);
+    expect(run()).toBe(Exit.Halt);
+    expect(cpu.gpr(RAX)).toBe(STACK - 64 - 64 * 8);
+  });
+
+  it('is an instruction of sixteen bytes', () => {
+    const { cpu, run } = machine(engine, [...Array<number>(15).fill(0x66), 0x90]);
+    expect(run()).toBe(Exit.Fault);
+    expect([cpu.vector, cpu.rip, cpu.retired]).toEqual([Vector.GP, CODE, 0]);
+  });
+
+  it('runs from a page into one that is not there', () => {
+    const code = new Uint8Array(4096).fill(0x90);
+    // The first two bytes of mov $imm32,%eax.
+    code.set([0xb8, 0x01], 4094);
+    const { cpu, memory, run } = machine(engine, code);
+    memory.unmap(CODE + 4096, 1);
+    for (let n = 0; n < 5; n++) {
+      const before = cpu.retired;
+      expect(run()).toBe(Exit.Fault);
+      expect([cpu.vector, cpu.address, cpu.rip]).toEqual([Vector.PF, CODE + 4096, CODE + 4094]);
+      expect(cpu.retired - before).toBe(4094);
+    }
+  });
+
+  it('jumps to twenty thousand places in turn', () => {
+    // Each is inc %eax; jmp *%rdx, where rdx steps on through the places by add $16,%rdx before: bounded work for each.
+    const places = 20_000;
+    const code = new Uint8Array(places * 16 + 16).fill(0x90);
+    for (let n = 0; n < places; n++) code.set([0xff, 0xc0, 0x48, 0x83, 0xc2, 0x10, 0xff, 0xe2], n * 16);
+    code.set([0xc3], places * 16);
+    const { cpu, run } = machine(engine, code, Perm.R | Perm.X);
+    const memory = process.memoryUsage().arrayBuffers;
+    for (let n = 0; n < 3; n++) {
+      cpu.setGpr(RAX, 0);
+      cpu.setGpr(2, CODE);
+      expect(run()).toBe(Exit.Host);
+      expect(cpu.gpr(RAX)).toBe(places);
+    }
+    expect(cpu.retired).toBe(3 * (places * 3 + 1));
+    expect(process.memoryUsage().arrayBuffers - memory).toBeLessThan(64 << 20);
+  });
+
   const endless: Readonly<Record<string, readonly number[]>> = {
     'an empty loop': [0xeb, 0xfe],
     'a loop that stores into itself': [0xff, 0x05, ...bytes32(0x100), 0xeb, 0xf8],
@@ -187,7 +256,7 @@ function outcome({ cpu, memory }: Machine, exit: Exit): string {
   return `exit ${exit} ${fault} rip ${cpu.rip} flags ${cpu.rflags} retired ${cpu.retired} memory ${sum} ${registers}`;
 }
 
-describe('bytes that mean nothing', () => {
+describe('bytes that mean nothing', { timeout: 240_000 }, () => {
   it('end the same way under every engine, within the budget', () => {
     const seed = seedOfRun();
     const rounds = process.env.LKM_FULL === '1' ? 5000 : 80;
