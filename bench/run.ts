@@ -8,6 +8,7 @@ import { cpus } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Bench, Figure } from './bench.ts';
+import { bulk } from './bulk.ts';
 import { check } from './check.ts';
 import { cpu } from './cpu.ts';
 import { depmod } from './depmod.ts';
@@ -17,7 +18,7 @@ import { many } from './many.ts';
 import { modules } from './modules.ts';
 import { startup } from './startup.ts';
 
-const BENCHES: readonly Bench[] = [startup, kernel, cpu, engine, modules, many, depmod, check];
+const BENCHES: readonly Bench[] = [startup, kernel, cpu, engine, modules, bulk, many, depmod, check];
 
 async function main(argv: readonly string[]): Promise<number> {
   const names = argv.filter((word) => !word.startsWith('--'));

@@ -312,7 +312,8 @@ export class GuestMemory {
 
   /** A copy. @throws GuestFault at the first page that cannot be read */
   bytes(va: Address, length: number): Uint8Array {
-    this.#checkReadable(va, length);
+    // An absurd length must fault, not take that much memory first.
+    if (length > this.#all.length) throw new GuestFault(va + this.#all.length, 'read', length, 'unmapped');
     const out = new Uint8Array(length);
     this.#pieces(va, length, 'read', (host, n, done) => out.set(this.#all.subarray(host, host + n), done));
     return out;
@@ -328,10 +329,14 @@ export class GuestMemory {
     this.#pieces(va, length, 'write', (host, n) => this.#all.fill(byte, host, host + n));
   }
 
-  /** As memmove: the ranges may overlap. */
+  /** As memmove: the ranges may overlap; where the copy is over what is still to be read, from the end. */
   copy(dst: Address, src: Address, length: number): void {
-    if (length <= PAGE_SIZE || (dst > src && dst < src + length)) this.write(dst, this.bytes(src, length));
-    else {
+    if (length <= PAGE_SIZE || (dst > src && dst < src + length)) {
+      for (let end = length; end > 0; end -= L.WASM_PAGE) {
+        const from = Math.max(0, end - L.WASM_PAGE);
+        this.write(dst + from, this.bytes(src + from, end - from));
+      }
+    } else {
       this.#pieces(dst, length, 'write', (host, n, done) =>
         this.#pieces(src + done, n, 'read', (from, m, part) =>
           this.#all.copyWithin(host + part, from, from + m),
@@ -362,10 +367,10 @@ export class GuestMemory {
   /** How far from `a` and `b` the first difference is; `length` when there is none. @throws GuestFault */
   mismatch(a: Address, b: Address, length: number): number {
     for (let done = 0; done < length; ) {
-      const room = PAGE_SIZE - Math.max((a + done) & 4095, (b + done) & 4095);
-      const n = Math.min(room, length - done);
+      const n = Math.min(PAGE_SIZE - Math.max((a + done) & 4095, (b + done) & 4095), length - done);
       const [one, other] = [this.#reach(a + done, 1, 'read'), this.#reach(b + done, 1, 'read')];
       let i = 0;
+      while (i + 4 <= n && this.#data.getInt32(one + i) === this.#data.getInt32(other + i)) i += 4;
       while (i < n && this.#all[one + i] === this.#all[other + i]) i++;
       this.#burn(i + 1);
       if (i < n) return done + i;
@@ -679,11 +684,6 @@ export class GuestMemory {
   #exhausted(): never {
     this.fuel = 0;
     throw new EndlessAccess();
-  }
-
-  /** Before a copy is made: an absurd length must fault, not take that much memory first. */
-  #checkReadable(va: Address, length: number): void {
-    if (length > this.#all.length) throw new GuestFault(va + this.#all.length, 'read', length, 'unmapped');
   }
 
   #checkUser(va: Address, size: number, access: Access): void {

@@ -24,6 +24,7 @@ import { driverCoreFunctions } from './functions/driver-core.ts';
 import { driverFunctions } from './functions/drivers.ts';
 import { fasyncFunctions } from './functions/fasync.ts';
 import { fpuFunctions } from './functions/fpu.ts';
+import { internetSums } from './functions/internet-sums.ts';
 import { kernelFiles } from './functions/kernel-files.ts';
 import { kobjectData, kobjectFunctions } from './functions/kobject.ts';
 import { kprobeFunctions } from './functions/kprobes.ts';
@@ -85,6 +86,7 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   bitmaps,
   bitWaits,
   checksums,
+  internetSums,
   cpumasks,
   credentials,
   crossCpu,

@@ -173,11 +173,11 @@ function spanOf(source: string, set: string, inside: boolean): number {
 
 export const memoryFunctions = kernelFunctions({
   'void *memmove(void *dest, const void *src, size_t count)': (k, dest, src, count) => {
-    k.memory.write(dest, k.memory.bytes(src, count));
+    k.memory.copy(dest, src, count);
     return dest;
   },
   'void *__memmove(void *dest, const void *src, size_t count)': (k, dest, src, count) => {
-    k.memory.write(dest, k.memory.bytes(src, count));
+    k.memory.copy(dest, src, count);
     return dest;
   },
   'int memcmp(const void *cs, const void *ct, size_t count)': (k, a, b, count) => {

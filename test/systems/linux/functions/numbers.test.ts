@@ -134,3 +134,55 @@ describe('checksums', () => {
     expect(call(k, 'crc32_le_shift', 0x12345678, 100)).toBe(plain);
   });
 });
+
+describe('sums of internet packets', () => {
+  const at = k.heap.allocate(8192) + 8;
+  /** RFC 1071, word by word in network order, as the packet has it. */
+  const sumOf = (bytes: Uint8Array, start = 0): number => {
+    let sum = start;
+    bytes.forEach((byte, n) => {
+      sum += n % 2 === 0 ? byte << 8 : byte;
+    });
+    while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 65536);
+    return sum;
+  };
+  const swap = (word: number): number => ((word & 0xff) << 8) | (word >> 8);
+  const folded = (sum: number): number => {
+    let low = (sum >>> 16) + (sum & 0xffff);
+    low = (low & 0xffff) + (low >>> 16);
+    return low;
+  };
+
+  it('agree with the example of RFC 1071', () => {
+    k.memory.write(at, Uint8Array.of(0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7));
+    expect(swap(folded(Number(call(k, 'csum_partial', at, 8, 0))))).toBe(0xddf2);
+    expect(swap(Number(call(k, 'ip_compute_csum', at, 8)))).toBe(0xffff - 0xddf2);
+  });
+
+  it('agree with the definition for any bytes, at any address, from any sum', () => {
+    const bytes = fc.uint8Array({ maxLength: 700 });
+    fc.assert(
+      fc.property(bytes, fc.integer({ min: 0, max: 7 }), fc.nat(0xffff), (packet, offset, start) => {
+        k.memory.write(at + offset, packet);
+        const sum = Number(call(k, 'csum_partial', at + offset, packet.length, start)) >>> 0;
+        expect(swap(folded(sum))).toBe(sumOf(packet, swap(start)));
+        // Sums of pieces add up: what the kernel splits packets by.
+        const cut = packet.length >> 1;
+        const even = cut - (cut % 2);
+        const first = Number(call(k, 'csum_partial', at + offset, even, start)) >>> 0;
+        const both = Number(call(k, 'csum_partial', at + offset + even, packet.length - even, first)) >>> 0;
+        expect(folded(both)).toBe(folded(sum));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('take the pseudo header of IPv6', () => {
+    const [length, protocol] = [0x1234, 17];
+    const addresses = Uint8Array.from({ length: 32 }, (_, n) => n * 7 + 1);
+    k.memory.write(at, addresses);
+    const header = Uint8Array.of(...addresses, 0, 0, length >> 8, length & 255, 0, 0, 0, protocol);
+    const sum = Number(call(k, 'csum_ipv6_magic', at, at + 16, length, protocol, 0x5678));
+    expect(swap(sum & 0xffff)).toBe(0xffff - sumOf(header, swap(0x5678)));
+  });
+});
