@@ -30,6 +30,8 @@ export class SessionFiles implements RootFiles {
   }
 
   read(path: string): Uint8Array | undefined {
+    // No file has such a name, though a damaged module may ask for it.
+    if (path.includes('\0')) return undefined;
     if (this.written.has(path)) return this.written.get(path);
     if (this.root !== undefined) return path.startsWith('/') ? this.root.read(path) : undefined;
     // Module directories are also those that come with lkm, laid out as on a system.

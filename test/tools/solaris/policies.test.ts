@@ -17,8 +17,11 @@ describe('signatures', () => {
     trusted = await makeCertificate('Trusted');
     stranger = await makeCertificate('Stranger');
     const session = await start({}, { extra: { 'k.pem': trusted.key, 'c.pem': trusted.certificate } });
-    const result = await give(session, `elfsign sign -k k.pem -c c.pem -e ${HELLO}`);
-    expect(result).toMatchObject({ code: 0, out: `elfsign: ${HELLO} signed successfully.\n` });
+    const result = await give(session, `elfsign sign -v -k k.pem -c c.pem -e ${HELLO}`);
+    expect(result.code).toBe(0);
+    expect(result.out).toMatch(
+      /^elfsign: \S+ signed successfully\.\nformat: \S+\.\nsigner: .*CN=Trusted.*\.\nsigned on: Thu Jan {2}1 00:00:00 2015\.\n$/,
+    );
     signed = session.files.read(HELLO) ?? new Uint8Array(0);
     expect((await give(session, `elfsign list -f signer -e ${HELLO}`)).out).toContain('CN=Trusted');
     expect(await give(session, `elfsign verify -c c.pem -v -e ${HELLO}`)).toMatchObject({
@@ -26,6 +29,51 @@ describe('signatures', () => {
       out: expect.stringContaining('verification of'),
     });
     expect((await give(session, 'modload -p misc/hello')).code).toBe(0);
+  });
+
+  it('elfsign has the options and words of elfsign(1)', async () => {
+    const extra = { 'k.pem': trusted.key, 'c.pem': trusted.certificate, 'text.pem': text('none') };
+    const session = await start({}, { extra });
+    const tally = HELLO.replace('hello', 'tally');
+    const run = async (line: string) => await give(session, `elfsign ${line}`);
+    const teller = HELLO.replace('hello', 'teller');
+    expect(await run(`sign -k k.pem -c c.pem -e ${teller}`)).toMatchObject({ code: 0, out: '', err: '' });
+    expect((await run(`sign -k k.pem -c c.pem ${HELLO} ${tally}`)).out).toBe(
+      `elfsign: ${HELLO} signed successfully.\nelfsign: ${tally} signed successfully.\n`,
+    );
+    expect(await run(`verify -c c.pem -e ${HELLO} ${tally}`)).toMatchObject({
+      code: 0,
+      out: `elfsign: verification of ${HELLO} passed.\nelfsign: verification of ${tally} passed.\n`,
+    });
+    expect((await run(`list -f time -e ${HELLO}`)).out).toBe('Thu Jan  1 00:00:00 2015\n');
+    expect((await run('list -f subject -c c.pem')).out).toContain('CN=Trusted');
+    expect((await run('list -f issuer -c c.pem')).out).toContain('CN=');
+    const stray = HELLO.replace('hello', 'stray');
+    for (const [line, code, err] of [
+      ['', 1, 'elfsign: invalid number of arguments\nusage:\n'],
+      ['nothing -e x', 1, 'elfsign: Unknown sub-command: nothing\nusage:\n'],
+      ['verify', 1, 'elfsign: invalid number of arguments\nusage:\n'],
+      ['verify -q x', 1, 'usage:\n'],
+      ['sign -e x', 1, 'usage:\n'],
+      ['sign -F sha9 -k k.pem -c c.pem x', 1, 'usage:\n'],
+      ['list -f nothing -e x', 1, 'usage:\n'],
+      ['list -f signer -e x -c c.pem', 1, 'usage:\n'],
+      ['verify /nothing', 3, 'elfsign: Unable to open /nothing as an ELF object.\n'],
+      ['verify c.pem', 3, 'elfsign: Unable to open c.pem as an ELF object.\n'],
+      [`verify -c text.pem ${HELLO}`, 4, 'elfsign: Unable to open text.pem as a certificate.\n'],
+      [`verify ${stray}`, 7, `elfsign: no signature found in ${stray}.\n`],
+      [`verify ${HELLO}`, 2, `elfsign: verification of ${HELLO} failed.\n`],
+      [`sign -k none -c c.pem ${HELLO}`, 5, 'elfsign: Unable to load private key: none\n'],
+      [`sign -k k.pem -c none ${HELLO}`, 4, 'elfsign: Unable to load certificate: none\n'],
+      [`list -f signer -e ${stray}`, 7, ''],
+      ['list -f signer -c c.pem', 1, ''],
+    ] as const) {
+      const result = await session.run(['elfsign', ...line.split(' ').filter((one) => one !== '')]);
+      expect([line, result.code]).toEqual([line, code]);
+      expect(result.err.slice(0, Math.max(err.length, err.startsWith('elfsign: U') ? 0 : err.length))).toBe(
+        err,
+      );
+    }
   });
 
   const enforcing = (store: Uint8Array, policy = 'enforce') =>
