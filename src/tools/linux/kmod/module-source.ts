@@ -47,11 +47,13 @@ const MOST_SHARED = 64 * 2 ** 20;
 export class ModuleReader {
   /** Only pages that are used take memory. */
   private buffer = new Uint8Array(1 << 20);
-  private readonly unpacker = new Unpacker();
+  private readonly unpacker: Unpacker;
   private readonly archives: Archives | undefined;
 
-  constructor(archives?: Archives) {
+  /** `many`: hundreds of files are to be read. */
+  constructor(archives?: Archives, many = false) {
     this.archives = archives;
+    this.unpacker = new Unpacker(many);
   }
 
   /**
@@ -209,7 +211,11 @@ const MANY = 100;
 class Unpacker {
   private readonly codec = new CodecMemory();
   private native: NativeZstd | undefined;
-  private count = 0;
+  private count: number;
+
+  constructor(many: boolean) {
+    this.count = many ? MANY - 1 : 0;
+  }
 
   /** What is given is good until the next call. @throws SourceError */
   unpack(compression: Compression, bytes: Uint8Array): Uint8Array {
