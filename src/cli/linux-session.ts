@@ -4,7 +4,6 @@ import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { decompress } from '../bytes/decompress.ts';
 import { FormatError } from '../bytes/errors.ts';
-import { ENGINES } from '../cpu/engines.ts';
 import { readCertificates } from '../formats/pki/pem.ts';
 import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
 import type { Savable } from '../systems/linux/kernelfile/saved.ts';
@@ -14,6 +13,7 @@ import { NOBODY } from '../tools/linux/console.ts';
 import { LinuxSession, type SessionOptions } from '../tools/linux/session.ts';
 import { statIfAny } from '../tools/stat-if-any.ts';
 import type { CommandContext } from './command.ts';
+import { engineOf } from './engine.ts';
 import { Failure, fileFailure, usageError } from './failure.ts';
 import { printable } from './printable.ts';
 
@@ -152,18 +152,15 @@ export function startSession(
   kernel?: string,
 ): LinuxSession {
   const { options } = context;
-  // Not every command that boots a kernel takes all of these.
-  const shared = (name: 'as' | 'engine') =>
-    context.spec.shared.includes(name) ? options.text(name) : undefined;
-  const engine = shared('engine');
   const session = new LinuxSession(chosenKernel(context, kernel), {
     moduleFile: files.find,
     seed: options.integer('seed'),
     certificates: context.spec.shared.includes('cert') ? trustedFiles(context) : [],
-    engine: ENGINES.find((name) => name === engine),
+    engine: engineOf(context),
     ...more,
   });
-  const user = shared('as');
+  // Not every command that boots a kernel takes it.
+  const user = context.spec.shared.includes('as') ? options.text('as') : undefined;
   if ((user ?? 'root') !== 'root') session.console.credential = NOBODY;
   return session;
 }

@@ -1,4 +1,5 @@
 /** What the commands that start a kernel of a further system share: its module files, its settings, its shell. */
+
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { statIfAny } from '../tools/stat-if-any.ts';
@@ -11,6 +12,7 @@ import {
   type ToolResult,
 } from '../tools/system.ts';
 import type { CommandContext } from './command.ts';
+import { engineOf } from './engine.ts';
 import { Failure, usageError } from './failure.ts';
 import { printable } from './printable.ts';
 import { Shell, type ShellCall } from './shell.ts';
@@ -83,6 +85,7 @@ export async function startSystem(
       files,
       named: namedFiles(context, files),
       seed: options.integer('seed'),
+      engine: engineOf(context),
       user: options.text('as') ?? 'root',
       settings,
       ...more,

@@ -3,6 +3,7 @@
  * native commands on a kernel of its own. Linux came first and has more than this; every other system is reached
  * through this interface alone (tools/systems.ts lists them).
  */
+import type { Engine } from '../cpu/engines.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { LogRecord } from '../kernel/log.ts';
 import type { MissingPolicy } from '../kernel/missing.ts';
@@ -50,6 +51,8 @@ export interface SessionOptions {
   /** Module files named on the command line: a system may take its default release and machine from what they say. */
   readonly named?: readonly ModuleFile[];
   readonly seed?: number;
+  /** What executes machine code. */
+  readonly engine?: Engine;
   readonly missing?: MissingPolicy;
   /** Who gives the commands: `root` (the administrator) unless `--as` says otherwise. */
   readonly user?: string;

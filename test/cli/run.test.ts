@@ -100,6 +100,33 @@ describe('lkm run', () => {
     expect(out).toMatch(/^\[ {2}[2-9]\d\.\d+\] watchdog: BUG: soft lockup - CPU#0 stuck for 22s!/m);
   });
 
+  it.each([
+    ['windows', 'windows/built/hello.sys', 'type \\\\.\\Hello'],
+    ['freebsd', 'freebsd/built/echo.ko', 'cat /dev/echo'],
+    ['netware', 'netware/built/CLIENT.NLM', 'TWICE 21'],
+    ['vxworks', 'vxworks/built/hello.o', 'hello "Ada"'],
+    ['solaris', 'solaris/built/usr/kernel/drv/amd64/echo', 'cat /devices/pseudo/echo@0:echo'],
+    ['macos', 'macos/built/Board.kext', 'cat /dev/board'],
+  ])('lets a module of %s run by either engine, to the same end', async (name, file, use) => {
+    const path = packagedPath(`fixtures/${file}`);
+    const [one, other] = await Promise.all(
+      ['interpreter', 'wasm'].map((engine) => runLine(['run', '--json', path, '--engine', engine])),
+    );
+    expect(one).toEqual(other);
+    expect(one.code).toBe(0);
+    const { loadSystem } = await import('../../src/tools/systems.ts');
+    const { HostFiles } = await import('../../src/cli/system-session.ts');
+    const files = new HostFiles({ packaged: packagedPath } as never, name);
+    const start = async (engine: 'interpreter' | 'wasm') => {
+      const named = file.endsWith('.kext') ? [] : [{ path, bytes: files.read(path) }];
+      const session = await (await loadSystem(name)).start({ files, engine, named });
+      await session.load(path, []);
+      for (let i = 0; i < 6; i++) await (session.line?.(use) ?? session.run(use.split(' ')));
+      return session.kernel.cpu.regions;
+    };
+    expect([await start('interpreter'), (await start('wasm')) > 0]).toEqual([0, true]);
+  });
+
   it('loads what a module depends on from beside it', async () => {
     const report = await json(built('importer_gpl.ko'));
     expect(report.modules.map((one) => [one.module, one.neededBy])).toEqual([

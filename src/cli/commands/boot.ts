@@ -4,6 +4,7 @@ import { SettingError } from '../../tools/system.ts';
 import { loadSystem } from '../../tools/systems.ts';
 import { bootScreen } from '../boot-screen.ts';
 import type { Command, CommandContext, HeldKernel } from '../command.ts';
+import { engineOf } from '../engine.ts';
 import { EXIT_FAILED, Failure, usageError } from '../failure.ts';
 import { isKept } from '../resident/client.ts';
 import { IDLE_MINUTES } from '../resident/limits.ts';
@@ -50,7 +51,7 @@ async function bootLinux(context: CommandContext): Promise<BootStory> {
 }
 
 async function bootNative(context: CommandContext, name: string): Promise<BootStory> {
-  for (const option of ['kernel', 'engine', 'grub', 'entry', 'initramfs', 'modalias'])
+  for (const option of ['kernel', 'grub', 'entry', 'initramfs', 'modalias'])
     if (context.options.text(option) !== undefined)
       throw usageError(`--${option} is for linux`, `lkm ${name} --settings lists what can be chosen here`);
   const system = await loadSystem(name);
@@ -59,7 +60,8 @@ async function bootNative(context: CommandContext, name: string): Promise<BootSt
   const files = new HostFiles(context, name);
   const root = folder === undefined ? undefined : new RootFiles(folder);
   const settings = settingsOf(context);
-  const common = { files, seed: options.integer('seed'), user: options.text('as') ?? 'root', settings };
+  const user = options.text('as') ?? 'root';
+  const common = { files, seed: options.integer('seed'), engine: engineOf(context), user, settings };
   try {
     if (system.boot === undefined) {
       if (root !== undefined) throw usageError(`${system.title} has no --root yet`, 'leave it out');

@@ -19,7 +19,7 @@ const boot: CommandSpec = {
       'the root is told. Of the commands of modprobe.d those that call modprobe, true, false or exit are understood, and no ' +
       'other program is run.',
     'linux has no --set: what can be chosen of its kernel is --kernel, --append (the command line, whose parameters are the ' +
-      'settings of Linux), --cert, --seed and --engine; --grub, --entry, --initramfs and --modalias are for linux alone.',
+      'settings of Linux), --cert and --seed; --grub, --entry, --initramfs and --modalias are for linux alone.',
     'The kernel stays: `lkm SYSTEM --target sandbox TOOL` goes on in it, and `lkm halt SYSTEM` ends it. One kernel of ' +
       'each system is kept for a user; LKM_RUNTIME_DIR names another folder for its socket, for more of them.',
   ],

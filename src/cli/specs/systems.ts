@@ -181,7 +181,7 @@ function systemSpec({ name, title, tools, description, examples }: SystemWords):
       { name: 'settings', summary: 'list the settings' },
       KEPT_TARGET,
     ],
-    shared: ['as', 'json', 'seed', 'trace', 'profile', 'gdb'],
+    shared: ['as', 'json', 'seed', 'engine', 'trace', 'profile', 'gdb'],
     native: true,
     examples,
     load: async () => {

@@ -1,4 +1,5 @@
 /** Boots a FreeBSD base kernel: the kernel itself, its linker, and which interfaces it has built in. */
+import type { Engine } from '../../cpu/engines.ts';
 import type { MissingPolicy } from '../../kernel/missing.ts';
 import { freebsdData } from './data.ts';
 import type { Bits } from './declarations.ts';
@@ -18,6 +19,8 @@ export interface BootOptions {
   /** kern.module_path */
   readonly modulePath?: string;
   readonly seed?: number;
+  /** What executes machine code. */
+  readonly engine?: Engine;
   readonly ramMiB?: number;
   readonly missing?: MissingPolicy;
   /** Loader tunables (kernel environment). */

@@ -1,6 +1,8 @@
 /** The FreeBSD base kernel: the generic kernel plus FreeBSD's address map, threads, console, symbols and linker. */
+
 import { I386 } from '../../abi/i386.ts';
 import { SystemV } from '../../abi/sysv.ts';
+import type { Engine } from '../../cpu/engines.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
 import type { FunctionTable } from '../../kernel/functions.ts';
@@ -33,6 +35,8 @@ export interface FreeBsdOptions {
   /** Guest RAM in MiB; 64 by default, of which untouched pages cost nothing. */
   readonly ramMiB?: number;
   readonly seed?: number;
+  /** What executes machine code. */
+  readonly engine?: Engine;
   /** What a symbol that the base kernel does not have means: 'stop' (when it is used) by default. */
   readonly missing?: MissingPolicy;
   readonly functions: FunctionTable<FreeBsd>;
@@ -87,6 +91,7 @@ export class FreeBsd extends Kernel {
       gates: map.gates,
       stacks: { area: kmem, bytes: STACK_BYTES },
       seed: options.seed ?? 1,
+      engine: options.engine,
       missing: options.missing ?? 'stop',
     });
     this.version = options.version;

@@ -2,8 +2,10 @@
  * The macOS base kernel: the generic kernel plus XNU's address map, its list of kexts and the symbols that its KPIs
  * export. What a subsystem needs to remember lives in that subsystem's file (kernel/kernel.ts, `perKernel`).
  */
+
 import { I386 } from '../../abi/i386.ts';
 import { SystemV } from '../../abi/sysv.ts';
+import type { Engine } from '../../cpu/engines.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
 import type { FunctionTable, KernelFunction } from '../../kernel/functions.ts';
@@ -35,6 +37,8 @@ export interface MacosOptions {
   readonly release: Release;
   readonly architecture?: Machine;
   readonly seed?: number;
+  /** What executes machine code. */
+  readonly engine?: Engine;
   /** What an import that nobody wrote does; 'stop' (at the call) by default. */
   readonly missing?: MissingPolicy;
   readonly functions: FunctionTable<Macos>;
@@ -99,6 +103,7 @@ export class Macos extends Kernel {
       gates: map.gates,
       stacks: { area: new AreaAllocator(map.stacks, map.stacksEnd), bytes: STACK_BYTES },
       seed: options.seed ?? 1,
+      engine: options.engine,
       missing: options.missing ?? 'stop',
     });
     this.architecture = architecture;

@@ -2,7 +2,9 @@
  * The NetWare base kernel: a server that is one program. Modules share its address space and its table of public
  * symbols, run in ring 0, and take turns only where they give way.
  */
+
 import { I386 } from '../../abi/i386.ts';
+import type { Engine } from '../../cpu/engines.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import { Declarations } from '../../ctypes/declarations.ts';
 import { ILP32_I386 } from '../../ctypes/model.ts';
@@ -35,6 +37,8 @@ export interface NetWareOptions {
   /** `5.70`: the number in messages; what MODULES shows goes by it. */
   readonly release: string;
   readonly seed?: number;
+  /** What executes machine code. */
+  readonly engine?: Engine;
   readonly missing?: MissingPolicy;
 }
 
@@ -83,6 +87,7 @@ export class NetWare extends Kernel {
         bytes: STACK_BYTES,
       },
       seed: options.seed ?? 1,
+      engine: options.engine,
       missing: options.missing ?? 'stop',
     });
     this.declarations = declarations;

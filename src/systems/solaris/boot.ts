@@ -1,4 +1,5 @@
 /** A Solaris kernel comes up: /etc/system, the name tables, the module path, and what is to be loaded by force. */
+import type { Engine } from '../../cpu/engines.ts';
 import type { MissingPolicy } from '../../kernel/missing.ts';
 import { applyKernelAssignments } from './assign.ts';
 import { configuration, DEFAULT_MODULE_PATH, type RootFiles, textOf } from './configuration.ts';
@@ -22,6 +23,8 @@ export interface BootOptions {
   readonly debug?: boolean;
   readonly variant?: 'solaris' | 'illumos';
   readonly seed?: number;
+  /** What executes machine code. */
+  readonly engine?: Engine;
   readonly missing?: MissingPolicy;
   readonly ramMiB?: number;
   /** Where the system file is: /etc/system, or what was given to `boot -a`. */
@@ -38,12 +41,13 @@ export interface BootOptions {
 }
 
 export function bootSolaris(options: BootOptions): Solaris {
-  const { bits, debug, variant, seed, missing, ramMiB } = options;
+  const { bits, debug, variant, seed, engine, missing, ramMiB } = options;
   const k = new Solaris({
     bits,
     debug,
     variant,
     seed,
+    engine,
     missing,
     ramMiB,
     functions: solarisFunctions,

@@ -1,6 +1,8 @@
 /** The Solaris base kernel: the generic kernel plus Solaris's address map, threads, console, panic and symbol names. */
+
 import { I386 as I386Convention } from '../../abi/i386.ts';
 import { SystemV } from '../../abi/sysv.ts';
+import type { Engine } from '../../cpu/engines.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Declarations } from '../../ctypes/declarations.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
@@ -34,6 +36,8 @@ export interface SolarisOptions {
   readonly variant?: 'solaris' | 'illumos';
   readonly ramMiB?: number;
   readonly seed?: number;
+  /** What executes machine code. */
+  readonly engine?: Engine;
   readonly missing?: MissingPolicy;
   readonly functions: FunctionTable<Solaris>;
   readonly data: readonly DataSymbol[];
@@ -79,6 +83,7 @@ export class Solaris extends Kernel {
       gates: map.gates,
       stacks: { area: new AreaAllocator(map.stacks.base, map.stacks.end), bytes: STACK_BYTES },
       seed: options.seed ?? 1,
+      engine: options.engine,
       missing: options.missing ?? 'stop',
     });
     this.map = map;

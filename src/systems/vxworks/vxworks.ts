@@ -2,6 +2,7 @@
  * The VxWorks base kernel: one memory partition, one symbol table, tasks with priorities. It knows no processes and no
  * protection between modules (kernel tasks see everything), and keeps no reference counts.
  */
+import type { Engine } from '../../cpu/engines.ts';
 import { Declarations } from '../../ctypes/declarations.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
 import { TypeTable } from '../../ctypes/table.ts';
@@ -30,6 +31,8 @@ export interface VxWorksOptions {
   readonly machine: VxMachine;
   readonly functions: FunctionTable<VxWorks>;
   readonly seed?: number;
+  /** What executes machine code. */
+  readonly engine?: Engine;
   readonly missing?: MissingPolicy;
   /** Ticks a second of the system clock: 60 unless the board says otherwise. */
   readonly clockRate?: number;
@@ -85,6 +88,7 @@ export class VxWorks extends Kernel {
         bytes: STACK_BYTES,
       },
       seed: options.seed ?? 1,
+      engine: options.engine,
       missing: options.missing ?? 'stop',
     });
     this.spec = spec;

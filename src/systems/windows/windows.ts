@@ -1,6 +1,8 @@
 /** The Windows NT base kernel: the generic kernel with NT's address map, objects, IRQL, pools and threads. */
+
 import { I386 } from '../../abi/i386.ts';
 import { Win64 } from '../../abi/win64.ts';
+import type { Engine } from '../../cpu/engines.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import { Declarations } from '../../ctypes/declarations.ts';
 import { ILP32_WINDOWS, LLP64 } from '../../ctypes/model.ts';
@@ -42,6 +44,8 @@ export interface WindowsOptions {
   readonly machine?: 'x64' | 'x86';
   readonly ramMiB?: number;
   readonly seed?: number;
+  /** What executes machine code. */
+  readonly engine?: Engine;
   readonly missing?: MissingPolicy;
   readonly functions: FunctionTable<Windows>;
   readonly data: DataTable;
@@ -109,6 +113,7 @@ export class Windows extends Kernel {
       gates: map.gates,
       stacks: { area: new AreaAllocator(map.stacks.base, map.stacks.end), bytes: STACK_BYTES },
       seed: options.seed ?? 1,
+      engine: options.engine,
       missing: options.missing ?? 'stop',
     });
     this.map = map;

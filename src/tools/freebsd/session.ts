@@ -51,7 +51,7 @@ export class FreeBsdSession implements SystemSession {
 
   private boot(environment: ReadonlyMap<string, string>): Booted {
     const { version, bits, modulePath, config, securelevel, missing } = this.choices;
-    const { seed } = this.options;
+    const { seed, engine } = this.options;
     const path = environment.get('module_path') ?? modulePath;
     const booted = bootFreeBsd({
       version,
@@ -59,6 +59,7 @@ export class FreeBsdSession implements SystemSession {
       files: this.files,
       modulePath: path,
       seed,
+      engine,
       missing,
       config,
       environment,

@@ -94,6 +94,7 @@ export class MacosSession implements SystemSession {
       release: this.choices.release,
       architecture: this.choices.architecture,
       seed: this.options.seed,
+      engine: this.options.engine,
       missing: this.options.missing,
       functions: macosFunctions,
       data: macosData,

@@ -187,19 +187,19 @@ export const netware: NativeSystem = {
   settings: SETTINGS,
   recognise: ({ bytes }) => (bytes !== undefined && isNlm(bytes) ? 1 : 0),
   describe,
-  start({ files, seed, missing, settings }: SessionOptions) {
+  start({ files, seed, engine, missing, settings }: SessionOptions) {
     const { release, server, folders } = settingsOf(settings);
     for (const name of ['sys', 'boot'] as const) {
       if (settings?.has(name) && files.list(folders[name]) === undefined)
         throw new SettingError(`${name}: there is no folder ${folders[name]}`, 'give the path of a folder');
     }
-    const kernel = bootNetWare({ release, files: new Volumes(files, folders), seed, missing });
+    const kernel = bootNetWare({ release, files: new Volumes(files, folders), seed, engine, missing });
     return new NetWareSession(kernel, server);
   },
-  boot({ root, commandLine, files, seed, missing, settings }: BootOptions) {
+  boot({ root, commandLine, files, seed, engine, missing, settings }: BootOptions) {
     const { release, server, folders } = settingsOf(settings);
     const volumes = root === undefined ? new Volumes(files, folders) : new Volumes(root, foldersOf(root));
-    const kernel = bootNetWare({ release, files: volumes, seed, missing });
+    const kernel = bootNetWare({ release, files: volumes, seed, engine, missing });
     return bootServer(new NetWareSession(kernel, server), commandLine ?? '');
   },
 };

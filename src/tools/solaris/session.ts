@@ -68,6 +68,7 @@ export class SolarisSession implements SystemSession {
       verifier: this.trust.verdict,
       files: this.files,
       seed: options.seed,
+      engine: options.engine,
       missing: settings.boot.missing ?? options.missing,
     });
 

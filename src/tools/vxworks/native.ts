@@ -151,10 +151,10 @@ export const vxworks: NativeSystem = {
   settings: SETTINGS,
   recognise,
   describe,
-  start({ files, seed, missing, settings, named }: SessionOptions) {
+  start({ files, seed, engine, missing, settings, named }: SessionOptions) {
     const hostFile = (path: string) => files.read(path);
     return new VxWorksSession(
-      bootVxWorks({ ...settingsOf(settings, named), seed, missing, hostFile }),
+      bootVxWorks({ ...settingsOf(settings, named), seed, engine, missing, hostFile }),
       files,
     );
   },

@@ -174,7 +174,13 @@ function start(options: SessionOptions): WindowsSession {
   const rootsFile = fileSetting(options, 'roots', get('roots'));
   const roots = rootsFile === undefined ? [] : readCertificates(rootsFile).map(({ der }) => der);
   const catalogs = catalogsOf(options, get('catalogs'));
-  const kernel = bootWindows({ release, machine, seed: options.seed, missing: options.missing });
+  const kernel = bootWindows({
+    release,
+    machine,
+    seed: options.seed,
+    engine: options.engine,
+    missing: options.missing,
+  });
   kernel.irql.checks = flag(get('irql-checks'), 'irql-checks', true);
   for (const path of (get('registry') ?? '').split(',').filter((one) => one !== ''))
     fillRegistry(kernel, path, fileSetting(options, 'registry', path));
