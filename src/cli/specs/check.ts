@@ -20,7 +20,7 @@ export const check: CommandSpec = {
     {
       name: 'MODULE',
       summary:
-        'a module file, or a folder of them, known by what they are, whatever their names; NAME=VALUE behind it is an argument, as for insmod',
+        'a module file, or a folder of them (by their contents); NAME=VALUE behind one is an argument, as for insmod',
       required: true,
       repeat: true,
       complete: 'module',
