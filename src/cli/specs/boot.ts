@@ -46,7 +46,8 @@ const boot: CommandSpec = {
       name: 'entry',
       value: 'NAME',
       summary:
-        "linux: which entry of the menu, a number, title, id or a path of these (1>2, 'Advanced options>Old'); without it the default, grubenv looked at",
+        "linux: which entry of the menu: number, title, id or path of these (1>2, 'Advanced>Old'); or else the default",
+      details: 'The default is that of the file, and of grubenv beside it.',
     },
     {
       name: 'initramfs',
