@@ -5,6 +5,7 @@ import { decompress } from '../../src/bytes/decompress.ts';
 import { FormatError } from '../../src/bytes/errors.ts';
 import { checkModule, type OtherModules } from '../../src/systems/linux/check/check.ts';
 import { Subject } from '../../src/systems/linux/check/subject.ts';
+import { readBuiltInCertificates } from '../../src/systems/linux/kernelfile/certificates.ts';
 import { readKernel } from '../../src/systems/linux/kernelfile/open.ts';
 import { ARCHITECTURES, describeWith, moduleFiles, needs } from './require.ts';
 
@@ -45,6 +46,18 @@ for (const architecture of ARCHITECTURES) {
       });
       expect(answers.filter(({ answer }) => answer === 'refused')).toEqual([]);
       expect(answers.some(({ answer }) => answer === 'loads')).toBe(true);
+    });
+
+    it('has the certificate of its build, so that a module that was changed is refused', () => {
+      expect(readBuiltInCertificates(kernel)).toHaveLength(1);
+      const file = moduleFiles(debian.modules).find((name) => name.includes('/crc7.ko')) ?? '';
+      const bytes = decompress(new Uint8Array(readFileSync(file))).slice();
+      // Not every architecture's modules are signed.
+      if (!new TextDecoder('latin1').decode(bytes.subarray(-28)).startsWith('~Module signature')) return;
+      bytes[0x60] ^= 1;
+      const { rules } = checkModule({ kernel, others, state }, new Subject(file, bytes));
+      const refused = rules.find(({ outcome }) => outcome === 'refuse');
+      expect([refused?.rule, refused?.errno]).toEqual(['signature', 129]);
     });
 
     it('is refused when it is cut, or read as far as it goes', () => {

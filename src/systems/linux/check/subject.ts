@@ -8,6 +8,8 @@ import { ModInfo, type ModuleFile } from '../module-file.ts';
 export class Subject {
   /** The file as it is, unpacked. */
   readonly bytes: Uint8Array;
+  /** The same as it lies on the disk. */
+  readonly packed: Uint8Array;
   readonly path: string;
   /** Machines whose relocation rules it has passed, with addresses of the usual kind. */
   readonly relocated = new Set<string>();
@@ -17,9 +19,10 @@ export class Subject {
   #imports: readonly ObjectSymbol[] | undefined;
   #exports: readonly ExportDescription[] | undefined;
 
-  constructor(path: string, bytes: Uint8Array) {
+  constructor(path: string, bytes: Uint8Array, packed = bytes) {
     this.path = path;
     this.bytes = bytes;
+    this.packed = packed;
   }
 
   /** As readElf. @throws FormatError */

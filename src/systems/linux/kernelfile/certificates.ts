@@ -33,7 +33,11 @@ export function readBuiltInCertificates(kernel: KernelFile): readonly Uint8Array
   return looked ? [] : undefined;
 }
 
-function findList(data: Uint8Array, kernel: KernelFile): Uint8Array[] | undefined {
+/** The list in bytes that are anything: an image without sections. Undefined where there is none. */
+export function findList(
+  data: Uint8Array,
+  kernel: Pick<KernelFile, 'bits' | 'littleEndian'>,
+): Uint8Array[] | undefined {
   for (let at = data.indexOf(SEQUENCE); at >= 0; at = data.indexOf(SEQUENCE, at + 1)) {
     if ((at & 7) !== 0 || data[at + 1] !== LONG || data[at + 4] !== SEQUENCE || data[at + 5] !== LONG)
       continue;
@@ -60,7 +64,12 @@ function readList(bytes: Uint8Array): Uint8Array[] {
 }
 
 /** Behind the list stands its length; without that it is some other certificate, as that of a revoked key. */
-function hasLength(data: Uint8Array, at: number, list: readonly Uint8Array[], kernel: KernelFile): boolean {
+function hasLength(
+  data: Uint8Array,
+  at: number,
+  list: readonly Uint8Array[],
+  kernel: Pick<KernelFile, 'bits' | 'littleEndian'>,
+): boolean {
   const total = list.reduce((sum, { length }) => sum + length, 0);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const step = kernel.bits / 8;

@@ -6,6 +6,7 @@
 import { Invalid } from '../../../bytes/errors.ts';
 import { Btf } from '../../../ctypes/btf.ts';
 import { TypeTable } from '../../../ctypes/table.ts';
+import { findList } from './certificates.ts';
 import { embeddedConfig, parseConfig } from './config.ts';
 import { dataModelOf } from './data-model.ts';
 import { ExportTable, type KernelExport } from './exports.ts';
@@ -64,8 +65,14 @@ export function readRawImage(bytes: Uint8Array, shape: RawShape, options: ImageO
   const versioned = evidence.some(({ rule, present }) => rule === 'symbol-versions' && present);
   const exports = findExports(bytes, text, shape, versioned);
   const types = new TypeTable(btf ?? noTypes);
+  let keyring: { readonly found: readonly Uint8Array[] | undefined } | undefined;
   return {
     ...shape,
+    get certificates() {
+      // Only a signature asks for it, and all of the image is looked through.
+      keyring ??= { found: findList(bytes, shape) };
+      return keyring.found;
+    },
     release,
     vermagic,
     gaps: new Set<KernelGap>(vermagic === '' ? ['vermagic'] : []),

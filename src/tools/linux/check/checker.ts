@@ -49,6 +49,7 @@ const SETTINGS = [
   { name: 'modules-disabled', summary: 'yes: kernel.modules_disabled is 1' },
   { name: 'force', summary: 'vermagic, modversions or both: what finit_module is told to ignore' },
   { name: 'args', summary: "the module's arguments, as they stand behind insmod FILE: number=5 flag" },
+  { name: 'packed', summary: 'yes: the kernel is handed the file as it is packed (flag 4 of finit_module)' },
   { name: 'loaded', summary: 'names of modules that are loaded already, with commas' },
   {
     name: 'built-against',
@@ -124,6 +125,7 @@ class LinuxChecker implements SystemChecker {
     const symbols = request.brief
       ? { symbols: [], causes: [] }
       : explainSymbols(kernel, result, library, { builtFor, find: build });
+    const packed = request.brief ? [] : this.#packedRemarks(kernel, subject, state, library);
     const first = request.brief ? [] : this.#first(kernel, result, library, state);
     return {
       module: { path, name: result.file?.name ?? subject.ownName ?? nameOfPath(path) },
@@ -135,7 +137,11 @@ class LinuxChecker implements SystemChecker {
       taints: taintResults(result.taints),
       first,
       ...symbols,
-      remarks: [...remarksOn(kernel, result), ...(request.brief ? [] : softRemarks(result.file, first))],
+      remarks: [
+        ...remarksOn(kernel, result),
+        ...packed,
+        ...(request.brief ? [] : softRemarks(result.file, first)),
+      ],
     };
   }
 
@@ -143,7 +149,7 @@ class LinuxChecker implements SystemChecker {
   #subject(path: string, bytes: Uint8Array): Subject {
     let subject = this.#subjects.get(bytes);
     if (subject === undefined) {
-      subject = new Subject(path, unpacked(bytes));
+      subject = new Subject(path, unpacked(bytes), bytes);
       this.#subjects.set(bytes, subject);
     }
     return subject;
@@ -164,6 +170,25 @@ class LinuxChecker implements SystemChecker {
       this.#companion(kernel, path, state, library),
     );
     return checkModule({ kernel: kernel.file, others, state }, subject);
+  }
+
+  /** kmod 31 and later hand a file to the kernel as it is packed, where the kernel says that it unpacks the like. */
+  #packedRemarks(
+    kernel: LinuxCheckKernel,
+    subject: Subject,
+    state: KernelState,
+    library: FileLibrary,
+  ): string[] {
+    if (state.flags.compressed || !isPackedFor(kernel, subject.packed)) return [];
+    const handed = { ...state, flags: { ...state.flags, compressed: true } };
+    const refused = this.#judge(kernel, subject, handed, library).rules.find(
+      ({ outcome }) => outcome === 'refuse',
+    );
+    if (refused?.rule !== 'decompress') return [];
+    const words = refused.said.map(({ text }) => text).join('; ');
+    return [
+      `Handed over as it is packed, as kmod does from version 31 on, this kernel refuses it (${words}). ${refused.why} ${refused.hint}`,
+    ];
   }
 
   /** Would a companion load itself? Undefined while that is being found out: modules that need each other. */
@@ -286,6 +311,13 @@ class Others implements OtherModules {
   }
 }
 
+/** Is the file packed in the one way that the kernel unpacks itself? */
+function isPackedFor({ file: { rules } }: LinuxCheckKernel, bytes: Uint8Array): boolean {
+  if (!rules.has('decompress')) return false;
+  const own = rules.has('decompress-xz') ? 'xz' : rules.has('decompress-gzip') ? 'gz' : 'zst';
+  return compressionOf(bytes) === own;
+}
+
 /** A file that cannot be unpacked is judged as it is: the kernel finds no ELF header. */
 function unpacked(bytes: Uint8Array): Uint8Array {
   try {
@@ -341,6 +373,7 @@ function stateOf(settings: ReadonlyMap<string, string>, certificates: readonly U
     flags: {
       ignoreModversions: force === 'modversions' || force === 'both',
       ignoreVermagic: force === 'vermagic' || force === 'both',
+      compressed: isYes(settings.get('packed')),
     },
     loaded: new Set(
       (settings.get('loaded') ?? '').split(',').map((name) => name.trim().replaceAll('-', '_')),

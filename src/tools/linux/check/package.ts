@@ -9,7 +9,7 @@ import { mayBeArchive } from '../../../formats/archive/read.ts';
 import { readKernel } from '../../../systems/linux/kernelfile/open.ts';
 import { kernelFromParts } from '../../../systems/linux/kernelfile/parts.ts';
 import type { Savable } from '../../../systems/linux/kernelfile/saved.ts';
-import { cachedKernel, type Readout } from '../../../targets/kernel-store.ts';
+import { cachedKernel, REVISION, type Readout } from '../../../targets/kernel-store.ts';
 import type { CheckSurroundings } from '../../check.ts';
 import { openTree } from '../../files.ts';
 import { FileLibrary } from './library.ts';
@@ -27,7 +27,7 @@ const MAX_DEPTH = 16;
 
 /** Unpacking takes seconds: what was found is kept, with what the modules export. @throws FormatError */
 export function kernelOfPackage(path: string, around: CheckSurroundings): Savable {
-  const hash = createHash('sha256').update(readFileSync(path)).update('package').digest('hex');
+  const hash = createHash('sha256').update(readFileSync(path)).update(`package ${REVISION}`).digest('hex');
   return cachedKernel(hash, around, () => read(path, `sha256:${hash}`));
 }
 
