@@ -3,6 +3,7 @@ import { FormatError } from '../../bytes/errors.ts';
 import { readElf } from '../../formats/elf/read.ts';
 import { configuration } from '../../systems/solaris/configuration.ts';
 import { findModule } from '../../systems/solaris/load.ts';
+import { findPart } from '../../systems/solaris/parts.ts';
 import { type CheckResult, type CheckView, checkModule } from '../../systems/solaris/rules/check.ts';
 import { moduleGate } from '../../systems/solaris/trust.ts';
 import type { ToolResult } from '../system.ts';
@@ -24,6 +25,7 @@ export function viewOf({ kernel }: SolarisSession): CheckView {
         throw error;
       }
     },
+    part: (name) => findPart(name)?.owns,
     excluded,
     major: (driver) => majors.get(driver),
     systemCall: (name) => sysnums.get(name),

@@ -101,6 +101,15 @@ describe.each(['amd64', 'i386'])('on %s', (isa) => {
     expect(left).not.toContain(' mac (');
   });
 
+  it('check knows what the system has of its own', async () => {
+    const session = await start({ isa });
+    await session.run(['add_drv', '-n', 'packets']);
+    const path = `/usr/kernel/drv/${isa === 'amd64' ? 'amd64/' : ''}packets`;
+    const { out } = await session.run(['check', path]);
+    expect(out).not.toContain('mac_');
+    expect(out).not.toContain('There is no file for its dependency');
+  });
+
   it('what a module of the system has is not seen without naming it', async () => {
     const session = await start({ isa });
     const image = session.host.read(`usr/kernel/drv/${isa === 'amd64' ? 'amd64/' : ''}packets`);

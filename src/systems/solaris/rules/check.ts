@@ -17,6 +17,8 @@ export interface CheckView extends FileView {
   primary(name: string): boolean;
   /** The file of a dependency (`misc/foo`), found along the module path. */
   module(name: string): ElfFile | undefined;
+  /** Functions of a module of the system for which the base kernel stands, where there is no file of it. */
+  part?(name: string): RegExp | undefined;
   /** `exclude:` of /etc/system. */
   readonly excluded: readonly string[];
   /** The major number of a driver in /etc/name_to_major; `null` when that table is not at hand. */
@@ -92,14 +94,17 @@ function checkSymbols(view: CheckView, elf: ElfFile, { path }: { path: string })
     return [refuse('dependency-name', text, [text])];
   }
   const files = names.map((one) => view.module(one));
+  const parts = names.map((one) => view.part?.(one));
   const results = names.flatMap((one, i) =>
-    files[i] === undefined ? [note('dependency', `There is no file for its dependency ${one}.`)] : [],
+    files[i] === undefined && parts[i] === undefined
+      ? [note('dependency', `There is no file for its dependency ${one}.`)]
+      : [],
   );
   const exported = files.map((file) => new Set(file === undefined ? [] : definitions(file)));
   const left = unresolved<true>(
     {
       dependencies: exported.length,
-      dependency: (index, name) => (exported[index].has(name) ? true : undefined),
+      dependency: (index, name) => (exported[index].has(name) || parts[index]?.test(name) ? true : undefined),
       primary: (name) => (view.primary(name) ? true : undefined),
     },
     elfObject(elf),
