@@ -22,8 +22,8 @@ const LONGEST_MS = 40_000;
 const folder = mkdtempSync(join(tmpdir(), 'lkm-hostile-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** They keep a kernel, wait for somebody, or take their time on purpose. */
-const LEFT_OUT = ['boot', 'halt', 'lab', 'tour'];
+/** They keep a kernel, take their time on purpose, or write into the files and folders that they are given. */
+const LEFT_OUT = ['boot', 'halt', 'lab', 'tour', 'sign', 'index'];
 const NEVER = ['gdb', 'target', 'idle'];
 
 const fixture = (path: string): string => packagedPath(join('fixtures', path));
@@ -281,7 +281,9 @@ function hostileLine(random: Random): string[] {
   for (let n = random.below(4); n > 0; n--) {
     const option = random.pick(random.below(100) < 85 ? options : everyOption);
     words.push(`--${option.name}`);
-    if (option.value !== undefined && random.below(100) < 95) words.push(valueFor(option, random));
+    // The next word would be what is written.
+    if (option.value !== undefined && (option.writes === true || random.below(100) < 95))
+      words.push(valueFor(option, random));
   }
   for (let n = random.below(3); n > 0; n--) words.push(random.pick(random.below(100) < 75 ? FILES : WORDS));
   return spec.native === true ? harmless(spec, words, random) : words;
