@@ -34,7 +34,7 @@ export interface ImagePolicy {
 /** What was found out about a file's signature before the rules are asked. */
 export interface SignatureFacts {
   readonly state: 'none' | 'valid' | 'bad hash' | 'malformed' | 'cannot tell';
-  /** Authenticode hash in hexadecimal; undefined when it could not be made. */
+  /** Authenticode hashes of the file in hexadecimal: SHA-1, SHA-256, MD5 (which signatures until 2009 have). */
   readonly hashes: readonly string[];
   readonly signer: string | undefined;
   /** The chain ends at a root that the policy trusts. */

@@ -62,7 +62,7 @@ export function examineSignature(
 ): SignatureFacts {
   let hashes: readonly string[] = [];
   try {
-    hashes = ['sha1', 'sha256'].map((name) =>
+    hashes = ['sha1', 'sha256', 'md5'].map((name) =>
       hexOf(imageHash(pe, hashNamed(name)?.hash ?? (() => new Uint8Array(0)))),
     );
     const anchors = roots.map(readCertificate);
