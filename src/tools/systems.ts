@@ -46,7 +46,10 @@ export const SYSTEMS: readonly SystemEntry[] = [
   {
     name: 'macos',
     title: 'macOS',
-    sniff: (file) => isMachOFile(file) || (file.bytes === undefined && /\.kext\/*$/.test(file.path)),
+    sniff: (file) =>
+      isMachOFile(file) ||
+      /(^|\/)Info\.plist$/.test(file.path) ||
+      (file.bytes === undefined && /\.kext\/*$/.test(file.path)),
     load: async () => (await import('./macos/native.ts')).macos,
   },
 ];

@@ -20,12 +20,14 @@ import { formatVersion } from '../../systems/macos/version.ts';
 import type { DescribedList, Description, ModuleFile } from '../system.ts';
 import { type ArchivedBundles, bundlesInArchive, mayHoldBundles } from './archive.ts';
 import { signatureFactsOf, signatureLists, signatureRows } from './describe-signature.ts';
-import { hostBundle } from './host-bundle.ts';
+import { bundleAround, hostBundle } from './host-bundle.ts';
 
 /** A bundle, or a Mach-O file alone. @throws FormatError */
 export async function describeKext({ path, bytes }: ModuleFile): Promise<Description> {
-  if (bytes === undefined) {
-    const { tree, at } = hostBundle(path);
+  // A property list speaks for the bundle that it is in.
+  const bundle = /(^|\/)Info\.plist$/.test(path) ? bundleAround(path) : undefined;
+  if (bytes === undefined || bundle !== undefined) {
+    const { tree, at } = hostBundle(bundle ?? path);
     return await describeBundle(tree, at);
   }
   const archived = mayHoldBundles(path, bytes) ? bundlesInArchive(bytes) : undefined;

@@ -32,8 +32,8 @@ export function isBundle(path: string): boolean {
   return has('Contents/Info.plist') || (path.replace(/\/$/, '').endsWith('.kext') && has('Info.plist'));
 }
 
-/** The bundle that an executable lies in: `Foo.kext` of `Foo.kext/Contents/MacOS/Foo`. */
+/** The bundle of an executable or a property list: `Foo.kext` of `Foo.kext/Contents/MacOS/Foo` or `.../Info.plist`. */
 export function bundleAround(path: string): string | undefined {
-  const folder = resolve(path, '../../..');
-  return folder.endsWith('.kext') && isBundle(folder) ? folder : undefined;
+  const above = basename(path) === 'Info.plist' ? ['..', '../..'] : ['../../..'];
+  return above.map((up) => resolve(path, up)).find((one) => one.endsWith('.kext') && isBundle(one));
 }

@@ -9,15 +9,15 @@ import { holdsBundles } from './archive.ts';
 import { boot } from './boot.ts';
 import { macosChecker } from './check/checker.ts';
 import { describeKext } from './describe.ts';
-import { isBundle } from './host-bundle.ts';
+import { bundleAround, isBundle } from './host-bundle.ts';
 import { MacosSession } from './session.ts';
 import { SETTINGS } from './settings.ts';
 
-/** A bundle with an Info.plist, or an archive with one; a Mach-O file of the kext type, or any with a kmod_info. */
+/** A bundle with an Info.plist, that file itself, or an archive with one; a Mach-O file of the kext type, or any with a kmod_info. */
 function recognise({ path, bytes }: ModuleFile): number {
   if (bytes === undefined) return isBundle(path) ? 1 : 0;
   if (holdsBundles(path, bytes)) return 1;
-  if (!isMachO(bytes)) return 0;
+  if (!isMachO(bytes)) return /(^|\/)Info\.plist$/.test(path) && bundleAround(path) !== undefined ? 1 : 0;
   try {
     const files = readSlices(bytes).map((slice) => readMachO(slice.bytes));
     if (files.some(({ header }) => header.filetype === MH.KEXT_BUNDLE)) return 1;

@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { OS_RETURN } from '../../../src/systems/macos/os-return.ts';
 import type { CheckKernel, Verdict } from '../../../src/tools/check.ts';
 import { macosChecker } from '../../../src/tools/macos/check/checker.ts';
+import { macos } from '../../../src/tools/macos/native.ts';
 import { MacosSession } from '../../../src/tools/macos/session.ts';
 import { BUILT, executable, fixtureFiles } from '../../systems/macos/fixtures.ts';
 
@@ -33,6 +34,18 @@ async function check(
 const refusal = (verdict: Verdict) => verdict.rules.find(({ outcome }) => outcome === 'refuse');
 
 describe('lkm check on macOS', () => {
+  it('takes the property list of a bundle for the bundle', async () => {
+    const path = join(BUILT, 'Hello.kext/Contents/Info.plist');
+    const bytes = new Uint8Array(readFileSync(path));
+    expect(macos.recognise({ path, bytes })).toBe(1);
+    expect(macos.recognise({ path: '/tmp/Info.plist', bytes })).toBe(0);
+    expect((await macos.describe({ path, bytes })).facts.identifier).toBe('org.lkm.Hello');
+    const kernel = await macosChecker.open('builtin:macos-10.8', around);
+    const verdict = await macosChecker.check({ module: { path, bytes }, kernel, settings: new Map() });
+    expect(refusal(verdict)).toBeUndefined();
+    expect(verdict.rules.length).toBe(23);
+  });
+
   it.each([
     ['10.10', 'no-kext'],
     ['10.15', 'on'],
