@@ -75,7 +75,7 @@ export async function build({ force = false } = {}) {
   checkSizes(whole.metafile.outputs);
   const outputs = Object.keys({ ...shared.metafile.outputs, ...whole.metafile.outputs });
   chmodSync(join(dist, 'lkm.js'), 0o755);
-  const kept = keepCompiledCode(outputs.filter((path) => path.startsWith('dist/chunks/')));
+  const kept = keepCompiledCode(outputs);
   removeStale(new Set([...outputs.map((path) => join(root, path)), ...kept]));
   mkdirSync(dist, { recursive: true });
   writeFileSync(stamp, current);

@@ -7,9 +7,12 @@
  * the Node that built; where it is absent, or V8 finds that it is not its own, the functions are compiled as ever. The hash in
  * the name is that of the contents, so a cache never meets other code than it was made from. V8 believes what is in a cache and
  * ends the process over a damaged one: the container's checksum (gzip, nothing compressed) sees to it that it gets none.
+ *
+ * The programs of one file (dist/quick/NAME.cjs) are divided in the same way.
  */
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childEnvironment, root } from './setup.mjs';
@@ -37,11 +40,27 @@ const COMMANDS = [
   ['run', 'fixtures/vxworks/built/client.o'],
 ];
 
-/** Rewrites the chunks among the outputs of a build. @returns what was written beside them, as absolute paths */
+const TREE_FILES = ['containers.ko', 'formats.ko', 'memories.ko', 'procfile.ko', 'works.ko'];
+/** Of the programs of one file: over a small tree of modules, TREE, with the files in it. */
+const TREE_COMMANDS = [
+  ['linux', 'depmod', '-b', 'TREE', '1.0'],
+  // The first one makes what the second one begins with.
+  ['linux', 'depmod', '--incremental', '-b', 'TREE', '1.0'],
+  ['linux', 'depmod', '--incremental', '-b', 'TREE', '1.0'],
+  ['linux', 'modinfo', 'FILES'],
+  ['linux', 'modprobe', '-D', '-d', 'TREE', '-S', '1.0', 'works', 'containers'],
+];
+
+/** Rewrites the chunks and programs among the outputs of a build. @returns what was written beside them, as absolute paths */
 export function keepCompiledCode(outputs) {
-  const made = outputs.filter((path) => path.endsWith('.js') && splitChunk(join(root, path)));
+  const chunks = outputs.filter((path) => path.startsWith('dist/chunks/') && path.endsWith('.js'));
+  const programs = outputs.filter((path) => path.startsWith('dist/quick/') && path.endsWith('.cjs'));
+  const made = [
+    ...chunks.filter((path) => splitChunk(join(root, path))),
+    ...programs.filter((path) => splitProgram(join(root, path))),
+  ];
   if (made.length > 0) warmUp();
-  return made.flatMap((path) => ['.code', SUFFIX].map((end) => join(root, path.replace(/\.js$/, end))));
+  return made.flatMap((path) => ['.code', SUFFIX].map((end) => join(root, path.replace(/\.c?js$/, end))));
 }
 
 /** As esbuild writes a chunk: its body, what it exports, where its map is. */
@@ -75,6 +94,16 @@ function splitChunk(path) {
   return true;
 }
 
+/** A program of the older kind of module, which becomes the function that its loader wraps round such a file. */
+function splitProgram(path) {
+  const text = readFileSync(path, 'latin1');
+  if (/[^\0-\x7f]/.test(text)) return false;
+  const head = `(function(${WRAPPED}){`;
+  writeFileSync(path.replace(/\.cjs$/, '.code'), `${head}${text}\n})`, 'latin1');
+  writeFileSync(path, `${RUN_PROGRAM}$run(__filename,${-head.length})(${WRAPPED});\n`);
+  return true;
+}
+
 /** The local names that an import declaration binds. */
 function boundNames(clause) {
   return clause
@@ -89,19 +118,37 @@ const RUN = `import{readFileSync as $read}from"node:fs";import{fileURLToPath as 
 function $run(url,columnOffset){const filename=$path(url),base=filename.slice(0,-3);let cachedData;try{cachedData=$unpack($read(\`\${base}.\${process.version}-\${process.arch}.cache\`))}catch{}return new $Script($read(\`\${base}.code\`,"latin1"),{filename,columnOffset,cachedData}).runInThisContext()}
 `;
 
+const WRAPPED = 'exports,require,module,__filename,__dirname';
+const RUN_PROGRAM = `"use strict";const{readFileSync:$read}=require("node:fs"),{Script:$Script}=require("node:vm"),{gunzipSync:$unpack}=require("node:zlib");
+function $run(filename,columnOffset){const base=filename.slice(0,-4);let cachedData;try{cachedData=$unpack($read(\`\${base}.\${process.version}-\${process.arch}.cache\`))}catch{}return new $Script($read(\`\${base}.code\`,"latin1"),{filename,columnOffset,cachedData}).runInThisContext()}
+`;
+
 /**
  * Runs the commands, each in a process that leaves what it has compiled beside its scripts. Where one does not work, as on a
  * machine without memory for a guest, the program is whole all the same.
  */
 function warmUp() {
-  for (const command of COMMANDS) {
-    const args = [fileURLToPath(new URL('./warm-up.mjs', import.meta.url)), ...command];
-    const { status, stderr } = spawnSync(process.execPath, args, {
-      cwd: root,
-      env: childEnvironment(),
-      encoding: 'utf8',
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    if (status !== 0) console.error(`build: ${command.join(' ')} ended with ${status}: ${stderr}`);
+  const tree = mkdtempSync(join(tmpdir(), 'lkm-warm-up-'));
+  try {
+    const built = join(root, 'fixtures/linux/built');
+    const modules = join(tree, 'lib/modules/1.0');
+    mkdirSync(modules, { recursive: true });
+    for (const name of TREE_FILES) cpSync(join(built, name), join(modules, name));
+    const stands = { TREE: [tree], FILES: TREE_FILES.map((name) => join(modules, name)) };
+    for (const command of [...COMMANDS, ...TREE_COMMANDS])
+      warmUpWith(command.flatMap((word) => stands[word] ?? word));
+  } finally {
+    rmSync(tree, { recursive: true });
   }
+}
+
+function warmUpWith(command) {
+  const args = [fileURLToPath(new URL('./warm-up.mjs', import.meta.url)), ...command];
+  const { status, stderr } = spawnSync(process.execPath, args, {
+    cwd: root,
+    env: childEnvironment(),
+    encoding: 'utf8',
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  if (status !== 0) console.error(`build: ${command.slice(0, 5).join(' ')} ended with ${status}: ${stderr}`);
 }

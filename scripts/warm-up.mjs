@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
+import v8 from 'node:v8';
 import vm from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { root } from './setup.mjs';
@@ -16,11 +17,13 @@ vm.Script = class extends vm.Script {
     scripts.push({ script: this, path: options.filename });
   }
 };
+// Compiled code is taken under the flags alone under which it was made: programs set theirs when they have been compiled.
+v8.setFlagsFromString = () => {};
 syncBuiltinESMExports();
 
 process.on('exit', () => {
   for (const { script, path } of scripts) {
-    const cache = path.replace(/\.js$/, `.${process.version}-${process.arch}.cache`);
+    const cache = path.replace(/\.c?js$/, `.${process.version}-${process.arch}.cache`);
     writeFileSync(cache, gzipSync(script.createCachedData(), { level: 0 }));
   }
 });

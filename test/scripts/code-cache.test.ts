@@ -18,6 +18,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packagedPath } from '../../src/cli/packaged.ts';
 
 const chunks = packagedPath('dist/chunks');
+const quick = packagedPath('dist/quick');
 const ending = `.${process.version}-${process.arch}.cache`;
 const caches = readdirSync(chunks).filter((name) => name.endsWith(ending));
 
@@ -31,6 +32,13 @@ describe('compiled code', () => {
       if (source.includes('class TranslationEngine') || source.includes('TranslationEngine=class'))
         sizes.set('translator', cachedData.length);
     }
+    for (const name of readdirSync(quick).filter((one) => one.endsWith(ending))) {
+      const cachedData = gunzipSync(readFileSync(join(quick, name)));
+      const source = readFileSync(join(quick, name.replace(ending, '.code')), 'latin1');
+      expect(new Script(source, { cachedData }).cachedDataRejected, name).toBe(false);
+      sizes.set(name.replace(ending, ''), cachedData.length);
+    }
+    expect([...sizes.keys()].sort()).toEqual(['depmod', 'modinfo', 'modprobe', 'translator']);
     // Functions that nothing has called are not in it: an unused cache would be a tenth of this.
     expect(sizes.get('translator')).toBeGreaterThan(200_000);
   });
@@ -95,6 +103,25 @@ describe('a program', { timeout: 120_000 }, () => {
       writeFileSync(path, gzipSync(bytes));
     });
     expect(run()).toBe(expected);
+  });
+
+  it('runs a module tool with a damaged cache, and without', () => {
+    const folder = join(root, 'dist', 'quick');
+    cpSync(quick, folder, { recursive: true });
+    const modinfo = (): string => {
+      const file = packagedPath('fixtures/linux/built/works.ko');
+      const args = [join(root, 'dist', 'lkm.js'), 'linux', 'modinfo', '-F', 'license', file];
+      const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+      expect([status, stderr]).toEqual([0, '']);
+      return stdout;
+    };
+    const cache = join(folder, `modinfo${ending}`);
+    const bytes = readFileSync(cache);
+    bytes[bytes.length >> 1] ^= 0x40;
+    writeFileSync(cache, bytes);
+    expect(modinfo()).toBe('GPL\n');
+    rmSync(cache);
+    expect(modinfo()).toBe('GPL\n');
   });
 
   it('runs without caches', () => {
