@@ -1,4 +1,5 @@
 /** may_init_module, the flags of finit_module and what kernel_read_file says of the file (kernel/module/main.c). */
+import { crc32 } from '../../../bytes/checksum.ts';
 import { decompressAs } from '../../../bytes/decompress.ts';
 import { FormatError, Truncated, Unsupported } from '../../../bytes/errors.ts';
 import { EHDR } from '../../../formats/elf/layout.ts';
@@ -64,6 +65,13 @@ const XZ_CHECK_AT = 7;
 const XZ_HEADER = 12;
 const XZ_CRC32 = 1;
 
+/** The kernel believes the header's checksum first: where that is wrong, so is the data, whatever the header says. */
+function asksForeignCheck(bytes: Uint8Array): boolean {
+  if (bytes.length < XZ_HEADER || bytes[XZ_CHECK_AT] <= XZ_CRC32) return false;
+  const stated = new DataView(bytes.buffer, bytes.byteOffset).getUint32(XZ_CHECK_AT + 1, true);
+  return crc32(bytes.subarray(XZ.length, XZ_CHECK_AT + 1)) >>> 0 === stated;
+}
+
 /** module_decompress (kernel/module/decompress.c): a kernel unpacks the one format that it was built for. */
 export function unpackInKernel(judge: Judge, bytes: Uint8Array, { compressed }: LoadFlags): Uint8Array {
   if (!compressed) return bytes;
@@ -87,7 +95,7 @@ export function unpackInKernel(judge: Judge, bytes: Uint8Array, { compressed }: 
     );
   }
   const format = begins(XZ) ? 'xz' : begins(GZIP) ? 'gz' : 'zst';
-  if (format === 'xz' && bytes.length >= XZ_HEADER && bytes[XZ_CHECK_AT] > XZ_CRC32) {
+  if (format === 'xz' && asksForeignCheck(bytes)) {
     judge.say(Level.ERR, `decompression failed with status ${XZ_STATUS.OPTIONS}`);
     const why = 'The file was packed with a checksum that kernels do not have; they know CRC-32 only.';
     judge.refuse('decompress', Errno.EINVAL, why, 'Pack it again: xz --check=crc32.');
