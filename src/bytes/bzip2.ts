@@ -2,7 +2,9 @@
  * bzip2: blocks of at most 900 kB, each Huffman-coded behind a move-to-front list behind a Burrows-Wheeler transform behind
  * run lengths. There is no specification but the program; the layout is that of Joe Tsai's "bzip2: Format Specification".
  */
+
 import { Invalid, Truncated, Unsupported } from './errors.ts';
+import { joinBytes } from './join.ts';
 
 const BLOCK_MAGIC = 0x314159265359;
 const END_MAGIC = 0x177245385090;
@@ -44,13 +46,7 @@ export function unpackBzip2(bytes: Uint8Array, maxOutput: number): Uint8Array {
       throw new Invalid('bzip2', 'CRC of the stream does not match', { offset: bits.at });
     bits.align();
   } while (bits.left > 0);
-  const out = new Uint8Array(total);
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return joinBytes(parts);
 }
 
 /** The highest bit of a byte comes first. */

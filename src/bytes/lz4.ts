@@ -1,5 +1,7 @@
 /** LZ4: single blocks (LZ4 block format description), and the legacy frame that Linux kernels are packed in. */
+
 import { Invalid, Truncated, Unsupported } from './errors.ts';
+import { joinBytes } from './join.ts';
 import { ByteView } from './view.ts';
 import { xxh32 } from './xxh32.ts';
 
@@ -82,13 +84,7 @@ export function unpackLz4(bytes: Uint8Array, maxOutput: number): Uint8Array {
     total += block.length;
     at += length;
   }
-  const out = new Uint8Array(total);
-  let to = 0;
-  for (const block of blocks) {
-    out.set(block, to);
-    to += block.length;
-  }
-  return out;
+  return joinBytes(blocks);
 }
 
 /** One block of a frame. Takes memory in proportion to the input, whatever `room` would allow. */

@@ -2,7 +2,9 @@
  * LZO1X as lzop packs it, which some kernel images are packed with. The stream is described in the kernel's documentation
  * (Documentation/staging/lzo.rst), the file around it nowhere but in the program: blocks behind a header, each with its sizes.
  */
+
 import { Invalid, Truncated, Unsupported } from './errors.ts';
+import { joinBytes } from './join.ts';
 import { ByteView, Cursor } from './view.ts';
 
 const MAGIC = [0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a];
@@ -46,13 +48,7 @@ export function unpackLzo(bytes: Uint8Array, maxOutput: number): Uint8Array {
     const data = cursor.bytes(packed, 'lzop block');
     parts.push(packed < size ? unpackBlock(data, size) : data);
   }
-  const out = new Uint8Array(total);
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return joinBytes(parts);
 }
 
 const count = (flags: number, ...bits: readonly number[]): number =>

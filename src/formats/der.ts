@@ -1,6 +1,8 @@
 /** DER (X.690): a reader of tag, length and contents. Lengths are checked against what is there; nothing is copied. */
+
 import { Invalid, Truncated } from '../bytes/errors.ts';
 import { hexOf } from '../bytes/hex.ts';
+import { joinBytes } from '../bytes/join.ts';
 
 export interface DerNode {
   /** Identifier octet: class, constructed bit and number. */
@@ -75,14 +77,7 @@ export function encodeDer(tag: number, ...contents: readonly Uint8Array[]): Uint
   const bytes: number[] = [];
   for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) bytes.unshift(rest & 0xff);
   const header = length < 0x80 ? [tag, length] : [tag, 0x80 | bytes.length, ...bytes];
-  const out = new Uint8Array(header.length + length);
-  out.set(header);
-  let at = header.length;
-  for (const part of contents) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return joinBytes([Uint8Array.from(header), ...contents]);
 }
 
 /** An object identifier from its numbers: `1.2.840.113549.1.7.2`. */

@@ -3,6 +3,7 @@
  * branch depths are worked out when a function is finished.
  * Opcodes: WebAssembly Core Specification 2.0, section 5.4.
  */
+import { joinBytes } from '../../bytes/join.ts';
 
 /** The target of branches. */
 export interface Label {
@@ -461,13 +462,10 @@ export class ModuleBuilder {
       ),
       section(
         10,
-        concatenate([
-          Uint8Array.from(unsigned(this.#functions.length)),
-          ...this.#functions.map(functionBody),
-        ]),
+        joinBytes([Uint8Array.from(unsigned(this.#functions.length)), ...this.#functions.map(functionBody)]),
       ),
     ];
-    return concatenate(parts);
+    return joinBytes(parts);
   }
 }
 
@@ -498,15 +496,5 @@ function section(id: number, content: ArrayLike<number>): Uint8Array {
   const out = new Uint8Array(head.length + content.length);
   out.set(head);
   out.set(content, head.length);
-  return out;
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
   return out;
 }

@@ -1,4 +1,5 @@
 /** Writes "newc" cpio, the form of an initramfs (Documentation/driver-api/early-userspace/buffer-format.rst). */
+import { joinBytes } from '../../bytes/join.ts';
 
 const FILE = 0o100644;
 const FOLDER = 0o040755;
@@ -22,7 +23,7 @@ export function writeCpio(files: ReadonlyMap<string, Uint8Array>): Uint8Array {
     add(path, FILE, bytes);
   }
   add('TRAILER!!!', 0, new Uint8Array(0));
-  return joined(parts);
+  return joinBytes(parts);
 }
 
 const encodedLength = (name: string): number => new TextEncoder().encode(name).length;
@@ -37,15 +38,5 @@ function foldersOf(path: string): string[] {
 function aligned(bytes: Uint8Array): Uint8Array {
   const whole = new Uint8Array((bytes.length + 3) & ~3);
   whole.set(bytes);
-  return whole;
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
   return whole;
 }

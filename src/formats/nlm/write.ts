@@ -1,5 +1,7 @@
 /** NlmParts -> bytes, in the order in which the linkers of the time wrote their files (Open Watcom loadnov.c). */
+
 import { type CodePage, encodeCodePage } from '../../bytes/codepage.ts';
+import { joinBytes } from '../../bytes/join.ts';
 import type { NlmDebugRecord, NlmFixup, NlmImport, NlmParts, NlmPublic } from './file.ts';
 import {
   DEBUG_TYPE,
@@ -247,13 +249,7 @@ class NlmWriter {
 
   #finish(): Uint8Array {
     this.#flush();
-    const bytes = new Uint8Array(this.#length);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-    }
-    return bytes;
+    return joinBytes(this.#chunks);
   }
 }
 

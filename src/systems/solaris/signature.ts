@@ -3,7 +3,9 @@
  * rules/signature.ts. Layout: sys/crypto/elfsign.h of illumos for versions 1 to 4; the files that Oracle signs today
  * are of higher versions with the fields of version 3.
  */
+
 import { Invalid } from '../../bytes/errors.ts';
+import { joinBytes } from '../../bytes/join.ts';
 import { type ByteView, Cursor, ByteView as View } from '../../bytes/view.ts';
 import type { ElfSection } from '../../formats/elf/headers.ts';
 import { SHF } from '../../formats/elf/layout.ts';
@@ -126,13 +128,7 @@ export function signedBytes(elf: ElfFile, version: number): Uint8Array {
   const parts = elf.sections
     .filter((section) => section.name !== SIGNATURE_SECTION && (!loadedOnly || isLoaded(section)))
     .map((section) => elf.data(section));
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return joinBytes(parts);
 }
 
 const isLoaded = (section: ElfSection): boolean => (section.flags & SHF.ALLOC) !== 0;

@@ -2,6 +2,7 @@
  * STREAMS (common/io/streams.c, os/streamio.c): queues and messages in guest memory in their own layout, a stream head
  * of ours at the top, and modules pushed between it and the driver.
  */
+import { joinBytes } from '../../bytes/join.ts';
 import { perKernel } from '../../kernel/kernel.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
@@ -307,13 +308,7 @@ export const messageSize = (k: Solaris, message: Address): number =>
 
 export function messageBytes(k: Solaris, message: Address): Uint8Array {
   const parts = blocks(k, message).map((at) => k.memory.bytes(k.read('msgb.b_rptr', at), blockSize(k, at)));
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return joinBytes(parts);
 }
 
 export function messageOf(k: Solaris, bytes: Uint8Array, type: number = M.DATA): Address {

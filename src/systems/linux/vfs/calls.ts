@@ -1,4 +1,5 @@
 /** File system calls as a process would make them: paths in, counts or negative errnos out. */
+import { joinBytes } from '../../../bytes/join.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno, isError } from '../errno.ts';
@@ -174,17 +175,7 @@ export function* readAll(k: Linux, path: string, limit = 1 << 24): Steps<Uint8Ar
     total += part.length;
   }
   yield* close(k, opened);
-  return join(parts, total);
-}
-
-function join(parts: readonly Uint8Array[], total: number): Uint8Array {
-  const all = new Uint8Array(total);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+  return joinBytes(parts);
 }
 
 /** Names in a directory, or the path itself for another file; sorted as ls sorts them. */

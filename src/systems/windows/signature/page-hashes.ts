@@ -2,6 +2,7 @@
  * Page hashes: an optional part of the signed contents that lists the hash of every page as it is on disk, filled up with
  * zeros, so that the kernel can check pages as they come in.
  */
+import { joinBytes } from '../../../bytes/join.ts';
 import { children, type DerNode, oid, readDer, sameBytes, Tag } from '../../../formats/der.ts';
 import { DIRECTORY } from '../../../formats/pe/layout.ts';
 import type { PeFile } from '../../../formats/pe/read.ts';
@@ -95,14 +96,7 @@ function headerPage(pe: PeFile, page: number): Uint8Array {
     pe.bytes.subarray(checksumOffset + 4, entry),
     pe.bytes.subarray(entry + 8, sizeOfHeaders),
   ];
-  const total = parts.reduce((sum, part) => sum + part.length, 0) + Math.max(0, page - sizeOfHeaders);
-  const out = new Uint8Array(total);
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return joinBytes([...parts, new Uint8Array(Math.max(0, page - sizeOfHeaders))]);
 }
 
 function firstDifference(stated: Uint8Array, computed: Uint8Array, hash: HashAlgorithm): number | undefined {
