@@ -256,9 +256,8 @@ export function readRcConf(
 const words = (text: string): string[] => text.split(/\s+/).filter((word) => word !== '');
 
 /** `kld_list` of rc.conf(5): modules that rc.d/kld loads once the system is up. */
-export function kldList(rcConf: string): string[] {
-  return words(readRcConf(rcConf).get('kld_list')?.value ?? '');
-}
+export const kldList = (variables: ReadonlyMap<string, RcVariable>): string[] =>
+  words(variables.get('kld_list')?.value ?? '');
 
 /** What the loader reads of: paths as it knows them. */
 export interface ConfSource {

@@ -3,6 +3,7 @@ import { Loader } from '../../systems/freebsd/loader.ts';
 import {
   type ConfSource,
   grammarOf,
+  kldList,
   type RcVariable,
   readLoaderFiles,
   readRcConf,
@@ -86,9 +87,9 @@ export function kldListOf(files: ConfSource): {
   readonly names: string[];
   readonly place: string | undefined;
 } {
-  const variable = rcVariables(files).get('kld_list');
-  const names = (variable?.value ?? '').split(/\s+/).filter((name) => name !== '');
-  return { names: names.flatMap((name) => expandName(files, name)), place: variable?.place };
+  const variables = rcVariables(files);
+  const names = kldList(variables).flatMap((name) => expandName(files, name));
+  return { names, place: variables.get('kld_list')?.place };
 }
 
 function expandName(files: ConfSource, name: string): string[] {

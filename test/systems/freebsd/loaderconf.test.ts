@@ -5,6 +5,7 @@ import {
   moduleNamed,
   readLoaderConf,
   readLoaderFiles,
+  readRcConf,
 } from '../../../src/systems/freebsd/loaderconf.ts';
 import fc from '../../properties.ts';
 
@@ -127,8 +128,12 @@ describe('loader.conf', () => {
 
 describe('kld_list of rc.conf', () => {
   it('is a list of words, that may be added to', () => {
-    expect(kldList('hostname="x"\nkld_list="a b"\nkld_list="${kld_list} c"')).toEqual(['a', 'b', 'c']);
-    expect(kldList('kld_list=single')).toEqual(['single']);
-    expect(kldList('')).toEqual([]);
+    expect(kldList(readRcConf('hostname="x"\nkld_list="a b"\nkld_list="${kld_list} c"'))).toEqual([
+      'a',
+      'b',
+      'c',
+    ]);
+    expect(kldList(readRcConf('kld_list=single'))).toEqual(['single']);
+    expect(kldList(readRcConf(''))).toEqual([]);
   });
 });
