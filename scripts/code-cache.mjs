@@ -89,7 +89,7 @@ function splitChunk(path) {
   const shown = results.map(([name, as]) => (as === undefined ? name : `$${as} as ${as}`));
   writeFileSync(path.replace(/\.js$/, '.code'), `${head}${body}return{${returned.join(',')}}})`, 'latin1');
   const declared = imports.map(([declaration]) => declaration).join('');
-  const run = `const{${locals.join(',')}}=$run(import.meta.url,${-head.length})(${names.join(',')});`;
+  const run = `const{${locals.join(',')}}=$run($path(import.meta.url),${-head.length})(${names.join(',')});`;
   writeFileSync(path, `${declared}${RUN}${run}export{${shown.join(',')}};\n`);
   return true;
 }
@@ -113,15 +113,14 @@ function boundNames(clause) {
     .filter(Boolean);
 }
 
-/** In each such module: reads the script and its compiled code, and gives the function that the script is. */
-const RUN = `import{readFileSync as $read}from"node:fs";import{fileURLToPath as $path}from"node:url";import{Script as $Script}from"node:vm";import{gunzipSync as $unpack}from"node:zlib";
-function $run(url,columnOffset){const filename=$path(url),base=filename.slice(0,-3);let cachedData;try{cachedData=$unpack($read(\`\${base}.\${process.version}-\${process.arch}.cache\`))}catch{}return new $Script($read(\`\${base}.code\`,"latin1"),{filename,columnOffset,cachedData}).runInThisContext()}
+/** In each divided file: reads the script and its compiled code, and gives the function that the script is. */
+const RUNNER = `function $run(filename,columnOffset){const base=filename.replace(/\\.c?js$/,"");let cachedData;try{cachedData=$unpack($read(\`\${base}.\${process.version}-\${process.arch}.cache\`))}catch{}return new $Script($read(\`\${base}.code\`,"latin1"),{filename,columnOffset,cachedData}).runInThisContext()}
 `;
-
+const RUN = `import{readFileSync as $read}from"node:fs";import{fileURLToPath as $path}from"node:url";import{Script as $Script}from"node:vm";import{gunzipSync as $unpack}from"node:zlib";
+${RUNNER}`;
 const WRAPPED = 'exports,require,module,__filename,__dirname';
 const RUN_PROGRAM = `"use strict";const{readFileSync:$read}=require("node:fs"),{Script:$Script}=require("node:vm"),{gunzipSync:$unpack}=require("node:zlib");
-function $run(filename,columnOffset){const base=filename.slice(0,-4);let cachedData;try{cachedData=$unpack($read(\`\${base}.\${process.version}-\${process.arch}.cache\`))}catch{}return new $Script($read(\`\${base}.code\`,"latin1"),{filename,columnOffset,cachedData}).runInThisContext()}
-`;
+${RUNNER}`;
 
 /**
  * Runs the commands, each in a process that leaves what it has compiled beside its scripts. Where one does not work, as on a
