@@ -21,7 +21,7 @@ import type { BugCheck } from './bugcheck.ts';
 import { declarationsFor } from './declarations.ts';
 import { judgeFault, judgeMisuse } from './faults.ts';
 import { type DriverImage, Images } from './images.ts';
-import { HIGH_LEVEL, Irql } from './irql.ts';
+import { Irql } from './irql.ts';
 import { type KernelImage, mapKernelImages } from './kernel-image.ts';
 import type { Leak } from './leaks.ts';
 import { windowsMachine } from './machine.ts';
@@ -282,5 +282,3 @@ export class Windows extends Kernel {
     return this.drivers.named(name);
   }
 }
-
-export const MAX_IRQL = HIGH_LEVEL;

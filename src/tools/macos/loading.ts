@@ -10,7 +10,6 @@ import {
   KernelWords,
   type KextRequest,
   loadKext,
-  resolveSymbol,
   unloadKext,
 } from '../../systems/macos/load.ts';
 import { KextError, type OsReturnName, osReturnText } from '../../systems/macos/os-return.ts';
@@ -351,15 +350,4 @@ export function unloadInto(session: MacosSession, identifier: string, answer: An
     answer.explain(error.note);
     return error.code;
   }
-}
-
-/** Is the symbol offered by what the kext is linked against? For kextutil's link check without a load. */
-export function unresolvedSymbols(session: MacosSession, kext: Kext): string[] {
-  const bytes = kext.executable;
-  if (bytes === undefined) return [];
-  const dependencies = [...kext.info.libraries.keys()].flatMap((name) => session.loaded(name) ?? []);
-  const names = (readMachO(bytes).symbols()?.undefined ?? []).filter(({ weakReference }) => !weakReference);
-  return names
-    .map(({ name }) => name)
-    .filter((name) => resolveSymbol(session.kernel, dependencies, name) === undefined);
 }

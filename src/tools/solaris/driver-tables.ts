@@ -2,6 +2,7 @@
 import { configuration, textOf } from '../../systems/solaris/configuration.ts';
 import { MAX_MAJOR } from '../../systems/solaris/devices.ts';
 import {
+  firstName,
   freeNumber,
   parseAliases,
   parseMinorPermissions,
@@ -23,9 +24,6 @@ const FILES = {
 } as const;
 
 export type Table = keyof typeof FILES;
-
-/** Words of a line up to a comment: the first is the driver, up to `marker`. */
-const driverOf = (line: string): string => /^\s*([^\s:#]+)/.exec(line)?.[1] ?? '';
 
 export class DriverTables {
   private readonly session: SolarisSession;
@@ -125,7 +123,7 @@ export class DriverTables {
     const kept = this.read(table)
       .split('\n')
       .filter((line) => {
-        if (driverOf(line) !== driver) return true;
+        if (firstName(line) !== driver) return true;
         const own = line
           .replace(/^\s*[^\s:]+[\s:]/, '')
           .trim()

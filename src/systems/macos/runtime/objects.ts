@@ -6,7 +6,7 @@ import { bytesOf } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { Macos } from '../macos.ts';
 import { isDict, type PlistValue } from '../plist.ts';
-import { inherits, invoke, kernelMetaClass, metaClassOf, newObject, vtablePointer } from './classes.ts';
+import { invoke, newObject, vtablePointer } from './classes.ts';
 import { arrayAdd, arrayItems, dictionaryItems, dictionarySet } from './collections.ts';
 
 /** Longest text of an object that is looked at. */
@@ -26,10 +26,6 @@ export const references = (k: Macos, at: Address): number => k.read('OSObject.re
 /** Is it an object of exactly this class of the kernel? */
 export const isExactly = (k: Macos, at: Address, name: string): boolean =>
   at !== 0 && k.memory.ptr(at) === vtablePointer(k, name);
-
-export function* isA(k: Macos, at: Address, name: string): Steps<boolean> {
-  return at !== 0 && inherits(k, yield* metaClassOf(k, at), kernelMetaClass(k, name));
-}
 
 const KINDS = [
   'OSString',

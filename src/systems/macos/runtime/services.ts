@@ -7,30 +7,11 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { Macos } from '../macos.ts';
 import { isDict, type PlistDict, type PlistValue } from '../plist.ts';
-import {
-  allocateInstance,
-  classNameOf,
-  findMetaClass,
-  inherits,
-  invoke,
-  kernelMetaClass,
-  metaClassOf,
-} from './classes.ts';
+import { allocateInstance, classNameOf, findMetaClass, inherits, invoke, metaClassOf } from './classes.ts';
 import { dictionaryGet } from './collections.ts';
 import { bootDeviceTree, bootPlatformExpert } from './device-tree.ts';
 import { fromPlist, release, retain, symbolPool, toPlist } from './objects.ts';
-import {
-  attach,
-  childrenOf,
-  detach,
-  enter,
-  nameOf,
-  newEntry,
-  parentsOf,
-  pathOf,
-  planeAt,
-  root,
-} from './registry.ts';
+import { attach, childrenOf, enter, nameOf, newEntry, parentsOf, pathOf, planeAt, root } from './registry.ts';
 
 /** A driver's personality: whose kext, and what it matches. */
 export interface Personality {
@@ -478,11 +459,6 @@ export function* terminateDrivers(k: Macos, holds: (meta: Address) => boolean): 
   for (const service of found) yield* terminate(k, service);
 }
 
-/** Detaches an entry from every parent in the service plane. */
-export function* detachAll(k: Macos, at: Address): Steps<void> {
-  for (const parent of parentsOf(k, at)) yield* detach(k, at, parent, 'IOService');
-}
-
 export function* describeEntry(
   k: Macos,
   at: Address,
@@ -492,9 +468,4 @@ export function* describeEntry(
     className: classNameOf(k, yield* metaClassOf(k, at)),
     references: k.read('OSObject.retainCount', at) & 0xffff,
   };
-}
-
-/** Is it a service at all? */
-export function* isService(k: Macos, at: Address): Steps<boolean> {
-  return inherits(k, yield* metaClassOf(k, at), kernelMetaClass(k, 'IOService'));
 }

@@ -36,14 +36,6 @@ export function parseAliases(text: string): { driver: string; alias: string }[] 
   return found;
 }
 
-/** /etc/driver_classes: `sd scsi`. */
-export function parseClasses(text: string): { driver: string; class: string }[] {
-  return [...lines(text)].flatMap(({ line }) => {
-    const match = /^(\S+)\s+(\S+)$/.exec(line);
-    return match === null ? [] : [{ driver: match[1], class: match[2] }];
-  });
-}
-
 export interface MinorPermission {
   readonly driver: string;
   /** A pattern of the shell for names of minor nodes. */
@@ -67,10 +59,13 @@ export function parseMinorPermissions(text: string): MinorPermission[] {
 export const withLine = (text: string, line: string): string =>
   `${text === '' || text.endsWith('\n') ? text : `${text}\n`}${line}\n`;
 
+/** The first word of a line, up to a `:` or a comment: the driver that it is about; empty when there is none. */
+export const firstName = (line: string): string => /^\s*([^\s:#]+)/.exec(line)?.[1] ?? '';
+
 /** Without the lines whose first word is `name` (up to a `:`), comments untouched. */
 export function withoutName(text: string, name: string): string {
   return text
     .split('\n')
-    .filter((line) => (/^\s*([^\s:#]+)/.exec(line)?.[1] ?? '') !== name)
+    .filter((line) => firstName(line) !== name)
     .join('\n');
 }
