@@ -17,6 +17,10 @@ const tools = ['qemu-system-x86_64', 'busybox', 'cpio', 'kmod', 'xz'].every(
 const head = join(cacheDirectory(), 'kmod-head/build/kmod');
 const program = existsSync(head) ? head : '/usr/bin/kmod';
 
+/** An older kmod's insmod has -f only; what it says to the long words is not what a newer one does with them. */
+const hasLongForces =
+  tools && spawnSync(program, ['--help'], { argv0: 'insmod' }).stdout.includes('--force-vermagic');
+
 const MODULES = [
   'fs/ext4/ext4.ko',
   'fs/jbd2/jbd2.ko',
@@ -65,7 +69,7 @@ const steps = (tree: string): Step[] =>
     'insmod /m/hello.ko.xz whom=Ada%and%Bob times=2',
     'lsmod',
     'rmmod -v hello',
-    'insmod --force-vermagic /m/wrong.ko.xz',
+    ...(hasLongForces ? ['insmod --force-vermagic /m/wrong.ko.xz'] : []),
     'modprobe -v vfat',
     'modprobe -rv vfat',
     'rmmod fat',
