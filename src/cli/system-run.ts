@@ -1,30 +1,15 @@
 /** `lkm run` for files of further systems: load them in order, use them, unload them, tell what they left. */
 import type { MissingPolicy } from '../kernel/missing.ts';
-import type { LoadOutcome, NativeSystem, SystemSession, UnloadOutcome } from '../tools/system.ts';
+import { LeftBehind, newlyStanding, type StandingNow, standingNow } from '../kernel/standing.ts';
+import type { Ending, LoadOutcome, NativeSystem, SystemSession } from '../tools/system.ts';
 import type { CommandContext } from './command.ts';
 import { debuggable } from './debugging.ts';
 import { usageError } from './failure.ts';
 import { Looking } from './looking.ts';
 import { printable } from './printable.ts';
-import { indented } from './run-report.ts';
+import { leftText, type ModuleReport, type Outcome, reportOf, tellEnd } from './run-outcome.ts';
+import { insistOnFiles, refuseWords, type WantedFile, wantedFiles } from './run-words.ts';
 import { HostFiles, settingsOf, show, startSystem, systemShell } from './system-session.ts';
-
-interface SystemReport {
-  readonly file: string;
-  load: LoadOutcome;
-  unload: UnloadOutcome | undefined;
-}
-
-/** Words after a file belong to it, as long as they name no file: `isFile` decides. */
-function wantedFiles(args: readonly string[], isFile: (word: string) => boolean) {
-  const wanted: { path: string; args: string[] }[] = [];
-  for (const word of args) {
-    const last = wanted.at(-1);
-    if (last !== undefined && !isFile(word)) last.args.push(word);
-    else wanted.push({ path: word, args: [] });
-  }
-  return wanted;
-}
 
 /** Options that would be passed over in silence. */
 const LINUX_ONLY = ['kernel', 'cert', 'strict'];
@@ -38,7 +23,9 @@ export async function runForeign(context: CommandContext, system: NativeSystem):
     );
   const files = new HostFiles(context, system.name);
   const wanted = wantedFiles(context.args, (word) => files.stat(word) !== undefined);
+  if ('instead' in system.words) refuseWords(wanted, system.title, system.words.instead);
   for (const { path } of wanted) files.beside(path);
+  insistOnFiles(wanted, (path) => files.stat(path) !== undefined, context);
   const missing = context.options.text('missing') as MissingPolicy | undefined;
   return await debuggable(context, async (under, attach) => {
     const session = await startSystem(under, system, files, settingsOf(under), { missing });
@@ -47,13 +34,20 @@ export async function runForeign(context: CommandContext, system: NativeSystem):
   });
 }
 
+/** A report, and how the kernel was before the module came. */
+interface Loaded {
+  readonly report: ModuleReport;
+  readonly before: StandingNow;
+}
+
 class SystemRun {
   private readonly context: CommandContext;
   private readonly system: string;
   private readonly session: SystemSession;
   private readonly json: boolean;
   private readonly looking: Looking;
-  private readonly reports: SystemReport[] = [];
+  private readonly reports: ModuleReport[] = [];
+  private readonly leftBehind = new LeftBehind();
   private code = 0;
 
   constructor(context: CommandContext, system: string, session: SystemSession) {
@@ -64,23 +58,41 @@ class SystemRun {
     this.looking = new Looking(context, session.kernel);
   }
 
-  async all(wanted: readonly { path: string; args: readonly string[] }[]): Promise<number> {
+  async all(wanted: readonly WantedFile[]): Promise<number> {
     const { context, session } = this;
     if (!this.json)
       session.kernel.log.watch((record) => context.out(`${printable(session.logLine(record))}\n`));
-    for (const { path, args } of wanted) {
-      const load = await session.load(path, args);
-      this.reports.push({ file: path, load, unload: undefined });
-      if (!this.json) show(load, context);
-      if (load.code === 0 && load.module !== undefined) continue;
-      this.code = 1;
-      break;
+    const loaded: Loaded[] = [];
+    for (const one of wanted) {
+      const before = this.standing;
+      const report = await this.load(one);
+      loaded.push({ report, before });
+      if (report.load?.outcome !== 'loaded') break;
+      const now = this.standing;
+      report.registered = newlyStanding(before, now, now);
     }
     if (this.code === 0) await this.use();
-    for (const report of [...this.reports].reverse()) await this.unload(report);
+    for (const one of loaded.reverse()) await this.unload(one);
     this.looking.finish();
     this.finish();
     return this.code;
+  }
+
+  private get standing(): StandingNow {
+    return standingNow(this.session.standing?.() ?? []);
+  }
+
+  private async load({ path, words }: WantedFile): Promise<ModuleReport> {
+    const report = reportOf(path, null);
+    this.reports.push(report);
+    const load: LoadOutcome = await this.session.load(path, words);
+    if (!this.json) show(load, this.context);
+    const loaded = load.code === 0 && load.module !== undefined;
+    report.load = outcomeOf(load, loaded ? 'loaded' : (load.ended ?? 'refused'));
+    if (!loaded) this.code = 1;
+    // What came in half is taken out again, as far as the system can.
+    if (load.module !== undefined) report.module = load.module;
+    return report;
   }
 
   /** --do commands, or a prompt when a person is there. */
@@ -100,50 +112,31 @@ class SystemRun {
     });
   }
 
-  private async unload(report: SystemReport): Promise<void> {
-    const { module } = report.load;
-    if (module === undefined) return;
-    report.unload = await this.session.unload(module);
-    const { code, leaks } = report.unload;
-    if (code !== 0 || leaks.length > 0) this.code = 1;
+  private async unload({ report, before }: Loaded): Promise<void> {
+    const { module } = report;
+    if (module === null) return;
+    const during = this.standing;
+    const unload = await this.session.unload(module);
+    const { code, ended, leaks, takenBack = [] } = unload;
+    report.unload = outcomeOf(unload, code === 0 ? 'unloaded' : (ended ?? 'refused'));
+    report.leaks = leaks.map(({ what, ...leak }) => ({ kind: what, ...leak, address: null }));
+    if (code === 0) report.left = [...takenBack, ...this.leftBehind.by(before, during, this.standing)];
+    if (code !== 0 || leaks.length > 0 || report.left.length > 0) this.code = 1;
     if (this.json) return;
-    show(report.unload, this.context);
-    if (code !== 0) return;
-    if (leaks.length === 0) this.say(`${module}: unloaded, and nothing it allocated is left\n`);
-    else {
-      const bytes = leaks.reduce((sum, leak) => sum + leak.bytes, 0);
-      this.say(`${module}: unloaded, but ${leaks.length} allocations with ${bytes} bytes are left:\n`);
-      for (const leak of leaks) this.say(`  ${leak.bytes} bytes (${leak.what}), taken in ${leak.where}\n`);
-    }
+    show(unload, this.context);
+    if (code === 0) this.context.err(leftText(report));
   }
 
   private finish(): void {
-    const { kernel } = this.session;
-    const missing = [...kernel.missing.values()];
-    const registered = this.session.registeredOnly?.() ?? [];
-    if (missing.length > 0) this.code = 1;
-    if (this.json) {
-      this.context.json('lkm.run/1', {
-        kernel: this.session.release,
-        system: this.system,
-        modules: this.reports.map(({ file, load, unload }) => ({ file, load, unload: unload ?? null })),
-        missing: missing.map(({ name, callers }) => ({ name, callers: Object.fromEntries(callers) })),
-        registeredOnly: registered,
-        instructions: kernel.cpu.retired,
-        log: kernel.log.records.map(({ time, level, text }) => ({ time: Math.round(time), level, text })),
-        ...this.looking.result,
-      });
-      return;
-    }
-    for (const { name, callers } of missing)
-      this.say(`missing function ${name}, called from ${[...callers.keys()].join(', ')}\n`);
-    for (const { what, name } of registered)
-      this.say(indented(`registered only: ${what} ${name} (nothing here can put it to use)`).trimStart());
-    if (this.reports.some(({ load }) => load.module !== undefined))
-      this.say(`${kernel.cpu.retired} instructions of machine code were executed\n`);
+    const { system, session, reports } = this;
+    const { kernel: k, release } = session;
+    const registeredOnly = session.registeredOnly?.() ?? [];
+    const run = { system, release, k, reports, registeredOnly, looking: this.looking.result };
+    if (!tellEnd(this.context, run)) this.code = 1;
   }
+}
 
-  private say(text: string): void {
-    this.context.err(text);
-  }
+function outcomeOf(ending: Ending, outcome: Outcome['outcome']): Outcome {
+  const { code, errno = code === 0 ? 0 : null, rule = null, out, err, note = '' } = ending;
+  return { outcome, code, errno, rule, out, err, why: note, hint: '' };
 }

@@ -50,7 +50,7 @@ const inspect: CommandSpec = {
 const run: CommandSpec = {
   name: 'run',
   summary: 'load modules into a fresh kernel, use them, unload them, report leaks',
-  usage: ['[OPTION]... FILE... [PARAMETER=VALUE]...'],
+  usage: ['[OPTION]... FILE... [PARAMETER]...'],
   description: [
     'Boots a kernel in this process, loads the files in the order given and executes their machine code. The kernel ' +
       'log appears as it is written. Parameters go to the module before them. Then the --do commands run (on a ' +
@@ -58,14 +58,18 @@ const run: CommandSpec = {
       'is reported.',
     'Modules that a file depends on are loaded before it when they lie beside it, or in the module tree ' +
       '(/lib/modules/RELEASE) that it is part of.',
-    'The first file decides the system; its kernel, its settings (--set) and its commands are used. Words after a file ' +
-      'of another system than Linux are its arguments.',
+    'The first file decides the system; its kernel, its settings (--set) and its commands are used. A word that names ' +
+      'nothing on the disk and does not end like a module file is a parameter of the module before it: Linux and NetWare take them, ' +
+      'other systems say where such things are set.',
+    'With --json (schema lkm.run/1) `modules` has, for every system alike: file, neededBy, module, load and unload (outcome, code, ' +
+      'errno, rule, out, err, why, hint), ownBytes, ownPages, registered, leaks (bytes, kind, where, address) and left; null stands ' +
+      'for what a system does not have.',
   ],
   arguments: [
     { name: 'FILE', summary: 'a module file', required: true, repeat: true, complete: 'module' },
     {
-      name: 'PARAMETER=VALUE',
-      summary: 'a parameter of the module named before it',
+      name: 'PARAMETER',
+      summary: 'NAME=VALUE for Linux; for the module named before it',
       repeat: true,
       complete: 'none',
     },

@@ -7,6 +7,7 @@ import type { Engine } from '../cpu/engines.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { LogRecord } from '../kernel/log.ts';
 import type { MissingPolicy } from '../kernel/missing.ts';
+import type { Standing, StandingThing } from '../kernel/standing.ts';
 import type { Boot, BootOptions } from './boot.ts';
 import type { SystemChecker } from './check.ts';
 
@@ -78,15 +79,25 @@ export interface SessionLeak {
   readonly where: string;
 }
 
-export interface LoadOutcome extends ToolResult {
-  /** The name to unload it by; undefined when it is not loaded. */
-  readonly module: string | undefined;
+/** How a load or an unload ended. */
+export interface Ending extends ToolResult {
+  /** When it was neither done nor refused: by a fault, or by a function that nobody wrote (tools/ended.ts). */
+  readonly ended?: 'killed' | 'missing';
+  /** The kernel's own error number, where it has one besides the command's exit code. */
+  readonly errno?: number;
   /** The rule that refused, under the system's stable id. */
   readonly rule?: string;
 }
 
-export interface UnloadOutcome extends ToolResult {
+export interface LoadOutcome extends Ending {
+  /** The name to unload it by; undefined when it is not loaded. */
+  readonly module: string | undefined;
+}
+
+export interface UnloadOutcome extends Ending {
   readonly leaks: readonly SessionLeak[];
+  /** What the system itself took back, since the module had not. */
+  readonly takenBack?: readonly Standing[];
 }
 
 /** A command of the session's shell. */
@@ -112,12 +123,17 @@ export interface SystemSession {
   line?(text: string): ToolResult | Promise<ToolResult>;
   /** The shell's `command > path`. */
   writeFile(path: string, bytes: Uint8Array, append: boolean): ToolResult | Promise<ToolResult>;
-  /** `lkm run FILE ARGUMENT...`: loads a file the way the system's own command does. */
+  /** `lkm run FILE WORD...`: loads a file the way the system's own command does. Words come only where `NativeSystem.words` takes them. */
   load(path: string, args: readonly string[]): LoadOutcome | Promise<LoadOutcome>;
   /** Unloads what `load` has loaded. */
   unload(module: string): UnloadOutcome | Promise<UnloadOutcome>;
   /** How the system's console shows a record of its log. */
   logLine(record: LogRecord): string;
+  /**
+   * What stands now that somebody registered (devices, timers, threads, handlers, loaded modules): compared before a load and after the
+   * unload, it tells what a module forgot to take back. Memory is no part of it. Asked between commands only.
+   */
+  standing?(): Iterable<StandingThing>;
   /** What modules registered that nobody here can put to use. */
   registeredOnly?(): readonly { readonly what: string; readonly name: string }[];
   /** The machine goes down in order: what modules print and do then (FreeBSD's MOD_SHUTDOWN). */
@@ -138,6 +154,8 @@ export interface NativeSystem {
   /** As people write it: `FreeBSD`. */
   readonly title: string;
   readonly settings: readonly Setting[];
+  /** Words after a file in `lkm run`: its loader takes them; or else what says such things there, a sentence for the person who tried. */
+  readonly words: { readonly taken: true } | { readonly instead: string };
   /** 0 = not a module of this system, 1 = certain. Decided by the contents, never by the name alone. */
   recognise(file: ModuleFile): number;
   /** @throws FormatError */

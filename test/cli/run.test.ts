@@ -15,6 +15,7 @@ interface RunJson {
     module: string | null;
     neededBy: string | null;
     load: { outcome: string; errno: number | null; why: string } | null;
+    unload: object | null;
     registered: { what: string; name: string }[];
     leaks: { address: string; bytes: number; kind: string; where: string }[];
   }[];
@@ -38,6 +39,105 @@ describe('lkm run', () => {
   it('names the system of the module in JSON', async () => {
     const { out } = await runLine(['run', '--json', packagedPath('fixtures/freebsd/built/hello.ko')]);
     expect(JSON.parse(out)).toMatchObject({ schema: 'lkm.run/1', system: 'freebsd' });
+  });
+
+  it.each([
+    ['linux', 'linux/built/forget.ko'],
+    ['freebsd', 'freebsd/built/hello.ko'],
+    ['solaris', 'solaris/built/usr/kernel/drv/amd64/echo'],
+    ['macos', 'macos/built/Board.kext'],
+    ['windows', 'windows/built/hello.sys'],
+    ['netware', 'netware/built/LEAKS.NLM'],
+    ['vxworks', 'vxworks/built/hello.o'],
+  ])('has one shape in JSON: %s', async (_name, file) => {
+    const [report] = (await json(packagedPath(`fixtures/${file}`))).modules;
+    const keys = 'file neededBy module load unload ownBytes ownPages registered leaks left'.split(' ');
+    expect(Object.keys(report)).toEqual(keys);
+    const ending = 'outcome code errno rule out err why hint'.split(' ').sort();
+    expect(Object.keys(report.load ?? {}).sort()).toEqual(ending);
+    expect(Object.keys(report.unload ?? {}).sort()).toEqual(ending);
+    expect(report.load).toMatchObject({ outcome: 'loaded', code: 0, errno: 0, rule: null });
+    for (const leak of report.leaks)
+      expect(Object.keys(leak).sort()).toEqual(['address', 'bytes', 'kind', 'where']);
+  });
+
+  it('has one shape in JSON for what is refused', async () => {
+    const refused = async (...args: string[]) => (await json(...args)).modules[0].load;
+    expect(await refused(packagedPath('fixtures/netware/built/MISSING.NLM'))).toMatchObject({
+      outcome: 'refused',
+      code: 1,
+      errno: null,
+      why: 'code 13: nothing has the public NobodyHasThis, NorThis',
+    });
+    expect(await refused(built('wrong_vermagic.ko'))).toMatchObject({
+      outcome: 'refused',
+      code: 1,
+      errno: 8,
+      rule: 'vermagic',
+      err: expect.stringMatching(/^insmod: ERROR: could not insert module .*: Invalid module format\n$/),
+    });
+  });
+
+  it('hands words to the module where the loader takes them', async () => {
+    const netware = await runLine(['run', packagedPath('fixtures/netware/built/HELLO.NLM'), 'one', 'two=2']);
+    expect(netware.out).toContain('with "one two=2"');
+    const linux = await runLine(['run', built('hello.ko'), 'word']);
+    expect([linux.code, linux.out]).toEqual([0, expect.stringContaining("unknown parameter 'word' ignored")]);
+  });
+
+  it.each([
+    ['FreeBSD', 'freebsd/built/hello.ko', 'kenv'],
+    ['Solaris', 'solaris/built/usr/kernel/drv/amd64/echo', '/etc/system'],
+    ['macOS', 'macos/built/Board.kext', 'boot-args'],
+    ['Windows', 'windows/built/hello.sys', 'registry'],
+    ['VxWorks', 'vxworks/built/hello.o', '--do'],
+  ])('refuses words before anything is loaded where it takes none: %s', async (title, file, instead) => {
+    for (const word of ['word', 'a=1']) {
+      const { code, out, err } = await runLine(['run', packagedPath(`fixtures/${file}`), word]);
+      expect([code, out]).toEqual([2, '']);
+      expect(err).toContain(`there is no file ${word}, and ${title} takes no words with`);
+      expect(err).toContain(instead);
+    }
+  });
+
+  it.each(['linux/built/hello.ko nosuch.ko', 'netware/built/HELLO.NLM NOSUCH.NLM'])(
+    'finds a file that is not there before anything is loaded: %s',
+    async (line) => {
+      const [file, other] = line.split(' ');
+      const { code, out, err } = await runLine(['run', packagedPath(`fixtures/${file}`), other]);
+      expect([code, out, err]).toEqual([1, '', expect.stringContaining(`${other}: no such file`)]);
+      expect((await runLine(['run', 'a=1', packagedPath(`fixtures/${file}`)])).code).toBe(2);
+    },
+  );
+
+  it('names what VxWorks and NetWare modules left standing', async () => {
+    const told = async (file: string, ...use: string[]) => {
+      const lines = use.flatMap((line) => ['--do', line]);
+      const { code, err } = await runLine(['run', packagedPath(`fixtures/${file}`), ...lines]);
+      const at = err.indexOf('it forgot to take back:\n');
+      return [code, ...(at < 0 ? [] : err.slice(at).split('\n').slice(1, -2))];
+    };
+    expect(await told('vxworks/built/tasks.o', 'tasksStart 3, 30')).toEqual([
+      1,
+      '  task tConsumer',
+      '  task tProducer',
+      expect.stringMatching(/^ {2}watchdog 0xffffffff80[0-9a-f]+ \(tick\+0x0\/0x30 \[tasks\.o\]\)$/),
+    ]);
+    expect(await told('vxworks/built/tasks.o', 'tasksStart 3, 30', 'tasksStop')).toEqual([0]);
+    expect(await told('vxworks/built/ramdev.o', 'ramDrv', 'ramDevCreate "/ram0"')).toEqual([
+      1,
+      '  device /ram0',
+      expect.stringMatching(/^ {2}driver 1 \(ram/),
+    ]);
+    expect(await told('netware/built/THREADS2.NLM')).toEqual([
+      1,
+      '  semaphore opened in code start+0x105/0x219 [THREADS2.NLM]',
+      '  semaphore opened in code start+0x116/0x219 [THREADS2.NLM]',
+    ]);
+    expect(await told('netware/built/BOARD.LAN')).toEqual([0]);
+    // What somebody loaded at the prompt, and left, is not this module's.
+    const other = packagedPath('fixtures/netware/built/THREADS2.NLM');
+    expect(await told('netware/built/HELLO.NLM', `LOAD ${other}`)).toEqual([0]);
   });
 
   it('says of a folder that it is one', async () => {

@@ -70,7 +70,7 @@ describeWith(readelf === undefined ? undefined : needsVxWorksModules(), 'modules
     for (const path of relocatable.filter((one) => read(one).machine === 'i386')) {
       const session = boot([path]);
       const before = session.kernel.pool.usedBytes;
-      const { module, note } = session.load(path, []);
+      const { module, note } = session.load(path);
       expect([basename(path), module !== undefined, note ?? '']).toEqual([
         basename(path),
         true,
@@ -84,7 +84,7 @@ describeWith(readelf === undefined ? undefined : needsVxWorksModules(), 'modules
   it('run: a driver is installed, given a device, opened, and removed', () => {
     const path = paths.find((one) => one.endsWith('Debug_SensorProject.out')) ?? '';
     const session = boot([path]);
-    session.load(path, []);
+    session.load(path);
     const say = (line: string) => session.line(line).out;
     expect(say('installDrv')).toBe('value = 0 = 0x0\n');
     expect(say('addDev "/sensor1", "1"')).toBe('value = 0 = 0x0\n');
@@ -102,7 +102,7 @@ describeWith(readelf === undefined ? undefined : needsVxWorksModules(), 'modules
     const path = paths.find((one) => one.endsWith('Debug_ProjetPilote.out')) ?? '';
     const play = () => {
       const session = boot([path]);
-      session.load(path, []);
+      session.load(path);
       const { out } = session.line('main');
       return [out, ...session.kernel.log.records.map(({ time, text }) => `${time} ${text}`)];
     };

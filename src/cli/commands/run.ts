@@ -1,36 +1,25 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { MissingPolicy } from '../../kernel/missing.ts';
+import { LeftBehind, newlyStanding, type StandingNow, standingNow } from '../../kernel/standing.ts';
 import type { Linux } from '../../systems/linux/linux.ts';
 import { insmod, rmmod } from '../../systems/linux/loader.ts';
 import type { LinuxModule } from '../../systems/linux/module.ts';
 import { registrations } from '../../systems/linux/registered.ts';
-import { leftStanding, type Standing, standing } from '../../systems/linux/standing.ts';
+import { standing } from '../../systems/linux/standing.ts';
+import { leaksOf } from '../../tools/linux/leaks.ts';
+import { insmodError, rmmodError } from '../../tools/linux/module-commands.ts';
 import { dependenciesOf } from '../../tools/linux/module-tree.ts';
 import type { LinuxSession } from '../../tools/linux/session.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { debuggable } from '../debugging.ts';
 import { mixed, usageError } from '../failure.ts';
+import { outcomeOf, refusalText, tamperedText } from '../linux-run-report.ts';
 import { logLine, ModuleFiles, startSession } from '../linux-session.ts';
 import { linuxShell } from '../linux-shell.ts';
 import { Looking } from '../looking.ts';
-import {
-  addLeaks,
-  indented,
-  leftText,
-  type ModuleReport,
-  outcomeOf,
-  refusalText,
-  registeredText,
-  tamperedText,
-} from '../run-report.ts';
-
-/** A module to load and its parameters. */
-interface Wanted {
-  readonly path: string;
-  readonly parameters: string[];
-  readonly neededBy: string | null;
-}
+import { indented, type LeftMemory, leftText, type ModuleReport, reportOf, tellEnd } from '../run-outcome.ts';
+import { insistOnFiles, type WantedFile, wantedFiles } from '../run-words.ts';
 
 export const command: Command = {
   async run(context) {
@@ -38,7 +27,7 @@ export const command: Command = {
       ? await (await import('../foreign.ts')).foreignFile(context.args[0], context)
       : undefined;
     if (foreign !== undefined) return (await import('../system-run.ts')).runForeign(context, foreign.system);
-    const wanted = wantedModules(context.args);
+    const wanted = wantedFiles(context.args, existsSync);
     if (context.options.list('set').length > 0)
       throw usageError(
         '--set is for other systems than Linux',
@@ -47,6 +36,7 @@ export const command: Command = {
     await oneSystem(wanted.slice(1), context);
     const files = new ModuleFiles(context);
     for (const { path } of wanted) files.beside(path);
+    insistOnFiles(wanted, (path) => path === '-' || files.locate(path) !== undefined, context);
     const missing = context.options.text('missing') as MissingPolicy | undefined;
     return await debuggable(context, async (under, attach) => {
       const session = startSession(under, files, { missing });
@@ -57,7 +47,7 @@ export const command: Command = {
 };
 
 /** A file of another system would be refused as damaged, which it is not. */
-async function oneSystem(others: readonly Wanted[], context: CommandContext): Promise<void> {
+async function oneSystem(others: readonly WantedFile[], context: CommandContext): Promise<void> {
   for (const { path } of others) {
     if (!existsSync(path)) continue;
     const foreign = await (await import('../foreign.ts')).foreignFile(path, context);
@@ -65,25 +55,11 @@ async function oneSystem(others: readonly Wanted[], context: CommandContext): Pr
   }
 }
 
-/** `name=value` words belong to the file before them; a file whose name has a `=` is still a file. */
-function wantedModules(args: readonly string[]): Wanted[] {
-  const wanted: Wanted[] = [];
-  for (const arg of args) {
-    const last = wanted.at(-1);
-    if (/^[\w.-]+(=|$)/.test(arg) && arg.includes('=') && !existsSync(arg)) {
-      if (last === undefined)
-        throw usageError(`the parameter ${arg} stands before any module`, 'Name the file first.');
-      last.parameters.push(arg);
-    } else wanted.push({ path: arg, parameters: [], neededBy: null });
-  }
-  return wanted;
-}
-
 /** A module that was loaded, and what stood before it. */
 interface Loaded {
   readonly module: LinuxModule;
   readonly report: ModuleReport;
-  readonly before: ReadonlyMap<string, Standing>;
+  readonly before: StandingNow;
 }
 
 class Run {
@@ -95,8 +71,7 @@ class Run {
   private readonly loaded: Loaded[] = [];
   private readonly reports: ModuleReport[] = [];
   private readonly absent: string[] = [];
-  /** Keys of what was told as left. */
-  private readonly told = new Set<string>();
+  private readonly leftBehind = new LeftBehind();
   private code = 0;
 
   constructor(context: CommandContext, session: LinuxSession, files: ModuleFiles) {
@@ -111,12 +86,12 @@ class Run {
     return this.session.k;
   }
 
-  async all(wanted: readonly Wanted[]): Promise<number> {
+  async all(wanted: readonly WantedFile[]): Promise<number> {
     const { context, k } = this;
     if (!this.json) k.log.watch((record) => context.out(logLine(record)));
     for (const one of wanted) {
       const bytes = this.read(one.path);
-      if (!this.loadNeeded(bytes, one.path, new Set()) || !this.load(one, bytes)) break;
+      if (!this.loadNeeded(bytes, one.path, new Set()) || !this.load(one, bytes, null)) break;
     }
     if (this.code === 0) await this.use();
     for (const one of [...this.loaded].reverse()) this.unload(one);
@@ -145,30 +120,23 @@ class Run {
       }
       const needed = this.read(found);
       if (!this.loadNeeded(needed, found, seen)) return false;
-      if (!this.load({ path: found, parameters: [], neededBy: path }, needed)) return false;
+      if (!this.load({ path: found, words: [] }, needed, path)) return false;
     }
     return true;
   }
 
-  private load({ path, parameters, neededBy }: Wanted, bytes: Uint8Array): boolean {
-    const report: ModuleReport = {
-      file: path,
-      neededBy,
-      module: null,
-      load: undefined,
-      unload: undefined,
-      ownBytes: 0,
-      ownPages: 0,
-      leaks: [],
-      registered: [],
-      left: [],
-    };
+  private get standing(): StandingNow {
+    return standingNow(standing(this.k));
+  }
+
+  private load({ path, words }: WantedFile, bytes: Uint8Array, neededBy: string | null): boolean {
+    const report = reportOf(path, neededBy);
     this.reports.push(report);
-    const before = standing(this.k);
+    const before = this.standing;
     const credential = this.session.console.credential;
     const strictLicence = this.context.options.flag('strict');
-    const result = insmod(this.k, bytes, parameters.join(' '), { path, credential, strictLicence });
-    report.load = outcomeOf(result);
+    const result = insmod(this.k, bytes, words.join(' '), { path, credential, strictLicence });
+    report.load = outcomeOf(result, (errno) => insmodError(path, errno));
     if (result.outcome !== 'loaded') {
       this.code = 1;
       this.say(refusalText(path, 'load', report.load));
@@ -182,8 +150,8 @@ class Run {
     report.ownPages = areas.reduce((sum, area) => sum + area.pages, 0);
     report.ownBytes = areas.reduce((sum, area) => sum + area.bytes, 0);
     this.loaded.push({ module, report, before });
-    const now = standing(this.k);
-    report.registered = leftStanding(before, now, now);
+    const now = this.standing;
+    report.registered = newlyStanding(before, now, now);
     if (neededBy !== null) this.say(`${path}: loaded, since ${basename(neededBy)} depends on it\n`);
     this.say(tamperedText(report));
     for (const finding of module.findings) this.say(`${path}: found\n${indented(finding.text)}`);
@@ -206,63 +174,31 @@ class Run {
 
   private unload({ module, report, before }: Loaded): void {
     const { k } = this;
-    const during = standing(k);
+    const { name } = module;
+    const during = this.standing;
+    const said = (errno: number) => rmmodError(name, errno);
     // Somebody at the prompt may have removed it.
-    if (k.modules.find(module.name) === module) {
-      report.unload = outcomeOf(rmmod(k, module.name, { credential: this.session.console.credential }));
-      if (report.unload.outcome !== 'unloaded') {
-        this.code = 1;
-        this.say(refusalText(module.name, 'unload', report.unload));
-        return;
-      }
-    } else report.unload = { outcome: 'unloaded', errno: 0, why: '', hint: '' };
-    addLeaks(k, report, module);
-    report.left = this.newlyLeft(before, during);
+    const there = k.modules.find(name) === module;
+    const credential = this.session.console.credential;
+    report.unload = outcomeOf(there ? rmmod(k, name, { credential }) : { outcome: 'unloaded' }, said);
+    if (report.unload.outcome !== 'unloaded') {
+      this.code = 1;
+      this.say(refusalText(name, 'unload', report.unload));
+      return;
+    }
+    report.leaks = memoryOf(k, module);
+    report.left = this.leftBehind.by(before, during, this.standing);
     if (report.leaks.length > 0 || report.left.length > 0) this.code = 1;
     this.say(leftText(report));
   }
 
-  /** What stands since the module came, but for what those that came after it have left: they are gone already. */
-  private newlyLeft(
-    before: ReadonlyMap<string, Standing>,
-    during: ReadonlyMap<string, Standing>,
-  ): Standing[] {
-    const { k } = this;
-    // A module that somebody loaded at the prompt, and that is still there, has its own.
-    const known = new Set(this.loaded.map(({ module }) => module));
-    if ([...k.modules].some((module) => !known.has(module))) return [];
-    const after = standing(k);
-    for (const key of this.told) after.delete(key);
-    for (const key of after.keys()) if (!before.has(key)) this.told.add(key);
-    return leftStanding(before, during, after);
-  }
-
   private finish(): void {
-    const { k, context } = this;
-    const missing = [...k.missing.values()].map(({ name, callers }) => ({
-      name,
-      callers: Object.fromEntries(callers),
-    }));
-    if (missing.length > 0) this.code = 1;
-    if (this.json) {
-      const log = k.log.records.map(({ time, level, text }) => ({ time: Math.round(time), level, text }));
-      context.json('lkm.run/1', {
-        kernel: k.file.release,
-        system: 'linux',
-        modules: this.reports.map(reportJson),
-        missing,
-        registeredOnly: registrations(k),
-        taint: k.taint,
-        instructions: k.cpu.retired,
-        log,
-        ...this.looking.result,
-      });
-      return;
-    }
-    for (const { name, callers } of k.missing.values())
-      this.say(`missing function ${name}, called from ${[...callers.keys()].join(', ')}\n`);
-    this.say(registeredText(k));
-    if (this.loaded.length > 0) this.say(`${k.cpu.retired} instructions of machine code were executed\n`);
+    const { k, reports } = this;
+    const more = { taint: k.taint };
+    const looking = this.looking.result;
+    const registeredOnly = registrations(k);
+    const run = { system: 'linux', release: k.file.release, k, reports, registeredOnly, more, looking };
+    if (!tellEnd(this.context, run)) this.code = 1;
   }
 
   private say(text: string): void {
@@ -270,11 +206,5 @@ class Run {
   }
 }
 
-function reportJson(report: ModuleReport): Record<string, unknown> {
-  return {
-    ...report,
-    load: report.load ?? null,
-    unload: report.unload ?? null,
-    leaks: report.leaks.map((leak) => ({ ...leak, address: BigInt.asUintN(64, BigInt(leak.address)) })),
-  };
-}
+const memoryOf = (k: Linux, module: LinuxModule): LeftMemory[] =>
+  leaksOf(k, module).map((leak) => ({ ...leak, address: BigInt.asUintN(64, BigInt(leak.address)) }));

@@ -17,7 +17,7 @@ import type { Address } from '../../memory/address.ts';
 import { type FoundFile, findFile, isExplicit } from './files.ts';
 import type { Image, NlmModule } from './module.ts';
 import type { NetWare } from './netware.ts';
-import { kindOf } from './resources.ts';
+import { isMemory, kindOf } from './resources.ts';
 import { versionText, wording } from './wording.ts';
 
 /** What LoadModule returns (Novell's library documentation names these). */
@@ -186,7 +186,9 @@ function link(k: NetWare, t: Transaction, file: NlmFile, found: FoundFile, reque
     const inside = [...named, ...debug].filter(
       (one) => one.address >= address && one.address < address + bytes,
     );
-    return k.symbols.add(address, Math.max(1, bytes), file.name, inside);
+    // What lies before the first public is told by its distance from the start, as the server itself does.
+    const start = inside.some((one) => one.address === address) ? [] : [{ name: `${image} start`, address }];
+    return k.symbols.add(address, Math.max(1, bytes), file.name, [...start, ...inside]);
   });
   const module: NlmModule = {
     name: file.name,
@@ -381,14 +383,25 @@ function* callStart(k: NetWare, module: NlmModule, { parameters }: LoadRequest):
   return result;
 }
 
+/** What a module held under a resource tag when it went. */
+export interface Unreleased {
+  readonly what: string;
+  readonly tag: string;
+  readonly count: number;
+  /** Those of them that are memory. */
+  readonly blocks: readonly { readonly address: Address; readonly bytes: number }[];
+}
+
 /** Gives back what a module's tags still hold, and says so. */
-export function releaseTags(k: NetWare, module: NlmModule): { what: string; count: number; tag: string }[] {
-  const left: { what: string; count: number; tag: string }[] = [];
+export function releaseTags(k: NetWare, module: NlmModule): Unreleased[] {
+  const left: Unreleased[] = [];
   for (const tag of k.resources.of(module.handle)) {
+    const memory = isMemory(tag) ? [...tag.held.keys()] : [];
+    const blocks = memory.flatMap((address) => k.pool.get(address) ?? []);
     const count = k.resources.release(tag.address);
     if (count === 0) continue;
     k.screens.say(wording.notReleased(module.name, count, kindOf(tag), tag.description));
-    left.push({ what: kindOf(tag), count, tag: tag.description });
+    left.push({ what: kindOf(tag), tag: tag.description, count, blocks });
   }
   return left;
 }

@@ -94,6 +94,11 @@ export class Resources {
   }
 }
 
+/** `AllocSignature`. */
+const MEMORY = 0x54524c41;
+
+export const isMemory = ({ signature }: ResourceTag): boolean => signature === MEMORY;
+
 export function kindOf({ signature }: ResourceTag): string {
   return KINDS.get(signature) ?? `signature 0x${signature.toString(16)}`;
 }

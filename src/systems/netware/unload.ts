@@ -6,7 +6,7 @@ import { NLM_FLAGS } from '../../formats/nlm/layout.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { ThreadKilled } from '../../kernel/thread.ts';
 import { EVENT, reportEvent } from './functions/registrations.ts';
-import { releaseTags } from './load.ts';
+import { releaseTags, type Unreleased } from './load.ts';
 import type { NlmModule } from './module.ts';
 import type { NetWare } from './netware.ts';
 import { wording } from './wording.ts';
@@ -14,7 +14,7 @@ import { wording } from './wording.ts';
 export interface UnloadOutcome {
   readonly done: boolean;
   readonly why?: string;
-  readonly left: readonly { readonly what: string; readonly count: number; readonly tag: string }[];
+  readonly left: readonly Unreleased[];
 }
 
 export function* unloadNlm(k: NetWare, module: NlmModule): Steps<UnloadOutcome> {

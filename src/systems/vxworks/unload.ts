@@ -69,8 +69,9 @@ export function danglingOf(k: VxWorks, module: VxModule): Dangling[] {
     if (inText(module, routine)) found.push({ who: `${kind} hook`, why: `is ${k.describe(routine)}` });
   }
   for (const pointer of k.pointers()) {
-    if (inText(module, pointer.address))
-      found.push({ who: pointer.who, why: `calls ${k.describe(pointer.address)}` });
+    const { what, which, address } = pointer;
+    if (inText(module, address))
+      found.push({ who: `${what} ${which}`.trimEnd(), why: `calls ${k.describe(address)}` });
   }
   return found;
 }

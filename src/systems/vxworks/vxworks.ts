@@ -26,6 +26,7 @@ import { VxModules } from './module.ts';
 import { KERNEL_GROUP, VxSymbols } from './symbols.ts';
 import { type Task, Tasks } from './tasks.ts';
 import { VXWORKS_TYPES } from './types.ts';
+import { hex } from './wording.ts';
 
 export interface VxWorksOptions {
   readonly machine: VxMachine;
@@ -44,7 +45,9 @@ export interface VxWorksOptions {
 
 /** An address of machine code that the kernel will call one day. */
 export interface CodePointer {
-  readonly who: string;
+  /** Who would call it: `driver`, and which one. */
+  readonly what: string;
+  readonly which: string;
   readonly address: Address;
 }
 
@@ -102,7 +105,8 @@ export class VxWorks extends Kernel {
     this.memory.mapLazy(spec.pool.base, spec.pool.bytes / PAGE_SIZE, everything, 'system memory partition');
     const { createHooks } = this.modules;
     this.pointerSources.push(function* () {
-      for (const address of createHooks) yield { who: 'a module create hook', address };
+      for (const address of createHooks)
+        yield { what: 'module create hook', which: hex(address, spec.pointerBytes * 8), address };
     });
     this.tasks = new Tasks(this);
     this.hooks = new Hooks(this);

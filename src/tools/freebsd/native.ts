@@ -36,6 +36,10 @@ export const freebsd: NativeSystem = {
   name: 'freebsd',
   title: 'FreeBSD',
   settings: SETTINGS,
+  words: {
+    instead:
+      "modules read tunables: lkm freebsd -c 'kenv NAME=VALUE' -c 'kldload FILE' sets one before the load",
+  },
   recognise,
   describe,
   start: (options) => new FreeBsdSession(options),

@@ -25,7 +25,8 @@ const KNOWN_FLAGS = 7;
 /** O_TRUNC: what delete_module takes as "force". */
 const O_TRUNC = 0o1000;
 
-function insmodError(path: string, errno: number): string {
+/** What insmod writes about an error of the system call. */
+export function insmodError(path: string, errno: number): string {
   return `insmod: ERROR: could not insert module ${path}: ${INSMOD_WORDS[errnoName(errno) ?? ''] ?? errorText(errno)}`;
 }
 
@@ -129,11 +130,13 @@ function rmmodCommand(console: LinuxConsole, args: readonly string[]): CommandRe
   if (!force && count !== '0')
     return { code: 1, errno: null, output: `rmmod: ERROR: Module ${name} is in use` };
   const result = rmmod(console.k, name, { force, credential: console.credential });
-  return unloadOutcome(
-    result,
-    (errno) =>
-      `rmmod: ERROR: could not remove '${name}': ${errorText(errno)}\nrmmod: ERROR: could not remove module ${name}: ${errorText(errno)}`,
-  );
+  return unloadOutcome(result, (errno) => rmmodError(name, errno));
+}
+
+/** What rmmod writes about an error of the system call: the library's line and its own. */
+export function rmmodError(name: string, errno: number): string {
+  const why = errorText(errno);
+  return `rmmod: ERROR: could not remove '${name}': ${why}\nrmmod: ERROR: could not remove module ${name}: ${why}`;
 }
 
 /** The modules in the fourth column of /proc/modules; `[permanent]` there is a mark, not a name. */

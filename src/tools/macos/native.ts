@@ -32,6 +32,7 @@ export const macos: NativeSystem = {
   name: 'macos',
   title: 'macOS',
   settings: SETTINGS,
+  words: { instead: 'a kext reads its Info.plist and the boot arguments: -s boot-args=...' },
   recognise,
   checker: () => macosChecker,
   boot,

@@ -185,6 +185,7 @@ export const netware: NativeSystem = {
   name: 'netware',
   title: 'NetWare',
   settings: SETTINGS,
+  words: { taken: true },
   recognise: ({ bytes }) => (bytes !== undefined && isNlm(bytes) ? 1 : 0),
   describe,
   start({ files, seed, engine, missing, settings }: SessionOptions) {

@@ -1,9 +1,7 @@
 /** A NetWare server and its console. */
 import type { LogRecord } from '../../kernel/log.ts';
-import { MissingFunctionReached } from '../../kernel/missing.ts';
-import { Deadlock } from '../../kernel/scheduler.ts';
+import type { StandingThing } from '../../kernel/standing.ts';
 import type { Steps } from '../../kernel/steps.ts';
-import { ThreadKilled } from '../../kernel/thread.ts';
 import { isExplicit, STARTUP_PATH, SYSTEM_PATH } from '../../systems/netware/files.ts';
 import {
   offerCommand,
@@ -11,11 +9,14 @@ import {
   registeredInterrupts,
   unheardEvents,
 } from '../../systems/netware/functions/registrations.ts';
-import { LOAD_CODE, loadNlm } from '../../systems/netware/load.ts';
+import { LOAD_CODE, loadNlm, type Unreleased } from '../../systems/netware/load.ts';
 import type { NetWare } from '../../systems/netware/netware.ts';
+import { standing } from '../../systems/netware/standing.ts';
 import { unloadNlm } from '../../systems/netware/unload.ts';
 import { versionText, wording } from '../../systems/netware/wording.ts';
+import { endedBy } from '../ended.ts';
 import type {
+  Ending,
   LoadOutcome,
   SessionLeak,
   SystemSession,
@@ -77,6 +78,8 @@ export class NetWareSession implements SystemSession {
   private echo = true;
   private nesting = 0;
   private lastLoad: ScriptLine['load'];
+  /** What broke the last command off. */
+  private ended: Ending['ended'];
   private tellLine: ((line: ScriptLine) => void) | undefined;
 
   constructor(kernel: NetWare, serverName: string) {
@@ -319,17 +322,12 @@ export class NetWareSession implements SystemSession {
 
   private guarded(act: () => number): number {
     let code: number;
+    this.ended = undefined;
     try {
       code = act();
     } catch (error) {
-      if (
-        !(
-          error instanceof ThreadKilled ||
-          error instanceof Deadlock ||
-          error instanceof MissingFunctionReached
-        )
-      )
-        throw error;
+      this.ended = endedBy(error);
+      if (this.ended === undefined || !(error instanceof Error)) throw error;
       code = this.note(error.message);
     }
     this.settle();
@@ -376,7 +374,7 @@ export class NetWareSession implements SystemSession {
       name = outcome.module?.name;
       return outcome.code;
     });
-    return { ...this.result(code), module: name };
+    return { ...this.result(code), module: name, ended: this.ended };
   }
 
   unload(name: string): UnloadOutcome {
@@ -386,19 +384,34 @@ export class NetWareSession implements SystemSession {
     const module = kernel.modules.find(name);
     // It may have ended by itself.
     if (module === undefined) return { ...this.result(0), leaks: [] };
-    const mine = kernel.pool.all().filter((block) => block.owner === module.handle);
-    const taken = mine.map((block) => ({ block, where: kernel.describeReturn(block.caller) }));
-    let leaks: SessionLeak[] = [];
+    // Names are known as long as the module is there. What the server itself took for a module is not the module's to free.
+    const taken = kernel.pool
+      .all()
+      .filter(({ caller }) => caller !== 0)
+      .map((block) => ({ block, where: kernel.describeReturn(block.caller) }));
+    let left: readonly Unreleased[] = [];
     const code = this.guarded(() => {
       const outcome = this.perform('Unloader', unloadNlm(kernel, module));
       if (outcome.why !== undefined) this.note(outcome.why);
-      leaks = outcome.left.map(({ what, count, tag }) => ({ what, bytes: 0, where: `${tag} (${count})` }));
+      left = outcome.left;
       return outcome.done ? 0 : 1;
     });
+    if (code !== 0) return { ...this.result(code), leaks: [], ended: this.ended };
+    const places = new Map(taken.map(({ block, where }) => [block.address, where]));
     const heap = taken
-      .filter(({ block }) => kernel.pool.get(block.address) === block)
+      .filter(({ block }) => block.owner === module.handle && kernel.pool.get(block.address) === block)
       .map(({ block, where }) => ({ what: 'malloc', bytes: block.bytes, where }));
-    return { ...this.result(code), leaks: code === 0 ? [...leaks, ...heap] : [] };
+    return {
+      ...this.result(code),
+      leaks: [...left.flatMap((one) => tagLeaks(one, places)), ...heap],
+      takenBack: left
+        .filter(({ blocks }) => blocks.length === 0)
+        .map(({ what, tag, count }) => ({ what, name: `${tag} (${count})` })),
+    };
+  }
+
+  standing(): Iterable<StandingThing> {
+    return standing(this.kernel);
   }
 
   logLine(record: LogRecord): string {
@@ -416,6 +429,13 @@ export class NetWareSession implements SystemSession {
     }));
     return [...interrupts, ...events];
   }
+}
+
+function tagLeaks({ what, tag, blocks }: Unreleased, places: ReadonlyMap<number, string>): SessionLeak[] {
+  return blocks.map(({ address, bytes }) => {
+    const where = places.get(address);
+    return { what, bytes, where: where === undefined ? tag : `${where} for ${tag}` };
+  });
 }
 
 /** `*` and `?` as DOS has them; a name without them matches what begins with it. */

@@ -92,6 +92,7 @@ export const solaris: NativeSystem = {
   name: 'solaris',
   title: 'Solaris',
   settings: SETTINGS,
+  words: { instead: 'a module reads /etc/system and driver.conf: -s system=FILE' },
   recognise,
   describe,
   start: (options) => new SolarisSession(options),

@@ -129,21 +129,24 @@ function* unld(
     s.say(wording.moduleNotFound);
     return given(ERROR);
   }
-  return given(yield* unload(s, module, options === undefined ? 0 : Number(options.value)));
+  const dangling = danglingOf(s.k, module);
+  const result = yield* unload(s, module, options === undefined ? 0 : Number(options.value));
+  // Our own finding: the system does not look.
+  if (result === OK)
+    for (const { who, why } of dangling) s.note(`still points into ${module.name}: ${who} ${why}`);
+  return given(result);
 }
 
-/** Unloads as `unld` does; OK or ERROR. What still points into the module is our own finding. */
+/** Unloads as `unld` does; OK or ERROR. */
 export function* unload(s: ShellState, module: VxModule, options: number): Steps<number> {
   const { k } = s;
   const hook = hookInText(k, module);
-  const dangling = danglingOf(k, module);
   const errno = yield* unloadModule(k, module, options);
   if (errno !== 0) {
     k.errno = errno;
     s.note(`${module.name} stays: ${hook} is in its text`);
     return ERROR;
   }
-  for (const { who, why } of dangling) s.note(`still points into ${module.name}: ${who} ${why}`);
   return OK;
 }
 

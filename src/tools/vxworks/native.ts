@@ -149,6 +149,7 @@ export const vxworks: NativeSystem = {
   name: 'vxworks',
   title: 'VxWorks',
   settings: SETTINGS,
+  words: { instead: "--do 'FUNCTION ARGUMENT' calls a function of the module" },
   recognise,
   describe,
   start({ files, seed, engine, missing, settings, named }: SessionOptions) {

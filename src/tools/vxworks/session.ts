@@ -2,15 +2,19 @@
 import type { LogRecord } from '../../kernel/log.ts';
 import { MissingFunctionReached } from '../../kernel/missing.ts';
 import { Deadlock } from '../../kernel/scheduler.ts';
+import type { StandingThing } from '../../kernel/standing.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { ThreadKilled } from '../../kernel/thread.ts';
 import { EndlessAccess, GuestFault } from '../../memory/space.ts';
 import { ERROR } from '../../systems/vxworks/errno.ts';
 import { symbolFlags } from '../../systems/vxworks/load-flags.ts';
+import { standing } from '../../systems/vxworks/standing.ts';
 import { SHELL_PRIORITY } from '../../systems/vxworks/tasks.ts';
 import type { VxWorks } from '../../systems/vxworks/vxworks.ts';
 import { wording } from '../../systems/vxworks/wording.ts';
+import { endedBy } from '../ended.ts';
 import type {
+  Ending,
   LoadOutcome,
   SystemFiles,
   SystemSession,
@@ -62,6 +66,8 @@ export class VxWorksSession implements SystemSession {
   private notes: string[] = [];
   /** The shell's own: it outlives the task that runs one line. */
   private errno = 0;
+  /** What broke the last load or unload off. */
+  private ended: Ending['ended'];
 
   constructor(kernel: VxWorks, files: SystemFiles) {
     this.kernel = kernel;
@@ -171,6 +177,7 @@ export class VxWorksSession implements SystemSession {
   }
 
   private failed(error: unknown): number {
+    this.ended = endedBy(error);
     if (error instanceof SyntaxFault) {
       this.out.push(wording.syntaxError);
       this.notes.push(error.message);
@@ -238,13 +245,14 @@ export class VxWorksSession implements SystemSession {
     };
   }
 
-  load(path: string, args: readonly string[]): LoadOutcome {
+  load(path: string): LoadOutcome {
     this.out = [];
     this.notes = [];
+    this.ended = undefined;
     let id = ERROR;
     let code = 0;
     try {
-      id = this.inShell(load(this.state, path, symbolFlags(args[0] === undefined ? 0 : Number(args[0]))));
+      id = this.inShell(load(this.state, path, symbolFlags(0)));
       const shown: ShellValue = { value: BigInt(id) };
       this.out.push(this.interpreter.show(shown) ?? '');
     } catch (error) {
@@ -253,14 +261,16 @@ export class VxWorksSession implements SystemSession {
     this.settle();
     const loaded = this.kernel.modules.byId(id);
     if (loaded === undefined) code = 1;
-    return { ...this.result(code), module: loaded?.name };
+    return { ...this.result(code), module: loaded?.name, ended: this.ended };
   }
 
   unload(module: string): UnloadOutcome {
     this.out = [];
     this.notes = [];
+    this.ended = undefined;
     const found = this.kernel.modules.find(module);
-    if (found === undefined) return { ...this.result(1), leaks: [] };
+    // Somebody at the prompt has removed it.
+    if (found === undefined) return { ...this.result(0), leaks: [] };
     const { text } = found.segments;
     const mine = (caller: number) => caller >= text.address && caller < text.address + text.bytes;
     const describe = (caller: number) => this.kernel.describeReturn(caller);
@@ -279,7 +289,11 @@ export class VxWorksSession implements SystemSession {
     const leaks = taken
       .filter(({ block }) => this.kernel.pool.get(block.address) === block)
       .map(({ block, where }) => ({ what: 'memory partition', bytes: block.bytes, where }));
-    return { ...this.result(code), leaks: code === 0 ? leaks : [] };
+    return { ...this.result(code), leaks: code === 0 ? leaks : [], ended: this.ended };
+  }
+
+  standing(): Iterable<StandingThing> {
+    return standing(this.kernel);
   }
 
   logLine(record: LogRecord): string {

@@ -207,6 +207,7 @@ export const windows: NativeSystem = {
   name: NAME,
   title: 'Windows',
   settings: SETTINGS,
+  words: { instead: 'a driver reads its key of the registry: -s registry=FILE.reg' },
   recognise,
   describe: ({ bytes }) => describeDriver(bytes ?? new Uint8Array(0)),
   start,

@@ -92,7 +92,14 @@ describe('a server', () => {
     const session = start();
     const { module } = session.load('LEAKS.NLM', []);
     expect(module).toBe('LEAKS.NLM');
-    expect(session.unload('LEAKS.NLM').leaks).toMatchObject([{ what: 'Small memory allocations' }]);
+    expect(session.unload('LEAKS.NLM').leaks).toMatchObject([
+      {
+        bytes: 100,
+        what: 'Small memory allocations',
+        where: 'code start+0x25/0x57 [LEAKS.NLM] for Leaks memory',
+      },
+      { bytes: 300 },
+    ]);
   });
 
   it('survives damaged modules', () => {

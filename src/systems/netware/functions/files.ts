@@ -38,6 +38,7 @@ interface Contents {
 }
 
 interface OpenFile {
+  readonly name: string;
   readonly contents: Contents;
   readonly flags: number;
   readonly owner: NlmModule | undefined;
@@ -82,7 +83,14 @@ function openFile(k: NetWare, name: string, flags: number): number {
   }
   let handle = FIRST_HANDLE;
   while (open.has(handle)) handle++;
-  open.set(handle, { contents, flags, owner: k.callingModule, position: 0, atEnd: false });
+  open.set(handle, {
+    name: fullName(name),
+    contents,
+    flags,
+    owner: k.callingModule,
+    position: 0,
+    atEnd: false,
+  });
   return handle;
 }
 
@@ -122,6 +130,11 @@ function seek(k: NetWare, file: OpenFile, offset: number, whence: number): numbe
 function onFile(k: NetWare, handle: number, use: (file: OpenFile) => number): number {
   const file = k.state(volumes).open.get(handle);
   return file === undefined ? fail(k, EBADF) : use(file);
+}
+
+/** Handle and name of each open file. */
+export function* openFiles(k: NetWare): Generator<{ handle: number; name: string }> {
+  for (const [handle, { name }] of k.state(volumes).open) yield { handle, name };
 }
 
 /** Closes what a module that goes has left open, as CLIB does. */

@@ -1,6 +1,7 @@
 /** What modules register with the server: console commands, event notifications, interrupt handlers. */
 import { definer } from '../../../kernel/functions.ts';
 import { perKernel } from '../../../kernel/kernel.ts';
+import type { StandingThing } from '../../../kernel/standing.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import { bytesOf } from '../../../kernel/text/sink.ts';
 import type { NetWare } from '../netware.ts';
@@ -140,6 +141,21 @@ export function raiseInterrupt(k: NetWare, level: number): boolean {
   const handlers = k.state(registered).interrupts.filter((one) => one.level === level);
   for (const { routine } of handlers) k.scheduler.interrupt(`interrupt ${level}`, () => k.call(routine));
   return handlers.length > 0;
+}
+
+/** Everything that is registered now. */
+export function* registrationsNow(k: NetWare): Generator<StandingThing> {
+  const { commands, events, interrupts } = k.state(registered);
+  for (const parser of commands) {
+    const routine = k.read('struct commandParserStructure.parseRoutine', parser);
+    yield { what: 'console command', key: parser, name: k.describe(routine) };
+  }
+  for (const [id, { event, report }] of events)
+    yield { what: 'event listener', key: id, name: `event ${event}: ${k.describe(report)}` };
+  for (const { level, routine } of interrupts) {
+    const name = `${level}: ${k.describe(routine)}`;
+    yield { what: 'interrupt handler', key: `${level} ${routine}`, name };
+  }
 }
 
 export function registeredInterrupts(k: NetWare): readonly Handler[] {

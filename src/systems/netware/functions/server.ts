@@ -62,6 +62,8 @@ export const screenFunctions = functions({
 });
 
 interface Semaphore {
+  /** Where it was asked for. */
+  readonly caller: number;
   count: number;
   readonly waiting: Thread[];
 }
@@ -96,7 +98,7 @@ export const processFunctions = functions({
   'LONG CAllocSemaphore(LONG count, RTAG tag)': (k, count, tag) => {
     const id = k.pool.allocate(16);
     if (id === 0) return 0;
-    k.state(semaphores).set(id, { count, waiting: [] });
+    k.state(semaphores).set(id, { caller: k.caller, count, waiting: [] });
     k.resources.take(tag, id, () => closeSemaphore(k, id));
     return id;
   },
@@ -152,8 +154,13 @@ export function endThread(k: NetWare, id: number): void {
 
 export function openSemaphore(k: NetWare, count: number): number {
   const id = k.pool.allocate(16, undefined, k.caller);
-  if (id !== 0) k.state(semaphores).set(id, { count, waiting: [] });
+  if (id !== 0) k.state(semaphores).set(id, { caller: k.caller, count, waiting: [] });
   return id;
+}
+
+/** Where each semaphore that is open was asked for. */
+export function* openSemaphores(k: NetWare): Generator<{ id: number; caller: number }> {
+  for (const [id, { caller }] of k.state(semaphores)) yield { id, caller };
 }
 
 /** Those that wait go on: what they waited for is gone. */

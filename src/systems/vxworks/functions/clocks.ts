@@ -22,7 +22,7 @@ const clocks = perKernel((kernel) => {
   const all: Clocks = { realtime: 0, auxiliary: { routine: 0, argument: 0, rate: 60, next: undefined } };
   k.pointerSources.push(function* (): Iterable<CodePointer> {
     const { next, routine } = all.auxiliary;
-    if (next !== undefined) yield { who: 'auxiliary clock', address: routine };
+    if (next !== undefined) yield { what: 'auxiliary clock', which: '', address: routine };
   });
   return all;
 });

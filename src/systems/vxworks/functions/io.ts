@@ -1,9 +1,11 @@
 /** iosLib and ioLib: drivers, devices by name, file descriptors. Descriptors 0 to 2 are the console. */
 import { definer } from '../../../kernel/functions.ts';
 import { perKernel } from '../../../kernel/kernel.ts';
+import type { StandingThing } from '../../../kernel/standing.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import { guestText } from '../../../kernel/text/printf.ts';
 import { bytesOf, textOf } from '../../../kernel/text/sink.ts';
+import { GuestFault } from '../../../memory/space.ts';
 import { ERRNO, ERROR, OK } from '../errno.ts';
 import { failed, noneFor } from '../tasks.ts';
 import type { CodePointer, VxWorks } from '../vxworks.ts';
@@ -48,7 +50,7 @@ const io = perKernel((kernel) => {
     for (const [number, driver] of all.drivers.entries()) {
       for (const name of ENTRIES)
         if (driver !== undefined && driver[name] !== 0)
-          yield { who: `driver ${number}`, address: driver[name] };
+          yield { what: 'driver', which: `${number}`, address: driver[name] };
     }
   });
   return all;
@@ -153,6 +155,23 @@ function listDrivers(k: VxWorks): { number: number; entries: Driver }[] {
 
 function listFiles(k: VxWorks): { fd: number; name: string }[] {
   return [...k.state(io).files].map(([fd, { name }]) => ({ fd, name }));
+}
+
+/** Of a device whose header has gone with its module, the address. */
+function nameIfThere(k: VxWorks, device: number): string {
+  try {
+    return deviceName(k, device);
+  } catch (error) {
+    if (!(error instanceof GuestFault)) throw error;
+    return hex(device, k.spec.pointerBytes * 8);
+  }
+}
+
+/** Devices and open files, for the report of what a module left. */
+export function* standingFiles(k: VxWorks): Generator<StandingThing> {
+  const { devices, files } = k.state(io);
+  for (const device of devices) yield { what: 'device', key: device, name: nameIfThere(k, device) };
+  for (const [fd, { name }] of files) yield { what: 'open file', key: fd, name };
 }
 
 function driverOf(k: VxWorks, device: number): Driver | undefined {

@@ -6,6 +6,7 @@ import { ERRNO, OK } from '../errno.ts';
 import { failed } from '../tasks.ts';
 import type { CodePointer, VxWorks } from '../vxworks.ts';
 import { Handles } from '../waiting.ts';
+import { hex } from '../wording.ts';
 
 const functions = definer<VxWorks>();
 
@@ -20,7 +21,7 @@ const watchdogs = perKernel((kernel) => {
   k.pointerSources.push(function* (): Iterable<CodePointer> {
     for (const [id, { deadline, routine }] of all) {
       if (deadline !== undefined && !deadline.cancelled)
-        yield { who: `watchdog 0x${id.toString(16)}`, address: routine };
+        yield { what: 'watchdog', which: hex(id, k.spec.pointerBytes * 8), address: routine };
     }
   });
   return all;
@@ -37,7 +38,7 @@ const vectors = perKernel((kernel) => {
   k.pointerSources.push(function* (): Iterable<CodePointer> {
     for (const [vector, list] of all)
       for (const { routine } of list)
-        yield { who: `interrupt vector 0x${vector.toString(16)}`, address: routine };
+        yield { what: 'interrupt vector', which: `0x${vector.toString(16)}`, address: routine };
   });
   return all;
 });
