@@ -80,15 +80,23 @@ function cpuid(leaf: number): ReturnType<CpuMachine['cpuid']> {
   }
 }
 
-/** Model-specific registers that exist: APIC base, EFER, PAT and the syscall set (SDM volume 4). */
+/**
+ * Model-specific registers that exist: APIC base, the sysenter set, PAT, EFER, the syscall set, and the processor's number for
+ * rdtscp (SDM volume 4).
+ */
 const REGISTERS: readonly (readonly [number, bigint])[] = [
   [0x10, 0n],
   [0x1b, 0xfee00900n],
+  [0x174, 0n],
+  [0x175, 0n],
+  [0x176, 0n],
   [0x277, 0x0007040600070406n],
   [0xc0000080, 0xd01n],
   [0xc0000081, 0x0023001000000000n],
   [0xc0000082, 0n],
+  [0xc0000083, 0n],
   [0xc0000084, 0x47700n],
+  [0xc0000103, 0n],
 ];
 
 /** CR0: protected mode, monitor, extension type, numeric error, write protect, alignment mask, paging. */

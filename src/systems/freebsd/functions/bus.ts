@@ -10,6 +10,7 @@ import { Errno } from '../errno.ts';
 import type { FreeBsd } from '../freebsd.ts';
 import { MOD } from '../modules.ts';
 import { majorOf } from '../version.ts';
+import { unitsOf } from './children.ts';
 import { kernelFunctions } from './define.ts';
 
 /** struct devclass is private to subr_bus.c: its address is all that a driver has of it. */
@@ -38,6 +39,9 @@ export function deviceClassNamed(k: FreeBsd, name: string): DeviceClass {
 
 const classAt = (k: FreeBsd, at: Address): DeviceClass | undefined =>
   [...k.state(classes).values()].find((one) => one.address === at);
+
+/** Devices of a class: those that code made itself. */
+const made = (k: FreeBsd, at: Address): Map<number, Address> => unitsOf(k, classAt(k, at)?.name ?? '');
 
 /** Drivers that are registered with a bus and wait for a device. */
 export function waitingDrivers(k: FreeBsd): { bus: string; driver: string }[] {
@@ -201,12 +205,16 @@ export const busFunctions = kernelFunctions({
     return bus === undefined ? Errno.EINVAL : deleteDriver(k, bus, driver);
   },
   'void *devclass_get_softc(void *dc, int unit)': () => 0,
-  'void *devclass_get_device(void *dc, int unit)': () => 0,
-  'int devclass_get_maxunit(void *dc)': () => 0,
-  'int devclass_get_count(void *dc)': () => 0,
-  'int devclass_get_devices(void *dc, void ***devlistp, int *devcountp)': (k, _at, list, count) => {
-    k.memory.setPtr(list, k.heap.allocate(k.word));
-    k.memory.set32(count, 0);
+  'void *devclass_get_device(void *dc, int unit)': (k, at, unit) => made(k, at).get(unit) ?? 0,
+  'int devclass_get_maxunit(void *dc)': (k, at) =>
+    Math.max(0, ...[...made(k, at).keys()].map((unit) => unit + 1)),
+  'int devclass_get_count(void *dc)': (k, at) => made(k, at).size,
+  'int devclass_get_devices(void *dc, void ***devlistp, int *devcountp)': (k, at, list, count) => {
+    const found = [...made(k, at).values()];
+    const table = k.heap.allocate(Math.max(1, found.length) * k.word);
+    for (const [i, device] of found.entries()) k.memory.setPtr(table + i * k.word, device);
+    k.memory.setPtr(list, table);
+    k.memory.set32(count, found.length);
     return 0;
   },
 });

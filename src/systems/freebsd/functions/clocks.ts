@@ -3,6 +3,7 @@ import type { Address } from '../../../memory/space.ts';
 import { BOOT_TIME } from '../data.ts';
 import type { FreeBsd } from '../freebsd.ts';
 import { kernelFunctions } from './define.ts';
+import { HZ } from './sleep.ts';
 
 /** Nanoseconds since 1970, and since boot as the kernel counts: it begins at one second. */
 const now = (k: FreeBsd): number => BOOT_TIME * 1e9 + k.time.now();
@@ -40,6 +41,16 @@ export const clocks = kernelFunctions({
   'void getboottimebin(void *bt)': bintime(() => BOOT_TIME * 1e9),
   'void binuptime(void *bt)': bintime(up),
   'void getbinuptime(void *bt)': bintime(up),
+  /** Counts events of the second that began at `last`, and says whether there were few enough (sys/kern/kern_time.c). */
+  'int eventratecheck(void *lasttime, int *cureps, int maxeps)': (k, last, count, most) => {
+    const ticks = Math.floor((k.time.now() * HZ) / 1e9);
+    const began = k.memory.ptr(last);
+    const fresh = began === 0 || ticks - began >= HZ;
+    if (fresh) k.memory.setPtr(last, ticks);
+    const now = fresh ? 1 : k.memory.i32(count) + 1;
+    k.memory.set32(count, now);
+    return fresh ? Number(most !== 0) : Number(most < 0 || now <= most);
+  },
 });
 
 /** The root is mounted before any module is loaded here, so that nobody waits for these (sys/kern/vfs_mountroot.c). */

@@ -8,7 +8,7 @@ import { kernelFunctions } from './define.ts';
 import { sleepOn, wakeChannel } from './sleepqueue.ts';
 
 /** Index in lock_classes[] (sys/kern/subr_lock.c), kept in the top bits of lo_flags. */
-const CLASS = { SPIN: 0, MUTEX: 1, SX: 2, RW: 5 } as const;
+const CLASS = { SPIN: 0, MUTEX: 1, SX: 2, RW: 5, LOCKMGR: 6 } as const;
 const CLASS_SHIFT = 24;
 const LO = { INITIALIZED: 0x00010000, RECURSABLE: 0x00080000 } as const;
 /** Options of mtx_init and sx_init_flags. */
@@ -87,7 +87,7 @@ const waitedBit = (k: FreeBsd, lock: Address): number =>
 
 function recursedBit(k: FreeBsd, lock: Address): number {
   const kind = classOf(k, lock);
-  if (kind === CLASS.RW) return RECURSED.rw;
+  if (kind >= CLASS.RW) return RECURSED.rw;
   return kind === CLASS.SX ? RECURSED.sx : RECURSED.mutex;
 }
 
@@ -159,7 +159,7 @@ function unlockShared(k: FreeBsd, lock: Address): void {
 }
 
 const freeWord = (k: FreeBsd, lock: Address): number =>
-  [CLASS.SX, CLASS.RW].some((kind) => kind === classOf(k, lock)) ? FREE_SHARED : unowned(k);
+  classOf(k, lock) >= CLASS.SX ? FREE_SHARED : unowned(k);
 
 /** Takes any lock for writing, by its lock_object. */
 export function* lockObject(k: FreeBsd, lock: Address): Steps<void> {
@@ -317,6 +317,23 @@ function tryUpgrade(k: FreeBsd, lock: Address): number {
 function downgrade(k: FreeBsd, lock: Address): void {
   k.memory.setPtr(wordOf(k, lock), FREE_SHARED + (1 << READERS_SHIFT));
   wakeChannel(k, wordOf(k, lock));
+}
+
+/** What the kinds that have readers do alike. */
+export const sharable = {
+  exclusive: (k: FreeBsd, lock: Address): Steps<void> => lockExclusive(k, lock, FREE_SHARED),
+  tryExclusive: (k: FreeBsd, lock: Address): number => tryExclusive(k, lock, FREE_SHARED),
+  shared: lockShared,
+  tryShared,
+  tryUpgrade,
+  downgrade,
+  destroy,
+} as const;
+
+/** struct lock: two words for a sleep's length and priority stand behind those that all kinds have. */
+export function initLockmgr(k: FreeBsd, lock: Address, name: Address, recurse: boolean): void {
+  initLock(k, lock, name, CLASS.LOCKMGR, recurse, FREE_SHARED);
+  k.memory.fill(lock + k.sizeof('mtx'), 8, 0);
 }
 
 const initRw = (k: FreeBsd, lock: Address, name: Address, opts: number) =>

@@ -117,6 +117,28 @@ function eventList(k: FreeBsd, name: string): Address {
   return at;
 }
 
+/** Who wants to see what devd(8) is told (sys/kern/kern_devctl.c), besides devd itself, which nobody runs here. */
+const notifyHook = perKernel<{ fn: Address }>(() => ({ fn: 0 }));
+
+export const notifications = kernelFunctions({
+  'void devctl_set_notify_hook(void *hook)': (k, fn) => {
+    k.state(notifyHook).fn = fn;
+  },
+  'void devctl_unset_notify_hook(void)': (k) => {
+    k.state(notifyHook).fn = 0;
+  },
+  *'void devctl_notify(const char *system, const char *subsystem, const char *type, const char *data)'(
+    k,
+    system,
+    subsystem,
+    type,
+    data,
+  ) {
+    const { fn } = k.state(notifyHook);
+    if (fn !== 0) yield* k.call(fn, system, subsystem, type, data);
+  },
+});
+
 /** EVENTHANDLER_INVOKE: calls the handlers of a list, the lowest priority first. */
 export function* invokeEvent(k: FreeBsd, list: string, ...args: number[]): Steps<void> {
   const handlers = [...k.state(eventHandlers).values()].filter((one) => one.list === list);

@@ -255,6 +255,16 @@ export const objectData = kernelFunctions({
     // Ids are slots of osd_register, which begin at one.
     return place < 0 ? -1 : place + 1;
   },
+  'uint32_t m_ether_tcpip_hash_init(void)': (k) => k.random32(),
+  /** struct xformsw of 12 and later: its number, and its name behind it (sys/netipsec/xform.h). */
+  'void xform_attach(void *data)': (k, at) => {
+    note(k, at, 'IPsec transform', `number ${k.memory.u16(at)}`);
+  },
+  'void xform_detach(void *data)': (k, at) => {
+    forget(k, at);
+  },
+  'int tcpmd5_support_enable(const void *methods)': (k, at) => note(k, at, 'TCP-MD5 support', ''),
+  'int tcpmd5_support_disable(const void *methods)': forget,
   // Packet filters have nothing to hook into: the stack has no point of that kind.
   'void *pfil_head_get(int type, unsigned long val)': () => 0,
   'void *pffindproto(int family, int protocol, int type)': () => 0,
@@ -271,6 +281,11 @@ export const objectData = kernelFunctions({
   'void vfs_vector_op_register(void *orig_vop)': () => undefined,
   'unsigned int prison_add_allow(const char *prefix, const char *name, const char *prefix_descr, const char *descr)':
     (k) => 2 ** (8 + (k.state(allows).given++ % 20)),
+  /** Calls the function in GEOM's own thread and waits for it: with a null flag, since nobody cancelled it. */
+  *'int g_waitfor_event(void *func, void *arg, int flag, ...)'(k, fn, arg) {
+    yield* k.call(fn, arg, 0);
+    return 0;
+  },
   'void g_trace(int level, const char *fmt, ...)': () => undefined,
   'int clone_setup(void **cdp)': (k, at) => {
     k.memory.setPtr(at, k.heap.allocate(4 * k.word));

@@ -72,8 +72,17 @@ export const sleeping = kernelFunctions({
   *'void maybe_yield(void)'() {
     yield { kind: 'yield' };
   },
-  'int sched_bind(void *td, int cpu)': () => 0,
+  // A thread that wants to stay on one processor stays there in any case: there is only one.
+  'void sched_bind(void *td, int cpu)': (k, td) => {
+    k.state(bound).add(td);
+  },
+  'void sched_unbind(void *td)': (k, td) => {
+    k.state(bound).delete(td);
+  },
+  'int sched_is_bound(void *td)': (k, td) => (k.state(bound).has(td) ? 1 : 0),
 });
+
+const bound = perKernel(() => new Set<Address>());
 
 // -- callout(9) -----------------------------------------------------------------------------------------------
 

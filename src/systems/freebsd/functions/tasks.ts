@@ -1,7 +1,7 @@
 /** taskqueue(9), kproc(9), kthread(9): work that runs in threads of the kernel. */
 import type { VarArgs } from '../../../abi/convention.ts';
 import { perKernel } from '../../../kernel/kernel.ts';
-import type { Steps } from '../../../kernel/steps.ts';
+import { block, type Steps } from '../../../kernel/steps.ts';
 import { guestText } from '../../../kernel/text/printf.ts';
 import type { Thread } from '../../../kernel/thread.ts';
 import type { Address } from '../../../memory/space.ts';
@@ -95,6 +95,11 @@ function* drain(k: FreeBsd, at: Address, task: Address): Steps<void> {
     yield* sleepOn(k, task, 'taskqueue_drain', Number.POSITIVE_INFINITY);
 }
 
+function* drainAll(k: FreeBsd, at: Address): Steps<void> {
+  const queue = queueAt(k, at);
+  for (const task of [...queue.waiting, queue.running].filter((one) => one !== 0)) yield* drain(k, at, task);
+}
+
 function free(k: FreeBsd, at: Address): void {
   const queue = queueAt(k, at);
   queue.gone = true;
@@ -146,10 +151,10 @@ export const taskqueues = kernelFunctions({
     return queue.running === task ? Errno.EBUSY : 0;
   },
   'void taskqueue_drain(void *queue, void *task)': drain,
-  *'void taskqueue_drain_all(void *queue)'(k, at) {
-    const queue = queueAt(k, at);
-    for (const task of [...queue.waiting, queue.running].filter((one) => one !== 0))
-      yield* drain(k, at, task);
+  'void taskqueue_drain_all(void *queue)': drainAll,
+  // Tasks that come meanwhile are waited for as well.
+  *'void taskqueue_quiesce(void *queue)'(k, at) {
+    while (queueAt(k, at).running !== 0 || queueAt(k, at).waiting.length > 0) yield* drainAll(k, at);
   },
   'void taskqueue_block(void *queue)': (k, at) => {
     queueAt(k, at).blocked = true;
@@ -165,12 +170,19 @@ export const taskqueues = kernelFunctions({
 
 // -- kernel processes -----------------------------------------------------------------------------------------
 
-function spawn(k: FreeBsd, func: Address, arg: Address, name: string): Thread {
+/** RFSTOPPED: whoever makes the thread starts it, by sched_add. */
+const STOPPED = 1 << 17;
+/** Threads that nobody has started yet, by their struct thread. */
+const stopped = perKernel(() => new Map<Address, Thread>());
+
+function spawn(k: FreeBsd, func: Address, arg: Address, name: string, flags = 0): Thread {
   const body = function* (): Steps<void> {
+    if ((flags & STOPPED) !== 0) yield* block('stopped', Number.POSITIVE_INFINITY);
     yield* k.call(func, arg);
   };
   const thread = k.scheduler.spawn(name, body());
   const td = k.threads.adopt(thread, name);
+  if ((flags & STOPPED) !== 0) k.state(stopped).set(td, thread);
   const proc = k.threads.proc(td);
   thread.onExit(() => {
     wakeChannel(k, td);
@@ -184,10 +196,11 @@ function createProcess(
   func: Address,
   arg: Address,
   result: Address,
+  flags: number,
   name: Address,
   args: VarArgs,
 ): number {
-  const thread = spawn(k, func, arg, format(k, guestText(k, name), args));
+  const thread = spawn(k, func, arg, format(k, guestText(k, name), args), flags);
   if (result !== 0) k.memory.setPtr(result, k.threads.proc(thread.control));
   return 0;
 }
@@ -202,20 +215,20 @@ export const kernelProcesses = kernelFunctions({
     func,
     arg,
     result,
-    _flags,
+    flags,
     _pages,
     name,
     args,
-  ) => createProcess(k, func, arg, result, name, args),
+  ) => createProcess(k, func, arg, result, flags, name, args),
   'int kthread_add(void *func, void *arg, void *p, void **newtdp, int flags, int pages, const char *fmt, ...)':
-    (k, func, arg, _p, result, _flags, _pages, name, args) => {
-      const thread = spawn(k, func, arg, format(k, guestText(k, name), args));
+    (k, func, arg, _p, result, flags, _pages, name, args) => {
+      const thread = spawn(k, func, arg, format(k, guestText(k, name), args), flags);
       if (result !== 0) k.memory.setPtr(result, thread.control);
       return 0;
     },
   'int kproc_kthread_add(void *func, void *arg, void **procptr, void **tdptr, int flags, int pages, const char *procname, const char *fmt, ...)':
-    (k, func, arg, process, result, _flags, _pages, _procname, name, args) => {
-      const thread = spawn(k, func, arg, format(k, guestText(k, name), args));
+    (k, func, arg, process, result, flags, _pages, _procname, name, args) => {
+      const thread = spawn(k, func, arg, format(k, guestText(k, name), args), flags);
       if (k.memory.ptr(process) === 0) k.memory.setPtr(process, k.threads.proc(thread.control));
       if (result !== 0) k.memory.setPtr(result, thread.control);
       return 0;
@@ -225,6 +238,12 @@ export const kernelProcesses = kernelFunctions({
     const thread = spawn(k, k.memory.ptr(at + k.word), 0, guestText(k, k.memory.ptr(at)));
     const result = k.memory.ptr(at + 2 * k.word);
     if (result !== 0) k.memory.setPtr(result, k.threads.proc(thread.control));
+  },
+  /** Makes a thread runnable that was made stopped. */
+  'void sched_add(void *td, int flags)': (k, td) => {
+    const thread = k.state(stopped).get(td);
+    k.state(stopped).delete(td);
+    if (thread !== undefined) k.scheduler.wake(thread);
   },
   'void kproc_exit(int ecode)': exit,
   'void kthread_exit(void)': exit,
