@@ -22,10 +22,12 @@ export function dispatchTo(k: Windows, driver: Address, name: string): void {
 export const addDeviceOf = (k: Windows, driver: Address): Address =>
   k.read('DRIVER_EXTENSION.AddDevice', extensionOf(k, driver));
 
+export const setAddDevice = (k: Windows, driver: Address, routine: Address): void =>
+  k.write('DRIVER_EXTENSION.AddDevice', extensionOf(k, driver), routine);
+
 /** The function of ours that hears of the driver's new devices. */
-export function addDeviceBy(k: Windows, driver: Address, name: string): void {
-  k.write('DRIVER_EXTENSION.AddDevice', extensionOf(k, driver), k.exported(name) ?? 0);
-}
+export const addDeviceBy = (k: Windows, driver: Address, name: string): void =>
+  setAddDevice(k, driver, k.exported(name) ?? 0);
 
 /** The name of the key that the driver was started by. */
 export const serviceOf = (k: Windows, driver: Address): string =>

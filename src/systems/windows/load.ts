@@ -203,12 +203,17 @@ function* resolveImports(
 }
 
 /** Libraries of the system that have no file here: their functions are ours, as those of the kernel. */
-const SYSTEM_LIBRARY =
-  /^(wdfldr|ndis|fwpkclnt|fltmgr|ksecdd|videoprt|usbd|tdi|wmilib|cng|netio|hidparse|hidclass|storport|scsiport|ks|portcls|classpnp|dxgkrnl|watchdog|msrpc|clfs)\.sys$/i;
+const SYSTEM_LIBRARIES: ReadonlySet<string> = new Set(
+  `acpi ataport battc bdasup bthport ci classpnp clfs cng drmk dxapi dxg dxgkrnl fltmgr fwpkclnt hidclass hidparse ks ksecdd
+  msgpioclx msrpc ndis netio parport pciidex portcls pshed rndismp rndismp6 rndismpk rndismpx scsiport sdbus sercx sercx2
+  smclib spbcx storport stream tbs tdi ucx01000 udecx usbcamd usbcamd2 usbd usbport videoprt vmbkmcl watchdog wdfldr winhv
+  wmilib wpprecorder 1394bus 61883`.split(/\s+/),
+);
 
 function isKernelLibrary(k: Windows, library: string): boolean {
   if (KERNEL.test(library)) return true;
-  return SYSTEM_LIBRARY.test(library) && k.drivers.named(library) === undefined;
+  const name = library.toLowerCase().replace(/\.(sys|dll)$/, '');
+  return SYSTEM_LIBRARIES.has(name) && k.drivers.named(library) === undefined;
 }
 
 /** After Windows 7. */
@@ -221,7 +226,8 @@ function kernelImport(k: Windows, library: string, { name, ordinal }: PeImport):
       'import-ordinal',
       `${library} has no export with ordinal ${ordinal}.`,
     );
-  const known = k.exported(name);
+  // Libraries for x86 may export a name twice, once as the compiler decorates it: _Name@12.
+  const known = k.exported(name) ?? k.exported(name.replace(/^_(\w+)@\d+$/, '$1'));
   if (known !== undefined) return known;
   if (KERNEL.test(library) && !isKernelExport(name) && !(isLater(k) && mayBeLaterExport(name))) {
     throw new Refused(

@@ -8,8 +8,8 @@ const GROUPS: readonly (readonly [group: string, names: RegExp])[] = [
     'physical memory',
     /^(MmMapIoSpace(Ex)?|MmCopyMemory|MmGetPhysicalAddress|MmGetVirtualForPhysical|MmGetPhysicalMemoryRanges\w*|MmAllocateContiguous\w+|MmAllocatePagesForMdl\w*|MmMapLockedPages\w*|ZwMapViewOfSection)$/,
   ],
-  ['ports', /^(READ|WRITE)_PORT_\w+$/],
-  ['bus configuration', /^Hal(Get|Set)BusData\w*$/],
+  ['ports', /^((READ|WRITE)_PORT_|(Scsi|Stor|Video)Port(Read|Write)Port)\w+$/],
+  ['bus configuration', /^(Hal|ScsiPort|StorPort)(Get|Set)BusData\w*$/],
   [
     'processes',
     /^(ZwOpenProcess|ZwTerminateProcess|ZwOpenThread|PsLookup(Process|Thread)ByProcessId|PsLookupThreadByThreadId|PsGetProcess(Peb|Wow64Process|SectionBaseAddress)|KeStackAttachProcess|KeAttachProcess|MmCopyVirtualMemory|Zw(Allocate|Free|Protect|Query|Read|Write)VirtualMemory|PsSuspendProcess|PsResumeProcess|ZwDuplicateObject)$/,

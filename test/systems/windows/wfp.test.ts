@@ -1,27 +1,5 @@
 import { expect, it } from 'vitest';
-import { ndisObjectFunctions } from '../../../src/systems/windows/functions/ndisobject.ts';
-import { wfpFunctions } from '../../../src/systems/windows/functions/wfp.ts';
-import type { Windows } from '../../../src/systems/windows/windows.ts';
-import { console as start } from './fixtures.ts';
-
-const RSP = 4;
-
-type Handler = (k: Windows, ...args: (number | bigint)[]) => number;
-
-/** Calls a function of the kernel as machine code would, without the machine code. */
-async function caller() {
-  const { session } = await start();
-  const { kernel: k } = session;
-  const place = k.pool.allocate('nonpaged', 256, 0x74736574, 0, true);
-  const call = (name: string, ...args: (number | bigint)[]) => {
-    const entry = wfpFunctions.get(name) ?? ndisObjectFunctions.get(name);
-    if (entry === undefined) throw new Error(`there is no ${name}`);
-    // Who calls is read from the stack.
-    k.cpu.setGpr(RSP, place + 192);
-    return (entry.handler as unknown as Handler)(k, ...args) >>> 0;
-  };
-  return { k, session, place, call };
-}
+import { caller } from './fixtures.ts';
 
 it('callouts and filters are kept by key and number, and undone with their transaction', async () => {
   const { k, session, place, call } = await caller();

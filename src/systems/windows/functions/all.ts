@@ -23,6 +23,7 @@ import { otherLibraryFunctions } from './otherlibs.ts';
 import { plugPlayFunctions } from './plugplay.ts';
 import { pnpFunctions } from './pnp.ts';
 import { poolFunctions } from './pool.ts';
+import { portFunctions, portRegisterFunctions } from './ports.ts';
 import { processFunctions } from './process.ts';
 import { psFunctions } from './ps.ts';
 import { rtlFunctions } from './rtl.ts';
@@ -32,6 +33,7 @@ import { securityFunctions } from './security.ts';
 import { sehFunctions } from './seh.ts';
 import { startIoFunctions } from './startio.ts';
 import { tableFunctions } from './table.ts';
+import { usbdFunctions } from './usbd.ts';
 import { wdfFunctions } from './wdf.ts';
 import { wdfIoFunctions } from './wdfio.ts';
 import { wdfMiscFunctions } from './wdfmisc.ts';
@@ -49,6 +51,8 @@ export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   keFunctions,
   mmFunctions,
   poolFunctions,
+  portFunctions,
+  ...portRegisterFunctions,
   psFunctions,
   rtlFunctions,
   sehFunctions,
@@ -64,6 +68,7 @@ export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   startIoFunctions,
   tableFunctions,
   fileFunctions,
+  usbdFunctions,
   wdfFunctions,
   wdfIoFunctions,
   wdfMiscFunctions,

@@ -1,9 +1,10 @@
 /**
- * Libraries beside the kernel whose drivers wait for hardware that is not there: the video, SCSI and storage ports, HID.
- * Registering works and is counted as registered only; what would need a device is a missing function.
+ * Libraries beside the kernel whose drivers wait for hardware that is not there: the video, SCSI, storage and IDE ports, HID,
+ * disks and CDs, sound and streaming, networks over USB. Registering works and is counted as registered only; what would need a device is a missing function.
  */
 import { MissingFunctionReached } from '../../../kernel/missing.ts';
 import type { Address } from '../../../memory/space.ts';
+import { setAddDevice } from '../driver-object.ts';
 import { ofDevices, register } from '../registered.ts';
 import { Status } from '../status.ts';
 import type { Windows } from '../windows.ts';
@@ -29,6 +30,14 @@ function miniport(k: Windows, what: string, driver: Address, data: Address): num
 function scsiPort(k: Windows, driver: Address, data: Address): number {
   const status = miniport(k, 'SCSI miniport', driver, data);
   return status < 0 ? status : Status.NO_SUCH_DEVICE;
+}
+
+/** A driver of devices that registers with its class, which makes its DriverUnload too. */
+function classDriver(k: Windows, what: string, driver: Address): number {
+  ofDevices(k, driver);
+  if (k.read('DRIVER_OBJECT.DriverUnload', driver) === 0)
+    k.write('DRIVER_OBJECT.DriverUnload', driver, k.exported('KsNullDriverUnload') ?? 0);
+  return register(k, what, driver, 0);
 }
 
 /**
@@ -66,4 +75,33 @@ export const otherLibraryFunctions = kernelFunctions({
     ofDevices(k, driver);
     return register(k, 'HID minidriver', driver, 0);
   },
+
+  'void KsNullDriverUnload(PVOID driver)': () => undefined,
+  /** The adapter's own AddDevice hears of devices; what it needs of the class then is not here. */
+  'NTSTATUS PcInitializeAdapterDriver(PVOID driver, PVOID path, PVOID addDevice)': (
+    k,
+    driver,
+    _path,
+    addDevice,
+  ) => {
+    const status = classDriver(k, 'audio adapter', driver);
+    setAddDevice(k, driver, addDevice);
+    return status;
+  },
+  'NTSTATUS KsInitializeDriver(PVOID driver, PVOID path, PVOID descriptor)': (k, driver) =>
+    classDriver(k, 'streaming driver', driver),
+  'NTSTATUS StreamClassRegisterAdapter(PVOID driver, PVOID path, PVOID data)': (k, driver) =>
+    classDriver(k, 'streaming minidriver', driver),
+  'ULONG ClassInitialize(PVOID driver, PVOID path, PVOID data)': (k, driver) =>
+    classDriver(k, 'storage class driver', driver),
+  'NTSTATUS PciIdeXInitialize(PVOID driver, PVOID path, PVOID properties, ULONG bytes)': (k, driver) =>
+    classDriver(k, 'IDE controller driver', driver),
+  'NTSTATUS RndisMInitializeWrapper(PVOID *handle, PVOID context, PVOID driver, PVOID path, PVOID characteristics)':
+    (k, handle, _context, driver) => {
+      ofDevices(k, driver);
+      return register(k, 'network microport over USB', driver, handle);
+    },
+  /** Levels of its own messages, which only a checked library writes. */
+  'ULONG SmartcardGetDebugLevel(void)': () => 0,
+  'void SmartcardSetDebugLevel(ULONG level)': () => undefined,
 });
