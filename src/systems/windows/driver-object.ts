@@ -6,7 +6,8 @@ import type { Windows } from './windows.ts';
 /** IRP_MJ_MAXIMUM_FUNCTION and one. */
 export const MAJOR_FUNCTIONS = 28;
 
-const extensionOf = (k: Windows, driver: Address): Address => k.read('DRIVER_OBJECT.DriverExtension', driver);
+export const extensionOf = (k: Windows, driver: Address): Address =>
+  k.read('DRIVER_OBJECT.DriverExtension', driver);
 
 /** The table of dispatch routines. */
 export const dispatchTable = (k: Windows, driver: Address): Address =>

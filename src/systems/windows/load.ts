@@ -14,6 +14,7 @@ import { type DriverImage, ImageRefused } from './images.ts';
 import { dereferenceImports, unloadLibrary } from './libraries.ts';
 import { refusal, type SessionPolicy } from './policy.ts';
 import { type RegistryKey, RegType, SERVICES } from './registry.ts';
+import { reinitialise } from './reinitialise.ts';
 import { atLeast } from './release.ts';
 import { imageRules } from './rules/image.ts';
 import { signingRules } from './rules/signing.ts';
@@ -101,6 +102,7 @@ function* loadService(
     return status;
   }
   started(k, image, driver);
+  yield* reinitialise(k, driver);
   return status;
 }
 

@@ -6,7 +6,7 @@ import { perKernel } from '../../kernel/kernel.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import { createDevice, DeviceFlag, deleteDevice, setFlags, topOf } from './devices.ts';
-import { addDeviceOf, dispatchTo } from './driver-object.ts';
+import { addDeviceOf, dispatchTo, serviceOf } from './driver-object.ts';
 import { Major } from './irp.ts';
 import { driverOf, fillDriver, loadDriver } from './load.ts';
 import type { SessionPolicy } from './policy.ts';
@@ -103,6 +103,14 @@ function newNode(k: Windows, id: string, service: string): DeviceNode | number {
 
 export const nodeNamed = (k: Windows, instance: string): DeviceNode | undefined =>
   k.state(pnp).nodes.find((node) => node.instance.toLowerCase() === instance.toLowerCase());
+
+/** IoReportDetectedDevice: a device that a driver of NT 4's kind found itself, and serves already. */
+export function reportNode(k: Windows, driver: Address): DeviceNode | number {
+  const service = serviceOf(k, driver);
+  const node = newNode(k, service, service);
+  if (typeof node !== 'number') node.started = true;
+  return node;
+}
 
 /** Drivers of a node from the bottom up: filters below, the function driver, filters above. */
 function services(k: Windows, { key }: DeviceNode): string[] {

@@ -48,7 +48,12 @@ it.each(WIDTHS)('USBD finds interfaces and selects a configuration ($machine)', 
     urb + width.first,
     second,
   ]);
-  expect([0, 2, 3, 4].map((at) => k.memory.u8(second + at))).toEqual([width.pipes + 2 * width.pipe, 1, 1, 255]);
+  expect([0, 2, 3, 4].map((at) => k.memory.u8(second + at))).toEqual([
+    width.pipes + 2 * width.pipe,
+    1,
+    1,
+    255,
+  ]);
   const out = second + width.pipes + width.pipe;
   expect([k.memory.u16(out), k.memory.u8(out + 2), k.memory.u32(out + 4)]).toEqual([512, 3, 2]);
   expect(k.memory.u32(out + width.most)).toBe(4096);
@@ -82,4 +87,31 @@ it('sound and streaming drivers register, and are driven by devices from then on
   expect(k.read('DRIVER_EXTENSION.AddDevice', extension)).toBe(0x1234);
   expect(k.read('DRIVER_OBJECT.DriverUnload', driver)).not.toBe(0);
   expect(session.registeredOnly().map(({ what }) => what)).toEqual(['audio adapter']);
+});
+
+it('64-bit arithmetic of 32-bit compilers, and bits', async () => {
+  const { k, place, run } = await caller({ machine: 'x86' });
+  expect(run('_aulldvrm', 100_000_000_000n, 7n)).toBe(14_285_714_285n);
+  expect([k.cpu.gpr(1), k.cpu.gpr(3)]).toEqual([5, 0]);
+  expect(run('_alldvrm', -7n, 2n)).toBe(-3n);
+  expect([k.cpu.gpr(1), k.cpu.gpr(3)].map((value) => value | 0)).toEqual([-1, -1]);
+  expect(run('RtlExtendedLargeIntegerDivide', 0x1_0000_0003n, 16, place)).toBe(0x1000_0000n);
+  expect(k.memory.u32(place)).toBe(3);
+  expect(run('RtlLargeIntegerArithmeticShift', -8n, 1)).toBe(-4n);
+  expect(
+    [0n, 1n, 0x8000_0000_0000_0000n].map((set) => [
+      run('RtlFindMostSignificantBit', set),
+      run('RtlFindLeastSignificantBit', set),
+    ]),
+  ).toEqual([
+    [-1, -1],
+    [0, 0],
+    [63, 63],
+  ]);
+  // The sequence of the C library, from its first number.
+  expect([run('rand'), run('rand')]).toEqual([41, 18467]);
+  run('_itow', -1, place, 16);
+  expect(k.memory.u16(place + 14)).toBe(0x66);
+  run('_itoa', -12, place, 10);
+  expect(k.memory.cstring(place)).toBe('-12');
 });

@@ -12,6 +12,7 @@ import { fltFileFunctions } from './fltfile.ts';
 import { fltNameFunctions } from './fltname.ts';
 import { fsrtlFunctions } from './fsrtl.ts';
 import { halFunctions } from './hal.ts';
+import { integerFunctions } from './integers.ts';
 import { ioFunctions } from './io.ts';
 import { keFunctions } from './ke.ts';
 import { mmFunctions } from './mm.ts';
@@ -47,6 +48,7 @@ export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   driverFunctions,
   exFunctions,
   halFunctions,
+  integerFunctions,
   ioFunctions,
   keFunctions,
   mmFunctions,

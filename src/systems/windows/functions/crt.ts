@@ -1,5 +1,6 @@
 /** The C functions that ntoskrnl exports. */
 import type { VarArgs } from '../../../abi/convention.ts';
+import { perKernel } from '../../../kernel/kernel.ts';
 import type { Address } from '../../../memory/space.ts';
 import { format } from '../format.ts';
 import { encodeLatin1, encodeUtf16, wideText } from '../strings.ts';
@@ -98,6 +99,16 @@ function toNumber(k: Windows, p: Address, unit: Unit, end: Address, base: number
   }
   if (end !== 0) k.memory.setPtr(end, p + i * unit);
   return sign === 0x2d ? -value : value;
+}
+
+/** The sequence of the C library: a linear congruence, which begins with 1. */
+const random = perKernel(() => ({ seed: 1 }));
+
+/** Only to the base of ten is a number negative. */
+function writeNumber(k: Windows, value: number, out: Address, radix: number, unit: Unit): Address {
+  const text = (radix === 10 ? value : value >>> 0).toString(Math.min(36, Math.max(2, radix)));
+  print(k, out, text.length + 1, text, unit);
+  return out;
 }
 
 const clamp = (value: number): number => Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, value));
@@ -230,7 +241,23 @@ export const crtFunctions = kernelFunctions({
       put(k, out, i, 1, at(k, source, i, 2) & 0xff);
     return out === 0 ? n : Math.min(n, count);
   },
-  'LONG __cdecl rand(void)': (k) => k.random32() & 0x7fff,
+  'LONG __cdecl rand(void)': (k) => {
+    const at = k.state(random);
+    at.seed = (Math.imul(at.seed, 214013) + 2531011) | 0;
+    return (at.seed >>> 16) & 0x7fff;
+  },
+  'void __cdecl srand(ULONG seed)': (k, seed) => {
+    k.state(random).seed = seed | 0;
+  },
+  'PVOID __cdecl _itoa(LONG value, PVOID out, LONG radix)': (k, value, out, radix) =>
+    writeNumber(k, value, out, radix, 1),
+  'PVOID __cdecl _itow(LONG value, PVOID out, LONG radix)': (k, value, out, radix) =>
+    writeNumber(k, value, out, radix, 2),
+  'SIZE_T __cdecl wcscspn(PVOID p, PVOID set)': (k, p, set) => {
+    let n = 0;
+    while (at(k, p, n, 2) !== 0 && find(k, set, at(k, p, n, 2), 2, false) === 0) n++;
+    return n;
+  },
 });
 
 function fold(k: Windows, p: Address, unit: Unit, change: (c: number) => number): Address {

@@ -82,6 +82,15 @@ export const debugFunctions = kernelFunctions({
   'void RtlRaiseStatus(NTSTATUS status)': (_k, status) => {
     throw new RaisedStatus(status);
   },
+  /** EXCEPTION_RECORD: code, flags, record, address, count, parameters. */
+  'void RtlRaiseException(PVOID record)': (k, record) => {
+    const count = Math.min(15, k.memory.u32(record + 8 + 2 * k.word));
+    const first = record + 8 + 3 * k.word;
+    throw new RaisedStatus(
+      k.memory.u32(record) | 0,
+      Array.from({ length: count }, (_, i) => BigInt(k.memory.ptr(first + i * k.word))),
+    );
+  },
   'void ExRaiseAccessViolation(void)': () => {
     throw new RaisedStatus(Status.ACCESS_VIOLATION);
   },

@@ -209,6 +209,7 @@ export const exFunctions = kernelFunctions({
     const event = mutex + k.offset('FAST_MUTEX.Event');
     initialiseHeader(k, event, DispatcherType.SYNCHRONIZATION_EVENT, k.sizeof('KEVENT'), 0);
   },
+  'BOOLEAN FASTCALL KeTryToAcquireGuardedMutex(PVOID mutex)': (k, mutex) => tryFast(k, mutex),
   'BOOLEAN FASTCALL ExTryToAcquireFastMutex(PVOID mutex)': (k, mutex) => tryFast(k, mutex),
 
   'NTSTATUS ExInitializeResourceLite(PVOID resource)': (k, resource) => initialiseResource(k, resource),

@@ -1,4 +1,4 @@
-/** The hardware abstraction layer on a machine without hardware, interrupts, and helpers of 32-bit compilers. */
+/** The hardware abstraction layer on a machine without hardware, and interrupts. */
 import { deregister, register, registrations } from '../registered.ts';
 import { Status } from '../status.ts';
 import type { Windows } from '../windows.ts';
@@ -16,9 +16,6 @@ function connect(k: Windows, out: number, routine: number, context: number): num
   k.memory.setPtr(out, interrupt);
   return Status.SUCCESS;
 }
-
-const divide = (a: bigint, b: bigint): bigint => (b === 0n ? 0n : a / b);
-const remainder = (a: bigint, b: bigint): bigint => (b === 0n ? 0n : a % b);
 
 /** A session has no shutdown: who wants to hear of it is counted as registered only. */
 const SHUTDOWN = 'the shutdown of the system';
@@ -41,6 +38,7 @@ export const halFunctions = kernelFunctions({
     () => 0,
   'ULONG HalSetBusDataByOffset(ULONG type, ULONG bus, ULONG slot, PVOID buffer, ULONG offset, ULONG length)':
     () => 0,
+  'ULONG HalSetBusData(ULONG type, ULONG bus, ULONG slot, PVOID buffer, ULONG length)': () => 0,
   'BOOLEAN HalTranslateBusAddress(ULONG type, ULONG bus, u64 address, ULONG *space, u64 *translated)': () =>
     0,
   'ULONG HalGetInterruptVector(ULONG type, ULONG bus, ULONG level, ULONG vector, KIRQL *irql, KAFFINITY *affinity)':
@@ -105,13 +103,6 @@ export const halFunctions = kernelFunctions({
     () => Status.NOT_IMPLEMENTED,
   'NTSTATUS ExSetFirmwareEnvironmentVariable(PVOID name, PVOID guid, PVOID value, ULONG bytes, ULONG attributes)':
     () => Status.NOT_IMPLEMENTED,
-  's64 _allmul(s64 a, s64 b)': (_k, a, b) => BigInt.asIntN(64, a * b),
-  's64 _alldiv(s64 a, s64 b)': (_k, a, b) => BigInt.asIntN(64, divide(a, b)),
-  's64 _allrem(s64 a, s64 b)': (_k, a, b) => BigInt.asIntN(64, remainder(a, b)),
-  'u64 _aulldiv(u64 a, u64 b)': (_k, a, b) => divide(a, b),
-  'u64 _aullrem(u64 a, u64 b)': (_k, a, b) => remainder(a, b),
-  's64 RtlExtendedIntegerMultiply(s64 a, LONG b)': (_k, a, b) => BigInt.asIntN(64, a * BigInt(b)),
-  's64 RtlLargeIntegerAdd(s64 a, s64 b)': (_k, a, b) => BigInt.asIntN(64, a + b),
 });
 
 /** SystemBasicInformation (0) and SystemModuleInformation (11); other classes are not there. */

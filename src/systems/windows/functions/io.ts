@@ -193,6 +193,8 @@ export const ioFunctions = kernelFunctions({
     k.memory.setPtr(out, lower);
     return Status.SUCCESS;
   },
+  'NTSTATUS IoAttachDeviceByPointer(PVOID source, PVOID target)': (k, source, target) =>
+    attachDevice(k, source, target) === 0 ? Status.NO_SUCH_DEVICE : Status.SUCCESS,
   'void IoDetachDevice(PVOID lower)': (k, lower) => detachDevice(k, lower),
   'PVOID IoGetAttachedDevice(PVOID device)': (k, device) => topOf(k, device),
   'PVOID IoGetAttachedDeviceReference(PVOID device)': (k, device) => {

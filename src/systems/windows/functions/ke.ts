@@ -374,6 +374,9 @@ export const keFunctions = kernelFunctions({
     k.irql.set(old);
     return answer & 0xff;
   },
+  'KIRQL KeAcquireInterruptSpinLock(PVOID interrupt)': (k) => raiseTo(k, Math.max(k.irql.current, 12)),
+  'void KeReleaseInterruptSpinLock(PVOID interrupt, KIRQL irql)': (k, _interrupt, irql) => lowerTo(k, irql),
+  'ULONG KeGetRecommendedSharedDataAlignment(void)': () => 64,
   'NTSTATUS KeExpandKernelStackAndCallout(PVOID callout, PVOID parameter, SIZE_T size)': function* (
     k,
     callout,

@@ -1,4 +1,5 @@
 /** Threads, processes, objects and handles. */
+import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Thread } from '../../../kernel/thread.ts';
 import { BugCode, bugCheck } from '../bugcheck.ts';
@@ -61,18 +62,24 @@ function* dereference(k: Windows, at: number): Steps<number> {
   return left;
 }
 
-/** An event, mutant, semaphore or timer object, new or by its name. */
+/** OBJ_PERMANENT: named without a handle, until it is made temporary. OBJ_OPENIF: an object that exists will do. */
+const [PERMANENT, OPEN_IF] = [0x10, 0x80];
+const permanent = perKernel(() => new Set<KernelObject>());
+
+/** An event, mutant, semaphore, timer or directory object, new or by its name. */
 function* openOrCreate(
   k: Windows,
   out: number,
   attributes: number,
-  type: 'Event' | 'Mutant' | 'Semaphore' | 'Timer',
+  type: 'Event' | 'Mutant' | 'Semaphore' | 'Timer' | 'Directory',
   make: ((object: KernelObject) => void) | undefined,
 ): Steps<number> {
   const path = attributesPath(k, attributes);
+  const flags = attributes === 0 ? 0 : k.read('OBJECT_ATTRIBUTES.Attributes', attributes);
   const found = path === '' ? undefined : k.objects.lookUp(path);
-  if (found !== undefined) {
+  if (found !== undefined && found.rest === '') {
     if (found.object.type !== type) return Status.OBJECT_TYPE_MISMATCH;
+    if (make !== undefined && (flags & OPEN_IF) === 0) return Status.OBJECT_NAME_COLLISION;
     k.memory.setPtr(out, k.objects.open(found.object));
     return make === undefined ? Status.SUCCESS : Status.OBJECT_NAME_EXISTS;
   }
@@ -87,7 +94,15 @@ function* openOrCreate(
     }
   }
   k.memory.setPtr(out, k.objects.open(object));
-  yield* k.objects.dereference(object);
+  if ((flags & PERMANENT) !== 0) k.state(permanent).add(object);
+  else yield* k.objects.dereference(object);
+  return Status.SUCCESS;
+}
+
+function* makeTemporary(k: Windows, handle: number): Steps<number> {
+  const object = k.objects.fromHandle(handle);
+  if (object === undefined) return Status.INVALID_HANDLE;
+  if (k.state(permanent).delete(object)) yield* k.objects.dereference(object);
   return Status.SUCCESS;
 }
 
@@ -330,6 +345,13 @@ export const psFunctions = kernelFunctions({
     k.memory.setPtr(out, k.objects.open(found.object));
     return Status.SUCCESS;
   },
+  'NTSTATUS ZwCreateDirectoryObject(HANDLE *handle, ACCESS_MASK access, PVOID attributes)': (
+    k,
+    out,
+    _access,
+    attributes,
+  ) => openOrCreate(k, out, attributes, 'Directory', () => undefined),
+  'NTSTATUS ZwMakeTemporaryObject(HANDLE handle)': (k, handle) => makeTemporary(k, handle),
   'NTSTATUS ZwOpenDirectoryObject(HANDLE *handle, ACCESS_MASK access, PVOID attributes)': (
     k,
     out,

@@ -113,6 +113,7 @@ function parseInteger(text: string, base: number): number | undefined {
 
 // -- time ------------------------------------------------------------------------------------------------------
 
+const SECONDS_TO_1980 = 315532800n;
 const EPOCH_DIFFERENCE = 11644473600000n;
 
 function toFields(k: Windows, time: number, out: number): void {
@@ -512,6 +513,19 @@ export const rtlFunctions = kernelFunctions({
     if (seconds < 0n || seconds > 0xffffffffn) return 0;
     k.memory.set32(out, Number(seconds));
     return 1;
+  },
+  'BOOLEAN RtlTimeToSecondsSince1980(PVOID time, ULONG *seconds)': (k, time, out) => {
+    const seconds =
+      (BigInt.asIntN(64, k.memory.u64(time)) - EPOCH_DIFFERENCE * 10000n) / 10000000n - SECONDS_TO_1980;
+    if (seconds < 0n || seconds > 0xffffffffn) return 0;
+    k.memory.set32(out, Number(seconds));
+    return 1;
+  },
+  /** Code pages of one byte: every character stands for itself, and the pointer moves behind it. */
+  'USHORT RtlAnsiCharToUnicodeChar(PVOID *source)': (k, source) => {
+    const from = k.memory.ptr(source);
+    k.memory.setPtr(source, from + 1);
+    return k.memory.u8(from);
   },
   'void RtlSecondsSince1970ToTime(ULONG seconds, PVOID time)': (k, seconds, time) =>
     k.memory.setU64(time, BigInt(seconds) * 10000000n + EPOCH_DIFFERENCE * 10000n),
