@@ -1,6 +1,6 @@
 /** `set` of /etc/system: values for variables of the kernel and of modules, by the width of the symbol (modsysfile.c). */
 import { type Address, GuestFault } from '../../memory/space.ts';
-import { type Assignment, configuration } from './configuration.ts';
+import { type Assignment, configuration, MODDEBUG, moddebug } from './configuration.ts';
 import type { SolarisModule } from './module.ts';
 import type { Solaris } from './solaris.ts';
 import { CE } from './syslog.ts';
@@ -10,7 +10,7 @@ export function applyAssignments(k: Solaris, module: SolarisModule): void {
   for (const one of k.state(configuration).assignments) {
     if (one.module !== module.name) continue;
     const symbol = module.symbols.get(one.symbol);
-    if (symbol === undefined) notDefined(k, one, 'module');
+    if (symbol === undefined) notDefined(k, one);
     else assign(k, one, symbol.address, symbol.size);
   }
 }
@@ -20,47 +20,65 @@ export function applyKernelAssignments(k: Solaris): void {
   for (const one of k.state(configuration).assignments) {
     if (one.module !== '') continue;
     const at = k.data.has(one.symbol) ? k.data.address(one.symbol) : undefined;
-    if (at === undefined) notDefined(k, one, 'kernel');
+    if (at === undefined) notDefined(k, one);
     else assign(k, one, at, k.data.sizeOf(one.symbol));
   }
 }
 
-function notDefined(k: Solaris, { symbol, module }: Assignment, what: 'module' | 'kernel'): void {
-  const format = `sorry, variable '%s' is not defined in the '%s' ${what}`;
-  const where = what === 'kernel' ? 'kernel' : `'${module}' module`;
-  const text =
-    what === 'kernel'
-      ? `sorry, variable '${symbol}' is not defined in the 'kernel'`
-      : `sorry, variable '${symbol}' is not defined in the ${where}`;
-  k.syslog.say(format, text, CE.WARN);
+/** Three calls of printf in the kernel, on one line. */
+function notDefined(k: Solaris, { symbol, module }: Assignment): void {
+  const where = module === '' ? "'kernel' " : `'${module}' module`;
+  k.syslog.plain(
+    "sorry, variable '%s' is not defined in the '%s' ",
+    `sorry, variable '${symbol}' is not defined in the ${where}`,
+  );
 }
 
 function assign(k: Solaris, one: Assignment, at: Address, size: number): void {
+  if (![0, 1, 2, 4, 8].includes(size)) {
+    const format = 'Trying to set a variable that is of size %d';
+    k.syslog.say(format, format.replace('%d', String(size)), CE.WARN);
+    return;
+  }
+  if (size === 0) {
+    const format = 'Symbol %s has size of 0 in symbol table. %s';
+    const text = format.replace('%s', one.symbol).replace('%s', "Assuming it is an 'int'");
+    k.syslog.say(format, text, CE.WARN);
+  }
   try {
-    if (typeof one.value === 'string') assignString(k, one.value, at, size);
-    else assignNumber(k, one, at, size === 0 ? 4 : size);
+    store(k, one, at, size === 0 ? 4 : size);
   } catch (error) {
     if (!(error instanceof GuestFault)) throw error;
     k.syslog.say('cannot set %s', `cannot set ${one.symbol}: ${error.message}`, CE.WARN);
   }
 }
 
-/** A string is stored as a pointer to it: the variable is a char *. */
-function assignString(k: Solaris, value: string, at: Address, size: number): void {
-  if (size === k.word) k.memory.setPtr(at, k.heap.takeString(value));
+/** The numbers of the operations as moddebug shows them (sys/sysconf.h). */
+const OPERATION = { '=': 1, '&': 2, '|': 3 } as const;
+
+function store(k: Solaris, { symbol, module, operator, value }: Assignment, at: Address, size: number): void {
+  const old = read(k, at, size);
+  // A string is stored as a pointer to it: the variable is a char *.
+  const number = BigInt(typeof value === 'string' ? k.heap.takeString(value) : value);
+  const given = BigInt.asUintN(size * 8, number);
+  const result = operator === '=' ? given : operator === '&' ? old & given : old | given;
+  if (moddebug(k, MODDEBUG.LOADMSG)) {
+    const format = "OP: %x: param '%s' was '0x%' in module: '%s'.\n";
+    const where = module === '' ? '(null)' : module;
+    const text = `OP: ${OPERATION[operator]}: param '${symbol}' was '0x${old.toString(16)}' in module: '${where}'.`;
+    k.syslog.plain(format, text);
+    k.syslog.plain("now it is set to '0x%'.\n", `now it is set to '0x${result.toString(16)}'.`);
+  }
+  write(k, at, size, result);
 }
 
-function assignNumber(k: Solaris, { operator, value }: Assignment, at: Address, size: number): void {
-  const bits = size * 8;
-  if (![8, 16, 32, 64].includes(bits)) return;
-  const bytes = k.memory.bytes(at, size);
-  let old = 0n;
-  for (let i = size - 1; i >= 0; i--) old = (old << 8n) | BigInt(bytes[i]);
-  const given = BigInt.asUintN(bits, BigInt(value));
-  let result = operator === '=' ? given : operator === '&' ? old & given : old | given;
-  for (let i = 0; i < size; i++) {
-    bytes[i] = Number(result & 0xffn);
-    result >>= 8n;
-  }
-  k.memory.write(at, bytes);
+function read(k: Solaris, at: Address, size: number): bigint {
+  return k.memory.bytes(at, size).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+}
+
+function write(k: Solaris, at: Address, size: number, value: bigint): void {
+  k.memory.write(
+    at,
+    Uint8Array.from({ length: size }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn)),
+  );
 }

@@ -5,6 +5,7 @@ import { applyKernelAssignments } from './assign.ts';
 import { configuration, DEFAULT_MODULE_PATH, type RootFiles, textOf } from './configuration.ts';
 import { addCard, loadDriverConf } from './devices.ts';
 import { parseAliases, parseNumbers } from './etc/name-files.ts';
+import { repeatedCommands } from './etc/repeated.ts';
 import { parseModulePath, parseSystemFile, type SystemFile } from './etc/system-file.ts';
 import { modLoadAndInstall } from './load.ts';
 import { LOAD_FLAG } from './modctl.ts';
@@ -89,22 +90,10 @@ function readSystemFile(k: Solaris, { files, systemFile = '/etc/system' }: BootO
     k.syslog.say('cannot open system file: %s', `cannot open system file: ${systemFile}`, CE.WARN);
   const system = parseSystemFile(textOf(bytes), systemFile);
   for (const { format, text } of system.errors) k.syslog.say(format, text, CE.WARN);
-  warnTwice(k, system, systemFile);
+  // The kernel of illumos puts a slash before a name that has one.
+  const shown = k.variant === 'illumos' ? `/${systemFile}` : systemFile;
+  for (const { format, text } of repeatedCommands(system, shown, k.bits)) k.syslog.say(format, text, CE.WARN);
   return system;
-}
-
-/** A variable that is set twice: the last one counts. */
-function warnTwice(k: Solaris, { assignments }: SystemFile, path: string): void {
-  const seen = new Map<string, number>();
-  for (const { module, symbol, operator, line } of assignments) {
-    const name = `${module}:${symbol}`;
-    const earlier = seen.get(name);
-    if (earlier !== undefined && operator === '=') {
-      const text = `${module === '' ? '' : `${module}:`}${symbol} is set more than once in ${path} (lines ${earlier} and ${line})`;
-      k.syslog.say('%s is set more than once', text, CE.WARN);
-    }
-    seen.set(name, line);
-  }
 }
 
 function setTrust(k: Solaris, { assignments }: SystemFile, options: BootOptions): void {

@@ -32,6 +32,8 @@ export interface Assignment {
   readonly symbol: string;
   readonly operator: '=' | '&' | '|';
   readonly value: bigint | string;
+  /** Written in hexadecimal: it is shown so as well. */
+  readonly hexadecimal: boolean;
   readonly line: number;
 }
 
@@ -70,7 +72,6 @@ export const MODDEBUG = {
   NOAUL_DRV: 0x1000,
   NOAUL_EXEC: 0x800,
   NOAUL_FS: 0x400,
-  NOAUL_MISC: 0x200,
   NOAUL_SCHED: 0x100,
   NOAUL_STR: 0x80,
   NOAUL_SYS: 0x40,

@@ -65,7 +65,7 @@ export function loadDriverConf(k: Solaris, driver: string): number {
   const conf = findConf(k, driver);
   if (major === undefined || conf === undefined) return 0;
   const { nodes: wanted, errors, globals } = parseDriverConf(conf.text, conf.path);
-  for (const { format, text } of errors) k.syslog.say(format, text, CE.CONT);
+  for (const { format, text } of errors) k.syslog.say(format, text, CE.WARN);
   let made = 0;
   for (const node of wanted) {
     const place = placeOf(node);
@@ -90,7 +90,7 @@ function placeOf(node: ConfNode): { bus?: string; address?: string } | undefined
   if (node.parent === 'pseudo' || node.parent === '/pseudo') return { address: node.unitAddress };
   const bus = /^\/?(isa|eisa)$/.exec(node.parent === '' ? node.class : node.parent)?.[1];
   const reg = node.properties.get('reg');
-  if (bus === undefined || reg === undefined || reg === true) return undefined;
+  if (bus === undefined || reg === undefined) return undefined;
   return {
     bus: `/${bus}`,
     address: reg

@@ -112,7 +112,7 @@ export function pciCard(text: string, place: number): Card {
 /** A device that driver.conf(4) puts on a bus: `reg` has a space, an address and a length for each set of registers. */
 export function confHardware(bus: string, properties: ReadonlyMap<string, PropertyValue>): Hardware {
   const reg = properties.get('reg');
-  const numbers = reg === undefined || reg === true ? [] : reg.filter((one) => typeof one === 'number');
+  const numbers = reg === undefined ? [] : reg.filter((one) => typeof one === 'number');
   const registers: RegisterSet[] = [];
   for (let i = 0; i + 2 < numbers.length; i += 3)
     registers.push({ kind: numbers[i] === 1 ? 'io' : 'memory', base: numbers[i + 1], bytes: numbers[i + 2] });
@@ -122,7 +122,7 @@ export function confHardware(bus: string, properties: ReadonlyMap<string, Proper
     compatible: [],
     registers,
     config: new Uint8Array(0),
-    interrupts: interrupts === undefined || interrupts === true ? 0 : interrupts.length,
+    interrupts: interrupts === undefined ? 0 : interrupts.length,
     properties: new Map(),
   };
 }

@@ -88,7 +88,10 @@ export function* modLoad(k: Solaris, request: LoadRequest): Steps<Modctl> {
     yield* bringIn(k, modctl, request);
   } catch (error) {
     if (error instanceof Refusal && moddebug(k, MODDEBUG.ERRMSG))
-      k.log.write(4, `error loading '${request.name}', error ${error.errno}`);
+      k.syslog.plain(
+        "error loading '%s', error %d\n",
+        `error loading '${modctl.file || request.name}', error ${error.errno}`,
+      );
     throw error;
   } finally {
     modctl.set('busy', 0);
@@ -98,11 +101,10 @@ export function* modLoad(k: Solaris, request: LoadRequest): Steps<Modctl> {
 
 function checkExcluded(k: Solaris, modctl: Modctl, name: string): void {
   const { excluded } = k.state(configuration);
-  const hit = excluded.some((one) => one === name || one === modctl.name || moduleName(one) === modctl.name);
-  if (!hit) return;
+  if (!excluded.some((one) => one === name || one === modctl.name)) return;
   if (moddebug(k, MODDEBUG.LOADMSG)) {
-    const text = `module ${modctl.name}(${modctl.file}) is EXCLUDED and will not be loaded`;
-    k.syslog.say('module %s(%s) is EXCLUDED and will not be loaded', text, CE.CONT);
+    const text = `module ${name}(${modctl.name}) is EXCLUDED and will not be loaded`;
+    k.syslog.plain('module %s(%s) is EXCLUDED and will not be loaded\n', text);
   }
   throw new Refusal({
     rule: 'excluded',
@@ -128,6 +130,8 @@ function* bringIn(k: Solaris, modctl: Modctl, request: LoadRequest): Steps<void>
       hint: '64-bit modules lie in a directory amd64 below that of their class; with -p give class and name: drv/foo.',
     });
   }
+  if (moddebug(k, MODDEBUG.LOADMSG2))
+    k.syslog.plain("loading '%s' id %d\n", `loading '${request.name}' id ${modctl.id}`);
   modctl.file = found.path;
   const module = yield* kobjLoadModule(k, {
     ...found,
@@ -140,13 +144,18 @@ function* bringIn(k: Solaris, modctl: Modctl, request: LoadRequest): Steps<void>
   modctl.set('text', module.text.address);
   modctl.set('text_size', module.text.size);
   if (moddebug(k, MODDEBUG.LOADMSG)) {
-    const at = (value: Address) => BigInt.asUintN(k.bits, BigInt(value)).toString(16);
-    const sizes = `size ${module.text.size}/${module.data.size}`;
-    const where = `0x${at(module.text.address)}/0x${at(module.data.address)}`;
-    k.log.write(5, `load '${modctl.file}' id ${modctl.id} loaded @ ${where} ${sizes}`);
+    const format = "load '%s' id %d loaded @ 0x%p/0x%p size %d/%d\n";
+    k.syslog.plain(format, `load ${placeText(k, modctl, module)}`);
   }
   yield* askLinkage(k, modctl, module);
   applyAssignments(k, module);
+}
+
+/** What moddebug shows of a module in memory. */
+function placeText(k: Solaris, modctl: Modctl, { text, data }: SolarisModule): string {
+  const at = (value: Address) => BigInt.asUintN(k.bits, BigInt(value)).toString(16);
+  const where = `0x${at(text.address)}/0x${at(data.address)}`;
+  return `'${modctl.file}' id ${modctl.id} loaded @ ${where} size ${text.size}/${data.size}`;
 }
 
 /** A module of the system itself, for which the base kernel stands: there is nothing to link. */
@@ -182,7 +191,12 @@ export const MI = { ONE: 1, ALL: 2, CNT: 4, LINKAGE: 8, NOBASE: 16 } as const;
 /** Calls _info; gives a struct modinfo that the caller frees, or undefined when the module did not answer. */
 export function* callInfo(k: Solaris, module: SolarisModule, what: number): Steps<Address | undefined> {
   const entry = module.symbols.get('_info');
-  if (entry === undefined) return undefined;
+  if (entry === undefined || k.modules.at(entry.address) !== module) {
+    const format = '_info() not defined properly in %s';
+    const { file } = k.state(modctls).byAddress(module.control) ?? { file: module.name };
+    k.syslog.say(format, format.replace('%s', file), CE.WARN);
+    return undefined;
+  }
   const info = k.heap.take(k.sizeof('modinfo'));
   k.write('modinfo.mi_info', info, what);
   if ((yield* k.callInt(entry.address, info)) === 1) return info;
@@ -199,7 +213,10 @@ export function* modInstall(k: Solaris, modctl: Modctl): Steps<void> {
   }
   const module = moduleOf(k, modctl);
   if (module === undefined) throw new Error(`${modctl.name} is marked as loaded, but is not in memory`);
-  if (moddebug(k, MODDEBUG.LOADMSG)) k.log.write(5, `installing ${modctl.name}, module id ${modctl.id}.`);
+  if (moddebug(k, MODDEBUG.LOADMSG)) {
+    const text = `installing ${modctl.name}, module id ${modctl.id}.`;
+    k.syslog.plain('installing %s, module id %d.\n', text);
+  }
   modctl.set('busy', 1);
   try {
     yield* installRequisites(k, modctl);
@@ -230,6 +247,10 @@ function* installRequisites(k: Solaris, modctl: Modctl): Steps<void> {
 }
 
 function* start(k: Solaris, modctl: Modctl, module: SolarisModule): Steps<void> {
+  if (moddebug(k, MODDEBUG.ERRMSG)) {
+    const format = "init '%s' id %d loaded @ 0x%p/0x%p size %lu/%lu\n";
+    k.syslog.plain(format, `init ${placeText(k, modctl, module)}`);
+  }
   const init = module.symbols.get('_init');
   if (init === undefined || k.modules.at(init.address) !== module) {
     k.syslog.say(
@@ -247,7 +268,10 @@ function* start(k: Solaris, modctl: Modctl, module: SolarisModule): Steps<void> 
   const status = yield* k.callInt(init.address);
   if (status === 0) return;
   if (moddebug(k, MODDEBUG.ERRMSG))
-    k.log.write(4, `loadmodule:${modctl.name}(${modctl.file}): _init() error ${status}`);
+    k.syslog.plain(
+      'loadmodule:%s(%s): _init() error %d\n',
+      `loadmodule:${modctl.file}(${modctl.name}): _init() error ${status}`,
+    );
   throw new Refusal({
     rule: 'init',
     errno: status,
@@ -261,7 +285,8 @@ export function modUnload(k: Solaris, modctl: Modctl): void {
   const module = moduleOf(k, modctl);
   if (moddebug(k, MODDEBUG.LOADMSG)) {
     const count = modctl.get('loadcnt');
-    k.log.write(5, `unloading ${modctl.name}, module id ${modctl.id}, loadcnt ${count}.`);
+    const text = `unloading ${modctl.name}, module id ${modctl.id}, loadcnt ${count}.`;
+    k.syslog.plain('unloading %s, module id %d, loadcnt %d.\n', text);
   }
   const freed = k.state(modctls).releaseRequisites(modctl);
   module?.release();

@@ -1,4 +1,5 @@
 /** cmn_err and the messages of the system: the console, and what syslogd would write to /var/adm/messages. */
+import { dateAt } from './functions/clock.ts';
 import type { Solaris } from './solaris.ts';
 
 /** Levels of cmn_err(9F). */
@@ -40,15 +41,17 @@ export class Syslog {
   }
 
   /**
-   * A message of the kernel's own. `format` is the text as the kernel's source has it, for the message id, with its
-   * prefix; a first character `!`, `^` or `?` says where it goes.
+   * A message of the kernel's own. `format` is the text as the source has it, from which the message id comes: with the
+   * first character `!`, `^` or `?`, which says where the message goes, and without the prefix of its level. What is only
+   * logged loses its level, but for a warning's (cprintf in common/os/printf.c).
    */
   say(format: string, text: string, level: number = CE.NOTE, source = 'genunix'): void {
     const mark = /^[!^?]/.exec(text)?.[0] ?? '';
     const body = text.slice(mark.length);
     const prefix = level === CE.NOTE ? 'NOTICE: ' : level === CE.WARN ? 'WARNING: ' : '';
-    const priority = level === CE.WARN ? 'warning' : 'notice';
-    this.record(prefix + format.slice(/^[!^?]/.test(format) ? 1 : 0), prefix + body, priority, source, mark);
+    const logged = mark === '!' || (mark === '?' && level === CE.CONT);
+    const priority = level === CE.WARN ? 'warning' : logged ? 'info' : 'notice';
+    this.record(format, prefix + body, priority, source, mark);
   }
 
   /** krtld's printf: neither a prefix nor a level, one message a line (_kobj_printf). */
@@ -59,7 +62,7 @@ export class Syslog {
   private record(
     format: string,
     text: string,
-    priority: 'notice' | 'warning',
+    priority: SyslogEntry['priority'],
     source: string,
     mark: string,
   ): void {
@@ -73,10 +76,19 @@ export class Syslog {
     k.log.write(LOG_LEVEL[priority], lines);
   }
 
-  /** Lines as syslogd writes them, without date and host: `genunix: [ID 819705 kern.notice] ...`. */
-  lines(): string[] {
-    return this.entries.map(
-      ({ source, id, priority, text }) => `${source}: [ID ${id} kern.${priority}] ${text}`,
-    );
+  /**
+   * Lines as syslogd(1M) writes them: `Jan  1 00:00:01 HOST genunix: [ID 819705 kern.notice] ...`; what follows a newline
+   * has date and host only.
+   */
+  lines(host: string): string[] {
+    return this.entries.flatMap(({ time, source, id, priority, text }) => {
+      const { month, day, clock } = dateAt(time);
+      const head = `${month} ${day} ${clock} ${host}`;
+      const [first, ...more] = text.split('\n');
+      return [
+        `${head} ${source}: [ID ${id} kern.${priority}] ${first}`,
+        ...more.map((line) => `${head} ${line}`),
+      ];
+    });
   }
 }

@@ -13,6 +13,7 @@ import { modctls } from './modules.ts';
 import { partOf } from './parts.ts';
 import { Refusal } from './refusal.ts';
 import type { Solaris } from './solaris.ts';
+import { CE } from './syslog.ts';
 import { moduleGate } from './trust.ts';
 
 /** modunload -i ID. Throws a Refusal. A module that is not in memory is as good as unloaded. */
@@ -58,6 +59,7 @@ export function* modUninstall(k: Solaris, modctl: Modctl): Steps<void> {
       'Close its devices.',
     );
   }
+  if (moddebug(k, MODDEBUG.LOADMSG2)) k.syslog.plain('uninstalling %s\n', `uninstalling ${modctl.name}`);
   const fini = finiOf(k, modctl, module);
   modctl.set('busy', 1);
   const status = yield* k.callInt(fini);
@@ -68,7 +70,7 @@ export function* modUninstall(k: Solaris, modctl: Modctl): Steps<void> {
     refuse('fini', errno, why, 'It has work to do, or something it registered is in use.');
   }
   modctl.set('installed', 0);
-  if (moddebug(k, MODDEBUG.LOADMSG)) k.log.write(5, `uninstalled ${modctl.name}`);
+  if (moddebug(k, MODDEBUG.LOADMSG)) k.syslog.plain('uninstalled %s\n', `uninstalled ${modctl.name}`);
 }
 
 function checkHolders(k: Solaris, modctl: Modctl): void {
@@ -98,8 +100,11 @@ function finiOf(k: Solaris, modctl: Modctl, module: SolarisModule): number {
       'It stays.',
     );
   }
-  if (k.modules.at(fini.address) !== module)
+  if (k.modules.at(fini.address) !== module) {
+    const format = '_fini() not defined properly in %s';
+    k.syslog.say(format, format.replace('%s', modctl.file), CE.WARN);
     return refuse('fini-outside', Errno.EFAULT, 'Its _fini lies outside of it.', 'Build the module again.');
+  }
   return fini.address;
 }
 
@@ -111,7 +116,7 @@ export function* uninstallAll(k: Solaris): Steps<void> {
   for (let pass = 0; pass < MAX_PASSES; pass++) {
     let freed = false;
     for (const modctl of [...k.state(modctls)]) {
-      if (!unloadable(k, modctl)) continue;
+      if (!unloadable(modctl)) continue;
       const requisites = modctl.requisites();
       if (!(yield* tryUnload(k, modctl))) continue;
       freed ||= requisites.some((one) => one.get('ref') === 0);
@@ -120,28 +125,10 @@ export function* uninstallAll(k: Solaris): Steps<void> {
   }
 }
 
-function unloadable(k: Solaris, modctl: Modctl): boolean {
+function unloadable(modctl: Modctl): boolean {
   if (modctl.get('loaded') === 0 || modctl.get('prim') !== 0) return false;
   if (modctl.get('ref') !== 0 || modctl.get('busy') !== 0) return false;
-  return !modctl.has(LOAD_FLAG.NOAUTOUNLOAD) && !exemptByKind(k, modctl);
-}
-
-/** moddebug's MODDEBUG_NOAUL_*: kinds that stay (mod_uninstall_all asks for the class in the file's path). */
-const KIND_BITS: readonly (readonly [directory: string, bit: number])[] = [
-  ['drv', MODDEBUG.NOAUL_DRV],
-  ['exec', MODDEBUG.NOAUL_EXEC],
-  ['fs', MODDEBUG.NOAUL_FS],
-  ['misc', MODDEBUG.NOAUL_MISC],
-  ['sched', MODDEBUG.NOAUL_SCHED],
-  ['strmod', MODDEBUG.NOAUL_STR],
-  ['sys', MODDEBUG.NOAUL_SYS],
-  ['dacf', MODDEBUG.NOAUL_DACF],
-  ['ipp', MODDEBUG.NOAUL_IPP],
-];
-
-function exemptByKind(k: Solaris, modctl: Modctl): boolean {
-  const words = modctl.file.split('/');
-  return KIND_BITS.some(([directory, bit]) => words.includes(directory) && moddebug(k, bit));
+  return !modctl.has(LOAD_FLAG.NOAUTOUNLOAD);
 }
 
 function* tryUnload(k: Solaris, modctl: Modctl): Steps<boolean> {
@@ -159,6 +146,8 @@ function* tryUnload(k: Solaris, modctl: Modctl): Steps<boolean> {
 class Daemon {
   timer: Deadline | undefined;
   runs = 0;
+  /** It is at work: some exemptions of moddebug hold for it alone. */
+  working = false;
 }
 
 const daemon = perKernel<Daemon, Solaris>(() => new Daemon());
@@ -184,10 +173,20 @@ export function modReap(k: Solaris): void {
 }
 
 function* daemonRun(k: Solaris): Steps<void> {
-  k.state(daemon).runs++;
+  const state = k.state(daemon);
+  state.runs++;
   const disabled = k.memory.i32(variable(k, 'modunload_disable_count')) !== 0;
-  if (!disabled && !moddebug(k, MODDEBUG.NOAUTOUNLOAD)) yield* uninstallAll(k);
+  if (disabled || moddebug(k, MODDEBUG.NOAUTOUNLOAD)) return;
+  state.working = true;
+  try {
+    yield* uninstallAll(k);
+  } finally {
+    state.working = false;
+  }
 }
+
+/** Is it the daemon that unloads now, and nobody's command? */
+export const daemonWorks = (k: Solaris): boolean => k.state(daemon).working;
 
 /** How often the daemon has run. */
 export const daemonRuns = (k: Solaris): number => k.state(daemon).runs;

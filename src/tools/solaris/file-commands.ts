@@ -429,18 +429,6 @@ export const fileCommands: readonly CommandRow[] = [
   },
   { name: 'umount', usage: 'DIRECTORY', summary: 'unmount a file system', run: umount },
   { name: 'syscall', usage: 'NUMBER [ARGUMENT]...', summary: 'make a system call', run: syscall },
-  {
-    name: 'dmesg',
-    usage: '',
-    summary: 'show the messages of the system',
-    run: (session) =>
-      done(
-        session.kernel.syslog
-          .lines()
-          .map((line) => `${line}\n`)
-          .join(''),
-      ),
-  },
   { name: 'kstat', usage: '[-p]', summary: 'show statistics of drivers', run: kstat },
   { name: 'sleep', usage: 'SECONDS', summary: 'let virtual time pass', run: sleep },
   {
@@ -452,7 +440,6 @@ export const fileCommands: readonly CommandRow[] = [
   { name: 'elfsign', usage: 'verify|list ...', summary: 'look at the signatures of a file', run: elfsign },
   { name: 'tpd', usage: 'COMMAND...', summary: 'give a command over the trusted path', run: tpd },
   { name: 'as', usage: 'USER COMMAND...', summary: 'run a command as another user', run: as },
-  { name: 'uname', usage: '', summary: 'show the release', run: (session) => done(`${session.release}\n`) },
   {
     name: 'echo',
     usage: 'TEXT',

@@ -34,6 +34,7 @@ import type {
 import { checkCommands } from './check-command.ts';
 import { driverCommands } from './driver-commands.ts';
 import { fileCommands, writeFile } from './file-commands.ts';
+import { machineCommands } from './machine-commands.ts';
 import { moduleCommands } from './module-commands.ts';
 import { networkCommands } from './network-commands.ts';
 import { type CommandRow, done, errno, failed } from './results.ts';
@@ -79,6 +80,7 @@ export class SolarisSession implements SystemSession {
       ...driverCommands,
       ...fileCommands,
       ...networkCommands,
+      ...machineCommands,
       ...checkCommands,
     ];
     this.credential = (options.user ?? 'root') === 'root' ? ROOT : NOBODY;

@@ -7,6 +7,7 @@ import {
   parseNumbers,
   withoutName,
 } from '../../../src/systems/solaris/etc/name-files.ts';
+import { repeatedCommands } from '../../../src/systems/solaris/etc/repeated.ts';
 import { parseSystemFile } from '../../../src/systems/solaris/etc/system-file.ts';
 import fc from '../../properties.ts';
 
@@ -22,7 +23,7 @@ describe('/etc/system', () => {
         'include: drv/x',
         'rootdev: /pseudo/md@0:0,10,blk',
         'set maxusers=40',
-        "set mod:letter = 'c'",
+        'set mod:letter = 0x63',
         'set mod:mask & ~0x0f',
         'set mod:bits | 017',
         'set32 small = 1',
@@ -55,20 +56,80 @@ describe('/etc/system', () => {
 
   it.each([
     ['exclude drv/foo', "A colon (:) must follow the 'exclude' command"],
+    ['exclude: /kernel/drv/foo', 'value expected'],
+    ['moddir /kernel', "A colon (:) must follow the 'moddir' command"],
+    ['moddir: ./kernel', 'value too long'],
+    ['rootdev x', "A colon (:) must follow the 'rootdev' command"],
     ['nonsense: 1', "unknown command 'nonsense'"],
     ['Exclude: drv/foo', "unknown command 'Exclude'"],
-    ['set x', 'unsupported operator '],
-    ['set x =', 'value expected'],
+    ['set 7 = 1', 'value expected'],
+    ['set x:7 = 1', 'value expected'],
+    ['set x + 1', 'unsupported operator +'],
+    // The kernel shows the buffer that holds the variable here.
+    ['set mod:x + 1', 'unsupported operator x'],
     ['set x = 09', "invalid number '09'"],
+    // Only a small x makes a number hexadecimal: this is 0 and a word behind it.
+    ['set x = 0X1f', "extraneous input ignored starting at 'X1f'"],
     ['set x = zz', "bad rvalue 'zz'"],
-    ['set x & "text"', "illegal operator '&' used on a string"],
+    ['set x = - 1', "bad rvalue '-'"],
+    ["set x = 'c'", "bad rvalue '''"],
+    ['set x & "text"', "illegal operator 'text' used on a string"],
     ['set x = "text', 'Missing "'],
-    ['set x = 1 2', "extraneous input ignored starting at '2'"],
+    ['set x = 1 2', "Unexpected token '2'"],
+    ['set x = 1 y', "extraneous input ignored starting at 'y'"],
     ['%', "Unexpected token '%'"],
   ])('complains about %s', (line, text) => {
     expect(parseSystemFile(`\n${line}`, '/etc/system').errors[0]?.text).toBe(
       `${text} on line 2 of /etc/system`,
     );
+  });
+
+  it('takes a name without its colon all the same, and a line for the operator that is missing', () => {
+    expect(parseSystemFile('exclude drv/foo\n').exclude).toEqual(['drv/foo']);
+    const file = parseSystemFile('set x\nset y = 1\nset z = 2\n%\n');
+    expect(file.errors.map(({ text }) => text)).toEqual([
+      'unsupported operator \n on line 1 of /etc/system',
+      "Unexpected token '%' on line 3 of /etc/system",
+    ]);
+    expect(file.assignments.map(({ symbol }) => symbol)).toEqual(['z']);
+  });
+
+  it('has escapes in strings and names, and cuts numbers to 64 bits', () => {
+    const file = parseSystemFile(
+      'set mod:a = "x\\\\ty\\"z\\101"\nset mod:b = 0x1ffffffffffffffff\nset a\\.b = ~0\n',
+    );
+    expect(file.errors).toEqual([]);
+    expect(file.assignments.map(({ symbol, value }) => [symbol, value])).toEqual([
+      ['a', 'x\ty"zA'],
+      ['b', 0xffffffffffffffffn],
+      ['a.b', 0xffffffffffffffffn],
+    ]);
+  });
+
+  it('tells what is there more than once', () => {
+    const file = parseSystemFile(
+      [
+        'set x = 1',
+        'set x = 2',
+        'set mod:y = 0x10',
+        'set mod:y = 0x20',
+        'set mod:y | 0x1',
+        'set s = "a"',
+        'set s = "b"',
+        'set same = 1',
+        'set same = 1',
+        'moddir: /kernel',
+        'moddir: /usr/kernel',
+        'exclude: drv/a',
+        'exclude: drv/a',
+      ].join('\n'),
+    );
+    expect(repeatedCommands(file, '/etc/system', 64).map(({ text }) => text)).toEqual([
+      'x is set more than once in /etc/system. "set x = 2" applied as the current setting.',
+      'mod:y is set more than once in /etc/system. "set mod:y = 0x21" applied as the current setting.',
+      's is set more than once in /etc/system. "set s = b" applied as the current setting.',
+      '"moddir" appears more than once in /etc/system.',
+    ]);
   });
 
   it('takes any text', () => {
@@ -112,18 +173,43 @@ describe('driver.conf', () => {
       ['loud', [1]],
       ['names', ['a', 'b']],
       ['list', [1, 16, -3]],
-      ['flag', true],
+      ['flag', [0]],
     ]);
     expect([...conf.globals]).toEqual([['ddi-forceattach', [1]]]);
   });
 
-  it('tells what it cannot read and goes on', () => {
+  it.each([
+    ['name="a" parent="pseudo" x=;', 'Unexpected end of line', 1],
+    ['name="a" parent="pseudo" x=1,"b";', "Unexpected token 'b'", 1],
+    ['name="a" parent="pseudo"', 'Unexpected EOF', 1],
+    ['name="a" x=1;', 'missing parent or class attribute', 1],
+    ['parent="pseudo" x=1;', 'missing name attribute', 1],
+    [
+      'name="a" parent="pseudo"\nname="b" parent="pseudo";',
+      "'name' property already specified (the ';' may have been omitted on previous spec!)",
+      2,
+    ],
+    ['\n%', "Unexpected token '%'", 2],
+    ['= "x";', "Unexpected token '='", 1],
+    ['x="y;\n', 'Missing "', 1],
+  ])('complains about %s', (text, said, line) => {
+    expect(parseDriverConf(text, '/kernel/drv/x.conf').errors[0]).toEqual({
+      format: '%s%s',
+      text: `${said} on line ${line} of /kernel/drv/x.conf`,
+      line,
+    });
+  });
+
+  it('goes on after what it cannot read', () => {
     const conf = parseDriverConf(
       'name="a" parent="pseudo" x=;\nname="b" parent="pseudo" instance=1;\nname="c"',
       'x.conf',
     );
     expect(conf.errors.map(({ line }) => line)).toEqual([1, 3]);
-    expect(conf.nodes.map(({ name }) => name)).toEqual(['b']);
+    expect(conf.nodes.map(({ name, properties }) => [name, properties.size])).toEqual([
+      ['a', 0],
+      ['b', 0],
+    ]);
   });
 
   it('takes any text', () => {

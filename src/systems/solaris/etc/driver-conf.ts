@@ -1,8 +1,10 @@
 /**
- * driver.conf(4): nodes and properties of a driver. `name="echo" parent="pseudo" instance=0 loud=1;` is a node;
- * an entry without name and parent gives properties to all nodes.
+ * driver.conf(4): nodes and properties of a driver. `name="echo" parent="pseudo" instance=0 loud=1;` is a node; an entry
+ * without a name gives properties to all nodes. Complaints have the kernel's words (common/os/modsysfile.c).
  */
-export type PropertyValue = readonly string[] | readonly number[] | true;
+import { type FileError, Lexer, numberOf, type Token } from './lexer.ts';
+
+export type PropertyValue = readonly string[] | readonly number[];
 
 export interface ConfNode {
   readonly name: string;
@@ -12,165 +14,176 @@ export interface ConfNode {
   readonly instance: number | undefined;
   readonly unitAddress: string | undefined;
   readonly properties: ReadonlyMap<string, PropertyValue>;
-  readonly line: number;
-}
-
-export interface ConfError {
-  /** As the kernel's source has it, for the message id. */
-  readonly format: string;
-  readonly text: string;
-  readonly line: number;
 }
 
 export interface DriverConf {
   readonly nodes: readonly ConfNode[];
   /** Properties that stand outside of any node. */
   readonly globals: ReadonlyMap<string, PropertyValue>;
-  readonly errors: readonly ConfError[];
+  readonly errors: readonly FileError[];
 }
 
-interface Token {
-  readonly kind: 'name' | 'string' | 'number' | '=' | ',' | ';' | 'bad' | 'end';
-  readonly text: string;
-  readonly line: number;
-}
-
-/** A file longer than this is no configuration; ends inputs that were made up. */
-const MAX_CONF = 1 << 20;
-
-function* tokens(text: string): Generator<Token> {
-  const pattern =
-    /(#[^\n]*)|(\s+)|"((?:\\.|[^"\\\n])*)"|(-?0[xX][0-9a-fA-F]+|-?\d+)|([A-Za-z_][\w.,+@#-]*?(?=\s*[=,;]|\s|$))|([=,;])|([\s\S])/gy;
-  let line = 1;
-  for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
-    const [whole, , , string, number, name, mark, bad] = match;
-    if (string !== undefined) yield { kind: 'string', text: unescaped(string), line };
-    else if (number !== undefined) yield { kind: 'number', text: number, line };
-    else if (name !== undefined) yield { kind: 'name', text: name, line };
-    else if (mark !== undefined) yield { kind: mark as '=' | ',' | ';', text: mark, line };
-    else if (bad !== undefined) yield { kind: 'bad', text: bad, line };
-    for (const character of whole) if (character === '\n') line++;
-  }
-  yield { kind: 'end', text: '', line };
-}
-
-const unescaped = (text: string): string =>
-  text.replace(/\\(n|t|"|\\|[0-7]{1,3})/g, (_, code: string) => {
-    if (code === 'n') return '\n';
-    if (code === 't') return '\t';
-    return /^[0-7]/.test(code) ? String.fromCharCode(Number.parseInt(code, 8) & 0xff) : code;
-  });
+/** MAX_HWC_LINESIZE (sys/hwconf.h). */
+const LINE = 1024;
 
 /** `file` is named in the errors. Never throws: an entry that makes no sense is left out and told. */
 export function parseDriverConf(text: string, file: string): DriverConf {
-  return new ConfParser(text.slice(0, MAX_CONF), file).parse();
+  const lexer = new Lexer(text, file);
+  const nodes: ConfNode[] = [];
+  const globals = new Map<string, PropertyValue>();
+  for (let token = lexer.next(LINE); token.kind !== 'end'; token = lexer.next(LINE)) {
+    if (token.kind === '#') lexer.skipLine();
+    else if (token.kind === 'newline') lexer.line++;
+    else if (token.kind !== 'name') lexer.fail(`Unexpected token '${token.text}'`);
+    else {
+      const spec = new Spec(lexer);
+      if (spec.read(token)) keep(lexer, spec, nodes, globals);
+    }
+  }
+  return { nodes, globals, errors: lexer.errors };
 }
 
-class ConfParser {
-  private readonly list: Token[];
-  private readonly file: string;
-  private readonly nodes: ConfNode[] = [];
-  private readonly globals = new Map<string, PropertyValue>();
-  private readonly errors: ConfError[] = [];
-  private at = 0;
-
-  constructor(text: string, file: string) {
-    this.list = [...tokens(text)];
-    this.file = file;
+function keep(lexer: Lexer, spec: Spec, nodes: ConfNode[], globals: Map<string, PropertyValue>): void {
+  const { name, parent, properties } = spec;
+  const kind = spec.class;
+  if (name === undefined) {
+    if (parent !== undefined || kind !== undefined) lexer.fail('missing name attribute');
+    else for (const [key, value] of properties) globals.set(key, value);
+    return;
   }
-
-  parse(): DriverConf {
-    while (this.peek().kind !== 'end') this.entry();
-    return { nodes: this.nodes, globals: this.globals, errors: this.errors };
+  if (parent === undefined && kind === undefined) {
+    lexer.fail('missing parent or class attribute');
+    return;
   }
-
-  private peek(): Token {
-    return this.list[Math.min(this.at, this.list.length - 1)];
-  }
-
-  private take(): Token {
-    const token = this.peek();
-    this.at++;
-    return token;
-  }
-
-  private fail(what: string, { line }: Token): void {
-    const text = `${this.file} line # ${line}: ${what}`;
-    this.errors.push({ format: '%s line # %d: %s', text, line });
-  }
-
-  /** On to what follows the next semicolon. */
-  private skip(): void {
-    for (let token = this.take(); token.kind !== ';' && token.kind !== 'end'; token = this.take());
-  }
-
-  private entry(): void {
-    const first = this.peek();
-    if (first.kind === ';') {
-      this.take();
-      return;
-    }
-    const properties = new Map<string, PropertyValue>();
-    for (let token = this.take(); token.kind !== ';'; token = this.take()) {
-      if (token.kind !== 'name') {
-        this.fail(token.kind === 'end' ? 'missing semicolon' : `unexpected '${token.text}'`, token);
-        if (token.kind !== 'end') this.skip();
-        return;
-      }
-      const value = this.value(token);
-      if (value === undefined) return;
-      properties.set(token.text, value);
-    }
-    this.keep(properties, first.line);
-  }
-
-  /** The value behind a name; a name alone is a boolean. */
-  private value(name: Token): PropertyValue | undefined {
-    if (this.peek().kind !== '=') return true;
-    this.take();
-    const strings: string[] = [];
-    const numbers: number[] = [];
-    do {
-      if (this.peek().kind === ',') this.take();
-      const token = this.take();
-      if (token.kind === 'string') strings.push(token.text);
-      else if (token.kind === 'number')
-        numbers.push(Number(token.text.replace(/^-/, '')) * (token.text[0] === '-' ? -1 : 1));
-      else {
-        this.fail(`${name.text}: a value is expected, not '${token.text}'`, token);
-        if (token.kind !== ';' && token.kind !== 'end') this.skip();
-        return undefined;
-      }
-    } while (this.peek().kind === ',');
-    if (strings.length === 0) return numbers;
-    if (numbers.length === 0) return strings;
-    this.fail(`${name.text}: numbers and strings are mixed`, name);
-    this.skip();
-    return undefined;
-  }
-
-  private keep(properties: Map<string, PropertyValue>, line: number): void {
-    const string = (name: string): string => {
-      const value = properties.get(name);
-      return value !== undefined && value !== true && typeof value[0] === 'string' ? value[0] : '';
-    };
-    const instance = properties.get('instance');
-    const name = string('name');
-    if (name === '' && string('parent') === '' && string('class') === '') {
-      for (const [key, value] of properties) this.globals.set(key, value);
-      return;
-    }
-    const number = instance !== undefined && instance !== true ? instance[0] : undefined;
-    this.nodes.push({
-      name,
-      parent: string('parent'),
-      class: string('class'),
-      instance: typeof number === 'number' && number >= 0 && number < 2 ** 31 ? number : undefined,
-      unitAddress: string('unit-address') || undefined,
-      properties: new Map([...properties].filter(([key]) => !OWN.has(key))),
-      line,
-    });
-  }
+  const instance = properties.get('instance')?.[0];
+  const address = properties.get('unit-address')?.[0];
+  nodes.push({
+    name,
+    parent: parent ?? '',
+    class: kind ?? '',
+    instance: typeof instance === 'number' && instance >= 0 ? instance : undefined,
+    unitAddress: typeof address === 'string' && address !== '' ? address : undefined,
+    properties: new Map([...properties].filter(([key]) => !PLACES.has(key))),
+  });
 }
 
-const OWN = new Set(['name', 'parent', 'class', 'instance', 'unit-address']);
+/** Properties that say where the node is. */
+const PLACES = new Set(['class', 'instance', 'unit-address']);
+
+type Attribute = 'parent' | 'name' | 'class';
+type State = 'begin' | 'word' | 'equals' | 'value' | 'comma';
+
+const OMITTED = "(the ';' may have been omitted on previous spec!)";
+
+/** One entry, up to its semicolon. */
+class Spec {
+  name: string | undefined;
+  parent: string | undefined;
+  class: string | undefined;
+  readonly properties = new Map<string, PropertyValue>();
+  private readonly lexer: Lexer;
+  private state: State = 'begin';
+  /** What stands left of the `=`: an attribute of the node, or a property. */
+  private attribute: Attribute | undefined;
+  private property: string | undefined;
+  private strings: string[] = [];
+  private numbers: number[] = [];
+
+  constructor(lexer: Lexer) {
+    this.lexer = lexer;
+  }
+
+  /** False when the entry is given up: the file goes on behind the word that was read last. */
+  read(first: Token): boolean {
+    for (let token = first; token.kind !== ';'; token = this.lexer.next(LINE))
+      if (!this.take(token)) return false;
+    if (this.state === 'value' || (this.state === 'word' && this.attribute === undefined)) this.endProperty();
+    else if (this.state !== 'begin') this.lexer.fail('Unexpected end of line');
+    return true;
+  }
+
+  private take(token: Token): boolean {
+    const { lexer } = this;
+    if (token.kind === 'newline') lexer.line++;
+    else if (token.kind === '#') lexer.skipLine();
+    else if (token.kind === 'name') this.word(token);
+    else if (token.kind === '=') this.expect('word', 'equals', token);
+    else if (token.kind === ',') this.expect('value', 'comma', token);
+    else if (token.kind === 'string') return this.string(token);
+    else if (token.kind === 'hexadecimal' || token.kind === 'decimal') this.number(token);
+    else {
+      lexer.fail(token.kind === 'end' ? 'Unexpected EOF' : `Unexpected token '${token.text}'`);
+      return false;
+    }
+    return true;
+  }
+
+  private unexpected({ text }: Token): void {
+    this.lexer.fail(`Unexpected token '${text}'`);
+  }
+
+  private expect(now: State, then: State, token: Token): void {
+    if (this.state === now) this.state = then;
+    else this.unexpected(token);
+  }
+
+  private word(token: Token): void {
+    const between = this.state === 'value' || (this.state === 'word' && this.attribute === undefined);
+    if (this.state !== 'begin' && !between) {
+      this.unexpected(token);
+      return;
+    }
+    if (between) this.endProperty();
+    const lower = token.text === token.text.toUpperCase() ? token.text.toLowerCase() : token.text;
+    this.attribute = lower === 'parent' || lower === 'name' || lower === 'class' ? lower : undefined;
+    this.property = this.attribute === undefined || this.attribute === 'class' ? token.text : undefined;
+    this.state = 'word';
+  }
+
+  private string(token: Token): boolean {
+    const { text } = token;
+    const { attribute } = this;
+    if (this.state === 'equals' && attribute !== undefined) {
+      if (this[attribute] !== undefined) {
+        const said = `'${attribute}' property already specified`;
+        this.lexer.fail(attribute === 'class' ? said : `${said} ${OMITTED}`);
+        return false;
+      }
+      this[attribute] = text;
+      if (attribute !== 'class') {
+        this.state = 'begin';
+        return true;
+      }
+    } else if (!(this.state === 'equals' || (this.state === 'comma' && this.numbers.length === 0))) {
+      this.unexpected(token);
+      return true;
+    }
+    this.strings.push(text);
+    this.state = 'value';
+    return true;
+  }
+
+  private number(token: Token): void {
+    const fits =
+      this.attribute === undefined &&
+      (this.state === 'equals' || (this.state === 'comma' && this.strings.length === 0));
+    if (!fits) {
+      this.unexpected(token);
+      return;
+    }
+    // A number that is none is not told of; what it becomes in the kernel is by chance.
+    this.numbers.push(Number(BigInt.asIntN(32, numberOf(token.text) ?? 0n)));
+    this.state = 'value';
+  }
+
+  /** A property without a value is an integer of 0, whose being there counts. */
+  private endProperty(): void {
+    const { property, strings, numbers } = this;
+    this.strings = [];
+    this.numbers = [];
+    if (property === undefined) return;
+    this.properties.set(property, strings.length > 0 ? strings : numbers.length > 0 ? numbers : [0]);
+    this.property = undefined;
+    this.attribute = undefined;
+  }
+}

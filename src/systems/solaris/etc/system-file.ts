@@ -1,15 +1,9 @@
 /**
  * /etc/system (system(4)): read once at boot. Commands are in lower or in upper case; `*` and `#` begin a comment. What
- * cannot be read is told on the console and left out, as the kernel does (common/os/modsysfile.c).
+ * cannot be read is told on the console and left out, in the words and the order of the kernel (common/os/modsysfile.c).
  */
 import type { Assignment } from '../configuration.ts';
-
-export interface SystemError {
-  /** As the kernel's source has it, for the message id. */
-  readonly format: string;
-  readonly text: string;
-  readonly line: number;
-}
+import { type FileError, Lexer, numberOf, type Token } from './lexer.ts';
 
 export interface SystemFile {
   /** `moddir:`; undefined when there is none. */
@@ -22,170 +16,200 @@ export interface SystemFile {
   readonly devices: ReadonlyMap<string, string>;
   /** `set`, `set32`, `set64`, in order. */
   readonly assignments: readonly (Assignment & { readonly only: 32 | 64 | undefined })[];
-  /** `set boot_policy=` and `set module_policy=` of x86 machines. */
-  readonly errors: readonly SystemError[];
+  /** Commands in the order of the file, for what is said of those that come twice. */
+  readonly commands: readonly { readonly name: string; readonly value: string }[];
+  readonly errors: readonly FileError[];
 }
 
-const COMMANDS = [
-  'moddir',
-  'exclude',
-  'include',
-  'forceload',
-  'rootdev',
-  'rootfs',
-  'swapdev',
-  'swapfs',
-] as const;
+const LISTS = ['exclude', 'include', 'forceload'] as const;
+const FILE_SYSTEMS = ['rootfs', 'swapfs'] as const;
+const DEVICES = ['rootdev', 'swapdev'] as const;
 const SETS = ['set', 'set32', 'set64'] as const;
-/** A longer file is cut off: no machine has one. */
-const MAX_BYTES = 1 << 20;
-/** Longest line that is looked at (MAXLINESIZE is 1024 in the kernel, which complains about more). */
-const MAX_LINE = 1024;
+
+const among = <T extends string>(names: readonly T[], name: string): T | undefined =>
+  names.find((one) => one === name);
+
+/** Buffers of the kernel: a line's first word, a path or value, the variable behind a module's name. */
+const LINE = 80;
+const PATH = 257;
+const SYMBOL = 64;
 
 /** @param path is named in the errors */
 export function parseSystemFile(text: string, path = '/etc/system'): SystemFile {
-  return new SystemParser(path).parse(text.slice(0, MAX_BYTES));
+  return new SystemParser(text, path).parse();
 }
 
 class SystemParser {
-  private readonly path: string;
-  private readonly errors: SystemError[] = [];
+  private readonly lexer: Lexer;
   private moddir: string[] | undefined;
   private readonly lists = { exclude: [] as string[], forceload: [] as string[], include: [] as string[] };
   private readonly devices = new Map<string, string>();
   private readonly assignments: (Assignment & { only: 32 | 64 | undefined })[] = [];
+  private readonly commands: { name: string; value: string }[] = [];
 
-  constructor(path: string) {
-    this.path = path;
+  constructor(text: string, path: string) {
+    this.lexer = new Lexer(text, path);
   }
 
-  parse(text: string): SystemFile {
-    for (const [i, line] of text.split('\n').entries()) this.line(line, i + 1);
-    const { moddir, lists, devices, assignments, errors } = this;
-    return { moddir, ...lists, devices, assignments, errors };
-  }
-
-  private fail(format: string, text: string, line: number): void {
-    this.errors.push({
-      format: `${format} on line %d of %s`,
-      text: `${text} on line ${line} of ${this.path}`,
-      line,
-    });
-  }
-
-  private line(raw: string, number: number): void {
-    const line = raw.replace(/^\s+/, '');
-    if (line === '' || line[0] === '*' || line[0] === '#') return;
-    if (line.length > MAX_LINE) {
-      this.fail('value too long', 'value too long', number);
-      return;
+  parse(): SystemFile {
+    const { lexer } = this;
+    let fresh = true;
+    for (let token = lexer.next(LINE); token.kind !== 'end'; token = lexer.next(LINE)) {
+      if (token.kind === '*' || token.kind === '#') lexer.skipLine();
+      else if (token.kind === 'newline') {
+        lexer.line++;
+        fresh = true;
+      } else if (token.kind === 'name') {
+        if (fresh) this.command(token.text);
+        else this.refuse(`extraneous input ignored starting at '${token.text}'`);
+        fresh = false;
+      } else this.refuse(`Unexpected token '${token.text}'`);
     }
-    const match = /^([A-Za-z_]\w*)\s*(:?)([\s\S]*)$/.exec(line);
-    if (match === null) {
-      const token = /^\S+/.exec(line)?.[0] ?? line;
-      this.fail("Unexpected token '%s'", `Unexpected token '${token.slice(0, 32)}'`, number);
-      return;
-    }
-    const [, word, colon, rest] = match;
+    const { moddir, lists, devices, assignments, commands } = this;
+    return { moddir, ...lists, devices, assignments, commands, errors: lexer.errors };
+  }
+
+  private refuse(text: string): void {
+    this.lexer.fail(text);
+    this.lexer.skipLine();
+  }
+
+  /** In lower or in upper case, but not mixed. */
+  private command(word: string): void {
     const name = word === word.toUpperCase() ? word.toLowerCase() : word;
-    if (SETS.some((one) => one === name)) this.set(name, colon + rest, number);
-    else if (COMMANDS.some((one) => one === name)) this.command(name, colon, rest, number);
-    else this.fail("unknown command '%s'", `unknown command '${word}'`, number);
+    const list = among(LISTS, name);
+    const fileSystem = among(FILE_SYSTEMS, name);
+    const device = among(DEVICES, name);
+    const set = among(SETS, name);
+    if (set !== undefined) this.set(set);
+    else if (list !== undefined) this.named(word, (value) => this.lists[list].push(value), name);
+    else if (fileSystem !== undefined) this.named(word, (value) => this.devices.set(fileSystem, value), name);
+    else if (device !== undefined) this.device(word, device);
+    else if (name === 'moddir') this.directories(word);
+    else this.refuse(`unknown command '${word}'`);
   }
 
-  private command(name: string, colon: string, rest: string, line: number): void {
-    if (colon === '') {
-      const format = "A colon (:) must follow the '%s' command";
-      this.fail(format, format.replace('%s', name), line);
-      return;
-    }
-    const words = rest
-      .trim()
-      .split(/[\s:]+/)
-      .filter((word) => word !== '');
-    const value = rest.trim().split(/\s+/)[0] ?? '';
-    if (name !== 'moddir' && value === '') {
-      this.fail('value expected', 'value expected', line);
-      return;
-    }
-    if (name === 'moddir') this.moddir = words;
-    else if (name === 'exclude' || name === 'forceload' || name === 'include') this.lists[name].push(value);
-    else this.devices.set(name, value);
-    const extra = name === 'moddir' ? '' : rest.trim().slice(value.length).trim();
-    if (extra !== '' && !/^[*#]/.test(extra)) this.extraneous(extra, line);
+  private noColon(word: string): void {
+    this.lexer.fail(`A colon (:) must follow the '${word}' command`);
   }
 
-  private extraneous(text: string, line: number): void {
-    const start = /^\S+/.exec(text)?.[0] ?? text;
-    this.fail(
-      "extraneous input ignored starting at '%s'",
-      `extraneous input ignored starting at '${start}'`,
-      line,
-    );
+  /** A name and what is written right behind it. The kernel misses the colon aloud, and takes the name all the same. */
+  private named(word: string, keep: (value: string) => void, name: string): void {
+    const { lexer } = this;
+    let token = lexer.next(PATH);
+    if (token.kind === ':') token = lexer.next(PATH);
+    else this.noColon(word);
+    if (token.kind !== 'name') {
+      this.refuse('value expected');
+      return;
+    }
+    const rest = lexer.rest(PATH - 1 - token.text.length);
+    if (rest === undefined) {
+      this.refuse('value too long');
+      return;
+    }
+    keep(token.text + rest);
+    if (name !== 'include') this.commands.push({ name, value: token.text + rest });
+  }
+
+  private device(word: string, name: string): void {
+    const { lexer } = this;
+    if (lexer.next(PATH).kind !== ':') {
+      this.noColon(word);
+      lexer.skipLine();
+      return;
+    }
+    lexer.skipWhite();
+    const value = lexer.rest(PATH - 1);
+    if (value === undefined) {
+      this.refuse('value too long');
+      return;
+    }
+    this.devices.set(name, value);
+    this.commands.push({ name, value });
+  }
+
+  /** Directories up to the end of the line, blanks or colons between them. */
+  private directories(word: string): void {
+    const { lexer } = this;
+    if (lexer.next(PATH).kind !== ':') {
+      this.noColon(word);
+      lexer.skipLine();
+      return;
+    }
+    let text = '';
+    for (;;) {
+      const token = lexer.next(PATH - text.length);
+      if (token.kind === 'newline' || token.kind === 'end') break;
+      const rest = token.kind === 'unexpected' ? undefined : lexer.rest(PATH - 1 - text.length, ':');
+      if (rest === undefined) {
+        this.refuse('value too long');
+        return;
+      }
+      text += `${token.text}${rest} `;
+    }
+    lexer.back();
+    this.moddir = parseModulePath(text);
+    this.commands.push({ name: 'moddir', value: text.trim() });
   }
 
   /** `[module:]symbol = value`, `&` and `|` for numbers. */
-  private set(name: string, text: string, line: number): void {
-    const match = /^\s*(?:([\w.-]+)\s*:\s*)?([A-Za-z_][\w.]*)\s*([^\s\w"'~-]*)\s*([\s\S]*)$/.exec(text);
-    if (match === null) {
-      const token = text.trim().split(/\s+/)[0] ?? '';
-      this.fail("Unexpected token '%s'", `Unexpected token '${token}'`, line);
+  private set(name: (typeof SETS)[number]): void {
+    const { lexer } = this;
+    const { line } = lexer;
+    const first = lexer.next(PATH);
+    if (first.kind !== 'name') {
+      this.refuse('value expected');
       return;
     }
-    const [, module = '', symbol, operator, rest] = match;
-    if (operator !== '=' && operator !== '&' && operator !== '|') {
-      this.fail('unsupported operator %s', `unsupported operator ${operator}`, line);
+    let operator = lexer.next(SYMBOL);
+    // The kernel shows what it read second: of `module:variable ?` the variable.
+    let shown = operator;
+    let module = '';
+    let symbol = first.text;
+    if (operator.kind === ':') {
+      shown = lexer.next(SYMBOL);
+      if (shown.kind !== 'name') {
+        this.refuse('value expected');
+        return;
+      }
+      module = first.text;
+      symbol = shown.text;
+      operator = lexer.next(PATH);
+    }
+    const { kind } = operator;
+    if (kind !== '=' && kind !== '&' && kind !== '|') {
+      this.refuse(`unsupported operator ${shown.text}`);
       return;
     }
-    const value = this.value(rest, operator, line);
+    const token = lexer.next(PATH);
+    const value = this.value(token, kind);
     if (value === undefined) return;
     const only = name === 'set32' ? 32 : name === 'set64' ? 64 : undefined;
-    this.assignments.push({ module, symbol, operator, value, line, only });
+    const hexadecimal = token.kind === 'hexadecimal';
+    this.assignments.push({ module, symbol, operator: kind, value, hexadecimal, line, only });
   }
 
-  private value(text: string, operator: string, line: number): bigint | string | undefined {
-    const rest = text.trim();
-    if (rest === '') return this.none('value expected', 'value expected', line);
-    if (rest[0] === '"') return this.string(rest, operator, line);
-    const match = /^(~?)\s*(-?)\s*(\S+)([\s\S]*)$/.exec(rest);
-    if (match === null) return this.none("bad rvalue '%s'", `bad rvalue '${rest}'`, line);
-    const [, invert, minus, word, more] = match;
-    const number = parseNumber(word);
-    if (number === undefined) {
-      const wrong = /^[0-9]/.test(word) ? 'invalid number' : 'bad rvalue';
-      return this.none(`${wrong} '%s'`, `${wrong} '${word}'`, line);
+  private value({ kind, text }: Token, operator: string): bigint | string | undefined {
+    if (kind === 'string') {
+      if (operator === '=') return escapes(text);
+      this.refuse(`illegal operator '${text}' used on a string`);
+      return undefined;
     }
-    if (more.trim() !== '' && !/^\s*[*#]/.test(more)) this.extraneous(more.trim(), line);
-    const signed = minus === '-' ? -number : number;
-    return BigInt.asUintN(64, invert === '~' ? ~signed : signed);
-  }
-
-  private string(rest: string, operator: string, line: number): string | undefined {
-    const end = rest.indexOf('"', 1);
-    if (end < 0) return this.none('Missing "', 'Missing "', line);
-    if (operator !== '=') {
-      const format = "illegal operator '%s' used on a string";
-      return this.none(format, format.replace('%s', operator), line);
+    if (kind !== 'hexadecimal' && kind !== 'decimal') {
+      this.refuse(`bad rvalue '${text}'`);
+      return undefined;
     }
-    const more = rest.slice(end + 1).trim();
-    if (more !== '' && !/^[*#]/.test(more)) this.extraneous(more, line);
-    return rest.slice(1, end);
-  }
-
-  private none(format: string, text: string, line: number): undefined {
-    this.fail(format, text, line);
-    return undefined;
+    const number = numberOf(text);
+    if (number === undefined) this.refuse(`invalid number '${text}'`);
+    return number;
   }
 }
 
-/** C's forms: 0x1f, 017, 15, and 'c'. */
-function parseNumber(word: string): bigint | undefined {
-  const character = /^'(\\?.)'$/.exec(word);
-  if (character !== null) return BigInt(character[1].charCodeAt(character[1].length - 1));
-  if (/^0[xX][0-9a-fA-F]{1,16}$/.test(word)) return BigInt(word);
-  if (/^0[0-7]{0,22}$/.test(word)) return BigInt(`0o${word.slice(1) || '0'}`);
-  return /^[1-9]\d{0,19}$/.test(word) ? BigInt(word) : undefined;
-}
+const ESCAPES: Readonly<Record<string, string>> = { t: '\t', n: '\n', b: '\b' };
+
+/** What is left of an escape when a string was cut out: `"\\n"` in the file. */
+const escapes = (text: string): string => text.replace(/\\([tnb])/g, (_, letter: string) => ESCAPES[letter]);
 
 /** Directories of modules: blanks or colons between them. */
 export const parseModulePath = (text: string): string[] => text.split(/[\s:]+/).filter((word) => word !== '');

@@ -11,3 +11,16 @@ export const ticks = (k: Solaris): number => Math.floor(k.time.now() / NS_PER_TI
 
 /** Seconds since 1970. */
 export const seconds = (k: Solaris): number => BOOT_SECONDS + Math.floor(k.time.now() / 1e9);
+
+/** The parts of what date(1) shows, at a virtual time in ns since boot. */
+export function dateAt(time: number): {
+  weekday: string;
+  month: string;
+  day: string;
+  clock: string;
+  year: string;
+} {
+  const date = new Date((BOOT_SECONDS + Math.floor(time / 1e9)) * 1000);
+  const [weekday, day, month, year, clock] = date.toUTCString().replace(',', '').split(' ');
+  return { weekday, month, day: String(Number(day)).padStart(2), clock, year };
+}

@@ -110,10 +110,8 @@ function property(k: Solaris, dip: Address, name: Address): PropertyValue | unde
   return dip === 0 ? undefined : propertiesOf(k, dip).get(k.memory.cstring(name));
 }
 
-const isNumbers = (value: PropertyValue): value is readonly number[] =>
-  value !== true && typeof value[0] === 'number';
-const isStrings = (value: PropertyValue): value is readonly string[] =>
-  value !== true && typeof value[0] === 'string';
+const isNumbers = (value: PropertyValue): value is readonly number[] => typeof value[0] === 'number';
+const isStrings = (value: PropertyValue): value is readonly string[] => typeof value[0] === 'string';
 
 /** One block with `count` pointers and what they point to, or with numbers: freed by ddi_prop_free. */
 function giveArray(

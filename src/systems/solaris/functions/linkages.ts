@@ -6,9 +6,11 @@
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
+import { MODDEBUG, moddebug } from '../configuration.ts';
 import { Errno } from '../errno.ts';
 import type { Solaris } from '../solaris.ts';
 import { CE } from '../syslog.ts';
+import { daemonWorks } from '../unload.ts';
 import { kernelFunctions } from './define.ts';
 import { ownerOf } from './module-calls.ts';
 
@@ -96,7 +98,10 @@ function* installSched(k: Solaris, linkage: Address): Steps<number> {
   const name = textAt(k, pointer(k, at, 0));
   const id = register(k, 'scheduling class', { name, at }, Errno.EBUSY);
   if (id < 0) {
-    if (id === -Errno.EBUSY) warn(k, 'scheduling class %s is already installed', name);
+    if (id === -Errno.EBUSY) {
+      const format = 'scheduling class %s is already installed';
+      k.syslog.plain(`${format}\n`, format.replace('%s', name));
+    }
     return -id;
   }
   const initialise = pointer(k, at, 1);
@@ -122,6 +127,27 @@ function execName(k: Solaris, at: Address): string {
 /** Versions that this kernel's headers have (sys/brand.h, sys/pcbe.h, sys/socketvar.h, sys/dacf.h). */
 const VERSION = { brand: 1, pcbe: 1, sockets: 1, dacf: 1 } as const;
 
+function installExec(k: Solaris, linkage: Address): number {
+  const at = data(k, linkage);
+  const place = register(k, 'exec format', { name: execName(k, at), at }, Errno.EBUSY);
+  if (place === -Errno.ENOSPC)
+    k.syslog.plain("no unused entries in 'execsw'\n", "no unused entries in 'execsw'");
+  if (place === -Errno.EBUSY) {
+    const magic = pointer(k, at, 0);
+    const first = magic === 0 ? '0' : k.memory.u8(magic).toString(16);
+    k.syslog.plain('exec type %x is already installed\n', `exec type ${first} is already installed`);
+  }
+  return place < 0 ? -place : 0;
+}
+
+/** struct __pcbe_ops begins with its version (sys/pcbe.h). */
+function installPcbe(k: Solaris, linkage: Address, modlinkage: Address): number {
+  const status = installer('pcbe', byModule, VERSION.pcbe)(k, linkage, modlinkage);
+  if (status === Errno.EINVAL)
+    warn(k, "pcbe '%s' version mismatch", k.readString('modlany.linkinfo', linkage));
+  return status;
+}
+
 /** Registers under a name; a structure that begins with another version is refused. */
 const installer =
   (
@@ -137,9 +163,19 @@ const installer =
     return place < 0 ? -place : 0;
   };
 
+/** Kinds that moddebug keeps in memory; some of them from the daemon alone. */
+const KEPT: Partial<Record<Kind, readonly [bit: number, byDaemonAlone: boolean]>> = {
+  'scheduling class': [MODDEBUG.NOAUL_SCHED, false],
+  'exec format': [MODDEBUG.NOAUL_EXEC, false],
+  dacf: [MODDEBUG.NOAUL_DACF, false],
+  ipp: [MODDEBUG.NOAUL_IPP, true],
+};
+
 const remover =
   (kind: Kind) =>
   (k: Solaris, linkage: Address, modlinkage: Address): number => {
+    const [bit, byDaemonAlone] = KEPT[kind] ?? [0, false];
+    if (moddebug(k, bit) && (!byDaemonAlone || daemonWorks(k))) return Errno.EBUSY;
     if (unregister(k, kind, data(k, linkage))) return 0;
     warn(k, 'Cannot uninstall %s; not installed', ownName(k, modlinkage));
     return Errno.EINVAL;
@@ -159,12 +195,7 @@ export const linkages = kernelFunctions({
   'int mod_installsched(void *linkage, struct modlinkage *modlinkage)': installSched,
   'int mod_removesched(void *linkage, struct modlinkage *modlinkage)': remover('scheduling class'),
   'int mod_infosched(void *linkage, struct modlinkage *modlinkage, int *p0)': number('scheduling class'),
-  'int mod_installexec(void *linkage, struct modlinkage *modlinkage)': installer(
-    'exec format',
-    execName,
-    undefined,
-    Errno.EBUSY,
-  ),
+  'int mod_installexec(void *linkage, struct modlinkage *modlinkage)': installExec,
   'int mod_removeexec(void *linkage, struct modlinkage *modlinkage)': remover('exec format'),
   'int mod_infoexec(void *linkage, struct modlinkage *modlinkage, int *p0)': number('exec format'),
   'int mod_installbrand(void *linkage, struct modlinkage *modlinkage)': installer(
@@ -179,11 +210,7 @@ export const linkages = kernelFunctions({
     VERSION.dacf,
   ),
   'int mod_removedacf(void *linkage, struct modlinkage *modlinkage)': remover('dacf'),
-  'int mod_installpcbe(void *linkage, struct modlinkage *modlinkage)': installer(
-    'pcbe',
-    byModule,
-    VERSION.pcbe,
-  ),
+  'int mod_installpcbe(void *linkage, struct modlinkage *modlinkage)': installPcbe,
   // Performance counters may be in use at any time: a back end that is there stays.
   'int mod_removepcbe(void *linkage, struct modlinkage *modlinkage)': () => Errno.EBUSY,
   'int mod_installcpu(void *linkage, struct modlinkage *modlinkage)': installer('cpu', byModule),

@@ -5,7 +5,7 @@
  */
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
-import { configuration } from '../configuration.ts';
+import { configuration, MODDEBUG, moddebug } from '../configuration.ts';
 import { driverOps, instancesOf, setDriverOps } from '../devices.ts';
 import { Errno } from '../errno.ts';
 import { FS_SLOTS, type FsSlot, findFsType, freeFsSlot, fsSlot, initialiseFs } from '../filesystems.ts';
@@ -16,6 +16,7 @@ import type { Solaris } from '../solaris.ts';
 import { registerStrmod, strmodsOf, unregisterStrmod } from '../streams.ts';
 import { SYSENT_LOADED, sysentOf } from '../syscalls.ts';
 import { CE } from '../syslog.ts';
+import { daemonWorks } from '../unload.ts';
 import { kernelFunctions } from './define.ts';
 
 const MODREV_1 = 1;
@@ -44,7 +45,7 @@ function* operate(k: Solaris, which: Operation, linkage: Address, ...more: numbe
 function* install(k: Solaris, modlinkage: Address): Steps<number> {
   if (k.read('modlinkage.ml_rev', modlinkage) !== MODREV_1) {
     const text = 'mod_install:  modlinkage structure is not MODREV_1';
-    k.syslog.say(`${text}\n`, text, CE.WARN);
+    k.syslog.plain(`${text}\n`, text);
     return Errno.EINVAL;
   }
   const all = linkages(k, modlinkage);
@@ -52,7 +53,7 @@ function* install(k: Solaris, modlinkage: Address): Steps<number> {
   for (const [i, linkage] of all.entries()) {
     const status = yield* operate(k, 'modm_install', linkage, modlinkage);
     if (status === 0) continue;
-    for (const earlier of all.slice(0, i).reverse()) yield* operate(k, 'modm_remove', earlier, modlinkage);
+    for (const earlier of all.slice(0, i)) yield* operate(k, 'modm_remove', earlier, modlinkage);
     return status;
   }
   return 0;
@@ -63,11 +64,11 @@ function* remove(k: Solaris, modlinkage: Address): Steps<number> {
   for (const [i, linkage] of all.entries()) {
     const status = yield* operate(k, 'modm_remove', linkage, modlinkage);
     if (status === 0) continue;
-    for (const earlier of all.slice(0, i).reverse()) {
+    for (const earlier of all.slice(0, i)) {
       if ((yield* operate(k, 'modm_install', earlier, modlinkage)) === 0) continue;
-      const name = ownerOf(k, modlinkage)?.name ?? 'module';
       const format = 'Could not reinstall %s\nReboot to correct the problem';
-      k.syslog.say(format, format.replace('%s', name), CE.WARN);
+      k.syslog.say(format, format.replace('%s', k.readString('modlany.linkinfo', earlier)), CE.WARN);
+      break;
     }
     return status;
   }
@@ -134,20 +135,29 @@ function installDriver(k: Solaris, linkage: Address, modlinkage: Address): numbe
     return Errno.ENXIO;
   }
   if (driverOps(k, major) !== 0) {
-    warn(k, 'driver already installed %s', name);
+    warn(k, 'mod_installdrv: driver already installed %s', name);
     return Errno.EALREADY;
   }
   setDriverOps(k, major, ops);
   return 0;
 }
 
+/** Does moddebug keep modules of a kind, and is that so for whoever unloads? */
+const kept = (k: Solaris, bit: number, byDaemonAlone = false): boolean =>
+  moddebug(k, bit) && (!byDaemonAlone || daemonWorks(k));
+
 function removeDriver(k: Solaris, linkage: Address, modlinkage: Address): number {
+  if (kept(k, MODDEBUG.NOAUL_DRV, true)) return Errno.EBUSY;
   const driver = majorOf(k, modlinkage);
-  if (driver?.major === undefined) return Errno.ENXIO;
-  const ops = driverOps(k, driver.major);
-  if (ops === 0 || ops !== k.read('modlany.data', linkage)) {
-    warn(k, 'Cannot uninstall %s; not installed', driver.name);
+  if (driver?.major === undefined) {
+    warn(k, 'Cannot uninstall %s; not installed', ownerOf(k, modlinkage)?.name ?? '');
     return Errno.EINVAL;
+  }
+  const ops = driverOps(k, driver.major);
+  if (ops !== k.read('modlany.data', linkage)) {
+    const format = 'mod_removedrv: mismatched driver for %s';
+    k.syslog.say(format, format.replace('%s', driver.name), CE.NOTE);
+    return Errno.EBUSY;
   }
   if (instancesOf(k, driver.major).some((dip) => k.read('dev_info.devi_ref', dip) > 0)) return Errno.EBUSY;
   setDriverOps(k, driver.major, 0);
@@ -177,9 +187,14 @@ function installCall(k: Solaris, linkage: Address, modlinkage: Address): number 
 
 const SE_NOUNLOAD = 0x20;
 
-function removeCall(k: Solaris, _linkage: Address, modlinkage: Address): number {
+function removeCall(k: Solaris, linkage: Address, modlinkage: Address): number {
   const slot = sysentFor(k, modlinkage);
-  if (slot === undefined) return Errno.EINVAL;
+  const own = k.read('sysent.sy_call', k.read('modlany.data', linkage));
+  if (slot === undefined || k.read('sysent.sy_call', slot.at) !== own) {
+    warn(k, 'Cannot uninstall %s; not installed', ownerOf(k, modlinkage)?.name ?? '');
+    return Errno.EINVAL;
+  }
+  if (kept(k, MODDEBUG.NOAUL_SYS)) return Errno.EBUSY;
   if ((k.read('sysent.sy_flags', slot.at) & SE_NOUNLOAD) !== 0) return Errno.EBUSY;
   k.memory.fill(slot.at, k.sizeof('sysent'), 0);
   return 0;
@@ -209,9 +224,13 @@ function* installFs(k: Solaris, linkage: Address): Steps<number> {
   return yield* initialiseFs(k, slot, definition);
 }
 
-function removeFs(k: Solaris, linkage: Address): number {
+function removeFs(k: Solaris, linkage: Address, modlinkage: Address): number {
+  if (kept(k, MODDEBUG.NOAUL_FS)) return Errno.EBUSY;
   const slot = findFsType(k, k.readString('vfsdef.name', k.read('modlany.data', linkage)));
-  if (slot === undefined) return 0;
+  if (slot === undefined) {
+    warn(k, 'Cannot uninstall %s; not installed', ownerOf(k, modlinkage)?.name ?? '');
+    return Errno.EINVAL;
+  }
   if (k.read('vfssw.vsw_count', slot.at) > 1) return Errno.EBUSY;
   k.heap.free(k.read('vfssw.vsw_name', slot.at));
   k.memory.fill(slot.at, k.sizeof('vfssw'), 0);
@@ -240,6 +259,7 @@ function installStrmod(k: Solaris, linkage: Address): number {
 }
 
 function removeStrmod(k: Solaris, linkage: Address): number {
+  if (kept(k, MODDEBUG.NOAUL_STR)) return Errno.EBUSY;
   const name = k.readString('fmodsw.f_name', k.read('modlany.data', linkage));
   if (strmodsOf(k).get(name)?.used) return Errno.EBUSY;
   unregisterStrmod(k, name);
