@@ -17,7 +17,7 @@ export const macos: readonly SystemStep[] = [
       await session.writeFile('/dev/board', new TextEncoder().encode('written by a process\n'), false);
       const back = await stage.run(['cat', '/dev/board']);
       const count = await stage.run(['sysctl', 'debug.board_writes']);
-      const gone = await stage.run(['kextunload', '-b', 'org.lkm.Board']);
+      const gone = await stage.run(['kextunload', '-v', '-b', 'org.lkm.Board']);
       stage.fact('kextstat lists the kext with its version', list.out.includes('org.lkm.Board (1.2.3b4)'));
       stage.fact('its device gives back what was written', back.out === 'written by a process\n');
       stage.fact('its sysctl has counted the write', count.out === 'debug.board_writes: 1\n');
@@ -109,7 +109,7 @@ export const macos: readonly SystemStep[] = [
       await stage.run(['plug', 'IOPlatformDevice', 'lamp']);
       const after = await stage.run(['kextstat', '-k', '-l']);
       const shown = await stage.run(['ioreg', '-c', 'org_lkm_Lamp']);
-      const gone = await stage.run(['kextunload', '-b', 'org.lkm.Lamp']);
+      const gone = await stage.run(['kextunload', '-v', '-b', 'org.lkm.Lamp']);
       stage.fact('nothing is loaded for a device that is not there', !before.out.includes('org.lkm.Lamp'));
       stage.fact('with the device the kext is there', after.out.includes('org.lkm.Lamp'));
       stage.fact('its C++ object has put properties into the registry', shown.out.includes('"Lit" = Yes'));

@@ -26,6 +26,7 @@ import {
 import { finaliseCpp, initialiseCpp } from './runtime/modules.ts';
 import { matchLater, type Personality, services, terminateDrivers } from './runtime/services.ts';
 import { parseVersion } from './version.ts';
+import { type KernelWords, LOUDNESS } from './words.ts';
 
 /** A kext as user space hands it to the kernel. */
 export interface KextRequest {
@@ -41,23 +42,6 @@ export interface KextRequest {
 export type FindKext = (identifier: string, version: bigint) => KextRequest | undefined;
 
 const code = (name: keyof typeof OS_RETURN): string => `0x${OS_RETURN[name].toString(16)}`;
-
-/** What the kernel says of a request, beside its log: user-space tools repeat it with the prefix `(kernel)`. */
-export class KernelWords {
-  readonly lines: string[] = [];
-  private readonly k: Macos;
-
-  constructor(k: Macos) {
-    this.k = k;
-  }
-
-  say(text: string): void {
-    for (const line of text.split('\n')) {
-      this.lines.push(line);
-      this.k.print(`${line}\n`);
-    }
-  }
-}
 
 /** Loads and starts a kext after its dependencies. A kext that is loaded already is left alone. @throws KextError */
 export function* loadKext(
@@ -397,6 +381,7 @@ function* start(k: Macos, kext: LoadedKext, words: KernelWords): Steps<void> {
   if (kext.image !== undefined) {
     yield* initialiseCpp(k, kext);
     checkClasses(k, kext, words);
+    words.say(`Kext ${kext.identifier} calling module start function.`, LOUDNESS.detail);
     const routine = k.read('kmod_info.start', kext.control);
     const result = yield* k.callInt(routine, kext.control, 0);
     if (result !== 0) {
@@ -482,22 +467,23 @@ export function* unloadKext(k: Macos, kext: LoadedKext, words: KernelWords): Ste
   yield* stop(k, kext, words);
   k.kexts.remove(kext);
   yield* release(k, kext);
-  words.say(`Kext ${identifier} unloaded.`);
+  words.say(`Kext ${identifier} unloaded.`, LOUDNESS.progress);
 }
 
 function* stop(k: Macos, kext: LoadedKext, words: KernelWords): Steps<void> {
   if (kext.image === undefined) return;
+  words.say(`Kext ${kext.identifier} calling module stop function.`, LOUDNESS.detail);
   const result = yield* k.callInt(k.read('kmod_info.stop', kext.control), kext.control, 0);
   if (result !== 0) {
-    const text = `0x${(result >>> 0).toString(16)}`;
-    words.say(`Kext ${kext.identifier} did not stop (return code ${text}).`);
-    words.say(`Kext ${kext.identifier} can't unload - module stop returned ${text}.`);
+    words.say(`Kext ${kext.identifier} did not stop (return code 0x${(result >>> 0).toString(16)}).`);
+    words.say(`Kext ${kext.identifier} can't unload - module stop returned ${code('StartStopError')}.`);
     throw new KextError('StartStopError', {
       rule: 'macos.stop',
       note: `its stop routine returned ${result}`,
     });
   }
   yield* finaliseCpp(k, kext);
+  words.say(`Kext ${kext.identifier} is now stopped and ready to unload.`, LOUDNESS.detail);
 }
 
 /** Gives back references, symbols and memory. */

@@ -26,7 +26,7 @@ const OPTIONS: readonly OptionSpec[] = [
   { letter: 'e', long: 'system-extensions' },
   { letter: 'h', long: 'help' },
 ];
-const USAGE = 'usage: kextlibs [options] kext\n';
+const USAGE = 'usage: kextlibs [options] kext\n\nuse kextlibs -help for a list of options\n';
 const EX_USAGE = 64;
 const EXIT = { undefined: 1, multiple: 2 } as const;
 /** Interfaces that are not offered unless asked for. */
@@ -41,6 +41,8 @@ export const kextlibs: Tool = {
     const { flags, values, operands, unknown } = parseOptions(args, OPTIONS);
     if (flags.has('help')) return { code: 0, out: USAGE, err: '' };
     const [word] = operands;
+    if (word === undefined && unknown === undefined)
+      return { code: EX_USAGE, out: '', err: `No kext specified.${USAGE}` };
     if (unknown !== undefined || word === undefined) return { code: EX_USAGE, out: '', err: USAGE };
     const kext = kextAt(session, word);
     if (kext === undefined || kext instanceof FormatError)
@@ -58,8 +60,10 @@ export const kextlibs: Tool = {
 /** A library that offers symbols: a KPI of the kernel, or a kext. */
 interface Offer {
   readonly identifier: string;
-  readonly bundle: string;
+  readonly path: string;
+  /** As the tool writes versions, and as the property list has it. */
   readonly version: string;
+  readonly stated: string;
 }
 
 /** What one architecture needs. */
@@ -71,7 +75,13 @@ interface Needs {
   readonly none: readonly string[];
 }
 
+const versions = (stated: string): Pick<Offer, 'version' | 'stated'> => ({
+  stated,
+  version: formatVersion(parseVersion(stated)),
+});
+
 /** System.kext's plug-ins, by KPI. */
+const PLUG_INS = '/System/Library/Extensions/System.kext/PlugIns';
 const BUNDLES: Readonly<Record<string, string>> = {
   'com.apple.kpi.bsd': 'BSDKernel.kext',
   'com.apple.kpi.dsep': 'MACFramework.kext',
@@ -102,11 +112,16 @@ class Search {
       .filter(({ name }) => architectures.length === 0 || architectures.includes(name))
       .map(({ bytes, name }) => this.needs(bytes, name));
     const same = new Set(all.map(({ libraries }) => [...libraries.keys()].sort().join())).size <= 1;
-    const [first] = all;
-    if (first === undefined) this.libraries(undefined, new Map());
-    else if (same) this.libraries(undefined, first.libraries);
-    else for (const one of all) this.libraries(one.architecture, one.libraries);
-    for (const one of all) this.problems(one, all.length > 1);
+    const xml = this.flags.has('xml');
+    if (same) this.libraries(undefined, all[0]?.libraries ?? new Map(), true);
+    else if (xml)
+      for (const [i, one] of all.entries())
+        this.libraries(one.architecture, one.libraries, i + 1 === all.length);
+    for (const [i, one] of all.entries()) {
+      if (!same && !xml) this.libraries(one.architecture, one.libraries, i + 1 === all.length);
+      // After the first half of them, as the tool counts (i + i).
+      this.problems(one, same || xml, i + i < all.length);
+    }
     return this.answer.result();
   }
 
@@ -144,35 +159,37 @@ class Search {
 
   private interface(identifier: string): Offer {
     const own = KPI_KEXTS.find((one) => one.identifier === identifier)?.compatible ?? '';
-    const version = this.compatible ? own : this.session.choices.release.darwin;
-    return { identifier, bundle: BUNDLES[identifier] ?? '', version: formatVersion(parseVersion(version)) };
+    const stated = this.compatible ? own : this.session.choices.release.darwin;
+    return { identifier, path: `${PLUG_INS}/${BUNDLES[identifier] ?? ''}`, ...versions(stated) };
   }
 
   private library({ identifier, path, info }: Kext): Offer {
-    const version = formatVersion(this.compatible ? info.compatibleVersion : info.version);
-    return { identifier, bundle: baseName(path), version };
+    const stated = this.compatible ? info.text('OSBundleCompatibleVersion') : info.versionText;
+    return { identifier, path, ...versions(stated ?? '') };
   }
 
-  private libraries(architecture: string | undefined, found: ReadonlyMap<string, Offer>): void {
+  private libraries(
+    architecture: string | undefined,
+    found: ReadonlyMap<string, Offer>,
+    emptyLine: boolean,
+  ): void {
     const { answer } = this;
     const sorted = [...found.values()].sort((a, b) => (a.identifier < b.identifier ? -1 : 1));
     if (this.flags.has('xml')) {
-      if (sorted.length === 0) return;
-      answer.print(
-        `\t<key>OSBundleLibraries${architecture === undefined ? '' : `_${architecture}`}</key>\n\t<dict>`,
-      );
+      const suffix = architecture === undefined ? '' : `_${architecture}`;
+      if (sorted.length > 0) answer.print(`\t<key>OSBundleLibraries${suffix}</key>\n\t<dict>`);
       for (const { identifier, version } of sorted)
         answer.print(`\t\t<key>${identifier}</key>\n\t\t<string>${version}</string>`);
-      answer.print('\t</dict>');
-      return;
+      if (sorted.length > 0) answer.print('\t</dict>');
+    } else {
+      answer.complain(`For ${architecture ?? 'all architectures'}:`);
+      if (sorted.length === 0) answer.print('    No libraries found.');
+      for (const { identifier, version } of sorted) answer.print(`    ${identifier} = ${version}`);
     }
-    answer.complain(`For ${architecture ?? 'all architectures'}:`);
-    if (sorted.length === 0) answer.print('    No libraries found.');
-    for (const { identifier, version } of sorted) answer.print(`    ${identifier} = ${version}`);
-    answer.complain('');
+    if (emptyLine) answer.complain('');
   }
 
-  private problems({ architecture, one, several, none }: Needs, named: boolean): void {
+  private problems({ architecture, one, several, none }: Needs, named: boolean, emptyLine: boolean): void {
     const { answer, flags } = this;
     const lists = (name: string): boolean => flags.has(name) || flags.has('all-symbols');
     if (!lists('onedef-symbols') && none.length + several.size === 0) return;
@@ -180,8 +197,8 @@ class Search {
     const marked = this.compatible ? 'compatible version ' : '';
     if (lists('onedef-symbols')) {
       answer.complain(`    ${counted(one.size)} found in one library kext each${one.size > 0 ? ':' : '.'}`);
-      for (const [name, { bundle, version }] of one)
-        answer.complain(`    ${name} in ${bundle} (${marked}${version})`);
+      for (const [name, { path, stated }] of one)
+        answer.complain(`    ${name} in ${baseName(path)} (${marked}${stated})`);
     }
     if (none.length > 0) {
       const all = lists('undef-symbols');
@@ -193,6 +210,7 @@ class Search {
       this.multiple(several, lists('multdef-symbols'), marked);
       answer.code = EXIT.multiple;
     }
+    if (emptyLine) answer.complain('');
   }
 
   private multiple(several: Needs['several'], all: boolean, marked: string): void {
@@ -206,7 +224,7 @@ class Search {
     answer.complain(`    ${counted(several.size)} found in more than one library kext:`);
     for (const [name, offers] of several) {
       answer.complain(`    ${name}: in`);
-      for (const { bundle, version } of offers) answer.complain(`        ${bundle} (${marked}${version})`);
+      for (const { path, stated } of offers) answer.complain(`        ${path} (${marked}${stated})`);
     }
   }
 }

@@ -1,156 +1,112 @@
-/** kextload(8) and kextunload(8). */
+/**
+ * kextload(8) (kext_tools kextload_main.c). It asks kextd, which loads: what kextd and the kernel say of it stands in the
+ * machine's log, not here.
+ */
 import { FormatError } from '../../bytes/errors.ts';
 import type { Kext } from '../../systems/macos/library.ts';
-import { osReturnText } from '../../systems/macos/os-return.ts';
-import type { ToolResult } from '../system.ts';
+import type { OsReturnName } from '../../systems/macos/os-return.ts';
+import { LOUDNESS } from '../../systems/macos/words.ts';
 import { Answer, type Tool } from './answer.ts';
-import { failedText, kextAt, kextNamed, loadFromDisk, unloadInto } from './loading.ts';
-import { type OptionSpec, parseOptions } from './options.ts';
+import { announceFilter, failedText, kextAt, kextNamed, loadFromDisk } from './loading.ts';
+import { type OptionSpec, type Parsed, parseOptions } from './options.ts';
 import type { MacosSession } from './session.ts';
 
 /** sysexits(3) */
 const EX_USAGE = 64;
+const EX_OSERR = 71;
 const EX_NOPERM = 77;
 const SYSTEM_POLICY = 27;
 
-const LOAD_OPTIONS: readonly OptionSpec[] = [
+const OPTIONS: readonly OptionSpec[] = [
   { letter: 'b', long: 'bundle-id', value: true },
+  { letter: 'c', long: 'no-caches' },
   { letter: 'd', long: 'dependency', value: true },
+  { letter: 'D', long: 'no-loaded-check' },
   { letter: 'r', long: 'repository', value: true },
   { letter: 'q', long: 'quiet' },
+  { letter: 't', long: 'tests' },
   { letter: 'h', long: 'help' },
 ];
+/** Options of older releases that do nothing any more, with what is said of them. */
+const IGNORED: readonly (readonly [long: string, notice: string])[] = [
+  ['no-caches', 'Notice: -no-caches (-c) ignored; use kextutil(8) to test kexts.'],
+  ['no-loaded-check', 'Notice: -no-loaded-check (-D) ignored.'],
+  ['tests', 'Notice: -tests (-t) ignored; use kextutil(8) to test kexts.'],
+];
 
-const LOAD_USAGE =
-  'usage: kextload [-h] [-v [0-6]]\n        [-d <extension>] ... [-r <directory>] ... \n        [--] [<kext>] ...';
+const USAGE =
+  'usage: kextload [-h] [-v [0-6]]\n        [-d <extension>] ... [-r <directory>] ... \n        [--] [<kext>] ...\n';
+const NO_KEXTS =
+  'No kernel extensions specified; name kernel extension bundles\n    following options, or use -bundle-id (-b).\n';
 
 export const kextload: Tool = {
   name: 'kextload',
   usage: '[-b ID] [-d KEXT] [-r FOLDER] [-v [0-6]] [KEXT]...',
   summary: 'load kernel extensions',
   run: async (session, args) => {
-    const { flags, values, operands, verbosity, unknown } = parseOptions(args, LOAD_OPTIONS);
-    if (flags.has('help')) return { code: 0, out: `${LOAD_USAGE}\n`, err: '' };
-    if (unknown !== undefined)
-      return {
-        code: EX_USAGE,
-        out: '',
-        err: `kextload: illegal option -- ${unknown.replace(/^-+/, '')}\n${LOAD_USAGE}\n`,
-      };
-    const identifiers = values.get('bundle-id') ?? [];
-    const quiet = flags.has('quiet');
-    if (operands.length + identifiers.length === 0) {
-      const text =
-        'No kernel extensions specified; name kernel extension bundles\n    following options, or use -bundle-id (-b).';
-      return { code: EX_USAGE, out: '', err: `${text}\n${LOAD_USAGE}\n` };
+    const parsed = parseOptions(args, OPTIONS);
+    const { flags, values, operands, unknown } = parsed;
+    if (flags.has('help')) return { code: 0, out: '', err: USAGE };
+    if (unknown !== undefined) {
+      const name = unknown.replace(/^-+/, '');
+      const err = `kextload: unrecognized option \`-${name}'\nUse kextutil(8) for development loading of kexts.\n${USAGE}`;
+      return { code: EX_USAGE, out: '', err };
     }
-    const answer = new Answer();
-    const repositories = [...(values.get('repository') ?? []), ...(values.get('dependency') ?? [])].map(
-      (word) => session.locate(word) ?? session.absolute(word),
-    );
-    await session.prepareSignatures(session.kexts(repositories));
-    for (const identifier of identifiers) {
-      const kext = kextNamed(session, identifier, repositories);
-      if (kext === undefined)
-        fail(
-          answer,
-          `${identifier} failed to load - ${osReturnText('NotFound')}; check the system/kernel logs for errors or try kextutil(8).`,
-          quiet,
-        );
-      else loadOne(session, kext, identifier, answer, { repositories, quiet, verbosity });
-    }
-    for (const word of operands) {
-      const kext = kextAt(session, word);
-      if (kext === undefined)
-        fail(
-          answer,
-          `${word} failed to load - file/directory not found; check the system/kernel logs for errors or try kextutil(8).`.replace(
-            'file/directory not found',
-            osReturnText('NotFound'),
-          ),
-          quiet,
-        );
-      else if (kext instanceof FormatError) {
-        fail(answer, failedText(word, 'NotAKext'), quiet);
-        answer.explain(kext.message);
-      } else {
-        await session.prepareSignatures([kext]);
-        loadOne(session, kext, session.absolute(word), answer, { repositories, quiet, verbosity });
-      }
-    }
-    return answer.result();
+    if (operands.length === 0 && !values.has('bundle-id'))
+      return { code: EX_USAGE, out: '', err: `${NO_KEXTS}${USAGE}` };
+    return (await new Request(session, parsed).run()).result();
   },
 };
 
-function fail(answer: Answer, text: string, quiet: boolean, code = 71): void {
-  answer.code = code;
-  if (!quiet) answer.complain(text);
-}
+class Request {
+  private readonly session: MacosSession;
+  private readonly parsed: Parsed;
+  private readonly repositories: readonly string[];
+  private readonly answer = new Answer();
 
-function loadOne(
-  session: MacosSession,
-  kext: Kext,
-  name: string,
-  answer: Answer,
-  { repositories, quiet, verbosity }: { repositories: readonly string[]; quiet: boolean; verbosity: number },
-): void {
-  const result = loadFromDisk(session, kext, answer, { repositories });
-  if (result.code === 'Success') {
-    if (verbosity >= 2 && !quiet) answer.print(`${name} loaded successfully (or already loaded).`);
-    return;
+  constructor(session: MacosSession, parsed: Parsed) {
+    this.session = session;
+    this.parsed = parsed;
+    this.answer.filter = parsed.flags.has('quiet') ? 0 : parsed.filter;
+    const words = ['repository', 'dependency'].flatMap((name) => parsed.values.get(name) ?? []);
+    this.repositories = words.map((word) => session.locate(word) ?? session.absolute(word));
   }
-  if (!result.complete) return;
-  if (verbosity >= 3) for (const line of result.kernel) answer.complain(`(kernel) ${line}`);
-  const code =
-    result.code === 'SystemPolicy' ? SYSTEM_POLICY : result.code === 'NotPrivileged' ? EX_NOPERM : 71;
-  fail(answer, failedText(name, result.code), quiet, code);
-  answer.explain(result.note);
-}
 
-const UNLOAD_OPTIONS: readonly OptionSpec[] = [
-  { letter: 'b', long: 'bundle-id', value: true },
-  { letter: 'm', long: 'module', value: true },
-  { letter: 'c', long: 'class-name', value: true },
-  { letter: 'p', long: 'personalities-only' },
-  { letter: 'q', long: 'quiet' },
-  { letter: 'h', long: 'help' },
-];
-const UNLOAD_USAGE =
-  'usage: kextunload [-h] [-v [0-6]] [-p] [-c <class name>] ... [-b <bundle identifier>] ... [--] [<kext>] ...';
-const NOT_FOUND = 1;
-const NOT_PRIVILEGED = 2;
-const PARTIAL = 3;
+  async run(): Promise<Answer> {
+    const { session, parsed, answer } = this;
+    announceFilter(answer);
+    for (const [long, notice] of IGNORED) if (parsed.flags.has(long)) answer.log(LOUDNESS.warning, notice);
+    await session.prepareSignatures(session.kexts(this.repositories));
+    for (const identifier of parsed.values.get('bundle-id') ?? [])
+      await this.one(kextNamed(session, identifier, this.repositories), identifier);
+    for (const word of parsed.operands) await this.one(kextAt(session, word), session.absolute(word));
+    return answer;
+  }
 
-export const kextunload: Tool = {
-  name: 'kextunload',
-  usage: '[-b ID] [-v [0-6]] [KEXT]...',
-  summary: 'stop and unload kernel extensions',
-  run: (session, args): ToolResult => {
-    const { flags, values, operands, unknown } = parseOptions(args, UNLOAD_OPTIONS);
-    if (flags.has('help')) return { code: 0, out: `${UNLOAD_USAGE}\n`, err: '' };
-    if (unknown !== undefined)
-      return {
-        code: EX_USAGE,
-        out: '',
-        err: `kextunload: illegal option -- ${unknown.replace(/^-+/, '')}\n${UNLOAD_USAGE}\n`,
-      };
-    if (operands.length === 0 && !['bundle-id', 'module', 'class-name'].some((name) => values.has(name)))
-      return { code: EX_USAGE, out: '', err: `${UNLOAD_USAGE}\n` };
-    if (session.uid !== 0)
-      return { code: NOT_PRIVILEGED, out: '', err: 'You must be running as root to unload kexts.\n' };
-    const identifiers = [...(values.get('bundle-id') ?? []), ...(values.get('module') ?? [])];
-    const answer = new Answer();
-    for (const word of operands) {
-      const kext = kextAt(session, word);
-      if (kext === undefined || kext instanceof FormatError) {
-        answer.complain(`Kext ${word} not found.`);
-        answer.code = NOT_FOUND;
-      } else identifiers.push(kext.identifier);
+  private async one(kext: Kext | FormatError | undefined, name: string): Promise<void> {
+    const { session, answer, repositories } = this;
+    answer.log(LOUDNESS.basic, `Requesting load of ${name}.`);
+    if (kext === undefined) {
+      this.failed(name, 'NotFound');
+      return;
     }
-    let failed = answer.code === 0 ? 0 : 1;
-    for (const identifier of identifiers) if (unloadInto(session, identifier, answer) !== 'Success') failed++;
-    const all = identifiers.length + (answer.code !== 0 && operands.length > identifiers.length ? 1 : 0);
-    if (failed > 0) answer.code = failed < all ? PARTIAL : answer.code === 0 ? NOT_FOUND : answer.code;
-    return answer.result();
-  },
-};
+    if (kext instanceof FormatError) {
+      this.failed(name, 'NotAKext');
+      answer.explain(kext.message);
+      return;
+    }
+    await session.prepareSignatures([kext]);
+    const { code, complete, note } = loadFromDisk(session, kext, answer, { repositories });
+    if (code === 'Success') answer.log(LOUDNESS.basic, `${name} loaded successfully (or already loaded).`);
+    else if (complete) {
+      this.failed(name, code);
+      answer.explain(note);
+    }
+  }
+
+  private failed(name: string, code: OsReturnName): void {
+    this.answer.log(LOUDNESS.error, failedText(name, code));
+    this.answer.code =
+      code === 'SystemPolicy' ? SYSTEM_POLICY : code === 'NotPrivileged' ? EX_NOPERM : EX_OSERR;
+  }
+}

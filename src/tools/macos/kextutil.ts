@@ -8,13 +8,14 @@ import { publishPersonalities } from '../../systems/macos/load.ts';
 import { osReturnText } from '../../systems/macos/os-return.ts';
 import type { Diagnostics } from '../../systems/macos/rules/diagnostics.ts';
 import { matchAll } from '../../systems/macos/runtime/services.ts';
+import { LOUDNESS } from '../../systems/macos/words.ts';
 import { Answer, type Tool } from './answer.ts';
-import { kextAt, kextNamed, type Loading, loadFromDisk } from './loading.ts';
-import { type OptionSpec, type Parsed, parseOptions } from './options.ts';
+import { announceFilter, kextAt, kextNamed, type Loading, loadFromDisk } from './loading.ts';
+import { DEFAULT_FILTER, type OptionSpec, type Parsed, parseOptions } from './options.ts';
 import type { MacosSession } from './session.ts';
 import { signatureOf } from './signatures.ts';
 
-const OPTIONS: readonly OptionSpec[] = [
+export const OPTIONS: readonly OptionSpec[] = [
   { letter: 'a', long: 'address', value: true },
   { letter: '', long: 'arch', value: true },
   { letter: 'A', long: 'use-load-addresses' },
@@ -41,6 +42,8 @@ const OPTIONS: readonly OptionSpec[] = [
 const USAGE = 'usage: kextutil [options] [--] [kext] ...\n';
 const NO_KEXTS =
   'No kernel extensions specified; name kernel extension bundles\n    following options, or use -bundle-id (-b) and -address (-a).';
+/** Basic messages of all activities. */
+const BASIC_FILTER = 0xff3;
 const EX_USAGE = 64;
 const EX_NOPERM = 77;
 /** kextutil's own exit codes. */
@@ -75,7 +78,7 @@ export const kextutil: Tool = {
 };
 
 /** -a and -A imply -n. */
-const isDryRun = (flags: ReadonlySet<string>): boolean =>
+export const isDryRun = (flags: ReadonlySet<string>): boolean =>
   ['no-load', 'address', 'use-load-addresses'].some((name) => flags.has(name));
 
 const LOADING_ONLY = 'is allowed only when not loading or sending personalities.';
@@ -126,9 +129,17 @@ class Utility {
 
   async run(): Promise<Answer> {
     const { session, options, answer } = this;
-    if (options.verbosity >= 2) answer.complain(this.kernelFile);
+    const { flags } = options;
+    answer.filter = flags.has('quiet') ? 0 : options.filter;
+    announceFilter(answer);
+    answer.log(LOUDNESS.debug, `Kext library architecture set to ${session.choices.architecture}.`);
+    this.kernelFile();
+    // Who only tests wants to hear how it went.
+    const quietly = answer.filter === DEFAULT_FILTER;
+    const asks = ['interactive', 'interactive-all'].some((name) => flags.has(name));
+    if (quietly && (isDryRun(flags) || asks)) answer.filter = BASIC_FILTER;
     for (const [name, why] of Object.entries(WITHOUT_EFFECT))
-      if (options.flags.has(name)) answer.explain(`-${name} has no effect: ${why}`);
+      if (flags.has(name)) answer.explain(`-${name} has no effect: ${why}`);
     const arch = options.values.get('arch')?.at(-1);
     if (arch !== undefined && arch !== session.choices.architecture)
       answer.explain(
@@ -138,20 +149,25 @@ class Utility {
       const kext = kextNamed(session, identifier, this.repositories);
       if (kext !== undefined) await this.one(kext, kext.path);
       else {
-        answer.complain(`Can't find extension with identifier ${identifier}.`);
+        answer.log(LOUDNESS.error, `Can't find extension with identifier ${identifier}.`);
         answer.code = EXIT.notFound;
       }
     }
     for (const word of options.operands) await this.named(word);
-    if (options.flags.has('quiet')) answer.err = '';
     return answer;
   }
 
-  private get kernelFile(): string {
-    const early = ['10.6', '10.7', '10.8', '10.9'].includes(this.session.choices.release.name);
-    return early
-      ? "No kernel file specified, using '/mach_kernel'"
-      : "Defaulting to kernel file '/System/Library/Kernels/kernel'";
+  /** Up to 10.9 a warning, later told only to those who ask. */
+  private kernelFile(): void {
+    const { answer } = this;
+    if (this.since(14))
+      answer.log(LOUDNESS.basic, "Defaulting to kernel file '/System/Library/Kernels/kernel'");
+    else answer.log(LOUDNESS.warning, "No kernel file specified, using '/mach_kernel'");
+  }
+
+  /** Is this the release of that Darwin version, or a later one? */
+  private since(darwin: number): boolean {
+    return Number(this.session.choices.release.darwin.split('.')[0]) >= darwin;
   }
 
   private async named(word: string): Promise<void> {
@@ -178,7 +194,10 @@ class Utility {
     const dryRun = isDryRun(flags);
     await session.prepareSignatures([kext, ...session.kexts(this.repositories)]);
     if (flags.has('safe-boot') && kext.info.required === undefined) {
-      answer.complain(`${dryRun ? 'Notice: ' : ''}${path} is not eligible for loading during safe boot.`);
+      answer.log(
+        LOUDNESS.warning,
+        `${dryRun ? 'Notice: ' : ''}${path} is not eligible for loading during safe boot.`,
+      );
       if (!dryRun) {
         answer.code = EXIT.safeBoot;
         return;
@@ -188,6 +207,7 @@ class Utility {
       this.sendPersonalities(kext, path);
       return;
     }
+    const authentication: string[] = [];
     const result = loadFromDisk(session, kext, answer, {
       repositories: this.repositories,
       dryRun,
@@ -196,14 +216,28 @@ class Utility {
       withoutSystem: flags.has('no-system-extensions'),
       unresolved: flags.has('no-resolve-dependencies'),
       personalities: this.chosen,
+      hear: (line) => authentication.push(line),
     });
     answer.explain(result.note);
-    this.dependencyLines(path, result.diagnostics);
-    this.findings(kext, path, result);
+    this.tested(kext, path, result, authentication);
+    if (result.code !== 'Success' && !result.inKernel) {
+      this.refused(result);
+      return;
+    }
+    if (dryRun) {
+      this.trialLink(kext, path);
+      return;
+    }
+    answer.log(
+      LOUDNESS.basic,
+      `${path} appears to be loadable (not including linkage for on-disk libraries).`,
+    );
+    if (this.loadAuthenticates) for (const line of authentication) answer.log(LOUDNESS.error, line);
+    answer.log(LOUDNESS.basic, `Loading ${path}.`);
     for (const line of result.kernel) answer.complain(`(kernel) ${line}`);
-    if (result.code !== 'Success') this.failed(path, result);
-    else if (dryRun) this.trialLink(kext, path);
-    else answer.print(`${path} successfully loaded (or already loaded).`);
+    if (result.code === 'Success')
+      answer.log(LOUDNESS.basic, `${path} successfully loaded (or already loaded).`);
+    else this.failed(path, result);
   }
 
   /** Which personalities go to the kernel: none with -l, those named with -p, else all. */
@@ -216,48 +250,99 @@ class Utility {
     const { session, answer } = this;
     publishPersonalities(session.kernel, info, this.chosen);
     session.perform('kextutil', matchAll(session.kernel), answer);
-    if (info.personalities.size === 0) answer.complain(`${path} has no personalities to send.`);
+    if (info.personalities.size === 0) answer.log(LOUDNESS.step, `${path} has no personalities to send.`);
   }
 
-  /** Each library that was not found, or not in a version that fits. */
-  private dependencyLines(path: string, diagnostics: Diagnostics): void {
-    for (const { rule, values } of diagnostics.of('dependencies')) {
-      for (const name of values) {
-        if (rule === 'macos.dependency-missing')
-          this.answer.complain(`${path} - dependency '${name}' not found.`);
-        else if (rule === 'macos.dependency-version')
-          this.answer.complain(`${path} - no compatible dependency found for ${name}.`);
-        else if (rule === 'macos.dependency-no-library')
-          this.answer.complain(`${path} - dependency for ${name} lacks valid OSBundleCompatibleVersion.`);
-      }
+  /**
+   * What the tests of a kext say, in the order of the release: up to 10.12 its signature is looked at last, and what comes of it
+   * is said by the load.
+   */
+  private tested(kext: Kext, path: string, result: Loading, authentication: readonly string[]): void {
+    const { answer } = this;
+    const late = this.loadAuthenticates;
+    const hear = (): void => {
+      for (const line of authentication) answer.log(LOUDNESS.error, line);
+    };
+    if (!late) hear();
+    // Thrown away before it could be tested.
+    if (!late && result.rule === 'macos.signature') return;
+    this.dependencyLines(path, result.diagnostics);
+    const bad = !result.inKernel && this.isBad(result);
+    const signing = this.signingFailure(kext);
+    if (signing !== undefined && !late) {
+      answer.log(LOUDNESS.error, signing);
+      this.diagnostics(result.diagnostics.body);
     }
+    if (bad) {
+      answer.log(LOUDNESS.error, `Diagnostics for ${path}:`);
+      this.diagnostics(result.diagnostics.body);
+    }
+    if (signing !== undefined && late) {
+      if (!bad) answer.log(LOUDNESS.error, `Diagnostics for ${path}:`);
+      answer.log(LOUDNESS.error, signing);
+    }
+    if (!bad) this.diagnostics(result.diagnostics.only('warnings').body);
+    if (late && result.rule === 'macos.signature') hear();
   }
 
-  /** All of them when the kext cannot be used, warnings alone when it can. */
-  private findings(kext: Kext, path: string, { code, diagnostics }: Loading): void {
-    const { answer, session } = this;
-    const bad = ['Validation', 'Authentication', 'Dependencies', 'ArchNotFound'].includes(code);
-    const warnings = diagnostics.only('warnings');
-    if (bad && diagnostics.findings.length > 0) answer.out += diagnostics.text(path);
-    const state = session.choices.release.signature === 'none' ? undefined : signatureOf(session, kext).kind;
-    if (state === 'none' || state === 'invalid')
-      answer.complain(
-        `Code Signing Failure: ${state === 'none' ? 'not code signed' : 'code signature is invalid'}`,
-      );
-    if (!bad && warnings.findings.length > 0) answer.out += `${warnings.body}\n`;
+  /** Up to 10.12 the tests leave authentication to the load. */
+  private get loadAuthenticates(): boolean {
+    return !this.since(17);
+  }
+
+  /** A record of several lines ends with an empty one. */
+  private diagnostics(body: string): void {
+    if (body !== '') this.answer.log(LOUDNESS.error, body);
+  }
+
+  private isBad({ code, rule }: Loading): boolean {
+    return (
+      ['Validation', 'Authentication', 'Dependencies', 'ArchNotFound', 'SystemPolicy'].includes(code) ||
+      (code === 'NotLoadable' && rule !== 'macos.signature')
+    );
+  }
+
+  private signingFailure(kext: Kext): string | undefined {
+    const { session } = this;
+    if (session.choices.release.signature === 'none') return undefined;
+    const { kind } = signatureOf(session, kext);
+    if (kind !== 'none' && kind !== 'invalid') return undefined;
+    return `Code Signing Failure: ${kind === 'none' ? 'not code signed' : 'code signature is invalid'}`;
+  }
+
+  /** Each library that was not found, or not in a version that fits: once for each test that looks for them. */
+  private dependencyLines(path: string, diagnostics: Diagnostics): void {
+    const lines = diagnostics.of('dependencies').flatMap(({ rule, values }) =>
+      values.flatMap((name) => {
+        if (rule === 'macos.dependency-missing') return `${path} - dependency '${name}' not found.`;
+        if (rule === 'macos.dependency-version')
+          return `${path} - no compatible dependency found for ${name}.`;
+        if (rule === 'macos.dependency-no-library')
+          return `${path} - dependency for ${name} lacks valid OSBundleCompatibleVersion.`;
+        return [];
+      }),
+    );
+    const rounds = this.options.flags.has('no-authentication') ? 2 : 3;
+    for (let round = 0; round < rounds; round++)
+      for (const line of lines) this.answer.log(LOUDNESS.error, line);
+  }
+
+  /** It did not get as far as the kernel. */
+  private refused({ code, complete }: Loading): void {
+    if (!complete) return;
+    const { answer } = this;
+    if (code === 'SystemPolicy') answer.code = EXIT.policy;
+    else if (code === 'ArchNotFound') answer.code = EXIT.archNotFound;
+    else answer.code = EXIT.kextBad;
   }
 
   private failed(path: string, { code, complete }: Loading): void {
     const { answer } = this;
     if (!complete) return;
-    if (code === 'SystemPolicy') answer.code = EXIT.policy;
-    else if (code === 'ArchNotFound') answer.code = EXIT.archNotFound;
-    else if (['Validation', 'Dependencies', 'Authentication'].includes(code)) answer.code = EXIT.kextBad;
-    else {
-      answer.code = EXIT.loadFailed;
-      answer.complain(`Failed to load ${path} - ${osReturnText(code)}.`);
-    }
-    if (code === 'LinkError') answer.complain('Check library declarations for your kext with kextlibs(8).');
+    answer.code = EXIT.loadFailed;
+    answer.log(LOUDNESS.error, `Failed to load ${path} - ${osReturnText(code)}.`);
+    if (code === 'LinkError')
+      answer.log(LOUDNESS.error, 'Check library declarations for your kext with kextlibs(8).');
   }
 
   /** Linked in user space against what is on disk; nothing reaches the kernel. */
@@ -269,12 +354,13 @@ class Utility {
     const linker = new TrialLinker(kernel, (one) => planLink(one, known));
     try {
       if (kext.executable !== undefined) linker.link(planLink(kext, known));
-      answer.print(`${path} appears to be loadable (including linkage for on-disk libraries).`);
+      answer.log(LOUDNESS.basic, `${path} appears to be loadable (including linkage for on-disk libraries).`);
     } catch (error) {
       if (!(error instanceof LinkFailure) && !(error instanceof FormatError)) throw error;
-      for (const line of error.message.split('\n')) answer.complain(`kxld[${kext.identifier}]: ${line}`);
-      answer.complain('Link failed (error code 5).');
-      answer.complain('Check library declarations for your kext with kextlibs(8).');
+      for (const line of error.message.split('\n'))
+        answer.log(LOUDNESS.error, `kxld[${kext.identifier}]: ${line}`);
+      answer.log(LOUDNESS.error, 'Link failed (error code 5).');
+      answer.log(LOUDNESS.error, 'Check library declarations for your kext with kextlibs(8).');
       answer.code = EXIT.loadFailed;
     }
   }

@@ -1,34 +1,45 @@
 /**
- * kmutil(8), from macOS 11 on. Its source is not published: subcommands, options and columns are those of its manual page and
- * of transcripts; where neither has words, it says nothing and the note is ours.
+ * kmutil(8), from macOS 11 on. Its source is not published: subcommands, options, columns and errors are those of its manual
+ * page and of transcripts; where neither has words, it says nothing and the note is ours.
  */
 import { FormatError } from '../../bytes/errors.ts';
+import { readMachO } from '../../formats/macho/read.ts';
 import type { Kext } from '../../systems/macos/library.ts';
-import { type OsReturnName, osReturnNumber, osReturnText } from '../../systems/macos/os-return.ts';
 import type { ToolResult } from '../system.ts';
 import { Answer, type Tool } from './answer.ts';
 import { kextfind } from './kextfind/kextfind.ts';
 import { kextlibs } from './kextlibs.ts';
 import { statText } from './kextstat.ts';
-import { diagnosticsOf, kextAt, kextNamed, loadFromDisk, unloadInto } from './loading.ts';
+import { CODE, notFound, refused, requestFailed } from './kmutil-errors.ts';
+import { diagnosticsOf, kextAt, kextNamed, loadFromDisk, policyView, unloadInto } from './loading.ts';
 import { type OptionSpec, type Parsed, parseOptions } from './options.ts';
 import type { MacosSession } from './session.ts';
 
 const SUBCOMMANDS: readonly (readonly [name: string, summary: string])[] = [
+  ['create', 'Create one or more new artifacts based on the arguments provided.'],
   ['load', 'Load one or more extensions based on the arguments provided.'],
   ['unload', 'Unload the named kexts and all personalities.'],
   ['log', 'Display logging information about the KernelManagement subsystem.'],
   ['libraries', 'Search for library kexts that define symbols needed for linking by a kernel extension.'],
+  ['dumpstate', 'Dumps kernelmanagerd(8) state for debugging'],
   ['inspect', "Inspect & display a kext collection's contents according to the options provided."],
   ['clear-staging', 'Clears all contents of the kext staging locations on the system'],
   ['find', 'Find kexts available on the operating system.'],
   ['showloaded', 'Show the loaded state of the extensions on the system, according to the options provided.'],
-  ['check', 'Check that load information and/or kext collections on the system are consistent.'],
-  ['print-diagnostics', 'Perform all possible tests on one or more kexts.'],
-  ['trigger-panic-medic', 'Delete and disable loading of third party kexts (recovery-mode only)'],
+  [
+    'trigger-panic-medic',
+    `Delete and disable loading of third party kexts in order to safely boot into a target volume. (can only be triggered in Recovery mode)\n${' '.repeat(26)}eg usage: \`kmutil trigger-panic-medic --volume-root /Volumes/<VolumeName>\``,
+  ],
+  [
+    'check',
+    'Check the consistency of kext collections against each other and/or load information in-kernel.',
+  ],
+  [
+    'print-diagnostics',
+    'Perform all possible tests on a specified kext, and indicate whether the kext is loadable.',
+  ],
 ];
 const EX_USAGE = 64;
-const EXIT_POLICY = 27;
 
 const COMMON: readonly OptionSpec[] = [
   { letter: 'b', long: 'bundle-identifier', value: true },
@@ -40,6 +51,12 @@ const COMMON: readonly OptionSpec[] = [
   { letter: 'V', long: 'variant-suffix', value: true },
   { letter: 'h', long: 'help' },
 ];
+/** What an option's value is called in help; else it is called as the option. */
+const VALUE_NAMES: Readonly<Record<string, string>> = {
+  'bundle-identifier': 'bundle identifier',
+  'bundle-path': 'path',
+  repository: 'directory',
+};
 const value = (long: string, letter = ''): OptionSpec => ({ letter, long, value: true });
 const flag = (long: string, letter = ''): OptionSpec => ({ letter, long });
 
@@ -68,9 +85,18 @@ const OPTIONS: Readonly<Record<string, readonly OptionSpec[]>> = {
   ],
   inspect: [flag('show-kext-uuids'), flag('show-kext-load-addresses'), value('auxiliary-path', 'A')],
   check: [flag('collection-linkage'), flag('load-info'), flag('kernel-only'), value('collection')],
+  create: [
+    value('new', 'n'),
+    value('boot-path', 'B'),
+    value('system-path', 'S'),
+    value('auxiliary-path', 'A'),
+    value('kernel', 'k'),
+    flag('allow-missing-kdk'),
+  ],
+  dumpstate: [],
   log: [],
   'clear-staging': [],
-  'trigger-panic-medic': [],
+  'trigger-panic-medic': [value('volume-root')],
 };
 
 export const kmutil: Tool = {
@@ -82,18 +108,33 @@ export const kmutil: Tool = {
       return { code: 127, out: '', err: '-sh: kmutil: command not found\n', note: 'it came with macOS 11' };
     const [name = '', ...rest] = args;
     if (name === '' || name === '-h' || name === '--help') return { code: 0, out: overview(), err: '' };
+    if (name === 'help') return { code: 0, out: helpOf(rest[0] ?? '') ?? overview(), err: '' };
     const own = OPTIONS[name];
     if (own === undefined) return usage(`Unexpected argument '${name}'`);
     const parsed = parseOptions(rest, [...own, ...COMMON]);
     if (parsed.unknown !== undefined) return usage(`Unknown option '${parsed.unknown}'`, name);
-    if (parsed.flags.has('help')) return { code: 0, out: overview(), err: '' };
+    if (parsed.flags.has('help')) return { code: 0, out: helpOf(name) ?? overview(), err: '' };
     return await run(session, name, parsed);
   },
 };
 
+/** As macOS 11.2 prints it; the version is that of its tool. */
 function overview(): string {
   const rows = SUBCOMMANDS.map(([name, summary]) => `  ${name.padEnd(23)} ${summary}\n`);
-  return `OVERVIEW: kmutil: KernelManagement Utility\n\nUSAGE: kmutil <subcommand>\n\nOPTIONS:\n  -h, --help              Show help information.\n\nSUBCOMMANDS:\n${rows.join('')}`;
+  return `OVERVIEW: kmutil: KernelManagement Utility (KernelManagement_executables-102.60.20)\n\nUSAGE: kmutil <subcommand>\n\nOPTIONS:\n  -h, --help              Show help information.\n\nSUBCOMMANDS:\n${rows.join('')}\n  See 'kmutil help <subcommand>' for detailed help.\n`;
+}
+
+/** The options of one subcommand; descriptions of them are not known, and left out. */
+function helpOf(name: string): string | undefined {
+  const summary = SUBCOMMANDS.find(([one]) => one === name)?.[1];
+  const own = OPTIONS[name];
+  if (summary === undefined || own === undefined) return undefined;
+  const rows = [...own, ...COMMON].map((option) => {
+    const { letter, long } = option;
+    const names = letter === '' ? `--${long}` : `-${letter}, --${long}`;
+    return `  ${option.value === true ? `${names} <${VALUE_NAMES[long] ?? long}>` : names}\n`;
+  });
+  return `OVERVIEW: ${summary}\n\nUSAGE: kmutil ${name} [<options>]\n\nOPTIONS:\n${rows.join('')}`;
 }
 
 const usage = (problem: string, name?: string): ToolResult => ({
@@ -120,6 +161,15 @@ async function run(session: MacosSession, name: string, parsed: Parsed): Promise
     case 'print-diagnostics':
       await diagnose(session, parsed, answer);
       break;
+    case 'create':
+      create(session, parsed, answer);
+      break;
+    case 'dumpstate':
+      dumpState(session, answer);
+      break;
+    case 'check':
+      check(session, parsed, answer);
+      break;
     case 'log':
       for (const { text } of session.kernel.log.records) answer.print(text);
       break;
@@ -130,7 +180,7 @@ async function run(session: MacosSession, name: string, parsed: Parsed): Promise
       panicMedic(session, answer);
       break;
     default:
-    // Collections are what the kernel has, and nothing is staged: nothing to say.
+    // Nothing is staged: nothing to say.
   }
   return answer.result();
 }
@@ -162,62 +212,36 @@ async function load(session: MacosSession, parsed: Parsed, answer: Answer): Prom
   }
   for (const { word, kext } of list) {
     if (kext === undefined || kext instanceof FormatError) {
-      fail(answer, kext === undefined ? 'NotFound' : 'NotAKext');
-      answer.explain(kext?.message ?? `there is no ${word}`);
+      notFound(session, answer, word, kext);
       continue;
     }
     await session.prepareSignatures([kext, ...session.kexts(repositories)]);
     const withoutAuthentication = parsed.flags.has('no-authentication');
-    const result = loadFromDisk(session, kext, answer, { repositories, withoutAuthentication });
+    // What kernelmanagerd writes of it is not known.
+    const hear = (): void => undefined;
+    const result = loadFromDisk(session, kext, answer, { repositories, withoutAuthentication, hear });
     if (result.code === 'Success' || !result.complete) continue;
-    if (result.rule === 'macos.owner') ownership(session, kext, answer);
-    else if (/\.(approval|collection)$/.test(result.rule ?? '')) {
-      const where = Number(session.choices.release.name) >= 13 ? 'Settings' : 'Preferences';
-      answer.complain(
-        `Extension with identifiers ${kext.identifier} not approved to load. Please approve using System ${where}.`,
-      );
-      answer.code = EXIT_POLICY;
-    } else fail(answer, result.code);
+    refused(session, kext, result, answer);
     answer.explain(result.note);
   }
 }
 
-function fail(answer: Answer, code: OsReturnName): void {
-  answer.complain(`Kernel request failed: ${osReturnText(code)} (${osReturnNumber(code)})`);
-  answer.code = 1;
-}
-
-/** Each file that does not belong to root and wheel. */
-function ownership(session: MacosSession, kext: Kext, answer: Answer): void {
-  for (const path of session.tree.walk(kext.path)) {
-    const node = session.tree.lookUp(path);
-    if (node !== undefined && (node.uid !== 0 || node.gid !== 0))
-      answer.complain(
-        `Filesystem error: Invalid ownership (${node.uid}:${node.gid}) should be (0:0) on ${path}`,
-      );
-  }
-  answer.code = 1;
-}
-
 function unload(session: MacosSession, parsed: Parsed, answer: Answer): ToolResult {
   if (session.uid !== 0) {
-    fail(answer, 'NotPrivileged');
+    requestFailed(answer, 'NotPrivileged');
     return answer.result();
   }
-  const { list } = named(session, parsed);
-  const identifiers = list.map(({ word, kext }) =>
-    kext === undefined || kext instanceof FormatError ? word : kext.identifier,
-  );
-  let failed = false;
-  for (const identifier of identifiers) {
+  for (const { word, kext } of named(session, parsed).list) {
+    if (word.includes('/') && (kext === undefined || kext instanceof FormatError)) {
+      notFound(session, answer, word, kext);
+      continue;
+    }
+    const identifier = kext === undefined || kext instanceof FormatError ? word : kext.identifier;
     const silent = new Answer();
     const code = unloadInto(session, identifier, silent);
     answer.explain(silent.result().note);
-    if (code === 'Success') continue;
-    failed = true;
-    fail(answer, code);
+    if (code !== 'Success') requestFailed(answer, code);
   }
-  if (failed) answer.code = 1;
   return answer.result();
 }
 
@@ -286,6 +310,44 @@ function inspect(session: MacosSession, { flags }: Parsed, answer: Answer): void
     if (!session.records.collection.has(kext.identifier)) continue;
     const uuid = flags.has('show-kext-uuids') ? ` ${session.loaded(kext.identifier)?.uuid ?? ''}` : '';
     answer.print(`${kext.identifier} (${kext.info.versionText ?? ''})${uuid}`);
+  }
+}
+
+/**
+ * -n aux: the auxiliary collection is put together anew from what is installed and approved; it counts from the next start
+ * on, as the machine keeps it. The other collections are the system's own.
+ */
+function create(session: MacosSession, { values }: Parsed, answer: Answer): void {
+  const kinds = (values.get('new') ?? []).flatMap((one) => one.split(' '));
+  answer.complain('No variant specified, falling back to release');
+  if (kinds.length === 0 || kinds.some((kind) => kind !== 'aux') || values.has('auxiliary-path')) {
+    answer.code = EX_USAGE;
+    answer.explain('only -n aux without a path is here: the collection of this machine, not the file of one');
+    return;
+  }
+  const { approved } = policyView(session);
+  for (const kext of session.kexts())
+    if (!kext.inSystem && approved(kext)) session.records.collection.add(kext.identifier);
+}
+
+/** What is recorded of the machine's kexts; the format is ours. */
+function dumpState({ records, csr }: MacosSession, answer: Answer): void {
+  answer.print(`csr 0x${csr.toString(16)}`);
+  for (const one of records.approved) answer.print(`approved ${one}`);
+  for (const one of records.collection) answer.print(`auxiliary collection ${one}`);
+  answer.explain('the format is not that of kernelmanagerd');
+}
+
+/** Loaded kexts of the auxiliary collection and their bundles must be of one version and executable; nothing is said of a match. */
+function check(session: MacosSession, _parsed: Parsed, answer: Answer): void {
+  for (const kext of session.kexts()) {
+    const loaded = session.loaded(kext.identifier);
+    if (loaded === undefined || loaded.isKernelComponent) continue;
+    const uuid = kext.executable === undefined ? undefined : readMachO(kext.executable).uuid;
+    if (loaded.versionText === kext.info.versionText && (uuid === undefined || uuid === loaded.uuid))
+      continue;
+    answer.code = CODE.other;
+    answer.explain(`${kext.path} is not what is loaded: ${loaded.versionText} ${loaded.uuid ?? ''}`);
   }
 }
 

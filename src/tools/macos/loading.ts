@@ -5,21 +5,17 @@
 import { FormatError } from '../../bytes/errors.ts';
 import { readMachO } from '../../formats/macho/read.ts';
 import { type Kext, KextLibrary } from '../../systems/macos/library.ts';
-import {
-  type FindKext,
-  KernelWords,
-  type KextRequest,
-  loadKext,
-  unloadKext,
-} from '../../systems/macos/load.ts';
+import { type FindKext, type KextRequest, loadKext, unloadKext } from '../../systems/macos/load.ts';
 import { KextError, type OsReturnName, osReturnText } from '../../systems/macos/os-return.ts';
 import { resolveDependencies } from '../../systems/macos/rules/dependencies.ts';
 import { Diagnostics, findingText } from '../../systems/macos/rules/diagnostics.ts';
 import { judge, type PolicyView } from '../../systems/macos/rules/policy.ts';
 import { waitingPersonalities, wantedBy } from '../../systems/macos/runtime/waiting.ts';
 import { isCompatible } from '../../systems/macos/version.ts';
+import { KernelWords, LOUDNESS, passes } from '../../systems/macos/words.ts';
 import type { LoadOutcome, ToolResult } from '../system.ts';
 import { Answer } from './answer.ts';
+import { DEFAULT_FILTER } from './options.ts';
 import type { MacosSession } from './session.ts';
 import { signatureOf } from './signatures.ts';
 
@@ -30,8 +26,10 @@ export interface Loading {
   readonly note: string | undefined;
   /** Findings that stood in the way. */
   readonly diagnostics: Diagnostics;
-  /** What the kernel said. */
+  /** What the kernel said, as far as the answer's filter lets it through. */
   readonly kernel: readonly string[];
+  /** It came as far as the kernel: what user space looks at was well. */
+  readonly inKernel: boolean;
   /** False when the run broke off for a reason of ours (a missing function, a panic). */
   readonly complete: boolean;
 }
@@ -49,6 +47,8 @@ export interface LoadChoices {
   readonly personalities?: readonly string[];
   /** kextutil -z: owners and modes are not looked at. */
   readonly withoutAuthentication?: boolean;
+  /** What authentication says; kextd's words go to the log of the machine. */
+  readonly hear?: (line: string) => void;
 }
 
 export function policyView(session: MacosSession): PolicyView {
@@ -88,6 +88,7 @@ export function loadFromDisk(
     note: more.note,
     diagnostics,
     kernel: more.kernel ?? [],
+    inKernel: more.inKernel ?? false,
     complete: more.complete ?? true,
   });
   diagnostics.merge(kext.validation);
@@ -120,7 +121,8 @@ export function loadFromDisk(
     if (session.loaded(one.identifier) !== undefined) continue;
     for (const verdict of judge(one, view)) {
       if (verdict.rule === 'macos.owner' && choices.withoutAuthentication === true) continue;
-      if (verdict.text !== '') session.kernel.print(`${verdict.text}\n`);
+      const hear = choices.hear ?? ((line) => session.kernel.print(`${line}\n`));
+      if (verdict.text !== '') for (const line of verdict.text.split('\n')) hear(line);
       if (verdict.result === 'refuse') return done(verdict.code, { rule: verdict.rule, note: verdict.note });
     }
   }
@@ -188,15 +190,21 @@ function inKernel(
     )?.request;
   try {
     const missing = refusedForMissing(session, kext);
-    if (missing !== undefined) return done('LinkError', { rule: 'lkm.missing', note: missing });
+    if (missing !== undefined)
+      return done('LinkError', { rule: 'lkm.missing', note: missing, inKernel: true });
     const loaded = session.perform('kextload', loadKext(session.kernel, request, find, words), answer);
-    if (loaded === undefined) return done('Internal', { kernel: words.lines, complete: false });
+    if (loaded === undefined)
+      return done('Internal', { kernel: words.heard(answer.filter), complete: false, inKernel: true });
     absentDevices(session, loaded.identifier, answer);
-    return done('Success', { kernel: words.lines });
+    return done('Success', { kernel: words.heard(answer.filter), inKernel: true });
   } catch (error) {
     if (!(error instanceof KextError)) throw error;
-    const note = error.code === 'LinkError' ? (whoHas(session, kext, words.lines) ?? error.note) : error.note;
-    return done(error.code, { rule: error.rule, note, kernel: words.lines });
+    const kernel = words.heard(answer.filter);
+    const note =
+      error.code === 'LinkError'
+        ? (whoHas(session, kext, words.heard(LOUDNESS.error)) ?? error.note)
+        : error.note;
+    return done(error.code, { rule: error.rule, note, kernel, inKernel: true });
   }
 }
 
@@ -326,28 +334,55 @@ export async function unloadByTool(session: MacosSession, identifier: string): P
   return answer.result();
 }
 
-/** True when the kext is gone. */
+/** Says of another filter than the default that it is one (`-v 5`, `-v 6`). */
+export function announceFilter(answer: Answer): void {
+  for (const space of ['user-space', 'kernel-space'])
+    answer.log(
+      LOUDNESS.debug,
+      `Kext ${space} log filter changed from ${hexed(DEFAULT_FILTER)} to ${hexed(answer.filter)}.`,
+    );
+}
+
+const hexed = (filter: number): string => `0x${filter.toString(16)}`;
+
+/** What a request to the kernel begins and ends with, where everything is wanted (-v 6). */
+function requested(answer: Answer, what: string): void {
+  answer.log(LOUDNESS.debug, `(kernel) User-space log flags changed from 0x0 to ${hexed(answer.filter)}.`);
+  answer.log(LOUDNESS.debug, `(kernel) Received '${what}' request from user space.`);
+}
+
+/** Unloads by identifier (OSKextUnloadKextWithIdentifier of IOKitUser's OSKext.c). */
 export function unloadInto(session: MacosSession, identifier: string, answer: Answer): OsReturnName {
+  // The word was misspelt before 10.13 or a later one.
+  const termination =
+    Number(session.choices.release.darwin.split('.')[0]) < 17 ? 'termnation' : 'termination';
+  answer.log(LOUDNESS.progress, `Requesting unload of ${identifier} (with ${termination} of IOServices).`);
+  requested(answer, 'Unload');
   const kext = session.loaded(identifier);
-  if (kext === undefined) {
-    answer.code = 1;
-    answer.complain(`(kernel) Kext ${identifier} not found for unload request.`);
-    answer.complain(`Failed to unload ${identifier} - ${osReturnText('NotFound')}.`);
-    return 'NotFound';
-  }
   const words = new KernelWords(session.kernel);
+  const failed = (code: OsReturnName): OsReturnName => {
+    answer.code = 1;
+    for (const line of words.heard(answer.filter)) answer.complain(`(kernel) ${line}`);
+    const text = osReturnText(code);
+    if (passes(answer.filter, LOUDNESS.debug))
+      answer.complain(`Kernel error handling kext request - ${text}.`);
+    answer.log(LOUDNESS.error, `Failed to unload ${identifier} - ${text}.`);
+    return code;
+  };
+  if (kext === undefined) {
+    words.say(`Kext ${identifier} not found for unload request.`);
+    return failed('NotFound');
+  }
   try {
     const before = answer.code;
     session.perform('kextunload', unloadKext(session.kernel, kext, words), answer);
     if (answer.code !== before) return 'Internal';
-    answer.print(`${kext.identifier} unloaded and personalities removed.`);
+    for (const line of words.heard(answer.filter)) answer.complain(`(kernel) ${line}`);
+    answer.log(LOUDNESS.progress, `Successfully unloaded ${identifier}.`);
     return 'Success';
   } catch (error) {
     if (!(error instanceof KextError)) throw error;
-    answer.code = 1;
-    for (const line of words.lines) answer.complain(`(kernel) ${line}`);
-    answer.complain(`Failed to unload ${identifier} - ${osReturnText(error.code)}.`);
     answer.explain(error.note);
-    return error.code;
+    return failed(error.code);
   }
 }

@@ -12,11 +12,16 @@ export interface Parsed {
   /** Values in order, by long name. */
   readonly values: ReadonlyMap<string, readonly string[]>;
   readonly operands: readonly string[];
-  /** Of `-v`: 0 to 6; 1 when nothing was said. */
-  readonly verbosity: number;
+  /** What `-v` says: a filter as the kext tools have it (0xff2 when nothing was said). */
+  readonly filter: number;
   /** The word that is no option of the tool. */
   readonly unknown: string | undefined;
 }
+
+/** What is heard when nothing is said: errors and warnings of all activities. */
+export const DEFAULT_FILTER = 0xff2;
+/** Of -v 0 to -v 6 (kext_tools kext_tools_util.c); -v alone is -v 1. */
+const FILTERS = [0xff1, 0xff3, 0xff4, 0xff5, 0xff6, 0xff7, 0xfff] as const;
 
 const VERBOSE = /^--?v(?:erbose)?([0-6]|0x[0-9a-f]+)?$/;
 
@@ -25,7 +30,7 @@ export function parseOptions(args: readonly string[], specs: readonly OptionSpec
   const flags = new Set<string>();
   const values = new Map<string, string[]>();
   const operands: string[] = [];
-  let verbosity = 1;
+  let filter: number = DEFAULT_FILTER;
   for (let i = 0; i < args.length; i++) {
     const word = args[i];
     if (word === '--') {
@@ -38,22 +43,22 @@ export function parseOptions(args: readonly string[], specs: readonly OptionSpec
     }
     const verbose = VERBOSE.exec(word);
     if (verbose !== null) {
-      const level =
-        /^[0-6]$/.test(args[i + 1] ?? '') && verbose[1] === undefined ? args[++i] : (verbose[1] ?? '2');
-      verbosity = Number(level);
+      const apart = verbose[1] === undefined && /^(?:[0-6]|0x[0-9a-f]+)$/.test(args[i + 1] ?? '');
+      const level = apart ? args[++i] : (verbose[1] ?? '1');
+      filter = FILTERS[Number(level)] ?? Number(level);
       continue;
     }
     const found = match(word, specs);
-    if (found === undefined) return { flags, values, operands, verbosity, unknown: word };
+    if (found === undefined) return { flags, values, operands, filter, unknown: word };
     for (const spec of found) {
       flags.add(spec.long);
       if (spec.value !== true) continue;
       const value = args[++i];
-      if (value === undefined) return { flags, values, operands, verbosity, unknown: word };
+      if (value === undefined) return { flags, values, operands, filter, unknown: word };
       values.set(spec.long, [...(values.get(spec.long) ?? []), value]);
     }
   }
-  return { flags, values, operands, verbosity, unknown: undefined };
+  return { flags, values, operands, filter, unknown: undefined };
 }
 
 /** A long name after one or two hyphens, or a bundle of letters. */

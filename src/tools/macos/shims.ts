@@ -2,8 +2,10 @@
  * The older tools from macOS 11 on: each writes which kmutil command it stands for, and runs that one (kext_tools,
  * KernelManagementShims). KEXTSTAT_LEGACY_MODE and the like, which bring the old tools back, are no environment of a session.
  */
+import { LOUDNESS, passes } from '../../systems/macos/words.ts';
 import type { ToolResult } from '../system.ts';
 import type { Tool } from './answer.ts';
+import { isDryRun, OPTIONS as KEXTUTIL_OPTIONS } from './kextutil.ts';
 import { kmutil } from './kmutil.ts';
 import { type OptionSpec, type Parsed, parseOptions } from './options.ts';
 import type { MacosSession } from './session.ts';
@@ -13,6 +15,10 @@ type Translate = (session: MacosSession, parsed: Parsed) => readonly string[];
 interface Shim {
   readonly options: readonly OptionSpec[];
   readonly words: Translate;
+  /** What it does not do any more: it says so, and that is all. */
+  readonly refuse?: (parsed: Parsed) => string | undefined;
+  /** What the tool says before it runs the other one. */
+  readonly first?: (filter: number) => string;
 }
 
 const each = ({ values }: Parsed, long: string, option: string): string[] =>
@@ -75,6 +81,24 @@ const SHIMS: Readonly<Record<string, Shim>> = {
       ...set(parsed, 'personalities-only', '--personalities-only'),
     ],
   },
+  kextutil: {
+    options: KEXTUTIL_OPTIONS,
+    words: (session, parsed) => [
+      'load',
+      ...each(parsed, 'arch', '--arch'),
+      ...each(parsed, 'dependency', '--bundle-path'),
+      ...each(parsed, 'bundle-id', '--bundle-identifier'),
+      ...paths(session, parsed, '--bundle-path'),
+      ...each(parsed, 'personality', '--personality-name'),
+      ...each(parsed, 'repository', '--repository'),
+      ...set(parsed, 'no-authentication', '--no-authentication'),
+      ...(parsed.flags.has('load-only') ? ['--load-style', 'start-only'] : []),
+      ...(parsed.flags.has('match-only') ? ['--load-style', 'match-only'] : []),
+    ],
+    refuse: ({ flags }) => (isDryRun(flags) ? 'kextutil: -n is not a supported kmutil mode\n' : undefined),
+    first: (filter) =>
+      passes(filter, LOUDNESS.basic) ? "Defaulting to kernel file '/System/Library/Kernels/kernel'\n" : '',
+  },
 };
 
 /** Each tool as it is before macOS 11, and as kmutil's shadow from then on. */
@@ -95,7 +119,12 @@ async function shimmed(
   const parsed = parseOptions(args, shim.options);
   const own = !session.choices.release.collections || parsed.unknown !== undefined;
   if (own) return await tool.run(session, args);
+  const refused = shim.refuse?.(parsed);
+  if (refused !== undefined) return { code: 0, out: '', err: refused };
   const words = shim.words(session, parsed);
+  const first = shim.first?.(parsed.filter) ?? '';
+  const heard = !parsed.flags.has('quiet') && passes(parsed.filter, LOUDNESS.warning);
   const result = await kmutil.run(session, words);
-  return { ...result, err: `Executing: /usr/bin/kmutil ${words.join(' ')}\n${result.err}` };
+  const executing = heard ? `Executing: /usr/bin/kmutil ${words.join(' ')}\n` : '';
+  return { ...result, err: `${first}${executing}${result.err}` };
 }

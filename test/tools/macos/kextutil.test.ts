@@ -60,8 +60,8 @@ describe('options of kextutil', () => {
     await sh('kextutil -n Hello.kext');
     await sh('chown -R lkm:staff Hello.kext');
     expect((await sh('kextutil -n Hello.kext')).code).toBe(0);
-    expect((await sh('kextutil -n -t Hello.kext')).out).toContain('Authentication Failures');
-    expect((await sh('kextutil -n -t -z Hello.kext')).out).not.toContain('Authentication Failures');
+    expect((await sh('kextutil -n -t Hello.kext')).err).toContain('Authentication Failures');
+    expect((await sh('kextutil -n -t -z Hello.kext')).err).not.toContain('Authentication Failures');
     expect(session.loaded('org.lkm.Hello')).toBeUndefined();
   });
 });

@@ -14,6 +14,10 @@ function machine(
 
 const KEXTS = '/Library/Extensions';
 
+/** As Foundation prints an error of kmutil's. */
+const error = (code: number, text: string): string =>
+  `Error Domain=KMErrorDomain Code=${code} "${text}" UserInfo={NSLocalizedDescription=${text}}\n`;
+
 describe('kmutil', () => {
   it('came with macOS 11', async () => {
     expect(await machine({ release: '10.15' })('kmutil showloaded')).toMatchObject({
@@ -44,24 +48,57 @@ describe('kmutil', () => {
       err: `Executing: /usr/bin/kmutil unload -p ${KEXTS}/Library.kext\n`,
     });
     expect(await sh('kmutil unload -b org.lkm.Library')).toMatchObject({
-      code: 1,
-      err: 'Kernel request failed: (libkern/kext) not found (-603947002)\n',
+      code: 71,
+      err: error(71, 'Kernel request failed: (libkern/kext) not found (-603947002)'),
     });
   });
 
   it('refuses in its own words', async () => {
     const sh = machine({ release: '12' });
+    const bound = [
+      ['_library_sum', '0x11'],
+      ['_nobody_has_this', '0x5'],
+    ].map(
+      ([name, at]) =>
+        `Failed to bind '${name}' in 'org.lkm.Stranger' (at offset ${at} in __TEXT, __text) as could not find a kext which exports this symbol`,
+    );
+    const linking = [
+      'Error occurred while building a collection: ',
+      '    1: One or more binaries has an error which prevented linking.  See other errors.',
+      `    2: Could not use 'org.lkm.Stranger' because: ${bound.join('')}`,
+      'org.lkm.Stranger specific: ',
+      `    1: ${bound.join('')}`,
+      '',
+    ].join('\n');
     expect(await sh(`kmutil load -p ${KEXTS}/Stranger.kext`)).toMatchObject({
-      code: 1,
-      err: 'Kernel request failed: (libkern/kext) link error (-603946986)\n',
+      code: 31,
+      err: error(31, linking),
+    });
+    expect(await sh('kmutil load -p /tmp/Nothing.kext')).toMatchObject({
+      code: 71,
+      err: error(71, 'Could not find: No bundle was found at /tmp/Nothing.kext.'),
     });
     const owned = machine({ release: '12', owner: 'developer' });
-    expect((await owned(`kmutil load -p ${KEXTS}/Codeless.kext`)).err).toBe(
-      [
-        `Filesystem error: Invalid ownership (501:20) should be (0:0) on ${KEXTS}/Codeless.kext`,
-        `Filesystem error: Invalid ownership (501:20) should be (0:0) on ${KEXTS}/Codeless.kext/Contents`,
-        `Filesystem error: Invalid ownership (501:20) should be (0:0) on ${KEXTS}/Codeless.kext/Contents/Info.plist\n`,
-      ].join('\n'),
+    const path = `${KEXTS}/Codeless.kext`;
+    const files = ['', '/Contents', '/Contents/Info.plist'].map(
+      (file) => `Filesystem error: Invalid ownership (501:20) should be (0:0) on ${path}${file}\n`,
+    );
+    expect((await owned(`kmutil load -p ${path}`)).err).toBe(
+      error(
+        30,
+        `Validating extension failed: Kext org.lkm.Codeless v1.0 in codeless kext bundle org.lkm.Codeless at ${path}:\n\n${files.join('')}`,
+      ),
+    );
+  });
+
+  it('is what kextutil runs, which has no -n any more', async () => {
+    const sh = machine({ release: '12' });
+    expect(await sh('kextutil -n Board.kext')).toMatchObject({
+      code: 0,
+      err: 'kextutil: -n is not a supported kmutil mode\n',
+    });
+    expect((await sh(`kextutil -v ${KEXTS}/Library.kext`)).err).toBe(
+      `Defaulting to kernel file '/System/Library/Kernels/kernel'\nExecuting: /usr/bin/kmutil load --bundle-path ${KEXTS}/Library.kext\n`,
     );
   });
 

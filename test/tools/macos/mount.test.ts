@@ -50,7 +50,7 @@ describe('what file systems refuse', () => {
     const { sh } = machine({ release: '10.8' });
     await sh('kextload Shelf.kext');
     await sh('mount -t shelf books /tmp');
-    expect((await sh('kextunload -b org.lkm.Shelf')).err).toContain('module stop returned 0x5');
+    expect((await sh('kextunload -b org.lkm.Shelf')).err).toContain('module stop returned 0xdc008017');
     await sh('umount /tmp');
     expect((await sh('kextunload -b org.lkm.Shelf')).code).toBe(0);
   });

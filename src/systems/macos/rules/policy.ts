@@ -5,6 +5,7 @@
 import type { Kext } from '../library.ts';
 import type { OsReturnName } from '../os-return.ts';
 import type { Release } from '../release.ts';
+import { allowedText, deniedText, shownKext } from './policy-words.ts';
 
 /** System Integrity Protection as far as kexts go: bits of csr_get_active_config. */
 export const CSR_ALLOW_UNTRUSTED_KEXTS = 1;
@@ -37,7 +38,7 @@ export interface PolicyVerdict {
   readonly result: 'pass' | 'note' | 'refuse';
   readonly rule: string;
   readonly code: OsReturnName;
-  /** The system's words, for its log; empty when it writes none. */
+  /** The system's words, for its log, line by line; empty when it writes none. */
   readonly text: string;
   /** In our words: why and what to do. */
   readonly note: string;
@@ -58,10 +59,6 @@ const refuse = (rule: string, code: OsReturnName, text: string, note: string): P
   note,
 });
 
-/** A kext as Core Foundation describes it, but for the addresses of its object. */
-const shown = ({ path, identifier }: Kext): string =>
-  `<OSKext> { URL = "file://${path}/", ID = "${identifier}" }`;
-
 const privilege: Rule = (kext, { uid }) => {
   if (uid === 0) return undefined;
   if (kext.info.flag('OSBundleAllowUserLoad') && kext.inSystem) return undefined;
@@ -77,7 +74,7 @@ const exclusion: Rule = (kext, { excluded }) =>
     ? refuse(
         'excluded',
         'NotLoadable',
-        `Kext rejected due to presence on exclude list: ${shown(kext)}`,
+        `Kext rejected due to presence on exclude list: ${shownKext(kext)}`,
         'the exclude list of the system names this version',
       )
     : undefined;
@@ -87,7 +84,7 @@ const ownership: Rule = (kext) =>
     ? refuse(
         'owner',
         'Authentication',
-        `Kext rejected due to improper filesystem permissions: ${shown(kext)}`,
+        `Kext rejected due to improper filesystem permissions: ${shownKext(kext)}`,
         `sudo chown -R root:wheel ${kext.path}; sudo chmod -R go-w ${kext.path}`,
       )
     : undefined;
@@ -103,7 +100,7 @@ const signature: Rule = (kext, view) => {
     result: 'note',
     rule: 'macos.signature',
     code: 'Success',
-    text: `Kext with invalid signature (${code}) allowed: ${shown(kext)}`,
+    text: allowedText(kext, view.release, code),
     note: why,
   };
   const installed = !kext.inSystem;
@@ -114,7 +111,7 @@ const signature: Rule = (kext, view) => {
   return refuse(
     'signature',
     'NotLoadable',
-    `Kext rejected due to invalid signature: ${shown(kext)}`,
+    deniedText(kext, view.release, code),
     `${why}; for development: ${remedy}`,
   );
 };
@@ -127,7 +124,7 @@ const notarisation: Rule = (kext, view) => {
   const state = view.signature(kext);
   if (state.kind !== 'developer' || view.notarised(kext)) return undefined;
   if (state.signed !== undefined && state.signed.getTime() < NOTARISED_FROM) return undefined;
-  const text = `Kext rejected due to system policy: ${shown(kext)}`;
+  const text = `Kext rejected due to system policy: ${shownKext(kext)}`;
   return refuse(
     'notarisation',
     'SystemPolicy',
@@ -141,7 +138,7 @@ const approval: Rule = (kext, view) => {
   if (!release.approval || (csr & (CSR_ALLOW_UNAPPROVED_KEXTS | CSR_ALLOW_UNTRUSTED_KEXTS)) !== 0)
     return undefined;
   if (view.signature(kext).kind === 'apple' || view.approved(kext)) return undefined;
-  const text = `Kext rejected due to system policy: ${shown(kext)}`;
+  const text = `Kext rejected due to system policy: ${shownKext(kext)}`;
   return refuse(
     'approval',
     'SystemPolicy',
