@@ -8,20 +8,40 @@ import { CODE } from '../src/cpu/bare-machine.ts';
 import type { Engine } from '../src/cpu/engines.ts';
 import { type Bench, type BenchContext, type Figure, median } from './bench.ts';
 
-/** Name and the most it may take, in times of native, first call included. */
-const WORKLOADS = [
+interface Workload {
+  readonly name: string;
+  /** The most it may take, in times of native, first call included. */
+  readonly native: number;
+}
+
+/** By number: those of workloads.c, then those of further.c. */
+const FIRST: readonly Workload[] = [
   { name: 'hash', native: 2.5 },
   { name: 'crc', native: 2.5 },
   { name: 'lz', native: 8 },
   { name: 'lists', native: 6 },
-] as const;
+];
+const FURTHER: readonly Workload[] = [
+  'cipher',
+  'boards',
+  'parse',
+  'numbers',
+  'sorts',
+  'chains',
+  'moves',
+  'machine',
+  'sha',
+  'base64',
+  'match',
+  'carries',
+  'strings',
+].map((name) => ({ name, native: 8 }));
+const SOURCES = ['workloads.c', 'further.c'];
 const INPUT_BYTES = 16 << 20;
 const QUICK_BYTES = 256 << 10;
 const ROUNDS = 7;
-/** Measured. */
-const ENGINES = ['interpreter', 'auto'] as const satisfies readonly Engine[];
 /** The engine that the targets are for. */
-const OURS = ENGINES[ENGINES.length - 1];
+const OURS: Engine = 'auto';
 
 interface Runner {
   readonly name: string;
@@ -37,22 +57,36 @@ interface Time {
 export const engine: Bench = {
   name: 'engine',
   summary: 'four C workloads over 16 MiB, first call included: native, QEMU user mode, Unicorn, our engines',
-  async run({ quick, root }: BenchContext): Promise<readonly Figure[]> {
-    const built = compile(join(root, 'bench', 'engine'));
-    if (built === undefined) return [];
-    const bytes = quick ? QUICK_BYTES : INPUT_BYTES;
-    const runners = available(root, built);
-    const rounds = quick ? 1 : ROUNDS;
-    return WORKLOADS.flatMap((workload, which) => {
-      const times = measure(runners, which, bytes, rounds);
-      return figures(workload, times);
-    });
-  },
+  run: (context) => compared(context, FIRST, 0, ['interpreter', OURS]),
 };
+
+export const further: Bench = {
+  name: 'further',
+  summary: 'more workloads of other kinds, measured in the same way',
+  run: (context) => compared(context, FURTHER, FIRST.length, [OURS]),
+};
+
+async function compared(
+  { quick, root }: BenchContext,
+  workloads: readonly Workload[],
+  first: number,
+  engines: readonly Engine[],
+): Promise<readonly Figure[]> {
+  const built = compile(join(root, 'bench', 'engine'));
+  if (built === undefined) return [];
+  const bytes = quick ? QUICK_BYTES : INPUT_BYTES;
+  const runners = available(root, built, engines);
+  const rounds = quick ? 1 : ROUNDS;
+  return workloads.flatMap((workload, n) => {
+    const times = measure(runners, workload.name, first + n, bytes, rounds);
+    return figures(workload, times, engines);
+  });
+}
 
 /** Every round runs every engine once, so that a change of load meets all alike. */
 function measure(
   runners: readonly Runner[],
+  workload: string,
   which: number,
   bytes: number,
   rounds: number,
@@ -63,8 +97,7 @@ function measure(
     for (const { name, command } of runners) {
       const [sum, seconds, , instructions] = execute(command(which, bytes));
       expected ??= sum;
-      if (sum !== expected)
-        throw new Error(`${WORKLOADS[which].name}: ${name} computed ${sum}, not ${expected}`);
+      if (sum !== expected) throw new Error(`${workload}: ${name} computed ${sum}, not ${expected}`);
       times.get(name)?.push({ seconds: Number(seconds), instructions: Number(instructions ?? 0) });
     }
   }
@@ -72,8 +105,9 @@ function measure(
 }
 
 function figures(
-  workload: (typeof WORKLOADS)[number],
+  workload: Workload,
   times: ReadonlyMap<string, readonly Time[]>,
+  engines: readonly Engine[],
 ): Figure[] {
   const of = (name: string): readonly number[] | undefined => times.get(name)?.map(({ seconds }) => seconds);
   const native = of('native') ?? [];
@@ -91,7 +125,7 @@ function figures(
   };
   made.push({ what: `${workload.name}: native`, value: median(native) * 1e3, unit: 'ms' });
   for (const name of ['qemu-x86_64', 'unicorn']) add(name, 'native');
-  for (const name of ENGINES) {
+  for (const name of engines) {
     const own = times.get(name) ?? [];
     const rate = median(own.map(({ seconds, instructions }) => instructions / seconds / 1e6));
     made.push({ what: `${workload.name}: ${name}`, value: rate, unit: 'MIPS' });
@@ -120,7 +154,7 @@ interface Built {
   readonly input: string;
 }
 
-function available(root: string, { flat, native, input }: Built): Runner[] {
+function available(root: string, { flat, native, input }: Built, engines: readonly Engine[]): Runner[] {
   const all: Runner[] = [
     { name: 'native', command: (which, bytes) => [native, `${which}`, `${bytes}`, input] },
     {
@@ -139,7 +173,7 @@ function available(root: string, { flat, native, input }: Built): Runner[] {
         input,
       ],
     },
-    ...ENGINES.map((name) => ({
+    ...engines.map((name) => ({
       name,
       command: (which: number, bytes: number) => [
         process.execPath,
@@ -178,10 +212,10 @@ const FLAT = [
 
 /** Undefined where there is no C compiler. What was built stays in the cache, by the hash of the source. */
 function compile(folder: string): Built | undefined {
-  const source = join(folder, 'workloads.c');
-  const hash = createHash('sha256')
-    .update(readFileSync(source))
-    .update(readFileSync(join(folder, 'host.c')))
+  const sources = SOURCES.map((name) => join(folder, name));
+  const sum = createHash('sha256');
+  for (const file of [...sources, join(folder, 'host.c')]) sum.update(readFileSync(file));
+  const hash = sum
     .update([...WORKLOAD, ...FLAT].join())
     .digest('hex')
     .slice(0, 16);
@@ -194,10 +228,13 @@ function compile(folder: string): Built | undefined {
   if (existsSync(built.input)) return built;
   if (spawnSync('gcc', ['--version']).status !== 0) return undefined;
   mkdirSync(out, { recursive: true });
-  const host = join(out, 'workloads.o');
-  execFileSync('gcc', [...WORKLOAD, '-DNATIVE', '-c', source, '-o', host]);
-  execFileSync('gcc', ['-O2', '-no-pie', '-static', join(folder, 'host.c'), host, '-o', built.native]);
-  execFileSync('gcc', [...WORKLOAD, ...FLAT, source, '-o', built.flat], { stdio: 'ignore' });
+  const objects = sources.map((source, n) => {
+    const object = join(out, `${n}.o`);
+    execFileSync('gcc', [...WORKLOAD, '-DNATIVE', '-c', source, '-o', object]);
+    return object;
+  });
+  execFileSync('gcc', ['-O2', '-no-pie', '-static', join(folder, 'host.c'), ...objects, '-o', built.native]);
+  execFileSync('gcc', [...WORKLOAD, ...FLAT, ...sources, '-o', built.flat], { stdio: 'ignore' });
   writeFileSync(built.input, input());
   return built;
 }

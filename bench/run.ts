@@ -12,13 +12,13 @@ import { bulk } from './bulk.ts';
 import { check } from './check.ts';
 import { cpu } from './cpu.ts';
 import { depmod } from './depmod.ts';
-import { engine } from './engine.ts';
+import { engine, further } from './engine.ts';
 import { kernel } from './kernel.ts';
 import { many } from './many.ts';
 import { modules } from './modules.ts';
 import { startup } from './startup.ts';
 
-const BENCHES: readonly Bench[] = [startup, kernel, cpu, engine, modules, bulk, many, depmod, check];
+const BENCHES: readonly Bench[] = [startup, kernel, cpu, engine, further, modules, bulk, many, depmod, check];
 
 async function main(argv: readonly string[]): Promise<number> {
   const names = argv.filter((word) => !word.startsWith('--'));

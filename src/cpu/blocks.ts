@@ -52,6 +52,8 @@ export interface Translations {
   flushed(): void;
   /** An operation of a block that was described for `owner` has made an access that the TLB does not have. */
   missed(owner: object, pc: Address, retired: number): void;
+  /** As {@link BlockCache.jumped}. */
+  jumped(owner: object | undefined, pc: Address, target: Address): void;
   /** Bytes of a block that was described for `owner` have changed, or are `gone` with their page. */
   dropped(owner: object, gone: boolean): void;
 }
@@ -63,6 +65,7 @@ const NO_TRANSLATIONS: Translations = {
   entryAt: () => undefined,
   flushed: () => {},
   missed: () => {},
+  jumped: () => {},
   dropped: () => {},
 };
 
@@ -79,6 +82,7 @@ const FORWARD = opcode('forward');
 const HOST = opcode('host');
 const COUNT = opcode('count');
 const ENTER = opcode('enter');
+const JUMP_REGISTER = opcode('jmp.r');
 const NOP = opcode('nop');
 
 export class BlockCache {
@@ -249,6 +253,13 @@ export class BlockCache {
     const block = this.find(op);
     if (block.owner === undefined) return;
     this.translations.missed(block.owner, block.pc + this.#data.getUint16(op + OP.PC, true), retired);
+  }
+
+  /** The operation `op`, if it is an indirect jump, has led to an address that was not known to it. */
+  jumped(op: number, target: Address): void {
+    if (this.#data.getUint16(op, true) !== JUMP_REGISTER || this.translations.threshold === 0) return;
+    const { owner, pc } = this.find(op);
+    this.translations.jumped(owner, pc + this.#data.getUint16(op + OP.PC, true), target);
   }
 
   hostAt(pc: Address): number | undefined {

@@ -461,8 +461,9 @@ export class Cpu implements HelperHost {
         const next = this.#link(ip);
         if (next < 0) return Exit.Fault;
         ip = next;
-      } else if (code === S.Leave.MISS || code === S.Leave.GO) {
-        if (spent && code === S.Leave.MISS) return Exit.Budget;
+      } else if (code === S.Leave.MISS || code === S.Leave.JUMP || code === S.Leave.GO) {
+        if (code !== S.Leave.GO) this.#blocks.jumped(ip, this.rip);
+        if (spent && code !== S.Leave.GO) return Exit.Budget;
         const next = this.#enter();
         if (next < 0) return Exit.Fault;
         this.#blocks.remember(this.#blocks.get(this.rip));

@@ -132,6 +132,8 @@ export const Leave = {
   RESUME: 9,
   /** As RESUME, for several accesses that were looked up together: it is counted. */
   APART: 10,
+  /** As MISS, from an indirect jump of translated code: where it goes to may yet become known there. */
+  JUMP: 11,
 } as const;
 
 export const FaultCause = {

@@ -314,6 +314,54 @@ describe('the engines', () => {
     expect(outcomes[0][3]).toBe(true);
   });
 
+  it('agree on indirect jumps among many targets, some of which come late or are reached in other ways', () => {
+    const CASES = 32;
+    const LENGTH = 8;
+    const first = 1;
+    const addressOf = (n: number): number => CODE + 4 * (first + n * LENGTH);
+    const toCase: Instruction[] = [
+      (b) => b.mov(8, reg(Reg.R10), reg(Reg.RAX)),
+      (b) => b.shift('shr', 8, reg(Reg.R10), imm(17)),
+      (b) => b.alu('and', 8, reg(Reg.R10), mem(Reg.RBX, 0)),
+      (b) => b.shift('shl', 8, reg(Reg.R10), imm(5)),
+      (b) => b.alu('add', 8, reg(Reg.R10), imm(addressOf(0))),
+      (b) => b.jmpIndirect(reg(Reg.R10)),
+    ];
+    const cases = Array.from({ length: CASES }, (_, n): Instruction[] => [
+      (b) => b.imul(8, reg(Reg.RAX), reg(Reg.RAX), imm(1664525 + 2 * n)),
+      (b) => b.alu('add', 8, reg(Reg.RAX), imm(1013904223)),
+      // Some have the jump at their own end, some go straight to others or to the common one, one is a call away.
+      ...(n % 3 === 0
+        ? toCase
+        : [
+            (b: BlockBuilder) => b.alu('test', 1, reg(Reg.RAX), imm(n)),
+            (b: BlockBuilder) => b.jcc(4, addressOf((n * 7) % CASES)),
+            (b: BlockBuilder) => b.alu('cmp', 8, reg(Reg.RCX), reg(Reg.RAX)),
+            (b: BlockBuilder) => b.jcc(n % 2 ? 12 : 4, addressOf((n * 5 + 1) % CASES)),
+            (b: BlockBuilder) => b.alu('add', 8, mem(Reg.RBX, 64 + n * 8), reg(Reg.RAX)),
+            (b: BlockBuilder) => b.jmp(addressOf(CASES)),
+          ]),
+    ]);
+    const start = (engine: Engine): Setup => {
+      const made = setup([(b) => b.jmp(addressOf(CASES)), ...cases.flat(), ...toCase], {}, engine);
+      made.cpu.setGpr(Reg.RBX, DATA);
+      made.memory.setU64(DATA, 7n);
+      return made;
+    };
+    const [one, other] = [start('interpreter'), start('wasm')];
+    const r = new Random(11);
+    for (let stop = 0; stop < 400; stop++) {
+      // More and more of the cases are used.
+      if (stop === 100 || stop === 200)
+        for (const { memory } of [one, other]) memory.setU64(DATA, stop === 100 ? 15n : 31n);
+      const budget = 1 + r.below(r.pick([3, 50, 3000]));
+      expect([stop, other.cpu.run(budget)]).toEqual([stop, one.cpu.run(budget)]);
+      expect([stop, state(other)]).toEqual([stop, state(one)]);
+    }
+    expect(other.cpu.regions).toBeGreaterThan(2);
+    expect(other.cpu.regions).toBeLessThan(40);
+  });
+
   it('translate code that is all branches', () => {
     const length = 900;
     // Each branch has a block of its own behind it, nested in those before when made into structured code.

@@ -10,6 +10,7 @@ import type { InterpreterExports } from '../interpreter.ts';
 import { STALE } from '../state.ts';
 import { type Callee, ModuleBuilder } from '../wasm/encoder.ts';
 import { GraphBuilder, type RegionGraph } from './graph.ts';
+import { JumpTargets } from './jumps.ts';
 import type { RegionCalls } from './local-gen.ts';
 import { FIRST_SLOT, REGION_SIGNATURE, RUNTIME } from './protocol.ts';
 import { regionFunction } from './region.ts';
@@ -65,8 +66,8 @@ class Region {
   readonly entry: Address;
   readonly slot: number;
   blocks: readonly Block[] = [];
-  /** Addresses that it can be entered at, its own first. */
-  entries: readonly Address[] = [];
+  /** Addresses that it can be entered at, its own first; undefined where there is no code. */
+  entries: readonly (Address | undefined)[] = [];
   /** Starts of all blocks that were translated. */
   nodes: ReadonlySet<Address> = new Set();
   /** Instructions that make calls for accesses that are not plain ones. */
@@ -101,6 +102,7 @@ export class TranslationEngine implements Translations {
   readonly #misses = new Map<Address, { count: number; since: number }>();
   /** Those that did so too often. */
   readonly #slow = new Set<Address>();
+  readonly #jumps = new JumpTargets();
   /** Blocks of regions that were hot without being an entry. */
   readonly #insiders = new Set<Address>();
   readonly #changes = new Map<Address, number>();
@@ -140,6 +142,7 @@ export class TranslationEngine implements Translations {
     for (const region of [...this.#regions.values()]) this.#release(region);
     this.#slots.clear();
     this.#insiders.clear();
+    this.#jumps.clear();
     this.#misses.clear();
     this.#slow.clear();
     this.#scattered.clear();
@@ -171,6 +174,13 @@ export class TranslationEngine implements Translations {
       }
     }
     this.#cache.redirect(pc, this.entryAt(pc), 0);
+  }
+
+  /** The indirect jump at `pc`, of translated code where there is an `owner`, has led to an address that was not known to it. */
+  jumped(owner: object | undefined, pc: Address, target: Address): void {
+    const entry = owner instanceof Region && owner.live ? owner.entry : undefined;
+    const again = this.#jumps.note(pc, target, entry);
+    if (again && owner instanceof Region) this.#release(owner, 1);
   }
 
   /** An instruction that belongs to `owner` has made an access that was not a plain one. */
@@ -244,7 +254,8 @@ export class TranslationEngine implements Translations {
 
   #describe(pc: Address): { region: Region; graph: RegionGraph } {
     const region = new Region(pc, this.#slotFor(pc));
-    const graph = new GraphBuilder(this.#cache, this.#data, region).build(pc);
+    const known = (at: Address): Iterable<Address> => this.#jumps.leadTo(at);
+    const graph = new GraphBuilder(this.#cache, this.#data, region, known).build(pc);
     region.blocks = graph.blocks;
     region.nodes = new Set(graph.nodes.keys());
     return { region, graph };
@@ -282,7 +293,8 @@ export class TranslationEngine implements Translations {
         return slow;
       };
       const windowed = (this.#scattered.get(region.entry) ?? 0) < FEW;
-      const { spec, entries } = regionFunction(graph, { ...context, isSlow, windowed });
+      const learns = this.#jumps.learns(region.entry);
+      const { spec, entries } = regionFunction(graph, { ...context, isSlow, windowed, learns });
       region.entries = entries;
       builder.place(region.slot, builder.addFunction(spec));
     });
@@ -295,6 +307,7 @@ export class TranslationEngine implements Translations {
       this.translated++;
       this.#cache.relook(region.entry, region.slot);
       region.entries.forEach((pc, number) => {
+        if (pc === undefined) return;
         // A function's own entry is the better one: it holds the code before its loops too.
         if (number > 0 && this.#entries.has(pc)) return;
         const entry = { slot: region.slot, number };
@@ -323,7 +336,7 @@ export class TranslationEngine implements Translations {
     this.#cache.disown(region.blocks);
     this.#cache.relook(region.entry, 0);
     for (const pc of region.entries) {
-      if (this.#entries.get(pc)?.slot !== region.slot) continue;
+      if (pc === undefined || this.#entries.get(pc)?.slot !== region.slot) continue;
       this.#entries.delete(pc);
       this.#cache.redirect(pc, undefined, this.#changed(region.entry) ? 0 : count);
     }

@@ -10,6 +10,7 @@ import { OP, OP_BYTES } from '../state.ts';
 
 /** One block of a region. A block goes on past branches that are not taken. */
 export interface Node {
+  /** Not a number where there is no code. */
   readonly pc: Address;
   readonly block: Block;
   /** First byte after its last operation. */
@@ -18,6 +19,8 @@ export interface Node {
   readonly targets: ReadonlyMap<number, Address>;
   /** Address after a call that ends the block. */
   readonly returnsTo: Address | undefined;
+  /** It ends with a jump to an address that is worked out. */
+  readonly jumps: boolean;
   /** Nodes that execution goes on at, in the order of the branches; the one it falls into is last. */
   readonly next: Node[];
 }
@@ -29,14 +32,20 @@ export interface RegionGraph {
   /** All blocks described on the way; the cache tells the owner when one changes. */
   readonly blocks: readonly Block[];
   readonly instructions: number;
+  /**
+   * A node without code between all indirect jumps and all they are known to lead to. One for the region: compilers repeat
+   * the jump of a switch at the end of its cases, and loops of such jumps have one header in this way.
+   */
+  readonly switches: Node | undefined;
 }
 
 /** Larger functions are translated in part: what does not fit is a way out, and hot parts of it a region of their own. */
 const MAX_NODES = 400;
-const MAX_BYTES = 16384;
+export const MAX_BYTES = 16384;
 
 const CALL = opcode('call');
 const CALL_REGISTER = opcode('call.r');
+export const JUMP_REGISTER = opcode('jmp.r');
 
 export class GraphBuilder {
   readonly #cache: BlockCache;
@@ -45,12 +54,15 @@ export class GraphBuilder {
   readonly #leaders = new Set<Address>();
   readonly #found = new Map<Address, Node>();
   readonly #blocks: Block[] = [];
+  readonly #jumpsTo: (pc: Address) => Iterable<Address>;
   #bytes = 0;
 
-  constructor(cache: BlockCache, data: DataView, owner: object) {
+  /** @param jumpsTo where the indirect jump at an address is known to have led */
+  constructor(cache: BlockCache, data: DataView, owner: object, jumpsTo: (pc: Address) => Iterable<Address>) {
     this.#cache = cache;
     this.#data = data;
     this.#owner = owner;
+    this.#jumpsTo = jumpsTo;
   }
 
   /** @throws GuestFault when nothing can be fetched at `entry`, RangeError without room for operations */
@@ -73,7 +85,23 @@ export class GraphBuilder {
       nodes: this.#found,
       blocks: this.#blocks,
       instructions: this.#bytes,
+      switches: this.#switches(),
     };
+  }
+
+  #switches(): Node | undefined {
+    const jumping = [...this.#found.values()].filter(({ jumps }) => jumps);
+    const targets = new Set(jumping.flatMap((node) => this.#jumpTargets(node)));
+    const next = [...targets].flatMap((pc) => this.#found.get(pc) ?? []);
+    if (next.length === 0) return undefined;
+    // It stands for the last operation of a node that jumps.
+    const node: Node = { ...jumping[0], pc: Number.NaN, targets: new Map(), jumps: false, next };
+    for (const each of jumping) each.next.push(node);
+    return node;
+  }
+
+  #jumpTargets({ pc, opsEnd, jumps }: Node): Address[] {
+    return jumps ? [...this.#jumpsTo(pc + this.#data.getUint16(opsEnd - OP_BYTES + OP.PC, true))] : [];
   }
 
   #follow(entry: Address): void {
@@ -83,6 +111,7 @@ export class GraphBuilder {
       try {
         const node = this.#describe(pc);
         for (const target of goesOnAt(node, this.#data)) if (this.#isWanted(target)) work.push(target);
+        for (const target of this.#jumpTargets(node)) if (this.#isWanted(target)) work.push(target);
       } catch (error) {
         if (pc === entry || !(error instanceof GuestFault)) throw error;
         // Nothing can be fetched there: the interpreter finds out when execution gets that far.
@@ -136,6 +165,7 @@ function nodeOf({ block, exits, opsEnd }: Description, data: DataView): Node {
     opsEnd,
     targets: new Map(exits.map(({ op, pc }) => [op, pc])),
     returnsTo: calls ? block.pc + block.length : undefined,
+    jumps: code === JUMP_REGISTER,
     next: [],
   };
 }

@@ -8,7 +8,7 @@ import { Reg } from '../ir.ts';
 import { operations } from '../ops/table.ts';
 import { OP, OP_BYTES } from '../state.ts';
 import { effectsOf, TEMPORARIES } from './effects.ts';
-import type { Node } from './graph.ts';
+import { JUMP_REGISTER, type Node } from './graph.ts';
 import type { Order } from './order.ts';
 
 /** Place of the flags: the register that is always 0 needs none. */
@@ -35,8 +35,8 @@ export interface Step {
   readonly addresses: Form | undefined;
   /** Bytes of its access, 0 without one. */
   readonly width: number;
-  /** A branch leads to that node. */
-  readonly target: Node | undefined;
+  /** Branches lead to these nodes. */
+  readonly ways: readonly Node[];
   /** Changed since they were last in memory: before and after the operation. */
   /** How far the stack pointer is from where it was at the region's entry, before the operation, where that is known. */
   sp: number | undefined;
@@ -58,7 +58,8 @@ export interface NodeSteps {
 /** Steps of all nodes, by index, with the sets filled in. */
 export function analyse(order: Order, data: DataView): readonly NodeSteps[] {
   const all = order.nodes.map((node): NodeSteps => {
-    return { node, steps: stepsOf(node, order, data), dirtyIn: 0, liveIn: 0, sp: undefined };
+    const steps = node === order.switches ? [switchStep(node, data)] : stepsOf(node, order, data);
+    return { node, steps, dirtyIn: 0, liveIn: 0, sp: undefined };
   });
   const byNode = new Map(all.map((each) => [each.node, each]));
   findDirty(all, byNode);
@@ -86,6 +87,8 @@ function stepsOf(node: Node, order: Order, data: DataView): Step[] {
     const calls = name === 'call' || name === 'call.r';
     const pc = node.targets.get(op);
     const target = pc === undefined || calls ? undefined : node.next.find((next) => next.pc === pc);
+    const ways = target !== undefined ? [target] : [];
+    if (code === JUMP_REGISTER && order.switches !== undefined) ways.push(order.switches);
     steps.push({
       op,
       at: data.getUint16(op + OP.PC, true),
@@ -101,7 +104,7 @@ function stepsOf(node: Node, order: Order, data: DataView): Step[] {
       calls,
       addresses: effects.addresses,
       width: effects.width,
-      target,
+      ways,
       sp: undefined,
       dirtyBefore: 0,
       dirtyAfter: 0,
@@ -109,6 +112,32 @@ function stepsOf(node: Node, order: Order, data: DataView): Step[] {
     });
   }
   return order.indexOf.has(node) ? steps : [];
+}
+
+/** Goes to one of the nodes behind it, or leaves. */
+function switchStep(node: Node, data: DataView): Step {
+  const op = node.opsEnd - OP_BYTES;
+  return {
+    op,
+    at: data.getUint16(op + OP.PC, true),
+    code: JUMP_REGISTER,
+    name: 'switch',
+    reads: 0,
+    writes: 0,
+    kills: 0,
+    faults: false,
+    stores: false,
+    helper: 'never',
+    leaves: true,
+    calls: false,
+    addresses: undefined,
+    width: 0,
+    ways: node.next,
+    sp: undefined,
+    dirtyBefore: 0,
+    dirtyAfter: 0,
+    liveAfter: 0,
+  };
 }
 
 // The loops below count: most of this runs before the host engine has compiled it, when an iterator costs as much as the work.
@@ -135,7 +164,7 @@ function findDirty(all: readonly NodeSteps[], byNode: ReadonlyMap<Node, NodeStep
         step.dirtyBefore = dirty;
         dirty = step.helper === 'always' ? 0 : dirty | step.writes;
         step.dirtyAfter = dirty;
-        into(step.target, dirty & ~TEMPORARIES);
+        for (let way = 0; way < step.ways.length; way++) into(step.ways[way], dirty & ~TEMPORARIES);
         if (step.calls) {
           dirty = 0;
           into(returnNode(node), 0);
@@ -159,7 +188,8 @@ function findLive(all: readonly NodeSteps[], byNode: ReadonlyMap<Node, NodeSteps
         const step = each.steps[i];
         if (step.calls) live = liveInto(returnNode(each.node), byNode);
         step.liveAfter = live;
-        const target = step.target === undefined ? 0 : (byNode.get(step.target)?.liveIn ?? 0);
+        let target = 0;
+        for (let way = 0; way < step.ways.length; way++) target |= liveInto(step.ways[way], byNode);
         const left = step.leaves || step.stores ? step.dirtyAfter & ~TEMPORARIES : 0;
         // After a call nothing that was there before is wanted: it is loaded again.
         const after = step.calls ? left : live | target | left;

@@ -21,6 +21,8 @@ export interface Order {
   readonly reducible: boolean;
   /** The loops that execution may enter at, by their number: 0 is the region's own entry. */
   readonly entries: readonly Node[];
+  /** As {@link RegionGraph.switches}, where it can be reached. */
+  readonly switches: Node | undefined;
   /** For a node that leads on to loops inside it when execution enters there. */
   readonly inner: ReadonlyMap<Node, readonly InnerLoop[]>;
 }
@@ -33,36 +35,40 @@ export interface InnerLoop {
   readonly last: number;
 }
 
-interface Shape extends Omit<Order, 'entries' | 'inner'> {
+interface Shape extends Omit<Order, 'entries' | 'inner' | 'switches'> {
   readonly dominator: readonly number[];
 }
 
 /** More loops than that in a region are left through its first entry alone. */
 const MAX_ENTRIES = 200;
 
-export function orderOf(graph: RegionGraph): Order {
-  const shape = shapeOf(graph.entry, (node) => node.next);
-  if (!shape.reducible)
-    return { ...shape, entries: [...shape.nodes].slice(0, MAX_ENTRIES), inner: new Map() };
-  const entries = [graph.entry];
-  const inner = innerLoops(shape, entries);
-  if (inner.size === 0) return { ...shape, entries, inner };
+export function orderOf({ entry, switches }: RegionGraph): Order {
+  const shape = shapeOf(entry, (node) => node.next);
+  if (!shape.reducible) {
+    return { ...shape, switches, entries: [...shape.nodes].slice(0, MAX_ENTRIES), inner: new Map() };
+  }
+  const entries = [entry];
+  const inner = innerLoops(shape, entries, switches);
+  if (inner.size === 0) return { ...shape, switches, entries, inner };
   // The ways in are branches too: they go from a loop to those right inside it, so the graph stays reducible.
-  const more = shapeOf(graph.entry, (node) => [
-    ...node.next,
-    ...(inner.get(node) ?? []).map((loop) => loop.node),
-  ]);
-  return { ...more, entries, inner };
+  const more = shapeOf(entry, (node) => [...node.next, ...(inner.get(node) ?? []).map((loop) => loop.node)]);
+  return { ...more, switches, entries, inner };
 }
 
-/** For the entry and for each loop: the loops that it dominates, without others between. */
-function innerLoops(shape: Shape, entries: Node[]): Map<Node, InnerLoop[]> {
-  const { nodes, dominator, isLoop } = shape;
+/**
+ * For the entry and for each loop: the loops that it dominates, without others between. Execution cannot enter at a loop of
+ * indirect jumps, which has no address: what they lead to is as good as a loop then.
+ */
+function innerLoops(shape: Shape, entries: Node[], switches: Node | undefined): Map<Node, InnerLoop[]> {
+  const { nodes, dominator, isLoop, indexOf } = shape;
   const below: number[][] = nodes.map(() => []);
+  const around = switches === undefined ? -1 : (indexOf.get(switches) ?? -1);
+  const cases = new Set(around >= 0 && isLoop[around] ? switches?.next : []);
+  const isEntry = nodes.map((node, i) => isLoop[i] || cases.has(node));
   for (let i = 1; i < nodes.length; i++) {
-    if (!isLoop[i]) continue;
+    if (!isEntry[i]) continue;
     let above = dominator[i];
-    while (above > 0 && !isLoop[above]) above = dominator[above];
+    while (above > 0 && !isEntry[above]) above = dominator[above];
     below[above].push(i);
   }
   const inner = new Map<Node, InnerLoop[]>();

@@ -46,6 +46,8 @@ import { displacement, placeOf, type Stretch } from './stack.ts';
 export interface Flow {
   /** Goes on at a guest address. `checked`: the budget is looked at on the way. */
   goTo(pc: Address, checked: boolean): Code;
+  /** Goes on at the guest address in `x`, where an indirect jump leads to. */
+  jumpTo(): Code;
   /** Entry of the table with the translation of a function. */
   slotOf(pc: Address): number;
   /** The instruction there has often made accesses that are not plain ones. */
@@ -383,6 +385,11 @@ export class RegionGen extends LocalGen {
     return seq(this.#exitOp.set(this.here()), this.#code.set(i32.const(code)), br(exit));
   }
 
+  /** Leaves to go on at the address in `x`; it is noted that the jump leads there. */
+  leaveUnknown(): Code {
+    return seq(storeRip(this.t.x.get), this.#leaveAtOp(Leave.JUMP, this.step.dirtyAfter));
+  }
+
   fault(): Code {
     return this.#leaveAtOp(Leave.FAULT, this.#dirty);
   }
@@ -465,7 +472,7 @@ export class RegionGen extends LocalGen {
       );
       return seq(retired, look, this.#callGuest(target.get, entry.get));
     }
-    if (!name.startsWith('ret')) return seq(retired, this.leaveAt(target.get, Leave.MISS, dirtyAfter));
+    if (!name.startsWith('ret')) return seq(retired, this.flow.jumpTo());
     const expected = i32.and(i64.eq(target.get, this.returnTo.get), i32.gtS(this.left.get, zero));
     return seq(
       retired,

@@ -21,7 +21,7 @@ import {
   seq,
   unreachable,
 } from '../wasm/encoder.ts';
-import type { RegionGraph } from './graph.ts';
+import type { Node, RegionGraph } from './graph.ts';
 import { analyse, type NodeSteps, returnNode, type Step } from './liveness.ts';
 import type { RegionCalls } from './local-gen.ts';
 import { type Order, orderOf } from './order.ts';
@@ -39,15 +39,17 @@ export interface RegionContext {
   readonly plain: PlainMap | undefined;
   slotOf(pc: Address): number;
   isSlow(pc: Address): boolean;
+  /** Indirect jumps to elsewhere are reported. */
+  readonly learns: boolean;
   /** Accesses to the stack may go by way of the window. */
   readonly windowed: boolean;
 }
 
-/** The function, and the addresses that it can be entered at, by number. */
+/** The function, and the addresses that it can be entered at, by number; there is none where indirect jumps meet. */
 export function regionFunction(
   graph: RegionGraph,
   context: RegionContext,
-): { spec: FunctionSpec; entries: readonly Address[] } {
+): { spec: FunctionSpec; entries: readonly (Address | undefined)[] } {
   const emitter = new RegionEmitter(graph, context);
   return { spec: emitter.emit(), entries: emitter.entries };
 }
@@ -83,8 +85,8 @@ class RegionEmitter implements Flow {
     }
   }
 
-  get entries(): readonly Address[] {
-    return this.#order.entries.map(({ pc }) => pc);
+  get entries(): readonly (Address | undefined)[] {
+    return this.#order.entries.map((node) => (node === this.#order.switches ? undefined : node.pc));
   }
 
   emit(): FunctionSpec {
@@ -160,6 +162,7 @@ class RegionEmitter implements Flow {
     this.#at = index;
     this.#gen.startBlock(node.pc);
     this.#gen.repeats = this.#order.inLoop[index];
+    if (node === this.#order.switches) return seq(this.#enterInner(index), this.#switch(index));
     this.#gen.groupAccesses(steps);
     const parts: Code[] = [this.#enterInner(index)];
     let mayBeStale = false;
@@ -175,6 +178,36 @@ class RegionEmitter implements Flow {
       parts.push(this.#gen.leaveIfStale(this.#countOf(next), this.#addressOf(index, next)));
     });
     return parts;
+  }
+
+  /** To the node of the address in `x`: through a table by a hash of it, where few share a place. */
+  #switch(index: number): Code {
+    const { node, steps } = this.#nodes[index];
+    const [step] = steps;
+    const { x } = this.#gen.t;
+    this.#gen.startStep(step);
+    const { bits, multiplier, places } = spread(node.next);
+    const elsewhere = label('elsewhere');
+    const cases = places.map((_, place) => label(`place ${place}`));
+    const hash = i32.shrU(i32.mul(i32.wrap(x.get), i32.const(multiplier)), i32.const(32 - bits));
+    const stop = this.#gen.leaveAt(x.get, Leave.MISS, step.dirtyAfter);
+    let code: Code = brTable(
+      cases.map((at, place) => (places[place].length === 0 ? elsewhere : at)),
+      elsewhere,
+      hash,
+    );
+    places.forEach((targets, place) => {
+      if (targets.length === 0) return;
+      const ways = targets.map((target) =>
+        iff(i64.eq(x.get, i64.const(target.pc)), this.#branchTo(this.#order.indexOf.get(target)!)),
+      );
+      code = seq(block(cases[place], code), ways, br(elsewhere));
+    });
+    return seq(
+      iff(i32.leS(this.#gen.left.get, zero), stop),
+      block(elsewhere, code),
+      this.#context.learns ? this.#gen.leaveUnknown() : stop,
+    );
   }
 
   #countOf(step: Step): number {
@@ -203,6 +236,14 @@ class RegionEmitter implements Flow {
     return seq(stop, this.#branchTo(index));
   }
 
+  jumpTo(): Code {
+    const { switches } = this.#order;
+    const { dirtyAfter } = this.#gen.step;
+    if (switches !== undefined) return this.#branchTo(this.#order.indexOf.get(switches)!);
+    if (this.#context.learns) return this.#gen.leaveUnknown();
+    return this.#gen.leaveAt(this.#gen.t.x.get, Leave.MISS, dirtyAfter);
+  }
+
   slotOf(pc: Address): number {
     return this.#context.slotOf(pc);
   }
@@ -221,4 +262,27 @@ class RegionEmitter implements Flow {
     const window = sp === undefined ? [] : this.#gen.lookAround(i64.const(sp), away);
     return seq(this.#gen.reload(liveIn | this.#gen.wanted), window, this.#branchTo(index));
   }
+}
+
+/** The most places of a table, for each target and in all. */
+const PLACES = 4;
+const MAX_BITS = 10;
+/** Odd, with their bits spread. */
+const MULTIPLIERS = [0x9e3779b1, 0x85ebca6b, 0xc2b2ae35, 0x27d4eb2f, 0x165667b1, 0xd6e8feb9].map(
+  (n) => n | 0,
+);
+
+/** Addresses by the upper bits of a product, with the multiplier of those tried that makes most places have one at most. */
+function spread(targets: readonly Node[]): {
+  readonly bits: number;
+  readonly multiplier: number;
+  readonly places: readonly (readonly Node[])[];
+} {
+  const bits = Math.min(Math.max(Math.ceil(Math.log2(targets.length * PLACES)), 1), MAX_BITS);
+  const tried = MULTIPLIERS.map((multiplier) => {
+    const places: Node[][] = Array.from({ length: 1 << bits }, () => []);
+    for (const target of targets) places[Math.imul(target.pc | 0, multiplier) >>> (32 - bits)].push(target);
+    return { bits, multiplier, places, used: places.filter(({ length }) => length > 0).length };
+  });
+  return tried.reduce((best, each) => (each.used > best.used ? each : best));
 }

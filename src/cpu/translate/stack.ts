@@ -42,7 +42,7 @@ export function findStack(all: readonly NodeSteps[], data: DataView, word: 4 | 8
       const step = steps[i];
       if (step.calls) into(returnNode(each.node), sp);
       sp = after(step, sp, data, word);
-      into(step.target, sp);
+      for (let way = 0; way < step.ways.length; way++) into(step.ways[way], sp);
     }
   }
   let [low, high, count] = [0, 0, 0];

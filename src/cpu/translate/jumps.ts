@@ -1,0 +1,68 @@
+/** Where indirect jumps have led, as far as that is known: what a switch of translated code is made of. */
+
+import type { Address } from '../../memory/address.ts';
+import { MAX_BYTES } from './graph.ts';
+
+/** Of one jump. */
+const MAX_TARGETS = 256;
+/** Jumps of a region to elsewhere before it is made again with what has become known, the first time; then ever more. */
+const FIRST_COUNT = 40;
+/** A region is made again for its jumps so often at most. */
+const MAX_TIMES = 5;
+
+/** What one region has learnt. */
+interface Lesson {
+  /** Jumps to elsewhere since it was made, and whether any told something new. */
+  count: number;
+  fresh: boolean;
+  /** How often it was made again. */
+  times: number;
+}
+
+export class JumpTargets {
+  readonly #targets = new Map<Address, Set<Address>>();
+  readonly #lessons = new Map<Address, Lesson>();
+
+  clear(): void {
+    this.#targets.clear();
+    this.#lessons.clear();
+  }
+
+  /** Addresses that the jump at `pc` has led to; those far away are other functions, and are not kept. */
+  leadTo(pc: Address): Iterable<Address> {
+    return this.#targets.get(pc) ?? [];
+  }
+
+  /** Is it of use to hear of more from the region that begins at `entry`? */
+  learns(entry: Address): boolean {
+    return (this.#lessons.get(entry)?.times ?? 0) < MAX_TIMES;
+  }
+
+  /**
+   * The jump at `pc` has led to `target`, in the region that begins at `entry` if there is one.
+   * @returns whether that region should be made again
+   */
+  note(pc: Address, target: Address, entry: Address | undefined): boolean {
+    const fresh = this.#keep(pc, target);
+    if (entry === undefined) return false;
+    const lesson = this.#lessons.get(entry) ?? { count: 0, fresh: false, times: 0 };
+    this.#lessons.set(entry, lesson);
+    lesson.count++;
+    lesson.fresh ||= fresh;
+    if (lesson.count < FIRST_COUNT << (2 * lesson.times)) return false;
+    // Nothing new among so many: it leads to other functions, and nobody needs to hear of it.
+    lesson.times = lesson.fresh ? lesson.times + 1 : MAX_TIMES;
+    lesson.count = 0;
+    lesson.fresh = false;
+    return true;
+  }
+
+  #keep(pc: Address, target: Address): boolean {
+    if (Math.abs(target - pc) > MAX_BYTES) return false;
+    const known = this.#targets.get(pc) ?? new Set();
+    this.#targets.set(pc, known);
+    if (known.has(target) || known.size >= MAX_TARGETS) return false;
+    known.add(target);
+    return true;
+  }
+}
