@@ -23,7 +23,7 @@ const BUILT_INS = ['debian-6.1', 'debian-6.1-686'];
 const PREFIX = 'builtin:';
 
 /** Changes when more is read of an image or a rule comes: what earlier programs left in the cache lacks it. */
-export const REVISION = `4 ${LOADER_RULES.join(' ')}`;
+export const REVISION = `5 ${LOADER_RULES.join(' ')}`;
 
 export class UnknownKernel extends Error {
   override readonly name = 'UnknownKernel';

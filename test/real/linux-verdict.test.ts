@@ -1,6 +1,6 @@
 /**
  * The loader's verdict against real kernels under QEMU: modules that break one rule each, and every state of signature, with
- * and without enforcement. The matching kernel of 6.1 always; with LKM_FULL=1 every other amd64 kernel that is in the cache.
+ * and without enforcement. The matching kernel of 6.1 always; with LKM_FULL=1 every other amd64 kernel in the cache, and arm64.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -16,6 +16,7 @@ import { moreModules } from './verdict/more-cases.ts';
 import { brokenAtRandom } from './verdict/mutations.ts';
 import type { LoadStep } from './verdict/qemu.ts';
 import { signatureStates } from './verdict/signatures.ts';
+import { arm64Modules, modulesWithTables } from './verdict/table-cases.ts';
 
 const whole = process.env.LKM_FULL === '1';
 const minutes = 60_000;
@@ -74,6 +75,9 @@ describeWith(tools === undefined || images.length === 0 ? undefined : images, 't
     it(`${kernel.release} on further ones`, { timeout: 10 * minutes }, () =>
       same('', furtherModules(kernel)),
     );
+    it(`${kernel.release} on tables of every kind, and two faults at once`, { timeout: 15 * minutes }, () =>
+      same('', modulesWithTables(kernel)),
+    );
     const seed = testSeed();
     const count = whole ? 400 : 60;
     it(`${kernel.release} on ${count} that are broken at random (LKM_SEED=${seed})`, {
@@ -97,3 +101,26 @@ describeWith(tools === undefined || images.length === 0 ? undefined : images, 't
     );
   }
 });
+
+/** What is code or a relocation of x86. */
+const OF_X86 = /reloc|^place-|percpu-|^start-|^exit-alone|^live-/;
+
+// Another machine's emulator and compiler are asked for in the whole run alone.
+if (whole) {
+  const found = needs('debian-arm64');
+  const tools = needsTool('qemu-system-aarch64') && needsTool('aarch64-linux-gnu-gcc') && needsTool('zstd');
+  describeWith(tools === undefined ? undefined : found, 'the verdict of arm64', ({ vmlinuz, config }) => {
+    const kernel = readKernel(readFileSync(vmlinuz), { config: readFileSync(config, 'utf8') });
+    const sets = { brokenModules, moreModules, furtherModules, modulesWithTables, arm64Modules };
+    it.each(Object.entries(sets))(
+      `${kernel.release} on %s`,
+      { timeout: 15 * minutes },
+      async (_name, set) => {
+        const steps = set(kernel).filter(({ name }) => set === arm64Modules || !OF_X86.test(name));
+        const { differences, compared } = await compare(vmlinuz, kernel, '', steps);
+        expect(differences).toEqual([]);
+        expect(compared).toBe(steps.length);
+      },
+    );
+  });
+}

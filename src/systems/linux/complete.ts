@@ -7,6 +7,7 @@ import { notifyModule, notifyRobust } from './notifiers.ts';
 import { findSymbol } from './resolve.ts';
 import { checkTypeInformation } from './rules/btf.ts';
 import { checkDuplicateSymbols } from './rules/exports.ts';
+import { checkStaticCalls } from './rules/static-calls.ts';
 
 export function* completeFormation(load: Loading): Steps<void> {
   const { k, module, mod, t } = load;
@@ -16,6 +17,7 @@ export function* completeFormation(load: Loading): Steps<void> {
   k.write('module.state', mod, ModuleState.COMING);
   t.undo('state coming', () => k.write('module.state', mod, ModuleState.UNFORMED));
   t.step('notifiers');
+  checkStaticCalls(load.judge, load.file);
   checkTypeInformation(load.judge, load.file);
   const errno = yield* notifyRobust(k, module, ModuleState.COMING, ModuleState.GOING);
   if (errno !== 0) refuseVeto(load, errno);

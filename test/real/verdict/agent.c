@@ -4,7 +4,7 @@
  *   NAME SYSCALL FLAGS FILE [ARGUMENTS]      SYSCALL: finit, init, keep (finit, stays), drop (FILE is a module's name),
  *                                            set (writes ARGUMENTS into FILE)
  *
- * and the second serial port gets, for each: @case NAME, @log LEVEL TEXT of the kernel, @errno N, @taint N; at the end @done.
+ * and the serial port (the second, where there are two) gets, for each: @case NAME, @log LEVEL TEXT of the kernel, @errno N, @taint N; at the end @done.
  * Every load is made by a child of its own, because an oops kills who meets it.
  */
 #define _GNU_SOURCE
@@ -22,6 +22,12 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifdef __aarch64__
+#define REPORT "/dev/ttyAMA0"
+#else
+#define REPORT "/dev/ttyS1"
+#endif
 
 static FILE *out;
 static int kmsg;
@@ -127,7 +133,7 @@ int main(void)
 	mount("proc", "/proc", "proc", 0, 0);
 	mount("sys", "/sys", "sysfs", 0, 0);
 	mount("dev", "/dev", "devtmpfs", 0, 0);
-	out = fopen("/dev/ttyS1", "w");
+	out = fopen(REPORT, "w");
 	kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
 	if (!out)
 		out = stdout;

@@ -16,6 +16,9 @@ export interface Comparison {
 /** The kernel reads on beyond a table there: what it finds is what happens to lie in its memory. */
 const BY_CHANCE = new Set(['symtab-size-odd', 'symtab-size-0', 'symbol-name-far']);
 
+/** How much memory the machine has decides whether this is said. */
+const BY_MEMORY = /vmalloc error: size/;
+
 const OURS = /^verdict_probe: |^provider: /;
 
 /** Addresses differ, and so does the trace below a warning. */
@@ -28,6 +31,7 @@ function comparable({ errno, log, taint }: LoadAnswer): string {
     // A clock that does not keep up with the others; ten messages in five seconds are printed, then they are counted.
     if (/^(TSC found|sched_clock: Marking) unstable/.test(line)) continue;
     if (inTrace || /^Lockdown: |callbacks suppressed$/.test(line)) continue;
+    if (BY_MEMORY.test(line)) continue;
     lines.push(
       line.replace(/\bval [0-9a-f]+/, 'val <value>').replace(/\?{16}|\b(?:0x)?[0-9a-f]{16}\b/g, '<address>'),
     );
@@ -45,14 +49,18 @@ export async function compare(
   const differences: string[] = [];
   const crashes: { name: string; errno: number }[] = [];
   let at = 0;
-  for (const real of await askKernels(vmlinuz, commandLine, steps)) {
-    const ours = askSandbox(kernel, commandLine, steps.slice(at, at + real.length));
+  const machine = kernel.machine === 'aarch64' ? kernel.machine : 'x86-64';
+  for (const real of await askKernels(vmlinuz, commandLine, steps, machine)) {
+    // Modules of other machines are judged, not run.
+    const ours =
+      machine === 'x86-64' ? askSandbox(kernel, commandLine, steps.slice(at, at + real.length)) : undefined;
     const mine = steps.slice(at, at + real.length);
     at += real.length;
     real.forEach((answer, i) => {
       const { name, errno } = answer;
-      if (errno >= 2000) crashes.push({ name, errno: ours[i].errno });
-      else if (!BY_CHANCE.has(name)) note(differences, mine[i], 'loaded here', answer, ours[i]);
+      if (errno >= 2000) crashes.push({ name, errno: ours?.[i].errno ?? Number.NaN });
+      else if (ours !== undefined && !BY_CHANCE.has(name))
+        note(differences, mine[i], 'loaded here', answer, ours[i]);
     });
     differences.push(...checkAll(kernel, commandLine, mine, real));
   }

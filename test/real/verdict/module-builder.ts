@@ -84,6 +84,8 @@ export interface ModuleSpec {
   readonly init?: readonly number[];
   readonly exit?: readonly number[];
   readonly parameters?: readonly ParameterSpec[];
+  /** Sections that modules of the machine have and this one does not. */
+  readonly without?: readonly string[];
   readonly thisModule?: {
     readonly size?: number;
     readonly flags?: number;
@@ -103,6 +105,17 @@ export interface Built {
 }
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+/** What differs between machines: number, `ret`, and relocations for a whole address and for a distance of 32 bits. */
+const MACHINES = {
+  'x86-64': { number: 62, ret: [0xc3, 0xc3, 0xc3, 0xc3], types: { 1: 1, 2: 2 } },
+  aarch64: { number: 183, ret: [0xc0, 0x03, 0x5f, 0xd6], types: { 1: 257, 2: 261 } },
+} as const;
+const machineOf = ({ machine }: KernelFile) => MACHINES[machine === 'aarch64' ? machine : 'x86-64'];
+type Machine = ReturnType<typeof machineOf>;
+
+/** Empty sections that modules of arm64 must bring, where branches that go too far are led through. */
+const LEDGES = ['.plt', '.init.plt', '.text.ftrace_trampoline'];
+
 const TEXT_BYTES = 512;
 /** Where the code of the module's start and end goes. */
 const INIT_AT = 400;
@@ -346,7 +359,8 @@ export function buildModule(kernel: KernelFile, spec: ModuleSpec = {}): Built {
     ...(spec.relocations ?? []),
   ];
   const code = new Uint8Array(TEXT_BYTES);
-  code.fill(0xc3, 0, 64);
+  const machine = machineOf(kernel);
+  for (let at = 0; at < 64; at += 4) code.set(machine.ret, at);
   code.set(spec.init ?? [], INIT_AT);
   code.set(spec.exit ?? [], EXIT_AT);
   const info = spec.rawModinfo ?? strings(spec.modinfo ?? modinfo(kernel, spec.name));
@@ -369,10 +383,14 @@ export function buildModule(kernel: KernelFile, spec: ModuleSpec = {}): Built {
     ...parameters.sections,
     ...(spec.sections ?? []),
   );
-  return assemble(sections, symbols, relocations);
+  if (kernel.machine === 'aarch64')
+    for (const name of LEDGES.filter((one) => !spec.without?.includes(one)))
+      sections.push({ name, flags: SHF.ALLOC | SHF.EXEC, type: SHT.NOBITS, size: 1 });
+  return assemble(machine, sections, symbols, relocations);
 }
 
 function assemble(
+  machine: Machine,
   body: readonly SectionSpec[],
   symbols: readonly SymbolSpec[],
   relocations: readonly RelocationSpec[],
@@ -391,7 +409,7 @@ function assemble(
     sections.push({
       name: `.rela${target}`,
       type: SHT.RELA,
-      bytes: relaBytes(mine, ordered),
+      bytes: relaBytes(mine, ordered, machine),
       link: '.symtab',
       info: target,
       entrySize: 24,
@@ -412,7 +430,7 @@ function assemble(
   const sectionNames = new Names();
   const nameOffsets = [...sections.map(({ name }) => sectionNames.at(name)), sectionNames.at('.shstrtab')];
   sections.push({ name: '.shstrtab', type: SHT.STRTAB, bytes: sectionNames.bytes });
-  return layOut(sections, nameOffsets, ordered, indexOf);
+  return layOut(machine, sections, nameOffsets, ordered, indexOf);
 }
 
 class Names {
@@ -428,12 +446,16 @@ class Names {
   }
 }
 
-function relaBytes(list: readonly RelocationSpec[], symbols: readonly SymbolSpec[]): Uint8Array {
+function relaBytes(
+  list: readonly RelocationSpec[],
+  symbols: readonly SymbolSpec[],
+  { types }: Machine,
+): Uint8Array {
   const bytes = new Uint8Array(list.length * 24);
   const view = new DataView(bytes.buffer);
   list.forEach(({ offset, type, symbol, addend = 0 }, i) => {
     view.setBigUint64(i * 24, BigInt(offset), true);
-    view.setUint32(i * 24 + 8, type, true);
+    view.setUint32(i * 24 + 8, type === 1 || type === 2 ? types[type] : type, true);
     view.setUint32(i * 24 + 12, symbols.findIndex(({ name }) => name === symbol) + 1, true);
     view.setBigInt64(i * 24 + 16, BigInt(addend), true);
   });
@@ -461,6 +483,7 @@ function symbolBytes(
 }
 
 function layOut(
+  machine: Machine,
   sections: readonly SectionSpec[],
   names: readonly number[],
   symbols: readonly SymbolSpec[],
@@ -479,7 +502,7 @@ function layOut(
   const view = new DataView(file.buffer);
   file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
   view.setUint16(16, 1, true);
-  view.setUint16(18, 62, true);
+  view.setUint16(18, machine.number, true);
   view.setUint32(20, 1, true);
   view.setBigUint64(40, BigInt(table), true);
   view.setUint16(52, 64, true);

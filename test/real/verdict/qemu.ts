@@ -25,17 +25,48 @@ export interface LoadAnswer {
   readonly taint: number;
 }
 
-const SECONDS = 120;
+/** To the end of a boot with all its loads; machines that are busy take ten times as long as others. */
+const SECONDS = 300;
+
+interface Machine {
+  readonly program: string;
+  readonly compiler: string;
+  readonly options: readonly string[];
+  /** Where the kernel's own words go, and by which options the agent's report gets into a file of its own. */
+  readonly console: string;
+  readonly ports: (console: string, report: string) => readonly string[];
+}
+
+const MACHINES = {
+  'x86-64': {
+    program: 'qemu-system-x86_64',
+    compiler: 'gcc',
+    options: ['-machine', 'accel=tcg', '-cpu', 'max,la57=off'],
+    console: 'console=ttyS0 no_timer_check',
+    ports: (console, report) => ['-serial', `file:${console}`, '-serial', `file:${report}`],
+  },
+  // The machine has one port for both: the kernel keeps silent there.
+  aarch64: {
+    program: 'qemu-system-aarch64',
+    compiler: 'aarch64-linux-gnu-gcc',
+    options: ['-machine', 'virt,accel=tcg', '-cpu', 'max,pauth-impdef=on'],
+    console: 'console=ttyAMA0 loglevel=1',
+    ports: (_console, report) => ['-serial', `file:${report}`],
+  },
+} as const satisfies Record<string, Machine>;
+
+export type MachineName = keyof typeof MACHINES;
 
 /** A kernel that crashes (2000 and more) is booted again for what is left: one list of answers for each boot. */
 export async function askKernels(
   vmlinuz: string,
   commandLine: string,
   steps: readonly LoadStep[],
+  machine: MachineName = 'x86-64',
 ): Promise<LoadAnswer[][]> {
   const boots: LoadAnswer[][] = [];
   for (let from = 0; from < steps.length; ) {
-    const answers = await askKernel(vmlinuz, commandLine, steps.slice(from));
+    const answers = await askKernel(vmlinuz, commandLine, steps.slice(from), machine);
     boots.push(answers);
     from += answers.length;
   }
@@ -47,12 +78,13 @@ export async function askKernel(
   vmlinuz: string,
   commandLine: string,
   steps: readonly LoadStep[],
+  machine: MachineName = 'x86-64',
 ): Promise<LoadAnswer[]> {
   const work = mkdtempSync(join(tmpdir(), 'verdict-'));
   try {
     const agent = join(work, 'agent');
     const source = fileURLToPath(new URL('./agent.c', import.meta.url));
-    execFileSync('gcc', ['-static', '-O1', '-s', '-o', agent, source]);
+    execFileSync(MACHINES[machine].compiler, ['-static', '-O1', '-s', '-o', agent, source]);
     const archive = new Archive();
     for (const folder of ['proc', 'sys', 'dev', 'm']) archive.directory(folder);
     archive.file('init', readFileSync(agent));
@@ -63,34 +95,26 @@ export async function askKernel(
     archive.file('cases', `${lines.join('\n')}\n`);
     const ramdisk = join(work, 'cpio');
     writeFileSync(ramdisk, archive.finish());
-    const text = await run(vmlinuz, ramdisk, commandLine, work);
+    const text = await run(MACHINES[machine], vmlinuz, ramdisk, commandLine, work);
     return parse(text);
   } finally {
     rmSync(work, { recursive: true });
   }
 }
 
-async function run(vmlinuz: string, ramdisk: string, commandLine: string, work: string): Promise<string> {
+async function run(
+  { program, options, console: where, ports }: Machine,
+  vmlinuz: string,
+  ramdisk: string,
+  commandLine: string,
+  work: string,
+): Promise<string> {
   const report = join(work, 'report');
   const console = join(work, 'console');
-  const append = `console=ttyS0 nokaslr no_timer_check printk.devkmsg=on panic=-1 oops=continue quiet ${commandLine}`;
-  const machine = [
-    '-machine',
-    'accel=tcg',
-    '-cpu',
-    'max,la57=off',
-    '-smp',
-    '1',
-    '-m',
-    '768',
-    '-display',
-    'none',
-    '-nic',
-    'none',
-  ];
+  const append = `quiet ${where} nokaslr printk.devkmsg=on panic=-1 oops=continue ${commandLine}`;
+  const machine = [...options, '-smp', '1', '-m', '768', '-display', 'none', '-nic', 'none'];
   const boot = ['-no-reboot', '-monitor', 'none', '-kernel', vmlinuz, '-initrd', ramdisk, '-append', append];
-  const ports = ['-serial', `file:${console}`, '-serial', `file:${report}`];
-  const child = spawn('qemu-system-x86_64', [...machine, ...boot, ...ports], { stdio: 'ignore' });
+  const child = spawn(program, [...machine, ...boot, ...ports(console, report)], { stdio: 'ignore' });
   const timer = setTimeout(() => child.kill('SIGKILL'), SECONDS * 1000);
   const read = (path: string) => (existsSync(path) ? readFileSync(path, 'latin1').replaceAll('\r', '') : '');
   let length = 0;

@@ -27,6 +27,7 @@ import type { MissingInput } from '../rules/judge.ts';
 import { checkBlacklist, checkModinfo, type LoadFlags, taintByModinfo } from '../rules/modinfo.ts';
 import { rulesInOrder } from '../rules/order.ts';
 import { checkParameterFiles } from '../rules/parameter-files.ts';
+import { checkBranchTables, checkTracerTable } from '../rules/relocation-arm64.ts';
 import {
   checkPerCpu,
   checkUnwindTables,
@@ -36,6 +37,7 @@ import {
   refuseTooLarge,
 } from '../rules/sections.ts';
 import { checkSignature, reportUnsigned } from '../rules/signature.ts';
+import { checkStaticCalls } from '../rules/static-calls.ts';
 import {
   checkModuleLayout,
   commonSymbol,
@@ -178,6 +180,7 @@ function judgeFile(judge: CheckJudge, view: CheckView, subject: Subject, progres
   checkModuleLayout(judge, file, state.flags);
   checkModinfo(judge, file, state.flags);
   if (early) checkName(judge, state, file.name);
+  checkBranchTables(judge, file);
   checkWriteExecute(judge, file);
   checkPlace(judge, file);
   const taintByName = (before: boolean) =>
@@ -198,12 +201,14 @@ function judgeFile(judge: CheckJudge, view: CheckView, subject: Subject, progres
   resolveImports(judge, view, subject, progress);
   const exported = (name: string) => view.kernel.exports.find(name)?.address;
   checkRelocations(judge, subject, file, exported);
+  checkTracerTable(judge, file);
   const warned = () => {
     judge.kernelTaints |= 1 << TAINT.WARN;
   };
   checkUnwindTables(judge, file, warned);
   const names = exportedNames(file, !judge.has('export-flags'));
   checkDuplicateSymbols(judge, file, names, (name) => exporterOf(view, name));
+  checkStaticCalls(judge, file);
   checkTypeInformation(judge, file);
   checkArguments(judge, file, state.args);
   checkSysfsName(judge, file.name, builtinNames(view.kernel).has(file.name));

@@ -2,7 +2,9 @@
 import type { KernelSection } from './kernelfile.ts';
 
 /** struct kernel_param: name, module, operations, mode and flags, and the variable (include/linux/moduleparam.h). */
-const ENTRY = { 64: { bytes: 40, variable: 32 }, 32: { bytes: 20, variable: 16 } } as const;
+export const PARAMETER_ENTRY = { 64: { bytes: 40, variable: 32 }, 32: { bytes: 20, variable: 16 } } as const;
+/** struct module_version_attribute: an attribute called `version` with its functions, the module's name, the version. */
+export const VERSION_ENTRY = { 64: { bytes: 72, module: 56 }, 32: { bytes: 36, module: 28 } } as const;
 /** Longer than any parameter's name. */
 const MAX_NAME = 128;
 
@@ -22,7 +24,7 @@ export function builtinParameter(image: Image, name: string): number | undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const pointer = (at: number) =>
     bits === 64 ? Number(view.getBigInt64(at, littleEndian)) : view.getUint32(at, littleEndian);
-  const { bytes: entry, variable } = ENTRY[bits];
+  const { bytes: entry, variable } = PARAMETER_ENTRY[bits];
   for (let at = 0; at + entry <= bytes.length; at += entry)
     if (textAt(image, pointer(at)) === name) return image.read(pointer(at + variable), 1)?.[0];
   return undefined;

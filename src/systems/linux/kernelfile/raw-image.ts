@@ -6,6 +6,7 @@
 import { Invalid } from '../../../bytes/errors.ts';
 import { Btf } from '../../../ctypes/btf.ts';
 import { TypeTable } from '../../../ctypes/table.ts';
+import { ownerOfParameter } from './builtin-names.ts';
 import { findList } from './certificates.ts';
 import { embeddedConfig, parseConfig } from './config.ts';
 import { dataModelOf } from './data-model.ts';
@@ -14,6 +15,7 @@ import { findBanner, findVermagic, type ImageOptions, nearestExport } from './im
 import type { KernelGap } from './kernelfile.ts';
 import { KSYM_FLAG_GPL_ONLY } from './ksymtab.ts';
 import { noTypes } from './no-types.ts';
+import { rawParameters } from './raw-parameters.ts';
 import { readRules, undecidedOf } from './rules.ts';
 import type { Savable } from './saved.ts';
 import type { RawShape } from './wrapped.ts';
@@ -55,7 +57,10 @@ export function readRawImage(bytes: Uint8Array, shape: RawShape, options: ImageO
   const config =
     embeddedConfig(bytes) ?? (options.config === undefined ? undefined : parseConfig(options.config));
   const btf = findBtf(bytes, options.btf, shape);
+  const parameters = rawParameters(bytes, text, shape);
+  const enforces = parameters?.value('module.sig_enforce');
   const evidence = readRules({
+    enforces: enforces === undefined ? undefined : enforces !== 0,
     contains: (wanted) => text.includes(wanted),
     hasFunction: (name) => btf?.find('function', name) !== undefined,
     banner,
@@ -83,6 +88,7 @@ export function readRawImage(bytes: Uint8Array, shape: RawShape, options: ImageO
     undecided: undecidedOf(evidence),
     types,
     btf,
+    builtIns: parameters && new Set([...parameters.names.map(ownerOfParameter), ...parameters.versioned]),
     percpu: [],
     sections: [],
     config,

@@ -39,6 +39,12 @@ export const LOADER_RULES = [
   'relocation-words-numbered',
   /** Stacks are unwound by tables that a module brings along (CONFIG_UNWINDER_ORC). */
   'unwind-tables',
+  /** Static calls are made direct ones, and their keys are looked up (CONFIG_HAVE_STATIC_CALL_INLINE). */
+  'static-calls',
+  /** Modules bring sections through which far branches are led (CONFIG_ARM64_MODULE_PLTS, CONFIG_ARM_MODULE_PLTS). */
+  'branch-tables',
+  /** And, on arm64, one for the tracer's. */
+  'tracer-table',
   /** Memory for modules has an allocator that complains (6.10 and later). */
   'execmem-words',
   /** `module_blacklist=` on the command line. */
@@ -110,6 +116,9 @@ const MESSAGES: readonly (readonly [LoaderRule, string])[] = [
   ['relocation-words-numbered', 'existing value is nonzero for sec %u'],
   ['execmem-words', 'execmem: unable to allocate memory'],
   ['unwind-tables', 'Bad or missing .orc_unwind table'],
+  ['static-calls', 'Failed to fixup __raw_static_call() usage at'],
+  ['branch-tables', '%s: module PLT section(s) missing'],
+  ['tracer-table', '.text.ftrace_trampoline'],
   ['blacklist', 'Module %s is blacklisted'],
   ['symbol-versions', 'disagrees about version of symbol'],
   ['retpoline-check', 'loading module not compiled with retpoline compiler'],

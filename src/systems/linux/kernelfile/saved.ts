@@ -97,6 +97,14 @@ export interface Saved {
   readonly missing: readonly string[];
 }
 
+/** Of its code; where nothing says which that is, of what it exports. */
+function lowestAddress({ sections, exports }: Savable): number {
+  const text = sections.filter((s) => s.role === 'text').map((s) => s.base);
+  const lowest =
+    text.length > 0 ? Math.min(...text) : exports.columns.addresses.reduce((a, b) => Math.min(a, b), 0);
+  return Number.isFinite(lowest) ? lowest : 0;
+}
+
 /** Packs a kernel file. Throws Invalid when the kernel has more distinct namespaces than the format counts. */
 export function encode(kernel: Savable, request: SaveRequest): Saved {
   const types = savedTypes(kernel, request);
@@ -105,7 +113,7 @@ export function encode(kernel: Savable, request: SaveRequest): Saved {
   if (namespaces.length >= 1 << 13)
     throw new Invalid('kernel file', `${namespaces.length} symbol namespaces`);
   const text = names.pack();
-  const base = Math.min(...kernel.sections.filter((s) => s.role === 'text').map((s) => s.base));
+  const base = lowestAddress(kernel);
   const header: Header = {
     ...pick(kernel),
     percpu: kernel.percpu.map((v) => [v.name, v.offset, v.size] as const),
@@ -115,7 +123,7 @@ export function encode(kernel: Savable, request: SaveRequest): Saved {
     certificates: readBuiltInCertificates(kernel)?.map(toBase64) ?? null,
     ...(kernel.gaps?.size && { gaps: [...kernel.gaps] }),
     ...(modules && { modules: saveModules(modules) }),
-    base: Number.isFinite(base) ? base : 0,
+    base,
     exports: names.length,
     versioned: crcs !== undefined,
     lengths: { btf: types.bytes.length, names: text.length },

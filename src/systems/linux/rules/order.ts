@@ -51,6 +51,7 @@ const TAINTS: readonly RuleTitle[] = [
 const VERMAGIC = row('vermagic', 'the vermagic fits');
 const DUPLICATE = row('duplicate-name', 'no module of that name is loaded');
 const PLACE: readonly RuleTitle[] = [
+  row('branch-tables', 'the sections for far branches are there'),
   row('write-execute', 'no section is both writable and executable'),
   row('too-large', 'the sections fit into memory'),
   row('this-module', 'struct module lies where the kernel can use it'),
@@ -66,8 +67,10 @@ const LINK: readonly RuleTitle[] = [
   row('namespace-import', 'it imports no namespace that is meant for named modules'),
   row('symbols', 'every symbol it needs is there, allowed and of the right version'),
   row('relocation', 'every relocation is one that the kernel knows, and fits'),
+  row('tracer-table', 'the section for calls of the tracer is there'),
   row('unwind-tables', 'the tables for unwinding stacks fit each other'),
   row('duplicate-symbol', 'nothing it exports is exported already'),
+  row('static-calls', 'its static calls are of keys that the kernel has'),
   row('type-information', 'the type information it brings can be read'),
   row('parameters', 'the parameters are valid'),
   row('name-in-sysfs', 'the name is free in /sys/module'),

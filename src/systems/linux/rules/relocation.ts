@@ -56,7 +56,7 @@ function failRelocation(
 }
 
 /** A table of the kind that the machine does not use: its entries are not looked at. */
-function refuseOther(judge: Judge, file: ModuleFile): never {
+export function refuseOther(judge: Judge, file: ModuleFile): never {
   const message = `module ${file.name}: ${judge.kernel.bits === 64 ? 'REL' : 'RELA'} relocation unsupported`;
   const why = 'A section is relocated in a form that compilers for this machine do not write.';
   return judge.reject('relocation', Errno.ENOEXEC, message, why, 'Compare the file with its package.');
@@ -127,37 +127,11 @@ function reason(problem: RelocationProblem): string {
   }
 }
 
-/** Types that apply_relocate_add of arm64 knows (arch/arm64/kernel/module.c), by their numbers in the ABI. */
-const KNOWN_AARCH64: ReadonlySet<number> = new Set([0, ...range(256, 280), ...range(282, 293), 299]);
-
-function range(first: number, last: number): number[] {
-  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
-}
-
-/** Machines of which only the types of relocations are checked here: values that do not fit are not found. */
-export const TYPES_ONLY: ReadonlySet<string> = new Set(['aarch64']);
-
-/** apply_relocate_add of arm64 as far as it asks for the type. */
-export function checkRelocationTypes(judge: Judge, file: ModuleFile): void {
-  for (const { index, allocated } of file.object.sections) {
-    if (!allocated) continue;
-    for (const { type, offset } of file.object.relocations(index)) {
-      if (KNOWN_AARCH64.has(type)) continue;
-      const where = `${file.object.sections[index].name}+0x${offset.toString(16)}`;
-      judge.reject(
-        'relocation',
-        Errno.ENOEXEC,
-        `module ${file.name}: unsupported RELA relocation: ${type}`,
-        `The relocation at ${where} is of type ${type}, which this kernel does not know.`,
-        "Build the module with the kernel's own flags (kbuild does); if it was, the file is damaged.",
-      );
-    }
-  }
-}
-
 /** Where kernels of x86-64 put the copy of the file that they read from, without randomness: VMALLOC_START. */
 const COPY_AREA = -0x370000000000;
 
-/** A symbol in a section that is not loaded gets an address in that copy: too far away for 32 bits. */
-export const copyAddress = (file: ModuleFile, section: number): number =>
-  file.elf.bits === 64 ? COPY_AREA + (file.elf.sections[section]?.offset ?? 0) : 0;
+/** A symbol in a section that is not loaded gets an address in that copy: on x86-64 too far away for 32 bits. */
+export function copyAddress({ elf, object }: ModuleFile, section: number, near = 0): number {
+  const area = object.machine === 'x86-64' ? COPY_AREA : near;
+  return area === 0 ? 0 : area + (elf.sections[section]?.offset ?? 0);
+}

@@ -75,8 +75,9 @@ export interface SymbolFailure extends Withheld {
   readonly name: string;
 }
 
-/** Symbols that compilers refer to and nobody defines. */
-const IGNORED = new Set(['_GLOBAL_OFFSET_TABLE_']);
+/** A symbol that compilers for x86 refer to and nobody defines (ignore_undef_symbol). */
+const IGNORED = '_GLOBAL_OFFSET_TABLE_';
+const IGNORING: ReadonlySet<string> = new Set(['x86-64', 'i386']);
 /** The table of contents of powerpc64, which the loader defines (module_frob_arch_sections). */
 const TABLE_OF_CONTENTS = '.TOC.';
 
@@ -88,12 +89,15 @@ export function failedSymbol(
   result: Withheld,
 ): SymbolFailure | undefined {
   const { name } = symbol;
-  if (result.errno === 0 && (symbol.binding === 'weak' || IGNORED.has(name))) return undefined;
+  if (result.errno === 0 && (symbol.binding === 'weak' || isIgnored(judge, name))) return undefined;
   if (name === TABLE_OF_CONTENTS && judge.kernel.machine === 'ppc64') return undefined;
   const errno = result.errno || Errno.ENOENT;
   judge.say(Level.WARNING, `${file.name}: Unknown symbol ${name} (err -${errno})`);
   return { ...result, name, errno };
 }
+
+const isIgnored = ({ kernel }: Judge, name: string): boolean =>
+  name === IGNORED && IGNORING.has(kernel.machine);
 
 /** A common symbol has no place in a module; compilers mark objects of link-time optimisation with one. */
 export function commonSymbol(judge: Judge, file: ModuleFile, name: string): SymbolFailure | undefined {

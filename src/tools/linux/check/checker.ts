@@ -10,13 +10,13 @@ import {
   type KernelState,
   type OtherModules,
 } from '../../../systems/linux/check/check.ts';
+import { canRelocate } from '../../../systems/linux/check/relocations.ts';
 import { Subject } from '../../../systems/linux/check/subject.ts';
 import { errnoName } from '../../../systems/linux/errno.ts';
 import { isArm64Image, zbootPayload } from '../../../systems/linux/kernelfile/raw-image.ts';
 import { isSaved } from '../../../systems/linux/kernelfile/saved.ts';
 import { isBootImage } from '../../../systems/linux/kernelfile/vmlinuz.ts';
 import { wrapperShape } from '../../../systems/linux/kernelfile/wrapped.ts';
-import { TYPES_ONLY } from '../../../systems/linux/rules/relocation.ts';
 import { nameOfPath } from '../../../systems/linux/tree/names.ts';
 import type {
   CheckKernel,
@@ -253,10 +253,9 @@ function softRemarks(file: CheckResult['file'], first: readonly Companion[]): st
 
 /** What the checks here leave out on some machines. */
 function remarksOn({ file: { machine } }: LinuxCheckKernel, { answer }: CheckResult): string[] {
-  if (answer === 'refused' || machine === 'x86-64' || machine === 'i386') return [];
+  if (answer === 'refused') return [];
   if (machine === 'unknown') return ['Relocations are not checked: the machine of the kernel is not known.'];
-  if (!TYPES_ONLY.has(machine)) return [`Relocations are not checked on ${machine}.`];
-  return [`Only the types of relocations are checked on ${machine}, not whether their values fit.`];
+  return canRelocate(machine) ? [] : [`Relocations are not checked on ${machine}.`];
 }
 
 /** More than any module needs. */

@@ -7,6 +7,7 @@ import { changedKernel } from '../../../../src/systems/linux/kernelfile/changed.
 import type { KernelFile } from '../../../../src/systems/linux/kernelfile/kernelfile.ts';
 import { insmod } from '../../../../src/systems/linux/loader.ts';
 import { rulesInOrder } from '../../../../src/systems/linux/rules/order.ts';
+import { buildModule } from '../../../real/verdict/module-builder.ts';
 import { boot, fixture } from '../kernel.ts';
 
 const STATE: KernelState = {
@@ -150,4 +151,35 @@ describe('namespaces for named modules', () => {
     ['module:other', 'refused'],
     ['SOMETHING', 'refused'],
   ])('%s: %s', (namespace, expected) => expect(answer(namespace)).toBe(expected));
+});
+
+describe('tables that other parts of the kernel read', () => {
+  it.each(['_printk', 'own'])('a static call of %s, which is code and no trampoline, is refused', (key) => {
+    const k = boot();
+    const { bytes } = buildModule(k.file, {
+      imports: ['_printk'],
+      symbols: [{ name: 'own', section: '.text', value: 16 }],
+      sections: [{ name: '.static_call_sites', flags: 3, bytes: new Uint8Array(8), align: 4 }],
+      relocations: [
+        { section: '.static_call_sites', offset: 0, type: 2, symbol: 'own' },
+        { section: '.static_call_sites', offset: 4, type: 2, symbol: key },
+      ],
+    });
+    const result = checkModule(viewOf(k.file), new Subject('probe.ko', bytes));
+    const refused = result.rules.find(({ outcome }) => outcome === 'refuse');
+    expect([refused?.rule, refused?.errno]).toEqual(['static-calls', 22]);
+    expect(refused?.said.map(({ text }) => text)).toEqual([
+      'Failed to fixup __raw_static_call() usage at: own [verdict_probe]',
+      'Failed to allocate memory for static calls',
+    ]);
+    const live = insmod(k, bytes);
+    expect(live.outcome === 'refused' && live.refusal.rule).toBe('static-calls');
+  });
+
+  it.each(['tpm_crb', 'xz_dec', 'kernel'])('%s is a name that a part of the kernel has', (name) => {
+    const k = boot();
+    const { bytes } = buildModule(k.file, { name, structName: name, imports: ['_printk'] });
+    const result = checkModule(viewOf(k.file), new Subject('probe.ko', bytes));
+    expect(result.rules.find(({ outcome }) => outcome === 'refuse')?.rule).toBe('name-in-sysfs');
+  });
 });
