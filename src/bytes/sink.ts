@@ -80,6 +80,22 @@ export class IntSink {
     this.values[this.length++] = value;
   }
 
+  append(values: Int32Array): void {
+    const needed = this.length + values.length;
+    if (needed > this.values.length) {
+      const larger = new Int32Array(Math.max(this.values.length * 2, needed));
+      larger.set(this.values.subarray(0, this.length));
+      this.values = larger;
+    }
+    this.values.set(values, this.length);
+    this.length = needed;
+  }
+
+  /** What was put in: a view, good until more is. */
+  view(): Int32Array<ArrayBuffer> {
+    return this.values.subarray(0, this.length);
+  }
+
   /** A copy of what was put in. */
   take(): Int32Array<ArrayBuffer> {
     return this.values.slice(0, this.length);

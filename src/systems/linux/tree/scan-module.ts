@@ -1,5 +1,5 @@
 /** What depmod reads of one module, into a table: see elf-facts.ts for the same in full. */
-import { type ElfFacts, NotAModule, type Tables } from './elf-facts.ts';
+import { type ElfFacts, NotAModule } from './elf-facts.ts';
 import type { FactTable } from './facts.ts';
 import { readOldModule } from './old-module.ts';
 
@@ -73,7 +73,6 @@ function attempt<T>(read: () => T[], told?: (errno: NotAModule['errno']) => void
   }
 }
 
-const STB_WEAK = 2;
 const SPARC_MACHINES: readonly number[] = [2, 43];
 
 /**
@@ -85,7 +84,7 @@ function fastScan(elf: ElfFacts, table: FactTable): Errno | typeof UNUSUAL {
   const tables = elf.symbolTables();
   if (tables === undefined) return UNUSUAL;
   const [needs, exports] = [table.needs.length, table.exports.length];
-  if (!walk(tables, table)) return UNUSUAL;
+  if (!table.names.walk(tables.symbols, tables.strings, table.needs, table.exports)) return UNUSUAL;
   // module_layout is in every list of versions and in no symbol table; any other surplus is looked at name by name.
   const surplus = elf.versionCount - (table.needs.length - needs);
   if (elf.versionCount !== 0 && surplus !== 1) return UNUSUAL;
@@ -103,38 +102,6 @@ function namedExports(elf: ElfFacts, table: FactTable): Errno {
   );
   for (const { name } of exports) table.exports.push(table.names.numberOfText(name));
   return failed;
-}
-
-/** The words of a table, which may stand at any offset. */
-function wordsOf(bytes: Uint8Array): Uint32Array {
-  if (bytes.byteOffset % 4 === 0) return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
-  return new Uint32Array(bytes.slice(0, bytes.length & ~3).buffer);
-}
-
-/** False where a name lies outside the string table. */
-function walk({ symbols, strings }: Tables, { names, needs, exports }: FactTable): boolean {
-  const words = wordsOf(symbols);
-  const limit = strings.length;
-  // st_name; st_info, st_other and st_shndx in one word; value and size: six words a symbol.
-  for (let at = 6; at + 6 <= words.length; at += 6) {
-    const name = words[at];
-    if (name >= limit) return false;
-    const info = words[at + 1];
-    if (info >>> 16 === 0) {
-      if (strings[name] === 0) continue;
-      needs.push(names.numberOf(strings, name) * 2 + ((info & 0xff) >> 4 === STB_WEAK ? 1 : 0));
-    }
-    if (
-      strings[name] === 0x5f &&
-      strings[name + 1] === 0x5f &&
-      strings[name + 2] === 0x63 &&
-      strings[name + 3] === 0x72 &&
-      strings[name + 4] === 0x63 &&
-      strings[name + 5] === 0x5f
-    )
-      exports.push(names.numberOf(strings, name + 6));
-  }
-  return true;
 }
 
 const TAGS = ['alias=', 'softdep=', 'weakdep='].map((tag) => [...tag].map((char) => char.charCodeAt(0)));

@@ -3,6 +3,7 @@ import { ByteSink } from '../../../bytes/sink.ts';
 import { latin } from '../../../systems/linux/tree/elf-facts.ts';
 import { appendAlias } from '../../../systems/linux/tree/names.ts';
 import { NotAscii, TrieBuilder } from '../../../systems/linux/tree/trie-builder.ts';
+import { putSpans, type Spans, Workshop, writeTrie } from '../../../systems/linux/tree/workshop.ts';
 
 export interface AliasInput {
   /** Names of the modules in the order in which they are written, a NUL after each. */
@@ -56,38 +57,43 @@ const NOTHING = new Uint8Array();
 
 /** modules.alias, its index, modules.softdep, modules.weakdep and modules.devname. */
 export function makeAliasIndexes(input: AliasInput): readonly MadeFile[] {
-  const made = [makeFile('modules.alias', true, () => aliasText(input))];
-  if (!input.textOnly) made.push(makeFile('modules.alias.bin', false, (said) => aliasTrie(input, said)));
+  const index = new AliasIndex(input);
+  const made = [makeFile('modules.alias', true, () => index.text())];
+  if (!input.textOnly)
+    made.push(makeFile('modules.alias.bin', false, (said) => index.trie() ?? aliasTrie(input, said)));
+  const others = index.others();
   made.push(
-    makeFile('modules.softdep', true, () =>
-      dependencyText(input, '# Soft dependencies extracted from modules themselves.\n', 'softdep'),
-    ),
-    makeFile('modules.weakdep', true, () =>
-      dependencyText(input, '# Weak dependencies extracted from modules themselves.\n', 'weakdep'),
-    ),
-    makeFile('modules.devname', true, (said) => deviceNames(input, said)),
+    makeFile('modules.softdep', true, () => dependencyText(others, SOFT_HEAD, 'softdep')),
+    makeFile('modules.weakdep', true, () => dependencyText(others, WEAK_HEAD, 'weakdep')),
+    makeFile('modules.devname', true, (said) => deviceNames(others, said)),
   );
   return made;
 }
 
+const SOFT_HEAD = '# Soft dependencies extracted from modules themselves.\n';
+const WEAK_HEAD = '# Weak dependencies extracted from modules themselves.\n';
+
+/** A module's name, and one of its strings: `tag=value`. */
+type ModuleString = readonly [name: string, text: string];
+
 type Visit = (module: number, pool: Uint8Array, from: number, to: number) => void;
 
-/** Calls for the value of every string with that tag. */
-function forEach(input: AliasInput, tag: string, visit: Visit): void {
-  const first = tag.charCodeAt(0);
-  // `alias`, `softdep` and `weakdep` differ in their first byte.
-  const skip = tag.length + 1;
+/** Calls for the value of every alias. */
+function forEachAlias(input: AliasInput, visit: Visit): void {
   for (let module = 0; module < input.poolOf.length; module++) {
     const pool = input.pools[input.poolOf[module]];
     const end = input.ends[module];
     for (let at = input.starts[module]; at < end; ) {
       const start = at;
       while (pool[at] !== 0) at++;
-      if (pool[start] === first) visit(module, pool, start + skip, at);
+      // `alias`, `softdep` and `weakdep` differ in their first byte.
+      if (pool[start] === ALIAS[0]) visit(module, pool, start + ALIAS.length, at);
       at++;
     }
   }
 }
+
+const ALIAS = /* @__PURE__ */ Buffer.from('alias=');
 
 /** Where each name begins, and where the one after the last would. */
 function nameStarts({ names, poolOf }: AliasInput): Int32Array {
@@ -96,20 +102,78 @@ function nameStarts({ names, poolOf }: AliasInput): Int32Array {
   return starts;
 }
 
-function aliasText(input: AliasInput): Uint8Array {
-  const out = new ByteSink(1 << 18);
-  const { names } = input;
-  const starts = nameStarts(input);
-  out.text('# Aliases extracted from modules themselves.\n');
-  forEach(input, 'alias', (module, pool, from, to) => {
-    out.text('alias ');
-    out.copy(pool, from, to);
-    out.u8(0x20);
-    out.copy(names, starts[module], starts[module + 1] - 1);
-    out.u8(0x0a);
-  });
-  return out.view();
+/** The aliases in memory of its own, a hundred thousand in a large tree. */
+class AliasIndex {
+  private readonly input: AliasInput;
+  private readonly shop: Workshop;
+  private readonly names: Spans;
+  private readonly nameBytes: readonly [from: number, to: number];
+  private readonly strings: Spans;
+  /** Bytes of all strings. */
+  private readonly size: number;
+
+  constructor(input: AliasInput) {
+    this.input = input;
+    const { names, pools, poolOf, starts, ends } = input;
+    this.size = pools.reduce((sum, pool) => sum + pool.length, 0);
+    this.shop = new Workshop(6 * this.size + names.length);
+    const { shop } = this;
+    const begins = nameStarts(input);
+    const at = shop.put(names);
+    this.nameBytes = [at, at + names.length];
+    this.names = putSpans(
+      shop,
+      at,
+      begins.subarray(0, poolOf.length),
+      begins.subarray(1).map((next) => next - 1),
+    );
+    const places = pools.map((pool) => shop.put(pool));
+    const inMemory = (offset: number, i: number): number => places[poolOf[i]] + offset;
+    this.strings = putSpans(shop, 0, starts.map(inMemory), ends.map(inMemory));
+  }
+
+  text(): Uint8Array {
+    const { shop, strings, names, input } = this;
+    const title = Buffer.from('# Aliases extracted from modules themselves.\n');
+    const at = shop.put(title);
+    return shop.written(() => {
+      shop.wasm.put(at, title.length);
+      shop.wasm.aliasLines(input.poolOf.length, strings.starts, strings.ends, names.starts, names.ends);
+    });
+  }
+
+  /** Strings that are in other files than aliases are, or may be. */
+  others(): readonly ModuleString[] {
+    const { shop, strings, names, input } = this;
+    const written = shop.written(() =>
+      shop.wasm.otherStrings(input.poolOf.length, strings.starts, strings.ends),
+    );
+    const words = new Int32Array(written.buffer);
+    const { bytes } = shop;
+    const found: ModuleString[] = [];
+    const [begins, ends] = [names.starts, names.ends].map((at) => shop.words(at, input.poolOf.length));
+    for (let i = 0; i < words.length; i += 3) {
+      const module = words[i];
+      const name = latin(bytes, begins[module], ends[module]);
+      found.push([name, latin(bytes, words[i + 1], words[i + 2])]);
+    }
+    return found;
+  }
+
+  /** undefined where there is something to be said on the way. */
+  trie(): Uint8Array | undefined {
+    const { shop, strings, names, nameBytes, input, size } = this;
+    const { wasm } = shop;
+    if (input.warnDuplicates || !wasm.isAscii(...nameBytes)) return undefined;
+    const most = Math.ceil(size / SHORTEST);
+    wasm.startEntries(shop.room(size), shop.room(4 * most), shop.room(4 * most), shop.room(4 * most));
+    const count = wasm.aliasKeys(input.poolOf.length, strings.starts, strings.ends);
+    return count < 0 ? undefined : writeTrie(shop, count, names.starts, names.ends);
+  }
 }
+
+/** `alias=` and a NUL. */
+const SHORTEST = 7;
 
 function aliasTrie(input: AliasInput, messages: Message[]): Uint8Array {
   const { names, warnDuplicates } = input;
@@ -119,7 +183,7 @@ function aliasTrie(input: AliasInput, messages: Message[]): Uint8Array {
     trie.valueBytes(names, starts[module], starts[module + 1] - 1);
   const key = new ByteSink();
   const seen = warnDuplicates ? new Duplicates() : undefined;
-  forEach(input, 'alias', (module, pool, from, to) => {
+  forEachAlias(input, (module, pool, from, to) => {
     key.length = 0;
     if (!appendAlias(key, pool, from, to)) {
       messages.push({ level: 'warning', text: `Unmatched bracket in ${latin(pool, from, to)}\n` });
@@ -147,55 +211,35 @@ export class Duplicates {
   }
 }
 
-function dependencyText(input: AliasInput, head: string, tag: string): Uint8Array {
-  const out = new ByteSink();
-  const { names } = input;
-  const starts = nameStarts(input);
-  out.text(head);
-  forEach(input, tag, (module, pool, from, to) => {
-    out.text(`${tag} `);
-    out.copy(names, starts[module], starts[module + 1] - 1);
-    out.u8(0x20);
-    out.copy(pool, from, to);
-    out.u8(0x0a);
-  });
-  return out.view();
+function dependencyText(strings: readonly ModuleString[], head: string, tag: string): Uint8Array {
+  const lines = strings
+    .filter(([, text]) => text.startsWith(`${tag}=`))
+    .map(([name, text]) => `${tag} ${name} ${text.slice(tag.length + 1)}\n`);
+  return Buffer.from(head + lines.join(''), 'latin1');
 }
 
 /** modules.devname: device nodes whose use loads a module. */
-function deviceNames(input: AliasInput, messages: Message[]): Uint8Array {
-  const out = new ByteSink();
-  const starts = nameStarts(input);
-  const aliases = new Map<number, string[]>();
-  forEach(input, 'alias', (module, pool, from, to) => {
-    if (!isAboutNodes(pool, from)) return;
-    const list = aliases.get(module);
-    if (list === undefined) aliases.set(module, [latin(pool, from, to)]);
-    else list.push(latin(pool, from, to));
-  });
-  for (const [module, list] of aliases) {
+function deviceNames(strings: readonly ModuleString[], messages: Message[]): Uint8Array {
+  const aliases = new Map<string, string[]>();
+  for (const [name, text] of strings) {
+    if (text[0] !== 'a') continue;
+    const list = aliases.get(name);
+    if (list === undefined) aliases.set(name, [text.slice(ALIAS.length)]);
+    else list.push(text.slice(ALIAS.length));
+  }
+  let out = '';
+  for (const [name, list] of aliases) {
     const node = deviceNode(list);
     if (node === undefined) continue;
-    const name = latin(input.names, starts[module], starts[module + 1] - 1);
     if (node.type === undefined) {
       const text = `Module '${name}' has devname (${node.path}) but lacks major and minor information. Ignoring.\n`;
       messages.push({ level: 'error', text });
       continue;
     }
-    if (out.length === 0) out.text('# Device nodes to trigger on-demand module loading.\n');
-    out.text(`${name} ${node.path} ${node.type}\n`);
+    if (out === '') out = '# Device nodes to trigger on-demand module loading.\n';
+    out += `${name} ${node.path} ${node.type}\n`;
   }
-  return out.view();
-}
-
-/** `devname:`, `char-major-`, `block-major-`: few aliases are about device nodes, and there are tens of thousands. */
-function isAboutNodes(pool: Uint8Array, at: number): boolean {
-  const [first, second] = [pool[at], pool[at + 1]];
-  return (
-    (first === 0x64 && second === 0x65) ||
-    (first === 0x63 && second === 0x68) ||
-    (first === 0x62 && second === 0x6c)
-  );
+  return Buffer.from(out, 'latin1');
 }
 
 const MAJOR = /^(char|block)-major-\s*\+?(\d+)-\s*\+?(\d+)/;

@@ -1,12 +1,11 @@
 /** The index files of depmod that dependencies, symbols and the kernel image go into: each file's bytes. */
-import { ByteSink, IntSink } from '../../../bytes/sink.ts';
+import { ByteSink } from '../../../bytes/sink.ts';
 import { closureFinder } from '../../../catalog/graph.ts';
-import { superFastHash } from '../../../systems/linux/tree/buckets.ts';
-import type { NameTable } from '../../../systems/linux/tree/name-table.ts';
 import { baseName, normalizeAlias, normalizeName, PATH_MAX } from '../../../systems/linux/tree/names.ts';
 import { TrieBuilder } from '../../../systems/linux/tree/trie-builder.ts';
+import { putSpans, type Spans, Workshop, writeTrie } from '../../../systems/linux/tree/workshop.ts';
 import { Duplicates, type MadeFile, type Message, makeFile } from './alias-index.ts';
-import type { DepmodModule, SymbolTable } from './depmod-module.ts';
+import { type DepmodModule, NameList, type SymbolTable } from './depmod-module.ts';
 
 export interface IndexInput {
   readonly modules: readonly DepmodModule[];
@@ -58,6 +57,32 @@ class DependencyLines {
   }
 
   trie(warnDuplicates: boolean, messages: Message[]): Uint8Array {
+    return (warnDuplicates ? undefined : this.plainTrie()) ?? this.anyTrie(warnDuplicates, messages);
+  }
+
+  /** Without anything to be said; undefined where something is no ASCII. */
+  private plainTrie(): Uint8Array | undefined {
+    const { out, ends, modules } = this;
+    const names = new NameList(modules);
+    const shop = new Workshop(2 * out.length + 4 * names.bytes.length);
+    const { wasm } = shop;
+    const [text, keys] = [shop.put(out.view()), shop.put(names.bytes)];
+    if (!wasm.isAscii(text, text + out.length) || !wasm.isAscii(keys, keys + names.bytes.length))
+      return undefined;
+    const numbers = shop.putWords(Int32Array.from(modules.keys()));
+    wasm.setEntries(keys, shop.putWords(names.starts), numbers, numbers, modules.length);
+    const starts = ends.map((_, i) => (i === 0 ? 0 : ends[i - 1]));
+    // Without the line feed.
+    const spans = putSpans(
+      shop,
+      text,
+      starts,
+      ends.map((end) => end - 1),
+    );
+    return writeTrie(shop, modules.length, spans.starts, spans.ends);
+  }
+
+  private anyTrie(warnDuplicates: boolean, messages: Message[]): Uint8Array {
     const trie = new TrieBuilder();
     const seen = warnDuplicates ? new Duplicates() : undefined;
     this.modules.forEach(({ name, index }) => {
@@ -74,97 +99,82 @@ class DependencyLines {
 }
 
 /** modules.symbols and its index. */
-export function* makeSymbolIndexes(input: IndexInput): Generator<MadeFile> {
-  const owned = ownedSymbols(input.symbols);
-  yield makeFile('modules.symbols', true, () => symbolText(input, owned));
-  if (!input.textOnly) yield makeFile('modules.symbols.bin', false, (said) => symbolTrie(input, owned, said));
+export function* makeSymbolIndexes({
+  symbols,
+  modules,
+  warnDuplicates,
+  textOnly,
+}: IndexInput): Generator<MadeFile> {
+  const { shop } = symbols.names;
+  const { mark } = shop;
+  const owned = new OwnedSymbols(symbols, modules);
+  yield makeFile('modules.symbols', true, () => owned.text());
+  if (!textOnly) yield makeFile('modules.symbols.bin', false, (said) => owned.trie(warnDuplicates, said));
+  shop.release(mark);
 }
 
-/** The tool's table of symbols has this many buckets. */
-const SYMBOL_BUCKETS = 2048;
+/** Bytes that finding the order takes, beside eight a name. */
+const ORDER_SCRATCH = 1 << 15;
 
-/** Numbers of the names of modules' symbols, in the order of the tool's table: by bucket, then by name. */
-function ownedSymbols(symbols: SymbolTable): Int32Array {
-  const { names } = symbols;
-  const pool = names.text;
-  const numbers = new IntSink(1 << 12);
-  const hashes = new IntSink(1 << 12);
-  const bucketEnds = new Int32Array(SYMBOL_BUCKETS + 1);
-  for (let number = 0; number < names.size; number++) {
-    if (symbols.ownerOf(number) < 0) continue;
-    const start = names.startOf(number);
-    const bucket = superFastHash(pool, start, start + names.lengthOf(number)) & (SYMBOL_BUCKETS - 1);
-    numbers.push(number);
-    hashes.push(bucket);
-    bucketEnds[bucket + 1]++;
-  }
-  for (let bucket = 0; bucket < SYMBOL_BUCKETS; bucket++) bucketEnds[bucket + 1] += bucketEnds[bucket];
-  // From here on bucketEnds[b] is where the next one of bucket b goes.
-  const order = new Int32Array(numbers.length);
-  const starts = bucketEnds.slice();
-  for (let i = 0; i < numbers.length; i++) {
-    const bucket = hashes.values[i];
-    let at = bucketEnds[bucket]++;
-    const number = numbers.values[i];
-    for (; at > starts[bucket] && isBefore(names, pool, number, order[at - 1]); at--)
-      order[at] = order[at - 1];
-    order[at] = number;
-  }
-  return order;
-}
+/** Symbols of modules, in the order of the tool's table: by bucket, then by name. */
+class OwnedSymbols {
+  private readonly symbols: SymbolTable;
+  private readonly modules: readonly DepmodModule[];
+  private readonly shop: Workshop;
+  /** Addresses: owners by name, and the names' numbers in order. */
+  private readonly owners: number;
+  private readonly order: number;
+  private readonly count: number;
+  private readonly names: Spans;
+  private ascii = false;
 
-/** strcmp: a NUL stands after each name. */
-function isBefore(names: NameTable, pool: Uint8Array, a: number, b: number): boolean {
-  let [i, j] = [names.startOf(a), names.startOf(b)];
-  while (pool[i] === pool[j] && pool[i] !== 0) {
-    i++;
-    j++;
+  constructor(symbols: SymbolTable, modules: readonly DepmodModule[]) {
+    this.symbols = symbols;
+    this.modules = modules;
+    const { size, shop } = symbols.names;
+    this.shop = shop;
+    this.owners = shop.putWords(symbols.ownersOf(size));
+    this.order = shop.room(4 * size);
+    const scratch = shop.room(8 * size + ORDER_SCRATCH);
+    this.count = shop.wasm.ownedSymbols(this.owners, size, this.order, scratch);
+    const names = new NameList(modules);
+    this.names = putSpans(shop, shop.put(names.bytes), names.starts, names.ends);
   }
-  return pool[i] < pool[j];
-}
 
-function symbolText({ symbols, modules }: IndexInput, owned: Int32Array): Uint8Array {
-  const out = new ByteSink(1 << 18);
-  const { names } = symbols;
-  const pool = names.text;
-  out.text('# Aliases for symbols, used by symbol_request().\n');
-  for (const number of owned) {
-    const start = names.startOf(number);
-    out.text('alias symbol:');
-    out.copy(pool, start, start + names.lengthOf(number));
-    out.u8(0x20);
-    out.text(modules[symbols.ownerOf(number)].name);
-    out.u8(0x0a);
+  text(): Uint8Array {
+    const { shop, order, owners, count, names } = this;
+    const title = Buffer.from('# Aliases for symbols, used by symbol_request().\n');
+    const [titleAt, head] = [shop.put(title), shop.put(Buffer.from('alias symbol:'))];
+    const text = shop.written(() => {
+      shop.wasm.put(titleAt, title.length);
+      shop.wasm.symbolLines(order, count, owners, names.starts, names.ends, head);
+      this.ascii = shop.wasm.isAscii(shop.mark, shop.wasm.outEnd()) !== 0;
+    });
+    return text;
   }
-  return out.view();
-}
 
-function symbolTrie(
-  { symbols, modules, warnDuplicates }: IndexInput,
-  owned: Int32Array,
-  messages: Message[],
-): Uint8Array {
-  const trie = new TrieBuilder();
-  const values = new Map<number, number>();
-  const { names } = symbols;
-  const pool = names.text;
-  const key = new ByteSink();
-  key.text('symbol:');
-  const head = key.length;
-  const seen = warnDuplicates ? new Duplicates() : undefined;
-  for (const number of owned) {
-    const { name, index } = modules[symbols.ownerOf(number)];
-    let value = values.get(index);
-    if (value === undefined) values.set(index, (value = trie.value(name)));
-    key.length = head;
-    const start = names.startOf(number);
-    key.copy(pool, start, start + names.lengthOf(number));
-    trie.addBytes(key.bytes, value, index, 0, key.length);
-    const alias = `symbol:${seen === undefined ? '' : names.name(number)}`;
-    if (seen?.known(alias, name))
-      messages.push({ level: 'warning', text: `duplicate module syms:\n${alias} ${name}\n` });
+  trie(warnDuplicates: boolean, messages: Message[]): Uint8Array {
+    if (warnDuplicates || !this.ascii) return this.anyTrie(warnDuplicates, messages);
+    const { shop, order, owners, count, names, symbols } = this;
+    const keys = shop.room(symbols.names.text.length + 16 * count);
+    shop.wasm.startEntries(keys, shop.room(4 * count), shop.room(4 * count), shop.room(4 * count));
+    shop.wasm.symbolKeys(order, count, owners);
+    return writeTrie(shop, count, names.starts, names.ends);
   }
-  return trie.write();
+
+  private anyTrie(warnDuplicates: boolean, messages: Message[]): Uint8Array {
+    const trie = new TrieBuilder();
+    const { names } = this.symbols;
+    const seen = warnDuplicates ? new Duplicates() : undefined;
+    for (const number of this.shop.words(this.order, this.count)) {
+      const { name, index } = this.modules[this.symbols.ownerOf(number)];
+      const alias = `symbol:${names.name(number)}`;
+      trie.add(alias, name, index);
+      if (seen?.known(alias, name))
+        messages.push({ level: 'warning', text: `duplicate module syms:\n${alias} ${name}\n` });
+    }
+    return trie.write();
+  }
 }
 
 const NO_INDEX = new Uint8Array();

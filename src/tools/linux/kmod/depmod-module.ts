@@ -37,6 +37,25 @@ export class DepmodModule implements GraphNode<DepmodModule> {
   }
 }
 
+/** The modules' names in order as bytes, a NUL after each, and where each begins and ends. */
+export class NameList {
+  readonly bytes: Uint8Array;
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
+
+  constructor(modules: readonly DepmodModule[]) {
+    this.bytes = Buffer.from(modules.map(({ name }) => `${name}\0`).join(''), 'latin1');
+    this.starts = new Int32Array(modules.length);
+    this.ends = new Int32Array(modules.length);
+    let at = 0;
+    modules.forEach(({ name }, i) => {
+      this.starts[i] = at;
+      this.ends[i] = at + name.length;
+      at += name.length + 1;
+    });
+  }
+}
+
 /** The modules in the order in which they are written: by modules.order, then by the tool's table of names. */
 export function sortedModules(
   paths: ReadonlyMap<string, string>,
@@ -181,6 +200,13 @@ export class SymbolTable {
     this.addKernel('_GLOBAL_OFFSET_TABLE_', 0, false);
     if ((this.owners[this.lookedUp(this.names.numberOfText('TOC.'))] ?? 0) === 0)
       this.addKernel('TOC.', 0, false);
+  }
+
+  /** By number of the name, of so many names: index of the owner + 1; nobody has 0, the kernel a negative number. */
+  ownersOf(count: number): Int32Array {
+    const owners = new Int32Array(count);
+    owners.set(this.owners.subarray(0, count));
+    return owners;
   }
 
   /** Names of symbols that modules have, by number, in no order; -1 and 0 in `ownerOf` mean no module. */

@@ -140,7 +140,7 @@ export class Helper {
     Atomics.store(control, CONTROL.ALL, 1);
     Atomics.notify(control, CONTROL.ANNOUNCED);
     const table = new FactTable(names);
-    const reader = new ModuleReader(undefined, true);
+    const reader = new ModuleReader(undefined, true, table.names);
     const read = (file: number) => readInto(table, reader, file, paths[file], withVersions);
     for (let file = take(control); file >= 0; file = take(control)) read(file);
     for (let file = this.announced; file < paths.length; file++) read(file);
@@ -213,7 +213,7 @@ export function help(board: Board, port: MessagePort): void {
 
 function secondShare({ control, text, ends, second, withVersions }: Board): Facts {
   const table = new FactTable(new NameTable());
-  const reader = new ModuleReader(undefined, true);
+  const reader = new ModuleReader(undefined, true, table.names);
   const paths = Buffer.from(text.buffer);
   for (;;) {
     const announced = Atomics.load(control, CONTROL.ANNOUNCED);
@@ -237,7 +237,7 @@ export function scanAlone(
   scan?: typeof scanModule,
 ): Scanned {
   const table = new FactTable(names);
-  const reader = new ModuleReader(archives);
+  const reader = new ModuleReader(archives, false, table.names);
   paths.forEach((path, file) => {
     readInto(table, reader, file, path, withVersions, scan);
   });

@@ -78,7 +78,7 @@ export class Update {
     const { cached, changed, paths, names, modules } = this;
     if (cached === undefined || changed === undefined || changed.length > ENOUGH) return undefined;
     const table = new FactTable(names);
-    const reader = new ModuleReader();
+    const reader = new ModuleReader(undefined, false, table.names);
     for (const file of changed) readInto(table, reader, file, paths[file], false);
     return new FactSet([table.facts(), cachedFacts(cached, paths, changed)], paths, modules);
   }
@@ -184,7 +184,7 @@ export function asLastTime(
 
 function readAgain(paths: readonly string[], changed: readonly number[]): Facts {
   const table = new FactTable(new NameTable());
-  const reader = new ModuleReader();
+  const reader = new ModuleReader(undefined, false, table.names);
   for (const module of changed) readInto(table, reader, module, paths[module], false);
   return table.facts();
 }

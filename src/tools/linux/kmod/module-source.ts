@@ -4,6 +4,7 @@ import { CodecMemory } from '../../../bytes/codec.ts';
 import { type Compression, compressionOf, decompressAs } from '../../../bytes/decompress.ts';
 import { FormatError } from '../../../bytes/errors.ts';
 import type { ByteSource } from '../../../systems/linux/tree/elf-facts.ts';
+import type { Room } from '../../../systems/linux/tree/name-table.ts';
 import type { Archives } from '../../files.ts';
 import { onDisk } from './bytes-path.ts';
 import { insteadOf } from './disk.ts';
@@ -45,13 +46,16 @@ const MOST_SHARED = 64 * 2 ** 20;
 
 /** Reads module files one after the other, in the same memory. */
 export class ModuleReader {
-  /** Only pages that are used take memory. */
-  private buffer = new Uint8Array(1 << 20);
+  /** Files are read to here; only pages that are used take memory. */
+  private readonly room: Room;
+  /** Larger files are read to here, of which the largest decides. */
+  private large: Room | undefined;
   private readonly unpacker: Unpacker;
   private readonly archives: Archives | undefined;
 
-  /** `many`: hundreds of files are to be read. */
-  constructor(archives?: Archives, many = false) {
+  /** `many`: hundreds of files are to be read. `room`: where files that fit into it are read to. */
+  constructor(archives?: Archives, many = false, room: Room = { bytes: new Uint8Array(1 << 20) }) {
+    this.room = room;
     this.archives = archives;
     this.unpacker = new Unpacker(many);
   }
@@ -121,16 +125,24 @@ export class ModuleReader {
   }
 
   private open(fd: number): FileSource {
-    const count = readSync(fd, this.buffer, 0, FIRST_READ, 0);
+    const { room } = this;
+    const count = readSync(fd, room.bytes, 0, FIRST_READ, 0);
     const size = count < FIRST_READ ? count : fstatSync(fd).size;
-    if (size <= this.buffer.length) return new FileSource(fd, size, this.buffer, count);
+    if (size <= room.bytes.length) return new FileSource(fd, size, room, count);
     // What such a file is, if it is none that counts, its beginning tells.
-    if (size > MOST_FILE && mayCount(this.buffer)) throw new SourceError('EFBIG');
-    if (size > MOST_FILE) return new FileSource(fd, count, this.buffer, count);
-    const larger = new Uint8Array(size > MOST_SHARED ? size : Math.max(size, this.buffer.length * 2));
-    larger.set(this.buffer.subarray(0, count));
-    if (size <= MOST_SHARED) this.buffer = larger;
+    if (size > MOST_FILE && mayCount(room.bytes)) throw new SourceError('EFBIG');
+    if (size > MOST_FILE) return new FileSource(fd, count, room, count);
+    const larger = this.roomFor(size);
+    larger.bytes.set(room.bytes.subarray(0, count));
     return new FileSource(fd, size, larger, count);
+  }
+
+  private roomFor(size: number): Room {
+    if (size > MOST_SHARED) return { bytes: new Uint8Array(size) };
+    const known = this.large?.bytes.length ?? 0;
+    if (this.large === undefined || known < size)
+      this.large = { bytes: new Uint8Array(Math.min(Math.max(size, 2 * known), MOST_SHARED)) };
+    return this.large;
   }
 }
 
@@ -143,31 +155,31 @@ const isElf = (head: Uint8Array): boolean => ELF_MAGIC.every((byte, i) => head[i
 class FileSource implements ByteSource {
   readonly size: number;
   private readonly fd: number;
-  private readonly buffer: Uint8Array;
+  private readonly room: Room;
   /** The bytes before this are there. */
   private readonly head: number;
   /** And those of the last part that was read. */
   private from = 0;
   private to = 0;
 
-  constructor(fd: number, size: number, buffer: Uint8Array, head: number) {
+  constructor(fd: number, size: number, room: Room, head: number) {
     this.fd = fd;
     this.size = size;
-    this.buffer = buffer;
+    this.room = room;
     this.head = Math.min(head, size);
   }
 
   read(offset: number, length: number): Uint8Array {
     const end = Math.min(offset + length, this.size);
     if (end > this.head && (offset < this.from || end > this.to) && end > offset) this.fill(offset, end);
-    return this.buffer.subarray(Math.min(offset, end), end);
+    return this.room.bytes.subarray(Math.min(offset, end), end);
   }
 
   private fill(offset: number, end: number): void {
     this.from = Math.max(offset - BEFORE, 0);
     this.to = Math.min(end + BEHIND, this.size);
     for (let done = this.from; done < this.to; ) {
-      const count = readSync(this.fd, this.buffer, done, this.to - done, done);
+      const count = readSync(this.fd, this.room.bytes, done, this.to - done, done);
       // The file was cut short while it was read: nothing that is read of it can be relied on.
       if (count === 0) throw new SourceError('EIO');
       done += count;
