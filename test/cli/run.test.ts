@@ -110,7 +110,7 @@ describe('lkm run', () => {
     },
   );
 
-  it('names what VxWorks and NetWare modules left standing', async () => {
+  it('names what modules of FreeBSD, VxWorks and NetWare left standing', async () => {
     const told = async (file: string, ...use: string[]) => {
       const lines = use.flatMap((line) => ['--do', line]);
       const { code, err } = await runLine(['run', packagedPath(`fixtures/${file}`), ...lines]);
@@ -129,6 +129,18 @@ describe('lkm run', () => {
       '  device /ram0',
       expect.stringMatching(/^ {2}driver 1 \(ram/),
     ]);
+    expect(await told('freebsd/built/careless.ko')).toEqual([
+      1,
+      '  device /dev/careless',
+      expect.stringMatching(/^ {2}callout expire\+0x0\/0x[0-9a-f]+ \[careless\.ko\]$/),
+      expect.stringMatching(
+        /^ {2}event handler shutdown_final \(shutdown\+0x0\/0x[0-9a-f]+ \[careless\.ko\]\)$/,
+      ),
+      '  kernel thread careless worker',
+      '  taskqueue careless queue',
+    ]);
+    for (const file of ['echo.ko', 'newcall.ko', 'hello32.ko'])
+      expect(await told(`freebsd/built/${file}`), file).toEqual([0]);
     expect(await told('netware/built/THREADS2.NLM')).toEqual([
       1,
       '  semaphore opened in code start+0x105/0x219 [THREADS2.NLM]',

@@ -40,6 +40,11 @@ export class KernelData {
     return this.definition(name) !== undefined;
   }
 
+  /** Has a module, or the kernel for it, asked for this object yet? */
+  isPlaced(name: string): boolean {
+    return this.placed.has(name);
+  }
+
   /** Where an object of this very name is. */
   address(name: string): Address | undefined {
     return this.place(name, this.exact.get(name));

@@ -84,6 +84,16 @@ export function sysentOf(k: FreeBsd, number: number): Address {
   return k.symbolAddress('sysent') + number * k.sizeof('sysent');
 }
 
+/** Numbers whose function is not the kernel's own, and where they lead. */
+export function* changedCalls(k: FreeBsd): Generator<{ number: number; target: Address }> {
+  // Nobody has looked at the table yet.
+  if (!k.data.isPlaced('sysent')) return;
+  for (let number = 0; number < SYSENT_ENTRIES; number++) {
+    const target = k.read('sysent.sy_call', sysentOf(k, number));
+    if (target !== ownFunction(k, number)) yield { number, target };
+  }
+}
+
 /** Does a module's call, or what a module has put there, stand at this number? */
 export function isTaken(k: FreeBsd, number: number): boolean {
   const call = k.read('sysent.sy_call', sysentOf(k, number));

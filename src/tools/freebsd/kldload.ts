@@ -44,6 +44,7 @@ export const kldload: Tool = {
         break;
       }
       answer.code = 1;
+      answer.blame(result);
       answer.explain(result.error.why, result.error.hint);
       if (!quiet || majorOf(version) < 13) answer.err += `kldload: ${failure(name, errno, version)}\n`;
     }

@@ -64,6 +64,7 @@ function findId(session: FreeBsdSession, answer: Answer, name: string): number |
   const result = session.call('kldunload', steps());
   if (result.outcome === 'done') return result.value;
   answer.code = 1;
+  answer.blame(result);
   answer.err += `kldunload: can't find file ${name}\n`;
   if (result.outcome === 'failed') answer.explain(result.error.why, result.error.hint);
   return undefined;

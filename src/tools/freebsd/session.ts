@@ -1,5 +1,6 @@
 /** A FreeBSD kernel with a root shell: its commands, the files it can see, and the calls the commands make. */
 import type { LogRecord } from '../../kernel/log.ts';
+import type { StandingThing } from '../../kernel/standing.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { type Booted, bootFreeBsd, genericInterfaces } from '../../systems/freebsd/boot.ts';
 import { mallocTypeName } from '../../systems/freebsd/data.ts';
@@ -11,9 +12,11 @@ import type { KernelFile } from '../../systems/freebsd/kernelfile.ts';
 import type { BuiltIn } from '../../systems/freebsd/kld.ts';
 import type { Loader, LoaderKernel } from '../../systems/freebsd/loader.ts';
 import { shutDown } from '../../systems/freebsd/shutdown.ts';
+import { standing } from '../../systems/freebsd/standing.ts';
 import { type CallResult, type Credential, performCall } from '../../systems/freebsd/syscalls.ts';
 import { releaseOf } from '../../systems/freebsd/version.ts';
 import type {
+  Ending,
   LoadOutcome,
   SessionLeak,
   SessionOptions,
@@ -129,7 +132,7 @@ export class FreeBsdSession implements SystemSession {
     return this.who.uid === 0 ? 'root@freebsd:~ # ' : 'user@freebsd:~ $ ';
   }
 
-  run(words: readonly string[]): ToolResult {
+  run(words: readonly string[]): Ending {
     const [name, ...args] = words;
     const tool = TOOLS.find((one) => one.name === name);
     if (tool === undefined) return { code: 127, out: '', err: `${name}: Command not found.\n` };
@@ -143,9 +146,9 @@ export class FreeBsdSession implements SystemSession {
     return answer.result();
   }
 
-  load(path: string, args: readonly string[]): LoadOutcome {
+  load(path: string): LoadOutcome {
     const name = this.files.adopt(path);
-    const result = this.run(['kldload', ...args, name]);
+    const result = this.run(['kldload', name]);
     return { ...result, module: result.code === 0 ? name : undefined };
   }
 
@@ -178,6 +181,10 @@ export class FreeBsdSession implements SystemSession {
       ...k.state(registered).values(),
       ...firmwareNames(k).map((name) => ({ what: 'firmware image', name })),
     ];
+  }
+
+  standing(): Iterable<StandingThing> {
+    return standing(this.booted.k);
   }
 
   completePath(prefix: string): readonly string[] {

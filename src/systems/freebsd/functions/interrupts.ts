@@ -18,7 +18,7 @@ interface Handler {
   gone: boolean;
 }
 
-const handlers = perKernel(() => new Map<Address, Handler>());
+export const softwareHandlers = perKernel(() => new Map<Address, Handler>());
 
 function* serve(k: FreeBsd, handler: Handler): Steps<void> {
   while (!handler.gone) {
@@ -39,30 +39,30 @@ export const softwareInterrupts = kernelFunctions({
       if (eventAt !== 0) k.memory.setPtr(eventAt, event);
       const cookie = k.heap.allocate(64);
       const handler: Handler = { cookie, event, fn, arg, due: false, gone: false };
-      k.state(handlers).set(cookie, handler);
+      k.state(softwareHandlers).set(cookie, handler);
       if (cookieAt !== 0) k.memory.setPtr(cookieAt, cookie);
       const title = `swi: ${guestText(k, name)}`;
       k.threads.adopt(k.scheduler.spawn(title, serve(k, handler)), title);
       return 0;
     },
   'void swi_sched(void *cookie, int flags)': (k, cookie) => {
-    const handler = k.state(handlers).get(cookie);
+    const handler = k.state(softwareHandlers).get(cookie);
     if (handler === undefined) throw new RangeError('swi_sched of something that swi_add did not give');
     handler.due = true;
     wakeChannel(k, cookie);
   },
   'int swi_remove(void *cookie)': (k, cookie) => {
-    const handler = k.state(handlers).get(cookie);
+    const handler = k.state(softwareHandlers).get(cookie);
     if (handler === undefined) return Errno.EINVAL;
     handler.gone = true;
     wakeChannel(k, cookie);
-    k.state(handlers).delete(cookie);
+    k.state(softwareHandlers).delete(cookie);
     k.heap.free(cookie);
     return 0;
   },
   // The event goes with its last handler; whoever asks for that has taken them away before.
   'int intr_event_destroy(void *ie)': (k, event) => {
-    if ([...k.state(handlers).values()].some((one) => one.event === event)) return Errno.EBUSY;
+    if ([...k.state(softwareHandlers).values()].some((one) => one.event === event)) return Errno.EBUSY;
     if (k.heap.find(event) !== undefined) k.heap.free(event);
     return 0;
   },

@@ -86,6 +86,8 @@ interface Zone {
   readonly destructorAt: Address;
   readonly initAt: Address;
   readonly finiAt: Address;
+  /** The kernel has it for everybody. */
+  readonly ofKernel?: boolean;
 }
 
 /** Larger than struct buf of any release. */
@@ -94,7 +96,7 @@ const BUF_BYTES = 1024;
 export const NO_HOOKS = { constructorAt: 0, destructorAt: 0, initAt: 0, finiAt: 0 } as const;
 
 /** Zones by the address that the guest has for them; it never looks inside. */
-const zones = perKernel(() => new Map<Address, Zone>());
+export const zones = perKernel(() => new Map<Address, Zone>());
 
 export function makeZone(k: FreeBsd, zone: Zone): Address {
   const at = k.heap.allocate(256);

@@ -19,7 +19,7 @@ interface EventHandler {
   readonly priority: number;
 }
 
-const eventHandlers = perKernel(() => new Map<Address, EventHandler>());
+export const eventHandlers = perKernel(() => new Map<Address, EventHandler>());
 
 export const moduleCalls = kernelFunctions({
   'void module_register_init(const void *arg)': (k, data) => k.state(linkerOf).registry.start(data),

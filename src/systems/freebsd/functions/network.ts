@@ -200,7 +200,7 @@ function setSlot(k: FreeBsd, osd: Address, slot: number, value: Address, reserve
   return 0;
 }
 
-const slots = perKernel(() => new Map<number, Set<number>>());
+export const slots = perKernel(() => new Map<number, Set<number>>());
 
 export const objectData = kernelFunctions({
   'int osd_register(unsigned int type, void *destructor, void *methods)': (k, type, destructor) => {

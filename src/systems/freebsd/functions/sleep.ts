@@ -102,7 +102,8 @@ const layouts = perKernel<CalloutLayout, FreeBsd>((k) => {
 });
 
 const CALLOUT = { ACTIVE: 2, PENDING: 4, MPSAFE: 8, RETURNUNLOCKED: 0x10 } as const;
-const pending = perKernel(() => new Map<Address, Deadline>());
+/** What a callout will call is kept beside its deadline: the structure may be gone by then, with the module it is in. */
+const pending = perKernel(() => new Map<Address, { deadline: Deadline; func: Address }>());
 const running = perKernel(() => new Set<Address>());
 
 /** From 11 on c_flags and c_iflags are 16 bits each. */
@@ -127,13 +128,17 @@ function initCallout(k: FreeBsd, at: Address, lock: Address, flags: number): voi
 }
 
 function stopCallout(k: FreeBsd, at: Address): boolean {
-  const deadline = k.state(pending).get(at);
-  if (deadline === undefined) return false;
-  k.time.cancel(deadline);
+  const found = k.state(pending).get(at);
+  if (found === undefined) return false;
+  k.time.cancel(found.deadline);
   k.state(pending).delete(at);
   setFlags(k, at, 0, CALLOUT.ACTIVE | CALLOUT.PENDING);
   return true;
 }
+
+/** Callouts that will fire: the structure, and what it will call. */
+export const pendingCallouts = (k: FreeBsd): { at: Address; func: Address }[] =>
+  [...k.state(pending)].map(([at, { func }]) => ({ at, func }));
 
 function startCallout(k: FreeBsd, at: Address, ns: number, func: Address, arg: Address): number {
   const layout = k.state(layouts);
@@ -146,7 +151,7 @@ function startCallout(k: FreeBsd, at: Address, ns: number, func: Address, arg: A
     k.state(pending).delete(at);
     k.scheduler.spawn('clock', fire(k, at));
   });
-  k.state(pending).set(at, deadline);
+  k.state(pending).set(at, { deadline, func });
   return cancelled ? 1 : 0;
 }
 

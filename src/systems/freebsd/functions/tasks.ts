@@ -23,15 +23,19 @@ interface Queue {
   blocked: boolean;
   threads: number;
   gone: boolean;
+  /** The kernel has it for everybody. */
+  readonly ofKernel: boolean;
 }
 
-const queues = perKernel(() => new Map<Address, Queue>());
+export const queues = perKernel(() => new Map<Address, Queue>());
+/** Names of the processes and threads that modules started and that have not ended, by their struct thread. */
+export const kernelThreads = perKernel(() => new Map<Address, string>());
 
-export function makeQueue(k: FreeBsd, name: string, threads = 0): Queue {
+export function makeQueue(k: FreeBsd, name: string, ofKernel: boolean): Queue {
   const address = k.heap.allocate(256);
-  const queue: Queue = { address, name, waiting: [], running: 0, blocked: false, threads: 0, gone: false };
+  const idle = { running: 0, blocked: false, threads: 0, gone: false };
+  const queue: Queue = { address, name, waiting: [], ofKernel, ...idle };
   k.state(queues).set(address, queue);
-  for (let i = 0; i < threads; i++) startThread(k, queue);
   return queue;
 }
 
@@ -108,7 +112,7 @@ function free(k: FreeBsd, at: Address): void {
   k.heap.free(at);
 }
 
-const create = (k: FreeBsd, name: Address): Address => makeQueue(k, guestText(k, name)).address;
+const create = (k: FreeBsd, name: Address): Address => makeQueue(k, guestText(k, name), false).address;
 
 export const taskqueues = kernelFunctions({
   'void *taskqueue_create(const char *name, int mflags, void *enqueue, void *context)': create,
@@ -184,7 +188,9 @@ function spawn(k: FreeBsd, func: Address, arg: Address, name: string, flags = 0)
   const td = k.threads.adopt(thread, name);
   if ((flags & STOPPED) !== 0) k.state(stopped).set(td, thread);
   const proc = k.threads.proc(td);
+  k.state(kernelThreads).set(td, name);
   thread.onExit(() => {
+    k.state(kernelThreads).delete(td);
     wakeChannel(k, td);
     wakeChannel(k, proc);
   });
@@ -260,7 +266,7 @@ interface Units {
   readonly taken: Set<number>;
 }
 
-const units = perKernel(() => new Map<Address, Units>());
+export const units = perKernel(() => new Map<Address, Units>());
 
 function unitsAt(k: FreeBsd, at: Address): Units {
   const found = k.state(units).get(at);
