@@ -9,12 +9,10 @@ import { expect, it } from 'vitest';
 import { run } from '../tools/linux/kmod/tree.ts';
 import { OddTree, RELEASE } from './odd-trees.ts';
 import { seeded, testSeed } from './random.ts';
-import { cacheDirectory, describeWith, needs, needsTool } from './require.ts';
+import { describeWith, needs, needsNewestKmod, needsTool } from './require.ts';
 
 const debian = needs('debian-amd64');
-const newest = [process.env.LKM_KMOD, join(cacheDirectory(), 'kmod-head/build/kmod')].find(
-  (path) => path !== undefined && existsSync(path),
-);
+const newest = needsNewestKmod();
 const tools = newest !== undefined && ['xz', 'zstd', 'mkfifo'].every((name) => needsTool(name) !== undefined);
 const TREES = process.env.LKM_FULL === '1' ? 200 : 6;
 
@@ -48,6 +46,14 @@ describeWith(
 /** Stands for the folder of the output, which differs between the two. */
 const OUT = 'OUT';
 
+/** Later than 34.2: where the program prints none, ours are left out. */
+const printsBuildIds =
+  newest !== undefined &&
+  spawnSync(newest, ['fixtures/linux/built/hello.ko'], { argv0: 'modinfo' }).stdout.includes('build-id:');
+
+const withoutBuildIds = (text: string): string =>
+  printsBuildIds ? text : text.replace(/^build-id: .*\n|build-id=[^\0]*\0/gm, '');
+
 async function compare(kmod: string, tool: string, words: readonly string[], tree: OddTree, seed: number) {
   const folders = ['theirs', 'ours'].map((name) => join(tree.root, name));
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
@@ -55,10 +61,11 @@ async function compare(kmod: string, tool: string, words: readonly string[], tre
   const theirs = spawnSync(kmod, named(folders[0]), { argv0: tool, encoding: 'latin1', maxBuffer: 2 ** 28 });
   // A file may be so damaged that the program ends by an assertion of its own.
   if (theirs.status === null) return;
+  if (!printsBuildIds && words.includes('build-id')) return;
   const ours = await run(tool, named(folders[1]));
   const told = `seed ${seed}: ${tool} ${JSON.stringify(words)}`;
   const same = (text: string) => text.replaceAll(folders[0], OUT).replaceAll(folders[1], OUT);
-  expect([told, ours.code, same(ours.out), plain(same(ours.err))]).toEqual([
+  expect([told, ours.code, withoutBuildIds(same(ours.out)), plain(same(ours.err))]).toEqual([
     told,
     theirs.status,
     same(theirs.stdout),

@@ -133,7 +133,6 @@ export function needsVxWorksModules(): string[] | undefined {
   return missing('object modules of VxWorks', 'node scripts/fetch-vxworks.mjs');
 }
 
-/** The name of a program that must be on the PATH, or undefined (after saying so) when it is not. */
 /** Drivers that vendors published, in folders below windows/: whatever of them is there. */
 export function needsWindowsDrivers(): string[] | undefined {
   const parent = join(cacheDirectory(), 'windows');
@@ -148,6 +147,13 @@ export function needsWindowsDrivers(): string[] | undefined {
     : missing('drivers of Windows', 'put .sys files of any vendor below ~/.cache/lkm/windows');
 }
 
+/** The program of today's kmod, which is newer than what distributions ship; undefined (after saying so) when it was not built. */
+export function needsNewestKmod(): string | undefined {
+  const program = process.env.LKM_KMOD ?? join(cacheDirectory(), 'kmod-head', 'build', 'kmod');
+  return existsSync(program) ? program : missing("today's kmod", 'node scripts/fetch-kmod.mjs');
+}
+
+/** The name of a program that must be on the PATH, or undefined (after saying so) when it is not. */
 export function needsTool(name: string): string | undefined {
   try {
     execFileSync('sh', ['-c', `command -v ${name}`], { stdio: 'ignore' });
