@@ -222,23 +222,19 @@ export function flagFunctions(builder: ModuleBuilder, mulhu: number): FlagFuncti
 }
 
 /** High half of a 64 by 64 bit product from four 32-bit ones. */
-export function mulhuFunction(builder: ModuleBuilder): number {
-  const [a, b, aHigh, bHigh, middle] = [0, 1, 2, 3, 4].map(local);
-  const low = (value: Code): Code => i64.and(value, i64.const(0xffffffffn));
-  const high = (value: Code): Code => i64.shrU(value, i64.const(32));
-  const body = seq(
-    aHigh.set(high(a.get)),
-    bHigh.set(high(b.get)),
-    a.set(low(a.get)),
-    b.set(low(b.get)),
-    middle.set(i64.add(i64.mul(aHigh.get, b.get), high(i64.mul(a.get, b.get)))),
-    a.set(i64.add(i64.mul(a.get, bHigh.get), low(middle.get))),
-    i64.add(i64.mul(aHigh.get, bHigh.get), i64.add(high(middle.get), high(a.get))),
+export function highProduct(a: Local, b: Local, middle: Local, upper: Local): Code {
+  const low = (value: Local): Code => i64.and(value.get, i64.const(0xffffffffn));
+  const high = (value: Local): Code => i64.shrU(value.get, i64.const(32));
+  return seq(
+    middle.set(i64.mul(low(a), low(b))),
+    middle.set(i64.add(i64.mul(high(a), low(b)), high(middle))),
+    upper.set(i64.add(i64.mul(low(a), high(b)), low(middle))),
+    i64.add(i64.mul(high(a), high(b)), i64.add(high(middle), high(upper))),
   );
-  return builder.addFunction({
-    params: ['i64', 'i64'],
-    results: ['i64'],
-    locals: ['i64', 'i64', 'i64'],
-    body,
-  });
+}
+
+export function mulhuFunction(builder: ModuleBuilder): number {
+  const [a, b, middle, upper] = [0, 1, 2, 3].map(local);
+  const body = highProduct(a, b, middle, upper);
+  return builder.addFunction({ params: ['i64', 'i64'], results: ['i64'], locals: ['i64', 'i64'], body });
 }

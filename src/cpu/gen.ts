@@ -351,6 +351,11 @@ export abstract class Gen {
     return call(this.calls.cond, this.aux());
   }
 
+  /** High half of the unsigned product. */
+  highProduct(a: Local, b: Local): Code {
+    return call(this.calls.mulhu, a.get, b.get);
+  }
+
   flags(): Code {
     return call(this.calls.flags);
   }

@@ -2,16 +2,16 @@
 import { bitsOf, type Gen, narrow, numeric, signExtend, top, widen } from '../gen.ts';
 import { Reg, type Size } from '../ir.ts';
 import { FaultCause, FLAG, FlagKind } from '../state.ts';
-import { type Code, call, i32, i64, iff, seq } from '../wasm/encoder.ts';
+import { type Code, i32, i64, iff, type Local, seq } from '../wasm/encoder.ts';
 import { each, type OpDefinition, op } from './define.ts';
 
 const SIZES: readonly Size[] = [1, 2, 4, 8];
 const OVERFLOW = FLAG.CF | FLAG.OF;
 
 /** High half of the signed 128-bit product. */
-function highSigned(g: Gen, a: Code, b: Code): Code {
-  const correction = (x: Code, y: Code) => i64.and(i64.shrS(x, i64.const(63)), y);
-  return i64.sub(i64.sub(call(g.calls.mulhu, a, b), correction(a, b)), correction(b, a));
+function highSigned(g: Gen, a: Local, b: Local): Code {
+  const correction = (x: Local, y: Local) => i64.and(i64.shrS(x.get, i64.const(63)), y.get);
+  return i64.sub(i64.sub(g.highProduct(a, b), correction(a, b)), correction(b, a));
 }
 
 const overflowFlags = (g: Gen, size: Size, result: Code, overflow: Code): Code =>
@@ -37,7 +37,7 @@ function wide(g: Gen, signed: boolean, size: Size): Code {
     return seq(
       factors,
       z.set(i64.mul(x.get, y.get)),
-      x.set(signed ? highSigned(g, x.get, y.get) : call(g.calls.mulhu, x.get, y.get)),
+      x.set(signed ? highSigned(g, x, y) : g.highProduct(x, y)),
       g.setFixed(Reg.RAX, 8, z.get),
       g.setFixed(Reg.RDX, 8, x.get),
       n.set(i64.ne(x.get, signed ? i64.shrS(z.get, i64.const(63)) : i64.const(0))),
@@ -60,6 +60,10 @@ function wide(g: Gen, signed: boolean, size: Size): Code {
     overflowFlags(g, size, z.get, n.get),
   );
 }
+
+/** Without a second division, which costs more than all else. */
+const remainder = (dividend: Local, divisor: Local, quotient: Local): Code =>
+  i64.sub(dividend.get, i64.mul(quotient.get, divisor.get));
 
 /** x: dividend (i64), y: divisor. Leaves quotient and remainder in the registers, or #DE. */
 function narrowDivide(g: Gen, signed: boolean, size: 1 | 2 | 4): Code {
@@ -87,7 +91,7 @@ function narrowDivide(g: Gen, signed: boolean, size: 1 | 2 | 4): Code {
         )
       : [];
   const quotient = signed ? i64.divS(x.get, y.get) : i64.divU(x.get, y.get);
-  const rest = i32.wrap(signed ? i64.remS(x.get, y.get) : i64.remU(x.get, y.get));
+  const rest = i32.wrap(remainder(x, y, z));
   return seq(
     y.set(divisor),
     x.set(spread),
@@ -115,8 +119,9 @@ function longDivide(g: Gen, signed: boolean): Code {
     iff(
       safe,
       seq(
-        g.setFixed(Reg.RAX, 8, signed ? i64.divS(x.get, y.get) : i64.divU(x.get, y.get)),
-        g.setFixed(Reg.RDX, 8, signed ? i64.remS(x.get, y.get) : i64.remU(x.get, y.get)),
+        z.set(signed ? i64.divS(x.get, y.get) : i64.divU(x.get, y.get)),
+        g.setFixed(Reg.RAX, 8, z.get),
+        g.setFixed(Reg.RDX, 8, remainder(x, y, z)),
       ),
       g.callHelper(),
     ),
@@ -155,11 +160,7 @@ export const multiplyOps: readonly OpDefinition[] = [
         x.set(widen(size, g.fixed(Reg.RDX, size))),
         y.set(widen(size, g.reg('a', size))),
         g.setReg('b', size, narrow(size, product)),
-        g.setReg(
-          'd',
-          size,
-          size === 8 ? call(g.calls.mulhu, x.get, y.get) : i32.wrap(i64.shrU(product, i64.const(32))),
-        ),
+        g.setReg('d', size, size === 8 ? g.highProduct(x, y) : i32.wrap(i64.shrU(product, i64.const(32)))),
       );
     }),
   ]),

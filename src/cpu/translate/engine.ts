@@ -5,7 +5,6 @@ import { GuestFault } from '../../memory/fault.ts';
 import { type GuestMemory, PAGE_SIZE } from '../../memory/space.ts';
 import type { Block, BlockCache, Entry, Translations } from '../blocks.ts';
 import type { Engine } from '../engines.ts';
-import { mulhuFunction } from '../functions.ts';
 import type { InterpreterExports } from '../interpreter.ts';
 import { STALE } from '../state.ts';
 import { type Callee, ModuleBuilder } from '../wasm/encoder.ts';
@@ -40,7 +39,7 @@ const MAX_AT_ONCE = 16;
 const isRefusal = (error: unknown): boolean => error instanceof GuestFault || error instanceof RangeError;
 
 /** How a module of translated code calls what the interpreter has put into the table. */
-function runtimeCalls(builder: ModuleBuilder): Omit<RegionCalls, 'mulhu'> {
+function runtimeCalls(builder: ModuleBuilder): RegionCalls {
   const at = (name: keyof typeof RUNTIME): Callee => {
     const { slot, ...signature } = RUNTIME[name];
     return { slot, type: builder.addType(signature) };
@@ -58,6 +57,7 @@ function runtimeCalls(builder: ModuleBuilder): Omit<RegionCalls, 'mulhu'> {
     flags: -1,
     carry: -1,
     cond: -1,
+    mulhu: -1,
   };
 }
 
@@ -268,18 +268,8 @@ export class TranslationEngine implements Translations {
     const builder = new ModuleBuilder({ min: 1, max: Math.max(pages, 65536) });
     builder.importTable();
     const type = builder.addType(REGION_SIGNATURE);
-    // Few regions multiply to 128 bits: the function comes behind them, if there is use for it.
-    const mulhu = made.length;
-    let multiplies = false;
-    const calls: RegionCalls = {
-      ...runtimeCalls(builder),
-      get mulhu() {
-        multiplies = true;
-        return mulhu;
-      },
-    };
     const context = {
-      calls,
+      calls: runtimeCalls(builder),
       type,
       data: this.#data,
       bits: this.#bits,
@@ -298,7 +288,6 @@ export class TranslationEngine implements Translations {
       region.entries = entries;
       builder.place(region.slot, builder.addFunction(spec));
     });
-    if (multiplies) mulhuFunction(builder);
     const module = new WebAssembly.Module(builder.finish());
     new WebAssembly.Instance(module, { env: { memory: this.#memory.wasm, table: this.table } });
     this.modules++;

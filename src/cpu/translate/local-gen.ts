@@ -1,5 +1,6 @@
 /** The meaning of operations with registers and flags in WebAssembly locals: how operands, the payload and the flags are reached. */
 
+import { highProduct } from '../functions.ts';
 import { type Calls, type Field, type Form, Gen, type Scratch, zero } from '../gen.ts';
 import { Reg, type Size } from '../ir.ts';
 import {
@@ -49,6 +50,8 @@ export abstract class LocalGen extends Gen {
   readonly #kind: Local;
   readonly #a: Local;
   readonly #b: Local;
+  /** Used by {@link highProduct}. */
+  #product: readonly [Local, Local] | undefined;
   /** Kind of the flags where it is known. */
   #knownKind = -1;
 
@@ -189,6 +192,12 @@ export abstract class LocalGen extends Gen {
     if (form === 'x' && this.operand('x') >> 3 !== Reg.ZERO) parts.push(scaled());
     if (near !== 0 || parts.length === 0) parts.push(i64.const(near));
     return parts.reduce((sum, part) => i64.add(sum, part));
+  }
+
+  /** In place: a call in a loop costs it the machine's registers. */
+  override highProduct(a: Local, b: Local): Code {
+    this.#product ??= [this.newLocal('i64'), this.newLocal('i64')];
+    return highProduct(a, b, ...this.#product);
   }
 
   // ---- flags ----

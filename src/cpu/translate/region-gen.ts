@@ -1,6 +1,6 @@
 /** The meaning of operations with registers, flags and the budget in WebAssembly locals. */
 
-import type { Address } from '../../memory/address.ts';
+import { type Address, PAGE_SIZE } from '../../memory/address.ts';
 import {
   LOOKUP_BASE,
   LOOKUP_ENTRY_SHIFT,
@@ -348,6 +348,26 @@ export class RegionGen extends LocalGen {
 
   protected override slowStore(size: Size, value: Code): Code {
     return this.#isSlow() ? super.slowStore(size, value) : this.#outside();
+  }
+
+  /** At most a page; over the boundary of two where they are in the direct map. */
+  override whenMapped(last: Code, write: boolean, then: (host: Code) => Code, otherwise: Code): Code {
+    const plain = this.#plain;
+    if (plain === undefined) return super.whenMapped(last, write, then, otherwise);
+    const { va, host } = this.t;
+    const look = label('look up');
+    const done = label('looked');
+    const flag = (at: Code): Code =>
+      i32.load8u(i32.shrU(i32.wrap(i64.sub(at, i64.const(plain.base))), i32.const(12)), plain.frameFlags);
+    const direct = seq(
+      this.#offset.set(i64.sub(va.get, i64.const(plain.base))),
+      brIf(look, i64.gtU(this.#offset.get, i64.const(plain.bytes - PAGE_SIZE))),
+      write ? brIf(look, i32.or(flag(va.get), flag(last))) : [],
+      host.set(i32.add(i32.wrap(this.#offset.get), i32.const(plain.ramBase))),
+      br(done),
+    );
+    const looked = super.whenMapped(last, write, (found) => host.set(found), host.set(zero));
+    return seq(block(done, seq(block(look, direct), looked)), iff(host.get, then(host.get), otherwise));
   }
 
   override committed(size: number): Code {
