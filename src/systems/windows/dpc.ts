@@ -49,7 +49,7 @@ function* runDpc(k: Windows, dpc: Address): Steps<void> {
   k.irql.set(old);
 }
 
-export const dpcsQueued = (k: Windows): boolean => k.state(queued).size > 0;
+export const queuedDpcs = (k: Windows): ReadonlySet<Address> => k.state(queued);
 
 export function initialiseTimer(k: Windows, timer: Address, synchronisation: boolean): void {
   const type = synchronisation ? DispatcherType.SYNCHRONIZATION_TIMER : DispatcherType.NOTIFICATION_TIMER;

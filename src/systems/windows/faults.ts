@@ -26,7 +26,7 @@ const Vector = {
 } as const;
 /** `int 29h`: __fastfail. `int 2Ch`: assertion. `int 2Dh`: debug print and breakpoints with arguments. */
 const FAST_FAIL = 0x29;
-const RCX = 1;
+const [RCX, RSP] = [1, 4];
 /** Exception information of an access violation: read, write, execute. */
 const ACCESS = { read: 0n, write: 1n, execute: 8n } as const;
 
@@ -79,7 +79,7 @@ function except(
 function pageFault(k: Windows, thread: Thread, fault: Fault): Verdict {
   const address =
     k.word === 8 ? Number(BigInt.asIntN(64, fault.address)) : Number(BigInt.asUintN(32, fault.address));
-  const at = inKernel(k, fault.at) ? k.convention.returnAddress(k.cpu) : fault.at;
+  const at = inKernel(k, fault.at) ? callerOr(k, fault.at) : fault.at;
   const user = address >= 0 && address < k.map.userEnd;
   if (thread.stackBase - 4096 <= address && address < thread.stackBase)
     return bug(k, BugCode.UNEXPECTED_KERNEL_MODE_TRAP, [Vector.DOUBLE, 0, 0, 0], fault.at);
@@ -99,6 +99,14 @@ function pageFault(k: Windows, thread: Thread, fault: Fault): Verdict {
   if (perm !== undefined && fault.access === 'execute')
     return bug(k, BugCode.ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY, [address, 0, 0, 2], at);
   return bug(k, BugCode.PAGE_FAULT_IN_NONPAGED_AREA, [address, ACCESS[fault.access], fault.at, 0], at);
+}
+
+/** Who called the kernel function in progress; code that has lost its stack may have jumped there instead. */
+function callerOr(k: Windows, otherwise: Address): Address {
+  const stack = k.cpu.gpr(RSP);
+  const last = stack + k.word - 1;
+  const there = [stack, last].every((at) => ((k.memory.permOf(at) ?? 0) & Perm.R) !== 0);
+  return there ? k.convention.returnAddress(k.cpu) : otherwise;
 }
 
 const inKernel = (k: Windows, at: Address): boolean => k.drivers.at(at) === undefined;
@@ -139,11 +147,11 @@ export function judgeMisuse(k: Windows, thread: Thread, error: unknown): ThreadK
     return 'resume';
   }
   if (error instanceof WrongHandle)
-    return stop(k, BugCode.WDF_VIOLATION, [5, error.handle, 0, 0], k.convention.returnAddress(k.cpu));
+    return stop(k, BugCode.WDF_VIOLATION, [5, error.handle, 0, 0], callerOr(k, k.cpu.rip));
   if (error instanceof OutOfMemory || error instanceof NoPool)
     return new ThreadKilled(thread.name, 0, `guest memory has run out: ${error.message}`);
   if (error instanceof RangeError) {
-    const at = k.describe(k.convention.returnAddress(k.cpu));
+    const at = k.describe(callerOr(k, k.cpu.rip));
     return new ThreadKilled(thread.name, 0, `numbers that make no sense, from ${at}: ${error.message}`);
   }
   return undefined;

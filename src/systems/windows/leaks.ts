@@ -1,9 +1,11 @@
-/** What a driver took and did not give back. */
+/** What a driver took and did not give back, and what of it would still run. */
 import type { Address } from '../../memory/space.ts';
 import { routinesIn } from './callbacks.ts';
 import { deviceName, devicesOf, linksTo } from './devices.ts';
+import { armedTimers, queuedDpcs } from './dpc.ts';
 import type { DriverImage } from './images.ts';
 import { tagText } from './pool.ts';
+import { registrations } from './registered.ts';
 import type { Windows } from './windows.ts';
 
 export interface Leak {
@@ -32,5 +34,26 @@ export function leaksOf(k: Windows, image: DriverImage, driver: Address): Leak[]
   }
   // Left registered, it would be called where nothing is any more.
   for (const what of routinesIn(k, image)) leaks.push({ what, bytes: 0, where: '' });
-  return leaks;
+  for (const { what, by } of registrations(k))
+    if (inside(by) || by === driver) leaks.push({ what: `registered for ${what}`, bytes: 0, where: '' });
+  return [...leaks, ...running(k, inside)];
+}
+
+/** Timers, deferred calls and threads: real kernels stop with bug checks 0xC7 and 0xCE over them. */
+function running(k: Windows, inside: (address: Address) => boolean): Leak[] {
+  const routine = (dpc: Address): Address => k.read('KDPC.DeferredRoutine', dpc);
+  const leak = (what: string, where: Address): Leak => ({ what, bytes: 0, where: k.describe(where) });
+  const calls = (dpc: Address): boolean => inside(dpc) || inside(routine(dpc));
+  const timers = [...armedTimers(k)].flatMap((timer) => {
+    const dpc = k.read('KTIMER.Dpc', timer);
+    const mine = inside(timer) || (dpc !== 0 && calls(dpc));
+    return mine ? [leak('timer that is set', dpc === 0 ? timer : routine(dpc))] : [];
+  });
+  const dpcs = [...queuedDpcs(k)]
+    .filter(calls)
+    .map((dpc) => leak('deferred procedure call that is queued', routine(dpc)));
+  const threads = [...k.threads.live].flatMap(({ start }) =>
+    start !== undefined && inside(start) ? [leak('system thread', start)] : [],
+  );
+  return [...timers, ...dpcs, ...threads];
 }

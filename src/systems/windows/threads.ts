@@ -26,6 +26,8 @@ export interface ThreadInfo {
   exitStatus: number;
   /** Its start was told to those who asked for threads, so its end will be. */
   announced: boolean;
+  /** Where a driver's own thread began. */
+  start?: Address;
 }
 
 export class Threads {
@@ -112,6 +114,7 @@ export class Threads {
     };
     const info = this.run(name, body());
     info.announced = true;
+    info.start = start;
     return info;
   }
 

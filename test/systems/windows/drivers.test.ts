@@ -245,6 +245,16 @@ describe('bug checks', () => {
     expect(leaks[0]).toMatchObject({ what: 'paged pool, tag Leak', bytes: 1000 });
     expect(leaks[0].where).toMatch(/^trouble\+0x/);
   });
+
+  it.each(['trouble', 'trouble-x86'])('%s: what would still run after its unload is told', async (name) => {
+    const { session, type } = await start({ machine: name.endsWith('x86') ? 'x86' : 'x64' });
+    session.load(`${name}.sys`, []);
+    expect(type('ioctl \\\\.\\Trouble 0x22209c')).toContain('STATUS_SUCCESS');
+    type('wait 10');
+    const { leaks } = session.unload(name);
+    expect(leaks.map(({ what }) => what)).toEqual(['timer that is set', 'system thread']);
+    expect(leaks.every(({ where }) => where.startsWith(`${name}+0x`))).toBe(true);
+  });
 });
 
 describe('a line of cmd.exe', () => {

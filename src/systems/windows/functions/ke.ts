@@ -5,10 +5,10 @@ import type { Address } from '../../../memory/space.ts';
 import { BugCode, bugCheck } from '../bugcheck.ts';
 import {
   cancelTimer,
-  dpcsQueued,
   initialiseDpc,
   initialiseTimer,
   queueDpc,
+  queuedDpcs,
   removeDpc,
   setTimer,
 } from '../dpc.ts';
@@ -216,7 +216,7 @@ export const keFunctions = kernelFunctions({
     return Status.SUCCESS;
   },
   'void KeFlushQueuedDpcs(void)': function* (k) {
-    while (dpcsQueued(k)) yield { kind: 'yield' };
+    while (queuedDpcs(k).size > 0) yield { kind: 'yield' };
   },
 
   'void KeInitializeSpinLock(PVOID lock)': (k, lock) => k.memory.setPtr(lock, 0),
