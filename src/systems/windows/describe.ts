@@ -125,8 +125,13 @@ function kindOf(pe: PeFile, imported: readonly string[], exported: readonly (str
   if (uses('wdfldr')) return 'KMDF driver';
   if (uses('fltmgr')) return 'file system minifilter';
   if (uses('ndis')) return 'NDIS driver';
-  if (uses('storport') || uses('scsiport')) return 'storage miniport';
+  if (uses('storport') || uses('scsiport') || uses('ataport')) return 'storage miniport';
   if (uses('videoprt') || uses('dxgkrnl')) return 'display driver';
+  if (uses('portcls')) return 'audio driver';
+  if (uses('ks') || uses('stream')) return 'streaming driver';
+  if (uses('smclib')) return 'smart card reader driver';
+  if (uses('hidclass')) return 'HID minidriver';
+  if (uses('classpnp')) return 'storage class driver';
   if (uses('ntdll') || uses('kernel32')) return 'image with user-mode imports (no kernel loads it)';
   return (pe.header.dllCharacteristics & DLL_CHARACTERISTICS.WDM_DRIVER) !== 0
     ? 'WDM driver'

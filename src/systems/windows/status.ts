@@ -1,5 +1,7 @@
 /** NTSTATUS values, their names, and the Win32 errors that the service controller turns them into. */
 
+import type { Release } from './release.ts';
+
 const s = (value: number): number => value | 0;
 
 /** As signed 32-bit numbers: below zero means failure (or a warning, 0x8...). */
@@ -147,6 +149,11 @@ const ERRORS: ReadonlyMap<number, number> = new Map<number, number>([
 /** ERROR_MR_MID_NOT_FOUND: the system has no message for this status. */
 const NO_MESSAGE = 317;
 
-export function win32Error(status: number): number {
+/** ERROR_NO_SUCH_DEVICE, which Windows 10 has added. */
+const NO_SUCH_DEVICE = 433;
+
+/** @param release the one that translates (the newest): 10 and later know a number for a device that is not there */
+export function win32Error(status: number, release?: Release): number {
+  if (status === Status.NO_SUCH_DEVICE && (release?.major ?? 10) >= 10) return NO_SUCH_DEVICE;
   return ERRORS.get(status) ?? NO_MESSAGE;
 }

@@ -24,12 +24,10 @@ export const isDevice = (path: string): boolean => DEVICE.test(path);
 /** `\\.\Hello` is `\??\Hello` to the kernel. */
 const ntName = (path: string): string => path.replace(DEVICE, '\\??\\');
 
-const failure = (status: number): ToolResult => ({
-  code: win32Error(status) || 1,
-  out: '',
-  err: `${errorText(win32Error(status))}\n`,
-  note: statusText(status),
-});
+function failure({ release }: Windows, status: number): ToolResult {
+  const error = win32Error(status, release);
+  return { code: error || 1, out: '', err: `${errorText(error)}\n`, note: statusText(status) };
+}
 
 export class DeviceCommands {
   private readonly k: Windows;
@@ -52,7 +50,7 @@ export class DeviceCommands {
       let out = '';
       for (let n = 0; n < MAX_READS; n++) {
         const { status, data } = yield* readDevice(k, file, READ_BYTES, n * READ_BYTES);
-        if (status < 0) return out === '' ? failure(status) : { code: 0, out, err: '' };
+        if (status < 0) return out === '' ? failure(k, status) : { code: 0, out, err: '' };
         out += new TextDecoder('latin1').decode(data);
         if (data.length < READ_BYTES) break;
       }
@@ -64,7 +62,7 @@ export class DeviceCommands {
     const { k } = this;
     return this.withDevice(path, function* (file) {
       const { status } = yield* writeDevice(k, file, bytes);
-      return status < 0 ? failure(status) : { code: 0, out: '', err: '' };
+      return status < 0 ? failure(k, status) : { code: 0, out: '', err: '' };
     });
   }
 
@@ -75,7 +73,7 @@ export class DeviceCommands {
       'cmd.exe',
       (function* (): Steps<ToolResult> {
         const { status, handle, file } = yield* openByName(k, ntName(path));
-        if (status < 0) return failure(status);
+        if (status < 0) return failure(k, status);
         const result = yield* use(file);
         yield* k.objects.close(handle);
         return result;
@@ -86,12 +84,14 @@ export class DeviceCommands {
   private open([path]: readonly string[]): ToolResult {
     if (path === undefined) return { code: 87, out: '', err: 'open \\\\.\\NAME\n' };
     const { status, handle } = this.perform('lkm.exe', openByName(this.k, ntName(path)));
-    return status < 0 ? failure(status) : { code: 0, out: `handle 0x${handle.toString(16)}\n`, err: '' };
+    return status < 0
+      ? failure(this.k, status)
+      : { code: 0, out: `handle 0x${handle.toString(16)}\n`, err: '' };
   }
 
   private close([word]: readonly string[]): ToolResult {
     const status = this.perform('lkm.exe', this.k.objects.close(Number(word)));
-    return status < 0 ? failure(status) : { code: 0, out: '', err: '' };
+    return status < 0 ? failure(this.k, status) : { code: 0, out: '', err: '' };
   }
 
   private ioctl([target, codeWord, inputWord, outputWord]: readonly string[]): ToolResult {
@@ -103,7 +103,7 @@ export class DeviceCommands {
     const { k } = this;
     const use = function* (file: number): Steps<ToolResult> {
       const { status, information, data } = yield* control(k, file, code >>> 0, input, output, PATIENCE);
-      if (status < 0) return failure(status);
+      if (status < 0) return failure(k, status);
       return { code: 0, out: `${statusText(status)}, ${information} bytes\n${dump(data)}`, err: '' };
     };
     const object = /^(0x)?[0-9a-f]+$/i.test(target) ? k.objects.fromHandle(Number(target)) : undefined;

@@ -26,6 +26,7 @@ const TEXTS: Readonly<Record<number, string>> = {
   234: 'More data is available.',
   259: 'No more data is available.',
   317: 'The system cannot find message text for message number 0x%1 in the message file for %2.',
+  433: 'A device which does not exist was specified.',
   487: 'Attempt to access invalid address.',
   577:
     'Windows cannot verify the digital signature for this file. A recent hardware or software change might have ' +
@@ -50,6 +51,7 @@ const TEXTS: Readonly<Record<number, string>> = {
   1275: 'This driver has been blocked from loading',
   1314: 'A required privilege is not held by the client.',
   1450: 'Insufficient system resources exist to complete the requested service.',
+  1639: 'Invalid command line argument. Consult the Windows Installer SDK for detailed command line help.',
   1722: 'The RPC server is unavailable.',
 };
 
@@ -68,6 +70,7 @@ export const WinError = {
   SERVICE_EXISTS: 1073,
   DUPLICATE_SERVICE_NAME: 1078,
   CANNOT_DETECT_DRIVER_FAILURE: 1080,
+  INVALID_COMMAND_LINE: 1639,
   RPC_SERVER_UNAVAILABLE: 1722,
 } as const;
 

@@ -24,12 +24,11 @@ export interface NodeContext {
 const USAGE = 'device add SERVICE [NAME] | remove INSTANCE [/surprise] | list\n';
 
 const ok = (out: string): ToolResult => ({ code: 0, out, err: '' });
-const failed = (status: number, what: string, why = ''): ToolResult => ({
-  code: win32Error(status) || 1,
-  out: '',
-  err: `${errorText(win32Error(status))}\n`,
-  note: `${what}: ${statusText(status)}${why === '' ? '' : `. ${why}`}`,
-});
+function failed({ release }: Windows, status: number, what: string, why = ''): ToolResult {
+  const error = win32Error(status, release);
+  const note = `${what}: ${statusText(status)}${why === '' ? '' : `. ${why}`}`;
+  return { code: error || 1, out: '', err: `${errorText(error)}\n`, note };
+}
 
 export function deviceCommand(context: NodeContext, [verb, name, more]: readonly string[]): ToolResult {
   if (verb === 'list')
@@ -61,14 +60,14 @@ function line(k: Windows, { instance, pdo, started, problem }: DeviceNode): stri
 
 function add({ k, policy, perform }: NodeContext, service: string, name: string): ToolResult {
   const node = perform('System', addNode(k, policy, name.replaceAll('\\', '_'), service));
-  if (typeof node === 'number') return failed(node, 'the device');
+  if (typeof node === 'number') return failed(k, node, 'the device');
   const { problem } = node;
-  return problem === undefined ? ok(line(k, node)) : failed(problem.status, problem.what, problem.why);
+  return problem === undefined ? ok(line(k, node)) : failed(k, problem.status, problem.what, problem.why);
 }
 
 function remove({ k, perform }: NodeContext, instance: string, surprise: boolean): ToolResult {
   const node = nodeNamed(k, instance);
-  if (node === undefined) return failed(0xc0000034 | 0, instance);
+  if (node === undefined) return failed(k, 0xc0000034 | 0, instance);
   const status = perform('System', surprise && node.started ? surpriseNode(k, node) : removeNode(k, node));
-  return status === 0 ? ok('') : failed(status, `${node.instance} stays`);
+  return status === 0 ? ok('') : failed(k, status, `${node.instance} stays`);
 }

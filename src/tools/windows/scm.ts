@@ -148,7 +148,7 @@ export class ServiceController {
     }
     const load = this.k.runThread('System', false, loadDriver(this.k, this.policy, key.name));
     this.k.scheduler.settle();
-    const error = load.status >= 0 ? 0 : win32Error(load.status);
+    const error = load.status >= 0 ? 0 : win32Error(load.status, this.k.release);
     this.exits.set(key.name.toLowerCase(), error);
     return { error, load };
   }

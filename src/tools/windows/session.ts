@@ -25,6 +25,7 @@ import { driverquery } from './driverquery.ts';
 import { errorText } from './errors.ts';
 import { fltmc } from './fltmc.ts';
 import { deviceCommand } from './nodes.ts';
+import { setParameters, splitArguments } from './parameters.ts';
 import { startProcess, taskkill, tasklist } from './processes.ts';
 import { reg } from './reg.ts';
 import { sc } from './sc/sc.ts';
@@ -272,10 +273,12 @@ export class WindowsSession implements SystemSession {
     const name = baseName(path).replace(/\.[^.]*$/, '');
     const stopped = this.refuseWhenStopped();
     if (stopped !== undefined) return { ...stopped, module: undefined };
-    const created = this.run(['sc', 'create', name, 'type=', 'kernel', 'binPath=', path, ...args]);
+    const { options, parameters } = splitArguments(args);
+    const created = this.run(['sc', 'create', name, 'type=', 'kernel', 'binPath=', path, ...options]);
     if (created.code !== 0) return { ...created, module: undefined };
     try {
       const key = this.scm.find(name);
+      if (key !== undefined) setParameters(key, parameters);
       const { error, load } = key === undefined ? { error: 1060, load: undefined } : this.scm.start(key);
       if (error === 0) return { code: 0, out: '', err: '', module: name };
       key?.remove();

@@ -137,7 +137,7 @@ describe('refusals', () => {
     const { type } = await start();
     for (const name of ['failing', 'missing', 'nounload', 'hello']) type(create(name));
     expect(type('sc start failing')).toBe(
-      '[SC] StartService FAILED 2:\n\nThe system cannot find the file specified.\n\n',
+      '[SC] StartService FAILED 433:\n\nA device which does not exist was specified.\n\n',
     );
     expect(type('sc start missing')).toContain('[SC] StartService FAILED 127:');
     type('sc start nounload');

@@ -537,8 +537,8 @@ export const rtlFunctions = kernelFunctions({
     k.memory.set32(seed, k.random32() & 0x7fffffff);
     return k.memory.u32(seed);
   },
-  'ULONG RtlNtStatusToDosErrorNoTeb(NTSTATUS status)': (_k, status) => win32Error(status),
-  'ULONG RtlNtStatusToDosError(NTSTATUS status)': (_k, status) => win32Error(status),
+  'ULONG RtlNtStatusToDosErrorNoTeb(NTSTATUS status)': (k, status) => win32Error(status, k.release),
+  'ULONG RtlNtStatusToDosError(NTSTATUS status)': (k, status) => win32Error(status, k.release),
   'void RtlGetCallersAddress(PVOID *caller, PVOID *callers)': (k, caller, callers) => {
     k.memory.setPtr(caller, callerOf(k));
     k.memory.setPtr(callers, 0);

@@ -2,6 +2,7 @@
 import type { ToolResult } from '../../system.ts';
 import { errorText, WinError } from '../errors.ts';
 import type { ServiceController } from '../scm.ts';
+import { scUsage } from './usage.ts';
 
 export interface ScContext {
   readonly scm: ServiceController;
@@ -14,10 +15,6 @@ export interface ScContext {
 /** A command behind its name: what it is about, and the words that follow. */
 export type ScCommand = (context: ScContext, name: string, rest: readonly string[]) => ToolResult;
 
-export const USAGE =
-  'DESCRIPTION:\n        SC is a command line program used for communicating with the\n        Service Control Manager and services.\n' +
-  'USAGE:\n        sc <server> [command] [service name] <option1> <option2>...\n\n';
-
 export const ok = (out: string, note?: string): ToolResult => ({ code: 0, out, err: '', note });
 
 /** `[SC] StartService FAILED 577:`, a blank line, the system's text. */
@@ -28,10 +25,10 @@ export const failed = (what: string, error: number, note?: string): ToolResult =
   note,
 });
 
-/** Words that sc cannot make sense of are answered with how it is used; `note` says in ours which. */
-export const badOptions = (note?: string): ToolResult => ({
-  code: WinError.INVALID_PARAMETER,
-  out: USAGE,
+/** Words that sc cannot make sense of are answered with how the command is used; `note` says in ours which. */
+export const badOptions = (command?: string, note?: string): ToolResult => ({
+  code: WinError.INVALID_COMMAND_LINE,
+  out: scUsage(command),
   err: '',
   note,
 });

@@ -90,7 +90,7 @@ const tagWithoutGroup = (given: ReadonlyMap<string, string>, key: RegistryKey | 
 export function createService(context: ScContext, name: string, rest: readonly string[]): ToolResult {
   const given = options(rest);
   const path = given?.get('binpath');
-  if (given === undefined || path === undefined) return badOptions('binPath= is wanted.');
+  if (given === undefined || path === undefined) return badOptions('create', 'binPath= is wanted.');
   const { scm } = context;
   if (name.length > MAX_NAME || /[/\\]/.test(name)) return failed('CreateService', WinError.INVALID_NAME);
   const old = scm.find(name);
@@ -109,7 +109,7 @@ export function createService(context: ScContext, name: string, rest: readonly s
     );
   const type = given.get('type')?.toLowerCase();
   if (type !== undefined && PROGRAMS.includes(type))
-    return badOptions('Programs do not run here: type= kernel, filesys, adapt or rec.');
+    return badOptions('create', 'Programs do not run here: type= kernel, filesys, adapt or rec.');
   const note =
     type === undefined
       ? 'Without type= kernel (or filesys) the system takes the file for a program; here it is taken for a driver.'
@@ -120,7 +120,7 @@ export function createService(context: ScContext, name: string, rest: readonly s
   const bad = apply(context, key, ordered);
   if (bad !== undefined) {
     key.remove();
-    return badOptions(bad);
+    return badOptions('create', bad);
   }
   if (scm.circular(key)) {
     key.remove();
@@ -135,7 +135,7 @@ export function configure(context: ScContext, name: string, rest: readonly strin
   if (key === undefined) return noSuchService();
   if (context.scm.marked(key)) return failed('ChangeServiceConfig', WinError.SERVICE_MARKED_FOR_DELETE);
   const given = options(rest);
-  if (given === undefined) return badOptions();
+  if (given === undefined) return badOptions('config');
   if (takenName(context, given.get('displayname'), name))
     return failed('ChangeServiceConfig', WinError.DUPLICATE_SERVICE_NAME);
   if (tagWithoutGroup(given, key)) return failed('ChangeServiceConfig', WinError.INVALID_PARAMETER);
@@ -146,7 +146,9 @@ export function configure(context: ScContext, name: string, rest: readonly strin
   // All of it or nothing.
   key.values.clear();
   for (const [name, value] of before) key.values.set(name, value);
-  return bad === undefined ? failed('ChangeServiceConfig', WinError.CIRCULAR_DEPENDENCY) : badOptions(bad);
+  return bad === undefined
+    ? failed('ChangeServiceConfig', WinError.CIRCULAR_DEPENDENCY)
+    : badOptions('config', bad);
 }
 
 export function deleteService({ scm }: ScContext, name: string): ToolResult {

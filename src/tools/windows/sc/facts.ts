@@ -44,7 +44,7 @@ export const queryDescription: ScCommand = ({ scm }, name) => {
 /** What is to happen when a program ends without having said so. Drivers end with the system. */
 export const setFailure: ScCommand = ({ scm }, name, rest) => {
   if (scm.find(name) === undefined) return noSuchService();
-  if (rest.length === 0) return badOptions('reset=, reboot=, command= or actions= is wanted.');
+  if (rest.length === 0) return badOptions('failure', 'reset=, reboot=, command= or actions= is wanted.');
   return failed('ChangeServiceConfig2', WinError.CANNOT_DETECT_DRIVER_FAILURE);
 };
 
@@ -71,7 +71,7 @@ export const showSecurity: ScCommand = ({ scm }, name) => {
 export const setSecurity: ScCommand = ({ scm }, name, [text]) => {
   const key = scm.find(name);
   if (key === undefined) return noSuchService();
-  if (text === undefined) return badOptions('A security descriptor is wanted (SDDL).');
+  if (text === undefined) return badOptions('sdset', 'A security descriptor is wanted (SDDL).');
   if (!isSddl(text))
     return failed('ConvertStringSecurityDescriptorToSecurityDescriptor', WinError.INVALID_PARAMETER);
   key.create(SECURITY).setText('Sddl', text);

@@ -53,7 +53,7 @@ export function query(context: ScContext, full: boolean, words: readonly string[
       : ok(status(scm, key, full));
   }
   const wanted = wantedOf(words);
-  if (wanted === undefined) return badOptions();
+  if (wanted === undefined) return badOptions('query');
   const keys = scm.all().filter((key) => matches(scm, key, wanted));
   if (wanted.types.length === 0 && scm.all().length > 0)
     return ok('', 'Without type= driver, sc lists the services of programs, of which there are none.');

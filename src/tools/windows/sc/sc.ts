@@ -1,7 +1,7 @@
 /** sc: the words, columns and numbers of sc.exe for drivers. */
 import type { ToolResult } from '../../system.ts';
 import { WinError } from '../errors.ts';
-import { badOptions, failed, noSuchService, ok, type ScCommand, type ScContext, USAGE } from './answer.ts';
+import { badOptions, failed, noSuchService, ok, type ScCommand, type ScContext } from './answer.ts';
 import { configure, createService, deleteService, queryConfig } from './config.ts';
 import {
   displayName,
@@ -15,6 +15,7 @@ import {
   showSid,
 } from './facts.ts';
 import { enumDepend, interrogate, query, status } from './query.ts';
+import { scUsage } from './usage.ts';
 
 /** Commands that look and change nothing: everybody may give them. */
 const LOOKS: Readonly<Record<string, ScCommand>> = {
@@ -59,13 +60,13 @@ export function sc(context: ScContext, words: readonly string[]): ToolResult {
   const run = LOOKS[verb] ?? CHANGES[verb];
   if (run === undefined)
     return {
-      code: WinError.INVALID_PARAMETER,
-      out: `*** Unrecognized Command ***\n${USAGE}`,
+      code: WinError.INVALID_COMMAND_LINE,
+      out: `*** Unrecognized Command ***\n${scUsage()}`,
       err: '',
       note: `Known here: query, queryex, ${[...Object.keys(LOOKS), ...Object.keys(CHANGES)].join(', ')}.`,
     };
   if (!context.elevated && verb in CHANGES) return failed('OpenSCManager', WinError.ACCESS_DENIED);
-  return name === undefined ? badOptions('The name of a service is wanted.') : run(context, name, more);
+  return name === undefined ? badOptions(verb, 'The name of a service is wanted.') : run(context, name, more);
 }
 
 function startService(context: ScContext, name: string): ToolResult {
