@@ -119,7 +119,7 @@ describeWith(needed, 'module tools on a real kernel', ({ modules, release, vmlin
       writeFileSync(join(root.path, 'init'), INIT, { mode: 0o755 });
       const [theirs, ours] = boot(root, vmlinuz);
       list.forEach((one, i) => {
-        expect(ours[i], `${one.tool} ${one.words.join(' ')}`).toEqual(theirs[i]);
+        expect(ours[i], `${one.tool} ${one.words.join(' ')}`).toEqual(withoutRepeats(theirs[i]));
       });
       // The steps are worth something only where they do something.
       expect(theirs[2].modules.map((line) => line.split(' ')[0])).toContain('ext4');
@@ -128,6 +128,12 @@ describeWith(needed, 'module tools on a real kernel', ({ modules, release, vmlin
       root.remove();
     }
   }, 600_000);
+});
+
+/** 34.2 (not 30, and not what follows) puts its prefix before every piece of the line that names the holders. */
+const withoutRepeats = (result: Result): Result => ({
+  ...result,
+  err: result.err.replace(/(?<=[^\n])rmmod: ERROR: /g, ''),
 });
 
 function fill(root: KmodRoot, tree: string, modules: string): void {
