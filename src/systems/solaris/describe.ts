@@ -167,8 +167,12 @@ const DIRECTORIES: Readonly<Record<string, string>> = {
   cpu: 'cpu',
 };
 
+/**
+ * Of a module with several linkages the driver says where its file is: IP's modules are drivers that bring STREAMS modules
+ * and sockets with them.
+ */
 function directoryOf(linkages: readonly LinkageDescription[]): string {
-  const [first] = linkages;
+  const first = linkages.find(({ kind }) => kind === 'driver') ?? linkages[0];
   return (first && DIRECTORIES[first.kind]) ?? 'misc';
 }
 

@@ -18,25 +18,77 @@ export interface Part {
   readonly owns: RegExp;
 }
 
-/** Prefixes of the functions by module: those of manual section 9F, and of the public headers below sys/. */
+/**
+ * Functions by module, as the published modules export them (illumos): mostly those of one prefix. Some prefixes are of
+ * two modules, which are named together then.
+ */
 const FAMILIES: Readonly<Record<string, RegExp>> = {
   'misc/gld': /^gld_/,
-  'misc/mac': /^mac_/,
+  'misc/mac': /^mac(type)?_|^vf_to_stf$/,
   'misc/usba': /^(usb|usba|hubd)_/,
   'misc/net80211': /^ieee80211_/,
-  'misc/scsi': /^scsi_/,
+  'mac/mac_wifi': /^wifi_/,
+  'mac/mac_ipv4': /^mac_ipv4_/,
+  'misc/scsi': /^(scsi|smp)_|^sense_keys$/,
   'misc/sata': /^sata_/,
   // csx_ functions are the kernel's own: drivers call them without naming misc/cs.
   'misc/cs': /^cs_/,
+  'misc/pcmcia': /^pcmcia_/,
+  'misc/cardbus': /^cardbus_/,
+  'misc/busra': /^(ndi_ra|pcmcia_(alloc|free)|pci_resource)_/,
   'misc/mii': /^mii_/,
   'misc/cmlb': /^cmlb_/,
+  'misc/dadk': /^dadk_/,
+  'misc/gda': /^gda_/,
+  'misc/strategy': /^(dsngl|dmult|duplx|adapt|qfifo|qsort|qmerge|qtag)_/,
   'misc/hidparser': /^hidparser_/,
-  'misc/ibtl': /^ib[ct]_/,
-  'drv/audio': /^audio_/,
+  'misc/kbtrans': /^kbtrans_/,
+  'misc/ibtl': /^(ib[ct]|ibtl)_/,
+  'misc/ibcm': /^ibt_/,
+  'misc/ibdm': /^ibdm_/,
+  'misc/ibmf': /^ibmf_/,
+  'misc/fctl': /^(fc|fctl)_|^pwwn_table/,
+  'misc/idm': /^idm_/,
+  'misc/virtio': /^virtio_/,
+  'misc/kcf': /^(crypto|random|kcf)_/,
+  'misc/sha1': /^SHA1/,
+  'misc/sha2': /^SHA2|^SHA(256|384|512)/,
+  'misc/md5': /^MD5/,
+  'misc/bignum': /^big_|^bignum2bytestring$|^bytestring2bignum$/,
+  'misc/ac97': /^ac97_/,
+  'misc/hook': /^hook_/,
+  'misc/neti': /^net_/,
+  'misc/dls': /^dls_/,
+  'misc/softmac': /^softmac_/,
+  'misc/s1394': /^[ht]1394_/,
+  'misc/sbp2': /^sbp2_/,
+  'misc/hpcsvc': /^hpc_/,
+  'misc/pcihp': /^pcihp_/,
+  'misc/agpmaster': /^agpmaster_/,
+  'misc/gfx_private': /^gfxp_/,
+  'misc/acpica': /^(Acpi|acpica)/,
   'misc/drm': /^drm_/,
-  'drv/stmf': /^stmf_/,
   'misc/ksocket': /^ksocket_/,
+  'misc/ipc': /^ipc/,
+  'drv/dld': /^dld_/,
+  'drv/audio': /^audio_/,
+  'drv/blkdev': /^bd_/,
+  'drv/stmf': /^stmf_/,
+  'drv/fct': /^fct_/,
+  'drv/fcoe': /^fcoe_/,
+  'drv/aoe': /^aoe_/,
+  'drv/ipsecah': /^sadbp?_/,
+  'drv/kssl': /^kssl_/,
+  'drv/rds': /^rds_/,
+  'drv/ip': /^(ip|ill|ipif|ire|ipsec|conn|mi|nd)_|^inet_/,
 };
+
+/**
+ * Functions of such modules that the kernel has a stub for: they are called without naming the module, which the stub
+ * loads (modstubs.s).
+ */
+const STUBBED =
+  /^(ksocket|crypto|random|conn_get|ipsec_construct|mi_(copy|mpprintf|strtol)|nd)_?|^(ip|ill|ipif|ire|ipsec|conn|mi|inet)_|^dld_(ioc|devt|init_ops|fini_ops|autopush)|^dls_(devnet_(hold|rele|mac|prop)|mgmt_get_link)|^softmac_(hold|recreate|rele)|^(SHA1|MD5)|^Acpi|^acpica_/;
 
 export const PARTS: readonly Part[] = Object.entries(FAMILIES).map(([name, owns]) => ({
   name,
@@ -45,7 +97,8 @@ export const PARTS: readonly Part[] = Object.entries(FAMILIES).map(([name, owns]
 }));
 
 /** The part that a symbol belongs to. */
-export const partOwning = (symbol: string): Part | undefined => PARTS.find(({ owns }) => owns.test(symbol));
+export const partOwning = (symbol: string): Part | undefined =>
+  STUBBED.test(symbol) ? undefined : PARTS.find(({ owns }) => owns.test(symbol));
 
 /** The part of that name, or at the path where the system has it: `/kernel/misc/amd64/gld`. */
 export function findPart(name: string): Part | undefined {

@@ -4,6 +4,7 @@ import { readElf } from '../../formats/elf/read.ts';
 import type { LogRecord } from '../../kernel/log.ts';
 import { MissingFunctionReached } from '../../kernel/missing.ts';
 import { Deadlock } from '../../kernel/scheduler.ts';
+import type { StandingThing } from '../../kernel/standing.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { EndlessAccess, GuestFault } from '../../memory/space.ts';
@@ -21,6 +22,7 @@ import { modctls } from '../../systems/solaris/modules.ts';
 import type { OpenDevice } from '../../systems/solaris/opens.ts';
 import { Refusal } from '../../systems/solaris/refusal.ts';
 import type { Solaris } from '../../systems/solaris/solaris.ts';
+import { standing } from '../../systems/solaris/standing.ts';
 import { type Credential, ROOT } from '../../systems/solaris/threads.ts';
 import type {
   LoadOutcome,
@@ -267,6 +269,10 @@ export class SolarisSession implements SystemSession {
 
   logLine(record: LogRecord): string {
     return record.text;
+  }
+
+  standing(): Iterable<StandingThing> {
+    return standing(this.kernel);
   }
 
   registeredOnly(): { what: string; name: string }[] {

@@ -1,5 +1,7 @@
 /** Modules that go wrong, and files that are damaged. */
+
 import { describe, expect, it } from 'vitest';
+import { newlyStanding, standingNow } from '../../../src/kernel/standing.ts';
 import { give, module, start } from './shell.ts';
 
 const text = (value: string) => new TextEncoder().encode(value);
@@ -47,6 +49,36 @@ describe('a module that goes wrong', () => {
     const { leaks } = await session.unload('oops');
     expect(leaks).toMatchObject([{ what: 'kmem', bytes: 64 }]);
   });
+});
+
+it('a module that forgets to take things back is told of', async () => {
+  const session = await start();
+  const before = standingNow(session.standing());
+  expect((await give(session, 'modload -p misc/forgetful')).code).toBe(0);
+  const during = standingNow(session.standing());
+  const { code, leaks } = await session.unload('forgetful');
+  expect({ code, leaks }).toMatchObject({ code: 0, leaks: [{ what: 'kmem' }, {}, {}] });
+  const left = newlyStanding(before, during, standingNow(session.standing()));
+  expect(left.map(({ what, name }) => `${what} ${name}`)).toEqual([
+    'kstat forgetful:0:left',
+    expect.stringMatching(/^timeout forgetful:never/),
+    'task queue forgotten',
+    'kmem cache forgetful_cache',
+  ]);
+});
+
+it('a module that takes everything back leaves nothing', async () => {
+  const session = await start();
+  const before = standingNow(session.standing());
+  for (const name of ['echo', 'ramdisk', 'packets', 'loopy']) {
+    expect((await give(session, `add_drv ${name}`)).code).toBe(0);
+    expect((await give(session, `rem_drv ${name}`)).code).toBe(0);
+  }
+  expect((await give(session, 'modload -p misc/ticker')).code).toBe(0);
+  expect(await session.unload('ticker')).toMatchObject({ code: 0, leaks: [] });
+  expect((await give(session, 'modunload -i 0')).code).toBe(0);
+  const now = standingNow(session.standing());
+  expect(newlyStanding(before, now, now)).toEqual([]);
 });
 
 it('damaged files are clear answers only', async () => {

@@ -3,6 +3,7 @@
  * interrupt threads do, so they may wait for a mutex. No hardware raises one; raiseInterrupt does, for whoever asks.
  */
 import { perKernel } from '../../../kernel/kernel.ts';
+import type { StandingThing } from '../../../kernel/standing.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { hardwareOf } from '../hardware.ts';
@@ -48,6 +49,13 @@ export function* raiseInterrupt(k: Solaris, dip: Address, number: number): Steps
     return (yield* k.callInt(handler.func, ...handler.args)) === CLAIMED;
   }
   return undefined;
+}
+
+/** Handlers that nobody took back. */
+export function* handlersNow(k: Solaris): Generator<StandingThing> {
+  const { hard, soft } = k.state(state);
+  for (const [key, { func }] of hard) yield { what: 'interrupt handler', key, name: k.where(func) };
+  for (const [key, { func }] of soft) yield { what: 'soft interrupt', key, name: k.where(func) };
 }
 
 /** ddi_get_iblock_cookie: drivers give the cookie to mutex_init. */

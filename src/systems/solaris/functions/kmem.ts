@@ -1,5 +1,6 @@
 /** Memory: kmem_alloc(9F), kmem_cache_create(9F), and what is built on them. */
 import { perKernel } from '../../../kernel/kernel.ts';
+import type { StandingThing } from '../../../kernel/standing.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { panic } from '../faults.ts';
@@ -18,6 +19,7 @@ function allocate(k: Solaris, bytes: number, flags: number): Address {
 }
 
 interface Cache {
+  readonly name: string;
   readonly bytes: number;
   readonly align: number;
   readonly constructorAt: Address;
@@ -58,6 +60,11 @@ function* freeTo(k: Solaris, handle: Address, at: Address): Steps<void> {
   cache.used--;
 }
 
+/** Caches that nobody destroyed. */
+export function* cachesNow(k: Solaris): Generator<StandingThing> {
+  for (const [key, { name }] of k.state(caches)) yield { what: 'kmem cache', key, name };
+}
+
 export const memory = kernelFunctions({
   'void *kmem_alloc(size_t size, int flags)': allocate,
   'void *kmem_zalloc(size_t size, int flags)': allocate,
@@ -65,9 +72,18 @@ export const memory = kernelFunctions({
     if (at !== 0 || size !== 0) k.heap.free(at, size);
   },
   'kmem_cache_t *kmem_cache_create(char *name, size_t size, size_t align, int (*constructor)(void *, void *, int), void (*destructor)(void *, void *), void (*reclaim)(void *), void *priv, void *vmp, int flags)':
-    (k, _name, size, align, constructorAt, destructorAt, _reclaim, priv) => {
+    (k, name, size, align, constructorAt, destructorAt, _reclaim, priv) => {
       const handle = k.heap.take(64);
-      const cache = { bytes: size, align: align || 8, constructorAt, destructorAt, private: priv, used: 0 };
+      const called = k.memory.cstring(name, 64);
+      const cache = {
+        name: called,
+        bytes: size,
+        align: align || 8,
+        constructorAt,
+        destructorAt,
+        private: priv,
+        used: 0,
+      };
       k.state(caches).set(handle, cache);
       return handle;
     },

@@ -1,5 +1,6 @@
 /** Kernel statistics: kstat_create(9F) and what kstat(1M) reads. The structures are in guest memory, as kstat(9S) has them. */
 import { perKernel } from '../../../kernel/kernel.ts';
+import type { StandingThing } from '../../../kernel/standing.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { Solaris } from '../solaris.ts';
@@ -63,6 +64,16 @@ function remove(k: Solaris, at: Address): void {
   if (index >= 0) all.splice(index, 1);
   if ((k.read('kstat.ks_flags', at) & FLAG_VIRTUAL) === 0) k.heap.free(k.read('kstat.ks_data', at));
   k.heap.free(at);
+}
+
+/** Statistics that nobody deleted. */
+export function* kstatsNow(k: Solaris): Generator<StandingThing> {
+  for (const at of k.state(chain)) {
+    const [module, name] = (['ks_module', 'ks_name'] as const).map((field) =>
+      k.memory.cstring(at + k.offset(`kstat.${field}`), NAME_BYTES),
+    );
+    yield { what: 'kstat', key: at, name: `${module}:${k.read('kstat.ks_instance', at)}:${name}` };
+  }
 }
 
 export interface Statistic {

@@ -1,5 +1,6 @@
 /** Threads of the kernel, and task queues: ddi_taskq_create(9F), taskq_create(9F), thread_create. */
 import { perKernel } from '../../../kernel/kernel.ts';
+import type { StandingThing } from '../../../kernel/standing.ts';
 import { block, type Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { Solaris } from '../solaris.ts';
@@ -82,6 +83,11 @@ const suspend = (k: Solaris, handle: Address, on: boolean): void => {
   startWorkers(k, handle, queue);
 };
 
+/** Queues that nobody destroyed. */
+export function* taskqsNow(k: Solaris): Generator<StandingThing> {
+  for (const [key, { name }] of k.state(queues)) yield { what: 'task queue', key, name };
+}
+
 export const taskqs = kernelFunctions({
   'ddi_taskq_t *ddi_taskq_create(dev_info_t *dip, const char *name, int threads, pri_t pri, uint_t flags)': (
     k,
@@ -115,7 +121,7 @@ export const taskqs = kernelFunctions({
   'void taskq_wait(taskq_t *queue)': wait,
   'void taskq_destroy(taskq_t *queue)': destroy,
   'kthread_t *thread_create(caddr_t stack, size_t stksize, void (*proc)(void *), void *arg, size_t len, void *pp, int state, pri_t pri)':
-    (k, _stack, _size, proc, arg) => k.spawnThread('kernel thread', k.call(proc, arg)).control,
+    (k, _stack, _size, proc, arg) => k.spawnThread(`thread of ${k.where(proc)}`, k.call(proc, arg)).control,
   *'void thread_exit(void)'() {
     yield { kind: 'exit', code: 0 };
   },

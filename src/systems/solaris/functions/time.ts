@@ -1,5 +1,6 @@
 /** Time: timeout(9F), delay(9F), periodic calls, and reading the clock. Calls come in threads of their own. */
 import { perKernel } from '../../../kernel/kernel.ts';
+import type { StandingThing } from '../../../kernel/standing.ts';
 import { block, type Steps } from '../../../kernel/steps.ts';
 import type { Thread } from '../../../kernel/thread.ts';
 import type { Deadline } from '../../../kernel/time.ts';
@@ -9,6 +10,7 @@ import { HZ, NS_PER_TICK, seconds, ticks } from './clock.ts';
 import { kernelFunctions } from './define.ts';
 
 interface Callout {
+  readonly func: Address;
   readonly deadline: Deadline;
   readonly tick: number;
   /** Running now. */
@@ -28,6 +30,7 @@ function callAt(k: Solaris, func: Address, arg: Address, delta: number): number 
   const id = state.next++;
   const tick = ticks(k) + Math.max(1, delta);
   const callout: Callout = {
+    func,
     deadline: k.time.at(k.time.now() + Math.max(1, delta) * NS_PER_TICK, () => {
       callout.thread = k.spawnThread('callout', runCallout(k, id, func, arg));
     }),
@@ -76,6 +79,13 @@ function repeat(k: Solaris, periodic: Periodic): void {
     k.spawnThread('periodic', k.call(periodic.func, periodic.arg));
     repeat(k, periodic);
   });
+}
+
+/** What is still to be called, with the function it is. */
+export function* timersNow(k: Solaris): Generator<StandingThing> {
+  for (const [id, { func }] of k.state(callouts).all) yield { what: 'timeout', key: id, name: k.where(func) };
+  for (const [id, { func, stopped }] of k.state(periodics))
+    if (!stopped) yield { what: 'periodic call', key: id, name: k.where(func) };
 }
 
 /** ddi_periodic_add takes no less than 10 ms. */
