@@ -16,6 +16,8 @@ export interface Part {
   readonly text: string;
   /** Names of its functions. */
   readonly owns: RegExp;
+  /** What drivers call of it is here: a file of the module that lies beside a driver is not needed. */
+  readonly whole: boolean;
 }
 
 /**
@@ -90,9 +92,12 @@ const FAMILIES: Readonly<Record<string, RegExp>> = {
 const STUBBED =
   /^(ksocket|crypto|random|conn_get|ipsec_construct|mi_(copy|mpprintf|strtol)|nd)_?|^(ip|ill|ipif|ire|ipsec|conn|mi|inet)_|^dld_(ioc|devt|init_ops|fini_ops|autopush)|^dls_(devnet_(hold|rele|mac|prop)|mgmt_get_link)|^softmac_(hold|recreate|rele)|^(SHA1|MD5)|^Acpi|^acpica_/;
 
+const WHOLE = new Set(['misc/gld', 'misc/mac']);
+
 export const PARTS: readonly Part[] = Object.entries(FAMILIES).map(([name, owns]) => ({
   name,
   owns,
+  whole: WHOLE.has(name),
   text: PART_TEXTS[name] ?? moduleName(name),
 }));
 

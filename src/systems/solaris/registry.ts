@@ -10,6 +10,7 @@ import {
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
 import type { Address } from '../../memory/space.ts';
 import type { DataSymbol } from './data.ts';
+import { atomics } from './functions/atomics.ts';
 import { blockCalls } from './functions/block-calls.ts';
 import { messages } from './functions/cmn-err.ts';
 import { cpus } from './functions/cpus.ts';
@@ -17,21 +18,29 @@ import { ctf } from './functions/ctf.ts';
 import { ddi } from './functions/ddi.ts';
 import { devmap } from './functions/devmap.ts';
 import { dma } from './functions/dma.ts';
+import { faultManagement } from './functions/fault-management.ts';
 import { gld } from './functions/gld.ts';
+import { hashTables } from './functions/hashes.ts';
+import { hostAdapters } from './functions/host-adapters.ts';
 import { interrupts } from './functions/interrupts.ts';
 import { memory } from './functions/kmem.ts';
 import { kstats } from './functions/kstat.ts';
 import { layered } from './functions/ldi.ts';
 import { linkages } from './functions/linkages.ts';
+import { lists } from './functions/lists.ts';
 import { locks } from './functions/locks.ts';
 import { mac } from './functions/mac.ts';
 import { misc } from './functions/misc.ts';
 import { LINKAGE_OPERATIONS, moduleCalls } from './functions/module-calls.ts';
 import { networkNames } from './functions/network-names.ts';
+import { numbers } from './functions/numbers.ts';
+import { olderProperties } from './functions/properties.ts';
 import { registers } from './functions/registers.ts';
+import { services } from './functions/services.ts';
 import { streamCalls } from './functions/stream-calls.ts';
-import { taskqs } from './functions/taskq.ts';
+import { createQueue, taskqs } from './functions/taskq.ts';
 import { timers } from './functions/time.ts';
+import { trees } from './functions/trees.ts';
 import { vfsCalls } from './functions/vfs-calls.ts';
 import type { Solaris } from './solaris.ts';
 
@@ -58,6 +67,15 @@ export const solarisFunctions: FunctionTable<Solaris> = joinTables<Solaris>([
   networkNames,
   streamCalls,
   vfsCalls,
+  atomics,
+  lists,
+  trees,
+  hashTables,
+  numbers,
+  olderProperties,
+  faultManagement,
+  hostAdapters,
+  services,
   misc,
   memoryFunctions,
   stringFunctions,
@@ -105,11 +123,34 @@ const lock = (name: string): DataSymbol => ({ name, bytes: 8 });
 /** A structure that modules only hand to functions: its address counts, nothing in it. */
 const opaque = (name: string, bytes: number): DataSymbol => ({ name, bytes });
 
+const magic = (name: string, text: string): DataSymbol => ({
+  name,
+  bytes: text.length + 1,
+  fill: (k, at) => k.memory.write(at, new TextEncoder().encode(text)),
+});
+
+/** Pointers and switches of a booted kernel that nothing has set yet. */
+const HOOKS = [
+  'dtrace_fasttrap_fork_ptr',
+  'dtrace_fasttrap_exec_ptr',
+  'dtrace_fasttrap_exit_ptr',
+  'dtrace_pid_probe_ptr',
+  'dtrace_return_probe_ptr',
+  'lockstat_probe',
+  'panicstr',
+  'audit_active',
+  'sys_labeling',
+  'cpucaps_enabled',
+  'sys_shutdown',
+  'quiesce_active',
+];
+
 export const solarisData: readonly DataSymbol[] = [
   ...modOps,
   lock('cpu_lock'),
   lock('mod_lock'),
   lock('tod_lock'),
+  lock('pidlock'),
   opaque('p0', 4096),
   opaque('kas', 1024),
   opaque('heap_arena', 8),
@@ -131,6 +172,15 @@ export const solarisData: readonly DataSymbol[] = [
   int('minclsyspri', 60),
   int('maxclsyspri', 99),
   { name: 'physmax', bytes: 8, fill: (k, at) => k.memory.setPtr(at, k.memory.frames.total - 1) },
+  // What programs begin with (common/os/exec.c).
+  magic('elfmagic', '\x7fELF'),
+  magic('elf32magicstr', '\x7fELF\x01'),
+  magic('elf64magicstr', '\x7fELF\x02'),
+  magic('intpmagicstr', '#!'),
+  magic('javamagicstr', 'PK\x03\x04'),
+  // Set by modules when they are there, and empty before (sys/dtrace.h, sys/lockstat.h, sys/panic.h).
+  ...HOOKS.map((name) => word(name, 0)),
+  { name: 'system_taskq', bytes: 8, fill: (k, at) => k.memory.setPtr(at, createQueue(k, 'system_taskq', 4)) },
   int('moddebug'),
   int('mod_uninstall_interval'),
   int('modunload_disable_count'),

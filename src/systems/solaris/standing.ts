@@ -3,9 +3,12 @@ import { FILE, MODULE, type StandingThing } from '../../kernel/standing.ts';
 import { configuration } from './configuration.ts';
 import { deviceFiles, driverOps } from './devices.ts';
 import { mountTable } from './filesystems.ts';
+import { hashesNow } from './functions/hashes.ts';
 import { handlersNow } from './functions/interrupts.ts';
 import { cachesNow } from './functions/kmem.ts';
 import { kstatsNow } from './functions/kstat.ts';
+import { arenasNow } from './functions/numbers.ts';
+import { servicesNow } from './functions/services.ts';
 import { taskqsNow } from './functions/taskq.ts';
 import { timersNow } from './functions/time.ts';
 import { interfaces } from './interfaces.ts';
@@ -28,6 +31,9 @@ export function* standing(k: Solaris): Generator<StandingThing> {
   yield* timersNow(k);
   yield* taskqsNow(k);
   yield* cachesNow(k);
+  yield* hashesNow(k);
+  yield* arenasNow(k);
+  yield* servicesNow(k);
   yield* handlersNow(k);
   for (const { id, name } of k.scheduler.threads) yield { what: 'thread', key: id, name };
 }

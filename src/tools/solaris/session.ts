@@ -20,6 +20,7 @@ import { findModule } from '../../systems/solaris/load.ts';
 import { moduleName } from '../../systems/solaris/modctl.ts';
 import { modctls } from '../../systems/solaris/modules.ts';
 import type { OpenDevice } from '../../systems/solaris/opens.ts';
+import { findPart } from '../../systems/solaris/parts.ts';
 import { Refusal } from '../../systems/solaris/refusal.ts';
 import type { Solaris } from '../../systems/solaris/solaris.ts';
 import { standing } from '../../systems/solaris/standing.ts';
@@ -202,7 +203,9 @@ export class SolarisSession implements SystemSession {
   /** Modules that the file needs and that lie beside it are put where the kernel looks for them. */
   private async placeDependencies(path: string): Promise<void> {
     for (const needed of this.dependenciesOf(path)) {
-      const missing = findModule(this.kernel, { name: needed, usePath: true }) === undefined;
+      const missing =
+        findModule(this.kernel, { name: needed, usePath: true }) === undefined &&
+        findPart(needed)?.whole !== true;
       const beside = moduleName(needed);
       if (!missing || this.host.read(beside) === undefined) continue;
       const placed = this.install(beside, needed.slice(0, needed.lastIndexOf('/')) || undefined);

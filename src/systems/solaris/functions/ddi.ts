@@ -232,8 +232,6 @@ export const ddi = kernelFunctions({
     k.memory.setPtr(result, command === 0 ? nodeOf(k, major, instance) : instance);
     return SUCCESS;
   },
-  'int ddi_prop_op(dev_t dev, dev_info_t *dip, int op, int flags, char *name, caddr_t value, int *length)':
-    () => PROP_NOT_FOUND,
   'int ddi_prop_get_int(dev_t dev, dev_info_t *dip, uint_t flags, const char *name, int fallback)': (
     k,
     _dev,

@@ -1,46 +1,8 @@
-/** Atomic operations, lists, random numbers, and what belongs nowhere else. */
-import type { Address } from '../../../memory/space.ts';
+/** Division on i386, random numbers, and what belongs nowhere else. */
 import { panic } from '../faults.ts';
 import type { Solaris } from '../solaris.ts';
 import { errors } from '../syscalls.ts';
 import { kernelFunctions } from './define.ts';
-
-const add32 = (k: Solaris, at: Address, by: number): number => {
-  const value = (k.memory.u32(at) + by) >>> 0;
-  k.memory.set32(at, value);
-  return value;
-};
-
-const add64 = (k: Solaris, at: Address, by: bigint): bigint => {
-  const value = BigInt.asUintN(64, k.memory.u64(at) + by);
-  k.memory.setU64(at, value);
-  return value;
-};
-
-/** list_t: size, offset, and a list_node_t of next and prev (sys/list_impl.h). */
-const offsetOf = (k: Solaris, list: Address): number => k.memory.ptr(list + k.word);
-const headOf = (k: Solaris, list: Address): Address => list + 2 * k.word;
-
-function insertAfter(k: Solaris, after: Address, node: Address): void {
-  const next = k.memory.ptr(after);
-  k.memory.setPtr(node, next);
-  k.memory.setPtr(node + k.word, after);
-  k.memory.setPtr(next + k.word, node);
-  k.memory.setPtr(after, node);
-}
-
-function unlink(k: Solaris, node: Address): void {
-  const next = k.memory.ptr(node);
-  const previous = k.memory.ptr(node + k.word);
-  k.memory.setPtr(next + k.word, previous);
-  k.memory.setPtr(previous, next);
-  k.memory.setPtr(node, 0);
-  k.memory.setPtr(node + k.word, 0);
-}
-
-/** The object a node belongs to; 0 at the list's own end. */
-const objectAt = (k: Solaris, list: Address, node: Address): Address =>
-  node === headOf(k, list) || node === 0 ? 0 : node - offsetOf(k, list);
 
 /** What compilers call for 64-bit division on i386. */
 function divide(k: Solaris, a: bigint, b: bigint): bigint {
@@ -56,68 +18,10 @@ export const misc = kernelFunctions({
   'uint64_t __udivdi3(uint64_t a, uint64_t b)': divide,
   'int64_t __moddi3(int64_t a, int64_t b)': (k, a, b) => a - divide(k, a, b) * b,
   'uint64_t __umoddi3(uint64_t a, uint64_t b)': (k, a, b) => a - divide(k, a, b) * b,
-  'void atomic_inc_32(uint32_t *at)': (k, at) => {
-    add32(k, at, 1);
-  },
-  'void atomic_dec_32(uint32_t *at)': (k, at) => {
-    add32(k, at, -1);
-  },
-  'void atomic_add_32(uint32_t *at, int by)': (k, at, by) => {
-    add32(k, at, by);
-  },
-  'uint32_t atomic_inc_32_nv(uint32_t *at)': (k, at) => add32(k, at, 1),
-  'uint32_t atomic_dec_32_nv(uint32_t *at)': (k, at) => add32(k, at, -1),
-  'uint32_t atomic_add_32_nv(uint32_t *at, int by)': (k, at, by) => add32(k, at, by),
-  'void atomic_inc_64(uint64_t *at)': (k, at) => {
-    add64(k, at, 1n);
-  },
-  'void atomic_dec_64(uint64_t *at)': (k, at) => {
-    add64(k, at, -1n);
-  },
-  'uint64_t atomic_inc_64_nv(uint64_t *at)': (k, at) => add64(k, at, 1n),
-  'uint64_t atomic_add_64_nv(uint64_t *at, int64_t by)': (k, at, by) => add64(k, at, by),
-  'uint32_t atomic_cas_32(uint32_t *at, uint32_t expected, uint32_t value)': (k, at, expected, value) => {
-    const old = k.memory.u32(at);
-    if (old === expected) k.memory.set32(at, value);
-    return old;
-  },
-  'void *atomic_cas_ptr(void *at, void *expected, void *value)': (k, at, expected, value) => {
-    const old = k.memory.ptr(at);
-    if (old === expected) k.memory.setPtr(at, value);
-    return old;
-  },
-  'void membar_producer(void)': () => undefined,
-  'void membar_consumer(void)': () => undefined,
-  'void membar_enter(void)': () => undefined,
-  'void membar_exit(void)': () => undefined,
   'int set_errno(unsigned int errno)': (k, errno) => {
     k.state(errors).set(k.curthread, errno);
     return -1;
   },
-  'void list_create(void *list, size_t size, size_t offset)': (k, list, size, offset) => {
-    k.memory.setPtr(list, size);
-    k.memory.setPtr(list + k.word, offset);
-    for (const at of [headOf(k, list), headOf(k, list) + k.word]) k.memory.setPtr(at, headOf(k, list));
-  },
-  'void list_destroy(void *list)': (k, list) => k.memory.fill(list, 4 * k.word, 0),
-  'void list_insert_head(void *list, void *object)': (k, list, object) =>
-    insertAfter(k, headOf(k, list), object + offsetOf(k, list)),
-  'void list_insert_tail(void *list, void *object)': (k, list, object) =>
-    insertAfter(k, k.memory.ptr(headOf(k, list) + k.word), object + offsetOf(k, list)),
-  'void list_remove(void *list, void *object)': (k, list, object) => unlink(k, object + offsetOf(k, list)),
-  'void *list_head(void *list)': (k, list) => objectAt(k, list, k.memory.ptr(headOf(k, list))),
-  'void *list_tail(void *list)': (k, list) => objectAt(k, list, k.memory.ptr(headOf(k, list) + k.word)),
-  'void *list_next(void *list, void *object)': (k, list, object) =>
-    objectAt(k, list, k.memory.ptr(object + offsetOf(k, list))),
-  'void *list_prev(void *list, void *object)': (k, list, object) =>
-    objectAt(k, list, k.memory.ptr(object + offsetOf(k, list) + k.word)),
-  'void *list_remove_head(void *list)': (k, list) => {
-    const node = k.memory.ptr(headOf(k, list));
-    const object = objectAt(k, list, node);
-    if (object !== 0) unlink(k, node);
-    return object;
-  },
-  'int list_is_empty(void *list)': (k, list) => (k.memory.ptr(headOf(k, list)) === headOf(k, list) ? 1 : 0),
   // The decimal number that a string begins with; the pointer goes on behind it (sys/ddi.h).
   'int stoi(char **text)': (k, text) => {
     const at = k.memory.ptr(text);

@@ -18,7 +18,7 @@ interface Queue {
 /** Queues by handle; those who wait for one to be empty sleep on the handle. */
 const queues = perKernel(() => new Map<Address, Queue>());
 
-function create(k: Solaris, name: string, threads: number): Address {
+export function createQueue(k: Solaris, name: string, threads: number): Address {
   const handle = k.heap.take(64);
   k.state(queues).set(handle, {
     name,
@@ -96,7 +96,7 @@ export const taskqs = kernelFunctions({
     threads,
   ) => {
     const owner = dip === 0 ? '' : `${k.readString('dev_info.devi_node_name', dip)}_`;
-    return create(k, owner + k.memory.cstring(name), threads);
+    return createQueue(k, owner + k.memory.cstring(name), threads);
   },
   'int ddi_taskq_dispatch(ddi_taskq_t *queue, void (*func)(void *), void *arg, uint_t flags)': (
     k,
@@ -111,7 +111,7 @@ export const taskqs = kernelFunctions({
   'boolean_t ddi_taskq_suspended(ddi_taskq_t *queue)': (k, queue) =>
     k.state(queues).get(queue)?.suspended === true,
   'taskq_t *taskq_create(const char *name, int threads, pri_t pri, int minalloc, int maxalloc, uint_t flags)':
-    (k, name, threads) => create(k, k.memory.cstring(name), threads),
+    (k, name, threads) => createQueue(k, k.memory.cstring(name), threads),
   'uintptr_t taskq_dispatch(taskq_t *queue, void (*func)(void *), void *arg, uint_t flags)': (
     k,
     queue,
