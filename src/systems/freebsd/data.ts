@@ -105,7 +105,7 @@ const HOOKS = (
   'send_sendso_input_hook ip6_mforward ip6_mrouter_set ip6_mrouter_get ip6_mrouter_done mrt6_ioctl ip_mforward ' +
   'mq_fdclose ksem_info _read_random _is_random_seeded ' +
   'ef_inputp ef_outputp rsvp_input_p ip6_mrouter ng_atm_input_orphan_p lkpi_alloc_current _read_random_uio ' +
-  'm_addr_chg_pf_p ip_mrouter_set ip_mrouter_get ip_mrouter_done ip_mcast_src ip_rsvp_vif ip_rsvp_force_done mrt_ioctl legal_vif_num ' +
+  'usb_test_quirk_p usb_quirk_ioctl_p usb_temp_get_desc_p usb_temp_setup_by_index_p usb_temp_unsetup_p m_addr_chg_pf_p vmm_resume_p ip_mrouter_set ip_mrouter_get ip_mrouter_done ip_mcast_src ip_rsvp_vif ip_rsvp_force_done mrt_ioctl legal_vif_num ' +
   'tbr_dequeue_ptr altq_input pfsync_state_import_ptr pfsync_insert_state_ptr ' +
   'pfsync_update_state_ptr pfsync_delete_state_ptr pfsync_clear_states_ptr pfsync_defer_ptr pfsync_up_ptr ' +
   'pflog_packet_ptr pmc_hook pmc_intr dtrace_trap_func dtrace_doubletrap_func dtrace_invop_jump_addr ' +
@@ -339,9 +339,10 @@ export const freebsdData: readonly DataSymbol[] = [
     (name): DataSymbol => ({
       name,
       bytes: 512,
-      fill(k, at) {
+      fill(k, at, name) {
         k.memory.set32(at, SYSENT_ENTRIES);
-        k.memory.setPtr(at + k.word, k.symbolAddress('sysent'));
+        const table = name === 'ia32_freebsd_sysvec' ? 'freebsd32_sysent' : 'sysent';
+        k.memory.setPtr(at + k.word, k.symbolAddress(table));
       },
     }),
   ),

@@ -8,11 +8,13 @@ import {
 } from '../../kernel/clib.ts';
 import { type FunctionTable, joinTables } from '../../kernel/functions.ts';
 import type { FreeBsd } from './freebsd.ts';
+import { builtIn, wireless } from './functions/built-in.ts';
 import { busFunctions, configHooks, firmwareFunctions } from './functions/bus.ts';
 import { deviceChildren } from './functions/children.ts';
 import { clocks, rootHolds } from './functions/clocks.ts';
 import { deviceFunctions } from './functions/devices.ts';
 import { epochs } from './functions/epochs.ts';
+import { networkInterfaces } from './functions/interfaces.ts';
 import { softwareInterrupts } from './functions/interrupts.ts';
 import { lockManager } from './functions/lockmgr.ts';
 import { condvars, mutexes, rmLocks, rwLocks, sxLocks, threadLocks } from './functions/locks.ts';
@@ -86,5 +88,8 @@ export const freebsdFunctions: FunctionTable<FreeBsd> = joinTables<FreeBsd>([
   md5,
   notifications,
   nvlists,
+  networkInterfaces,
+  builtIn,
+  wireless,
   sleepQueues,
 ]);

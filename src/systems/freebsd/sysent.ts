@@ -50,7 +50,7 @@ function ownFunction(k: FreeBsd, number: number): Address {
 
 /** Functions of calls are called as the calls up to 8, `sys_NAME` from 9 on. */
 function callSymbol(version: number, name: string): string {
-  return version < 900044 || name.startsWith('sys_') || name === 'nosys' ? name : `sys_${name}`;
+  return version < 900044 || name === 'nosys' ? name : `sys_${name}`;
 }
 
 const callFunctions = (version: number): ReadonlySet<string> =>

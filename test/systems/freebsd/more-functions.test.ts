@@ -6,6 +6,8 @@ import { bootFreeBsd } from '../../../src/systems/freebsd/boot.ts';
 import type { Bits } from '../../../src/systems/freebsd/declarations.ts';
 import { Errno } from '../../../src/systems/freebsd/errno.ts';
 import type { FreeBsd } from '../../../src/systems/freebsd/freebsd.ts';
+import { standing } from '../../../src/systems/freebsd/standing.ts';
+import { sysentOf } from '../../../src/systems/freebsd/sysent.ts';
 
 const boot = (version: number, bits: Bits): FreeBsd =>
   bootFreeBsd({ version, bits, files: { read: () => undefined } }).k;
@@ -130,6 +132,58 @@ describe.each(KERNELS)('FreeBSD %i, %i bits', (version, bits) => {
         expect([...k.heap.allocations()].length).toBe(before);
       })(),
     );
+  });
+
+  it('network interfaces are named, attached once they have a name, and found by it', () => {
+    const k = boot(version, bits);
+    k.runProcess(
+      'test',
+      (function* () {
+        const [name, first] = [k.heap.string('log'), k.heap.string('log0')];
+        const one = yield* call(k, 'if_alloc', 53);
+        yield* call(k, 'if_initname', one, name, 0);
+        expect(yield* int(k, 'ifunit', first)).toBe(0);
+        yield* call(k, 'if_attach', one);
+        expect(yield* call(k, 'ifunit', first)).toBe(one);
+        yield* call(k, 'if_printf', one, k.heap.string('mtu %d\n'), 1500);
+        expect(k.log.records.at(-1)?.text).toBe('log0: mtu 1500');
+        expect([...standing(k)]).toContainEqual({ what: 'network interface', key: one, name: 'log0' });
+        yield* call(k, 'if_detach', one);
+        yield* call(k, 'if_free', one);
+        expect([...standing(k)].filter(({ what }) => what === 'network interface')).toEqual([]);
+      })(),
+    );
+  });
+
+  it('what GENERIC has built in takes registrations by address and by number', () => {
+    const k = boot(version, bits);
+    k.runProcess(
+      'test',
+      (function* () {
+        const [control, cipher] = [64, 64].map((bytes) => k.heap.allocate(bytes));
+        k.memory.setPtr(control, k.heap.string('amrr'));
+        k.memory.setPtr(cipher, k.heap.string('WEP'));
+        yield* call(k, 'ieee80211_ratectl_register', 1, control);
+        yield* call(k, 'ieee80211_crypto_register', cipher);
+        const told = () => [...standing(k)].filter(({ what }) => what.startsWith('802.11'));
+        expect(told().map(({ what }) => what)).toEqual(['802.11 rate control', '802.11 cipher']);
+        yield* call(k, 'ieee80211_ratectl_unregister', 1);
+        yield* call(k, 'ieee80211_crypto_unregister', cipher);
+        expect(told()).toEqual([]);
+      })(),
+    );
+  });
+
+  it('a call whose function is put back as it was does not stand', () => {
+    const k = boot(version, bits);
+    const [number, own] = version < 900044 ? [1, 'sys_exit'] : [1, 'sys_sys_exit'];
+    const entry = sysentOf(k, number) + k.offset('sysent.sy_call');
+    expect(k.memory.ptr(entry)).toBe(k.symbolAddress(own));
+    k.memory.setPtr(entry, 0x1000);
+    const changed = () => [...standing(k)].filter(({ what }) => what === 'entry of sysent');
+    expect(changed()).toHaveLength(1);
+    k.memory.setPtr(entry, k.symbolAddress(own));
+    expect(changed()).toEqual([]);
   });
 
   it('digests are those of MD5, however the data comes', () => {

@@ -146,8 +146,15 @@ function unlockExclusive(k: FreeBsd, lock: Address, free: number): void {
   wakeChannel(k, word);
 }
 
-function* lockShared(k: FreeBsd, lock: Address): Steps<void> {
+/** The word of a lock for readers; one that is zero is made a lock that nobody has (isFree). */
+function freshWord(k: FreeBsd, lock: Address): Address {
   const word = wordOf(k, lock);
+  if (k.memory.ptr(word) === 0) k.memory.setPtr(word, FREE_SHARED);
+  return word;
+}
+
+function* lockShared(k: FreeBsd, lock: Address): Steps<void> {
+  const word = freshWord(k, lock);
   while ((k.memory.ptr(word) & READ) === 0) yield* awaitLock(k, lock);
   k.memory.setPtr(word, k.memory.ptr(word) + (1 << READERS_SHIFT));
 }
@@ -299,7 +306,7 @@ export const sxLocks = kernelFunctions({
 });
 
 function tryShared(k: FreeBsd, lock: Address): number {
-  const word = wordOf(k, lock);
+  const word = freshWord(k, lock);
   if ((k.memory.ptr(word) & READ) === 0) return 0;
   k.memory.setPtr(word, k.memory.ptr(word) + (1 << READERS_SHIFT));
   return 1;

@@ -64,13 +64,17 @@ export const cloners = kernelFunctions({
   },
 });
 
-/** Allocators of the link-layer part of an interface, by interface type (sys/net/if.c). */
+/** Who makes and frees the link-layer part of an interface, by interface type (sys/net/if.c). */
+export const interfaceMakers = perKernel(() => new Map<number, { allocate: Address; free: Address }>());
+
 export const interfaceKinds = kernelFunctions({
-  'void if_register_com_alloc(unsigned char type, void *a, void *f)': (k, type, a) => {
+  'void if_register_com_alloc(unsigned char type, void *a, void *f)': (k, type, allocate, free) => {
+    if (allocate === 0) throw new RangeError('if_register_com_alloc without a function');
     add(k, -1 - type, 'interface type', `${type}`);
-    if (a === 0) throw new RangeError('if_register_com_alloc without a function');
+    k.state(interfaceMakers).set(type, { allocate, free });
   },
   'void if_deregister_com_alloc(unsigned char type)': (k, type) => {
+    k.state(interfaceMakers).delete(type);
     k.state(registered).delete(-1 - type);
   },
 });
