@@ -127,7 +127,16 @@ class Reader {
   #next(spec: OptionSpec, given: string): string {
     if (this.#at >= this.argv.length)
       throw usageError(`${this.who}: ${given} needs a value: ${given} ${spec.value}`);
-    return this.argv[this.#at++];
+    const word = this.argv[this.#at];
+    // Its value was forgotten: nobody means a file called --json.
+    const option = /^--([^=]+)/.exec(word)?.[1];
+    if (option !== undefined && this.specs.some(({ name }) => name === option))
+      throw usageError(
+        `${this.who}: ${given} needs a value: ${given} ${spec.value}`,
+        `--${option} is an option; --${spec.name}=${word} takes it as a value all the same`,
+      );
+    this.#at++;
+    return word;
   }
 
   #store(spec: OptionSpec, text: string): void {

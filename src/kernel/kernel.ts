@@ -237,12 +237,25 @@ export abstract class Kernel implements SchedulerOwner {
   dispatch(thread: Thread, id: number): void {
     const entry = this.entries[id];
     const intercept = this.intercepts.size === 0 ? undefined : this.intercepts.get(entry.address);
-    if (intercept === undefined) entry.run(thread);
-    else intercept(thread, () => entry.run(thread));
+    const run = () => entry.run(thread);
+    if (intercept !== undefined) intercept(thread, run);
+    else if (this.interceptAll !== undefined && entry.address !== this.returnGate)
+      this.interceptAll(thread, entry.address, run);
+    else run();
   }
 
   /** Called instead of the kernel function at an address (probes); it may let the function run. */
   readonly intercepts = new Map<Address, (thread: Thread, run: () => void) => void>();
+  /** The same for every function that has no intercept of its own. */
+  interceptAll: ((thread: Thread, address: Address, run: () => void) => void) | undefined;
+
+  /** A second address at which calls reach what is bound to `target`; nothing happens when nothing is bound there. */
+  alias(address: Address, target: Address): void {
+    const id = this.entryAt.get(target);
+    if (id === undefined || this.entryAt.has(address)) return;
+    const { name, run } = this.entries[id];
+    this.addEntry(name, address, run);
+  }
 
   /** Steps that call a guest function and give its result register as {@link Convention.result} has it. */
   call(address: Address, ...args: GuestValue[]): Steps<number> {

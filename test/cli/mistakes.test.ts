@@ -25,6 +25,11 @@ const MISTAKES: readonly (readonly [words: readonly string[], code: number, err:
   [['memory', '--svg', folder], 1, 'is a folder, a file is to be written'],
   [['run', hello, '--profile', join(folder, 'none', 'x.svg')], 1, 'there is no folder'],
   [['kernel', 'builtin:debian-6.1', '-o', join(folder, 'none', 'x')], 1, 'there is no folder'],
+  [
+    ['memory', '--svg', '--help'],
+    2,
+    'lkm memory: --svg needs a value: --svg FILE\n  --help is an option; --svg=--help',
+  ],
   [['memory', echo], 2, 'echo.ko: is a module of FreeBSD\n  lkm memory is for modules of Linux'],
   [['memory', folder], 1, 'is a directory, a file is wanted'],
   [['sign', echo, '--key', 'a', '--cert', 'b'], 2, 'is a module of FreeBSD'],

@@ -23,6 +23,7 @@ import { OutOfMemory } from '../../memory/frames.ts';
 import type { Address } from '../../memory/space.ts';
 import { type AddressMap, type Architecture, architectureOf } from './arch.ts';
 import { bootImage } from './boot.ts';
+import type { Credential } from './cred.ts';
 import { judgeFault } from './faults.ts';
 import { finishRecord } from './functions/printk.ts';
 import { Heap } from './heap.ts';
@@ -34,8 +35,8 @@ import type { LinuxModule } from './module.ts';
 import { earlierName } from './newer-names.ts';
 import { Percpu } from './percpu.ts';
 import { definePrototypes } from './prototypes.ts';
-import { enterSystemCall } from './syscall.ts';
-import { type Credential, Tasks } from './tasks.ts';
+import { enterSystemCall, kallsymsName } from './syscall.ts';
+import { Tasks } from './tasks.ts';
 import { interruptibleNow, trapInstruction } from './trap.ts';
 import { describeLinuxValue } from './values.ts';
 
@@ -142,6 +143,11 @@ export class Linux extends Kernel {
     );
   }
 
+  /** Every function that somebody wrote. */
+  get functionNames(): Iterable<string> {
+    return this.functions.keys();
+  }
+
   /** The function of that name, under the name and with the prototype that this kernel has for it. */
   private functionFor(name: string): KernelFunction<Linux> | undefined {
     const known = this.functions.get(name) ?? this.functions.get(earlierName(name) ?? '');
@@ -195,7 +201,7 @@ export class Linux extends Kernel {
   override nearest(address: Address): NearestSymbol | undefined {
     const near = super.nearest(address);
     // Kernel functions that are not exported stand at gates; kallsyms knows them, too.
-    if (near !== undefined) return { ...near, name: SHOWN_AS[near.name] ?? near.name };
+    if (near !== undefined) return { ...near, name: kallsymsName(near.name) };
     const found = this.file.exports.nearest(address);
     // Past the last page of the image nothing is "inside" the last export any more.
     if (found === undefined || found.kind === 'percpu' || address - found.address > 0x10000) return undefined;
@@ -278,12 +284,6 @@ export class Linux extends Kernel {
     enterSystemCall(this, thread);
   }
 }
-
-/** Where several names share an address, kallsyms shows the first of its table. */
-const SHOWN_AS: Readonly<Record<string, string>> = {
-  __x64_sys_ni_syscall: '__do_sys_ni_syscall',
-  __ia32_sys_ni_syscall: '__do_sys_ni_syscall',
-};
 
 function groupBySymbol(data: readonly DataInitialiser[]): Map<string, DataInitialiser[]> {
   const grouped = new Map<string, DataInitialiser[]>();

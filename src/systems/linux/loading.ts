@@ -3,6 +3,7 @@ import { perKernel } from '../../kernel/kernel.ts';
 import type { Transaction } from '../../kernel/transaction.ts';
 import type { StagedArea, StagedSection } from '../../link/place.ts';
 import type { Address } from '../../memory/space.ts';
+import type { Credential } from './cred.ts';
 import { Errno } from './errno.ts';
 import { hashPointer } from './functions/format/pointer.ts';
 import type { ModuleLayout } from './layout.ts';
@@ -12,7 +13,6 @@ import type { ModuleFile } from './module-file.ts';
 import { Judge } from './rules/judge.ts';
 import type { LoadFlags } from './rules/modinfo.ts';
 import { tainted, taintKernel } from './taint.ts';
-import type { Credential } from './tasks.ts';
 import type { SignatureFacts } from './verdict.ts';
 
 export interface LoadRequest {

@@ -6,6 +6,8 @@
 import { perKernel } from '../../kernel/kernel.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
 import { type Address, hexWord } from '../../memory/address.ts';
+import { GuestFault } from '../../memory/space.ts';
+import { idOf } from './cred.ts';
 import type { Linux } from './linux.ts';
 import { panicsOnOops } from './panic.ts';
 import { modulesLinkedIn, taintText } from './taint.ts';
@@ -15,14 +17,21 @@ const ALERT = 1;
 const WARNING = 4;
 const PAGE_FAULT = 14;
 
+/** The user's number, as far as the module has left the credentials readable. */
+function currentUid(k: Linux): number {
+  try {
+    return idOf(k, k.current, '', 'uid');
+  } catch (error) {
+    if (error instanceof GuestFault) return 0;
+    throw error;
+  }
+}
+
 /** The lines a bad page access begins with (show_fault_oops). */
 export function reportHead(k: Linux, fault: Fault): void {
   const at = hexWord(fault.address, k.word);
   if (fault.access === 'execute' && (fault.errorCode & 1) === 1) {
-    k.printk(
-      2,
-      `kernel tried to execute NX-protected page - exploit attempt? (uid: ${k.tasks.currentCredential.uid})`,
-    );
+    k.printk(2, `kernel tried to execute NX-protected page - exploit attempt? (uid: ${currentUid(k)})`);
   }
   if (fault.address < 4096n) k.printk(ALERT, `BUG: kernel NULL pointer dereference, address: ${at}`);
   else k.printk(ALERT, `BUG: unable to handle page fault for address: ${at}`);

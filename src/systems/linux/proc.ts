@@ -3,6 +3,7 @@
 import { procCrypto } from './crypto/registry.ts';
 import { Errno } from './errno.ts';
 import { procDevices } from './functions/device.ts';
+import { procInterrupts } from './functions/interrupts.ts';
 import type { Linux } from './linux.ts';
 import { modulesDisabled, setModulesDisabled } from './module-sysctl.ts';
 import { procModules } from './proc-modules.ts';
@@ -20,6 +21,7 @@ export function populateProc(k: Linux): void {
   proc.add(textFile('crypto', 0o444, procCrypto));
   proc.add(textFile('uptime', 0o444, (kernel) => `${(kernel.time.now() / 1e9).toFixed(2)} 0.00\n`));
   proc.add(textFile('meminfo', 0o444, meminfo));
+  proc.add(textFile('interrupts', 0o444, procInterrupts));
   makePath(proc, 'self').add(textFile('mounts', 0o444, mounts));
   // What proc_root_init makes for others to fill.
   for (const folder of ['fs', 'driver', 'bus', 'tty']) makePath(proc, folder);

@@ -13,6 +13,7 @@ import { compressionFunctions } from './functions/compression.ts';
 import { kfifos, klists, llists, mempools } from './functions/containers.ts';
 import { counterData, percpuCounters } from './functions/counters.ts';
 import { cpuData } from './functions/cpu-data.ts';
+import { credentials } from './functions/credentials.ts';
 import { cryptoFunctions } from './functions/crypto.ts';
 import { cipherCode } from './functions/crypto-ciphers.ts';
 import { cryptoRegistrations } from './functions/crypto-registrations.ts';
@@ -24,7 +25,9 @@ import { driverCoreFunctions } from './functions/driver-core.ts';
 import { driverFunctions } from './functions/drivers.ts';
 import { fasyncFunctions } from './functions/fasync.ts';
 import { fpuFunctions } from './functions/fpu.ts';
+import { ftraceFunctions } from './functions/ftrace.ts';
 import { internetSums } from './functions/internet-sums.ts';
+import { interruptFunctions } from './functions/interrupts.ts';
 import { kernelFiles } from './functions/kernel-files.ts';
 import { kobjectData, kobjectFunctions } from './functions/kobject.ts';
 import { kprobeFunctions } from './functions/kprobes.ts';
@@ -44,10 +47,11 @@ import { kstrto, parser, simpleNumbers } from './functions/numbers.ts';
 import { memoryData, pageFunctions, percpuFunctions, vmallocFunctions } from './functions/page-functions.ts';
 import { pageCacheFunctions } from './functions/pagecache.ts';
 import { paramData, paramFunctions } from './functions/params.ts';
+import { pidFunctions } from './functions/pids.ts';
 import { machineIdentity, resourceData, resources, schedulingClasses } from './functions/platform.ts';
 import { platformBusFunctions } from './functions/platform-bus.ts';
 import { devicePrintk, hexDump, printk, printkData } from './functions/printk.ts';
-import { credentials, crossCpu, moduleFunctions, processData } from './functions/process.ts';
+import { crossCpu, moduleFunctions, processData } from './functions/process.ts';
 import { procfsFunctions } from './functions/procfs.ts';
 import { random, randomData } from './functions/random.ts';
 import { rbtrees } from './functions/rbtree.ts';
@@ -155,6 +159,9 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   deviceFunctions,
   kobjectFunctions,
   kprobeFunctions,
+  ftraceFunctions,
+  interruptFunctions,
+  pidFunctions,
   libfsFunctions,
   procfsFunctions,
   readdirFunctions,

@@ -1,7 +1,8 @@
 /** What stands in a Linux kernel that somebody registered: files, timers, threads, probes (kernel/standing.ts). */
 
 import { FILE, MODULE, type StandingThing } from '../../kernel/standing.ts';
-import { probedFunctions } from './functions/kprobes.ts';
+import { interruptHandlers } from './functions/interrupts.ts';
+import { watchedFunctions } from './functions/kprobes.ts';
 import { runningThreads } from './functions/kthread.ts';
 import { registeredNotifiers } from './functions/notifiers.ts';
 import { pendingTimers } from './functions/timers.ts';
@@ -44,7 +45,8 @@ function* callbacks(k: Linux): Generator<StandingThing> {
   for (const timer of pendingTimers(k)) yield { what: 'timer', key: timer, name: nameAt(k, timer) };
   for (const work of pendingWorks(k)) yield { what: 'queued work', key: work, name: nameAt(k, work) };
   for (const { task, name } of runningThreads(k)) yield { what: 'kernel thread', key: task, name };
-  for (const { probe, name } of probedFunctions(k)) yield { what: 'probe', key: probe, name };
+  for (const { owner, name } of watchedFunctions(k)) yield { what: 'probe', key: owner, name };
+  for (const { key, name } of interruptHandlers(k)) yield { what: 'interrupt handler', key, name };
   for (const block of registeredNotifiers(k)) yield { what: 'notifier', key: block, name: nameAt(k, block) };
 }
 

@@ -6,6 +6,7 @@ import { perKernel } from '../../kernel/kernel.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Thread } from '../../kernel/thread.ts';
 import { type Address, Perm } from '../../memory/space.ts';
+import { idOf } from './cred.ts';
 import { Errno } from './errno.ts';
 import { kernelFunctions } from './functions/define.ts';
 import type { Linux } from './linux.ts';
@@ -31,6 +32,7 @@ const X64: Gate = {
   prefix: '__x64_sys_',
   dispatcher: 'x64_sys_call',
   numbers: new Map([
+    [24, 'sched_yield'],
     [39, 'getpid'],
     [102, 'getuid'],
     [104, 'getgid'],
@@ -56,6 +58,7 @@ const IA32: Gate = {
     [50, 'getegid16'],
     [128, 'init_module'],
     [129, 'delete_module'],
+    [158, 'sched_yield'],
     [199, 'getuid'],
     [200, 'getgid'],
     [201, 'geteuid'],
@@ -72,6 +75,11 @@ export const nativeGate = (k: Linux): Gate => (k.arch.bits === 64 ? X64 : IA32);
 const functionOf = (k: Linux, { prefix, numbers }: Gate, number: number): Address =>
   k.addressOf(prefix + (numbers.get(number) ?? 'ni_syscall'));
 
+function* giveWay(): Steps<number> {
+  yield { kind: 'yield' };
+  return 0;
+}
+
 /** high2lowuid (include/linux/highuid.h): what does not fit is nobody. */
 const low16 = (id: number): number => (id > 0xffff ? 65534 : id);
 
@@ -84,27 +92,54 @@ export const syscallFunctions = kernelFunctions({
     return yield* k.call(functionOf(k, IA32, number), regs);
   },
   'long __x64_sys_ni_syscall(const struct pt_regs *regs)': () => -Errno.ENOSYS,
+  'long __x64_sys_sched_yield(const struct pt_regs *regs)': giveWay,
+  'long __ia32_sys_sched_yield(const struct pt_regs *regs)': giveWay,
   'long __x64_sys_getpid(const struct pt_regs *regs)': (k) => k.tasks.pid(k.current),
   'long __x64_sys_gettid(const struct pt_regs *regs)': (k) => k.tasks.pid(k.current),
-  'long __x64_sys_getuid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.uid,
-  'long __x64_sys_geteuid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.uid,
-  'long __x64_sys_getgid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.gid,
-  'long __x64_sys_getegid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.gid,
+  'long __x64_sys_getuid(const struct pt_regs *regs)': (k) => idOf(k, k.current, '', 'uid'),
+  'long __x64_sys_geteuid(const struct pt_regs *regs)': (k) => idOf(k, k.current, 'e', 'uid'),
+  'long __x64_sys_getgid(const struct pt_regs *regs)': (k) => idOf(k, k.current, '', 'gid'),
+  'long __x64_sys_getegid(const struct pt_regs *regs)': (k) => idOf(k, k.current, 'e', 'gid'),
   'long __ia32_sys_ni_syscall(const struct pt_regs *regs)': () => -Errno.ENOSYS,
   'long __ia32_sys_getpid(const struct pt_regs *regs)': (k) => k.tasks.pid(k.current),
   'long __ia32_sys_gettid(const struct pt_regs *regs)': (k) => k.tasks.pid(k.current),
-  'long __ia32_sys_getuid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.uid,
-  'long __ia32_sys_geteuid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.uid,
-  'long __ia32_sys_getgid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.gid,
-  'long __ia32_sys_getegid(const struct pt_regs *regs)': (k) => k.tasks.currentCredential.gid,
-  'long __ia32_sys_getuid16(const struct pt_regs *regs)': (k) => low16(k.tasks.currentCredential.uid),
-  'long __ia32_sys_geteuid16(const struct pt_regs *regs)': (k) => low16(k.tasks.currentCredential.uid),
-  'long __ia32_sys_getgid16(const struct pt_regs *regs)': (k) => low16(k.tasks.currentCredential.gid),
-  'long __ia32_sys_getegid16(const struct pt_regs *regs)': (k) => low16(k.tasks.currentCredential.gid),
+  'long __ia32_sys_getuid(const struct pt_regs *regs)': (k) => idOf(k, k.current, '', 'uid'),
+  'long __ia32_sys_geteuid(const struct pt_regs *regs)': (k) => idOf(k, k.current, 'e', 'uid'),
+  'long __ia32_sys_getgid(const struct pt_regs *regs)': (k) => idOf(k, k.current, '', 'gid'),
+  'long __ia32_sys_getegid(const struct pt_regs *regs)': (k) => idOf(k, k.current, 'e', 'gid'),
+  'long __ia32_sys_getuid16(const struct pt_regs *regs)': (k) => low16(idOf(k, k.current, '', 'uid')),
+  'long __ia32_sys_geteuid16(const struct pt_regs *regs)': (k) => low16(idOf(k, k.current, 'e', 'uid')),
+  'long __ia32_sys_getgid16(const struct pt_regs *regs)': (k) => low16(idOf(k, k.current, '', 'gid')),
+  'long __ia32_sys_getegid16(const struct pt_regs *regs)': (k) => low16(idOf(k, k.current, 'e', 'gid')),
 });
 
 /** The tables that somebody has asked for, by gate. */
 const tables = perKernel<Map<Gate, Address>, Linux>(() => new Map());
+
+/**
+ * What the symbol table calls the function of a system call, found by its address: one without arguments has a single function
+ * under three names (SYSCALL_DEFINE0), and this is the first of them. Other names are given back as they are.
+ */
+export function kallsymsName(name: string): string {
+  const [, call] = /^__(?:x64|ia32)_sys_(\w+)$/.exec(name) ?? [];
+  return call !== undefined && WITHOUT_ARGUMENTS.has(call) ? `__do_sys_${call}` : name;
+}
+
+const WITHOUT_ARGUMENTS = new Set([
+  ...[
+    'fork',
+    'getegid',
+    'geteuid',
+    'getgid',
+    'getpid',
+    'getppid',
+    'gettid',
+    'getuid',
+    'inotify_init',
+    'munlockall',
+  ],
+  ...['ni_syscall', 'pause', 'rt_sigreturn', 'sched_yield', 'setsid', 'sync', 'vfork', 'vhangup'],
+]);
 
 /** Entries of the tables that do not lead where the kernel itself lets them lead. */
 export function* changedSystemCalls(k: Linux): Generator<{ number: number; target: Address }> {

@@ -6,6 +6,7 @@
 import type { Address } from '../../memory/space.ts';
 import type { DataInitialiser, Linux } from './linux.ts';
 import { addTail, initList, unlink } from './lists.ts';
+import { linkPid, unlinkPid } from './pid.ts';
 
 /** Priority of a task that nobody changed: DEFAULT_PRIO (include/linux/sched/prio.h). */
 const DEFAULT_PRIO = 120;
@@ -29,12 +30,14 @@ export function linkTask(k: Linux, task: Address, init: Address): void {
   k.write('task_struct.signal', task, signal);
   k.write('task_struct.nsproxy', task, task === init ? namespaces(k) : k.read('task_struct.nsproxy', init));
   if (task === init) return;
+  linkPid(k, task, k.read('task_struct.pid', task));
   addTail(k, member(k, task, 'tasks'), member(k, init, 'tasks'));
   addTail(k, member(k, task, 'sibling'), member(k, init, 'children'));
 }
 
 /** A task that has ended: off the lists. True when nobody else refers to it, and it can be freed. */
 export function unlinkTask(k: Linux, task: Address): boolean {
+  unlinkPid(k, task);
   unlink(k, member(k, task, 'tasks'));
   unlink(k, member(k, task, 'sibling'));
   k.heap.free(k.read('task_struct.signal', task));

@@ -6,18 +6,11 @@ import type { Steps } from '../../kernel/steps.ts';
 import type { Thread } from '../../kernel/thread.ts';
 import { OutOfMemory } from '../../memory/frames.ts';
 import { type Address, EndlessAccess, GuestFault } from '../../memory/space.ts';
+import { type Credential, credOf, makeCred, putCred, ROOT } from './cred.ts';
 import { HeapMisuse } from './heap.ts';
 import type { Linux } from './linux.ts';
 import { Percpu } from './percpu.ts';
 import { linkTask, unlinkTask } from './task-struct.ts';
-
-/** Who a task acts for: user and group id; 0 has every capability, others none (the default of Linux). */
-export interface Credential {
-  readonly uid: number;
-  readonly gid: number;
-}
-
-export const ROOT: Credential = { uid: 0, gid: 0 };
 
 /** PF_KTHREAD (include/linux/sched.h). */
 const PF_KTHREAD = 0x00200000;
@@ -42,7 +35,6 @@ export class Tasks {
   readonly init: Address;
   private readonly k: Linux;
   private readonly byTask = new Map<Address, Thread>();
-  private readonly credentials = new Map<Address, Credential>();
   private readonly currentOffset: number;
   private readonly canaryOffset: number;
   private readonly stackTopOffset: number | undefined;
@@ -80,16 +72,14 @@ export class Tasks {
     return thread;
   }
 
+  /** The task of that number; 0 when none has it. */
+  byNumber(number: number): Address {
+    for (const task of this.byTask.keys()) if (this.pid(task) === number) return task;
+    return 0;
+  }
+
   threadOf(task: Address): Thread | undefined {
     return this.byTask.get(task);
-  }
-
-  credentialOf(task: Address): Credential {
-    return this.credentials.get(task) ?? ROOT;
-  }
-
-  get currentCredential(): Credential {
-    return this.credentialOf(this.k.current);
   }
 
   pid(task: Address): number {
@@ -130,29 +120,21 @@ export class Tasks {
     k.write('task_struct.nr_cpus_allowed', task, 1);
     // The lowest byte is zero so that string functions cannot leak the canary (include/linux/stackprotector.h).
     k.write('task_struct.stack_canary', task, k.random32() * 256);
-    const cred = k.heap.allocateZeroed(k.sizeof('cred'));
-    for (const id of ['cred.uid', 'cred.euid', 'cred.suid', 'cred.fsuid'])
-      k.write(`${id}.val`, cred, credential.uid);
-    for (const id of ['cred.gid', 'cred.egid', 'cred.sgid', 'cred.fsgid'])
-      k.write(`${id}.val`, cred, credential.gid);
-    k.write('cred.usage.counter', cred, 2);
+    const cred = makeCred(k, credential);
     k.write('task_struct.cred', task, cred);
     k.write('task_struct.real_cred', task, cred);
-    const users = k.file.exports.find('init_user_ns');
-    if (users !== undefined) k.write('cred.user_ns', cred, users.address);
-    this.credentials.set(task, credential);
     linkTask(k, task, this.init);
   }
 
   /** Frees a task that has ended, when the last reference to it is gone (__put_task_struct). */
   free(task: Address): void {
-    this.k.heap.free(this.k.read('task_struct.cred', task));
-    this.k.heap.free(task);
+    const { k } = this;
+    for (const cred of [credOf(k, task), k.read('task_struct.real_cred', task)]) putCred(k, cred);
+    k.heap.free(task);
   }
 
   private release(task: Address): void {
     this.byTask.delete(task);
-    this.credentials.delete(task);
     if (unlinkTask(this.k, task)) this.free(task);
   }
 }

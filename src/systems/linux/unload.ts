@@ -1,12 +1,12 @@
 /** delete_module (kernel/module/main.c): the checks in their order, exit, and everything the load took given back. */
 import { isSteps, type Steps } from '../../kernel/steps.ts';
+import type { Credential } from './cred.ts';
 import { Errno } from './errno.ts';
 import type { Linux } from './linux.ts';
 import { type LinuxModule, ModuleState, REF_BASE } from './module.ts';
 import { modulesDisabled } from './module-sysctl.ts';
 import { holdersOf } from './resolve.ts';
 import { rememberUnloaded, TAINT, taintKernel } from './taint.ts';
-import type { Credential } from './tasks.ts';
 import { Refusal } from './verdict.ts';
 
 export interface UnloadRequest {

@@ -1,6 +1,7 @@
 /** insmod, rmmod, lsmod, modprobe and the kernel's own view of its modules. */
 import type { Steps } from '../../kernel/steps.ts';
 import { Errno, errnoName } from '../../systems/linux/errno.ts';
+import { raiseInterrupt } from '../../systems/linux/functions/interrupts.ts';
 import type { Linux } from '../../systems/linux/linux.ts';
 import {
   insmod,
@@ -300,6 +301,15 @@ function* sysctl(k: Linux, args: readonly string[]): Steps<CommandResult> {
   return result < 0 ? failed(-result, `sysctl: error setting key '${name}'`) : done(`${name} = ${value}`);
 }
 
+/** A device's interrupt, and what follows from it until nothing is ready to run. */
+function interruptCommand(console: LinuxConsole, [line]: readonly string[]): CommandResult {
+  const nobody = `interrupt: nothing handles line ${line}, or it is off`;
+  if (!/^\d+$/.test(line) || !raiseInterrupt(console.k, Number(line)))
+    return { code: 1, errno: null, output: nobody };
+  console.k.scheduler.runFor(console.k.time.now());
+  return done();
+}
+
 /** Seconds: a hundred days of virtual time, whose nanoseconds are still counted exactly. */
 const LONGEST_SLEEP = 9_000_000;
 
@@ -312,6 +322,7 @@ export const moduleCommands: ReadonlyMap<string, ConsoleCommand> = new Map<strin
   ['finit_module', finitModule],
   ['delete_module', deleteModule],
   ['sysctl', (console, args) => console.process('sysctl', sysctl(console.k, args))],
+  ['interrupt', interruptCommand],
   [
     'sleep',
     (console, [seconds]) => {

@@ -1,6 +1,7 @@
 /** Directory entries, inodes and superblocks as filesystems use them (fs/dcache.c, fs/inode.c, fs/super.c). */
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
+import { fileCredential } from '../cred.ts';
 import { isError } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import {
@@ -186,7 +187,7 @@ export const dcacheFunctions = kernelFunctions({
   'int generic_delete_inode(struct inode *inode)': () => 1,
   'void inode_init_owner(struct user_namespace *mnt_userns, struct inode *inode, const struct inode *dir, umode_t mode)':
     (k, _namespace, inode, directory, mode) => {
-      const { uid, gid } = k.tasks.currentCredential;
+      const { uid, gid } = fileCredential(k, k.current);
       k.write('inode.i_uid.val', inode, uid);
       // A set-group-ID directory hands its group on, and the bit to new directories.
       const inherits = directory !== 0 && (k.read('inode.i_mode', directory) & 0o2000) !== 0;

@@ -2,6 +2,7 @@
 import type { Steps } from '../../../kernel/steps.ts';
 import { Transaction } from '../../../kernel/transaction.ts';
 import { type Address, GuestFault } from '../../../memory/space.ts';
+import { CAPABILITY, currentMay, fileCredential, ROOT } from '../cred.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { attemptLoad } from '../loader.ts';
@@ -41,14 +42,13 @@ function userString(k: Linux, at: Address, max: number): string | undefined {
 }
 
 function* initModule(k: Linux, image: Address, length: number, args: Address): Steps<number> {
-  const credential = k.tasks.currentCredential;
-  if (credential.uid !== 0 || modulesDisabled(k)) return -Errno.EPERM;
+  if (!currentMay(k, CAPABILITY.SYS_MODULE) || modulesDisabled(k)) return -Errno.EPERM;
   if (length < elfHeader(k)) return -Errno.ENOEXEC;
   if (length > k.memory.frames.total * 4096) return -Errno.ENOMEM;
   const bytes = userBytes(k, image, length);
   const text = userString(k, args, MAX_ARGUMENTS);
   if (bytes === undefined || text === undefined) return -Errno.EFAULT;
-  const request: LoadRequest = { bytes, args: text, path: '', flags: {}, credential };
+  const request: LoadRequest = { bytes, args: text, path: '', flags: {}, credential: ROOT };
   return yield* errnoOf(attemptLoad(k, new Transaction(), request, { unwinding: false }));
 }
 
@@ -64,7 +64,8 @@ function* errnoOf(steps: Steps<unknown>): Steps<number> {
 }
 
 function deleteModule(k: Linux, at: Address, flags: number): Steps<number> | number {
-  const credential = k.tasks.currentCredential;
+  // The loader looks at the user number alone.
+  const credential = currentMay(k, CAPABILITY.SYS_MODULE) ? ROOT : fileCredential(k, k.current);
   const name = userString(k, at, MAX_NAME);
   if (name === undefined) return -Errno.EFAULT;
   return errnoOf(unloadModule(k, { name, force: (flags & O_TRUNC) !== 0, credential }));

@@ -282,6 +282,48 @@ const notifierPair = (name: string, what: string) => ({
   absent: -Errno.ENOENT,
 });
 
+const HOOK = 'netfilter hook';
+const addHook = (k: Linux, _net: Address, hook: Address): number =>
+  register(k, HOOK, hook, hookName(k, hook));
+const removeHook = (k: Linux, _net: Address, hook: Address): void => {
+  unregister(k, HOOK, hook);
+};
+
+/** The function, and for which protocol it looks where. */
+function hookName(k: Linux, hook: Address): string {
+  const [family, number] = [k.read('nf_hook_ops.pf', hook), k.read('nf_hook_ops.hooknum', hook)];
+  return `${k.describe(k.read('nf_hook_ops.hook', hook))} (family ${family}, hook ${number})`;
+}
+
+const hooks = kernelFunctions({
+  'int nf_register_net_hook(struct net *net, const struct nf_hook_ops *reg)': addHook,
+  'void nf_unregister_net_hook(struct net *net, const struct nf_hook_ops *ops)': removeHook,
+  // Arrays of hooks: all of them, or none.
+  'int nf_register_net_hooks(struct net *net, const struct nf_hook_ops *reg, unsigned int n)': (
+    k,
+    net,
+    array,
+    number,
+  ) => {
+    const size = k.sizeof('nf_hook_ops');
+    for (let i = 0; i < number; i++) {
+      const error = addHook(k, net, array + i * size);
+      if (error === 0) continue;
+      for (let j = 0; j < i; j++) removeHook(k, net, array + j * size);
+      return error;
+    }
+    return 0;
+  },
+  'void nf_unregister_net_hooks(struct net *net, const struct nf_hook_ops *reg, unsigned int hookcount)': (
+    k,
+    net,
+    array,
+    number,
+  ) => {
+    for (let i = number - 1; i >= 0; i--) removeHook(k, net, array + i * k.sizeof('nf_hook_ops'));
+  },
+});
+
 const kept = registrationPairs([
   notifierPair('netdevice_notifier', 'network device notifier'),
   notifierPair('netevent_notifier', 'network event notifier'),
@@ -344,7 +386,7 @@ const kept = registrationPairs([
   },
 ]);
 
-export const netFunctions = new Map([...pernet, ...netlink, ...kept]);
+export const netFunctions = new Map([...pernet, ...netlink, ...hooks, ...kept]);
 
 /** The namespace's own fields are there as soon as a module refers to it. */
 export const netData: readonly DataInitialiser[] = [

@@ -58,47 +58,6 @@ export const moduleFunctions = kernelFunctions({
   'int test_taint(unsigned int flag)': (k, flag) => (tainted(k, flag) ? 1 : 0),
 });
 
-// -- capabilities and credentials ------------------------------------------------------------------------------------
-
-/** Root has every capability, others none: the default of Linux without file capabilities. */
-function allowed(k: Linux, task = k.current): number {
-  return k.tasks.credentialOf(task).uid === 0 ? 1 : 0;
-}
-
-/** PF_SUPERPRIV: the task used a privilege. */
-const PF_SUPERPRIV = 0x100;
-
-function capable(k: Linux): number {
-  const result = allowed(k);
-  if (result === 1)
-    k.write('task_struct.flags', k.current, k.read('task_struct.flags', k.current) | PF_SUPERPRIV);
-  return result;
-}
-
-export const credentials = kernelFunctions({
-  'bool capable(int cap)': (k) => capable(k),
-  'bool ns_capable(struct user_namespace *ns, int cap)': (k) => capable(k),
-  'bool ns_capable_noaudit(struct user_namespace *ns, int cap)': (k) => capable(k),
-  'bool ns_capable_setid(struct user_namespace *ns, int cap)': (k) => capable(k),
-  'bool has_capability(struct task_struct *t, int cap)': (k, task) => allowed(k, task),
-  'bool has_capability_noaudit(struct task_struct *t, int cap)': (k, task) => allowed(k, task),
-  'bool file_ns_capable(const struct file *file, struct user_namespace *ns, int cap)': (k, file) => {
-    const cred = k.read('file.f_cred', file);
-    return cred === 0 || k.read('cred.euid.val', cred) === 0 ? 1 : 0;
-  },
-  'bool current_in_userns(const struct user_namespace *target_ns)': () => 1,
-  'int current_umask(void)': () => 0o022,
-  // One user namespace, where kernel and user numbers are the same.
-  'kuid_t make_kuid(struct user_namespace *ns, uid_t uid)': (_k, _ns, uid) => uid >>> 0,
-  'kgid_t make_kgid(struct user_namespace *ns, gid_t gid)': (_k, _ns, gid) => gid >>> 0,
-  'uid_t from_kuid(struct user_namespace *targ, kuid_t kuid)': (_k, _ns, uid) => uid >>> 0,
-  'uid_t from_kuid_munged(struct user_namespace *targ, kuid_t kuid)': (_k, _ns, uid) => uid >>> 0,
-  'gid_t from_kgid(struct user_namespace *targ, kgid_t kgid)': (_k, _ns, gid) => gid >>> 0,
-  'gid_t from_kgid_munged(struct user_namespace *targ, kgid_t kgid)': (_k, _ns, gid) => gid >>> 0,
-  'int in_group_p(kgid_t grp)': (k, gid) => (k.tasks.currentCredential.gid === gid >>> 0 ? 1 : 0),
-  'int in_egroup_p(kgid_t grp)': (k, gid) => (k.tasks.currentCredential.gid === gid >>> 0 ? 1 : 0),
-});
-
 // -- other CPUs: there are none, so everything runs here -------------------------------------------------------------
 
 /** No such CPU, or none online. */

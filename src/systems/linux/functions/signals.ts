@@ -27,7 +27,8 @@ function allowedOf(k: Linux, task: Address): Set<number> {
   return found;
 }
 
-function send(k: Linux, signal: number, task: Address): number {
+/** 0, or -EINVAL for what is no signal. */
+export function sendSignal(k: Linux, signal: number, task: Address): number {
   if (signal < 0 || signal > SIGNALS) return -Errno.EINVAL;
   const kernelThread = (k.read('task_struct.flags', task) & PF_KTHREAD) !== 0;
   if (signal !== 0 && (!kernelThread || allowedOf(k, task).has(signal))) signalTask(k, task);
@@ -41,5 +42,5 @@ export const signals = kernelFunctions({
     else set.add(signal);
   },
   'void flush_signals(struct task_struct *t)': (k, task) => clearSignals(k, task),
-  'int send_sig(int sig, struct task_struct *p, int priv)': (k, signal, task) => send(k, signal, task),
+  'int send_sig(int sig, struct task_struct *p, int priv)': (k, signal, task) => sendSignal(k, signal, task),
 });

@@ -6,6 +6,20 @@ import { registrationPairs } from './registration.ts';
 
 const pairs = registrationPairs([
   {
+    what: 'keyboard notifier',
+    add: 'int register_keyboard_notifier(struct notifier_block *nb)',
+    remove: 'int unregister_keyboard_notifier(struct notifier_block *nb)',
+    twice: -Errno.EEXIST,
+    absent: -Errno.ENOENT,
+  },
+  {
+    what: 'die notifier',
+    add: 'int register_die_notifier(struct notifier_block *nb)',
+    remove: 'int unregister_die_notifier(struct notifier_block *nb)',
+    twice: -Errno.EEXIST,
+    absent: -Errno.ENOENT,
+  },
+  {
     what: 'led trigger',
     add: 'int led_trigger_register(struct led_trigger *trig)',
     remove: 'void led_trigger_unregister(struct led_trigger *trig)',

@@ -2,9 +2,9 @@
 import { joinBytes } from '../../../bytes/join.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
+import { CAPABILITY, type Credential, currentMay, fileCredential } from '../cred.ts';
 import { Errno, isError } from '../errno.ts';
 import type { Linux } from '../linux.ts';
-import type { Credential } from '../tasks.ts';
 import { userSpace } from '../user.ts';
 import { characterMethods } from './chrdev.ts';
 import { dropDentry, entryFor, putDentry } from './dentry.ts';
@@ -65,9 +65,10 @@ function ownerOf(k: Linux, place: Place): Credential {
 
 /** generic_permission without ACLs: root may do all but execute what nobody may. */
 export function permitted(k: Linux, place: Place, wanted: number): boolean {
-  const who = k.tasks.currentCredential;
+  const who = fileCredential(k, k.current);
   const mode = modeOf(k, place);
-  if (who.uid === 0) return wanted !== MAY_EXEC || (mode & 0o111) !== 0 || (mode & S_IFMT) === S_IFDIR;
+  if (currentMay(k, CAPABILITY.DAC_OVERRIDE))
+    return wanted !== MAY_EXEC || (mode & 0o111) !== 0 || (mode & S_IFMT) === S_IFDIR;
   const owner = ownerOf(k, place);
   const bits = who.uid === owner.uid ? mode >> 6 : who.gid === owner.gid ? mode >> 3 : mode;
   return (bits & wanted) === wanted;
@@ -313,7 +314,7 @@ function* inDirectory(
 
 /** mknod(2) in the base kernel's own tree (/dev, /tmp). */
 export function* makeNode(k: Linux, path: string, mode: number, device: number): Steps<number> {
-  if (k.tasks.currentCredential.uid !== 0) return -Errno.EPERM;
+  if (!currentMay(k, CAPABILITY.MKNOD)) return -Errno.EPERM;
   const parent = yield* k.state(namespace).parent(k, path);
   if (typeof parent === 'number') return parent;
   const { place, name } = parent;

@@ -2,6 +2,7 @@
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
+import { credOf, getCred, putCred } from '../cred.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import type { FileMethods, Node } from './node.ts';
@@ -70,7 +71,7 @@ export function makeFile(k: Linux, parts: FileParts): Address {
   k.write('file.f_path.mnt', file, parts.mount);
   k.write('file.f_op', file, parts.operations);
   k.write('file.f_count.counter', file, 1);
-  k.write('file.f_cred', file, k.read('task_struct.cred', k.current));
+  k.write('file.f_cred', file, getCred(k, credOf(k, k.current)));
   if (parts.inode !== 0) k.write('file.f_mapping', file, k.read('inode.i_mapping', parts.inode));
   return file;
 }
@@ -134,6 +135,7 @@ export function discard(k: Linux, open: OpenFile): void {
     k.heap.free(k.read('file.f_path.dentry', open.file));
     forgetInode(k, open.node);
   }
+  putCred(k, k.read('file.f_cred', open.file));
   k.heap.free(open.file);
 }
 
