@@ -149,12 +149,17 @@ function load(k: LinuxSession['k'], path: string, args: string): void {
   if (result.outcome !== 'loaded') throw new Error(`${path} was not loaded: ${result.outcome}`);
 }
 
-/** Undefined, after saying why, where something is missing. */
-function prepare(root: string): Setup | undefined {
+/** Where Debian's package of the kernel that the fixtures are built for is unpacked, if it is. */
+export function debianImage(root: string): { image: string; release: string; cache: string } {
   const hello = readFileSync(join(root, 'fixtures', 'linux', 'built', 'hello.ko'), 'latin1');
   const release = /vermagic=(\S+)/.exec(hello)?.[1] ?? '';
   const cache = process.env.LKM_CACHE ?? join(homedir(), '.cache', 'lkm');
-  const image = join(cache, 'debian', `linux-image-${release}`);
+  return { image: join(cache, 'debian', `linux-image-${release}`), release, cache };
+}
+
+/** Undefined, after saying why, where something is missing. */
+function prepare(root: string): Setup | undefined {
+  const { image, release, cache } = debianImage(root);
   const headers = join('/lib/modules', release, 'build');
   if (!existsSync(image) || !existsSync(headers)) {
     console.log(`  (needs the Debian packages linux-image-${release} and linux-headers-${release})`);

@@ -9,6 +9,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Bench, Figure } from './bench.ts';
 import { bulk } from './bulk.ts';
+import { census } from './census.ts';
 import { check } from './check.ts';
 import { cpu } from './cpu.ts';
 import { depmod } from './depmod.ts';
@@ -18,7 +19,19 @@ import { many } from './many.ts';
 import { modules } from './modules.ts';
 import { startup } from './startup.ts';
 
-const BENCHES: readonly Bench[] = [startup, kernel, cpu, engine, further, modules, bulk, many, depmod, check];
+const BENCHES: readonly Bench[] = [
+  startup,
+  kernel,
+  cpu,
+  engine,
+  further,
+  modules,
+  census,
+  bulk,
+  many,
+  depmod,
+  check,
+];
 
 async function main(argv: readonly string[]): Promise<number> {
   const names = argv.filter((word) => !word.startsWith('--'));
