@@ -123,7 +123,7 @@ class WindowsStory extends Story {
     const group = missingGroup(scm.all(), key, (one) => scm.driver(one) !== undefined);
     const { error, load, dependency } =
       group === undefined
-        ? scm.start(key)
+        ? scm.start(key, new Set(), key.dword('Start') === Start.BOOT)
         : { error: WinError.SERVICE_DEPENDENCY_FAIL, load: undefined, dependency: group };
     if (error === 0) {
       this.add(stage, key.name, 'loaded', { because: line });

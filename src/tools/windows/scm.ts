@@ -123,7 +123,8 @@ export class ServiceController {
     return false;
   }
 
-  start(key: RegistryKey, seen: ReadonlySet<string> = new Set()): StartOutcome {
+  /** @param bootStart the boot loader starts it, which looks into no catalogs */
+  start(key: RegistryKey, seen: ReadonlySet<string> = new Set(), bootStart = false): StartOutcome {
     if (this.marked(key)) return { error: WinError.SERVICE_MARKED_FOR_DELETE };
     if (key.dword('Start') === DISABLED) return { error: WinError.SERVICE_DISABLED };
     if (this.driver(key) !== undefined) return { error: WinError.SERVICE_ALREADY_RUNNING };
@@ -146,7 +147,11 @@ export class ServiceController {
       if (!members.some((one) => this.driver(one) !== undefined))
         return { error: WinError.SERVICE_DEPENDENCY_FAIL, dependency: `the group ${group}` };
     }
-    const load = this.k.runThread('System', false, loadDriver(this.k, this.policy, key.name));
+    const load = this.k.runThread(
+      'System',
+      false,
+      loadDriver(this.k, { ...this.policy, bootStart }, key.name),
+    );
     this.k.scheduler.settle();
     const error = load.status >= 0 ? 0 : win32Error(load.status, this.k.release);
     this.exits.set(key.name.toLowerCase(), error);

@@ -115,3 +115,24 @@ it('64-bit arithmetic of 32-bit compilers, and bits', async () => {
   run('_itoa', -12, place, 10);
   expect(k.memory.cstring(place)).toBe('-12');
 });
+
+it('text that cannot be read is not printed, and nothing happens', async () => {
+  const { k, session } = await caller();
+  session.load('hello.sys', []);
+  const text = k.pool.allocate('nonpaged', 32, 0, 0, true);
+  k.memory.write(text, new TextEncoder().encode('%s\n\0'));
+  const dbgPrint = k.exported('DbgPrint') ?? 0;
+  const status = k.runThread('System', false, k.callInt(dbgPrint, text, 1));
+  expect(status >>> 0).toBe(0xc0000005);
+  expect(k.stopped).toBeUndefined();
+});
+
+it('strings of NDIS go from one alphabet to the other', async () => {
+  const { k, place, call } = await caller();
+  k.memory.write(place + 64, new TextEncoder().encode('A\0b\0\0\0'));
+  call('NdisInitUnicodeString', place, place + 64);
+  k.memory.set16(place + 18, 16);
+  k.memory.setPtr(place + 24, place + 96);
+  expect(call('NdisUnicodeStringToAnsiString', place + 16, place)).toBe(0);
+  expect([k.memory.u16(place + 16), k.memory.cstring(place + 96)]).toEqual([2, 'Ab']);
+});

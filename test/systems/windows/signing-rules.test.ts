@@ -98,6 +98,33 @@ describe('on whose word a driver was signed', () => {
   });
 });
 
+describe('a driver of the boot loader', () => {
+  const report = (place: 'embedded' | 'catalog') => ({
+    place,
+    state: 'valid' as const,
+    algorithm: 'sha256',
+    pageHashes: 'none' as const,
+    signer: 'Somebody',
+    trusted: true,
+    chain: [],
+    detail: '',
+    timeStamp: undefined,
+    origin: undefined,
+  });
+
+  it('must carry its signature itself, where signatures are enforced', () => {
+    const verdict = (place: 'embedded' | 'catalog', more: Parameters<typeof policy>[0]) =>
+      ask('code-signing', { ...signature(crossSigned('2014-01-01')), signatures: [report(place)] }, more);
+    expect(verdict('embedded', { bootStart: true })?.verdict).toBe('pass');
+    expect(verdict('catalog', {})?.verdict).toBe('pass');
+    expect(verdict('catalog', { bootStart: true })).toMatchObject({
+      verdict: 'refuse',
+      status: 0xc0000428 | 0,
+    });
+    expect(verdict('catalog', { bootStart: true, machine: 'x86' })?.verdict).toBe('note');
+  });
+});
+
 describe('memory integrity', () => {
   const none = { ...signature(crossSigned('2014-01-01')), origin: undefined };
   const changed = (flags: number, name = '.text'): PeFile => {

@@ -1,6 +1,7 @@
 /** Debug output, breakpoints and bug checks. */
 import type { VarArgs } from '../../../abi/convention.ts';
 import { perKernel } from '../../../kernel/kernel.ts';
+import { GuestFault } from '../../../memory/space.ts';
 import { BugCode, bugCheck } from '../bugcheck.ts';
 import { RaisedStatus } from '../exceptions.ts';
 import { format } from '../format.ts';
@@ -22,7 +23,15 @@ function print(k: Windows, text: string): number {
 }
 
 /** Component filters of DbgPrintEx: without a debugger's masks, errors (level 0) and DPFLTR_IHVDRIVER... are shown. */
-const printArgs = (k: Windows, at: number, args: VarArgs) => print(k, format(k, k.memory.cstring(at), args));
+function printArgs(k: Windows, at: number, args: VarArgs): number {
+  try {
+    return print(k, format(k, k.memory.cstring(at), args));
+  } catch (error) {
+    // Text that cannot be read is not shown, and no more: the kernel formats it in a __try of its own.
+    if (error instanceof GuestFault) return Status.ACCESS_VIOLATION;
+    throw error;
+  }
+}
 
 export const debugFunctions = kernelFunctions({
   'ULONG DbgPrint(const char *Format, ...)': (k, at, args) => printArgs(k, at, args),

@@ -7,11 +7,20 @@ import { cancelTimer, initialiseDpc, initialiseTimer, setTimer } from '../dpc.ts
 import { DISPATCH_LEVEL } from '../irql.ts';
 import { deregister, ofDevices, register, registrationAt } from '../registered.ts';
 import { Status } from '../status.ts';
-import { encodeUtf16, setCounted, unicodeString, wideText } from '../strings.ts';
+import {
+  ansiString,
+  encodeLatin1,
+  encodeUtf16,
+  setCounted,
+  unicodeString,
+  upcase,
+  wideText,
+} from '../strings.ts';
 import { DispatcherType, initialiseHeader, signal, waitFor } from '../wait.ts';
 import type { Windows } from '../windows.ts';
 import { callerOf, kernelFunctions } from './define.ts';
 import { delay } from './ke.ts';
+import { give } from './rtl.ts';
 
 const TAG = 0x5344444e;
 const BAD_CHARACTERISTICS = 0xc0010005 | 0;
@@ -161,6 +170,12 @@ export const ndisFunctions = kernelFunctions({
     k.memory.write(at, bytes);
     setCounted(k, string, bytes.length - 2, bytes.length, at);
   },
+  'NTSTATUS NdisUnicodeStringToAnsiString(PVOID target, PVOID source)': (k, target, source) =>
+    give(k, target, encodeLatin1(unicodeString(k, source)), 1, false),
+  'NTSTATUS NdisAnsiStringToUnicodeString(PVOID target, PVOID source)': (k, target, source) =>
+    give(k, target, encodeUtf16(ansiString(k, source)), 2, false),
+  'NTSTATUS NdisUpcaseUnicodeString(PVOID target, PVOID source)': (k, target, source) =>
+    give(k, target, encodeUtf16(upcase(unicodeString(k, source))), 2, false),
   'void NdisFreeString(PVOID string)': (k, string) => {
     k.pool.release(k.read('UNICODE_STRING.Buffer', string));
   },

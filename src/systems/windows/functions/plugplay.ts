@@ -137,6 +137,12 @@ export const plugPlayFunctions = kernelFunctions({
     () => Status.SUCCESS,
   'NTSTATUS EtwSetInformation(u64 handle, ULONG kind, PVOID data, ULONG bytes)': () => Status.SUCCESS,
 
+  /** WPPRECORDER: a log that a debugger reads out of a crash dump; nobody does here, and nothing is kept. */
+  'void WppAutoLogStart(PVOID control, PVOID driver, PVOID path)': () => undefined,
+  'void WppAutoLogStop(PVOID control, PVOID driver)': () => undefined,
+  'NTSTATUS WppAutoLogTrace(PVOID log, UCHAR level, ULONG flags, PVOID guid, USHORT number, ...)': () =>
+    Status.SUCCESS,
+
   /** WMILIB: no consumer of WMI sends requests here; what drivers forward to it is answered as unknown. */
   'NTSTATUS WmiSystemControl(PVOID context, PVOID device, PVOID irp, ULONG *disposition)': (
     k,

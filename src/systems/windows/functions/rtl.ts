@@ -55,7 +55,7 @@ function append(k: Windows, target: number, bytes: Uint8Array, unit: 1 | 2): num
 }
 
 /** Writes a string that a function gives out: into the buffer that is there, or a new one. */
-function give(k: Windows, out: number, bytes: Uint8Array, unit: 1 | 2, allocate: boolean): number {
+export function give(k: Windows, out: number, bytes: Uint8Array, unit: 1 | 2, allocate: boolean): number {
   const need = bytes.length + unit;
   if (need > 0xffff) return Status.INVALID_PARAMETER;
   if (allocate) {

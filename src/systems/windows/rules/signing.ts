@@ -57,6 +57,12 @@ function signature(policy: ImagePolicy, { signature: facts }: ImageFacts): Verdi
       'The file was changed after it was signed.',
     );
   if (facts.state === 'cannot tell') return { rule, verdict: 'cannot tell', status: 0, why: facts.detail };
+  const carried = facts.signatures.some(({ place, state }) => place !== 'catalog' && state === 'valid');
+  if (policy.bootStart === true && !carried)
+    return bad(
+      'A driver that starts with the system must carry its signature; only a catalog vouches for this file.',
+      'Sign the file itself (signtool sign, and not a catalog of it alone); catalogs do for Start=1 and later.',
+    );
   if (facts.trusted) return pass(rule, `signed by ${facts.signer ?? 'someone'}, down to a trusted root`);
   if (policy.testSigning && !policy.secureBoot)
     return note(rule, `signed by ${facts.signer ?? 'someone'}; test mode takes any signature`);
@@ -129,7 +135,10 @@ function origin(policy: ImagePolicy, { signature: facts }: ImageFacts): Verdict 
 /** Functions that give memory which is executable unless the driver says otherwise. */
 const EXECUTABLE_POOL = /^ExAllocatePool(WithTag|WithQuotaTag|WithQuota|WithTagPriority)?$/;
 
-/** Hypervisor-protected code integrity: no page both writable and executable, sections on pages of their own. */
+/**
+ * Hypervisor-protected code integrity: no section both writable and executable ("Implement memory integrity compatible code";
+ * no exception is made there for INIT, which old linkers made so), and sections on pages of their own.
+ */
 function memoryIntegrity({ hvci }: ImagePolicy, { pe }: ImageFacts): Verdict {
   const rule = 'memory-integrity';
   if (!hvci) return pass(rule, 'memory integrity is off');

@@ -27,6 +27,8 @@ export interface ImagePolicy {
   readonly hvci: boolean;
   /** Authenticode SHA-256 or SHA-1 hashes (lower-case hexadecimal) that must not load. */
   readonly blocked: ReadonlySet<string>;
+  /** The boot loader loads it. */
+  readonly bootStart?: boolean;
   /** DER of root certificates that are trusted as Microsoft's own would be. */
   readonly roots: readonly Uint8Array[];
 }
