@@ -11,8 +11,11 @@ import { describeWith, needs, needsNewestKmod, needsTool } from './require.ts';
 
 const debian = needs('debian-amd64');
 const tools = ['qemu-system-x86_64', 'busybox', 'cpio', 'xz'].every((name) => needsTool(name) !== undefined);
-/** An older one's insmod has -f alone. */
 const newest = needsNewestKmod();
+/** Up to 34.2 insmod has -f alone; its complaint about long words is not what a later one does with them. */
+const hasLongForces =
+  newest !== undefined &&
+  spawnSync(newest, ['--help'], { argv0: 'insmod' }).stdout.includes('--force-vermagic');
 
 const MODULES = [
   'fs/ext4/ext4.ko',
@@ -62,7 +65,7 @@ const steps = (tree: string): Step[] =>
     'insmod /m/hello.ko.xz whom=Ada%and%Bob times=2',
     'lsmod',
     'rmmod -v hello',
-    'insmod --force-vermagic /m/wrong.ko.xz',
+    ...(hasLongForces ? ['insmod --force-vermagic /m/wrong.ko.xz'] : []),
     'modprobe -v vfat',
     'modprobe -rv vfat',
     'rmmod fat',
