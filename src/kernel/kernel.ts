@@ -203,13 +203,19 @@ export abstract class Kernel implements SchedulerOwner {
     });
   }
 
-  private reachedMissing(name: string, thread: Thread, caller: Address): void {
+  /** Counts that code at an address has come to what nobody wrote; what says so is for the caller to throw. */
+  missingAt(name: string, thread: Thread, at: Address): MissingFunctionReached {
     const entry = this.missing.get(name) ?? { name, callers: new Map<string, number>() };
     this.missing.set(name, entry);
-    const where = this.describe(caller);
+    const where = this.describe(at);
     entry.callers.set(where, (entry.callers.get(where) ?? 0) + 1);
+    return new MissingFunctionReached(thread.name, name, where);
+  }
+
+  private reachedMissing(name: string, thread: Thread, caller: Address): void {
+    const error = this.missingAt(name, thread, caller);
     if (this.missingPolicy === 'stand-in') this.standIn(name);
-    else throw new MissingFunctionReached(thread.name, name, where);
+    else throw error;
   }
 
   /** A typed stand-in: returns zero (NULL, success) in the width of the kernel's own prototype. */

@@ -6,6 +6,7 @@ import type { Convention } from '../abi/convention.ts';
 import { type Cpu, Exit } from '../cpu/cpu.ts';
 import { type Address, EndlessAccess, GuestFault, type GuestMemory } from '../memory/space.ts';
 import { Abandoned } from './abandon.ts';
+import { MissingFunctionReached } from './missing.ts';
 import { isSteps, type Request, type Steps } from './steps.ts';
 import { type Frame, type HostFrame, Thread, ThreadKilled } from './thread.ts';
 import { END_OF_TIME, type VirtualTime } from './time.ts';
@@ -490,7 +491,15 @@ export class Scheduler {
   private judge(thread: Thread, fault: Fault): void {
     // The report reads guest memory too, and it must be possible after a step that used up everything.
     this.refuel();
-    const verdict = this.owner.fault(thread, fault);
+    let verdict: ReturnType<SchedulerOwner['fault']>;
+    try {
+      verdict = this.owner.fault(thread, fault);
+    } catch (error) {
+      // It was a variable that nobody wrote: told as a function is.
+      if (!(error instanceof MissingFunctionReached)) throw error;
+      thread.die({ error });
+      return;
+    }
     if (verdict !== 'resume') thread.die({ killed: verdict.kill });
   }
 

@@ -53,7 +53,7 @@ const random = seeded(seed);
 const chosen = FULL ? readable : random.sample(readable, SAMPLE);
 
 describe.skipIf(skip)(`kext bundles of others (seed ${seed})`, () => {
-  it('are described', async () => {
+  it('are described', { timeout: 1_800_000 }, async () => {
     expect(readable.length).toBeGreaterThan(0);
     for (const path of readable) {
       const { facts } = await describeKext({ path, bytes: undefined });
@@ -66,13 +66,14 @@ describe.skipIf(skip)(`kext bundles of others (seed ${seed})`, () => {
     const executable = bundle?.executablePath();
     if (bundle === undefined) return;
     expect(comparePlist(join(path, bundle.infoPath.slice(bundle.path.length))).list).toEqual([]);
-    if (executable === undefined || bundle.executable === undefined) return;
+    // A collection may hold a text in the place of a program.
+    if (executable === undefined || bundle.slices.length === 0) return;
     const found = compareExecutable(join(path, executable.slice(bundle.path.length)));
     expect(found.list).toEqual([]);
     expect(found.compared).toBeGreaterThan(50);
   });
 
-  it('with signatures that OpenSSL verifies are not found wrong', async () => {
+  it('with signatures that OpenSSL verifies are not found wrong', { timeout: 1_800_000 }, async () => {
     for (const path of readable) {
       const bundle = open(path);
       const verdicts = bundle?.slices.map(({ bytes }) => opensslVerifies(bytes)) ?? [];
@@ -82,7 +83,7 @@ describe.skipIf(skip)(`kext bundles of others (seed ${seed})`, () => {
     }
   });
 
-  it('that are tampered with are caught, wherever a byte is signed', async () => {
+  it('that are tampered with are caught, wherever a byte is signed', { timeout: 3_600_000 }, async () => {
     let tried = 0;
     for (const path of readable) {
       const bundle = open(path);

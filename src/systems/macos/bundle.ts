@@ -1,5 +1,5 @@
 /** A kext bundle: a folder with Info.plist, an executable and plug-ins, in either layout. */
-import { Invalid } from '../../bytes/errors.ts';
+import { BadMagic, Invalid } from '../../bytes/errors.ts';
 import { architectureName, type FatSlice, readSlices } from '../../formats/macho/fat.ts';
 import { type Architecture, KextInfo } from './info.ts';
 import { type PlistDict, readPlist } from './plist.ts';
@@ -56,10 +56,16 @@ export class KextBundle {
     return path === undefined ? undefined : this.tree.read(path);
   }
 
-  /** The executable's Mach-O files. @throws FormatError */
+  /** The executable's Mach-O files: none when it is a file of another kind. @throws FormatError when it is damaged */
   get slices(): readonly FatSlice[] {
     const bytes = this.executable;
-    return bytes === undefined ? [] : readSlices(bytes);
+    if (bytes === undefined) return [];
+    try {
+      return readSlices(bytes);
+    } catch (error) {
+      if (error instanceof BadMagic) return [];
+      throw error;
+    }
   }
 
   /** The slice for an architecture; arm64 machines take arm64e as well. @throws FormatError */

@@ -20,9 +20,12 @@ const TRAP_NAMES: Readonly<Record<number, string>> = {
   13: 'general protection',
   14: 'page fault',
 };
+const GENERAL_PROTECTION = 13;
+const PAGE_FAULT = 14;
 const MISUSES = [HeapMisuse, FrameError, AreaError, MappingError, RangeError];
 const MAX_FRAMES = 20;
 /** x86 register numbers. */
+const RCX = 1;
 const RBP = 5;
 const RSP = 4;
 
@@ -45,7 +48,19 @@ export function judgeFault(k: Macos, thread: Thread, fault: Fault): 'resume' | {
   const lines = [head, ...registers(k, fault), '', ...backtrace(k, fault.at)];
   const process = `BSD process name corresponding to current thread: ${k.process.name}`;
   lines.push('', process, '', 'Kernel version:', `Darwin Kernel Version ${k.release.darwin}`);
-  return { kill: k.panic(lines.join('\n')) };
+  return { kill: k.panic(lines.join('\n'), `${k.describe(fault.at)} ${cause(k, fault)}`) };
+}
+
+/** rdmsr and wrmsr behind their prefix. */
+const MSR_OPCODES = [0x30, 0x32];
+
+/** What the code did, in our words. */
+function cause(k: Macos, fault: Fault): string {
+  if (fault.vector === PAGE_FAULT) return `reached for ${word(k, fault.address)}, where nothing is mapped`;
+  const [prefix, opcode] = k.memory.peek(fault.at, 2);
+  if (fault.vector === GENERAL_PROTECTION && prefix === 0x0f && MSR_OPCODES.includes(opcode ?? 0))
+    return `asked for the processor's register 0x${k.cpu.gpr(RCX).toString(16)}, which this processor does not have`;
+  return `raised the exception ${TRAP_NAMES[fault.vector] ?? fault.vector}`;
 }
 
 /** Kernel functions that were handed what a real kernel would trust and go astray with. */

@@ -9,7 +9,7 @@ import type { Engine } from '../../cpu/engines.ts';
 import { X86Translator } from '../../cpu/x86/lift.ts';
 import type { Prototype } from '../../ctypes/prototype.ts';
 import type { FunctionTable, KernelFunction } from '../../kernel/functions.ts';
-import { FunctionGates, mapGates } from '../../kernel/gates.ts';
+import { FunctionGates, HiddenGates, mapGates } from '../../kernel/gates.ts';
 import { Kernel } from '../../kernel/kernel.ts';
 import type { MissingPolicy } from '../../kernel/missing.ts';
 import { plainPc } from '../../kernel/pc.ts';
@@ -81,8 +81,11 @@ export class Macos extends Kernel {
   readonly declarations;
   /** What the panic said, when the machine has stopped. */
   panicked: string | undefined;
+  /** Why, in a line: what the code did, or the words of its own call of panic. */
+  panicCause: string | undefined;
   process: Process = KERNEL_TASK;
   private readonly functionGates: FunctionGates<Macos>;
+  private readonly hiddenGates: HiddenGates;
   private readonly dataSymbols: ReadonlyMap<string, DataSymbol>;
   private readonly dataAt = new Map<string, Address>();
   private nextData: Address;
@@ -125,7 +128,8 @@ export class Macos extends Kernel {
     this.heap = new Heap(this);
     this.kpi = new KpiSymbols(options.release, architecture);
     this.classes = new KernelClasses(options.release, architecture);
-    this.functionGates = new FunctionGates<Macos>(this, options.functions);
+    this.hiddenGates = new HiddenGates(this, map.absent);
+    this.functionGates = new FunctionGates<Macos>(this, options.functions, this.hiddenGates);
     this.dataSymbols = new Map(options.data.map((data) => [data.name, data]));
     this.kexts = new KextList(this);
     this.scheduler.prepareInterrupts();
@@ -263,6 +267,11 @@ export class Macos extends Kernel {
   switched(_thread: Thread): void {}
 
   fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled } {
+    const absent =
+      fault.source !== 'budget' && fault.access !== 'execute'
+        ? this.hiddenGates.nameAt(Number(BigInt.asIntN(64, fault.address)))
+        : undefined;
+    if (absent !== undefined) throw this.missingAt(absent, thread, fault.at);
     return judgeFault(this, thread, fault);
   }
 
@@ -296,9 +305,10 @@ export class Macos extends Kernel {
     if (verdict !== 'resume') thread.die({ killed: verdict.kill });
   }
 
-  /** Stops the machine: nothing runs after a panic. */
-  panic(text: string): ThreadKilled {
+  /** Stops the machine: nothing runs after a panic. `cause` says in our words what came before. */
+  panic(text: string, cause?: string): ThreadKilled {
     this.flush();
+    this.panicCause ??= cause ?? text.replace(/^panic\(cpu \d[^)]*\): /, '').trim();
     this.panicked ??= text.split('\n')[0];
     for (const line of text.split('\n')) this.log.write(0, line);
     return new ThreadKilled('panic', 0, this.panicked);

@@ -9,6 +9,8 @@ export interface AddressMap {
   readonly kextsEnd: Address;
   /** The kernel's own text: gates of kernel functions. */
   readonly gates: { readonly base: Address; readonly bytes: number };
+  /** What of the kernel nobody wrote. */
+  readonly absent: { readonly base: Address; readonly bytes: number };
   /** Exported data of the kernel. */
   readonly data: Address;
   readonly dataEnd: Address;
@@ -27,6 +29,7 @@ export const X86_64_MAP: AddressMap = {
   kexts: at('0xffffff7f82000000'),
   kextsEnd: at('0xffffff7fff000000'),
   gates: { base: at('0xffffff8000200000'), bytes: 0x400000 },
+  absent: { base: at('0xffffff8000600000'), bytes: 0x100000 },
   data: at('0xffffff8000c00000'),
   dataEnd: at('0xffffff8001000000'),
   heap: at('0xffffff8010000000'),
@@ -42,6 +45,7 @@ export const I386_MAP: AddressMap = {
   kexts: 0x2a000000,
   kextsEnd: 0x70000000,
   gates: { base: 0x00200000, bytes: 0x400000 },
+  absent: { base: 0x00600000, bytes: 0x100000 },
   data: 0x00c00000,
   dataEnd: 0x01000000,
   heap: 0x04000000,

@@ -10,6 +10,7 @@ import { kauth, policies } from './functions/bsd/security.ts';
 import { vfsData, vfsFunctions } from './functions/bsd/vfs.ts';
 import { vnodeFunctions } from './functions/bsd/vnode.ts';
 import { deviceFunctions } from './functions/devices.ts';
+import { firmwareData, firmwareFunctions } from './functions/firmware.ts';
 import { iokitData } from './functions/iokit/data.ts';
 import { entryFunctions } from './functions/iokit/entry.ts';
 import { registryIterators } from './functions/iokit/iterator.ts';
@@ -53,6 +54,7 @@ export const macosFunctions: FunctionTable<Macos> = joinTables<Macos>([
   iterators,
   locks,
   logging,
+  firmwareFunctions,
   machineFunctions,
   metaClassFunctions,
   miscellany,
@@ -101,6 +103,7 @@ export const macosData: readonly DataSymbol[] = [
   ...sysctlData,
   ...iokitData,
   ...vfsData,
+  ...firmwareData,
   ...machineData,
   { name: '_gOSKextUnresolved', bytes: 16 },
   { name: '_lkm_current_proc', bytes: 16 },

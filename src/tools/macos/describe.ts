@@ -72,7 +72,11 @@ async function describeBundle(tree: FileTree, at: string): Promise<Description> 
   const rows: [string, string][] = [
     [
       'format',
-      codes.length === 0 ? 'kernel extension without code' : `kernel extension, ${formatText(codes)}`,
+      codes.length > 0
+        ? `kernel extension, ${formatText(codes)}`
+        : bundle.executable === undefined
+          ? 'kernel extension without code'
+          : 'kernel extension, its executable is no Mach-O file',
     ],
     ...infoRows(info),
     ...codeRows(codes),

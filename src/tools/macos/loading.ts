@@ -10,7 +10,13 @@ import { KextError, type OsReturnName, osReturnText } from '../../systems/macos/
 import { resolveDependencies } from '../../systems/macos/rules/dependencies.ts';
 import { Diagnostics, findingText } from '../../systems/macos/rules/diagnostics.ts';
 import { judge, type PolicyView } from '../../systems/macos/rules/policy.ts';
-import { waitingPersonalities, wantedBy } from '../../systems/macos/runtime/waiting.ts';
+import { services } from '../../systems/macos/runtime/services.ts';
+import {
+  refusedItself,
+  stuckDrivers,
+  waitingPersonalities,
+  wantedBy,
+} from '../../systems/macos/runtime/waiting.ts';
 import { isCompatible } from '../../systems/macos/version.ts';
 import { KernelWords, LOUDNESS, passes } from '../../systems/macos/words.ts';
 import type { LoadOutcome, ToolResult } from '../system.ts';
@@ -213,11 +219,22 @@ const MOST_ABSENT = 4;
 
 /** A driver that has found nothing to drive: which of its personalities wait, and for what. */
 function absentDevices({ kernel }: MacosSession, identifier: string, answer: Answer): void {
+  for (const name of stuckDrivers(kernel, identifier))
+    answer.explain(
+      `device absent: ${name} waits in its start for ${kernel.state(services).absent ?? 'what does not come'}`,
+    );
   const waiting = waitingPersonalities(kernel, identifier);
-  for (const { name, properties } of waiting.slice(0, MOST_ABSENT))
+  const [asked, absent] = [true, false].map((one) =>
+    waiting.filter(({ properties }) => refusedItself(kernel, properties) === one),
+  );
+  for (const { name } of asked)
+    answer.explain(
+      `the driver of personality ${name} was asked and did not start: it found nothing to drive`,
+    );
+  for (const { name, properties } of absent.slice(0, MOST_ABSENT))
     answer.explain(`device absent: personality ${name} waits for ${wantedBy(properties)}`);
-  if (waiting.length > MOST_ABSENT)
-    answer.explain(`${waiting.length - MOST_ABSENT} further personalities wait for devices that are absent`);
+  if (absent.length > MOST_ABSENT)
+    answer.explain(`${absent.length - MOST_ABSENT} further personalities wait for devices that are absent`);
 }
 
 /** `--missing refuse`: functions that nobody wrote, by name. */

@@ -150,6 +150,11 @@ export class MacosSession implements SystemSession {
     return writeFile(this, path, bytes, append);
   }
 
+  private get panicNote(): string {
+    const cause = (this.kernel.panicCause ?? '').split('\n')[0];
+    return `the kernel has panicked: \`reboot\` starts the machine again\n  ${cause}`;
+  }
+
   /** Runs steps as a command of the user; a kernel that stops on the way is told. */
   perform<T>(command: string, steps: Steps<T>, answer: Answer): T | undefined {
     try {
@@ -163,11 +168,7 @@ export class MacosSession implements SystemSession {
           `${error.caller} uses ${error.symbol} of the kernel, which the base kernel does not have: the run ended there`,
         );
       } else if (error instanceof ThreadKilled) {
-        answer.explain(
-          this.kernel.panicked === undefined
-            ? error.message
-            : 'the kernel has panicked: `reboot` starts the machine again',
-        );
+        answer.explain(this.kernel.panicked === undefined ? error.message : this.panicNote);
       } else if (error instanceof Deadlock) {
         const { absent } = this.kernel.state(services);
         answer.explain(error.message);
@@ -226,7 +227,7 @@ export class MacosSession implements SystemSession {
     scheduler.failures.clear();
     if (this.kernel.panicked !== undefined) {
       answer.code = 1;
-      answer.explain('the kernel has panicked: `reboot` starts the machine again');
+      answer.explain(this.panicNote);
     }
   }
 

@@ -61,7 +61,7 @@ const refused = (run: () => void): boolean => {
 
 test(`executables damaged ${COUNT} times (LKM_SEED=${SEED})`, { timeout: 120_000 }, () => {
   const next = random(SEED);
-  const files = ['Board', 'Lamp', 'Library', 'Board32', 'Counter'].map(executable);
+  const files = ['Board', 'Lamp', 'Library', 'Board32', 'Counter', 'Both'].map(executable);
   let bad = 0;
   for (let i = 0; i < COUNT; i++) if (refused(() => use(damage(files[i % files.length], next)))) bad++;
   expect(bad).toBeGreaterThan(COUNT / 4);

@@ -1,6 +1,6 @@
 /** The machine and small things of osfmk and bsd that drivers ask for. */
 import { guestText, writeGuestText } from '../../../kernel/text/printf.ts';
-import type { Address } from '../../../memory/space.ts';
+import { type Address, MappingError, PAGE_SIZE } from '../../../memory/space.ts';
 import { ERRNO } from '../errno.ts';
 import type { DataSymbol, Macos } from '../macos.ts';
 import { kernelFunctions } from './define.ts';
@@ -25,7 +25,34 @@ function reallocate(k: Macos, at: Address, bytes: number): Address {
   return next;
 }
 
+/** VM_PROT_READ, _WRITE and _EXECUTE are the bits of a page's permissions. */
+const PROTECTIONS = 7;
+const KERN_INVALID_ADDRESS = 1;
+
+/** Every map is the kernel's here: a process has no memory of its own. */
+function protect(k: Macos, at: Address, bytes: number, maximum: number, protection: number): number {
+  const first = at - (((at % PAGE_SIZE) + PAGE_SIZE) % PAGE_SIZE);
+  try {
+    if (maximum === 0)
+      k.memory.protect(first, Math.ceil((at + bytes - first) / PAGE_SIZE), protection & PROTECTIONS);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof MappingError)) throw error;
+    return KERN_INVALID_ADDRESS;
+  }
+}
+
 export const machineFunctions = kernelFunctions({
+  'kern_return_t vm_protect(void *map, vm_address_t at, vm_size_t bytes, boolean_t maximum, int protection)':
+    (k, _map, at, bytes, maximum, protection) => protect(k, at, bytes, maximum, protection),
+  // Registers that the processor has not are no fault of the asker's.
+  'int rdmsr_carefully(uint32_t register, uint32_t *low, uint32_t *high)': (k, index, low, high) => {
+    const value = k.cpu.machine.rdmsr(index);
+    if (value === undefined) return 1;
+    k.memory.set32(low, Number(value & 0xffffffffn));
+    k.memory.set32(high, Number(value >> 32n));
+    return 0;
+  },
   'boolean_t ml_get_interrupts_enabled(void)': (k) => ((k.cpu.rflags & INTERRUPT_FLAG) !== 0 ? 1 : 0),
   'boolean_t ml_set_interrupts_enabled(boolean_t on)': (k, on) => setInterrupts(k, on !== 0),
   'boolean_t ml_at_interrupt_context(void)': () => 0,

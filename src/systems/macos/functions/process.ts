@@ -53,6 +53,9 @@ export const processes = kernelFunctions({
   'void proc_selfname(char *to, int size)': (k, to, size) => {
     writeGuestText(k, to, k.process.name.slice(0, Math.max(0, size - 1)));
   },
+  'void *proc_self(void)': procOf,
+  'int proc_rele(void *p)': () => 0,
+  'int proc_is64bit(void *p)': (k) => (k.word === 8 ? 1 : 0),
   'int proc_suser(void *p)': (k, p) => (k.memory.i32(p + 4) === 0 ? 0 : ERRNO.EPERM),
   'uid_t kauth_getuid(void)': (k) => k.process.uid,
   'int copyin(user_addr_t from, void *to, size_t bytes)': copyIn,

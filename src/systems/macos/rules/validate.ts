@@ -270,6 +270,10 @@ function executable(
   }
   try {
     const slice = bundle.slice(architecture);
+    if (bundle.slices.length === 0) {
+      found.add('validation', 'executable-bad', NOT_A_KEXT);
+      return;
+    }
     if (slice === undefined) {
       found.add(
         'warnings',

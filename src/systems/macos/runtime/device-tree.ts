@@ -21,12 +21,14 @@ function little(value: number, bytes: number): Uint8Array {
 const utf16 = (value: string): Uint8Array =>
   Uint8Array.from([...value, '\0'].flatMap((character) => [...little(character.charCodeAt(0), 2)]));
 
+export const MODEL = 'LKM1,1';
+
 /** What the firmware says of the machine: every text is data with its end. */
 const MACHINE = {
   name: '/',
-  compatible: 'LKM1,1',
-  model: 'LKM1,1',
-  'product-name': 'LKM1,1',
+  compatible: MODEL,
+  model: MODEL,
+  'product-name': MODEL,
   'board-id': 'Mac-0000000000000000',
   manufacturer: 'lkm',
   'serial-number': 'LKM000000001',

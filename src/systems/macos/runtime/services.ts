@@ -60,6 +60,8 @@ class Services {
   platform: Address = 0;
   /** The last path or class that was looked for in vain: what a driver that never ends waiting waits for. */
   absent: string | undefined;
+  /** Drivers that have not come out of their start. */
+  readonly starting = new Set<Address>();
 }
 
 export const services = perKernel<Services, Macos>(() => new Services());
@@ -353,7 +355,11 @@ function* truth(k: Macos, at: Address, symbol: string, ...args: readonly Address
 /** IOService::startCandidate */
 export function* startDriver(k: Macos, nub: Address, driver: Address): Steps<boolean> {
   if (!(yield* truth(k, driver, '_ZN9IOService6attachEPS_', nub))) return false;
-  if (yield* truth(k, driver, '_ZN9IOService5startEPS_', nub)) return true;
+  const { starting } = k.state(services);
+  starting.add(driver);
+  const started = yield* truth(k, driver, '_ZN9IOService5startEPS_', nub);
+  starting.delete(driver);
+  if (started) return true;
   yield* invoke(k, driver, 'IOService', '_ZN9IOService6detachEPS_', nub);
   return false;
 }
@@ -445,13 +451,17 @@ export function* finalize(k: Macos, at: Address, provider: Address): Steps<void>
   yield* invoke(k, at, 'IOService', '_ZN9IOService6detachEPS_', provider);
 }
 
-/** IOCatalogue::terminateDriversForModule: every service whose class lies in the image. */
+/**
+ * IOCatalogue::terminateDriversForModule: every service whose class lies in the image. One that is still in its start keeps
+ * its provider busy: it is not stopped before it has started.
+ */
 export function* terminateDrivers(k: Macos, holds: (meta: Address) => boolean): Steps<void> {
   const found: Address[] = [];
   const walk = function* (entry: Address, depth: number): Steps<void> {
     if (depth === 0) return;
     for (const child of childrenOf(k, entry)) {
-      if (holds(yield* metaClassOf(k, child)) && !found.includes(child)) found.push(child);
+      const wanted = holds(yield* metaClassOf(k, child)) && !k.state(services).starting.has(child);
+      if (wanted && !found.includes(child)) found.push(child);
       yield* walk(child, depth - 1);
     }
   };

@@ -54,3 +54,21 @@ export function waitingPersonalities(k: Macos, identifier: string): readonly Per
         !drivers.has(`${identifier} ${properties.IOClass}`),
     );
 }
+
+/** Whether what a personality matches is there all the same: its driver was asked, and did not want to. */
+export function refusedItself(k: Macos, { IOProviderClass, IOResourceMatch }: PlistDict): boolean {
+  if (IOProviderClass !== 'IOResources') return false;
+  const wanted = Array.isArray(IOResourceMatch) ? IOResourceMatch : [IOResourceMatch];
+  const { resources } = k.state(services);
+  return wanted.every((key) => typeof key !== 'string' || plainProperty(k, resources, key) !== undefined);
+}
+
+/** Drivers of a kext that have not come out of their start, by class. */
+export function stuckDrivers(k: Macos, identifier: string): readonly string[] {
+  return [...k.state(services).starting].flatMap((at) => {
+    const name = plainProperty(k, at, 'IOClass');
+    return plainProperty(k, at, 'CFBundleIdentifier') === identifier && typeof name === 'string'
+      ? [name]
+      : [];
+  });
+}
