@@ -156,6 +156,8 @@ export interface NativeSystem {
   readonly settings: readonly Setting[];
   /** Words after a file in `lkm run`: its loader takes them; or else what says such things there, a sentence for the person who tried. */
   readonly words: { readonly taken: true } | { readonly instead: string };
+  /** Its setting `root` takes an archive of a machine's files, too. */
+  readonly archives?: true;
   /** 0 = not a module of this system, 1 = certain. Decided by the contents, never by the name alone. */
   recognise(file: ModuleFile): number;
   /** @throws FormatError */

@@ -48,6 +48,7 @@ export const SYSTEMS: readonly SystemEntry[] = [
     title: 'macOS',
     sniff: (file) =>
       isMachOFile(file) ||
+      isArchive(file) ||
       /(^|\/)Info\.plist$/.test(file.path) ||
       (file.bytes === undefined && /\.kext\/*$/.test(file.path)),
     load: async () => (await import('./macos/native.ts')).macos,
@@ -59,6 +60,19 @@ const isMachOFile = ({ bytes }: ModuleFile): boolean => {
   if (bytes === undefined || bytes.length < 4) return false;
   const magic = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0);
   return [0xcafebabe, 0xcafebabf, 0xfeedface, 0xfeedfacf, 0xcefaedfe, 0xcffaedfe].includes(magic);
+};
+
+/** zip, tar and cpio by what they begin with; the others by their names, since anything may be compressed. */
+const isArchive = ({ path, bytes }: ModuleFile): boolean => {
+  if (bytes === undefined) return false;
+  const text = (at: number, length: number): string =>
+    String.fromCharCode(...bytes.subarray(at, at + length));
+  return (
+    text(0, 4) === 'PK\x03\x04' ||
+    text(257, 5) === 'ustar' ||
+    /^07070[127]$/.test(text(0, 6)) ||
+    /\.(tgz|txz|tbz2?|tar\.\w+|cpio\.\w+|pax\.gz)$/i.test(path)
+  );
 };
 
 /** COFF objects of machines that VxWorks ran on: i386, 68k, SuperH. */

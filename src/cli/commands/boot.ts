@@ -1,5 +1,6 @@
 /** `lkm boot SYSTEM`: a start, told step by step, and a kernel that stays. */
 import type { BootStep } from '../../tools/boot.ts';
+import { statIfAny } from '../../tools/stat-if-any.ts';
 import { SettingError } from '../../tools/system.ts';
 import { loadSystem } from '../../tools/systems.ts';
 import { bootScreen } from '../boot-screen.ts';
@@ -58,8 +59,11 @@ async function bootNative(context: CommandContext, name: string): Promise<BootSt
   const { options } = context;
   const folder = options.text('root');
   const files = new HostFiles(context, name);
-  const root = folder === undefined ? undefined : new RootFiles(folder);
-  const settings = settingsOf(context);
+  const settings = new Map(settingsOf(context));
+  // An archive of a machine's files is a setting of the systems that take one.
+  const archived = folder !== undefined && system.archives === true && statIfAny(folder)?.isFile() === true;
+  if (archived) settings.set('root', folder);
+  const root = folder === undefined || archived ? undefined : new RootFiles(folder);
   const user = options.text('as') ?? 'root';
   const common = { files, seed: options.integer('seed'), engine: engineOf(context), user, settings };
   try {

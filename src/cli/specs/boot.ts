@@ -29,7 +29,7 @@ const boot: CommandSpec = {
       name: 'root',
       value: 'FOLDER',
       complete: 'directory',
-      summary: 'the root folder of the machine that starts',
+      summary: 'the root folder of the machine that starts (macos: or an archive of it)',
     },
     {
       name: 'append',

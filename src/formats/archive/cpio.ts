@@ -15,6 +15,8 @@ const MOST_NAME = 65536;
 interface Header {
   readonly inode: string;
   readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
   readonly links: number;
   readonly modified: number;
   readonly size: number;
@@ -66,7 +68,7 @@ const aligned = (at: number, align: number, start: number): number =>
 
 function entryOf(
   bytes: Uint8Array,
-  { mode, size, modified }: Header,
+  { mode, uid, gid, size, modified }: Header,
   path: string,
   at: number,
 ): ArchiveEntry {
@@ -76,6 +78,9 @@ function entryOf(
     kind,
     size: kind === 'file' ? size : 0,
     modified,
+    mode: mode & 0o7777,
+    uid,
+    gid,
     target: kind === 'link' ? textOf(bytes, at, at + size) : undefined,
     bytes: () => (kind === 'file' ? bytes.subarray(at, at + size) : NO_BYTES),
   };
@@ -115,6 +120,8 @@ function headerAt(bytes: Uint8Array, at: number): Header {
     return {
       inode: `${field(6, 6)}:${field(12, 6)}`,
       mode: field(18, 6),
+      uid: field(24, 6),
+      gid: field(30, 6),
       links: field(36, 6),
       modified: field(48, 11),
       nameSize: field(59, 6),
@@ -125,6 +132,8 @@ function headerAt(bytes: Uint8Array, at: number): Header {
   return {
     inode: `${field(62, 8)}:${field(70, 8)}:${field(6, 8)}`,
     mode: field(14, 8),
+    uid: field(22, 8),
+    gid: field(30, 8),
     links: field(38, 8),
     modified: field(46, 8),
     size: field(54, 8),

@@ -10,6 +10,11 @@ export interface ArchiveEntry {
   readonly size: number;
   /** Seconds since 1970. */
   readonly modified: number;
+  /** Permissions, without the type; undefined where the archive does not say. */
+  readonly mode?: number | undefined;
+  /** User and group, where the archive says whose it is. */
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
   /** Where a symbolic link leads. */
   readonly target?: string | undefined;
   /** A file's bytes: unpacked when they are asked for. @throws FormatError */

@@ -6,6 +6,9 @@ import type { ByteStore } from './store.ts';
 const BLOCK = 512;
 /** Header fields: offset and length. */
 const NAME = [0, 100] as const;
+const MODE = [100, 8] as const;
+const UID = [108, 8] as const;
+const GID = [116, 8] as const;
 const SIZE = [124, 12] as const;
 const TIME = [136, 12] as const;
 const SUM = [148, 8] as const;
@@ -50,6 +53,8 @@ interface Overrides {
   linkpath?: string;
   size?: string;
   mtime?: string;
+  uid?: string;
+  gid?: string;
 }
 
 /** @throws BadMagic, Truncated, Invalid, Unsupported */
@@ -115,12 +120,14 @@ function paxRecords(bytes: Uint8Array, offset: number): Overrides {
     if (equals > 0) found[record.slice(0, equals)] = record.slice(equals + 1);
     at = end;
   }
-  const { path, linkpath, size, mtime } = found;
+  const { path, linkpath, size, mtime, uid, gid } = found;
   return {
     ...(path !== undefined && { path }),
     ...(linkpath !== undefined && { linkpath }),
     ...(size !== undefined && { size }),
     ...(mtime !== undefined && { mtime }),
+    ...(uid !== undefined && { uid }),
+    ...(gid !== undefined && { gid }),
   };
 }
 
@@ -141,11 +148,16 @@ function entryAt(
   const linked = type === '1' ? files.get(plainPath(target)) : undefined;
   if (linked !== undefined) return { ...linked, path, modified };
   const kind = kindOf(type, named);
+  const whose = (known: string | undefined, [start, length]: readonly [number, number]) =>
+    Number(known ?? number(header, start, length)) || 0;
   return {
     path,
     kind,
     size: kind === 'file' ? size : 0,
     modified,
+    mode: whose(undefined, MODE) & 0o7777,
+    uid: whose(overrides.uid, UID),
+    gid: whose(overrides.gid, GID),
     target: kind === 'link' ? target : undefined,
     bytes: kind === 'file' ? bytes : () => NO_BYTES,
   };

@@ -75,6 +75,7 @@ function entryAt(view: ByteView, at: number): ArchiveEntry {
     kind,
     size: kind === 'file' ? size : 0,
     modified: dosTime(view.u16(at + 12), view.u16(at + 14)),
+    mode: unix === 0 ? undefined : unix & 0o7777,
     target: kind === 'link' ? latinOf(bytes()) : undefined,
     bytes: kind === 'file' ? bytes : () => NO_BYTES,
   };

@@ -3,7 +3,9 @@ import { FormatError, Unsupported } from '../../bytes/errors.ts';
 import { readArchive } from '../../formats/archive/read.ts';
 import { isTar } from '../../formats/archive/tar.ts';
 import { isZip } from '../../formats/archive/zip.ts';
-import { FileTree, joinPath, ROOT_WHEEL } from '../../systems/macos/tree.ts';
+import { baseName, FileTree, joinPath, ROOT_WHEEL } from '../../systems/macos/tree.ts';
+import { DEVELOPER } from './import.ts';
+import type { OwnerChoice } from './settings.ts';
 
 export interface ArchivedBundles {
   readonly tree: FileTree;
@@ -35,7 +37,7 @@ export function bundlesInArchive(bytes: Uint8Array): ArchivedBundles | undefined
   return bundles.length === 0 ? undefined : { tree, bundles };
 }
 
-/** The archive's files as a tree; what it does not say of owners is root's. */
+/** The archive's files with their owners and modes; what it does not say of them is root's, as an installer leaves it. */
 export function archiveTree(bytes: Uint8Array): FileTree | undefined {
   const archive = readArchive(bytes);
   if (archive === undefined) return undefined;
@@ -44,12 +46,47 @@ export function archiveTree(bytes: Uint8Array): FileTree | undefined {
   const tree = new FileTree();
   for (const entry of archive.entries.slice(0, MAX_FILES)) {
     const path = joinPath('/', new TextDecoder().decode(Uint8Array.from(entry.path, (c) => c.charCodeAt(0))));
-    const owner = { ...ROOT_WHEEL, mode: 0o755 };
-    if (entry.kind === 'folder') tree.makeFolder(path);
+    const { uid, gid, mode = 0o755 } = entry;
+    const owner = { uid: uid ?? ROOT_WHEEL.uid, gid: gid ?? ROOT_WHEEL.gid, mode };
+    if (entry.kind === 'folder') tree.put(path, { kind: 'folder', ...owner });
     else if (entry.kind === 'file') tree.put(path, { kind: 'file', ...owner, bytes: entry.bytes() });
     else if (entry.kind === 'link') tree.put(path, { kind: 'link', ...owner, target: entry.target ?? '' });
   }
   return tree;
+}
+
+/** The bundles of an archive, each below a folder; gives the path of the first. @throws FormatError */
+export function unpackBundles(
+  path: string,
+  bytes: Uint8Array,
+  into: FileTree,
+  folder: string,
+  owner: OwnerChoice,
+): string | undefined {
+  const archived = mayHoldBundles(path, bytes) ? bundlesInArchive(bytes) : undefined;
+  if (archived === undefined) return undefined;
+  const places = archived.bundles.map((at) => {
+    const place = joinPath(folder, baseName(at));
+    installTree(archived.tree, at, into, place, owner);
+    return place;
+  });
+  return places[0];
+}
+
+/** Copies a bundle with its own owners (`host`), or as an installer or a developer leaves it. */
+export function installTree(
+  from: FileTree,
+  at: string,
+  into: FileTree,
+  to: string,
+  owner: OwnerChoice,
+): void {
+  into.copy(from, at, to, owner === 'host' ? undefined : owner === 'developer' ? DEVELOPER : ROOT_WHEEL);
+  if (owner === 'host') return;
+  for (const path of into.walk(to)) {
+    const node = into.lookUp(path);
+    if (node !== undefined) into.change(path, { mode: node.mode & ~0o022 });
+  }
 }
 
 /** The same for recognising: damage is no bundle. */

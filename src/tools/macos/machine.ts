@@ -4,6 +4,7 @@ import { architectureName, isMachO, readSlices } from '../../formats/macho/fat.t
 import { KextBundle } from '../../systems/macos/bundle.ts';
 import type { Machine } from '../../systems/macos/macos.ts';
 import type { ModuleFile } from '../system.ts';
+import { bundlesInArchive, mayHoldBundles } from './archive.ts';
 import { hostBundle, isBundle } from './host-bundle.ts';
 
 /** Undefined when nothing is said: no code, or code for other machines. */
@@ -24,7 +25,11 @@ function architectures({ path, bytes }: ModuleFile): string[] {
 }
 
 function slicesOf(path: string, bytes: Uint8Array | undefined): ReturnType<typeof readSlices> {
-  if (bytes !== undefined) return isMachO(bytes) ? readSlices(bytes) : [];
+  if (bytes !== undefined && !isMachO(bytes)) {
+    const archived = mayHoldBundles(path, bytes) ? bundlesInArchive(bytes) : undefined;
+    return archived === undefined ? [] : [...new KextBundle(archived.tree, archived.bundles[0]).slices];
+  }
+  if (bytes !== undefined) return readSlices(bytes);
   if (!isBundle(path)) return [];
   const { tree, at } = hostBundle(path);
   return [...new KextBundle(tree, at).slices];

@@ -33,6 +33,7 @@ export const macos: NativeSystem = {
   title: 'macOS',
   settings: SETTINGS,
   words: { instead: 'a kext reads its Info.plist and the boot arguments: -s boot-args=...' },
+  archives: true,
   recognise,
   checker: () => macosChecker,
   boot,

@@ -23,7 +23,7 @@ import type {
   UnloadOutcome,
 } from '../system.ts';
 import type { Answer } from './answer.ts';
-import { archiveTree } from './archive.ts';
+import { archiveTree, holdsBundles, installTree, unpackBundles } from './archive.ts';
 import { isExcluded } from './exclusion.ts';
 import { writeFile } from './file-tools.ts';
 import { Importer } from './import.ts';
@@ -124,7 +124,7 @@ export class MacosSession implements SystemSession {
     const bytes = this.options.files.read(root);
     const archived = bytes === undefined ? undefined : archiveTree(bytes);
     if (archived !== undefined) {
-      for (const folder of REPOSITORIES) this.tree.copy(archived, folder, folder);
+      for (const folder of REPOSITORIES) installTree(archived, folder, this.tree, folder, this.choices.owner);
       return;
     }
     for (const folder of REPOSITORIES) this.importer.take(root.replace(/\/$/, '') + folder, folder);
@@ -235,7 +235,9 @@ export class MacosSession implements SystemSession {
 
   /** The path in the session's tree that a word means; a file of the user's machine is copied there first. */
   locate(word: string): string | undefined {
-    const path = word.startsWith('/') ? normalPath(word) : joinPath(HOME, word);
+    const path = this.absolute(word);
+    const packed = this.unpack(word, path);
+    if (packed !== undefined) return packed;
     if (this.tree.get(path) !== undefined) return path;
     const beside = REPOSITORIES.map((folder) => joinPath(folder, word)).find(
       (one) => this.tree.get(one) !== undefined,
@@ -243,6 +245,18 @@ export class MacosSession implements SystemSession {
     if (this.importer.take(word.replace(/\/$/, ''), path)) return path;
     return word.includes('/') ? undefined : beside;
   }
+
+  /** A word that names an archive of bundles: they come to lie in the user's folder, and the first of them is meant. */
+  private unpack(word: string, path: string): string | undefined {
+    const known = this.unpacked.get(path);
+    if (known !== undefined) return known;
+    const bytes = this.tree.read(path) ?? this.options.files.read(word.replace(/\/$/, ''));
+    if (bytes === undefined || !holdsBundles(word, bytes)) return undefined;
+    const first = unpackBundles(word, bytes, this.tree, HOME, this.choices.owner);
+    if (first !== undefined) this.unpacked.set(path, first);
+    return first;
+  }
+  private readonly unpacked = new Map<string, string>();
 
   absolute(word: string): string {
     return word.startsWith('/') ? normalPath(word) : joinPath(HOME, word);

@@ -9,6 +9,7 @@ import { FormatError } from '../../../src/bytes/errors.ts';
 import { bundlesInArchive, holdsBundles } from '../../../src/tools/macos/archive.ts';
 import { describeKext } from '../../../src/tools/macos/describe.ts';
 import { MacosSession } from '../../../src/tools/macos/session.ts';
+import { recognise } from '../../../src/tools/systems.ts';
 import { BUILT, executable, fixtureFiles, infoPlist } from '../../systems/macos/fixtures.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lkm-kext-archive-'));
@@ -53,6 +54,47 @@ describe('archives of kexts', () => {
       ]),
     });
     expect((await session.run(['kextfind'])).out).toBe('/Library/Extensions/Hello.kext\n');
+  });
+
+  it('the owner in an archive counts where it is asked for', async () => {
+    const path = join(folder, 'owned.tar');
+    execFileSync('tar', ['-cf', path, '--owner=501', '--group=20', '-C', BUILT, 'Hello.kext']);
+    const bytes = new Uint8Array(readFileSync(path));
+    expect(bundlesInArchive(bytes)?.tree.lookUp('/Hello.kext/Contents/Info.plist')).toMatchObject({
+      uid: 501,
+      gid: 20,
+    });
+    const start = async (owner: string) => {
+      const session = new MacosSession({
+        files: { ...fixtureFiles, read: (name) => (name === path ? bytes : fixtureFiles.read(name)) },
+        settings: new Map([
+          ['release', '10.8'],
+          ['owner', owner],
+        ]),
+      });
+      return await session.run(['kextload', path]);
+    };
+    expect(await start('root')).toMatchObject({ code: 0 });
+    expect((await start('host')).err).toContain('authentication failure (file ownership/permissions)');
+  });
+
+  it('an archive is found by what it holds, and loaded', async () => {
+    const file = { path: join(folder, 'driver.zip'), bytes: zip };
+    expect((await recognise(file))?.name).toBe('macos');
+    expect(
+      await recognise({ path: 'other.zip', bytes: zipSync({ 'a.txt': new Uint8Array(3) }) }),
+    ).toBeUndefined();
+    const session = new MacosSession({
+      files: {
+        ...fixtureFiles,
+        read: (path) => (path === file.path ? zip : undefined),
+        list: () => undefined,
+      },
+      named: [file],
+      settings: new Map([['release', '10.8']]),
+    });
+    expect(await session.load(file.path, [])).toMatchObject({ code: 0, module: 'org.lkm.Board' });
+    expect(await session.run(['kextload', 'Lamp.kext'])).toMatchObject({ code: 0 });
   });
 
   it('links that lead out and damage end in words', () => {

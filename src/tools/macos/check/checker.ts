@@ -10,7 +10,7 @@ import {
   type SignatureState,
 } from '../../../systems/macos/rules/policy.ts';
 import { verifySignature } from '../../../systems/macos/signature/verify.ts';
-import { baseName, FileTree, joinPath, ROOT_WHEEL } from '../../../systems/macos/tree.ts';
+import { baseName, FileTree, joinPath } from '../../../systems/macos/tree.ts';
 import {
   answerOf,
   type CheckRequest,
@@ -21,10 +21,10 @@ import {
   type Verdict,
 } from '../../check.ts';
 import { SettingError } from '../../system.ts';
+import { installTree, unpackBundles } from '../archive.ts';
 import { isExcludedBy } from '../exclusion.ts';
 import { bundleAround, hostBundle, isBundle } from '../host-bundle.ts';
-import { DEVELOPER } from '../import.ts';
-import { SIP } from '../settings.ts';
+import { type OwnerChoice, SIP } from '../settings.ts';
 import { type MacosCheckKernel, openKernel, recogniseKernel } from './kernels.ts';
 
 const SETTINGS = [
@@ -107,13 +107,17 @@ class Machine {
   /** Copies a bundle or a folder of the user's machine. */
   install(from: string, to: string, owner = this.settings('owner')): void {
     const { tree, at } = this.read(from);
-    const who = owner === 'host' ? undefined : owner === 'developer' ? DEVELOPER : ROOT_WHEEL;
-    this.tree.copy(tree, at, to, who);
-    if (owner === 'host') return;
-    // As an installer leaves them.
-    for (const path of this.tree.walk(to)) {
-      const node = this.tree.lookUp(path);
-      if (node !== undefined) this.tree.change(path, { mode: node.mode & ~0o022 });
+    installTree(tree, at, this.tree, to, owner as OwnerChoice);
+  }
+
+  /** The bundles of an archive; gives where the first is installed. */
+  unpack(path: string, bytes: Uint8Array): string | undefined {
+    const owner = this.settings('owner') as OwnerChoice;
+    try {
+      return unpackBundles(path, bytes, this.tree, this.settings('folder'), owner);
+    } catch (error) {
+      if (error instanceof FormatError) return undefined;
+      throw error;
     }
   }
 
@@ -145,16 +149,18 @@ class MacosChecker implements SystemChecker {
     const on = request.kernel as MacosCheckKernel;
     const settings = settingsOf(request.settings);
     const path = request.module.path.replace(/\/+$/, '');
-    const bundle = request.module.bytes === undefined ? path : bundleAround(path);
+    const { bytes } = request.module;
     const head = { kernel: { name: on.name, release: on.release }, system: 'macos' as const };
-    if (bundle === undefined || !isBundle(bundle))
-      return { ...head, ...noBundle(path, request.module.bytes !== undefined) };
     const machine = new Machine(on, settings);
+    const packed = bytes === undefined ? undefined : machine.unpack(path, bytes);
+    const bundle = bytes === undefined ? path : bundleAround(path);
+    if (packed === undefined && (bundle === undefined || !isBundle(bundle)))
+      return { ...head, ...noBundle(path, bytes !== undefined) };
     for (const companion of request.companions ?? [])
       if (companion !== path && isBundle(companion))
         machine.install(companion, joinPath(settings('folder'), baseName(companion)));
-    const at = joinPath(settings('folder'), baseName(bundle));
-    machine.install(bundle, at);
+    const at = packed ?? joinPath(settings('folder'), baseName(bundle ?? path));
+    if (packed === undefined) machine.install(bundle ?? path, at);
     let kext: Kext;
     try {
       kext = machine.library.open(at);
