@@ -1,6 +1,6 @@
 /** What a tool says and how it ends. */
 import { passes } from '../../systems/macos/words.ts';
-import type { ToolCommand, ToolResult } from '../system.ts';
+import type { Ending, ToolCommand, ToolResult } from '../system.ts';
 import { DEFAULT_FILTER } from './options.ts';
 import type { MacosSession } from './session.ts';
 
@@ -17,6 +17,8 @@ export class Answer {
   err = '';
   /** Which messages of the tool are written (`-v`). */
   filter: number = DEFAULT_FILTER;
+  /** What broke a request to the kernel off. */
+  ended: Ending['ended'];
   private readonly notes: string[] = [];
 
   print(line: string): void {

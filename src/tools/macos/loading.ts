@@ -19,7 +19,7 @@ import {
 } from '../../systems/macos/runtime/waiting.ts';
 import { isCompatible } from '../../systems/macos/version.ts';
 import { KernelWords, LOUDNESS, passes } from '../../systems/macos/words.ts';
-import type { LoadOutcome, ToolResult } from '../system.ts';
+import type { Ending, LoadOutcome } from '../system.ts';
 import { Answer } from './answer.ts';
 import { DEFAULT_FILTER } from './options.ts';
 import type { MacosSession } from './session.ts';
@@ -338,17 +338,17 @@ export async function loadByTool(
   for (const line of result.kernel) answer.complain(`(kernel) ${line}`);
   if (result.complete) answer.complain(failedText(path, result.code));
   answer.explain(result.note);
-  return { ...answer.result(), module: undefined, rule: result.rule };
+  return { ...answer.result(), module: undefined, rule: result.rule, ended: answer.ended };
 }
 
 /** Folders beside the kexts that were named before: dependencies lie there. */
 const besides = (session: MacosSession): readonly string[] => [session.absolute('.')];
 
 /** Stops and takes away a kext by identifier. */
-export async function unloadByTool(session: MacosSession, identifier: string): Promise<ToolResult> {
+export async function unloadByTool(session: MacosSession, identifier: string): Promise<Ending> {
   const answer = new Answer();
   unloadInto(session, identifier, answer);
-  return answer.result();
+  return { ...answer.result(), ended: answer.ended };
 }
 
 /** Says of another filter than the default that it is one (`-v 5`, `-v 6`). */

@@ -2,6 +2,7 @@
 import type { LogRecord } from '../../kernel/log.ts';
 import { MissingFunctionReached } from '../../kernel/missing.ts';
 import { Deadlock } from '../../kernel/scheduler.ts';
+import type { StandingThing } from '../../kernel/standing.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { ThreadKilled } from '../../kernel/thread.ts';
 import { devices } from '../../systems/macos/functions/devices.ts';
@@ -13,7 +14,9 @@ import { osReturnText } from '../../systems/macos/os-return.ts';
 import { macosData, macosFunctions } from '../../systems/macos/registry.ts';
 import { type BootVerdict, judgeBoot } from '../../systems/macos/rules/boot.ts';
 import { matchAll, refusedKexts, resources, services } from '../../systems/macos/runtime/services.ts';
+import { standing } from '../../systems/macos/standing.ts';
 import { baseName, FileTree, joinPath, normalPath } from '../../systems/macos/tree.ts';
+import { endedBy } from '../ended.ts';
 import type {
   LoadOutcome,
   SessionLeak,
@@ -158,11 +161,13 @@ export class MacosSession implements SystemSession {
   /** Runs steps as a command of the user; a kernel that stops on the way is told. */
   perform<T>(command: string, steps: Steps<T>, answer: Answer): T | undefined {
     try {
+      answer.ended = undefined;
       const result = this.kernel.runAs({ name: command, uid: this.uid }, steps);
       // What the command has set off in other threads, matching above all, goes on until all of them wait.
       this.settle(answer);
       return result;
     } catch (error) {
+      answer.ended = endedBy(error);
       if (error instanceof MissingFunctionReached) {
         answer.explain(
           `${error.caller} uses ${error.symbol} of the kernel, which the base kernel does not have: the run ended there`,
@@ -227,6 +232,7 @@ export class MacosSession implements SystemSession {
     scheduler.failures.clear();
     if (this.kernel.panicked !== undefined) {
       answer.code = 1;
+      answer.ended = 'killed';
       answer.explain(this.panicNote);
     }
   }
@@ -305,6 +311,10 @@ export class MacosSession implements SystemSession {
       }
     }
     return { ...result, leaks };
+  }
+
+  standing(): Iterable<StandingThing> {
+    return standing(this.kernel);
   }
 
   logLine(record: LogRecord): string {

@@ -48,6 +48,11 @@ export function switchOf(k: Macos, major: number): Address {
 const isFree = (k: Macos, major: number): boolean =>
   k.memory.bytes(switchOf(k, major), k.sizeof('struct cdevsw')).every((byte) => byte === 0);
 
+/** Major numbers of the switch table that kexts have taken. */
+export function* switchesInUse(k: Macos): Generator<number> {
+  for (let major = FIRST_FREE; major < MAJORS; major++) if (!isFree(k, major)) yield major;
+}
+
 /** A negative index asks for any, from its absolute value on; -1 for any at all. */
 function findMajor(k: Macos, index: number): number {
   if (index >= 0) return index < MAJORS && index >= FIRST_FREE && isFree(k, index) ? index : -1;

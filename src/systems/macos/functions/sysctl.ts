@@ -1,5 +1,6 @@
 /** The tree of sysctls (bsd/kern/kern_newsysctl.c): linked lists of oids in memory, the kexts' own among them. */
 import { perKernel } from '../../../kernel/kernel.ts';
+import type { StandingThing } from '../../../kernel/standing.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import { guestText } from '../../../kernel/text/printf.ts';
 import { type Address, GuestFault } from '../../../memory/space.ts';
@@ -144,6 +145,21 @@ export function* sysctls(k: Macos, list = k.state(root), prefix = ''): Generator
     else if (k.read('sysctl_oid.oid_handler', oid) === 0 && prefix.length < 256) {
       yield* sysctls(k, k.read('sysctl_oid.oid_arg1', oid), `${name}.`);
     }
+  }
+}
+
+/** Every oid, for the report of what a kext left; lists end where the memory of an oid has gone with its kext. */
+export function* standingSysctls(k: Macos, list = k.state(root), prefix = ''): Generator<StandingThing> {
+  let oid = k.memory.ptr(list);
+  for (let left = BOUND; oid !== 0 && left > 0; left--) {
+    const there = k.memory.peek(oid, 1).length > 0;
+    const name = there ? prefix + guestText(k, k.read('sysctl_oid.oid_name', oid), 256) : `${prefix}?`;
+    yield { what: 'sysctl', key: oid, name };
+    if (!there) return;
+    const isNode = (k.read('sysctl_oid.oid_kind', oid) & TYPE_MASK) === CTLTYPE.NODE;
+    if (isNode && k.read('sysctl_oid.oid_handler', oid) === 0 && prefix.length < 256)
+      yield* standingSysctls(k, k.read('sysctl_oid.oid_arg1', oid), `${name}.`);
+    oid = k.read('sysctl_oid.oid_link', oid);
   }
 }
 

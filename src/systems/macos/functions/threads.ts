@@ -81,6 +81,11 @@ interface ThreadCall {
 
 const calls = perKernel<Map<Address, ThreadCall>, Macos>(() => new Map());
 
+/** Calls that will be made, with their routines. */
+export function* pendingCalls(k: Macos): Generator<[call: Address, routine: Address]> {
+  for (const [at, { routine, pending }] of k.state(calls)) if (pending !== undefined) yield [at, routine];
+}
+
 function enter(k: Macos, at: Address, second: Address, delay: number): boolean {
   const call = k.state(calls).get(at);
   if (call === undefined) return false;

@@ -94,8 +94,11 @@ function* perform(k: Macos, policy: Address, which: keyof typeof OPERATION): Ste
   if (routine !== 0) yield* k.call(routine, policy);
 }
 
-const policyName = (k: Macos, policy: Address): string =>
-  guestText(k, k.read('mac_policy_conf.mpc_name', policy), NAME_BYTES);
+/** The policy's short name; its address when its kext is gone. */
+export const policyName = (k: Macos, policy: Address): string =>
+  k.memory.peek(policy, 1).length === 0
+    ? `at 0x${policy.toString(16)}`
+    : guestText(k, k.read('mac_policy_conf.mpc_name', policy), NAME_BYTES);
 const fullName = (k: Macos, policy: Address): string =>
   guestText(k, k.read('mac_policy_conf.mpc_fullname', policy), NAME_BYTES);
 

@@ -65,6 +65,11 @@ function newSource(k: Macos, name: string, owner: Address, action: Address): Add
 
 const timers = perKernel<Map<Address, Deadline>, Macos>(() => new Map());
 
+/** Timers that will fire, with what they call. */
+export function* pendingTimers(k: Macos): Generator<[timer: Address, routine: Address]> {
+  for (const at of k.state(timers).keys()) yield [at, k.read('IOEventSource.action', at)];
+}
+
 function cancelTimer(k: Macos, at: Address): void {
   const deadline = k.state(timers).get(at);
   if (deadline !== undefined) k.time.cancel(deadline);
