@@ -38,15 +38,15 @@ export class KmodRoot {
   /** The release whose tree the tools take by themselves. */
   readonly release = release();
 
-  private readonly program: string;
+  private readonly program: string | undefined;
 
-  /** `kmod` is the program that is compared with, `lkm` the folder with dist/ and node_modules/. */
-  constructor(kmod: string, lkm: string) {
+  /** `kmod` is the program that is compared with, where there is one, `lkm` the folder with dist/ and node_modules/. */
+  constructor(kmod: string | undefined, lkm: string) {
     this.program = kmod;
     for (const folder of ['bin', 'tmp', 'proc', 'sys/module', 'run', 'etc', 'dev', 'opt/lkm/node_modules'])
       mkdirSync(join(this.path, folder), { recursive: true });
     writeFileSync(join(this.path, 'dev/null'), '');
-    for (const program of [kmod, process.execPath, ...PROGRAMS]) this.install(program);
+    for (const program of [kmod ?? [], process.execPath, ...PROGRAMS].flat()) this.install(program);
     // kmod goes by the name it is called by.
     for (const tool of TOOLS) symlinkSync('kmod', join(this.path, 'bin', tool));
     cpSync(join(lkm, 'dist'), join(this.path, 'opt/lkm/dist'), { recursive: true });
@@ -85,6 +85,7 @@ export class KmodRoot {
 
   /** Runs kmod's depmod from outside: it needs a real /proc to make files. */
   index(release: string): void {
+    if (this.program === undefined) throw new Error('there is no kmod to make indexes with');
     const ended = spawnSync(this.program, ['-b', this.path, release], { argv0: 'depmod', encoding: 'utf8' });
     if (ended.status !== 0 || ended.stderr !== '') throw new Error(ended.stderr);
   }
@@ -110,7 +111,7 @@ export class KmodRoot {
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ...environment },
       input: '',
       // kmod's depmod does not end in front of some knots of modules.
-      timeout: 20_000,
+      timeout: 60_000,
       killSignal: 'SIGKILL',
     });
     if (ended.error !== undefined && ended.signal === null) throw ended.error;

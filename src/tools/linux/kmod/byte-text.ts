@@ -4,6 +4,8 @@
 const FEW = 24;
 const DIGITS = /* @__PURE__ */ [...'0123456789ABCDEF'].map((digit) => digit.charCodeAt(0));
 
+const [COLON, LINE_FEED, TAB] = [0x3a, 0x0a, 0x09];
+
 export class ByteText {
   private buffer = Buffer.allocUnsafeSlow(1 << 17);
   private used = 0;
@@ -32,10 +34,31 @@ export class ByteText {
     this.used = at;
   }
 
-  /** Two digits. */
-  hexadecimal(byte: number): void {
-    this.byte(DIGITS[byte >> 4]);
-    this.byte(DIGITS[byte & 15]);
+  /** `AB:CD:…`, with a line feed and two tabs behind so many bytes. */
+  hexadecimal(bytes: Uint8Array, aLine: number): void {
+    const { length } = bytes;
+    this.reserve(3 * length + 3 * Math.ceil(length / aLine));
+    const { buffer } = this;
+    let at = this.used;
+    for (let i = 0, left = aLine; i < length; i++) {
+      const byte = bytes[i];
+      buffer[at++] = DIGITS[byte >> 4];
+      buffer[at++] = DIGITS[byte & 15];
+      buffer[at++] = COLON;
+      if (--left > 0) continue;
+      left = aLine;
+      buffer[at++] = LINE_FEED;
+      buffer[at++] = TAB;
+      buffer[at++] = TAB;
+    }
+    // Nothing stands behind the last.
+    if (length > 0) this.used = at - (length % aLine === 0 ? 4 : 1);
+  }
+
+  /** The same byte, so many times. */
+  fill(byte: number, count: number): void {
+    this.reserve(count);
+    for (let i = 0; i < count; i++) this.buffer[this.used++] = byte;
   }
 
   /** What stands here, which then is gone. */

@@ -145,7 +145,7 @@ class Depmod {
         `${this.inArchive} is an archive, which is only read: give a place for the indexes (-o DIR), or -n\n`,
       );
     this.readTreeConfig();
-    output.level = options.verbose;
+    output.takeOver(options.verbose);
     const symbols = this.kernelSymbols();
     if (options.all) this.startHelper(symbols, out);
     const paths = this.paths(files, symbols);

@@ -17,10 +17,10 @@ export interface FileFacts {
 const EQUALS = 0x3d;
 const SPACE = 0x20;
 const LINE_FEED = 0x0a;
-const [COLON, TAB] = [0x3a, 0x09];
+const COLON = 0x3a;
 /** Values begin in this column, or behind their key where it is longer. */
 const VALUE_AT = 16;
-/** Bytes a line of hexadecimal digits; the lines after the first are set in. */
+/** Bytes a line of hexadecimal digits, as the tool breaks them; the lines after the first are set in. */
 const BYTES_A_LINE = 20;
 /** `parm` and `parmtype`, which are shown together. */
 const PARAMETER = /* @__PURE__ */ [...'parm'].map((char) => char.charCodeAt(0));
@@ -66,14 +66,14 @@ export function writeRows(
     text.text(key);
     pad(text, key.length);
     if (typeof value === 'string') text.text(value);
-    else writeHexadecimal(text, value);
+    else text.hexadecimal(value, BYTES_A_LINE);
     text.byte(LINE_FEED);
   }
 }
 
 function pad(text: ByteText, keyLength: number): void {
   text.byte(COLON);
-  for (let i = keyLength + 1; i < VALUE_AT; i++) text.byte(SPACE);
+  text.fill(SPACE, VALUE_AT - 1 - keyLength);
 }
 
 /** A string without '=' is a key alone: `equals` is its end. Empty ones are padding. */
@@ -95,21 +95,8 @@ function isParameter(bytes: Uint8Array, from: number, to: number): boolean {
   return length === PARAMETER.length || (length === 8 && latin(bytes, from, to) === 'parmtype');
 }
 
-/** `AB:CD:…`, broken after twenty bytes as the tool does. */
-function writeHexadecimal(text: ByteText, bytes: Uint8Array): void {
-  for (let i = 0; i < bytes.length; i++) {
-    text.hexadecimal(bytes[i]);
-    if (i === bytes.length - 1) return;
-    text.byte(COLON);
-    if ((i + 1) % BYTES_A_LINE !== 0) continue;
-    text.byte(LINE_FEED);
-    text.byte(TAB);
-    text.byte(TAB);
-  }
-}
-
 function hexadecimal(bytes: Uint8Array): string {
   const text = new ByteText();
-  writeHexadecimal(text, bytes);
+  text.hexadecimal(bytes, BYTES_A_LINE);
   return text.take().toString('latin1');
 }

@@ -206,7 +206,8 @@ function waitTime(call: ToolCall, text: string): number {
 
 /**
  * MODPROBE_OPTIONS: words between blanks. Quotes keep blanks and go away; a word that begins with a quote ends with it,
- * and a blank behind that is an empty word: the tool's way, which is why nobody quotes whole words there.
+ * and a blank behind that is an empty word: the tool's way, which is why nobody quotes whole words there. A quote that
+ * nothing ends is a letter as others are, and keeps the rest together.
  */
 function environmentWords(text: string | undefined): string[] {
   if (text === undefined || text === '') return [];
@@ -214,9 +215,11 @@ function environmentWords(text: string | undefined): string[] {
   let word = '';
   let quote: string | undefined;
   let whole = false;
+  let opened = 0;
   for (const char of text) {
     if (quote === undefined && (char === '"' || char === "'")) {
       quote = char;
+      opened = word.length;
       whole = word === '';
     } else if (char === quote) {
       quote = undefined;
@@ -228,6 +231,7 @@ function environmentWords(text: string | undefined): string[] {
       word = '';
     } else word += char;
   }
+  if (quote !== undefined) word = word.slice(0, opened) + quote + word.slice(opened);
   if (word !== '') words.push(word);
   return words;
 }

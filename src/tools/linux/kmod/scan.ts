@@ -1,5 +1,5 @@
 /** Finds the module files of a tree, and takes one of each name (depmod.d(5) says which). */
-import { type Dir, opendirSync } from 'node:fs';
+import { type Dir, opendirSync, realpathSync } from 'node:fs';
 import { keepsPriority } from '../../../systems/linux/tree/choose.ts';
 import type { DepmodConfig } from '../../../systems/linux/tree/depmod-config.ts';
 import { baseName, isModuleFile, nameOfPath } from '../../../systems/linux/tree/names.ts';
@@ -114,7 +114,11 @@ export class TreeScan {
       const { name } = entry;
       if (BUILD_LINKS.includes(name) || this.config.excludes.includes(name)) continue;
       const path = `${folder}/${name}`;
-      const kind = entry.isFile() ? 'file' : entry.isDirectory() ? 'folder' : this.follow(path, name, depth);
+      const kind = entry.isFile()
+        ? 'file'
+        : entry.isDirectory()
+          ? 'folder'
+          : this.follow(path, name, folder, depth);
       if (kind === 'folder') this.enter(path, depth + 1);
       else if (kind === 'file' && this.isModule(name)) this.visit(path);
       else if (kind === 'file' && STRANGE.test(name)) this.strange.push(path);
@@ -149,12 +153,16 @@ export class TreeScan {
   }
 
   /** What a link leads to. */
-  private follow(path: string, name: string, depth: number): 'file' | 'folder' | undefined {
+  private follow(path: string, name: string, folder: string, depth: number): 'file' | 'folder' | undefined {
     try {
       const stat = statAt(path, this.archives);
       if (stat === undefined) throw statError(path);
       if (stat.isFile()) return 'file';
-      if (stat.isDirectory()) return 'folder';
+      if (stat.isDirectory() && !leadsBack(path, folder)) return 'folder';
+      if (stat.isDirectory()) {
+        this.error(`${path}: leads back to a folder that it is in, and is not searched\n`);
+        return undefined;
+      }
       this.error(`unsupported file type ${path}: ${(stat.mode & 0o170000).toString(8)}\n`);
     } catch (error) {
       if (!isSystemError(error)) throw error;
@@ -171,6 +179,18 @@ export class TreeScan {
     this.found.set(name, path);
     if (!this.told.has(path)) this.progress?.(path);
     this.told.add(path);
+  }
+}
+
+/** Does a link in that folder lead to it, or to one above it? The tool follows it until no more files can be opened. */
+function leadsBack(link: string, folder: string): boolean {
+  try {
+    const real = (path: string): string => realpathSync(onDisk(path), 'latin1');
+    const [target, here] = [real(link), real(folder)];
+    return target === here || here.startsWith(target.endsWith('/') ? target : `${target}/`);
+  } catch {
+    // In an archive there is no such link.
+    return false;
   }
 }
 

@@ -152,7 +152,7 @@ describe('hostile module trees', () => {
       const { code, err } = await depmod();
       expect(code).toBe(0);
       expect(err).toMatch(/fstatat\(\d+, ring\.ko\): Too many levels of symbolic links\n/);
-      expect(err).toMatch(/folders more than 40 deep are not searched|Too many levels/);
+      expect(err).toMatch(/deep\/up: leads back to a folder that it is in, and is not searched\n/);
       expect(index('modules.dep')).toContain('hello.ko:\n');
       const told = await run('modprobe', [
         '-D',
