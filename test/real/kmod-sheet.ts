@@ -270,7 +270,7 @@ export const SHEET: readonly Part[] = [
       `depmod -n -C /bad.conf ${SHEET_RELEASE}`,
       `depmod -n --config=/etc/depmod.d ${SHEET_RELEASE}`,
       `depmod -n -C /etc/depmod.d/README ${SHEET_RELEASE}`,
-      `depmod -nvv -C alone.conf -C /etc/depmod.d ${SHEET_RELEASE}`,
+      `depmod -nvv -C /alone.conf -C /etc/depmod.d ${SHEET_RELEASE}`,
     ],
   },
   {

@@ -53,6 +53,33 @@ export class FactTable {
     this.infoEnds.push(this.info.length);
   }
 
+  /**
+   * Adds rows [from, to) of other facts, as modules from `module` on; nothing is said of them. `numbers`: what the names'
+   * numbers are here, where they are others. Versions are left behind.
+   */
+  copyRows(facts: Facts, from: number, to: number, module: number, numbers: Int32Array | undefined): void {
+    const { needs, exports, info } = this;
+    const [need, offer] = [startOf(facts.needEnds, from), startOf(facts.exportEnds, from)];
+    const [needAt, exportAt, infoAt] = [needs.length, exports.length, info.length];
+    const text = startOf(facts.infoEnds, from);
+    const newNeeds = facts.needs.subarray(need, facts.needEnds[to - 1]);
+    const newExports = facts.exports.subarray(offer, facts.exportEnds[to - 1]);
+    needs.append(numbers === undefined ? newNeeds : newNeeds.map((n) => numbers[n >> 1] * 2 + (n & 1)));
+    exports.append(numbers === undefined ? newExports : newExports.map((n) => numbers[n]));
+    info.copy(facts.info, text, facts.infoEnds[to - 1]);
+    for (let row = from; row < to; row++) {
+      this.modules.push(module + row - from);
+      this.needEnds.push(needAt + facts.needEnds[row] - need);
+      this.exportEnds.push(exportAt + facts.exportEnds[row] - offer);
+      this.infoEnds.push(infoAt + facts.infoEnds[row] - text);
+    }
+  }
+
+  /** Notes what is said of a row. */
+  say(row: number, errors: readonly string[]): void {
+    this.errors.push([row, errors]);
+  }
+
   /** Forgets what was added to an unfinished row but its .modinfo. */
   dropSymbols(): void {
     this.needs.length = last(this.needEnds);

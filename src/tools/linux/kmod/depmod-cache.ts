@@ -5,7 +5,7 @@
  */
 import { existsSync, linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { deserialize, serialize } from 'node:v8';
-import { type Facts, FactTable, startOf } from '../../../systems/linux/tree/facts.ts';
+import { type Facts, FactTable } from '../../../systems/linux/tree/facts.ts';
 import type { NameTable } from '../../../systems/linux/tree/name-table.ts';
 import { statIfAny } from '../../stat-if-any.ts';
 import type { Message } from './alias-index.ts';
@@ -54,7 +54,7 @@ export function stampOf(path: string): Stamp | undefined {
 const sameContents = (a: Stamp, b: Stamp): boolean => a[0] === b[0] && a[1] === b[1] && a[2] === b[2];
 
 /** Is a file of these times, read at `now`, known not to have changed since? */
-function isSettled([, , changed, moved]: Stamp, now: number): boolean {
+function isSettled(changed: number, moved: number, now: number): boolean {
   const step = changed % 1000 === 0 && moved % 1000 === 0 ? WHOLE_SECONDS : CLOCK_STEP;
   return Math.max(changed, moved) + step < now;
 }
@@ -121,48 +121,48 @@ function sumOf(bytes: Buffer): number {
 export class LastRun {
   readonly cached: Cached | undefined;
   private readonly started: number;
-  private readonly known = new Map<string, Stamp | undefined>();
-
   /** `started`: when this run began, in milliseconds; what was touched since may have been read before or after. */
   constructor(folder: string, started: number) {
     this.cached = readCache(folder);
     this.started = started;
   }
 
-  /** Stamps of files before they are read. */
+  /** Stamps of files before they are read; of one that must be read again whatever it looks like the size is -1. */
   stamps(paths: readonly string[]): Float64Array {
     const stamps = new Float64Array(4 * paths.length);
-    paths.forEach((path, i) => {
-      const stamp = this.stamp(path);
-      if (stamp === undefined) stamps[4 * i] = -1;
-      else for (let n = 0; n < 4; n++) stamps[4 * i + n] = stamp[n];
-    });
+    for (let i = 0; i < paths.length; i++) {
+      const stat = statIfAny(onDisk(paths[i]));
+      const at = 4 * i;
+      if (stat === undefined || !isSettled(stat.mtimeMs, stat.ctimeMs, this.started)) stamps[at] = -1;
+      else {
+        stamps[at] = stat.size;
+        stamps[at + 1] = stat.ino;
+        stamps[at + 2] = stat.mtimeMs;
+        stamps[at + 3] = stat.ctimeMs;
+      }
+    }
     return stamps;
-  }
-
-  /** undefined for a file that must be read again whatever it looks like. */
-  private stamp(path: string): Stamp | undefined {
-    if (this.known.has(path)) return this.known.get(path);
-    const found = stampOf(path);
-    const stamp = found !== undefined && isSettled(found, this.started) ? found : undefined;
-    this.known.set(path, stamp);
-    return stamp;
   }
 }
 
-/** Which files have to be read: those that are not in the cache as they are now. */
-export function changedFiles(cached: Cached, paths: readonly string[], stamps: Float64Array): number[] {
-  const known = new Map(cached.paths.map((path, i) => [path, i]));
+/** Which files have to be read: those that are not in the cache as they are now. `same`: it has these files, in this order. */
+export function changedFiles(
+  cached: Cached,
+  paths: readonly string[],
+  stamps: Float64Array,
+  same: boolean,
+): number[] {
+  const known = same ? undefined : new Map(cached.paths.map((path, i) => [path, i]));
   const changed: number[] = [];
-  paths.forEach((path, file) => {
-    const before = known.get(path);
+  for (let file = 0; file < paths.length; file++) {
+    const before = known === undefined ? file : known.get(paths[file]);
     if (before === undefined || !isAsBefore(cached, before, stamps, file)) changed.push(file);
-  });
+  }
   return changed;
 }
 
 /** Is the file with these stamps the one that was read? */
-export function isAsBefore(cached: Cached, before: number, stamps: Float64Array, file: number): boolean {
+function isAsBefore(cached: Cached, before: number, stamps: Float64Array, file: number): boolean {
   if (stamps[4 * file] < 0) return false;
   for (let i = 0; i < 4; i++) if (stamps[4 * file + i] !== cached.stamps[4 * before + i]) return false;
   return true;
@@ -188,87 +188,19 @@ export function cachedFacts(cached: Cached, paths: readonly string[], changed: r
 }
 
 /** What the parts hold of each module, as one; `modules` of the result are positions in the order of the modules. */
-export function mergedFacts({ parts, partOf, rowOf }: FactSet, names: NameTable): Facts {
+export function mergedFacts(set: FactSet, names: NameTable): Facts {
+  const { parts, partOf, rowOf } = set;
   const table = new FactTable(names);
-  const numbers = parts.map((part, n) => (n === 0 ? undefined : names.adopt(part.names)));
+  const numbers = set.numbers(names);
   const said = parts.map((part) => new Map(part.errors));
-  for (let index = 0; index < partOf.length; index++) {
+  for (let index = 0, next = 0; index < partOf.length; index = next) {
     const [n, row] = [partOf[index], rowOf[index]];
-    const part = parts[n];
-    const own = numbers[n];
-    for (let at = startOf(part.needEnds, row); at < part.needEnds[row]; at++) {
-      const need = part.needs[at];
-      table.needs.push(own === undefined ? need : own[need >> 1] * 2 + (need & 1));
-    }
-    for (let at = startOf(part.exportEnds, row); at < part.exportEnds[row]; at++)
-      table.exports.push(own === undefined ? part.exports[at] : own[part.exports[at]]);
-    table.info.copy(part.info, startOf(part.infoEnds, row), part.infoEnds[row]);
-    table.end(index, said[n].get(row) ?? []);
+    // Rows that follow each other are taken at once: of most runs nearly all do.
+    for (next = index + 1; next < partOf.length; next++)
+      if (partOf[next] !== n || rowOf[next] !== row + next - index || said[n].has(rowOf[next])) break;
+    table.copyRows(parts[n], row, row + next - index, index, numbers[n]);
+    const errors = said[n].get(row);
+    if (errors !== undefined) table.say(index, errors);
   }
   return table.facts();
-}
-
-/** Which parts of what is known of modules are others than they were. */
-export interface Difference {
-  needs: boolean;
-  exports: boolean;
-  info: boolean;
-}
-
-/** Compares rows of facts: names as text. */
-export class RowComparison {
-  readonly found: Difference = { needs: false, exports: false, info: false };
-  private readonly before: Facts;
-  private readonly after: Facts;
-  private readonly old: readonly number[];
-  private readonly now: readonly number[];
-
-  constructor(before: Facts, after: Facts) {
-    this.before = before;
-    this.after = after;
-    this.old = nameStarts(before.names);
-    this.now = nameStarts(after.names);
-  }
-
-  /** What differs between that row before and the one after is added to `found`. */
-  add(row: number, newRow: number): void {
-    const { before, after, found } = this;
-    found.needs ||= !this.sameNames(part(before, 'need', row), part(after, 'need', newRow), 1);
-    found.exports ||= !this.sameNames(part(before, 'export', row), part(after, 'export', newRow), 0);
-    const info = before.info.subarray(startOf(before.infoEnds, row), before.infoEnds[row]);
-    const newInfo = after.info.subarray(startOf(after.infoEnds, newRow), after.infoEnds[newRow]);
-    found.info ||= info.length !== newInfo.length || info.some((byte, i) => byte !== newInfo[i]);
-  }
-
-  /** `flags`: bits below the number of a name, which have to be the same. */
-  private sameNames(a: Int32Array, b: Int32Array, flags: number): boolean {
-    const { before, after, old, now } = this;
-    return (
-      a.length === b.length &&
-      a.every(
-        (value, i) =>
-          (value & flags) === (b[i] & flags) &&
-          sameText(before.names, old[value >> flags], after.names, now[b[i] >> flags]),
-      )
-    );
-  }
-}
-
-const part = (facts: Facts, what: 'need' | 'export', row: number): Int32Array => {
-  const [values, ends] = what === 'need' ? [facts.needs, facts.needEnds] : [facts.exports, facts.exportEnds];
-  return values.subarray(startOf(ends, row), ends[row]);
-};
-
-function nameStarts(names: Uint8Array): number[] {
-  const starts = [0];
-  for (let nul = names.indexOf(0); nul >= 0; nul = names.indexOf(0, nul + 1)) starts.push(nul + 1);
-  return starts;
-}
-
-function sameText(a: Uint8Array, i: number, b: Uint8Array, j: number): boolean {
-  while (a[i] === b[j] && a[i] !== 0) {
-    i++;
-    j++;
-  }
-  return a[i] === b[j];
 }

@@ -13,15 +13,16 @@ export class DepmodModule implements GraphNode<DepmodModule> {
   readonly shown: string;
   /** Position by modules.order: those that it names are negative. */
   sort = 1;
-  index = 0;
+  index: number;
   users = 0;
   /** Users have a lower rank. */
   rank = 0;
   readonly needs: DepmodModule[] = [];
 
-  constructor(name: string, path: string, tree: string) {
+  constructor(name: string, path: string, tree: string, index = 0) {
     this.name = name;
     this.path = path;
+    this.index = index;
     this.shown = path.startsWith(tree) && path[tree.length] === '/' ? path.slice(tree.length + 1) : path;
   }
 
@@ -100,20 +101,40 @@ export class FactSet {
   readonly partOf: Uint8Array;
   readonly rowOf: Int32Array;
 
-  /** `files`: what the readers' numbers mean; those that are no module's are left out. */
-  constructor(parts: readonly Facts[], files: readonly string[], modules: readonly DepmodModule[]) {
+  /** Of how many parts, from the first on, the names are those of the table that they are joined in. */
+  private readonly own: number;
+
+  constructor(parts: readonly Facts[], partOf: Uint8Array, rowOf: Int32Array, own: number) {
     this.parts = parts;
-    this.partOf = new Uint8Array(modules.length);
-    this.rowOf = new Int32Array(modules.length);
+    this.partOf = partOf;
+    this.rowOf = rowOf;
+    this.own = own;
+  }
+
+  /** `files`: what the readers' numbers mean; those that are no module's are left out. */
+  static ofFiles(
+    parts: readonly Facts[],
+    files: readonly string[],
+    modules: readonly DepmodModule[],
+    own: number,
+  ): FactSet {
+    const partOf = new Uint8Array(modules.length);
+    const rowOf = new Int32Array(modules.length);
     const indexes = new Map(modules.map(({ path, index }) => [path, index]));
     parts.forEach((part, n) => {
       part.modules.forEach((file, row) => {
         const index = indexes.get(files[file]);
         if (index === undefined) return;
-        this.partOf[index] = n;
-        this.rowOf[index] = row;
+        partOf[index] = n;
+        rowOf[index] = row;
       });
     });
+    return new FactSet(parts, partOf, rowOf, own);
+  }
+
+  /** By part: the numbers that its names have in that table; undefined where they are the same. */
+  numbers(names: NameTable): readonly (Int32Array | undefined)[] {
+    return this.parts.map((part, n) => (n < this.own ? undefined : names.adopt(part.names)));
   }
 
   /** What is said about the files, in the order of the modules. */
@@ -215,10 +236,10 @@ export class SymbolTable {
   }
 
   /**
-   * Finds what each module needs; `verbose` tells of needs that were met. The names of the first part are this table's own.
+   * Finds what each module needs; `verbose` tells of needs that were met.
    */
   link(modules: readonly DepmodModule[], set: FactSet, output: ToolOutput, verbose: boolean): void {
-    const numbers = set.parts.map((part, n) => (n === 0 ? undefined : this.names.adopt(part.names)));
+    const numbers = set.numbers(this.names);
     for (let index = 0; index < modules.length; index++) {
       const n = set.partOf[index];
       this.addExports(index, set.parts[n], set.rowOf[index], numbers[n]);

@@ -1,23 +1,20 @@
 /** One run of `depmod --incremental`: what of the last run still holds, and what has to be made again. */
-import { type Facts, FactTable } from '../../../systems/linux/tree/facts.ts';
-import { NameTable } from '../../../systems/linux/tree/name-table.ts';
+import { type Facts, FactTable, startOf } from '../../../systems/linux/tree/facts.ts';
+import type { NameTable } from '../../../systems/linux/tree/name-table.ts';
 import type { MadeFile } from './alias-index.ts';
 import {
   type Cached,
   cachedFacts,
   changedFiles,
-  type Difference,
-  isAsBefore,
   keepIndex,
   type LastRun,
   mergedFacts,
   placeOf,
-  RowComparison,
   secondName,
   stampOf,
   writeCache,
 } from './depmod-cache.ts';
-import { type DepmodModule, FactSet } from './depmod-module.ts';
+import { DepmodModule, FactSet } from './depmod-module.ts';
 import { ENOUGH, readInto } from './depmod-scan.ts';
 import { ModuleReader } from './module-source.ts';
 
@@ -46,53 +43,86 @@ const FILES: readonly (readonly [name: string, text: boolean, group: keyof Stale
 
 const NO_BYTES = new Uint8Array();
 
+/** What a run finds in the tree. */
+export interface Found {
+  /** Paths by module name. */
+  readonly paths: ReadonlyMap<string, string>;
+  /** All modules in the order in which they are written. */
+  readonly sorted: () => readonly DepmodModule[];
+  /** The order is known to be that of the last run when it was found in the same files. */
+  readonly ordered: boolean;
+  /** Everything else that the indexes are made of. */
+  readonly inputs: string;
+  readonly tree: string;
+}
+
 export class Update {
-  private readonly modules: readonly DepmodModule[];
-  private readonly paths: readonly string[];
   private readonly names: NameTable;
-  private readonly inputs: string;
+  private readonly found: Found;
   private readonly folder: string;
   private readonly cached: Cached | undefined;
+  /** The last run found the same files, and all else as it is: its rows are this run's modules. */
+  private readonly same: boolean;
+  private readonly paths: readonly string[];
   private readonly stamps: Float64Array;
   private readonly changed: readonly number[] | undefined;
+  private sortedModules: readonly DepmodModule[] | undefined;
+  private difference: Difference | undefined;
 
-  constructor(
-    modules: readonly DepmodModule[],
-    names: NameTable,
-    inputs: string,
-    folder: string,
-    last: LastRun,
-  ) {
-    this.modules = modules;
-    this.paths = modules.map(({ path }) => path);
+  constructor(found: Found, names: NameTable, folder: string, last: LastRun) {
+    this.found = found;
     this.names = names;
-    this.inputs = inputs;
     this.folder = folder;
-    this.cached = last.cached;
+    const { cached } = last;
+    this.cached = cached;
+    this.same =
+      cached !== undefined &&
+      found.ordered &&
+      cached.inputs === found.inputs &&
+      cached.paths.length === found.paths.size &&
+      cached.paths.every((path, i) => found.paths.get(cached.modules[i]) === path);
+    this.paths = this.same && cached !== undefined ? cached.paths : this.modules.map(({ path }) => path);
     this.stamps = last.stamps(this.paths);
-    this.changed = this.cached && changedFiles(this.cached, this.paths, this.stamps);
+    this.changed = cached && changedFiles(cached, this.paths, this.stamps, this.same);
+  }
+
+  get modules(): readonly DepmodModule[] {
+    const { cached, found } = this;
+    this.sortedModules ??=
+      this.same && cached !== undefined
+        ? cached.modules.map((name, i) => new DepmodModule(name, cached.paths[i], found.tree, i))
+        : found.sorted();
+    return this.sortedModules;
   }
 
   /** The facts, of which only those of changed files are read; undefined when so much changed that all should be. */
   set(): FactSet | undefined {
-    const { cached, changed, paths, names, modules } = this;
+    const { cached, changed, paths, names, same } = this;
     if (cached === undefined || changed === undefined || changed.length > ENOUGH) return undefined;
+    // The last run's numbers are this one's, too: its names are the first.
+    if (names.size > 0) throw new Error('names before those of the last run');
+    names.adopt(cached.facts.names);
     const table = new FactTable(names);
-    const reader = new ModuleReader(undefined, false, table.names);
+    const reader = new ModuleReader(undefined, false, names);
     for (const file of changed) readInto(table, reader, file, paths[file], false);
-    return new FactSet([table.facts(), cachedFacts(cached, paths, changed)], paths, modules);
+    const fresh = table.facts();
+    if (!same) return FactSet.ofFiles([fresh, cachedFacts(cached, paths, changed)], paths, this.modules, 2);
+    const partOf = new Uint8Array(paths.length).fill(1);
+    const rowOf = Int32Array.from(paths.keys());
+    changed.forEach((module, row) => {
+      partOf[module] = 0;
+      rowOf[module] = row;
+    });
+    this.difference = rowDifference(cached.facts, fresh);
+    return new FactSet([fresh, cached.facts], partOf, rowOf, 2);
   }
 
   /** What of the last run's files does not hold any more. */
-  stale(set: FactSet): Stale {
-    const { cached, changed } = this;
-    const same =
-      cached !== undefined &&
-      cached.inputs === this.inputs &&
-      cached.paths.length === this.paths.length &&
-      this.modules.every(({ name, path }, i) => cached.modules[i] === name && cached.paths[i] === path);
-    if (!same) return { dependencies: true, symbols: true, builtin: true, aliases: true };
-    const { needs, exports, info } = rowDifference(cached, set, changed ?? []);
+  get stale(): Stale {
+    const { cached, difference } = this;
+    if (cached === undefined || difference === undefined)
+      return { dependencies: true, symbols: true, builtin: true, aliases: true };
+    const { needs, exports, info } = difference;
     const gone = (group: keyof Stale): boolean =>
       FILES.some(([name, , of]) => of === group && placeOf(cached, this.folder, name) === 'gone');
     return {
@@ -113,6 +143,7 @@ export class Update {
 
   /** Leaves to the next run what this one found. */
   keep(set: FactSet, made: ReadonlyMap<string, MadeFile>): void {
+    const { cached, difference, found } = this;
     if (made.size === 0 && this.changed?.length === 0) return;
     const outputs: Record<string, Cached['outputs'][string]> = {};
     for (const { name, messages } of this.inOrder(made)) {
@@ -120,10 +151,11 @@ export class Update {
       const stamp = stampOf(`${this.folder}/${name}`);
       if (stamp !== undefined) outputs[name] = { stamp, messages };
     }
-    const facts = mergedFacts(set, this.names);
-    const modules = this.modules.map(({ name }) => name);
-    const { inputs, paths, stamps } = this;
-    writeCache(this.folder, { inputs, modules, paths, stamps, facts, outputs });
+    const unchanged = cached !== undefined && difference !== undefined && !isAny(difference);
+    const facts = unchanged ? cached.facts : mergedFacts(set, this.names);
+    const modules = this.same && cached !== undefined ? cached.modules : this.modules.map(({ name }) => name);
+    const { paths, stamps } = this;
+    writeCache(this.folder, { inputs: found.inputs, modules, paths, stamps, facts, outputs });
   }
 }
 
@@ -140,59 +172,49 @@ function oldFile([name, text]: (typeof FILES)[number], cached: Cached, folder: s
   };
 }
 
-/** The modules are the same: what became others in the files that changed. Rows of the last run are modules. */
-function rowDifference(cached: Cached, set: FactSet, changed: readonly number[]): Difference {
-  const parts = set.parts.map((part) => new RowComparison(cached.facts, part));
-  for (const module of changed) parts[set.partOf[module]].add(module, set.rowOf[module]);
-  const any = (what: keyof Difference): boolean => parts.some(({ found }) => found[what]);
-  return { needs: any('needs'), exports: any('exports'), info: any('info') };
+/** What became others in the modules that were read again, whose numbers of names are those of before. */
+function rowDifference(before: Facts, after: Facts): Difference {
+  const found: Difference = { needs: false, exports: false, info: false, errors: false };
+  const said = [new Map(before.errors), new Map(after.errors)];
+  for (let row = 0; row < after.modules.length; row++) {
+    const old = after.modules[row];
+    found.needs ||= !sameItems(before.needs, before.needEnds, old, after.needs, after.needEnds, row);
+    found.exports ||= !sameItems(
+      before.exports,
+      before.exportEnds,
+      old,
+      after.exports,
+      after.exportEnds,
+      row,
+    );
+    found.info ||= !sameItems(before.info, before.infoEnds, old, after.info, after.infoEnds, row);
+    found.errors ||= (said[0].get(old) ?? []).join('') !== (said[1].get(row) ?? []).join('');
+  }
+  return found;
 }
 
-/**
- * Finds everything as the last run left it, or with other times and the same contents: gives what is said then and the files
- * that still hold, and leaves the new times to the next run. undefined: something is to be made again.
- */
-export function asLastTime(
-  last: LastRun,
-  found: ReadonlyMap<string, string>,
-  inputs: string,
-  folder: string,
-): { readonly errors: readonly string[]; readonly files: readonly MadeFile[] } | undefined {
-  const { cached } = last;
-  if (cached === undefined || cached.inputs !== inputs || cached.paths.length !== found.size)
-    return undefined;
-  const { paths, modules, facts } = cached;
-  if (!paths.every((path, i) => found.get(modules[i]) === path)) return undefined;
-  if (FILES.some(([name]) => placeOf(cached, folder, name) === 'gone')) return undefined;
-  const stamps = last.stamps(paths);
-  const changed: number[] = [];
-  for (let i = 0; i < paths.length; i++) if (!isAsBefore(cached, i, stamps, i)) changed.push(i);
-  if (changed.length > ENOUGH) return undefined;
-  const now = readAgain(paths, changed);
-  const rows = new RowComparison(facts, now);
-  changed.forEach((module, row) => {
-    rows.add(module, row);
-  });
-  if (rows.found.needs || rows.found.exports || rows.found.info || !sameErrors(facts, now)) return undefined;
-  const { layout: _, ...rest } = cached;
-  if (changed.length > 0) writeCache(folder, { ...rest, stamps });
-  return {
-    errors: facts.errors.flatMap(([, texts]) => texts),
-    files: FILES.map((file) => oldFile(file, cached, folder)),
-  };
+const isAny = ({ needs, exports, info, errors }: Difference): boolean => needs || exports || info || errors;
+
+/** Are two rows' parts the same? */
+function sameItems(
+  a: Int32Array | Uint8Array,
+  aEnds: Int32Array,
+  aRow: number,
+  b: Int32Array | Uint8Array,
+  bEnds: Int32Array,
+  bRow: number,
+): boolean {
+  const [from, start] = [startOf(aEnds, aRow), startOf(bEnds, bRow)];
+  const length = aEnds[aRow] - from;
+  if (bEnds[bRow] - start !== length) return false;
+  for (let i = 0; i < length; i++) if (a[from + i] !== b[start + i]) return false;
+  return true;
 }
 
-function readAgain(paths: readonly string[], changed: readonly number[]): Facts {
-  const table = new FactTable(new NameTable());
-  const reader = new ModuleReader(undefined, false, table.names);
-  for (const module of changed) readInto(table, reader, module, paths[module], false);
-  return table.facts();
-}
-
-/** Does each file that was read again have the same said about it? */
-function sameErrors(before: Facts, now: Facts): boolean {
-  const [old, own] = [new Map(before.errors), new Map(now.errors)];
-  return [...now.modules].every(
-    (module, row) => (old.get(module) ?? []).join('') === (own.get(row) ?? []).join(''),
-  );
+/** Which parts of what is known of modules are others than they were. */
+interface Difference {
+  needs: boolean;
+  exports: boolean;
+  info: boolean;
+  errors: boolean;
 }

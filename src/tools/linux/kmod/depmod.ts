@@ -29,7 +29,7 @@ import {
 } from './depmod-index.ts';
 import { type DepmodModule, FactSet, SymbolTable, sortedModules } from './depmod-module.ts';
 import { ENOUGH, Helper, type Scanned, scanAlone } from './depmod-scan.ts';
-import { asLastTime, Update } from './depmod-update.ts';
+import { type Found, Update } from './depmod-update.ts';
 import { readAt, statAt, statError } from './disk.ts';
 import { addSymvers, addSystemMap } from './kernel-symbols.ts';
 import { Level, ToolExit, type ToolOutput } from './output.ts';
@@ -78,6 +78,8 @@ export function depmod(call: ToolCall): number {
   try {
     return run.run();
   } catch (error) {
+    // A run that ends before there are modules leaves the library's context as it is.
+    if (error instanceof ToolExit && !run.begun) throw error;
     if (error instanceof ToolExit) return error.code;
     if (!(error instanceof TreeError)) throw error;
     call.output.error(`${error.message}\n`);
@@ -114,6 +116,8 @@ class Depmod {
   private scanned: Scanned | undefined;
   private readonly started = Date.now();
   private alone = false;
+  /** The symbols that are given are read. */
+  begun = false;
 
   constructor(call: ToolCall) {
     this.call = call;
@@ -147,6 +151,7 @@ class Depmod {
     this.readTreeConfig();
     output.takeOver(options.verbose);
     const symbols = this.kernelSymbols();
+    this.begun = true;
     if (options.all) this.startHelper(symbols, out);
     const paths = this.paths(files, symbols);
     const order = this.givenTreeFile('modules.order');
@@ -200,32 +205,32 @@ class Depmod {
   ): number {
     const { output } = this;
     const last = new LastRun(out, this.started);
-    const inputs = this.inputs();
-    // An order that is damaged is told each time, which sorting by it does.
-    const same = order?.endsWith('\n') ? asLastTime(last, paths, inputs, out) : undefined;
-    if (same !== undefined) {
-      for (const message of same.errors) output.error(message);
-      return this.write(same.files, out);
-    }
-    const modules = sortedModules(paths, this.tree, order, output);
-    const update = new Update(modules, symbols.names, inputs, out, last);
-    const set = update.set() ?? this.load(modules, symbols, false);
+    const found: Found = {
+      paths,
+      sorted: () => sortedModules(paths, this.tree, order, output),
+      // An order that is damaged is told each time, which sorting by it does.
+      ordered: order === undefined || order.endsWith('\n'),
+      inputs: this.inputs(),
+      tree: this.tree,
+    };
+    const update = new Update(found, symbols.names, out, last);
+    const set = update.set() ?? this.load(update.modules, symbols, false);
     for (const message of set.errors()) output.error(message);
-    const stale = update.stale(set);
+    const { stale } = update;
     if (stale.dependencies || stale.symbols) {
-      symbols.link(modules, set, output, false);
-      if (!this.order(modules)) return 1;
+      symbols.link(update.modules, set, output, false);
+      if (!this.order(update.modules)) return 1;
     }
-    const input = this.indexInput(modules, symbols);
     this.makeFolder(out);
     const made = new Map<string, MadeFile>();
     const add = (files: Iterable<MadeFile>): void => {
       for (const file of files) made.set(file.name, file);
     };
-    if (stale.dependencies) add(makeDependencyIndexes(input));
-    if (stale.symbols) add(makeSymbolIndexes(input));
-    if (stale.builtin) add(makeBuiltinIndexes(input));
-    if (stale.aliases) add(makeAliasIndexes(aliasInput(modules, set, false, false)));
+    const input = (): IndexInput => this.indexInput(update.modules, symbols);
+    if (stale.dependencies) add(makeDependencyIndexes(input()));
+    if (stale.symbols) add(makeSymbolIndexes(input()));
+    if (stale.builtin) add(makeBuiltinIndexes(input()));
+    if (stale.aliases) add(makeAliasIndexes(aliasInput(update.modules, set, false, false)));
     const code = this.write(update.inOrder(made), out);
     update.keep(set, made);
     return code;
@@ -495,7 +500,7 @@ class Depmod {
     this.scanned =
       this.helper?.scan(this.files, names) ??
       scanAlone(this.files, options.unknown, names, this.call.archives, this.old ? scanAnyModule : undefined);
-    const set = new FactSet(this.scanned.parts, this.files, modules);
+    const set = FactSet.ofFiles(this.scanned.parts, this.files, modules, 1);
     if (tell) for (const message of set.errors()) this.output.error(message);
     return set;
   }
