@@ -10,11 +10,12 @@ import type { NameTable } from '../../../systems/linux/tree/name-table.ts';
 import { statIfAny } from '../../stat-if-any.ts';
 import type { Message } from './alias-index.ts';
 import { onDisk } from './bytes-path.ts';
+import type { Searched } from './depmod-folders.ts';
 import type { FactSet } from './depmod-module.ts';
 
 export const CACHE_NAME = '.modules.incremental';
 /** Of another layout nothing is believed. */
-const LAYOUT = 'lkm depmod cache 2';
+const LAYOUT = 'lkm depmod cache 3';
 /**
  * Every index has a second name, so that it is still there when another tool has put its own in its place: then the old one
  * is put back, where it would be made of the same facts again.
@@ -39,6 +40,8 @@ export interface Cached {
   /** Four numbers a path; a size of -1 for a file that is to be read again. */
   readonly stamps: Float64Array;
   readonly facts: Facts;
+  /** How the files were found, where that proves something. */
+  readonly searched: Searched | undefined;
   /** By index file: what it was like on disk, and what is said when it is made. */
   readonly outputs: Readonly<
     Record<string, { readonly stamp: Stamp; readonly messages: readonly Message[] }>
@@ -54,7 +57,7 @@ export function stampOf(path: string): Stamp | undefined {
 const sameContents = (a: Stamp, b: Stamp): boolean => a[0] === b[0] && a[1] === b[1] && a[2] === b[2];
 
 /** Is a file of these times, read at `now`, known not to have changed since? */
-function isSettled(changed: number, moved: number, now: number): boolean {
+export function isSettled(changed: number, moved: number, now: number): boolean {
   const step = changed % 1000 === 0 && moved % 1000 === 0 ? WHOLE_SECONDS : CLOCK_STEP;
   return Math.max(changed, moved) + step < now;
 }
@@ -120,7 +123,7 @@ function sumOf(bytes: Buffer): number {
 /** What the last run left, and what the files are like now. */
 export class LastRun {
   readonly cached: Cached | undefined;
-  private readonly started: number;
+  readonly started: number;
   /** `started`: when this run began, in milliseconds; what was touched since may have been read before or after. */
   constructor(folder: string, started: number) {
     this.cached = readCache(folder);

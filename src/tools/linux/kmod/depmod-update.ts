@@ -14,6 +14,7 @@ import {
   stampOf,
   writeCache,
 } from './depmod-cache.ts';
+import type { Searched } from './depmod-folders.ts';
 import { DepmodModule, FactSet } from './depmod-module.ts';
 import { ENOUGH, readInto } from './depmod-scan.ts';
 import { ModuleReader } from './module-source.ts';
@@ -54,6 +55,8 @@ export interface Found {
   /** Everything else that the indexes are made of. */
   readonly inputs: string;
   readonly tree: string;
+  /** How the paths were found. */
+  readonly searched: Searched | undefined;
 }
 
 export class Update {
@@ -155,7 +158,8 @@ export class Update {
     const facts = unchanged ? cached.facts : mergedFacts(set, this.names);
     const modules = this.same && cached !== undefined ? cached.modules : this.modules.map(({ name }) => name);
     const { paths, stamps } = this;
-    writeCache(this.folder, { inputs: found.inputs, modules, paths, stamps, facts, outputs });
+    const { inputs, searched } = found;
+    writeCache(this.folder, { inputs, modules, paths, stamps, facts, searched, outputs });
   }
 }
 

@@ -21,6 +21,7 @@ import { absolute, onDisk, reason } from './bytes-path.ts';
 import { configFiles, configFolders, configText } from './config-files.ts';
 import { KmodContext } from './context.ts';
 import { CACHE_NAME, LastRun, removeCache } from './depmod-cache.ts';
+import { findsTheSame, type Searched, watchSearch } from './depmod-folders.ts';
 import {
   type IndexInput,
   makeBuiltinIndexes,
@@ -115,6 +116,9 @@ class Depmod {
   private readonly files: string[] = [];
   private scanned: Scanned | undefined;
   private readonly started = Date.now();
+  /** Of an incremental run: what the last one left, and how this one found its files. */
+  private last: LastRun | undefined;
+  private searched: Searched | undefined;
   private alone = false;
   /** The symbols that are given are read. */
   begun = false;
@@ -153,9 +157,10 @@ class Depmod {
     const symbols = this.kernelSymbols();
     this.begun = true;
     if (options.all) this.startHelper(symbols, out);
+    if (this.keeps) this.last = new LastRun(out, this.started);
     const paths = this.paths(files, symbols);
     const order = this.givenTreeFile('modules.order');
-    if (this.keeps) return this.incremental(paths, order, symbols, out);
+    if (this.last !== undefined) return this.incremental(this.last, paths, order, symbols, out);
     const modules = sortedModules(paths, this.tree, order, output);
     const set = this.load(modules, symbols);
     const input = aliasInput(modules, set, options.warn, options.show);
@@ -198,13 +203,13 @@ class Depmod {
   // -- --incremental ----------------------------------------------------------------------------------------
 
   private incremental(
+    last: LastRun,
     paths: ReadonlyMap<string, string>,
     order: string | undefined,
     symbols: SymbolTable,
     out: string,
   ): number {
     const { output } = this;
-    const last = new LastRun(out, this.started);
     const found: Found = {
       paths,
       sorted: () => sortedModules(paths, this.tree, order, output),
@@ -212,6 +217,7 @@ class Depmod {
       ordered: order === undefined || order.endsWith('\n'),
       inputs: this.inputs(),
       tree: this.tree,
+      searched: this.searched,
     };
     const update = new Update(found, symbols.names, out, last);
     const set = update.set() ?? this.load(update.modules, symbols, false);
@@ -413,15 +419,20 @@ class Depmod {
   private paths(files: readonly string[], symbols: SymbolTable): ReadonlyMap<string, string> {
     const { output } = this;
     if (this.options.all) {
+      const config = this.config();
+      const known = this.lastFound(config);
+      if (known !== undefined) return known;
       const scan = new TreeScan(
         this.tree,
-        this.config(),
+        config,
         output,
         (path) => this.found(path, symbols),
         this.call.archives,
         this.isModule,
       );
+      const searched = this.last && watchSearch(scan, this.tree, config, this.started);
       const failed = scan.all();
+      this.searched = searched?.();
       if (failed !== undefined) output.fatal(`could not search modules: ${reason(failed.error)}\n`);
       const { found, strange } = scan;
       // Beyond the tool, which writes empty indexes here, and a system that does not start.
@@ -437,6 +448,16 @@ class Depmod {
       this.addNamed(found, path);
     }
     return found;
+  }
+
+  /** The files of the last run, where a search would find the same. */
+  private lastFound(config: DepmodConfig): ReadonlyMap<string, string> | undefined {
+    const cached = this.last?.cached;
+    if (cached?.searched === undefined) return undefined;
+    if (!findsTheSame(cached.searched, this.tree, config, this.started)) return undefined;
+    this.searched = cached.searched;
+    for (const path of cached.paths) this.files.push(path);
+    return new Map(cached.modules.map((name, i) => [name, cached.paths[i]]));
   }
 
   private addNamed(found: Map<string, string>, path: string): void {

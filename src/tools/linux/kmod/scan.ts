@@ -30,6 +30,9 @@ export class TreeScan {
   readonly found = new Map<string, string>();
   /** Files that must be modules, packed in a way that no module tool knows. */
   readonly strange: string[] = [];
+  /** Folders below the tree, and called for each before it is listed. */
+  readonly folders: string[] = [];
+  onFolder: ((path: string) => void) | undefined;
   private inOrder = false;
   private readonly told = new Set<string>();
   private readonly isModule: (name: string) => boolean;
@@ -67,7 +70,13 @@ export class TreeScan {
     this.inOrder = true;
     this.found.clear();
     this.strange.length = 0;
+    this.folders.length = 0;
     return this.allOf();
+  }
+
+  /** Nothing was found that is told about, or that goes by the order of files on disk. */
+  get isPlain(): boolean {
+    return !this.inOrder && this.strange.length === 0 && this.config.externals.length === 0;
   }
 
   private allOf(): { readonly error: unknown } | undefined {
@@ -143,6 +152,8 @@ export class TreeScan {
     }
     let entries: Iterable<Entry>;
     try {
+      this.folders.push(path);
+      this.onFolder?.(path);
       entries = this.entries(path);
     } catch (error) {
       if (!isSystemError(error)) throw error;

@@ -1,4 +1,13 @@
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -221,6 +230,32 @@ describe('depmod --incremental', () => {
     await expectSame();
     tree.write('.modules.incremental', 'not ours');
     await expectSame();
+  });
+
+  it('sees what came and went where folders are known by their times', async () => {
+    const settle = () => new Promise((resolve) => setTimeout(resolve, 60));
+    tree
+      .add({ 'kernel/fs/exporter.ko': 'exporter.ko', 'kernel/importer.ko': 'importer_plain.ko' })
+      .add({ 'kernel/net/leak.ko': 'leak.ko' });
+    symlinkSync('../net', join(tree.folder, 'kernel/fs/link'));
+    const steps: readonly (() => void)[] = [
+      () => {},
+      () => tree.add({ 'kernel/fs/hello.ko': 'hello.ko' }),
+      () => rmSync(join(tree.folder, 'kernel/fs/exporter.ko')),
+      () => tree.add({ 'kernel/new/deep/exporter.ko': 'exporter.ko' }),
+      () => renameSync(join(tree.folder, 'kernel/net'), join(tree.folder, 'kernel/other')),
+      () => tree.add({ 'top.ko': 'hello.ko' }),
+      () => rmSync(join(tree.folder, 'top.ko')),
+      () => tree.add({ 'build/x.ko': 'hello.ko', 'extra/x.ko': 'leak.ko' }),
+      () => rmSync(join(tree.folder, 'extra'), { recursive: true }),
+    ];
+    for (const step of steps) {
+      step();
+      await settle();
+      await expectSame();
+      await settle();
+      await expectSame();
+    }
   });
 
   it('leaves the indexes alone when files are written again as they were, and sees a changed byte', async () => {
