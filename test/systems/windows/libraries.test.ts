@@ -136,3 +136,42 @@ it('strings of NDIS go from one alphabet to the other', async () => {
   expect(call('NdisUnicodeStringToAnsiString', place + 16, place)).toBe(0);
   expect([k.memory.u16(place + 16), k.memory.cstring(place + 96)]).toEqual([2, 'Ab']);
 });
+
+it.each(['x64', 'x86'])(
+  'packets of NDIS come from their pool and go back, with a chain of buffers (%s)',
+  async (machine) => {
+    const { k, place, call } = await caller({ machine });
+    const [status, out] = [place, place + 16];
+    call('NdisAllocatePacketPoolEx', status, out, 1, 1, 12);
+    const pool = k.memory.ptr(out);
+    const packet = () => {
+      call('NdisAllocatePacket', status, out, pool);
+      return { at: k.memory.ptr(out), status: k.memory.u32(status) };
+    };
+    const [first, second] = [packet(), packet()];
+    expect([first.status, second.status, packet().status]).toEqual([0, 0, 0xc000009a]);
+    expect(call('NdisPacketPoolUsage', pool)).toBe(2);
+    call('NdisFreePacket', second.at);
+    expect(packet().status).toBe(0);
+
+    const data = k.pool.allocate('nonpaged', 6000, 0, 0, true);
+    const buffers = [100, 6000].map((bytes) => {
+      call('NdisAllocateBuffer', status, out, 0, data, bytes);
+      return k.memory.ptr(out);
+    });
+    // NdisChainBufferAtFront is inline: Head, then Tail.
+    k.write('MDL.Next', buffers[0], buffers[1]);
+    k.memory.setPtr(first.at + 8, buffers[0]);
+    k.memory.setPtr(first.at + 8 + k.word, buffers[1]);
+    expect(call('NDIS_BUFFER_TO_SPAN_PAGES', buffers[1])).toBeGreaterThan(1);
+    call('NdisQueryBufferSafe', buffers[1], out, status, 0);
+    expect([k.memory.ptr(out), k.memory.u32(status)]).toEqual([data, 6000]);
+    const taken = ['NdisUnchainBufferAtBack', 'NdisUnchainBufferAtFront', 'NdisUnchainBufferAtFront'].map(
+      (name) => {
+        call(name, first.at, out);
+        return k.memory.ptr(out);
+      },
+    );
+    expect(taken).toEqual([buffers[1], buffers[0], 0]);
+  },
+);

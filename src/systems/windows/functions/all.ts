@@ -20,6 +20,7 @@ import { ndisFunctions } from './ndis.ts';
 import { ndisConfigurationFunctions } from './ndisconfig.ts';
 import { ndisDeviceFunctions } from './ndisdev.ts';
 import { ndisObjectFunctions } from './ndisobject.ts';
+import { ndisPacketFunctions } from './ndispacket.ts';
 import { otherLibraryFunctions } from './otherlibs.ts';
 import { plugPlayFunctions } from './plugplay.ts';
 import { pnpFunctions } from './pnp.ts';
@@ -81,6 +82,7 @@ export const FUNCTIONS: FunctionTable<Windows> = joinTables([
   ndisConfigurationFunctions,
   ndisDeviceFunctions,
   ndisObjectFunctions,
+  ndisPacketFunctions,
   otherLibraryFunctions,
   wfpFunctions,
   zwFunctions,

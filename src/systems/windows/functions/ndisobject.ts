@@ -1,4 +1,4 @@
-/** NDIS 6: timer objects, generic objects, and pools that drivers make before they have a device. */
+/** NDIS 6: timer objects and generic objects, which drivers make before they have a device. */
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Address } from '../../../memory/space.ts';
 import { cancelTimer, initialiseDpc, initialiseTimer, setTimer } from '../dpc.ts';
@@ -6,7 +6,6 @@ import { Status } from '../status.ts';
 import type { Windows } from '../windows.ts';
 import { callerOf, kernelFunctions } from './define.ts';
 
-const TAG = 0x6f44444e;
 const RESOURCES = 0xc000009a | 0;
 /** NDIS_TIMER_CHARACTERISTICS: header and tag, then the routine and its context. */
 const ROUTINE_AT = 8;
@@ -31,13 +30,6 @@ function allocateTimer(k: Windows, characteristics: Address, out: Address): numb
 function startTimer(k: Windows, timer: Address, due: bigint, period: number, context: Address): boolean {
   if (context !== 0) k.write('KDPC.DeferredContext', dpcOf(k, timer), context);
   return setTimer(k, timer, BigInt.asIntN(64, due), period, dpcOf(k, timer));
-}
-
-/** A pool of packets or buffers: what is taken out of it is a function of its own. */
-function newPool(k: Windows, status: Address, out: Address): void {
-  const pool = k.pool.allocate('nonpaged', 64, TAG, callerOf(k), true);
-  k.memory.setPtr(out, pool);
-  k.memory.set32(status, pool === 0 ? RESOURCES : Status.SUCCESS);
 }
 
 export const ndisObjectFunctions = kernelFunctions({
@@ -67,20 +59,4 @@ export const ndisObjectFunctions = kernelFunctions({
   },
   /** The highest byte of the ids by which this driver's packets are cancelled. */
   'UCHAR NdisGeneratePartialCancelId(void)': (k) => ++k.state(cancelIds).next & 0xff,
-
-  'void NdisAllocatePacketPool(LONG *status, PVOID *pool, ULONG count, ULONG reserved)': (k, status, out) =>
-    newPool(k, status, out),
-  'void NdisAllocatePacketPoolEx(LONG *status, PVOID *pool, ULONG count, ULONG more, ULONG reserved)': (
-    k,
-    status,
-    out,
-  ) => newPool(k, status, out),
-  'void NdisFreePacketPool(PVOID pool)': (k, pool) => {
-    k.pool.release(pool);
-  },
-  'void NdisAllocateBufferPool(LONG *status, PVOID *pool, ULONG count)': (k, status, out) =>
-    newPool(k, status, out),
-  'void NdisFreeBufferPool(PVOID pool)': (k, pool) => {
-    k.pool.release(pool);
-  },
 });
