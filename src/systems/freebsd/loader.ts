@@ -1,14 +1,17 @@
 /**
  * The boot loader's part (stand/common/module.c, stand/lua): which files lie in memory when the kernel starts, and what
- * its environment says. Its prompt knows load, unload, lsmod, set, unset, show and boot.
+ * its environment says. Its prompt knows load, unload, lsmod, set, unset, show, boot, and the words for modules of
+ * loader.conf (loader-modules.ts).
  */
 import { FormatError } from '../../bytes/errors.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
 import type { BuiltIn, VersionRange } from './kld.ts';
 import { KldFile } from './kldfile.ts';
+import { ModuleChoices } from './loader-modules.ts';
 import { type LoadedSize, loadedSize } from './loader-size.ts';
 import { isBlacklisted, type LoaderConf, type LoaderModule } from './loaderconf.ts';
 import { type FileSource, ModuleSearch } from './search.ts';
+import { majorOf } from './version.ts';
 
 export interface Preloaded {
   readonly path: string;
@@ -45,13 +48,15 @@ export class Loader {
   readonly preloaded: Preloaded[] = [];
   private readonly search: ModuleSearch;
   private readonly kernel: LoaderKernel;
+  private choices: ModuleChoices | undefined;
 
   /** The kernel is there from the start, as loader.conf has it loaded before the prompt is asked for. */
   constructor(files: FileSource, kernel: LoaderKernel, modulePath?: string) {
     this.kernel = kernel;
     this.search = new ModuleSearch(files, modulePath);
     this.environment.set('module_path', this.search.path);
-    this.environment.set('module_blacklist', DEFAULT_BLACKLIST);
+    // The Forth of releases up to 11 knows no blacklist.
+    if (majorOf(kernel.version) >= 12) this.environment.set('module_blacklist', DEFAULT_BLACKLIST);
   }
 
   /** One line at the prompt; what the loader prints. Undefined for `boot`. */
@@ -80,8 +85,13 @@ export class Loader {
       case 'show':
         return this.show(args[0]);
       default:
-        return word === '' ? '' : `unknown command\n`;
+        return word === '' ? '' : (this.choices?.command(word, args[0]) ?? this.unknown(word));
     }
+  }
+
+  /** Ficl's answer to a word that it does not have, and that of the loader's own table under Lua. */
+  private unknown(word: string): string {
+    return majorOf(this.kernel.version) < 12 ? `${word} not found\n` : 'unknown command\n';
   }
 
   private set(text: string): string {
@@ -188,6 +198,7 @@ export class Loader {
 
   /** What the loader does with loader.conf at boot: the kernel first, then every module that is to be loaded. */
   configure(conf: LoaderConf): string {
+    this.choices = new ModuleChoices(conf, this.kernel.version);
     for (const [name, value] of conf.environment) this.environment.set(name, value);
     conf.environment.set('module_blacklist', this.environment.get('module_blacklist') ?? '');
     this.search.path = this.environment.get('module_path') ?? this.search.path;
@@ -197,13 +208,25 @@ export class Loader {
     return text;
   }
 
+  /** `boot`: what was enabled at the prompt is loaded now, what was disabled there is not taken along. */
+  finish(): string {
+    let text = '';
+    for (const module of this.choices?.changed ?? []) {
+      const name = module.file ?? module.name;
+      const at = this.preloaded.findIndex((one) => one.name === name || one.name === `${name}.ko`);
+      if (at >= 0 && !module.load) this.preloaded.splice(at, 1);
+      else if (at < 0 && module.load && this.isModule(module)) text += this.loadNamed(name).text;
+    }
+    return text;
+  }
+
   /** One module of loader.conf that is to be loaded. */
   configured(conf: LoaderConf, module: LoaderModule): ConfiguredModule {
     const name = module.file ?? module.name;
     // What is not the loader's own command is said only when verbose_loading wants it.
     const verbose = conf.environment.get('verbose_loading')?.toLowerCase() === 'yes';
     const tell = (text: string) => (verbose ? text : '');
-    if (isBlacklisted(conf, module))
+    if (majorOf(this.kernel.version) >= 12 && isBlacklisted(conf, module))
       return { outcome: 'blacklisted', said: tell(`Not loading blacklisted module '${name}'\n`) };
     let said = tell(`${name}...`);
     said += module.before === undefined ? '' : (this.command(module.before) ?? '');

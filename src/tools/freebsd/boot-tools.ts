@@ -14,7 +14,8 @@ import type { FreeBsdSession } from './session.ts';
 
 export const loader: Tool = {
   name: 'loader',
-  usage: '[load FILE | unload | lsmod | set NAME=VALUE | unset NAME | show [NAME] | boot]',
+  usage:
+    '[load FILE | unload | lsmod | set NAME=VALUE | unset NAME | show [NAME] | enable-module NAME | boot]',
   summary: 'give a line to the boot loader, for the next boot',
   run(session, args) {
     const answer = new Answer();
@@ -51,6 +52,7 @@ function configured(session: FreeBsdSession, answer: Answer): Loader {
 function boot(session: FreeBsdSession, answer: Answer): void {
   const { loader: ready } = session;
   if (ready === undefined) return;
+  answer.out += ready.finish();
   session.restart(ready.environment);
   session.loader = undefined;
   const paths = ready.preloaded.map(({ path }) => path);

@@ -234,6 +234,23 @@ const CASES: readonly Case[] = [
       'kldstat',
     ],
   },
+  ...['10.2', '12.1', '13.2'].map((release) => ({
+    name: `loader-modules-${release}`,
+    settings: { release },
+    lines: [
+      'echo module_blacklist="hello" > /boot/loader.conf',
+      'echo hello_load="YES" > /boot/loader.conf.local',
+      'loader show-module-options',
+      'loader enable-module',
+      'loader disable-module nowhere',
+      'loader enable-module pnp',
+      'loader toggle-module hello',
+      'loader show-module-options',
+      'loader frobnicate',
+      'loader boot',
+      'kldstat',
+    ],
+  })),
 ];
 
 describe('transcripts', () => {

@@ -87,6 +87,9 @@ function makeDevice(k: FreeBsd, one: NewDevice): Address | undefined {
 function destroyDevice(k: FreeBsd, at: Address): void {
   if (at === 0) return;
   const table = k.state(devices);
+  // Aliases go with what they are aliases of.
+  for (const { address, aliasOf } of [...table.values()])
+    if (aliasOf?.address === at) destroyDevice(k, address);
   for (const [name, device] of table) if (device.address === at) table.delete(name);
   removeElement(k, deviceList(k), at);
   k.heap.free(at);
