@@ -24,7 +24,8 @@ export function* standing(k: Macos): Generator<StandingThing> {
   yield* standingSysctls(k);
   for (const [key, { name }] of k.state(controls).all) yield { what: 'kernel control', key, name };
   yield* ofTheNetwork(k);
-  const { listeners, policies } = k.state(authorization);
+  const { listeners, scopes, policies } = k.state(authorization);
+  for (const [key, { scope }] of scopes) yield { what: 'kauth scope', key, name: scope };
   for (const { scope, callback } of listeners)
     yield { what: 'kauth listener', key: `${scope} ${callback}`, name: `${scope} (${k.describe(callback)})` };
   for (const [key, policy] of policies) yield { what: 'security policy', key, name: policyName(k, policy) };

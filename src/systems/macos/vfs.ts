@@ -7,6 +7,13 @@ import type { Steps } from '../../kernel/steps.ts';
 import { writeGuestText } from '../../kernel/text/printf.ts';
 import type { Address } from '../../memory/space.ts';
 import { ERRNO } from './errno.ts';
+import {
+  authorizeVnode,
+  FILE_OPERATION,
+  MODIFIED,
+  tellFileOperation,
+  VNODE_ACTION,
+} from './functions/bsd/security.ts';
 import { fileSystemNamed, operationAt } from './functions/bsd/vfs.ts';
 import { withUio } from './functions/uio.ts';
 import type { Macos } from './macos.ts';
@@ -259,11 +266,33 @@ function* transfer(
   });
 }
 
+/** vn_open and vn_close: listeners may deny the one, and hear of both. */
+function* open(k: Macos, vnode: Address, path: string, mode: number): Steps<number> {
+  const action = mode === FWRITE ? VNODE_ACTION.WRITE : VNODE_ACTION.READ;
+  const denied = yield* authorizeVnode(k, context(k), vnode, action);
+  if (denied !== 0) return denied;
+  const error = yield* operate(k, vnode, 'open', vnode, mode);
+  if (error === 0) yield* told(k, FILE_OPERATION.OPEN, vnode, path, 0);
+  return error;
+}
+
+function* close(k: Macos, vnode: Address, path: string, mode: number): Steps<void> {
+  yield* operate(k, vnode, 'close', vnode, mode);
+  yield* told(k, FILE_OPERATION.CLOSE, vnode, path, mode === FWRITE ? MODIFIED : 0);
+}
+
+function* told(k: Macos, action: number, vnode: Address, path: string, flags: number): Steps<void> {
+  const text = k.heap.allocate(MAX_PATH, 'namei');
+  writeGuestText(k, text, path.slice(0, MAX_PATH / 4));
+  yield* tellFileOperation(k, action, vnode, text, flags);
+  k.heap.free(text);
+}
+
 /** The bytes of a file, or an error. */
 export function* readFile(k: Macos, path: string): Steps<Uint8Array | number> {
   return yield* using(k, path, function* (vnode): Steps<Uint8Array | number> {
     if (k.read('vnode.v_type', vnode) === VTYPE.DIR) return ERRNO.EISDIR;
-    const error = yield* operate(k, vnode, 'open', vnode, FREAD);
+    const error = yield* open(k, vnode, path, FREAD);
     if (error !== 0) return error;
     const parts: number[] = [];
     let failed = 0;
@@ -273,7 +302,7 @@ export function* readFile(k: Macos, path: string): Steps<Uint8Array | number> {
       if (failed !== 0 || got.bytes.length === 0) break;
       parts.push(...got.bytes);
     }
-    yield* operate(k, vnode, 'close', vnode, FREAD);
+    yield* close(k, vnode, path, FREAD);
     return failed === 0 ? Uint8Array.from(parts) : failed;
   });
 }
@@ -286,10 +315,10 @@ export function* writeMounted(k: Macos, path: string, bytes: Uint8Array, append:
     if (k.read('vnode.v_type', vnode) === VTYPE.DIR) return ERRNO.EISDIR;
     const attributes = append ? yield* attributesOf(k, vnode) : undefined;
     const at = typeof attributes === 'object' ? attributes.size : 0;
-    const error = yield* operate(k, vnode, 'open', vnode, FWRITE);
+    const error = yield* open(k, vnode, path, FWRITE);
     if (error !== 0) return error;
     const done = yield* transfer(k, (uio) => operate(k, vnode, 'write', vnode, uio, 0), bytes, at);
-    yield* operate(k, vnode, 'close', vnode, FWRITE);
+    yield* close(k, vnode, path, FWRITE);
     return done.error;
   });
 }

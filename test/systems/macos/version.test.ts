@@ -82,6 +82,35 @@ describe('versions of kernel extensions', () => {
     );
   });
 
+  test('versions compare as their parts do, and a library fits what lies between its two', () => {
+    const version = fc.tuple(
+      ...[9999, 9999, 9999].map((max) => fc.integer({ min: 0, max })),
+      fc.constantFrom(1, 3, 5, 9),
+      fc.integer({ min: 1, max: 255 }),
+    );
+    const letters = new Map([
+      [1, 'd'],
+      [3, 'a'],
+      [5, 'b'],
+    ]);
+    const text = ([major, minor, revision, stage, level]: readonly number[]): string =>
+      `${major}.${minor}.${revision}${stage === 9 ? '' : `${letters.get(stage)}${level}`}`;
+    const order = (a: readonly number[], b: readonly number[]): number => {
+      const at = a.findIndex((part, i) => part !== b[i] && !(i === 4 && a[3] === 9));
+      return at < 0 ? 0 : a[at] - b[at];
+    };
+    fc.assert(
+      fc.property(version, version, version, (low, high, wanted) => {
+        const [least, most, asked] = [low, high, wanted].map((one) => parseVersion(text(one)));
+        expect(Math.sign(order(low, high))).toBe(least < most ? -1 : least > most ? 1 : 0);
+        // A compatible version of nothing at all fits nobody.
+        const fits = least > 0n && order(low, wanted) <= 0 && order(wanted, high) <= 0;
+        expect(isCompatible({ version: most, compatible: least }, asked)).toBe(fits);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
   test('no text crashes it', () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom(...'0123456789.dabfcx \0') }), (text) => {

@@ -45,6 +45,24 @@ describe.each([
   });
 });
 
+describe('who listens', () => {
+  test('hears which files are opened and closed', async () => {
+    const { session, sh, write } = machine({ release: '10.8' });
+    await sh('kextload Shelf.kext');
+    await sh('kextload Post.kext');
+    await sh('mount -t shelf books /tmp');
+    const before = session.kernel.log.records.length;
+    expect((await sh('cat /tmp/greeting')).out).toBe('hello from the shelf\n');
+    expect((await write('/tmp/note', 'milk\n')).code).toBe(0);
+    expect(session.kernel.log.records.slice(before).map(({ text }) => text)).toEqual([
+      'Post: /tmp/greeting is opened',
+      'Post: /tmp/greeting is closed',
+      'Post: /tmp/note is opened',
+      'Post: /tmp/note is closed, changed',
+    ]);
+  });
+});
+
 describe('what file systems refuse', () => {
   test('a kext whose file system is mounted cannot stop', async () => {
     const { sh } = machine({ release: '10.8' });

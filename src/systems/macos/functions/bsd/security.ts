@@ -21,23 +21,79 @@ export interface Listener {
 
 class Authorization {
   readonly listeners = new Set<Listener>();
+  /** Scopes of kexts; those of the kernel have no callback that a kext could see. */
+  readonly scopes = new Map<Address, Listener>();
   readonly policies = new Map<number, Address>();
 }
 
 export const authorization = perKernel<Authorization, Macos>(() => new Authorization());
 
-/** KAUTH_RESULT_DENY, and that nobody had anything to say. */
-const DENY = 2;
+/** KAUTH_RESULT_... of sys/kauth.h */
+const RESULT = { ALLOW: 1, DENY: 2, DEFER: 3 } as const;
+/** Scopes of the kernel's own, and what is told in that of file operations. */
+const FILE_OPERATIONS = 'com.apple.kauth.fileop';
+const VNODES = 'com.apple.kauth.vnode';
+const GENERIC = 'com.apple.kauth.generic';
+export const FILE_OPERATION = { OPEN: 1, CLOSE: 2 } as const;
+/** KAUTH_FILEOP_CLOSE_MODIFIED */
+export const MODIFIED = 2;
+/** KAUTH_VNODE_READ_DATA and _WRITE_DATA */
+export const VNODE_ACTION = { READ: 2, WRITE: 4 } as const;
 
-/** Asks the listeners of a scope: one that denies decides. */
-export function* authorize(k: Macos, scope: string, action: number, args: readonly Address[]): Steps<number> {
-  let result = 0;
-  for (const { scope: own, callback, data } of [...k.state(authorization).listeners]) {
-    if (own !== scope) continue;
-    const [a = 0, b = 0, c = 0, d = 0] = args;
-    if ((yield* k.callInt(callback, credential(k), data, action, a, b, c, d)) === DENY) result = ERRNO.EPERM;
+/** Asks the listeners of a scope after its own decision (kauth_authorize_action): a denial stands, and somebody must allow. */
+function* listenersDecide(
+  k: Macos,
+  scope: string,
+  own: number,
+  action: number,
+  args: readonly Address[],
+): Steps<number> {
+  let result = own;
+  const [a = 0, b = 0, c = 0, d = 0] = args;
+  for (const { scope: theirs, callback, data } of [...k.state(authorization).listeners]) {
+    if (theirs !== scope) continue;
+    const answer = yield* k.callInt(callback, credential(k), data, action, a, b, c, d);
+    if (answer === RESULT.DENY || result === RESULT.DEFER) result = answer;
   }
   return result;
+}
+
+/** kauth_authorize_action of a scope that a kext has registered. */
+function* authorizeAction(
+  k: Macos,
+  handle: Address,
+  action: number,
+  args: readonly Address[],
+): Steps<number> {
+  const scope = k.state(authorization).scopes.get(handle);
+  if (scope === undefined) return ERRNO.EPERM;
+  const [a = 0, b = 0, c = 0, d = 0] = args;
+  const own =
+    scope.callback === 0
+      ? RESULT.DEFER
+      : yield* k.callInt(scope.callback, credential(k), scope.data, action, a, b, c, d);
+  const result = yield* listenersDecide(k, scope.scope, own, action, args);
+  return result === RESULT.ALLOW ? 0 : ERRNO.EPERM;
+}
+
+/** Tells of a file that was opened or closed; nobody is asked. */
+export function* tellFileOperation(
+  k: Macos,
+  action: number,
+  vnode: Address,
+  path: Address,
+  flags = 0,
+): Steps<void> {
+  yield* listenersDecide(k, FILE_OPERATIONS, RESULT.DEFER, action, [vnode, path, flags]);
+}
+
+/** May the process do this to a file? The kernel's own answer is yes; a listener that denies may say with what error. */
+export function* authorizeVnode(k: Macos, context: Address, vnode: Address, action: number): Steps<number> {
+  const error = k.heap.allocate(k.word, 'kauth');
+  const result = yield* listenersDecide(k, VNODES, RESULT.ALLOW, action, [context, vnode, 0, error]);
+  const said = k.memory.i32(error);
+  k.heap.free(error);
+  return result === RESULT.ALLOW ? 0 : said === 0 ? ERRNO.EACCES : said;
 }
 
 function listen(k: Macos, scope: string, callback: Address, data: Address): Address {
@@ -55,6 +111,20 @@ function unlisten(k: Macos, handle: Address): void {
   }
 }
 
+/** A scope that is there already is not given again. */
+function registerScope(k: Macos, scope: string, callback: Address, data: Address): Address {
+  const { scopes } = k.state(authorization);
+  const known = [FILE_OPERATIONS, VNODES, GENERIC, 'com.apple.kauth.process'];
+  if (known.includes(scope) || [...scopes.values()].some((one) => one.scope === scope)) return 0;
+  const handle = k.heap.allocate(32, 'kauth');
+  scopes.set(handle, { scope, callback, data, handle });
+  return handle;
+}
+
+function deregisterScope(k: Macos, handle: Address): void {
+  if (k.state(authorization).scopes.delete(handle)) k.heap.free(handle);
+}
+
 /** `kauth_cred_t` of the process that runs: as opaque as the process itself. */
 const credential = (k: Macos): Address => procOf(k);
 
@@ -63,8 +133,16 @@ export const kauth = kernelFunctions({
     listen(k, guestText(k, scope, NAME_BYTES), callback, data),
   'void kauth_unlisten_scope(void *listener)': unlisten,
   'void *kauth_register_scope(const char *scope, void *callback, void *data)': (k, scope, callback, data) =>
-    listen(k, guestText(k, scope, NAME_BYTES), callback, data),
-  'void kauth_deregister_scope(void *scope)': unlisten,
+    registerScope(k, guestText(k, scope, NAME_BYTES), callback, data),
+  'void kauth_deregister_scope(void *scope)': deregisterScope,
+  'int kauth_authorize_action(void *scope, void *credential, int action, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d)':
+    (k, scope, _credential, action, ...args) => authorizeAction(k, scope, action, args.map(Number)),
+  // KAUTH_GENERIC_ISSUSER is the only one there is: root is allowed.
+  'int kauth_authorize_generic(void *credential, int action)': function* (k, _credential, action) {
+    const own = k.process.uid === 0 ? RESULT.ALLOW : RESULT.DENY;
+    const result = yield* listenersDecide(k, GENERIC, own, action, []);
+    return result === RESULT.ALLOW ? 0 : ERRNO.EPERM;
+  },
   'void *kauth_cred_get(void)': credential,
   'void *kauth_cred_get_with_ref(void)': credential,
   'void *kauth_cred_proc_ref(void *p)': credential,
