@@ -1,6 +1,7 @@
 /**
  * The version grammar of kernel extensions and its 64-bit form (xnu libkern/OSKextVersion.c; the user-space library has the
- * same code). Versions compare as plain integers.
+ * same code). Versions compare as plain integers. That parser also takes an empty minor version or revision (`1.`, `1..2`),
+ * which its own comment does not allow, and neither is allowed here.
  */
 
 /** What the parser gives for text that is no version. */
