@@ -20,6 +20,15 @@ describe('lkm check', () => {
     expect(out.split('\n').length).toBeLessThan(15);
   });
 
+  it('says which kernel at hand a module for another machine is for, and refuses settings that say neither yes nor no', async () => {
+    const other = packagedPath(join('fixtures', 'linux', 'built-686', 'hello.ko'));
+    const { code, out } = await check(other);
+    expect(code).toBe(1);
+    expect(out.replaceAll(/\s+/g, ' ')).toContain('It is for i386, as --kernel builtin:debian-6.1-686 is.');
+    const unclear = await check(built('hello.ko'), '--set', 'packed=maybe');
+    expect(unclear).toMatchObject({ code: 2, err: expect.stringContaining('packed=maybe: yes or no') });
+  });
+
   it('names what is missing before anything is shown', async () => {
     const driver = packagedPath(join('fixtures', 'windows', 'built', 'failing.sys'));
     const alone = await check(built('hello.ko'), driver);

@@ -49,7 +49,7 @@ async function verdictOf(module: string, kernel: Kernel): Promise<Verdict> {
 const ready = needs('debian-amd64') !== undefined && needsTool('qemu-system-x86_64') !== undefined;
 
 describeWith(ready && kernels.length > 1 ? kernels : undefined, 'pairs at random', (found) => {
-  it('come out as a real kernel has it', { timeout: 900_000 }, async () => {
+  it('come out as a real kernel has it', { timeout: 3_600_000 }, async () => {
     const random = seeded(seed);
     const chosen = random.sample([...found], 3);
     const wrong: string[] = [];

@@ -10,6 +10,7 @@ import { readKernel } from '../../src/systems/linux/kernelfile/open.ts';
 import { testSeed } from './random.ts';
 import { describeWith, moduleFiles, needs, needsTool } from './require.ts';
 import { brokenModules } from './verdict/cases.ts';
+import { COMMAND_LINES, underCommandLine } from './verdict/command-lines.ts';
 import { compare } from './verdict/compare.ts';
 import { furtherModules } from './verdict/further-cases.ts';
 import { moreModules } from './verdict/more-cases.ts';
@@ -98,6 +99,12 @@ describeWith(tools === undefined || images.length === 0 ? undefined : images, 't
       `${kernel.release} on signatures, with '%s'`,
       { timeout: 5 * minutes },
       (commandLine) => same(commandLine, states()),
+    );
+    it.each(whole ? COMMAND_LINES : COMMAND_LINES.slice(0, 4))(
+      `${kernel.release} with '%s'`,
+      { timeout: 10 * minutes },
+      (commandLine) =>
+        same(commandLine, underCommandLine(kernel, decompress(new Uint8Array(readFileSync(donor))))),
     );
   }
 });

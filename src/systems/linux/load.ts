@@ -18,7 +18,7 @@ import { patchModule } from './patch.ts';
 import { addUnformed, placeModule, writeImage } from './place-module.ts';
 import { relocateModule } from './relocate-module.ts';
 import { refuseMissing, resolveImports } from './resolve.ts';
-import { checkCaller, unpackInKernel } from './rules/caller.ts';
+import { checkAppraisal, checkCaller, unpackInKernel } from './rules/caller.ts';
 import { checkElf, checkModuleSections, refuseDamaged } from './rules/elf.ts';
 import {
   checkExportFlags,
@@ -50,6 +50,7 @@ export function* loadModule(k: Linux, t: Transaction, request: LoadRequest): Ste
       flags: request.flags,
       size: request.bytes.length,
     });
+    checkAppraisal(load.judge, request.flags);
     readFile(load);
     yield* form(load);
     yield* completeFormation(load);

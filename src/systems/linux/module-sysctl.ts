@@ -1,10 +1,10 @@
-/** kernel.modules_disabled: a switch that can only be turned on (kernel/module/main.c); `nomodule` starts with it on. */
+/** kernel.modules_disabled: a switch that can only be turned on (kernel/module/main.c); a command line can start with it on. */
 import { perKernel } from '../../kernel/kernel.ts';
 import type { Linux } from './linux.ts';
-import { commandLineOption } from './rules/judge.ts';
+import { disabledFromStart } from './rules/caller.ts';
 
 const state = perKernel((k: Linux) => ({
-  disabled: commandLineOption(k.commandLine, 'nomodule') !== undefined,
+  disabled: disabledFromStart(k.commandLine, k.file.rules),
 }));
 
 export function modulesDisabled(k: Linux): boolean {

@@ -8,7 +8,7 @@ import { Segments } from './layout.ts';
 import type { Loading } from './loading.ts';
 import { ModuleState } from './module.ts';
 import { notifyModule } from './notifiers.ts';
-import { commandLineOption, Level } from './rules/judge.ts';
+import { commandLineOptions, Level } from './rules/judge.ts';
 
 export function* startModule(load: Loading): Steps<void> {
   const { k, mod, module, t } = load;
@@ -30,7 +30,9 @@ export function* startModule(load: Loading): Steps<void> {
 
 function* callInit({ k, judge }: Loading, init: number): Steps<number> {
   const name = k.describe(init).split('+')[0];
-  const blocked = commandLineOption(judge.commandLine, 'initcall_blacklist')?.split(',') ?? [];
+  const blocked = commandLineOptions(judge.commandLine, 'initcall_blacklist').flatMap((list) =>
+    list.split(','),
+  );
   if (blocked.includes(name)) {
     judge.say(Level.DEBUG, `initcall ${name} blacklisted`);
     return -Errno.EPERM;

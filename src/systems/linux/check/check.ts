@@ -11,7 +11,7 @@ import { changedKernel } from '../kernelfile/changed.ts';
 import type { KernelFile } from '../kernelfile/kernelfile.ts';
 import type { ModuleFile } from '../module-file.ts';
 import { checkTypeInformation } from '../rules/btf.ts';
-import { checkCaller, unpackInKernel } from '../rules/caller.ts';
+import { checkAppraisal, checkCaller, unpackInKernel } from '../rules/caller.ts';
 import { checkElf, checkModuleSections, refuseDamaged } from '../rules/elf.ts';
 import {
   checkDuplicateSymbols,
@@ -170,6 +170,7 @@ function judgeFile(judge: CheckJudge, view: CheckView, subject: Subject, progres
   const { state } = view;
   const early = judge.has('early-duplicate-check');
   checkCaller(judge, { ...state, size: subject.bytes.length });
+  checkAppraisal(judge, state.flags);
   const given = unpackInKernel(judge, state.flags.compressed ? subject.packed : subject.bytes, state.flags);
   const { bytes, facts } = checkSignature(judge, given, state.flags);
   const file = subject.settle(

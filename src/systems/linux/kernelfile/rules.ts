@@ -47,6 +47,10 @@ export const LOADER_RULES = [
   'tracer-table',
   /** Memory for modules has an allocator that complains (6.10 and later). */
   'execmem-words',
+  /** The command line can set sysctls before anything is started (5.8 and later). */
+  'sysctl-arguments',
+  /** Files can be asked for signatures of their own (CONFIG_IMA_APPRAISE). */
+  'appraisal',
   /** `module_blacklist=` on the command line. */
   'blacklist',
   /** Symbol versions are compared (CONFIG_MODVERSIONS). */
@@ -119,6 +123,8 @@ const MESSAGES: readonly (readonly [LoaderRule, string])[] = [
   ['static-calls', 'Failed to fixup __raw_static_call() usage at'],
   ['branch-tables', '%s: module PLT section(s) missing'],
   ['tracer-table', '.text.ftrace_trampoline'],
+  ['sysctl-arguments', "Failed to set sysctl parameter '%s=%s'"],
+  ['appraisal', 'impossible to appraise a module without a file descriptor'],
   ['blacklist', 'Module %s is blacklisted'],
   ['symbol-versions', 'disagrees about version of symbol'],
   ['retpoline-check', 'loading module not compiled with retpoline compiler'],

@@ -4,8 +4,10 @@ import { decompressAs } from '../../../bytes/decompress.ts';
 import { FormatError, Truncated, Unsupported } from '../../../bytes/errors.ts';
 import { EHDR } from '../../../formats/elf/layout.ts';
 import { Errno } from '../errno.ts';
-import { type Judge, Level } from './judge.ts';
+import { parseBoolean } from '../number-text.ts';
+import { commandLineOption, type Judge, Level } from './judge.ts';
 import type { LoadFlags } from './modinfo.ts';
+import { enforcesSignatures } from './signature.ts';
 
 export interface Caller {
   /** Has CAP_SYS_MODULE. */
@@ -17,6 +19,21 @@ export interface Caller {
   readonly size: number;
 }
 
+/** How a command line says that no module may ever be loaded: a parameter of the kernel, and a sysctl that it sets first of all. */
+const SWITCH = [
+  'sysctl.kernel.modules_disabled',
+  'sysctl.kernel/modules_disabled',
+  'sysctl/kernel/modules_disabled',
+];
+
+export function disabledFromStart(commandLine: string, rules: ReadonlySet<string>): boolean {
+  const parameter = commandLineOption(commandLine, 'nomodule');
+  if (parameter === '' || (parameter !== undefined && parseBoolean(parameter) === 1)) return true;
+  return (
+    rules.has('sysctl-arguments') && SWITCH.some((name) => Number(commandLineOption(commandLine, name)) === 1)
+  );
+}
+
 /** Who may load at all, and how. */
 export function checkCaller(judge: Judge, { privileged, modulesDisabled, flags, size }: Caller): void {
   judge.enter('privilege');
@@ -25,7 +42,7 @@ export function checkCaller(judge: Judge, { privileged, modulesDisabled, flags, 
     judge.refuse('privilege', Errno.EPERM, why, 'Do it as root.');
   }
   judge.enter('modules-disabled');
-  if (modulesDisabled) {
+  if (modulesDisabled || disabledFromStart(judge.commandLine, judge.kernel.rules)) {
     const why = 'kernel.modules_disabled is 1: nothing can be loaded or unloaded until the next boot.';
     judge.refuse('modules-disabled', Errno.EPERM, why, 'Restart the kernel; the switch only goes one way.');
   }
@@ -45,6 +62,33 @@ export function checkCaller(judge: Judge, { privileged, modulesDisabled, flags, 
     judge.refuse('empty', Errno.ENOEXEC, why, 'Give the whole file.');
   }
   if (size === 0) judge.refuse('empty', Errno.EINVAL, 'The file is empty.', 'Fetch or build it again.');
+}
+
+/** Each of these lets the kernel go on where its policy would refuse. */
+const LENIENT_APPRAISAL = /^(off|log|fix)$/;
+
+/**
+ * The policy `secure_boot` of the integrity measurement architecture: a module's file must carry a signature beside its
+ * contents (ima_load_data, ima_appraise_measurement in security/integrity/ima). Who gives bytes without a file has none.
+ */
+export function checkAppraisal(judge: Judge, { inMemory }: LoadFlags): void {
+  judge.enter('appraisal');
+  const policy = (commandLineOption(judge.commandLine, 'ima_policy') ?? '').split(/[|\s]/);
+  const stance = commandLineOption(judge.commandLine, 'ima_appraise') ?? '';
+  if (!judge.has('appraisal') || !policy.includes('secure_boot') || LENIENT_APPRAISAL.test(stance)) return;
+  if (!inMemory) {
+    const what =
+      'whether the file has a signature of its own, as ima_policy=secure_boot wants it (EACCES if not)';
+    judge.unknown({ what, how: 'getfattr -n security.ima FILE tells' });
+    return;
+  }
+  if (enforcesSignatures(judge)) return;
+  const words =
+    'impossible to appraise a module without a file descriptor. sig_enforce kernel parameter might help';
+  judge.say(Level.ERR, `ima: ${words}`);
+  const why =
+    'The policy of the command line (ima_policy=secure_boot) wants signed files, and bytes in memory are none.';
+  judge.refuse('appraisal', Errno.EACCES, why, 'Load it with finit_module, or enforce module signatures.');
 }
 
 /** A module unpacks to less than this; the kernel itself has no bound but memory. */

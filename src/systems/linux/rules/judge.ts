@@ -97,15 +97,22 @@ export abstract class Judge {
   }
 }
 
-/** The words of a kernel command line; quoted values keep their blanks (lib/cmdline.c, next_arg). */
-export function commandLineOption(commandLine: string, name: string): string | undefined {
-  let found: string | undefined;
+/**
+ * What a kernel command line says of a name, in order; quoted values keep their blanks (lib/cmdline.c, next_arg). What
+ * stands behind two dashes is for the first process.
+ */
+export function commandLineOptions(commandLine: string, name: string): string[] {
+  const found: string[] = [];
   for (const [word] of commandLine.matchAll(/(?:[^\s"]|"[^"]*"?)+/g)) {
+    if (word === '--') break;
     const equals = word.indexOf('=');
     const key = equals < 0 ? word : word.slice(0, equals);
-    if (key.replaceAll('-', '_') === name.replaceAll('-', '_')) {
-      found = equals < 0 ? '' : word.slice(equals + 1).replace(/^"|"$/g, '');
-    }
+    if (key.replaceAll('-', '_') !== name.replaceAll('-', '_')) continue;
+    found.push(equals < 0 ? '' : word.slice(equals + 1).replace(/^"|"$/g, ''));
   }
   return found;
 }
+
+/** The last word counts. */
+export const commandLineOption = (commandLine: string, name: string): string | undefined =>
+  commandLineOptions(commandLine, name).at(-1);

@@ -16,6 +16,7 @@ const FILE: readonly RuleTitle[] = [
   row('flags', 'the flags of the system call are known'),
   row('decompress', 'the kernel takes the file as it is packed'),
   row('empty', 'the file is not empty'),
+  row('appraisal', 'the policy about signed files is kept'),
   row('signature', 'the signature, if there is one, is well-formed and right'),
   row('signature-required', 'a missing or unknown signature is tolerated'),
   row('lockdown', 'the kernel is not locked down against modules without a trusted signature'),

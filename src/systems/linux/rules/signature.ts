@@ -6,9 +6,10 @@ import { hexOf } from '../../../bytes/hex.ts';
 import type { HashAlgorithm } from '../../../formats/pki/hashes.ts';
 import { Errno } from '../errno.ts';
 import { builtInKeyring } from '../keyring.ts';
+import { parseBoolean } from '../number-text.ts';
 import { TAINT } from '../taint-bits.ts';
 import type { SignatureFacts } from '../verdict.ts';
-import { commandLineOption, type Judge, Level } from './judge.ts';
+import { commandLineOptions, type Judge, Level } from './judge.ts';
 import type { LoadFlags } from './modinfo.ts';
 import { type Pkcs7Message, Pkcs7Refusal, parsePkcs7, type Signer } from './pkcs7.ts';
 import { judgeMessage } from './trust.ts';
@@ -270,7 +271,7 @@ function splitSignature(
 /** mod_verify_sig failed for lack of a key or a signature: fatal only where the kernel insists. */
 function insist(judge: Judge, reason: string): void {
   judge.enter('signature-required');
-  if (judge.has('signature-required') || sigEnforced(judge)) {
+  if (enforcesSignatures(judge)) {
     judge.say(Level.NOTICE, `Loading of ${reason} is rejected`);
     const why = `This kernel loads only modules signed with a key it knows; this is an ${reason}.`;
     const hint = 'Sign it and enrol the key, or start the kernel without module.sig_enforce.';
@@ -285,17 +286,22 @@ function insist(judge: Judge, reason: string): void {
   judge.refuse('lockdown', Errno.EPERM, why.replace('an module', 'a module'), hint);
 }
 
-/** param_set_bool_enable_only: what does not say no says yes. */
-function sigEnforced({ commandLine }: Judge): boolean {
-  const option = commandLineOption(commandLine, 'module.sig_enforce');
-  return option !== undefined && !/^(0|n|no|off)$/i.test(option);
-}
+/** is_module_sig_enforced */
+export const enforcesSignatures = (judge: Judge): boolean =>
+  judge.has('signature-required') || sigEnforced(judge);
+
+/** param_set_bool_enable_only: what was switched on stays on. */
+const sigEnforced = ({ commandLine }: Judge): boolean =>
+  commandLineOptions(commandLine, 'module.sig_enforce').some(
+    (value) => value === '' || parseBoolean(value) === 1,
+  );
 
 /** Either level forbids unsigned modules (security/lockdown/lockdown.c). */
 function lockedDown(judge: Judge): boolean {
   if (!judge.has('lockdown')) return false;
-  const option = commandLineOption(judge.commandLine, 'lockdown');
-  if (option === 'integrity' || option === 'confidentiality') return true;
+  // It can only become stricter.
+  const options = commandLineOptions(judge.commandLine, 'lockdown');
+  if (options.some((option) => option === 'integrity' || option === 'confidentiality')) return true;
   const { config } = judge.kernel;
   return ['INTEGRITY', 'CONFIDENTIALITY'].some(
     (level) => config?.get(`CONFIG_LOCK_DOWN_KERNEL_FORCE_${level}`) === 'y',

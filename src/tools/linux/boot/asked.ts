@@ -111,6 +111,8 @@ const MEANINGS: readonly (readonly [RegExp, string])[] = [
   [/^module\.sig-enforce$/, 'only modules signed with a key that the kernel knows are loaded'],
   [/^lockdown$/, 'the kernel is locked down: unsigned modules are refused'],
   [/^nomodule$/, 'the kernel loads no module at all'],
+  [/^sysctl[./]kernel[./]modules-disabled$/, 'nothing can be loaded from the start'],
+  [/^ima-policy$/, 'files, modules among them, may need signatures of their own'],
   [/^initcall-blacklist$/, 'these init functions are not run'],
 ];
 

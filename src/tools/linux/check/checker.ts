@@ -3,6 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { compressionOf, decompress } from '../../../bytes/decompress.ts';
 import { FormatError } from '../../../bytes/errors.ts';
+import { elfMachine } from '../../../formats/elf/object.ts';
+import type { Machine } from '../../../formats/object.ts';
 import { readCertificates } from '../../../formats/pki/pem.ts';
 import {
   type CheckResult,
@@ -138,6 +140,7 @@ class LinuxChecker implements SystemChecker {
       first,
       ...symbols,
       remarks: [
+        ...otherMachine(subject, result),
         ...remarksOn(kernel, result),
         ...packed,
         ...(request.brief ? [] : softRemarks(result.file, first)),
@@ -251,6 +254,21 @@ function softRemarks(file: CheckResult['file'], first: readonly Companion[]): st
   return [`It asks modprobe to load ${absent.join(', ')} before, if there is such a module.`];
 }
 
+/** Kernels that are always at hand, by machine. */
+const AT_HAND: Readonly<Partial<Record<Machine, string>>> = {
+  'x86-64': 'builtin:debian-6.1',
+  i386: 'builtin:debian-6.1-686',
+};
+
+/** A module for another machine than the kernel's: which kernel there is to try it on. */
+function otherMachine({ bytes }: Subject, { rules }: CheckResult): string[] {
+  const wrong = rules.some(({ rule, outcome }) => rule === 'elf-machine' && outcome === 'refuse');
+  if (!wrong) return [];
+  const machine = elfMachine(bytes[18] | (bytes[19] << 8), bytes[4] === 1 ? 32 : 64);
+  const kernel = AT_HAND[machine];
+  return kernel === undefined ? [] : [`It is for ${machine}, as --kernel ${kernel} is.`];
+}
+
 /** What the checks here leave out on some machines. */
 function remarksOn({ file: { machine } }: LinuxCheckKernel, { answer }: CheckResult): string[] {
   if (answer === 'refused') return [];
@@ -359,7 +377,7 @@ function stateOf(settings: ReadonlyMap<string, string>, certificates: readonly U
     );
   }
   const words = [settings.get('cmdline') ?? ''];
-  if (isYes(settings.get('sig-enforce'))) words.push('module.sig_enforce=1');
+  if (isYes(settings, 'sig-enforce')) words.push('module.sig_enforce=1');
   if (lockdown !== 'none') words.push(`lockdown=${lockdown}`);
   const commandLine = words.join(' ').trim();
   return {
@@ -368,11 +386,11 @@ function stateOf(settings: ReadonlyMap<string, string>, certificates: readonly U
     certificates: certificates.flatMap((bytes) => readCertificates(bytes)),
     taints: 0,
     privileged: (settings.get('user') ?? 'root') === 'root',
-    modulesDisabled: isYes(settings.get('modules-disabled')) || /(^|\s)nomodule(\s|$)/.test(commandLine),
+    modulesDisabled: isYes(settings, 'modules-disabled'),
     flags: {
       ignoreModversions: force === 'modversions' || force === 'both',
       ignoreVermagic: force === 'vermagic' || force === 'both',
-      compressed: isYes(settings.get('packed')),
+      compressed: isYes(settings, 'packed'),
     },
     loaded: new Set(
       (settings.get('loaded') ?? '').split(',').map((name) => name.trim().replaceAll('-', '_')),
@@ -380,6 +398,12 @@ function stateOf(settings: ReadonlyMap<string, string>, certificates: readonly U
   };
 }
 
-const isYes = (text: string | undefined): boolean => text !== undefined && /^(1|y|yes|on|true)$/i.test(text);
+/** @throws SettingError for a word that is neither */
+function isYes(settings: ReadonlyMap<string, string>, name: string): boolean {
+  const text = settings.get(name);
+  if (text === undefined || /^(0|n|no|off|false)?$/i.test(text)) return false;
+  if (/^(1|y|yes|on|true)$/i.test(text)) return true;
+  throw new SettingError(`${name}=${text}: yes or no`, `Say --set ${name}=yes.`);
+}
 
 export const linuxChecker: SystemChecker = new LinuxChecker();

@@ -183,3 +183,39 @@ describe('tables that other parts of the kernel read', () => {
     expect(result.rules.find(({ outcome }) => outcome === 'refuse')?.rule).toBe('name-in-sysfs');
   });
 });
+
+describe('the command line of the kernel', () => {
+  const plain = () => {
+    const k = boot();
+    return { k, bytes: buildModule(k.file, { imports: ['_printk'] }).bytes };
+  };
+  const verdict = (commandLine: string, flags: KernelState['flags'] = {}) => {
+    const { k, bytes } = plain();
+    const { answer, rules } = checkModule(viewOf(k.file, { commandLine, flags }), new Subject('p.ko', bytes));
+    const refused = rules.find(({ outcome }) => outcome === 'refuse');
+    return refused === undefined ? answer : `${refused.rule} ${refused.errno}`;
+  };
+  // As the kernel of Debian 12 answers them under QEMU (test/real/verdict/command-lines.ts).
+  it.each([
+    ['nomodule', 'modules-disabled 1'],
+    ['nomodule=0', 'loads'],
+    ['sysctl.kernel.modules_disabled=1', 'modules-disabled 1'],
+    ['sysctl.kernel/modules_disabled=1', 'modules-disabled 1'],
+    ['sysctl.kernel.modules_disabled=0', 'loads'],
+    ['module.sig_enforce', 'signature-required 129'],
+    ['module.sig_enforce=1 module.sig_enforce=0', 'signature-required 129'],
+    ['module.sig_enforce=x', 'loads'],
+    ['-- module.sig_enforce=1 module_blacklist=verdict_probe', 'loads'],
+    ['lockdown=integrity lockdown=none', 'lockdown 1'],
+    ['lockdown=INTEGRITY', 'loads'],
+    ['module_blacklist=verdict_probe module_blacklist=x', 'loads'],
+    ['ima_policy=tcb|secure_boot', 'cannot-tell'],
+    ['ima_policy=secure_boot ima_appraise=log', 'loads'],
+  ])('%s: %s', (commandLine, expected) => {
+    expect(verdict(commandLine)).toBe(expected);
+  });
+
+  it('wants a file where a policy wants signed files', () => {
+    expect(verdict('ima_policy=secure_boot', { inMemory: true })).toBe('appraisal 13');
+  });
+});
