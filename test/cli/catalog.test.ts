@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -139,6 +139,24 @@ describe('lkm index', () => {
     expect(out).toContain('linker.hints\n');
     expect(err).toContain('holds modules of several systems');
     expect(err).toContain('of netware there is no index');
+  });
+
+  it('finds the releases of a root, and reads archives', async () => {
+    const root = join(folder, 'root');
+    const tree = join(root, 'lib/modules/6.1.0-0-test');
+    mkdirSync(tree, { recursive: true });
+    cpSync(join(linux, 'exporter.ko'), join(tree, 'exporter.ko'));
+    cpSync('fixtures/freebsd/built/busy.ko', join(root, 'boot/modules/busy.ko'), { recursive: true });
+    execFileSync('tar', ['-cf', join(folder, 'root.tar'), '-C', root, '.']);
+    const there = (await runLine(['index', root])).out;
+    expect(there).toContain(`${tree}/modules.dep.bin\n`);
+    expect((await runLine(['index', join(folder, 'root.tar')])).err).toContain('--output DIR');
+    const out = join(folder, 'indexes');
+    const { code, out: listed } = await runLine(['index', '-o', out, join(folder, 'root.tar')]);
+    expect(code).toBe(0);
+    expect(listed.replaceAll(out, root)).toBe(there);
+    for (const path of listed.trim().split('\n'))
+      expect(readFileSync(path).equals(readFileSync(path.replace(out, root))), path).toBe(true);
   });
 
   it('says why it cannot', async () => {

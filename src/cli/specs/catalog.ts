@@ -67,17 +67,34 @@ const diff: CommandSpec = {
 const index: CommandSpec = {
   name: 'index',
   summary: 'write the index files that the system of a tree keeps of its modules',
-  usage: ['[OPTION]... FOLDER'],
+  usage: ['[OPTION]... TREE'],
   description: [
     'Recognises the system by the module files: for Linux it writes modules.dep and its like, as depmod does (the folder is ' +
-      'named by its release), for FreeBSD linker.hints in each folder with modules, as kldxref does. What was written is listed.',
+      'named by its release, or holds such folders in lib/modules), for FreeBSD linker.hints in each folder with modules, as ' +
+      'kldxref does. What was written is listed. An archive is only read: --output says where its indexes go.',
   ],
-  arguments: [{ name: 'FOLDER', summary: 'a folder of module files', required: true, complete: 'directory' }],
-  options: [],
+  arguments: [
+    {
+      name: 'TREE',
+      summary: 'a folder of module files, or an archive (tar, cpio, zip, deb, rpm)',
+      required: true,
+      complete: 'file',
+    },
+  ],
+  options: [
+    {
+      name: 'output',
+      short: 'o',
+      value: 'DIR',
+      complete: 'directory',
+      summary: 'write the indexes into the same folders below DIR, and leave the tree as it is',
+    },
+  ],
   shared: ['json'],
   examples: [
     { command: 'lkm index /mnt/lib/modules/6.1.0-56-amd64', explanation: 'modules.dep and the others' },
     { command: 'lkm index /mnt/boot/modules', explanation: 'linker.hints' },
+    { command: 'lkm index -o /tmp/indexes linux-image.deb', explanation: 'of modules in a package' },
   ],
   load: () => import('../commands/index.ts'),
 };

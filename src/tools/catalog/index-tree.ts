@@ -1,5 +1,5 @@
 /** `lkm index`: which system a tree of modules belongs to, and the index files that system keeps of it. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FormatError } from '../../bytes/errors.ts';
 import type { FileTree } from '../../catalog/file-tree.ts';
@@ -7,9 +7,12 @@ import { readElfObject } from '../../formats/elf/object.ts';
 import { type Hint, hintsOfFile, writeHints } from '../../systems/freebsd/hints.ts';
 import { KldFile } from '../../systems/freebsd/kldfile.ts';
 import { majorOf } from '../../systems/freebsd/version.ts';
+import { makeFolder } from '../../targets/make-folder.ts';
 import { replaceFile } from '../../targets/replace-file.ts';
+import type { Archives } from '../files.ts';
 import type { ToolStreams } from '../linux/kmod/output.ts';
 import { runModuleTool } from '../linux/kmod/tools.ts';
+import { statIfAny } from '../stat-if-any.ts';
 import { catalogPaths, systemOfFile } from './read.ts';
 
 export interface Indexed {
@@ -49,54 +52,85 @@ export async function systemsOfTree(tree: FileTree, machinePath: string): Promis
 export interface IndexSurroundings extends ToolStreams {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly scanProgram?: string | undefined;
+  readonly archives?: Archives | undefined;
 }
 
-/** modules.dep and its like. undefined: the folder is not named as trees of Linux are. */
-export async function indexLinux(folder: string, around: IndexSurroundings): Promise<Indexed | undefined> {
-  const path = resolve(folder);
-  const release = basename(path);
-  if (!/^\d+\.\d+/.test(release)) return undefined;
-  const modules = dirname(path);
-  // depmod wants to know root, folder below it, and release apart.
-  const words = ['-b', dirname(modules), '-m', basename(modules), release];
+/** A folder of Linux modules: where it begins, and what depmod wants to know of it. */
+export interface ReleaseFolder {
+  readonly root: string;
+  /** Below the root. */
+  readonly modules: string;
+  readonly release: string;
+}
+
+const RELEASE = /^\d+\.\d+/;
+
+/** The folder itself, when a release names it, or those that it has where roots have them. */
+export function releasesOf(tree: FileTree, path: string): readonly ReleaseFolder[] {
+  const whole = resolve(path);
+  if (RELEASE.test(basename(whole)) && statIfAny(whole)?.isFile() !== true) {
+    const above = dirname(whole);
+    return [{ root: dirname(above), modules: basename(above), release: basename(whole) }];
+  }
+  for (const modules of ['lib/modules', 'usr/lib/modules']) {
+    if (tree.stat(modules)?.kind !== 'folder') continue;
+    const folders = tree.list(modules).filter(({ name, kind }) => kind !== 'file' && RELEASE.test(name));
+    if (folders.length > 0)
+      return folders.map(({ name }) => ({ root: whole, modules, release: name })).sort(byRelease);
+  }
+  return [];
+}
+
+const byRelease = (a: ReleaseFolder, b: ReleaseFolder): number => (a.release < b.release ? -1 : 1);
+
+/** `output`: where the indexes go, in the same folders, instead of beside the modules. */
+export async function indexLinux(
+  { root, modules, release }: ReleaseFolder,
+  output: string | undefined,
+  around: IndexSurroundings,
+): Promise<Indexed> {
+  const to = output === undefined ? [] : ['-o', resolve(output)];
+  const path = join(output === undefined ? root : resolve(output), modules, release);
   const before = names(path);
-  const code = await runModuleTool('depmod', words, around);
+  const code = await runModuleTool('depmod', ['-b', root, '-m', modules, ...to, release], around);
   const written = code === 0 ? names(path).filter((name) => isIndex(name) || !before.includes(name)) : [];
   return { code, system: 'linux', written: written.map((name) => join(path, name)) };
 }
 
-const names = (path: string): string[] => readdirSync(path).sort();
+const names = (path: string): string[] => (existsSync(path) ? readdirSync(path).sort() : []);
 /** modules.order and modules.builtin come with the kernel. */
 const isIndex = (name: string): boolean =>
   /^modules\.(dep|alias|symbols|softdep|weakdep|devname)(\.bin)?$|^modules\.builtin(\.alias)?\.bin$/.test(
     name,
   );
 
-/** linker.hints in the folder and in each below it that has modules. */
-export function indexFreeBsd(folder: string, warn: (text: string) => void): Indexed {
+/** linker.hints in the folder, and in each below it that has modules; below `output`, where the same folders are made. */
+export function indexFreeBsd(tree: FileTree, output: string, warn: (text: string) => void): Indexed {
   const written: string[] = [];
-  const visit = (at: string): void => {
+  const visit = (folder: string): void => {
     const hints: Hint[] = [];
-    const entries = readdirSync(at, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+    const entries = [...tree.list(folder)].sort((a, b) => (a.name < b.name ? -1 : 1));
     let first: KldFile | undefined;
-    for (const entry of entries) {
-      if (entry.isDirectory()) visit(join(at, entry.name));
+    for (const { name, kind } of entries) {
+      const path = folder === '' ? name : `${folder}/${name}`;
+      if (kind === 'folder') visit(path);
       // Names without a dot (the kernel) and modules count.
-      else if (entry.name.endsWith('.ko') || !entry.name.includes('.')) {
-        const kld = kldAt(join(at, entry.name), warn);
+      else if (name.endsWith('.ko') || !name.includes('.')) {
+        const kld = kldAt(tree, path, warn);
         if (kld === undefined) continue;
         first ??= kld;
-        if (kld.file.machine === first.file.machine) hints.push(...recordsOf(kld, entry.name, warn));
-        else warn(`${join(at, entry.name)} is for another machine than the others`);
+        if (kld.file.machine === first.file.machine) hints.push(...recordsOf(kld, name, warn));
+        else warn(`${tree.name}/${path} is for another machine than the others`);
       }
     }
     const bytes = writeHints(hints, first?.file.littleEndian);
     if (bytes.length === 0) return;
-    const target = join(at, 'linker.hints');
+    const target = join(resolve(output), folder, 'linker.hints');
+    makeFolder(dirname(target), 0o755);
     replaceFile(target, bytes);
     written.push(target);
   };
-  visit(resolve(folder));
+  visit('');
   return { code: written.length > 0 ? 0 : 1, system: 'freebsd', written };
 }
 
@@ -119,12 +153,12 @@ function orderFor(kld: KldFile): 'first' | 'all' {
   return 'all';
 }
 
-function kldAt(path: string, warn: (text: string) => void): KldFile | undefined {
+function kldAt(tree: FileTree, path: string, warn: (text: string) => void): KldFile | undefined {
   try {
-    return new KldFile(readElfObject(readFileSync(path)));
+    return new KldFile(readElfObject(tree.read(path)));
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    if (path.endsWith('.ko')) warn(`${path} is passed over: ${error.message}`);
+    if (path.endsWith('.ko')) warn(`${tree.name}/${path} is passed over: ${error.message}`);
     return undefined;
   }
 }
