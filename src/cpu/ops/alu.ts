@@ -19,7 +19,8 @@ type Write = (result: Code) => Code;
 function arithmetic(g: Gen, name: AluOp, size: Size, a: Code, b: Code, write: Write): Code {
   const n = numeric(size);
   const [t0, t1, t2] = g.temps(size);
-  const carry = size === 8 ? i64.extendU(g.carry()) : g.carry();
+  // Only where it is wanted: who asks for the carry reads the flags.
+  const carry = (): Code => (size === 8 ? i64.extendU(g.carry()) : g.carry());
   const carryBit = size === 8 ? i32.wrap(t2.get) : t2.get;
   const sizeBits = log2(size) << 4;
   switch (name) {
@@ -35,7 +36,7 @@ function arithmetic(g: Gen, name: AluOp, size: Size, a: Code, b: Code, write: Wr
       return seq(
         t0.set(a),
         t1.set(b),
-        t2.set(carry),
+        t2.set(carry()),
         t0.set(n.add(n.add(t0.get, t1.get), t2.get)),
         write(t0.get),
         g.setFlagsKind(
@@ -56,7 +57,7 @@ function arithmetic(g: Gen, name: AluOp, size: Size, a: Code, b: Code, write: Wr
       return seq(
         t0.set(a),
         t1.set(b),
-        t2.set(carry),
+        t2.set(carry()),
         write(n.sub(n.sub(t0.get, t1.get), t2.get)),
         g.setFlagsKind(
           i32.add(

@@ -23,7 +23,8 @@ describeWith(nativeCompiler(), 'differential test with the host processor', () =
       const report = difftest({ engine, bits, seed, singles, sequences, sequenceLength: 12, units: 400 });
       console.log(`seed ${seed}\n${summary(report).split('\n').slice(0, 2).join('\n')}`);
       expect(report.failures, `seed ${seed}`).toEqual([]);
-      expect(report.sequences.agreed).toBe(sequences);
+      expect(report.sequences.agreed + report.sequences.refused).toBe(sequences);
+      expect(report.sequences.agreed).toBeGreaterThan(sequences * 0.98);
     },
     600_000,
   );
