@@ -153,8 +153,11 @@ export class TranslationEngine implements Translations {
   dropped(owner: object, gone: boolean): void {
     if (!(owner instanceof Region) || !owner.live) return;
     // Code that went as a whole, with its module, says nothing of what comes to its place.
-    if (gone) this.#changes.delete(owner.entry);
-    else this.#changes.set(owner.entry, (this.#changes.get(owner.entry) ?? 0) + 1);
+    if (gone) {
+      this.#changes.delete(owner.entry);
+      const starts = owner.blocks.map(({ pc }) => pc);
+      this.#jumps.forget(Math.min(...starts), Math.max(...starts) + PAGE_SIZE);
+    } else this.#changes.set(owner.entry, (this.#changes.get(owner.entry) ?? 0) + 1);
     this.#release(owner);
     this.#data.setInt32(STALE, 1, true);
   }

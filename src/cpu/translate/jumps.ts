@@ -28,6 +28,12 @@ export class JumpTargets {
     this.#lessons.clear();
   }
 
+  /** Code up to `end` went as a whole: what comes to its place begins anew. */
+  forget(pc: Address, end: Address): void {
+    for (const known of [this.#targets, this.#lessons])
+      for (const at of known.keys()) if (at >= pc && at < end) known.delete(at);
+  }
+
   /** Addresses that the jump at `pc` has led to; those far away are other functions, and are not kept. */
   leadTo(pc: Address): Iterable<Address> {
     return this.#targets.get(pc) ?? [];

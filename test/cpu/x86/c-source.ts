@@ -125,7 +125,12 @@ function statement(random: Random, depth: number): string {
         { length: 5 },
         (_, n) => `case ${n}: ${inner(1)}${random.oneIn(4) ? '' : ' break;'}`,
       );
-      return `switch ((u32)(${x()}) % 7) { ${cases.join(' ')} default: ${inner(1)} }`;
+      if (depth < 3 || random.oneIn(2))
+        return `switch ((u32)(${x()}) % 7) { ${cases.join(' ')} default: ${inner(1)} }`;
+      // Hot enough to be translated while further cases are yet to come.
+      const steps = Array.from({ length: 12 }, (_, n) => `case ${n}: a = a * ${n + 3} + ${x()}; break;`);
+      return `for (u32 s = 0, q = d; s < 3000; s++, q = q * 1664525u + 1013904223u)
+    switch ((q >> 20) % (s < 1500 ? 7 : 14)) { ${steps.join(' ')} case 12: ${inner(1)} if (q & 64) continue; default: c ^= q; }`;
     }
     default: {
       const n = `v${depth}`;
