@@ -10,6 +10,7 @@ import { readImports } from '../../../formats/pe/imports.ts';
 import { DIRECTORY, MACHINE, SECTION } from '../../../formats/pe/layout.ts';
 import type { PeFile, PeSection } from '../../../formats/pe/read.ts';
 import { readRelocations } from '../../../formats/pe/relocations.ts';
+import { arm64Constants } from './arm64.ts';
 import { Follower } from './follow.ts';
 
 export interface FoundCode {
@@ -50,6 +51,9 @@ const likely = (code: number): boolean => {
   return ((type >= 0x8000 && type < 0xc000) || (type >= 2 && type < 0x60)) && fn >= 0x800 && fn < 0xd00;
 };
 
+/** Where nothing but the number speaks for a code: FILE_DEVICE_UNKNOWN, and the types that anybody may take. */
+const vendors = (code: number): boolean => likely(code) && (code >>> 16 === 0x22 || code >>> 16 >= 0x8000);
+
 /** Any code has a device type; status values, which code compares just as much, have small numbers below their severity. */
 const possible = (code: number): boolean => {
   const type = code >>> 16;
@@ -60,6 +64,8 @@ const possible = (code: number): boolean => {
 /** @throws Invalid, Truncated */
 export function findControlCodes(pe: PeFile): FoundCode[] {
   const { machine } = pe.header;
+  if (machine === MACHINE.ARM64)
+    return sharing(executable(pe).flatMap(({ data }) => arm64Constants(data, vendors))).map(seenCode);
   if (machine !== MACHINE.AMD64 && machine !== MACHINE.I386) return [];
   const compared = new Set<number>([...dispatched(pe), ...handedOver(pe)]);
   const types = new Set([...compared].map((code) => code >>> 16));
@@ -78,6 +84,19 @@ export function findControlCodes(pe: PeFile): FoundCode[] {
       text: `${controlCodeText(code)}${compared.has(code) ? '' : ' (seen as a constant)'}`,
     }));
 }
+
+const seenCode = (code: number): FoundCode => ({
+  code,
+  compared: false,
+  text: `${controlCodeText(code)} (seen as a constant)`,
+});
+
+/** A driver's codes have a device type in common; one of a type alone is likely something else. */
+const sharing = (codes: readonly number[]): number[] =>
+  [...new Set(codes)]
+    .filter((code) => codes.some((other) => other !== code && other >>> 16 === code >>> 16))
+    .sort((a, b) => a - b)
+    .slice(0, MAX_CODES);
 
 const executable = (pe: PeFile): PeSection[] =>
   pe.sections.filter(({ flags }) => (flags & SECTION.EXECUTE) !== 0);
@@ -227,8 +246,7 @@ function* constants(pe: PeFile): Generator<number> {
   for (const { data } of executable(pe)) scan(pe.bits, data, found);
   // Addresses in the image are numbers in 32-bit code.
   const codes = [...found].filter((code) => code < from || code >= from + pe.header.sizeOfImage);
-  for (const code of codes)
-    if (codes.some((other) => other !== code && other >>> 16 === code >>> 16)) yield code;
+  yield* sharing(codes);
 }
 
 /** From one instruction to the next through all bytes; data between functions puts it out of step for a few. */
