@@ -45,6 +45,12 @@ function protect(k: Macos, at: Address, bytes: number, maximum: number, protecti
 export const machineFunctions = kernelFunctions({
   'kern_return_t vm_protect(void *map, vm_address_t at, vm_size_t bytes, boolean_t maximum, int protection)':
     (k, _map, at, bytes, maximum, protection) => protect(k, at, bytes, maximum, protection),
+  // The number of the frame, and 0 for what is not mapped.
+  'uint32_t pmap_find_phys(void *map, uint64_t at)': (k, _map, at) =>
+    k.memory.pfnOf(Number(BigInt.asIntN(64, at))) ?? 0,
+  // Nothing is slid here.
+  'void vm_kernel_unslide_or_perm_external(vm_offset_t at, vm_offset_t *result)': (k, at, result) =>
+    k.memory.setPtr(result, at),
   // Registers that the processor has not are no fault of the asker's.
   'int rdmsr_carefully(uint32_t register, uint32_t *low, uint32_t *high)': (k, index, low, high) => {
     const value = k.cpu.machine.rdmsr(index);
@@ -54,6 +60,7 @@ export const machineFunctions = kernelFunctions({
     return 0;
   },
   'boolean_t ml_get_interrupts_enabled(void)': (k) => ((k.cpu.rflags & INTERRUPT_FLAG) !== 0 ? 1 : 0),
+  'boolean_t preemption_enabled(void)': (k) => ((k.cpu.rflags & INTERRUPT_FLAG) !== 0 ? 1 : 0),
   'boolean_t ml_set_interrupts_enabled(boolean_t on)': (k, on) => setInterrupts(k, on !== 0),
   'boolean_t ml_at_interrupt_context(void)': () => 0,
   'size_t strlcpy(char *to, const char *from, size_t room)': (k, to, from, room) => {
