@@ -16,19 +16,21 @@ export const kldxref: Tool = {
   summary: 'write linker.hints for a folder of modules',
   run(session, args) {
     const answer = new Answer();
-    const { flags, values, operands, problem } = getopt(args, 'Rdf:v');
+    const { flags: given, order, values, operands, problem } = getopt(args, 'Rdf:v');
     if (problem !== undefined || operands.length === 0) {
       answer.code = 1;
       answer.err = (problem === undefined ? '' : `kldxref: ${problem}\n`) + USAGE;
       return answer.result();
     }
+    // A second -v shows the tables of devices on their way into the index.
+    const flags = new Set([...given, ...(order.filter((letter) => letter === 'v').length > 1 ? ['vv'] : [])]);
     for (const [i, path] of operands.entries()) {
       const names = session.files.list(path);
       if (names !== undefined) folder(session, answer, path, names, flags, values.get('f') ?? 'linker.hints');
       else if (i === 0 && !mayBeFile(session, answer, path, flags)) break;
       else if (flags.has('d')) {
         answer.out += `${path}\n`;
-        dump(answer, path, read(session, answer, path));
+        dump(answer, path, read(session, answer, path), session.choices.version);
       }
     }
     return answer.result();
@@ -85,7 +87,7 @@ function folder(
     const kld = read(session, answer, `${at}/${name}`);
     if (kld === undefined) continue;
     if (flags.has('d')) {
-      dump(answer, `${at}/${name}`, kld);
+      dump(answer, `${at}/${name}`, kld, session.choices.version);
       continue;
     }
     machine ??= kld.file.machine;
@@ -94,7 +96,9 @@ function folder(
       answer.err += `kldxref: ${name} does not match architecture of ${first}\n`;
       continue;
     }
-    hints.push(...recordsOf(session, answer, kld, name));
+    const records = recordsOf(session, answer, kld, name);
+    if (flags.has('vv') && majorOf(session.choices.version) >= 12) answer.out += converted(kld, records);
+    hints.push(...records);
   }
   // -R only follows a link that is named; folders inside are walked without it as well.
   recurse(session, answer, at, names, flags, hintsFile);
@@ -129,12 +133,55 @@ function recurse(
   }
 }
 
-function dump(answer: Answer, path: string, kld: KldFile | undefined): void {
-  if (kld === undefined) return;
-  for (const record of kld.metadata) answer.out += `${dumped(record, path)}\n`;
+/** What -vv says of each table: its description field by field, then its rows as they go into the index (parse_pnp_list). */
+function converted(kld: KldFile, hints: readonly Hint[]): string {
+  const tables = hints.filter((hint) => hint.type === 'pnp');
+  let text = '';
+  for (const [i, record] of kld.metadata.filter(({ kind }) => kind === 'pnp').entries()) {
+    if (record.kind !== 'pnp') continue;
+    const fields = record.description.split(';').flatMap((field) => {
+      const match = /^\s*([^:]*):(.*)$/.exec(field);
+      return match === null ? [] : [{ type: match[1], name: match[2] }];
+    });
+    text += `${tableText(record)}\nConverting ${record.description} into a list\n`;
+    for (const { type, name } of fields) text += `Found type ${type} for name ${name}\n`;
+    const values = [...(tables[i]?.values ?? [])];
+    // A table whose rows carry nothing has as many empty lines as it claims rows: no more than a person would read.
+    const rows = values.length > 0 ? record.entries : Math.min(record.entries, MAX_EMPTY_ROWS);
+    for (let row = 0; row < rows; row++)
+      text += `${fields.map(({ type }) => valueText(type, values)).join('')}\n`;
+  }
+  return text;
 }
 
-function dumped(record: MetadataRecord, path: string): string {
+const MAX_EMPTY_ROWS = 1000;
+
+/** The value of one field; W32 is two numbers, P and T none. */
+function valueText(type: string, values: (string | number)[]): string {
+  const number = (value: string | number | undefined) => {
+    const unsigned = Number(value ?? 0) >>> 0;
+    return unsigned === 0 ? '0' : `0x${unsigned.toString(16)}`;
+  };
+  if (type === 'P' || type === 'T') return '';
+  if (type === 'W32') return `W32:${number(values.shift())}:${number(values.shift())};`;
+  if (type === 'E' || type === 'Z' || type === 'D') return `${type}:${values.shift() ?? ''};`;
+  return `I:${number(values.shift())};`;
+}
+
+function dump(answer: Answer, path: string, kld: KldFile | undefined, version: number): void {
+  if (kld === undefined) return;
+  for (const record of kld.metadata) answer.out += `${dumped(record, path, version)}\n`;
+}
+
+const tableText = ({
+  bus,
+  description,
+  entries,
+  entryBytes,
+}: Extract<MetadataRecord, { kind: 'pnp' }>): string =>
+  `  pnp info for bus ${bus} format ${description} ${entries} entries of ${entryBytes} bytes`;
+
+function dumped(record: MetadataRecord, path: string, version: number): string {
   switch (record.kind) {
     case 'depend':
       return `  depends on ${record.name}.${record.preferred} (${record.minimum},${record.maximum})`;
@@ -143,7 +190,8 @@ function dumped(record: MetadataRecord, path: string): string {
     case 'module':
       return `  module ${record.name}`;
     case 'pnp':
-      return `  pnp info for bus ${record.bus} format ${record.description} ${record.entries} entries of ${record.entryBytes} bytes`;
+      // Up to 10 the index had no tables.
+      return majorOf(version) < 11 ? `  pnp info for bus ${record.bus}` : tableText(record);
     case 'unknown':
       return `kldxref: unknown metadata record ${record.type} in file ${path}`;
   }

@@ -273,6 +273,33 @@ describe('transcripts', () => {
     expect(text).not.toMatch(/foreign.ko$/m);
   });
 
+  it.each([
+    ['10.2', false],
+    ['13.2', true],
+  ] as const)('kldxref of %s shows tables of devices as that release does', async (release, shown) => {
+    const session = await startSession({ release });
+    const bytes = readFileSync(new URL('../../../fixtures/freebsd/built/pnp.ko', import.meta.url));
+    await session.writeFile('/boot/modules/pnp.ko', new Uint8Array(bytes), false);
+    const dumped = (await session.run(['kldxref', '-d', '/boot/modules'])).out;
+    const twice = (await session.run(['kldxref', '-vv', '/boot/modules'])).out;
+    const table = /^ {2}pnp info for bus pci(.*)$/m.exec(dumped)?.[1];
+    if (!shown) expect([twice, table]).toEqual(['/boot/modules/pnp.ko\n', '']);
+    else {
+      const format = /^ format (\S+) (\d+) entries of \d+ bytes$/.exec(table ?? '');
+      const lines = twice.split('\n');
+      expect(lines.slice(0, 3)).toEqual([
+        '/boot/modules/pnp.ko',
+        `  pnp info for bus pci${table}`,
+        `Converting ${format?.[1]} into a list`,
+      ]);
+      const fields = lines.filter((line) => line.startsWith('Found type '));
+      expect(fields.length).toBeGreaterThan(1);
+      const rows = lines.slice(3 + fields.length, -1);
+      expect(rows).toHaveLength(Number(format?.[2]));
+      for (const row of rows) expect(row).toMatch(/^((I:(0|0x[0-9a-f]+)|W32:\S+|[DZE]:[^;]*);)+$/);
+    }
+  });
+
   it('writes an index of the files that can be read, whatever is wrong with others', async () => {
     const session = await startSession();
     const good = new Uint8Array(
