@@ -53,7 +53,7 @@ const readelf = (option: string, path: string): string =>
 /** They ask for a register until it changes, which it never does here: a machine would hang as well. */
 const NEVER_DONE = /runs without an end/;
 /** They free their own memory twice when there is no USB device. */
-const OWN_FAULT = new Set(['run', 'urtwn', 'rsu']);
+const OWN_FAULT = new Set(['run', 'urtwn']);
 
 describe.skipIf(leaveOut(import.meta.url, all.length === 0 && 'no drivers in ~/.cache/lkm/solaris/drivers'))(
   'drivers of others',

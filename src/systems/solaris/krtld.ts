@@ -63,6 +63,8 @@ class Linking {
   readonly needed: ((name: string) => Address | undefined)[] = [];
   readonly notFound: string[] = [];
   readonly imports: string[] = [];
+  /** It needs a module of the system that nobody here has a file of: what that module has cannot be said for certain. */
+  guesses = false;
   plan!: PlacementPlan;
   bases = new Map<string, { base: Address; pages: number }>();
   sections!: Map<number, StagedSection>;
@@ -190,7 +192,10 @@ function* loadDependents(link: Linking): Steps<void> {
     }
     k.state(modctls).makeRequisite(request.modctl, found);
     if (module !== undefined) link.needed.push((symbol) => module.symbols.get(symbol)?.address);
-    else if (part !== undefined) link.needed.push((symbol) => partSymbol(k, part, symbol));
+    else if (part !== undefined) {
+      link.guesses ||= !part.whole;
+      link.needed.push((symbol) => partSymbol(k, part, symbol));
+    }
   }
 }
 
@@ -302,6 +307,7 @@ function resolveOne(
     return found;
   }
   if (symbol.binding === 'weak' || isProbe(name)) return 0;
+  if (link.guesses && k.missingPolicy !== 'refuse') return k.functionGates.missing(name);
   k.syslog.plain('%s: undefined symbol', `${request.path}: undefined symbol`);
   k.syslog.plain(" '%s'\n", ` '${name}'`);
   failed.names.push(name);

@@ -26,7 +26,7 @@ export interface Part {
  */
 const FAMILIES: Readonly<Record<string, RegExp>> = {
   'misc/gld': /^gld_/,
-  'misc/mac': /^mac(type)?_|^vf_to_stf$/,
+  'misc/mac': /^mac(type)?_/,
   'misc/usba': /^(usb|usba|hubd)_/,
   'misc/net80211': /^ieee80211_/,
   'mac/mac_wifi': /^wifi_/,
@@ -94,7 +94,59 @@ const STUBBED =
 
 const WHOLE = new Set(['misc/gld', 'misc/mac']);
 
-export const PARTS: readonly Part[] = Object.entries(FAMILIES).map(([name, owns]) => ({
+/** Modules of the system that others name, whose functions have no names of their own kind. */
+const OTHERS = [
+  ...['devfs', 'fifofs', 'nfs', 'procfs', 'sockfs', 'specfs', 'ufs', 'zfs'].map((name) => `fs/${name}`),
+  ...[
+    'acpidev',
+    'consconfig',
+    'dcopy',
+    'ghd',
+    'ibdma',
+    'idmap',
+    'iommulib',
+    'kgssapi',
+    'klmmod',
+    'klmops',
+    'nfssrv',
+  ],
+  ...[
+    'pci_autoconfig',
+    'pcicfg',
+    'pcie',
+    'rpcsec',
+    'rpcsec_gss',
+    'rsmops',
+    'sda',
+    'skein',
+    'edonr',
+    'sol_ofs',
+  ],
+  ...['strplumb', 'tem', 'tlimod', 'usbser'],
+  ...[
+    'aggr',
+    'conskbd',
+    'dtrace',
+    'hubd',
+    'ib',
+    'ip6',
+    'options',
+    'random',
+    'sad',
+    'scsi_vhci',
+    'sctp',
+    'softmac',
+  ].map((name) => `drv/${name}`),
+  ...['tcp', 'udp', 'usb_ac', 'vnic'].map((name) => `drv/${name}`),
+  ...['strmod/rpcmod', 'sys/doorfs', 'sys/c2audit', 'crypto/md5', 'crypto/swrand', 'dacf/consconfig_dacf'],
+].map((name) => (name.includes('/') ? name : `misc/${name}`));
+
+const NOTHING = /(?!)/;
+
+export const PARTS: readonly Part[] = [
+  ...Object.entries(FAMILIES),
+  ...OTHERS.map((name): [string, RegExp] => [name, NOTHING]),
+].map(([name, owns]) => ({
   name,
   owns,
   whole: WHOLE.has(name),

@@ -36,6 +36,7 @@ import { networkNames } from './functions/network-names.ts';
 import { numbers } from './functions/numbers.ts';
 import { olderProperties } from './functions/properties.ts';
 import { registers } from './functions/registers.ts';
+import { registrations } from './functions/registrations.ts';
 import { services } from './functions/services.ts';
 import { streamCalls } from './functions/stream-calls.ts';
 import { createQueue, taskqs } from './functions/taskq.ts';
@@ -76,6 +77,7 @@ export const solarisFunctions: FunctionTable<Solaris> = joinTables<Solaris>([
   faultManagement,
   hostAdapters,
   services,
+  registrations,
   misc,
   memoryFunctions,
   stringFunctions,

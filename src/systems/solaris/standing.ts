@@ -8,6 +8,7 @@ import { handlersNow } from './functions/interrupts.ts';
 import { cachesNow } from './functions/kmem.ts';
 import { kstatsNow } from './functions/kstat.ts';
 import { arenasNow } from './functions/numbers.ts';
+import { registrationsNow } from './functions/registrations.ts';
 import { servicesNow } from './functions/services.ts';
 import { taskqsNow } from './functions/taskq.ts';
 import { timersNow } from './functions/time.ts';
@@ -34,6 +35,7 @@ export function* standing(k: Solaris): Generator<StandingThing> {
   yield* hashesNow(k);
   yield* arenasNow(k);
   yield* servicesNow(k);
+  yield* registrationsNow(k);
   yield* handlersNow(k);
   for (const { id, name } of k.scheduler.threads) yield { what: 'thread', key: id, name };
 }

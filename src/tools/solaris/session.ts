@@ -9,7 +9,7 @@ import type { Steps } from '../../kernel/steps.ts';
 import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { EndlessAccess, GuestFault } from '../../memory/space.ts';
 import { bootSolaris } from '../../systems/solaris/boot.ts';
-import { configuration } from '../../systems/solaris/configuration.ts';
+import { configuration, textOf } from '../../systems/solaris/configuration.ts';
 import { describeSolaris } from '../../systems/solaris/describe.ts';
 import { deviceFiles } from '../../systems/solaris/devices.ts';
 import { errorText } from '../../systems/solaris/errno.ts';
@@ -22,8 +22,10 @@ import { modctls } from '../../systems/solaris/modules.ts';
 import type { OpenDevice } from '../../systems/solaris/opens.ts';
 import { findPart } from '../../systems/solaris/parts.ts';
 import { Refusal } from '../../systems/solaris/refusal.ts';
+import { checkModule } from '../../systems/solaris/rules/check.ts';
 import type { Solaris } from '../../systems/solaris/solaris.ts';
 import { standing } from '../../systems/solaris/standing.ts';
+import { SYSTEM_CALLS } from '../../systems/solaris/syscalls.ts';
 import { type Credential, ROOT } from '../../systems/solaris/threads.ts';
 import type {
   LoadOutcome,
@@ -34,7 +36,7 @@ import type {
   ToolResult,
   UnloadOutcome,
 } from '../system.ts';
-import { checkCommands } from './check-command.ts';
+import { checkCommands, viewOf } from './check-command.ts';
 import { driverCommands } from './driver-commands.ts';
 import { fileCommands, writeFile } from './file-commands.ts';
 import { machineCommands } from './machine-commands.ts';
@@ -47,6 +49,9 @@ import { Trust } from './trust-store.ts';
 
 /** uid and gid of nobody. */
 const NOBODY: Credential = { uid: 60001, gid: 60001 };
+
+/** Numbers from here on no release gives to calls of its own (name_to_sysnum). */
+const FIRST_FREE_CALL = 240;
 
 export class SolarisSession implements SystemSession {
   readonly kernel: Solaris;
@@ -200,12 +205,30 @@ export class SolarisSession implements SystemSession {
     return await this.run(['add_drv', name]);
   }
 
+  /** A system call gets a number before it can be loaded: a line that a person would write. */
+  private bindCall(name: string): ToolResult | undefined {
+    const { sysnums } = this.kernel.state(configuration);
+    if (sysnums.has(name)) return undefined;
+    const taken = new Set(sysnums.values());
+    let number = FIRST_FREE_CALL;
+    while (taken.has(number)) number++;
+    if (number >= SYSTEM_CALLS) return undefined;
+    const table = '/etc/name_to_sysnum';
+    const old = textOf(this.files.read(table));
+    const line = `${name} ${number}\n`;
+    this.files.write(
+      table,
+      new TextEncoder().encode(old === '' || old.endsWith('\n') ? old + line : `${old}\n${line}`),
+    );
+    sysnums.set(name, number);
+    return { ...done(), note: `${name} has the number ${number} in ${table} now` };
+  }
+
   /** Modules that the file needs and that lie beside it are put where the kernel looks for them. */
   private async placeDependencies(path: string): Promise<void> {
     for (const needed of this.dependenciesOf(path)) {
       const missing =
-        findModule(this.kernel, { name: needed, usePath: true }) === undefined &&
-        findPart(needed)?.whole !== true;
+        findModule(this.kernel, { name: needed, usePath: true }) === undefined && !this.standsFor(needed);
       const beside = moduleName(needed);
       if (!missing || this.host.read(beside) === undefined) continue;
       const placed = this.install(beside, needed.slice(0, needed.lastIndexOf('/')) || undefined);
@@ -213,6 +236,15 @@ export class SolarisSession implements SystemSession {
       await this.placeDependencies(beside);
       if (needed.startsWith('drv/') && !this.isMiscellaneous(beside)) await this.bind(beside, beside);
     }
+  }
+
+  /** Is the base kernel's own part of that name the better one? Where it is whole, or the file beside would be refused. */
+  private standsFor(needed: string): boolean {
+    const part = findPart(needed);
+    if (part === undefined || part.whole) return part !== undefined;
+    const bytes = this.host.read(moduleName(needed));
+    const refused = checkModule(viewOf(this), bytes ?? new Uint8Array(0), needed);
+    return refused.some(({ verdict }) => verdict === 'refuse');
   }
 
   /** A module among drivers that has no driver in it, only functions for others. */
@@ -246,7 +278,12 @@ export class SolarisSession implements SystemSession {
       };
     const { name, directory } = placed;
     await this.placeDependencies(path);
-    const bound = directory === 'drv' ? await this.bind(path, name) : undefined;
+    const bound =
+      directory === 'drv'
+        ? await this.bind(path, name)
+        : directory === 'sys'
+          ? this.bindCall(name)
+          : undefined;
     const result = await this.run(['modload', '-p', `${directory}/${name}`]);
     const modctl = this.kernel.state(modctls).byName(name);
     const loaded = result.code === 0 && modctl !== undefined && modctl.get('installed') !== 0;

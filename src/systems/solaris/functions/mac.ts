@@ -81,12 +81,13 @@ const LINK: Readonly<Record<number, NetworkInterface['link']>> = { 0: 'down', 1:
 
 export const mac = kernelFunctions({
   // The stream functions of dld, which would go into cb_str, are not there: nobody opens a link by DLPI here.
+  // A module without a driver of its own only says its name.
   'void mac_init_ops(struct dev_ops *ops, const char *name)': (k, ops) => {
-    if (k.read('dev_ops.devo_getinfo', ops) === 0)
+    if (ops !== 0 && k.read('dev_ops.devo_getinfo', ops) === 0)
       k.write('dev_ops.devo_getinfo', ops, k.functionGates.address('ddi_getinfo_1to1') ?? 0);
   },
   'void mac_fini_ops(struct dev_ops *ops)': (k, ops) => {
-    if (k.read('dev_ops.devo_getinfo', ops) === k.functionGates.address('ddi_getinfo_1to1'))
+    if (ops !== 0 && k.read('dev_ops.devo_getinfo', ops) === k.functionGates.address('ddi_getinfo_1to1'))
       k.write('dev_ops.devo_getinfo', ops, 0);
   },
   'mac_register_t *mac_alloc(uint_t version)': (k, version) => {

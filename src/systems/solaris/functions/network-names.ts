@@ -21,9 +21,7 @@ export const networkNames = kernelFunctions({
     k.memory.write(k.state(etherText), new TextEncoder().encode(`${text}\0`));
     return k.state(etherText);
   },
-  // There is no USB: a driver that asks for its device is told that there is none (USB_FAILURE).
-  'int usb_client_attach(dev_info_t *dip, uint_t version, uint_t flags)': () => -1,
-  'void usb_client_detach(dev_info_t *dip, void *data)': () => undefined,
+  // Installed memory does not change.
   'void memlist_read_lock(void)': () => undefined,
   'void memlist_read_unlock(void)': () => undefined,
 });
