@@ -9,6 +9,7 @@ export default defineConfig({
     include: corpora ? ['test/corpora/**/*.test.ts'] : ['test/**/*.test.ts'],
     exclude: corpora ? [] : ['test/corpora/**'],
     testTimeout: 60_000,
+    hookTimeout: 60_000,
     pool: 'forks',
     maxWorkers: 2,
   },

@@ -187,7 +187,7 @@ describe('lkm check --matrix', () => {
     expect(code).toBe(1);
     expect(out).toMatch(/^ {2}1 {2}6\.1\.0-56-amd64: 3 load, 1 refused/m);
     // Two files have the name hello: they are told by their paths.
-    expect(out).toMatch(/^\S+built\/hello\.ko +\+ {2}- {3}elf-machine$/m);
+    expect(out).toMatch(/built\/hello\.ko +\+ {2}- {3}elf-machine$/m);
     expect(out).toMatch(/^importer_plain +\+ {2}-/m);
   });
 
@@ -200,7 +200,7 @@ describe('lkm check --matrix', () => {
       built('hello.ko.nowhere'),
     );
     expect(code).toBe(1);
-    expect(out).toMatch(/^ {2}3 {2}unreadable: \S+nowhere: 0 load, 0 refused, 1 not known/m);
+    expect(out).toMatch(/^ {2}3 {2}unreadable: .+nowhere: 0 load, 0 refused, 1 not known/m);
     expect(out).toMatch(/^hello +\+ {2}- {2}\? {3}elf-machine, unreadable$/m);
   });
 

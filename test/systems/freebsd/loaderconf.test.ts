@@ -41,6 +41,7 @@ describe('loader.conf', () => {
 
   it('has variables, commands, and lines that are wrong', () => {
     const conf = readLoaderConf(
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of the file that is read
       'a.b="one two"\nn=42\nc="x${a.b}y$n"\nexec="echo hi"\nbare=word\nwhat is this\nq="open\nneg=-1\nlate="a" b',
     );
     expect(Object.fromEntries(conf.environment)).toEqual({
@@ -63,6 +64,7 @@ describe('loader.conf', () => {
 
   it('takes variables apart as the releases do', () => {
     const text =
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of the file that is read
       'home=/boot\nx="a\\\\b\\$c$none."\ny="${nobody}z"\nend="a\\"\ncash="a$"\nodd="$."\nzfs.x_load="YES"';
     const fresh = readLoaderConf(text, undefined, 'f', 'new');
     expect(Object.fromEntries(fresh.environment)).toEqual({ x: 'a\\b$c', y: 'z', 'zfs.x_load': 'YES' });
@@ -128,6 +130,7 @@ describe('loader.conf', () => {
 
 describe('kld_list of rc.conf', () => {
   it('is a list of words, that may be added to', () => {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of the file that is read
     expect(kldList(readRcConf('hostname="x"\nkld_list="a b"\nkld_list="${kld_list} c"'))).toEqual([
       'a',
       'b',
