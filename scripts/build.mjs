@@ -1,6 +1,6 @@
 /**
- * Builds dist/ from src/: the command (dist/lkm.js), the library's entry points (dist/lib/, one for each entry of
- * package.json's exports) and the chunks they share, so that a command loads only what it uses.
+ * Builds dist/ from src/: the command (dist/lkm.js) in chunks, so that a command loads only what it uses, and the library's
+ * entry points (dist/lib/, one for each entry of package.json's exports) with chunks of their own.
  *
  *   node scripts/build.mjs           build when a source changed
  *   node scripts/build.mjs --force   build anyway
@@ -60,8 +60,17 @@ export async function build({ force = false } = {}) {
   };
   const shared = await bundle({
     ...options,
-    entryPoints: entryPoints(),
+    entryPoints: PROGRAMS,
     chunkNames: 'chunks/[name]-[hash]',
+    splitting: true,
+  });
+  // Apart from the command's chunks, whose compiled code is kept by means of Node: programs bundle the library for browsers, too.
+  const library = await bundle({
+    ...options,
+    platform: 'neutral',
+    external: ['node:*'],
+    entryPoints: libraryEntries(),
+    chunkNames: 'lib/chunks/[name]-[hash]',
     splitting: true,
   });
   const whole = await bundle({
@@ -73,7 +82,7 @@ export async function build({ force = false } = {}) {
     banner: { js: "const urlOfThis=require('node:url').pathToFileURL(__filename).href;" },
   });
   checkSizes(whole.metafile.outputs);
-  const outputs = Object.keys({ ...shared.metafile.outputs, ...whole.metafile.outputs });
+  const outputs = [shared, library, whole].flatMap(({ metafile }) => Object.keys(metafile.outputs));
   chmodSync(join(dist, 'lkm.js'), 0o755);
   const kept = keepCompiledCode(outputs);
   removeStale(new Set([...outputs.map((path) => join(root, path)), ...kept]));
@@ -102,16 +111,19 @@ function checkSizes(outputs) {
   }
 }
 
-/** dist/lkm.js, and for each published entry dist/lib/X.js its source src/X.ts. */
-function entryPoints() {
+const PROGRAMS = {
+  lkm: 'src/cli/main.ts',
+  resident: 'src/cli/resident/main.ts',
+  'census-worker': 'src/targets/census-worker.ts',
+  'check-worker': 'src/tools/check-worker.ts',
+};
+
+/** For each published entry dist/lib/X.js its source src/X.ts. */
+function libraryEntries() {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  const entries = {
-    lkm: 'src/cli/main.ts',
-    resident: 'src/cli/resident/main.ts',
-    'census-worker': 'src/targets/census-worker.ts',
-    'check-worker': 'src/tools/check-worker.ts',
-  };
+  const entries = {};
   for (const { default: output } of Object.values(manifest.exports)) {
+    if (output === undefined) continue;
     const path = relative('dist/lib', output).replace(/\.js$/, '');
     const source = `src/${path}.ts`;
     if (existsSync(join(root, source))) entries[`lib/${path}`] = source;

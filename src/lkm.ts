@@ -11,9 +11,8 @@
  * ```
  */
 import { packagedPath } from './cli/packaged.ts';
+import { kernelFromBytes } from './linux.ts';
 import type { KernelFile } from './systems/linux/kernelfile/kernelfile.ts';
-import { readKernel } from './systems/linux/kernelfile/open.ts';
-import { decode, isSaved } from './systems/linux/kernelfile/saved.ts';
 import { BUILT_IN, openKernel } from './targets/kernel-store.ts';
 import { type BootOptions, bootKernel, type LinuxKernel, read } from './tools/linux/kernel.ts';
 
@@ -59,7 +58,7 @@ export interface LinuxBootOptions extends BootOptions {
 function kernelOf(kernel: string | Uint8Array): KernelFile {
   if (typeof kernel === 'string')
     return openKernel(kernel, { packaged: packagedPath, environment: process.env });
-  return isSaved(kernel) ? decode(kernel) : readKernel(kernel);
+  return kernelFromBytes(kernel);
 }
 
 export const linux = {
