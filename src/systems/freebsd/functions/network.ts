@@ -264,7 +264,10 @@ export const objectData = kernelFunctions({
     forget(k, at);
   },
   'int tcpmd5_support_enable(const void *methods)': (k, at) => note(k, at, 'TCP-MD5 support', ''),
-  'int tcpmd5_support_disable(const void *methods)': forget,
+  'int tcpmd5_support_disable(void)': (k) => {
+    for (const [at, { what }] of k.state(registered)) if (what === 'TCP-MD5 support') forget(k, at);
+    return 0;
+  },
   // Packet filters have nothing to hook into: the stack has no point of that kind.
   'void *pfil_head_get(int type, unsigned long val)': () => 0,
   'void *pffindproto(int family, int protocol, int type)': () => 0,

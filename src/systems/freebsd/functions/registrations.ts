@@ -38,9 +38,38 @@ export function makeCloner(k: FreeBsd, name: Address): Address {
   return at;
 }
 
-function* simpleCloner(k: FreeBsd, name: Address, create: Address, minimum: number): Steps<Address> {
+/** How a cloner ends an interface that it made: the function, and whether the cloner comes before the interface. */
+const enders = perKernel(() => new Map<Address, { destroy: Address; advanced: boolean }>());
+
+/** A cloner that goes takes its interfaces with it, which are those of its name with a number. */
+function* detachCloner(k: FreeBsd, at: Address): Steps<void> {
+  const { name = '' } = k.state(registered).get(at) ?? {};
+  const ender = k.state(enders).get(at);
+  const own = [...k.state(registered)].filter(
+    ([, one]) =>
+      one.what === 'network interface' &&
+      one.name.startsWith(name) &&
+      /^\d+$/.test(one.name.slice(name.length)),
+  );
+  for (const [face] of own) {
+    if (ender !== undefined && ender.destroy !== 0)
+      yield* k.call(ender.destroy, ...(ender.advanced ? [at, face] : [face]));
+  }
+  k.state(enders).delete(at);
+  // A cloner of if_clone_attach is the module's own structure.
+  if (k.state(registered).delete(at) && k.heap.find(at) !== undefined) k.heap.free(at);
+}
+
+function* simpleCloner(
+  k: FreeBsd,
+  name: Address,
+  create: Address,
+  destroy: Address,
+  minimum: number,
+): Steps<Address> {
   const at = makeCloner(k, name);
   if (at === 0) return 0;
+  k.state(enders).set(at, { destroy, advanced: false });
   for (let unit = 0; unit < Math.min(minimum, 64); unit++) {
     const error = yield* k.callInt(create, at, unit, 0);
     if (error !== 0) k.printf(`if_clone_simple: creating ${guestText(k, name)}${unit} failed: ${error}\n`);
@@ -50,18 +79,13 @@ function* simpleCloner(k: FreeBsd, name: Address, create: Address, minimum: numb
 
 export const cloners = kernelFunctions({
   'void *if_clone_advanced(const char *name, unsigned int maxunit, void *match, void *create, void *destroy)':
-    makeCloner,
-  'void *if_clone_simple(const char *name, void *create, void *destroy, unsigned int minifs)': (
-    k,
-    name,
-    create,
-    _destroy,
-    minimum,
-  ) => simpleCloner(k, name, create, minimum),
-  'void if_clone_detach(void *ifc)': (k, at) => {
-    // A cloner of if_clone_attach is the module's own structure.
-    if (k.state(registered).delete(at) && k.heap.find(at) !== undefined) k.heap.free(at);
-  },
+    (k, name, _most, _match, _create, destroy) => {
+      const at = makeCloner(k, name);
+      if (at !== 0) k.state(enders).set(at, { destroy, advanced: true });
+      return at;
+    },
+  'void *if_clone_simple(const char *name, void *create, void *destroy, unsigned int minifs)': simpleCloner,
+  'void if_clone_detach(void *ifc)': detachCloner,
 });
 
 /** Who makes and frees the link-layer part of an interface, by interface type (sys/net/if.c). */
