@@ -29,6 +29,23 @@ describe('lkm check', () => {
     expect(unclear).toMatchObject({ code: 2, err: expect.stringContaining('packed=maybe: yes or no') });
   });
 
+  it('takes a configuration and a symbol list of one release in a folder for its parts', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'parts-'));
+    try {
+      const options = ['X86_64', '64BIT', 'SMP', 'MODULE_UNLOAD', 'MODVERSIONS', 'PREEMPT_DYNAMIC'];
+      const config = options.map((name) => `CONFIG_${name}=y\n`).join('');
+      writeFileSync(join(folder, 'config-6.1.0-parts'), `# CONFIG_UML is not set\n${config}`);
+      writeFileSync(join(folder, 'Module.symvers'), '0x12345678\t_printk\tvmlinux\tEXPORT_SYMBOL\t\n');
+      for (const kernel of [folder, join(folder, 'Module.symvers')]) {
+        const { out } = await check(built('hello.ko'), '--kernel', kernel);
+        expect(out).toContain('on 6.1.0-parts: REFUSED');
+        expect(out).toContain('_printk (built against 0x92997ed8, here 0x12345678)');
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it('names what is missing before anything is shown', async () => {
     const driver = packagedPath(join('fixtures', 'windows', 'built', 'failing.sys'));
     const alone = await check(built('hello.ko'), driver);

@@ -59,7 +59,7 @@ describeWith(ready && kernels.length > 1 ? kernels : undefined, 'pairs at random
       // Half of them are the kernel's own, or nearly all would be refused by the version.
       const half = Math.ceil(count / 2);
       const everybody = found.flatMap(({ modules }) => modules);
-      const candidates = random.sample(everybody, half).concat(random.sample([...kernel.modules], count * 2));
+      const candidates = random.sample(everybody, half).concat(random.sample([...kernel.modules], count * 6));
       const pairs: { step: LoadStep; verdict: Verdict }[] = [];
       for (const path of candidates) {
         if (pairs.length === count) break;

@@ -100,6 +100,7 @@ function distance({ from }: Form, value: number, place: number): number {
 
 /** Where branches that go too far are led through. The linker script of modules makes them, empty (module_frob_arch_sections). */
 const BRANCH_TABLES = ['.plt', '.init.plt'];
+const BRANCHING: ReadonlySet<string> = new Set(['arm', 'aarch64']);
 const TRACER_TABLE = '.text.ftrace_trampoline';
 const hasSection = ({ elf }: ModuleFile, name: string) =>
   elf.sections.some((one, index) => index > 0 && one.name === name);
@@ -107,7 +108,8 @@ const hasSection = ({ elf }: ModuleFile, name: string) =>
 /** Arm and arm64. */
 export function checkBranchTables(judge: Judge, file: ModuleFile): void {
   judge.enter('branch-tables');
-  if (!judge.has('branch-tables') || BRANCH_TABLES.every((name) => hasSection(file, name))) return;
+  if (!BRANCHING.has(file.object.machine) || !judge.has('branch-tables')) return;
+  if (BRANCH_TABLES.every((name) => hasSection(file, name))) return;
   const message = `${file.name}: module PLT section(s) missing`;
   const why = `The sections ${BRANCH_TABLES.join(' and ')}, which every module of this machine has, are not there.`;
   judge.reject('branch-tables', Errno.ENOEXEC, message, why, 'Link the module with kbuild, which adds them.');
@@ -116,7 +118,8 @@ export function checkBranchTables(judge: Judge, file: ModuleFile): void {
 /** module_init_ftrace_plt, which says nothing. */
 export function checkTracerTable(judge: Judge, file: ModuleFile): void {
   judge.enter('tracer-table');
-  if (!judge.has('tracer-table') || hasSection(file, TRACER_TABLE)) return;
+  if (file.object.machine !== 'aarch64' || !judge.has('tracer-table') || hasSection(file, TRACER_TABLE))
+    return;
   const why = `The section ${TRACER_TABLE}, which every module of this machine has, is not there.`;
   judge.refuse('tracer-table', Errno.ENOEXEC, why, 'Link the module with kbuild, which adds it.');
 }

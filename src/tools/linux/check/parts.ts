@@ -32,7 +32,7 @@ export function partKind(bytes: Uint8Array, path: string): PartKind | undefined 
 /** The kernel that a text file tells of, with what lies beside it. @throws FormatError */
 export function kernelOfText(path: string, kind: PartKind): Savable {
   const folder = dirname(path);
-  const suffix = /-(\d.*)$/.exec(basename(path))?.[1];
+  const suffix = /-(\d.*)$/.exec(basename(path))?.[1] ?? onlyRelease(folder);
   const own: KernelParts = { [kind]: textOf(path), origin: path };
   if (kind === 'stableList') return kernelFromParts(own);
   const around = partsIn(folder, suffix);
@@ -41,11 +41,22 @@ export function kernelOfText(path: string, kind: PartKind): Savable {
 
 /** Does the folder hold parts of a kernel: a headers package, or what a build leaves? */
 export const hasParts = (folder: string): boolean =>
-  existsSync(join(folder, 'Module.symvers')) || existsSync(join(folder, 'include/generated/utsrelease.h'));
+  existsSync(join(folder, 'Module.symvers')) ||
+  existsSync(join(folder, 'include/generated/utsrelease.h')) ||
+  onlyRelease(folder) !== undefined;
+
+/** The release that files such as config-RELEASE are called after, when it is the same for all in the folder. */
+function onlyRelease(folder: string): string | undefined {
+  const found = namesIn(folder).flatMap(
+    (name) => /^(?:config|System\.map|symvers)-(\d.*)$/.exec(name)?.[1] ?? [],
+  );
+  return new Set(found).size === 1 ? found[0] : undefined;
+}
 
 /** @throws FormatError */
 export function kernelOfFolder(folder: string): Savable {
-  return kernelFromParts({ ...partsIn(folder, undefined), origin: folder });
+  const release = onlyRelease(folder);
+  return kernelFromParts({ ...(release && { release }), ...partsIn(folder, release), origin: folder });
 }
 
 function partsIn(folder: string, suffix: string | undefined): KernelParts {
