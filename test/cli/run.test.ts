@@ -81,6 +81,11 @@ describe('lkm run', () => {
   it('hands words to the module where the loader takes them', async () => {
     const netware = await runLine(['run', packagedPath('fixtures/netware/built/HELLO.NLM'), 'one', 'two=2']);
     expect(netware.out).toContain('with "one two=2"');
+    const query = 'reg query HKLM\\SYSTEM\\CurrentControlSet\\Services\\hello\\Parameters';
+    const driver = packagedPath('fixtures/windows/built/hello.sys');
+    const windows = await runLine(['run', driver, 'whom=Ada', '--do', query]);
+    expect([windows.code, windows.out]).toEqual([0, expect.stringMatching(/whom +REG_SZ +Ada/)]);
+    expect((await runLine(['run', driver, 'word'])).err).toContain('word: a driver takes NAME=VALUE');
     const linux = await runLine(['run', built('hello.ko'), 'word']);
     expect([linux.code, linux.out]).toEqual([0, expect.stringContaining("unknown parameter 'word' ignored")]);
   });
@@ -89,7 +94,6 @@ describe('lkm run', () => {
     ['FreeBSD', 'freebsd/built/hello.ko', 'kenv'],
     ['Solaris', 'solaris/built/usr/kernel/drv/amd64/echo', '/etc/system'],
     ['macOS', 'macos/built/Board.kext', 'boot-args'],
-    ['Windows', 'windows/built/hello.sys', 'registry'],
     ['VxWorks', 'vxworks/built/hello.o', '--do'],
   ])('refuses words before anything is loaded where it takes none: %s', async (title, file, instead) => {
     for (const word of ['word', 'a=1']) {

@@ -59,26 +59,29 @@ export const handleCallbacks = (k: Windows): HandleCallback[] => k.state(registe
 export const registryCallbacks = (k: Windows): RegistryCallback[] => k.state(registered).registry;
 export const nextCookie = (k: Windows): bigint => ++k.state(registered).cookies;
 
-/** Routines that point into an image: what a driver that goes has left behind. */
-export function routinesIn(k: Windows, { base, pages }: DriverImage): string[] {
-  const inside = (at: Address) => at >= base && at < base + pages * PAGE_SIZE;
+const ROUTINES: Record<RoutineKind, string> = {
+  process: 'process notify routine',
+  'process-ex': 'process notify routine',
+  thread: 'thread notify routine',
+  image: 'image notify routine',
+};
+
+/** Everything that will be called, by kind, with what it is known by and where it is. */
+export function* routinesNow(k: Windows): Generator<{ what: string; key: string; at: Address }> {
   const { routines, handles, registry } = k.state(registered);
-  const names: Record<RoutineKind, string> = {
-    process: 'process notify routine',
-    'process-ex': 'process notify routine',
-    thread: 'thread notify routine',
-    image: 'image notify routine',
-  };
-  return [
-    ...(Object.keys(routines) as RoutineKind[]).flatMap((kind) =>
-      routines[kind].filter(inside).map(() => names[kind]),
-    ),
-    ...handles
-      .filter(({ types }) => types.some((one) => inside(one.before) || inside(one.after)))
-      .map(() => 'handle callbacks'),
-    ...registry.filter(({ routine }) => inside(routine)).map(() => 'registry callback'),
-  ];
+  for (const kind of Object.keys(routines) as RoutineKind[])
+    for (const at of routines[kind]) yield { what: ROUTINES[kind], key: `${kind} ${at}`, at };
+  for (const { cookie, types } of handles) {
+    const at = types.flatMap(({ before, after }) => [before, after]).find((one) => one !== 0);
+    yield { what: 'handle callbacks', key: `${cookie}`, at: at ?? 0 };
+  }
+  for (const { cookie, routine } of registry)
+    yield { what: 'registry callback', key: `${cookie}`, at: routine };
 }
+
+/** Routines that point into an image: what a driver that goes has left behind. */
+export const routinesIn = (k: Windows, { base, pages }: DriverImage): string[] =>
+  [...routinesNow(k)].filter(({ at }) => at >= base && at < base + pages * PAGE_SIZE).map(({ what }) => what);
 
 /** A UNICODE_STRING with its text in nonpaged pool; released by the caller. */
 function string(k: Windows, text: string): Address {

@@ -3,6 +3,7 @@ import { perKernel } from '../../kernel/kernel.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Deadline } from '../../kernel/time.ts';
 import type { Address } from '../../memory/space.ts';
+import { BugCode, stop } from './bugcheck.ts';
 import { DISPATCH_LEVEL } from './irql.ts';
 import { DispatcherType, deadline, initialiseHeader, initialiseList, signal } from './wait.ts';
 import type { Windows } from './windows.ts';
@@ -84,6 +85,11 @@ function arm(k: Windows, timer: Address, at: number): void {
 
 function expire(k: Windows, timer: Address, at: number): void {
   if (k.stopped !== undefined) return;
+  // In the memory of a driver that has gone: the kernel meets it at DISPATCH_LEVEL.
+  if (k.memory.permOf(timer) === undefined) {
+    stop(k, BugCode.IRQL_NOT_LESS_OR_EQUAL, [timer, DISPATCH_LEVEL, 0, timer], timer);
+    return;
+  }
   const period = k.read('KTIMER.Period', timer);
   if (period > 0) arm(k, timer, at + period * 1e6);
   else k.write('DISPATCHER_HEADER.Inserted', timer, 0);

@@ -10,6 +10,8 @@ import type { Windows } from './windows.ts';
 
 export interface Leak {
   readonly what: string;
+  /** Memory; otherwise something that stands, with which kernel/standing.ts has to do as well. */
+  readonly memory?: true;
   readonly bytes: number;
   /** Where it was taken. */
   readonly where: string;
@@ -20,7 +22,12 @@ export function leaksOf(k: Windows, image: DriverImage, driver: Address): Leak[]
   const leaks: Leak[] = [];
   for (const { bytes, tag, kind, caller } of k.pool.live) {
     if (inside(caller))
-      leaks.push({ what: `${kind} pool, tag ${tagText(tag)}`, bytes, where: k.describe(caller) });
+      leaks.push({
+        what: `${kind} pool, tag ${tagText(tag)}`,
+        memory: true,
+        bytes,
+        where: k.describe(caller),
+      });
   }
   for (const device of devicesOf(k, driver)) {
     const name = deviceName(k, device);

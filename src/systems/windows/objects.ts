@@ -97,6 +97,11 @@ export class Objects {
     return this.byAddress.has(address);
   }
 
+  /** All of them, in the order they were made. */
+  get all(): Iterable<KernelObject> {
+    return this.byAddress.values();
+  }
+
   /** All objects with a name, in the order they were made. */
   named(): Iterable<KernelObject> {
     return this.byName.values();

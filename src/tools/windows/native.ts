@@ -207,7 +207,7 @@ export const windows: NativeSystem = {
   name: NAME,
   title: 'Windows',
   settings: SETTINGS,
-  words: { instead: 'a driver reads its key of the registry: -s registry=FILE.reg' },
+  words: { taken: true },
   recognise,
   describe: ({ bytes }) => describeDriver(bytes ?? new Uint8Array(0)),
   start,

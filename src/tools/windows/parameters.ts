@@ -9,21 +9,25 @@ const MAX_DWORD = 0xffffffff;
 export interface DriverArguments {
   readonly options: readonly string[];
   readonly parameters: readonly (readonly [name: string, value: string])[];
+  /** The first word that is neither. */
+  readonly strange?: string;
 }
 
 export function splitArguments(args: readonly string[]): DriverArguments {
   const options: string[] = [];
   const parameters: [string, string][] = [];
   let value = false;
+  let strange: string | undefined;
   for (const word of args) {
     const at = word.indexOf('=');
     const own: boolean = value || at <= 0 || OPTIONS.test(word);
+    if (!value && at <= 0) strange ??= word;
     if (own) options.push(word);
     else parameters.push([word.slice(0, at), word.slice(at + 1)]);
     // `start= auto`: the value is a word of its own.
     value = own && word.endsWith('=');
   }
-  return { options, parameters };
+  return { options, parameters, strange };
 }
 
 /** Numbers become REG_DWORD, and what else is given REG_SZ. */

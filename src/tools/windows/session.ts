@@ -2,11 +2,13 @@
 import type { LogRecord } from '../../kernel/log.ts';
 import { MissingFunctionReached } from '../../kernel/missing.ts';
 import { Deadlock } from '../../kernel/scheduler.ts';
+import type { StandingThing } from '../../kernel/standing.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { ThreadKilled } from '../../kernel/thread.ts';
 import { FILTERED, miniFilters } from '../../systems/windows/minifilter.ts';
 import type { DriverFile, SessionPolicy } from '../../systems/windows/policy.ts';
 import { registrations } from '../../systems/windows/registered.ts';
+import { standing } from '../../systems/windows/standing.ts';
 import { win32Error } from '../../systems/windows/status.ts';
 import { volumePath } from '../../systems/windows/volume.ts';
 import type { Windows } from '../../systems/windows/windows.ts';
@@ -22,7 +24,7 @@ import { type CmdStep, CmdSyntax, readCmdLine } from './cmd.ts';
 import { DeviceCommands, isDevice } from './devices.ts';
 import { readWhole, writeWhole } from './disk.ts';
 import { driverquery } from './driverquery.ts';
-import { errorText } from './errors.ts';
+import { errorText, WinError } from './errors.ts';
 import { fltmc } from './fltmc.ts';
 import { deviceCommand } from './nodes.ts';
 import { setParameters, splitArguments } from './parameters.ts';
@@ -269,11 +271,19 @@ export class WindowsSession implements SystemSession {
     ];
   }
 
+  standing(): Iterable<StandingThing> {
+    return standing(this.kernel);
+  }
+
   load(path: string, args: readonly string[]): LoadOutcome {
     const name = baseName(path).replace(/\.[^.]*$/, '');
     const stopped = this.refuseWhenStopped();
     if (stopped !== undefined) return { ...stopped, module: undefined };
-    const { options, parameters } = splitArguments(args);
+    const { options, parameters, strange } = splitArguments(args);
+    if (strange !== undefined) {
+      const err = `${strange}: a driver takes NAME=VALUE, a value of its key Parameters, and options of sc create\n`;
+      return { code: WinError.INVALID_PARAMETER, out: '', err, module: undefined };
+    }
     const created = this.run(['sc', 'create', name, 'type=', 'kernel', 'binPath=', path, ...options]);
     if (created.code !== 0) return { ...created, module: undefined };
     try {
@@ -305,7 +315,7 @@ export class WindowsSession implements SystemSession {
       if (error === 0) {
         if (key !== undefined) this.scm.remove(key);
         const note = deferred ? 'The stop is deferred until its devices are closed.' : undefined;
-        return { code: 0, out: '', err: '', leaks, note };
+        return { code: 0, out: '', err: '', leaks: leaks.filter(({ memory }) => memory === true), note };
       }
       const out = `[SC] ControlService FAILED ${error}:\n\n${errorText(error)}\n\n`;
       return { code: error, out, err: '', leaks: [], note: why };

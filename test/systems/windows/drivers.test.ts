@@ -251,9 +251,19 @@ describe('bug checks', () => {
     session.load(`${name}.sys`, []);
     expect(type('ioctl \\\\.\\Trouble 0x22209c')).toContain('STATUS_SUCCESS');
     type('wait 10');
-    const { leaks } = session.unload(name);
-    expect(leaks.map(({ what }) => what)).toEqual(['timer that is set', 'system thread']);
-    expect(leaks.every(({ where }) => where.startsWith(`${name}+0x`))).toBe(true);
+    const told = () => [...session.standing()].map(({ what, name: own }) => `${what} ${own}`);
+    const running = told().filter((text) => /^(timer|system thread) /.test(text));
+    expect(running.map((text) => text.replace(/0x[0-9a-f]+$/, ''))).toEqual([
+      `timer ${name}+`,
+      `system thread ${name}+`,
+    ]);
+    expect(told()).toContain('symbolic link \\??\\Trouble');
+    // sc tells it with the stop; for a run it is compared by what stands, and is no memory.
+    expect(type(`sc stop ${name}`)).toContain('STOPPED');
+    expect(told()).not.toContain('symbolic link \\??\\Trouble');
+    expect(told().filter((text) => /^(timer|system thread) /.test(text))).toHaveLength(2);
+    type('wait 2000');
+    expect(session.kernel.stopped?.name).toBe('IRQL_NOT_LESS_OR_EQUAL');
   });
 });
 

@@ -6,7 +6,9 @@ it('words behind a driver are options of sc, or its parameters', () => {
   expect(splitArguments(['start=', 'auto', 'whom=Ada', 'tag=', 'depth=3', 'group=Base'])).toEqual({
     options: ['start=', 'auto', 'tag=', 'depth=3', 'group=Base'],
     parameters: [['whom', 'Ada']],
+    strange: undefined,
   });
+  expect(splitArguments(['tag=', 'yes', 'loose', 'other']).strange).toBe('loose');
 });
 
 it('parameters are values of the key Parameters', async () => {
