@@ -1,12 +1,19 @@
 /** `lkm linux` as a shell, a script or lines in a kernel of this process. */
 import { existsSync } from 'node:fs';
+import { CONSOLE_WORDS } from '../tools/linux/console-words.ts';
 import type { CommandContext } from './command.ts';
 import { type Attach, debuggable } from './debugging.ts';
 import { Failure, usageError } from './failure.ts';
 import { ModuleFiles, startSession } from './linux-session.ts';
 import { isConsoleCommand, linuxShell } from './linux-shell.ts';
 import { Looking } from './looking.ts';
+import { nearest } from './nearest.ts';
 import { quoteWord } from './shell-words.ts';
+
+function nearestCommand(word: string): string | undefined {
+  const guess = nearest(word, Object.keys(CONSOLE_WORDS));
+  return guess && `did you mean ${guess}?`;
+}
 
 export async function runLinux(context: CommandContext): Promise<number> {
   const { options, args } = context;
@@ -15,7 +22,7 @@ export async function runLinux(context: CommandContext): Promise<number> {
       ? usageError('only one script can be run', 'Join the scripts, or run them one by one.')
       : usageError(
           `'${args[0]}' is no command of the console, and no script`,
-          'lkm linux -c help lists them.',
+          nearestCommand(args[0]) ?? 'lkm linux -c help lists them.',
         );
   const files = new ModuleFiles(context);
   files.beside('./x');

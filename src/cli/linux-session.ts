@@ -8,7 +8,7 @@ import { readCertificates } from '../formats/pki/pem.ts';
 import type { KernelFile } from '../systems/linux/kernelfile/kernelfile.ts';
 import type { Savable } from '../systems/linux/kernelfile/saved.ts';
 import { modulesBelow } from '../targets/census-tree.ts';
-import { BUILT_IN, openKernel, UnknownKernel } from '../targets/kernel-store.ts';
+import { BUILT_IN, BUILT_INS, openKernel, UnknownKernel } from '../targets/kernel-store.ts';
 import { NOBODY } from '../tools/linux/console.ts';
 import { LinuxSession, type SessionOptions } from '../tools/linux/session.ts';
 import { statIfAny } from '../tools/stat-if-any.ts';
@@ -26,7 +26,12 @@ export function chosenKernel(
     return openKernel(name, { packaged: context.packaged, environment: context.environment });
   } catch (error) {
     if (error instanceof UnknownKernel) throw usageError(error.message);
-    if (!(error instanceof FormatError)) throw fileFailure(name, error);
+    if (!(error instanceof FormatError)) {
+      const failure = fileFailure(name, error);
+      const hint = `check the path, or take a kernel that comes with lkm: ${BUILT_INS.map((one) => `builtin:${one}`).join(', ')}`;
+      const missing = !name.includes('/') && (error as { code?: unknown }).code === 'ENOENT';
+      throw missing ? new Failure(failure.message, { subject: name, hint, cause: error }) : failure;
+    }
     const hint = 'Give a vmlinuz, an ELF vmlinux, or a .kernel saved with `lkm kernel -o`.';
     throw new Failure(error.message, { subject: name, hint, cause: error });
   }

@@ -41,14 +41,6 @@ const alternate =
     for (let n = 0; n < BYTES; n++) bytesOf(d)[n] = bytesOf(Math.floor(n / size) & 1 ? high : low)[n];
   };
 
-/** Lanes of s where the top bit of the lane of the mask is set. */
-export function blendBy(d: DataView, s: DataView, mask: DataView, size: number): void {
-  for (let n = 0; n < BYTES; n++) {
-    const top = n - (n % size) + size - 1;
-    if (mask.getUint8(top) & 0x80) d.setUint8(n, s.getUint8(n));
-  }
-}
-
 const add = { ps: F.arithmetic('ps', (a, b) => a + b), pd: F.arithmetic('pd', (a, b) => a + b) };
 const subtract = { ps: F.arithmetic('ps', (a, b) => a - b), pd: F.arithmetic('pd', (a, b) => a - b) };
 const multiply = { ps: F.arithmetic('ps', (a, b) => a * b), pd: F.arithmetic('pd', (a, b) => a * b) };

@@ -14,7 +14,6 @@
  * | after it  | guest RAM: frame n at `ramBase + n * 4096` |
  */
 export const CPU_STATE = 0x1000;
-export const CPU_STATE_BYTES = 0x1000;
 export const BOUNCE = 0x2000;
 /** Tables of substitution of AES, 2.5 KiB, once code with its instructions has been seen. */
 export const AES_TABLES = 0x4000;

@@ -18,7 +18,7 @@ import { replaceFile } from './replace-file.ts';
 export const BUILT_IN = 'builtin:debian-6.1';
 
 /** The names after `builtin:`, each a file in profiles/. */
-const BUILT_INS = ['debian-6.1', 'debian-6.1-686'];
+export const BUILT_INS = ['debian-6.1', 'debian-6.1-686'];
 
 const PREFIX = 'builtin:';
 

@@ -34,8 +34,18 @@ const MISTAKES: readonly (readonly [words: readonly string[], code: number, err:
   [['memory', folder], 1, 'is a directory, a file is wanted'],
   [['sign', echo, '--key', 'a', '--cert', 'b'], 2, 'is a module of FreeBSD'],
   [['run', hello, echo], 2, 'echo.ko is a module of FreeBSD, and this is a kernel of Linux'],
+  [
+    ['linux', 'insmd', hello],
+    2,
+    "'insmd' is no command of the console, and no script\n  did you mean insmod?",
+  ],
   [['run', hello, '-s', 'a=b'], 2, '--set is for other systems than Linux'],
   [['run', board, '--kernel', 'builtin:debian-6.1'], 2, '--kernel is for Linux\n  macOS has settings'],
+  [
+    ['run', hello, '--kernel', 'nosuch'],
+    1,
+    'nosuch: no such file\n  check the path, or take a kernel that comes with lkm:',
+  ],
   [['run', echo, '--strict'], 2, '--strict is for Linux\n  FreeBSD has settings'],
   [['kernel', join(folder, 'none')], 1, 'no such file'],
   [

@@ -26,7 +26,6 @@ export const FILE_HEADER = {
   size: 20,
 } as const;
 
-export const F_RELFLG = 1;
 export const F_EXEC = 2;
 
 export const SECTION_HEADER = {

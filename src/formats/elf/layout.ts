@@ -156,7 +156,6 @@ export const STT = {
   TLS: 6,
   GNU_IFUNC: 10,
 } as const;
-export const STV = { DEFAULT: 0, INTERNAL: 1, HIDDEN: 2, PROTECTED: 3 } as const;
 
 export const PT = {
   NULL: 0,

@@ -72,7 +72,6 @@ export const MAX_DESCRIPTION = 127;
 export const MAX_SCREEN_NAME = 71;
 /** What GNU writes; Watcom stops at 17. */
 export const MAX_THREAD_NAME = 71;
-export const DEFAULT_STACK = 8192;
 /** The field that once held the old thread name: always these five bytes. */
 export const OLD_THREAD_NAME = ' LONG';
 

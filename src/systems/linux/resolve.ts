@@ -163,13 +163,6 @@ function dropUse(k: Linux, use: Address): void {
   k.heap.free(use);
 }
 
-/** module_unload_free: the module uses nobody any more. */
-export function dropUses(k: Linux, module: Address): void {
-  for (const node of entries(k, module + k.offset('module.target_list'))) {
-    dropUse(k, node - k.offset('module_use.target_list'));
-  }
-}
-
 /** `struct module` of every module that uses this one, in the order of the list (newest first). */
 export function holdersOf(k: Linux, module: Address): Address[] {
   const link = k.offset('module_use.source_list');

@@ -175,8 +175,3 @@ export const kernelChains = kernelFunctions({
   'int unregister_reboot_notifier(struct notifier_block *nb)': (k, n) =>
     unregister(k, k.state(rebootChain), n),
 });
-
-/** Tells the reboot chain that the machine goes down (SYS_DOWN = 1, SYS_HALT = 2, SYS_POWER_OFF = 3). */
-export function* notifyReboot(k: Linux, event: number): Steps<number> {
-  return yield* callChain(k, k.state(rebootChain), event, 0);
-}

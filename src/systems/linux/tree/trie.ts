@@ -10,7 +10,6 @@ import { type GlobPart, matchesGlob, parseGlob } from '../glob.ts';
 
 export const MAGIC = 0xb007f457;
 export const VERSION_MAJOR = 2;
-export const VERSION_MINOR = 1;
 export const HEADER = 12;
 export const FLAG = { PREFIX: 0x80000000, VALUES: 0x40000000, CHILDS: 0x20000000 } as const;
 const OFFSET_MASK = 0x0fffffff;

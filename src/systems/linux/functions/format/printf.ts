@@ -109,20 +109,6 @@ export function byteString(k: Linux, at: Address, max = MAX_FORMAT): string {
   return parts.join('');
 }
 
-/** vsnprintf: writes at most `size` bytes with the NUL; gives the length the whole text would have. */
-export function formatInto(
-  k: Linux,
-  buffer: Address,
-  size: number,
-  formatAt: Address,
-  args: VarArgs,
-): number {
-  if (size < 0 || size > 0x7fffffff) return 0;
-  const out = format(k, formatAt, args, Math.max(0, size - 1));
-  if (size > 0) writeText(k, buffer, out.text);
-  return out.length;
-}
-
 /** Writes a string of bytes and its NUL. */
 export function writeText(k: Linux, at: Address, text: string): void {
   k.memory.write(at, bytesOf(`${text}\0`));
