@@ -86,9 +86,9 @@ const ODD_FILES: Readonly<Record<string, string>> = {
   'extra/empty.ko': '',
   'extra/text.ko': 'no module at all\n',
   'extra/short.ko': '\x7fELF\x02\x01\x01',
-  'extra/bad.ko.xz': '\xfd7zXZ\0nothing',
-  'extra/bad.ko.zst': '\x28\xb5\x2f\xfd nothing of use',
-  'extra/bad.ko.gz': '\x1f\x8b\x08nothing',
+  'extra/bad_xz.ko.xz': '\xfd7zXZ\0nothing',
+  'extra/bad_zst.ko.zst': '\x28\xb5\x2f\xfd nothing of use',
+  'extra/bad_gz.ko.gz': '\x1f\x8b\x08nothing',
 };
 
 const BUILTIN_INFO = [
@@ -259,7 +259,7 @@ export const SHEET: readonly Part[] = [
       'outside/away.txt': 'x',
       'alone.conf': 'search extra \\\n  built-in\noverride dup 6.6.0-sheet updates',
       'alone2.conf': 'override dup ^6\\.[0-9]+\\.0 kernel/sound\nsearch updates built-in external\n',
-      'bad.conf': 'override dup [ kernel\nexternal ( /outside\nbogus\nsearch external\n',
+      'bad.conf': 'override dup [ kernel\nexternal ( /outside\nbogus\nsearch updates external\n',
     },
     lines: [
       `depmod -n ${SHEET_RELEASE}`,
@@ -340,7 +340,7 @@ export const SHEET: readonly Part[] = [
       'modinfo /broken/extra/empty.ko',
       'modinfo /broken/extra/text.ko',
       'modinfo /broken/extra/short.ko',
-      'modinfo /broken/extra/bad.ko.xz /broken/extra/bad.ko.zst /broken/extra/bad.ko.gz',
+      'modinfo /broken/extra/bad_xz.ko.xz /broken/extra/bad_zst.ko.zst /broken/extra/bad_gz.ko.gz',
       'modinfo /broken/extra',
       'modinfo /lib/modules',
       'modinfo -- base',
@@ -557,6 +557,7 @@ export const SHEET: readonly Part[] = [
       'sys/module/base/holders/mid_fs': '',
       'sys/module/late_two/initstate': 'coming\n',
       'sys/module/inside/parameters/depth': '1\n',
+      'broken/inside.ko': '',
     },
     lines: [
       'lsmod',
@@ -590,6 +591,8 @@ export const SHEET: readonly Part[] = [
       'rmmod base',
       'rmmod mid-fs',
       'rmmod inside',
+      'rmmod /broken/inside.ko',
+      'rmmod inside /broken/inside.ko inside',
       'rmmod base mid_fs nosuch',
       `rmmod ${P}/kernel/lib/base.ko`,
       'rmmod -v top_dev',
@@ -605,7 +608,7 @@ export const SHEET: readonly Part[] = [
       `insmod ${P}/kernel/lib/base.ko`,
       `insmod -v ${P}/kernel/fs/mid-fs.ko.xz a=1`,
       'insmod /broken/extra/empty.ko',
-      'insmod /broken/extra/bad.ko.xz',
+      'insmod /broken/extra/bad_xz.ko.xz',
       'insmod -f /broken/extra/text.ko',
       'insmod --nosuch x',
       'modprobe base',

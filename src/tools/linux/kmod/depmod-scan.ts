@@ -57,7 +57,8 @@ function openErrors(path: string, error: unknown): string[] {
   if (!(error instanceof SourceError) && !(error instanceof NotAModule)) throw error;
   const code = error instanceof SourceError ? error.code : error.errno;
   const said = error instanceof SourceError && error.said !== undefined ? [`${error.said}\n`] : [];
-  return [...said, cannotLoad(path, code), ...said, ...said];
+  const later = error instanceof SourceError ? error.later.map((text) => `${text}\n`) : [];
+  return [...said, cannotLoad(path, code), ...later];
 }
 
 /** Memory of both threads: the list of files, and who takes which. */

@@ -17,13 +17,16 @@ export class SourceError extends Error {
   readonly said: string | undefined;
   /** The function of the library that says it. */
   readonly where: string;
+  /** What it says when it is asked twice more: it reads on where it has stopped. */
+  readonly later: readonly string[];
 
-  constructor(code: string, said?: string, where = '') {
+  constructor(code: string, said?: string, where = '', later?: readonly string[]) {
     super(said ?? code);
     this.name = 'SourceError';
     this.code = code;
     this.said = said;
     this.where = where;
+    this.later = later ?? (said === undefined ? [] : [said, said]);
   }
 }
 
@@ -253,7 +256,9 @@ class Unpacker {
           WHERE[compression],
         );
       if (compression === 'gz') return zlibsView(bytes);
-      throw new SourceError('EINVAL', damage(compression, error), WHERE[compression]);
+      const said = damage(compression, error);
+      const later = compression === 'xz' ? saidLater(bytes.length, error, said) : undefined;
+      throw new SourceError('EINVAL', said, WHERE[compression], later);
     }
   }
 }
@@ -295,9 +300,21 @@ function zlibsView(bytes: Uint8Array): Uint8Array {
   try {
     return gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: MOST_BYTES });
   } catch (error) {
-    // The tools have the file open as 3 and read a second descriptor of it.
-    throw new SourceError('EINVAL', `gzip: <fd:4>: ${(error as Error).message}`, WHERE.gz);
+    // The tools have the file open as 3 and read a second descriptor of it; what is left then is taken as it is.
+    throw new SourceError('EINVAL', `gzip: <fd:4>: ${(error as Error).message}`, WHERE.gz, []);
   }
+}
+
+/** The tools' library reads so many bytes at once. */
+const BUFSIZ = 8192;
+
+/** What xz's decoder says of the rest of a damaged file: that it is no xz file, or that nothing is left. */
+function saidLater(size: number, error: FormatError, said: string): readonly string[] {
+  if (said === 'xz: Unexpected end of input') return [said, said];
+  const read = (Math.floor((error.offset ?? 0) / BUFSIZ) + 1) * BUFSIZ;
+  return [read, read + BUFSIZ].map((at) =>
+    at < size ? 'xz: File format not recognized' : 'xz: Unexpected end of input',
+  );
 }
 
 /** What the decompressors of the tools' library say. */

@@ -29,9 +29,9 @@ export function rmmod(call: ToolCall): number {
   let code = 0;
   for (const word of args) {
     // A path is one when there is such a file; else it is a name, whatever it looks like.
-    const named = existsSync(onDisk(absolute(word, call.folder))) ? baseName(word) : word;
-    const name = normalizeName(named);
-    const free = force || isFree(name, context, target, output);
+    const isPath = existsSync(onDisk(absolute(word, call.folder)));
+    const name = normalizeName(isPath ? baseName(word) : word);
+    const free = force || isFree(name, isPath, context, target, output);
     if (!free || !remove(name, word, force, target, output)) code = 1;
   }
   return code;
@@ -56,8 +56,15 @@ function remove(
   }
 }
 
-function isFree(name: string, context: KmodContext, target: KernelTarget, output: ToolOutput): boolean {
-  if (context.isBuiltinName(name)) {
+function isFree(
+  name: string,
+  isPath: boolean,
+  context: KmodContext,
+  target: KernelTarget,
+  output: ToolOutput,
+): boolean {
+  // What there is a file of is not part of the kernel (libkmod, kmod_module_new_from_path).
+  if (!isPath && context.isBuiltinName(name)) {
     output.error(`Module ${name} is builtin.\n`);
     return false;
   }
