@@ -1,6 +1,6 @@
 /**
- * How sc says that it is used, as transcripts of Windows 7 to 11 show it. What nobody has published is left out: those commands answer with
- * the usage of sc itself.
+ * How sc says that it is used: of create and config as transcripts of Windows 7 to 11 show it; of start, delete and qc from memory, since
+ * nobody has published them. Commands whose usage is not known at all answer with the usage of sc itself.
  */
 
 const PROGRAM =
