@@ -63,11 +63,14 @@ function store(k: Solaris, { symbol, module, operator, value }: Assignment, at: 
   const given = BigInt.asUintN(size * 8, number);
   const result = operator === '=' ? given : operator === '&' ? old & given : old | given;
   if (moddebug(k, MODDEBUG.LOADMSG)) {
-    const format = "OP: %x: param '%s' was '0x%' in module: '%s'.\n";
-    const where = module === '' ? '(null)' : module;
-    const text = `OP: ${OPERATION[operator]}: param '${symbol}' was '0x${old.toString(16)}' in module: '${where}'.`;
-    k.syslog.plain(format, text);
-    k.syslog.plain("now it is set to '0x%'.\n", `now it is set to '0x${result.toString(16)}'.`);
+    // PRIx8 to PRIx64 of the kernel's own width.
+    const hex = size < 8 ? '%x' : k.bits === 64 ? '%lx' : '%llx';
+    const where = module === '' ? '<null string>' : module;
+    k.syslog.plain(
+      `OP: %x: param '%s' was '0x${hex}' in module: '%s'.\n`,
+      `OP: ${OPERATION[operator]}: param '${symbol}' was '0x${old.toString(16)}' in module: '${where}'.`,
+    );
+    k.syslog.plain(`now it is set to '0x${hex}'.\n`, `now it is set to '0x${result.toString(16)}'.`);
   }
   write(k, at, size, result);
 }

@@ -10,6 +10,7 @@ import {
 import { repeatedCommands } from '../../../src/systems/solaris/etc/repeated.ts';
 import { parseSystemFile } from '../../../src/systems/solaris/etc/system-file.ts';
 import fc from '../../properties.ts';
+import { start } from '../../tools/solaris/shell.ts';
 
 describe('/etc/system', () => {
   it('has commands, assignments and comments', () => {
@@ -240,4 +241,14 @@ it('name tables', () => {
     { driver: 'asy', minor: '*', mode: 0o666, owner: 'root', group: 'sys' },
   ]);
   expect(withoutName('a 1\nb 2\nasy:* 0666 root sys\n', 'asy')).toBe('a 1\nb 2\n');
+});
+
+it('what /etc/system sets is shown with moddebug, and a variable that is not there is missed', async () => {
+  const system = new TextEncoder().encode('set moddebug = 0x80000000\nset maxusers = 7\nset nowhere = 1\n');
+  const { kernel } = await start({ system: 'sys' }, { extra: { sys: system } });
+  expect(kernel.log.records.map(({ text }) => text)).toEqual([
+    "OP: 1: param 'maxusers' was '0x40' in module: '<null string>'.",
+    "now it is set to '0x7'.",
+    "sorry, variable 'nowhere' is not defined in the 'kernel' ",
+  ]);
 });

@@ -9,9 +9,9 @@ import { CE } from '../syslog.ts';
 import { kernelFunctions } from './define.ts';
 
 const format = (k: Solaris, at: Address, args: VarArgs): string =>
-  readable(formatC(k, at, args, { pointerPrefix: '' }).text);
+  readable(formatC(k, at, args, { pointerPrefix: '', nullText: '<null string>' }).text);
 
-/** A null pointer as %s is shown as nothing at all by the kernel's own printf. */
+/** A null pointer as %s is shown in words (common/util/string.c). */
 function message(k: Solaris, level: number, formatAt: Address, args: VarArgs): void {
   const text = format(k, formatAt, args);
   if (level === CE.IGNORE) return;
