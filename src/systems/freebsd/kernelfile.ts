@@ -24,6 +24,8 @@ export interface KernelFile {
   has(symbol: string): boolean | undefined;
   /** Where it lies in the kernel. */
   address(symbol: string): number | undefined;
+  /** Everything that it defines, with its address. */
+  readonly symbols: ReadonlyMap<string, number>;
 }
 
 const MACHINES: Readonly<Record<string, string>> = {
@@ -43,7 +45,9 @@ export const machineName = (machine: string, littleEndian = true): string =>
 /** Does this look like a FreeBSD kernel: an executable or shared object with the metadata of the interface `kernel`? */
 export function isKernelFile(bytes: Uint8Array): boolean {
   try {
-    const object = readElfObject(decompress(bytes));
+    const whole = decompress(bytes);
+    if (isSaved(whole)) return true;
+    const object = readElfObject(whole);
     if (object.kind === 'relocatable') return false;
     return new KldFile(object).versions.some(({ name }) => name === 'kernel');
   } catch (error) {
@@ -54,7 +58,9 @@ export function isKernelFile(bytes: Uint8Array): boolean {
 
 /** @throws FormatError for what is no kernel of FreeBSD */
 export function readKernelFile(bytes: Uint8Array, path: string): KernelFile {
-  const object = readElfObject(decompress(bytes));
+  const whole = decompress(bytes);
+  if (isSaved(whole)) return readSaved(whole, path);
+  const object = readElfObject(whole);
   if (object.kind === 'relocatable')
     throw new Unsupported(path, 'is a module, not a kernel: a kernel is an executable');
   const kld = new KldFile(object);
@@ -62,16 +68,75 @@ export function readKernelFile(bytes: Uint8Array, path: string): KernelFile {
   if (version === undefined)
     throw new Invalid(path, 'declares no interface `kernel`: it is no FreeBSD kernel');
   const names = exported(object);
+  return withNames(
+    {
+      path,
+      version,
+      machine: machineName(object.machine, object.littleEndian),
+      bits: object.bits === 64 ? 64 : 32,
+      interfaces: kld.versions.filter(({ name }) => name !== 'kernel'),
+      modules: new Set(kld.modules.map(({ name, registered }) => registered ?? name)),
+    },
+    names,
+  );
+}
+
+function withNames(
+  facts: Omit<KernelFile, 'has' | 'address' | 'symbols'>,
+  symbols: ReadonlyMap<string, number>,
+): KernelFile {
   return {
-    path,
-    version,
-    machine: machineName(object.machine, object.littleEndian),
-    bits: object.bits === 64 ? 64 : 32,
-    interfaces: kld.versions.filter(({ name }) => name !== 'kernel'),
-    modules: new Set(kld.modules.map(({ name, registered }) => registered ?? name)),
-    has: (symbol) => (names.size === 0 ? undefined : names.has(symbol)),
-    address: (symbol) => names.get(symbol),
+    ...facts,
+    symbols,
+    has: (symbol) => (symbols.size === 0 ? undefined : symbols.has(symbol)),
+    address: (symbol) => symbols.get(symbol),
   };
+}
+
+/** How a saved kernel begins; it is JSON, which the program packs with gzip. */
+const MAGIC = '{"lkm":"freebsd kernel 1"';
+
+const isSaved = (bytes: Uint8Array): boolean =>
+  new TextDecoder().decode(bytes.subarray(0, MAGIC.length)) === MAGIC;
+
+/** What a check asks of a kernel, without the kernel. */
+export function saveKernelFile({
+  version,
+  machine,
+  bits,
+  interfaces,
+  modules,
+  symbols,
+}: KernelFile): Uint8Array {
+  const facts = { version, machine, bits, interfaces, modules: [...modules], symbols: [...symbols] };
+  return new TextEncoder().encode(`${MAGIC},"kernel":${JSON.stringify(facts)}}\n`);
+}
+
+/** @throws Invalid */
+function readSaved(bytes: Uint8Array, path: string): KernelFile {
+  const damaged = new Invalid(path, 'is a saved kernel that is cut or damaged: save it again');
+  let facts: Record<string, unknown> | undefined;
+  try {
+    facts = (JSON.parse(new TextDecoder().decode(bytes)) as { kernel?: Record<string, unknown> }).kernel;
+  } catch {
+    throw damaged;
+  }
+  const { version, machine, bits, interfaces, modules, symbols } = facts ?? {};
+  const whole = typeof version === 'number' && typeof machine === 'string' && (bits === 32 || bits === 64);
+  if (!whole || !isList(interfaces, isBuiltIn) || !isList(modules, isText) || !isList(symbols, isSymbol))
+    throw damaged;
+  return withNames({ path, version, machine, bits, interfaces, modules: new Set(modules) }, new Map(symbols));
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string';
+const isList = <T>(value: unknown, is: (one: unknown) => one is T): value is T[] =>
+  Array.isArray(value) && value.every(is);
+const isSymbol = (value: unknown): value is [string, number] =>
+  Array.isArray(value) && value.length === 2 && isText(value[0]) && typeof value[1] === 'number';
+
+function isBuiltIn(value: unknown): value is BuiltIn {
+  const { name, version } = (value ?? {}) as Partial<BuiltIn>;
+  return isText(name) && typeof version === 'number';
 }
 
 /** Every name that is defined; the kernel linker gives out local ones as well. */

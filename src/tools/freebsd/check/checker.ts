@@ -1,6 +1,7 @@
 /** FreeBSD's side of `lkm check`: module files against the file of a kernel and the modules in its folder. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import {
   type CheckedFile,
   checkKld,
@@ -12,7 +13,12 @@ import {
   type RuleFinding,
 } from '../../../systems/freebsd/check/check.ts';
 import { type Elf, elfTarget, judgeRelocatable, judgeShared } from '../../../systems/freebsd/elf.ts';
-import { isKernelFile, type KernelFile, readKernelFile } from '../../../systems/freebsd/kernelfile.ts';
+import {
+  isKernelFile,
+  type KernelFile,
+  readKernelFile,
+  saveKernelFile,
+} from '../../../systems/freebsd/kernelfile.ts';
 import { findInterface } from '../../../systems/freebsd/kld.ts';
 import type { DependRecord } from '../../../systems/freebsd/kldfile.ts';
 import { releaseOf } from '../../../systems/freebsd/version.ts';
@@ -138,7 +144,8 @@ class FreeBsdChecker implements SystemChecker {
     const paths = [...modulesIn(folder), ...modulesIn(join(dirname(folder), 'modules'))];
     const release = `FreeBSD ${releaseOf(kernel.version)} ${kernel.machine}`;
     const summary = `${release} (${kernel.version}), ${kernel.interfaces.length} interfaces built in, ${paths.length} modules beside it`;
-    return { name: path, release, summary, file: kernel, folder: new ModuleFolder(paths, kernel) };
+    const save = () => new Uint8Array(gzipSync(saveKernelFile(kernel)));
+    return { name: path, release, summary, file: kernel, folder: new ModuleFolder(paths, kernel), save };
   }
 
   check(request: CheckRequest): Verdict {

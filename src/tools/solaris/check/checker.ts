@@ -1,6 +1,7 @@
 /** Solaris' side of `lkm check`: module files against unix and genunix, and the configuration of a root folder. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { FormatError } from '../../../bytes/errors.ts';
 import { type ElfFile, readElf } from '../../../formats/elf/read.ts';
 import { DEFAULT_MODULE_PATH, textOf } from '../../../systems/solaris/configuration.ts';
@@ -12,6 +13,7 @@ import {
   type KernelPart,
   readKernelParts,
   type SolarisKernelFile,
+  saveKernelParts,
 } from '../../../systems/solaris/kernelfile.ts';
 import { moduleName } from '../../../systems/solaris/modctl.ts';
 import { type CheckResult, type CheckView, checkModule } from '../../../systems/solaris/rules/check.ts';
@@ -106,7 +108,9 @@ class SolarisChecker implements SystemChecker {
     const root = statSync(path).isDirectory() ? path : rootOf(path);
     const release = `Solaris ${file.isa}`;
     const names = parts.map((part) => moduleName(part)).join(' and ');
-    return { name: path, release, summary: `${release}: ${file.count} symbols of ${names}`, file, root };
+    const summary = `${release}: ${file.count} symbols of ${names}`;
+    const save = () => new Uint8Array(gzipSync(saveKernelParts(file)));
+    return { name: path, release, summary, file, root, save };
   }
 
   check(request: CheckRequest): Verdict {
