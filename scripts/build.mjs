@@ -1,6 +1,7 @@
 /**
  * Builds dist/ from src/: the command (dist/lkm.js) in chunks, so that a command loads only what it uses, and the library's
- * entry points (dist/lib/, one for each entry of package.json's exports) with chunks of their own.
+ * entry points (one for each entry of package.json's exports) twice: for Node (dist/node/, with the command's chunks, whose
+ * compiled code is kept) and for bundlers and browsers (dist/lib/, with chunks of their own).
  *
  *   node scripts/build.mjs           build when a source changed
  *   node scripts/build.mjs --force   build anyway
@@ -60,16 +61,15 @@ export async function build({ force = false } = {}) {
   };
   const shared = await bundle({
     ...options,
-    entryPoints: PROGRAMS,
+    entryPoints: { ...PROGRAMS, ...libraryEntries('node') },
     chunkNames: 'chunks/[name]-[hash]',
     splitting: true,
   });
-  // Apart from the command's chunks, whose compiled code is kept by means of Node: programs bundle the library for browsers, too.
   const library = await bundle({
     ...options,
     platform: 'neutral',
     external: ['node:*'],
-    entryPoints: libraryEntries(),
+    entryPoints: libraryEntries('lib'),
     chunkNames: 'lib/chunks/[name]-[hash]',
     splitting: true,
   });
@@ -118,15 +118,15 @@ const PROGRAMS = {
   'check-worker': 'src/tools/check-worker.ts',
 };
 
-/** For each published entry dist/lib/X.js its source src/X.ts. */
-function libraryEntries() {
+/** For each published entry dist/lib/X.js its source src/X.ts, built as FOLDER/X. */
+function libraryEntries(folder) {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const entries = {};
   for (const { default: output } of Object.values(manifest.exports)) {
     if (output === undefined) continue;
     const path = relative('dist/lib', output).replace(/\.js$/, '');
     const source = `src/${path}.ts`;
-    if (existsSync(join(root, source))) entries[`lib/${path}`] = source;
+    if (existsSync(join(root, source))) entries[`${folder}/${path}`] = source;
     else console.error(`build: ${source} (${output} in package.json) does not exist yet: left out`);
   }
   return entries;
@@ -134,7 +134,7 @@ function libraryEntries() {
 
 /** Chunks carry a hash in their name: those of earlier builds would pile up. */
 function removeStale(outputs) {
-  for (const folder of ['chunks', 'lib', 'quick']) {
+  for (const folder of ['chunks', 'lib', 'node', 'quick']) {
     const path = join(dist, folder);
     if (!existsSync(path)) continue;
     for (const name of readdirSync(path, { recursive: true })) {

@@ -8,7 +8,7 @@ import type { Engine } from '../../src/cpu/engines.ts';
 import { now } from '../clock.ts';
 
 // The library as it is built and shipped, not a bundle of its sources.
-const library = new URL('../../lib/cpu/bare-machine.js', import.meta.url);
+const library = new URL('../../node/cpu/bare-machine.js', import.meta.url);
 const { bareMachine }: typeof Bare = await import(library.href);
 
 const [engine, flat, which, bytes, path] = process.argv.slice(2);
