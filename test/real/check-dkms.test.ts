@@ -149,7 +149,7 @@ describeWith(ready || undefined, "modules of Debian's dkms packages", ({ own, dk
   let modules: string[] = [];
   beforeAll(() => {
     modules = build(dkms.folders, dkms.headers, work);
-  }, 120_000);
+  }, 600_000);
   afterAll(() => rmSync(work, { recursive: true }));
 
   it('load on the kernel that they were built for', { timeout: 300_000 }, async () => {
