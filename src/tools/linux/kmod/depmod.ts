@@ -21,7 +21,7 @@ import { absolute, onDisk, reason } from './bytes-path.ts';
 import { configFiles, configFolders, configText } from './config-files.ts';
 import { KmodContext } from './context.ts';
 import { CACHE_NAME, LastRun, removeCache } from './depmod-cache.ts';
-import { findsTheSame, type Searched, watchSearch } from './depmod-folders.ts';
+import { changedSince, findsTheSame, type Searched, watchSearch } from './depmod-folders.ts';
 import {
   type IndexInput,
   makeBuiltinIndexes,
@@ -120,6 +120,8 @@ class Depmod {
   private last: LastRun | undefined;
   private searched: Searched | undefined;
   private alone = false;
+  /** Where the files were found. */
+  private folders: readonly string[] = [];
   /** The symbols that are given are read. */
   begun = false;
 
@@ -163,6 +165,7 @@ class Depmod {
     if (this.last !== undefined) return this.incremental(this.last, paths, order, symbols, out);
     const modules = sortedModules(paths, this.tree, order, output);
     const set = this.load(modules, symbols);
+    this.tellChanges();
     const input = aliasInput(modules, set, options.warn, options.show);
     const aliases = this.scanned?.helper?.makeAliases(input) ?? (() => makeAliasIndexes(input));
     symbols.link(modules, set, output, options.verbose > Level.WARNING);
@@ -434,6 +437,7 @@ class Depmod {
       const failed = scan.all();
       this.searched = searched?.();
       if (failed !== undefined) output.fatal(`could not search modules: ${reason(failed.error)}\n`);
+      this.folders = scan.folders;
       const { found, strange } = scan;
       // Beyond the tool, which writes empty indexes here, and a system that does not start.
       if (found.size === 0 && strange.length > 0 && !this.call.own.compat)
@@ -448,6 +452,17 @@ class Depmod {
       this.addNamed(found, path);
     }
     return found;
+  }
+
+  /** Beyond the tool: a file that was moved meanwhile is in no index, and nothing else would tell. */
+  private tellChanges(): void {
+    if (this.inArchive !== undefined || this.call.own.compat) return;
+    const changed = changedSince(this.folders, this.tree, this.started);
+    if (changed.length === 0) return;
+    const more = changed.length === 1 ? '' : ` and ${changed.length - 1} more`;
+    this.output.warn(
+      `${changed[0]}${more} changed while the modules were read: run depmod again, as some may be missing from the indexes\n`,
+    );
   }
 
   /** The files of the last run, where a search would find the same. */

@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TrieReader } from '../../../../src/systems/linux/tree/trie.ts';
 import { RELEASE, run, TestTree } from './tree.ts';
 
@@ -24,6 +24,22 @@ const depmod = (...words: string[]) => run('depmod', ['-b', tree.root, ...words,
 const index = (name: string) => readFileSync(join(tree.folder, name), 'latin1');
 
 describe('depmod', () => {
+  it('says that the tree changed while it was read', async () => {
+    tree.add({ 'kernel/exporter.ko': 'exporter.ko', 'kernel/net/hello.ko': 'hello.ko' });
+    const before = Date.now() - 60_000;
+    const clock = vi.spyOn(Date, 'now').mockReturnValue(before);
+    try {
+      const { code, err } = await depmod();
+      expect(code).toBe(0);
+      expect(err).toContain(
+        `depmod: WARNING: ${tree.folder}/kernel and 1 more changed while the modules were read: ` +
+          'run depmod again, as some may be missing from the indexes\n',
+      );
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
   it('writes every index', async () => {
     tree
       .add({ 'kernel/exporter.ko': 'exporter.ko', 'kernel/importer-plain.ko': 'importer_plain.ko' })
