@@ -307,6 +307,13 @@ describe('lkm run', () => {
     expect((await runLine(['run', '--strict', built('nul_licence.ko')])).code).toBe(1);
   });
 
+  it('tells a module of another system that was killed from one that was refused', async () => {
+    const outcome = async (file: string) =>
+      (await json(packagedPath(`fixtures/solaris/built/usr/kernel/misc/amd64/${file}`))).modules[0].load
+        ?.outcome;
+    expect([await outcome('oops'), await outcome('badinit')]).toEqual(['killed', 'refused']);
+  });
+
   it('logs the same for the same seed', async () => {
     const [a, b] = [
       await json('--seed', '3', built('timers.ko')),

@@ -27,7 +27,9 @@ import type { Solaris } from '../../systems/solaris/solaris.ts';
 import { standing } from '../../systems/solaris/standing.ts';
 import { SYSTEM_CALLS } from '../../systems/solaris/syscalls.ts';
 import { type Credential, ROOT } from '../../systems/solaris/threads.ts';
+import { endedBy } from '../ended.ts';
 import type {
+  Ending,
   LoadOutcome,
   SessionLeak,
   SessionOptions,
@@ -62,6 +64,8 @@ export class SolarisSession implements SystemSession {
   readonly trust: Trust;
   readonly opened = new Map<number, OpenDevice>();
   credential: Credential;
+  /** What broke the last command off. */
+  private broken: Ending['ended'];
   private readonly background: { thread: Thread; result: () => ToolResult | undefined }[] = [];
 
   /** `root`: the root folder of the machine; `ownBits`: the width that its own kernel has. */
@@ -162,6 +166,7 @@ export class SolarisSession implements SystemSession {
   }
 
   private stopped(name: string, error: unknown): ToolResult {
+    this.broken = endedBy(error);
     if (error instanceof ThreadKilled) return failed('', 137, error.message);
     if (error instanceof MissingFunctionReached) return failed('', 1, error.message);
     if (error instanceof Deadlock) {
@@ -284,17 +289,20 @@ export class SolarisSession implements SystemSession {
         : directory === 'sys'
           ? this.bindCall(name)
           : undefined;
+    this.broken = undefined;
     const result = await this.run(['modload', '-p', `${directory}/${name}`]);
     const modctl = this.kernel.state(modctls).byName(name);
     const loaded = result.code === 0 && modctl !== undefined && modctl.get('installed') !== 0;
     const note = result.note ?? bound?.note;
-    return { ...result, out: (bound?.out ?? '') + result.out, note, module: loaded ? name : undefined };
+    const out = (bound?.out ?? '') + result.out;
+    return { ...result, out, note, ended: this.broken, module: loaded ? name : undefined };
   }
 
   async unload(name: string): Promise<UnloadOutcome> {
     const modctl = this.kernel.state(modctls).byName(name);
     const module = modctl && moduleOf(this.kernel, modctl);
     if (modctl === undefined || module === undefined) return { ...failed(`${name}: not loaded`), leaks: [] };
+    this.broken = undefined;
     const result = await this.run(['modunload', '-i', String(modctl.id)]);
     const leaks: SessionLeak[] =
       result.code === 0
@@ -304,7 +312,7 @@ export class SolarisSession implements SystemSession {
             where: `${name}+0x${(caller - module.text.address).toString(16)}`,
           }))
         : [];
-    return { ...result, leaks };
+    return { ...result, ended: this.broken, leaks };
   }
 
   logLine(record: LogRecord): string {

@@ -12,6 +12,7 @@ import { standing } from '../../systems/windows/standing.ts';
 import { win32Error } from '../../systems/windows/status.ts';
 import { volumePath } from '../../systems/windows/volume.ts';
 import type { Windows } from '../../systems/windows/windows.ts';
+import { endedBy } from '../ended.ts';
 import type {
   LoadOutcome,
   SystemFiles,
@@ -301,7 +302,7 @@ export class WindowsSession implements SystemSession {
         rule: load?.rule,
       };
     } catch (error) {
-      return { ...this.brokenOff(error), module: undefined };
+      return { ...this.brokenOff(error), ended: endedBy(error), module: undefined };
     }
   }
 
@@ -320,7 +321,7 @@ export class WindowsSession implements SystemSession {
       const out = `[SC] ControlService FAILED ${error}:\n\n${errorText(error)}\n\n`;
       return { code: error, out, err: '', leaks: [], note: why };
     } catch (error) {
-      return { ...this.brokenOff(error), leaks: [] };
+      return { ...this.brokenOff(error), ended: endedBy(error), leaks: [] };
     }
   }
 
