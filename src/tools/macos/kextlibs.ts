@@ -12,6 +12,7 @@ import { Answer, type Tool } from './answer.ts';
 import { kextAt } from './loading.ts';
 import { type OptionSpec, parseOptions } from './options.ts';
 import type { MacosSession } from './session.ts';
+import { EX_USAGE } from './sysexits.ts';
 
 const OPTIONS: readonly OptionSpec[] = [
   { letter: 'c', long: 'compatible-versions' },
@@ -27,7 +28,6 @@ const OPTIONS: readonly OptionSpec[] = [
   { letter: 'h', long: 'help' },
 ];
 const USAGE = 'usage: kextlibs [options] kext\n\nuse kextlibs -help for a list of options\n';
-const EX_USAGE = 64;
 const EXIT = { undefined: 1, multiple: 2 } as const;
 /** Interfaces that are not offered unless asked for. */
 const RESERVED = /\.(unsupported|private|dsep)$/;

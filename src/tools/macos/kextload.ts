@@ -10,11 +10,10 @@ import { Answer, type Tool } from './answer.ts';
 import { announceFilter, failedText, kextAt, kextNamed, loadFromDisk } from './loading.ts';
 import { type OptionSpec, type Parsed, parseOptions } from './options.ts';
 import type { MacosSession } from './session.ts';
+import { EX_NOPERM, EX_USAGE } from './sysexits.ts';
 
 /** sysexits(3) */
-const EX_USAGE = 64;
 const EX_OSERR = 71;
-const EX_NOPERM = 77;
 const SYSTEM_POLICY = 27;
 
 const OPTIONS: readonly OptionSpec[] = [

@@ -4,6 +4,7 @@ import type { ToolResult } from '../system.ts';
 import type { Tool } from './answer.ts';
 import { parseOptions } from './options.ts';
 import type { MacosSession } from './session.ts';
+import { EX_USAGE } from './sysexits.ts';
 
 const OPTIONS = [
   { letter: 'a', long: 'arch' },
@@ -17,7 +18,6 @@ const USAGE = 'usage: kextstat [-a] [-k] [-l] [-s] [-b <bundle identifier>] ...'
 const HEADER = 'Index Refs Address            Size       Wired      ';
 const HEADER_32 = 'Index Refs Address    Size       Wired      ';
 const ARCHITECTURE = 'Architecture       ';
-const EX_USAGE = 64;
 
 export const kextstat: Tool = {
   name: 'kextstat',

@@ -8,9 +8,8 @@ import { Answer, type Tool } from './answer.ts';
 import { announceFilter, kextAt, unloadInto } from './loading.ts';
 import { type OptionSpec, type Parsed, parseOptions } from './options.ts';
 import type { MacosSession } from './session.ts';
+import { EX_NOPERM, EX_USAGE } from './sysexits.ts';
 
-const EX_USAGE = 64;
-const EX_NOPERM = 77;
 const EXIT = { notFound: 1, partialFailure: 3 } as const;
 
 const OPTIONS: readonly OptionSpec[] = [

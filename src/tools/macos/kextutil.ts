@@ -14,6 +14,7 @@ import { announceFilter, kextAt, kextNamed, type Loading, loadFromDisk } from '.
 import { DEFAULT_FILTER, type OptionSpec, type Parsed, parseOptions } from './options.ts';
 import type { MacosSession } from './session.ts';
 import { signatureOf } from './signatures.ts';
+import { EX_NOPERM, EX_USAGE } from './sysexits.ts';
 
 export const OPTIONS: readonly OptionSpec[] = [
   { letter: 'a', long: 'address', value: true },
@@ -44,8 +45,6 @@ const NO_KEXTS =
   'No kernel extensions specified; name kernel extension bundles\n    following options, or use -bundle-id (-b) and -address (-a).';
 /** Basic messages of all activities. */
 const BASIC_FILTER = 0xff3;
-const EX_USAGE = 64;
-const EX_NOPERM = 77;
 /** kextutil's own exit codes. */
 const EXIT = { notFound: 1, archNotFound: 2, kextBad: 4, safeBoot: 5, loadFailed: 6, policy: 27 } as const;
 

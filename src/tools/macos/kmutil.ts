@@ -14,6 +14,7 @@ import { CODE, notFound, refused, requestFailed } from './kmutil-errors.ts';
 import { diagnosticsOf, kextAt, kextNamed, loadFromDisk, policyView, unloadInto } from './loading.ts';
 import { type OptionSpec, type Parsed, parseOptions } from './options.ts';
 import type { MacosSession } from './session.ts';
+import { EX_USAGE } from './sysexits.ts';
 
 const SUBCOMMANDS: readonly (readonly [name: string, summary: string])[] = [
   ['create', 'Create one or more new artifacts based on the arguments provided.'],
@@ -39,7 +40,6 @@ const SUBCOMMANDS: readonly (readonly [name: string, summary: string])[] = [
     'Perform all possible tests on a specified kext, and indicate whether the kext is loadable.',
   ],
 ];
-const EX_USAGE = 64;
 
 const COMMON: readonly OptionSpec[] = [
   { letter: 'b', long: 'bundle-identifier', value: true },

@@ -11,9 +11,9 @@ import {
 import type { ToolResult } from '../system.ts';
 import { Answer, type Tool } from './answer.ts';
 import type { MacosSession } from './session.ts';
+import { EX_USAGE } from './sysexits.ts';
 
 const USAGE = 'usage: mount [-r] [-t type] [-o options] special node\n';
-const EX_USAGE = 64;
 
 const line = ({ from, on, type, readOnly }: MountFacts): string =>
   `${from} on ${on} (${[type, ...(readOnly ? ['read-only'] : [])].join(', ')})`;

@@ -2,13 +2,13 @@
 import { REPOSITORIES } from '../../../systems/macos/library.ts';
 import { Answer, type Tool } from '../answer.ts';
 import type { MacosSession } from '../session.ts';
+import { EX_USAGE } from '../sysexits.ts';
 import { FoundKexts, type PathStyle } from './facts.ts';
 import { COMMAND_PREDICATES, machines, PREDICATES, QueryError, type Test, type Words } from './predicates.ts';
 import { readColumns } from './report.ts';
 
 const USAGE =
   'usage: kextfind [options] [directory or extension ...] [query]\n    [-report [-no-header] report_predicate...]\n';
-const EX_USAGE = 64;
 
 export const kextfind: Tool = {
   name: 'kextfind',
