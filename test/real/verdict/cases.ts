@@ -13,6 +13,7 @@ import {
   strings,
 } from './module-builder.ts';
 import type { LoadStep } from './qemu.ts';
+import { type Add, collect } from './steps.ts';
 
 /** Imports that every kernel has, one of each kind. */
 interface Names {
@@ -39,10 +40,8 @@ type Edit = (built: Built, view: DataView) => void;
 /** The whole list for a kernel. Modules of one list are loaded one after another into the same kernel. */
 export function brokenModules(kernel: KernelFile): LoadStep[] {
   const { plain, gpl, spaced } = namesOf(kernel);
-  const steps: LoadStep[] = [];
+  const { steps, add } = collect(kernel);
   const info = modinfo(kernel);
-  const add = (name: string, spec: ModuleSpec = {}, more: Partial<LoadStep> = {}) =>
-    steps.push({ name, how: 'finit', bytes: buildModule(kernel, spec).bytes, ...more });
   const edit = (
     name: string,
     change: Edit,
@@ -194,7 +193,6 @@ export function brokenModules(kernel: KernelFile): LoadStep[] {
   return steps;
 }
 
-type Add = (name: string, spec?: ModuleSpec, more?: Partial<LoadStep>) => void;
 type EditCase = (name: string, change: Edit, spec?: ModuleSpec, more?: Partial<LoadStep>) => void;
 
 function headers(edit: EditCase): void {

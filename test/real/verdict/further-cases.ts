@@ -12,13 +12,10 @@ import {
   SHT,
 } from './module-builder.ts';
 import type { LoadStep } from './qemu.ts';
-
-type Add = (name: string, spec?: ModuleSpec, more?: Partial<LoadStep>) => void;
+import { type Add, collect } from './steps.ts';
 
 export function furtherModules(kernel: KernelFile): LoadStep[] {
-  const steps: LoadStep[] = [];
-  const add: Add = (name, spec = {}, more = {}) =>
-    steps.push({ name, how: 'finit', bytes: buildModule(kernel, spec).bytes, ...more });
+  const { steps, add } = collect(kernel);
   parameters(add);
   parameterTables(add);
   sections(add);

@@ -2,13 +2,10 @@
 import type { KernelFile } from '../../../src/systems/linux/kernelfile/kernelfile.ts';
 import { buildModule, type ModuleSpec, modinfo, retag, SHF, SHT, strings } from './module-builder.ts';
 import type { LoadStep } from './qemu.ts';
-
-type Add = (name: string, spec?: ModuleSpec, more?: Partial<LoadStep>) => void;
+import { type Add, collect } from './steps.ts';
 
 export function moreModules(kernel: KernelFile): LoadStep[] {
-  const steps: LoadStep[] = [];
-  const add: Add = (name, spec = {}, more = {}) =>
-    steps.push({ name, how: 'finit', bytes: buildModule(kernel, spec).bytes, ...more });
+  const { steps, add } = collect(kernel);
   typeInformation(add);
   extendedVersions(add, kernel);
   memory(add, kernel);

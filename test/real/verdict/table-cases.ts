@@ -12,13 +12,10 @@ import {
   type SymbolSpec,
 } from './module-builder.ts';
 import type { LoadStep } from './qemu.ts';
-
-type Add = (name: string, spec?: ModuleSpec, more?: Partial<LoadStep>) => void;
+import { type Add, collect } from './steps.ts';
 
 export function modulesWithTables(kernel: KernelFile): LoadStep[] {
-  const steps: LoadStep[] = [];
-  const add: Add = (name, spec = {}, more = {}) =>
-    steps.push({ name, how: 'finit', bytes: buildModule(kernel, spec).bytes, ...more });
+  const { steps, add } = collect(kernel);
   emptyTables(add);
   oddTables(add);
   callSites(add);
@@ -30,9 +27,7 @@ export function modulesWithTables(kernel: KernelFile): LoadStep[] {
 
 /** Relocations of arm64 by number, each against a place that is near, far, small and zero; and sections that may not be absent. */
 export function arm64Modules(kernel: KernelFile): LoadStep[] {
-  const steps: LoadStep[] = [];
-  const add: Add = (name, spec = {}) =>
-    steps.push({ name, how: 'finit', bytes: buildModule(kernel, spec).bytes });
+  const { steps, add } = collect(kernel);
   const places: readonly (readonly [string, SymbolSpec])[] = [
     ['near', { name: 'place', section: '.text' }],
     ['kernel', { name: '_printk', section: SHN.UNDEF }],
