@@ -2,25 +2,11 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { Steps } from '../../../src/kernel/steps.ts';
-import { bootFreeBsd } from '../../../src/systems/freebsd/boot.ts';
 import type { Bits } from '../../../src/systems/freebsd/declarations.ts';
 import { Errno } from '../../../src/systems/freebsd/errno.ts';
-import type { FreeBsd } from '../../../src/systems/freebsd/freebsd.ts';
 import { standing } from '../../../src/systems/freebsd/standing.ts';
 import { sysentOf } from '../../../src/systems/freebsd/sysent.ts';
-
-const boot = (version: number, bits: Bits): FreeBsd =>
-  bootFreeBsd({ version, bits, files: { read: () => undefined } }).k;
-
-function* call(k: FreeBsd, name: string, ...args: (number | bigint)[]): Steps<number> {
-  const at = k.kernelSymbol(name);
-  if (at === undefined) throw new Error(`there is no ${name}`);
-  return yield* k.call(at, ...args);
-}
-
-const int = function* (k: FreeBsd, name: string, ...args: number[]): Steps<number> {
-  return (yield* call(k, name, ...args)) | 0;
-};
+import { boot, call, int } from './calling.ts';
 
 const KERNELS: readonly (readonly [number, Bits])[] = [
   [803000, 32],
