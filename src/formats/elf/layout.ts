@@ -227,6 +227,3 @@ export const DT = {
 
 /** n_type of notes whose owner is "GNU". */
 export const NT_GNU = { ABI_TAG: 1, HWCAP: 2, BUILD_ID: 3, GOLD_VERSION: 4, PROPERTY_TYPE_0: 5 } as const;
-
-/** ch_type of a SHF_COMPRESSED section. */
-export const ELFCOMPRESS = { ZLIB: 1, ZSTD: 2 } as const;

@@ -89,8 +89,9 @@ export function findsTheSame(
 }
 
 /**
- * Folders whose entries came or went after `started` (whole milliseconds): the files read may not be those that are there. The clock
- * of a file system is behind the program's, if anything; of the two times one can be set at will. The tree's own folder is left out, as others keep files of theirs there.
+ * Folders whose entries came or went after `started` (whole milliseconds): the files read may not be those that are there.
+ * The clock of a file system is behind the program's, if anything; of the two times one can be set at will. The tree's own
+ * folder is left out, as others keep files of theirs there.
  */
 export function changedSince(folders: readonly string[], tree: string, started: number): string[] {
   if (!isTrusted(tree)) return [];
