@@ -12,19 +12,22 @@ import { root } from './setup.mjs';
 
 /**
  * Kept code says of a function that it had been through the baseline compiler, and V8 then compiles it so at its first call:
- * a quarter of the time in which hot code is first translated (measured). So nothing is, in here.
+ * a quarter of the time in which hot code is first translated (measured). And code that has not run for some collections of
+ * garbage is thrown away. Here nothing of the two happens; but compiled code is taken under the flags alone under which it
+ * was made, so that they are as ever while a script is compiled or kept.
  */
-const setFlag = v8.setFlagsFromString;
-const [WITH_BASELINE, WITHOUT] = ['--sparkplug', '--no-sparkplug'];
-setFlag(WITHOUT);
+const CHANGED = ['sparkplug', 'flush-bytecode'];
+const change = v8.setFlagsFromString;
+function asEver(work) {
+  for (const flag of CHANGED) change(`--${flag}`);
+  work();
+  for (const flag of CHANGED) change(`--no-${flag}`);
+}
 
 const scripts = [];
 vm.Script = class extends vm.Script {
   constructor(code, options) {
-    // Compiled code is taken under the flags alone under which it was made.
-    setFlag(WITH_BASELINE);
-    super(code, options);
-    setFlag(WITHOUT);
+    asEver(() => super(code, options));
     scripts.push({ script: this, path: options.filename });
   }
 };
@@ -33,11 +36,12 @@ v8.setFlagsFromString = () => {};
 syncBuiltinESMExports();
 
 process.on('exit', () => {
-  setFlag(WITH_BASELINE);
-  for (const { script, path } of scripts) {
-    const cache = path.replace(/\.c?js$/, `.${process.version}-${process.arch}.cache`);
-    writeFileSync(cache, gzipSync(script.createCachedData(), { level: 0 }));
-  }
+  asEver(() => {
+    for (const { script, path } of scripts) {
+      const cache = path.replace(/\.c?js$/, `.${process.version}-${process.arch}.cache`);
+      writeFileSync(cache, gzipSync(script.createCachedData(), { level: 0 }));
+    }
+  });
 });
 
 process.argv.splice(1, 1, join(root, 'dist', 'lkm.js'));

@@ -40,7 +40,7 @@ import { TEMPORARIES } from './effects.ts';
 import type { Step } from './liveness.ts';
 import { LocalGen, type RegionCalls } from './local-gen.ts';
 import { ABSENT, lookupEntry } from './protocol.ts';
-import { displacement, placeOf, type Stretch } from './stack.ts';
+import { displacement, isOnStack, placeOf, type Stretch } from './stack.ts';
 
 /** What the code around an operation decides: where its branches lead. */
 export interface Flow {
@@ -65,8 +65,6 @@ export interface PlainMap {
   readonly frameFlags: number;
 }
 
-/** Operations on the stack, which is mapped page by page. */
-const STACK = /^(push|pop|call|ret|leave)/;
 /** Calls on the host's stack; deeper ones leave, and start again from the bottom. */
 const MAX_DEPTH = 200;
 /** Of one operation; a flag says of a frame that the one behind it is not to be reached into. */
@@ -252,9 +250,9 @@ export class RegionGen extends LocalGen {
     );
   }
 
-  /** The stack, and addresses that are known and not in the direct map. */
+  /** The stack, which is mapped page by page, and addresses that are known and not in the direct map. */
   #isElsewhere(plain: PlainMap): boolean {
-    if (STACK.test(this.step.name)) return true;
+    if (isOnStack(this.step.name)) return true;
     const base = this.operand('a') >> 3;
     if (base === Reg.RSP) return true;
     // With an index it may yet be anywhere, but what begins elsewhere is most often a table there.

@@ -65,27 +65,21 @@ export function findStack(all: readonly NodeSteps[], data: DataView, word: 4 | 8
   return count < LEAST_ACCESSES ? undefined : { low, high };
 }
 
-const [UNSEEN, PUSHES, POPS, NEITHER] = [0, 1, 2, 3];
-/** What operations do with the stack, by number, as they are met. */
-const MOVES: number[] = [];
+// By name and not by pattern: the first use of a pattern in a process costs what this whole analysis does (measured).
+const PUSHES: ReadonlySet<string> = new Set(['push.r', 'push.i', 'call', 'call.r']);
+const POPS: ReadonlySet<string> = new Set(['pop.r', 'ret', 'ret.i']);
+const OTHERS: ReadonlySet<string> = new Set(['pushf', 'popf', 'leave']);
 
-function movesOf({ code, name }: Step): number {
-  let known = MOVES[code] ?? UNSEEN;
-  if (known === UNSEEN) {
-    known = /^(push|call)\b/.test(name) ? PUSHES : /^(pop|ret)\b/.test(name) ? POPS : NEITHER;
-    MOVES[code] = known;
-  }
-  return known;
-}
+/** The operation's own access is to the stack, whatever its operands are. */
+export const isOnStack = (name: string): boolean => PUSHES.has(name) || POPS.has(name) || OTHERS.has(name);
 
 /** Where the access that a step makes by way of the stack pointer lies; undefined for all others. */
 export function placeOf(step: Step, data: DataView, word: 4 | 8): number | undefined {
   const { sp } = step;
   if (sp === undefined) return undefined;
   let place: number;
-  const moves = movesOf(step);
-  if (moves === PUSHES) place = sp - word;
-  else if (moves === POPS) place = sp;
+  if (PUSHES.has(step.name)) place = sp - word;
+  else if (POPS.has(step.name)) place = sp;
   else {
     const { addresses, faults, op } = step;
     if (addresses === undefined || addresses === 'x' || !faults) return undefined;

@@ -3,8 +3,6 @@
  * branch depths are worked out when a function is finished.
  * Opcodes: WebAssembly Core Specification 2.0, section 5.4.
  */
-import { joinBytes } from '../../bytes/join.ts';
-
 /** The target of branches. */
 export interface Label {
   readonly name: string;
@@ -309,13 +307,18 @@ export const brTable = (targets: readonly Label[], otherwise: Label, index: Code
   { table: targets, otherwise },
 ];
 
+/** A module of one short function fits. */
+const FIRST_BYTES = 4096;
+/** LEB128 may be longer than it must be, which spares a copy: as long as the longest number of 32 bits. */
+const SIZE_BYTES = 5;
+
 /** Bytes as they come; grows by doubling. */
 class Output {
-  bytes = new Uint8Array(4096);
+  bytes = new Uint8Array(FIRST_BYTES);
   length = 0;
 
   push(byte: number): void {
-    this.reserve(1);
+    if (this.length === this.bytes.length) this.reserve(1);
     this.bytes[this.length++] = byte;
   }
 
@@ -330,13 +333,54 @@ class Output {
     for (; value > 0x7f; value >>>= 7) this.push((value & 0x7f) | 0x80);
     this.push(value);
   }
+
+  /** Names are ASCII here: an encoder would have to be loaded in the first call of hot code. */
+  name(text: string): void {
+    this.push(text.length);
+    for (let n = 0; n < text.length; n++) this.push(text.charCodeAt(n));
+  }
+
+  types(types: readonly ValueType[]): void {
+    this.unsigned(types.length);
+    for (let n = 0; n < types.length; n++) this.push(TYPE[types[n]]);
+  }
+
+  /** An import of the module `env`. */
+  imported(name: string, kind: number): void {
+    this.name('env');
+    this.name(name);
+    this.push(kind);
+  }
+
+  /** What is written next is preceded by how long it is, in a section by its number too. @returns what {@link end} wants */
+  begin(section?: number): number {
+    if (section !== undefined) this.push(section);
+    this.reserve(SIZE_BYTES);
+    this.length += SIZE_BYTES;
+    return this.length;
+  }
+
+  end(start: number): void {
+    let size = this.length - start;
+    for (let at = start - SIZE_BYTES; at < start - 1; at++, size >>>= 7)
+      this.bytes[at] = (size & 0x7f) | 0x80;
+    this.bytes[start - 1] = size;
+  }
+
+  code(code: Code): void {
+    new Resolver(this).walk(code);
+  }
 }
 
 /** Where the branches of a function lead: how many blocks are open, and at which depth each label is. */
 class Resolver {
-  readonly out = new Output();
+  readonly out: Output;
   readonly #at = new Map<Label, number>();
   readonly #open: Label[] = [];
+
+  constructor(out: Output) {
+    this.out = out;
+  }
 
   walk(part: Code): void {
     const { out } = this;
@@ -422,79 +466,82 @@ export class ModuleBuilder {
   }
 
   finish(): Uint8Array<ArrayBuffer> {
-    const all: Signature[] = [
-      ...this.#types,
-      ...this.#imports.map((entry) => entry.signature),
-      ...this.#functions,
-    ];
-    const types = all.map((s) => [
-      0x60,
-      ...vector(s.params.map((t) => [TYPE[t]])),
-      ...vector(s.results.map((t) => [TYPE[t]])),
-    ]);
-    const memory = [1, ...unsigned(this.memoryPages.min), ...unsigned(this.memoryPages.max)];
-    const imports = [
-      [...text('env'), ...text('memory'), 2, ...memory],
-      ...(this.#table ? [[...text('env'), ...text('table'), 1, 0x70, 0, 0]] : []),
-      ...this.#imports.map((entry, i) => [
-        ...text('env'),
-        ...text(entry.name),
-        0,
-        ...unsigned(this.#types.length + i),
-      ]),
-    ];
+    const out = new Output();
+    for (let n = 0; n < PREAMBLE.length; n++) out.push(PREAMBLE[n]);
+    const signatures = [...this.#types, ...this.#imports.map((each) => each.signature), ...this.#functions];
+    writeSection(out, SECTION.TYPE, signatures, ({ params, results }) => {
+      out.push(0x60);
+      out.types(params);
+      out.types(results);
+    });
+    this.#writeImports(out);
     const firstType = this.#types.length + this.#imports.length;
-    const first = this.#imports.length;
-    const exports = this.#functions.flatMap((f, i) =>
-      f.exportAs === undefined ? [] : [[...text(f.exportAs), 0, ...unsigned(first + i)]],
-    );
-    const parts = [
-      Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0),
-      section(1, vector(types)),
-      section(2, vector(imports)),
-      section(3, vector(this.#functions.map((_, i) => unsigned(firstType + i)))),
-      section(7, vector(exports)),
-      section(
-        9,
-        vector(
-          this.#places.map(({ slot, index }) => [0, 0x41, ...signed(slot), 0x0b, 1, ...unsigned(index)]),
-        ),
-      ),
-      section(
-        10,
-        joinBytes([Uint8Array.from(unsigned(this.#functions.length)), ...this.#functions.map(functionBody)]),
-      ),
-    ];
-    return joinBytes(parts);
+    writeSection(out, SECTION.FUNCTION, this.#functions, (_, n) => out.unsigned(firstType + n));
+    const exported = this.#functions.filter((each) => each.exportAs !== undefined);
+    writeSection(out, SECTION.EXPORT, exported, (each) => {
+      out.name(each.exportAs ?? '');
+      out.push(KIND_FUNCTION);
+      out.unsigned(this.#imports.length + this.#functions.indexOf(each));
+    });
+    writeSection(out, SECTION.ELEMENT, this.#places, ({ slot, index }) => {
+      out.push(0);
+      out.code(i32.const(slot));
+      out.push(END);
+      out.push(1);
+      out.unsigned(index);
+    });
+    writeSection(out, SECTION.CODE, this.#functions, (each) => writeBody(out, each));
+    return out.bytes.subarray(0, out.length);
+  }
+
+  #writeImports(out: Output): void {
+    const { min, max } = this.memoryPages;
+    const start = out.begin(SECTION.IMPORT);
+    out.unsigned(this.#imports.length + (this.#table ? 2 : 1));
+    out.imported('memory', KIND_MEMORY);
+    out.push(1);
+    out.unsigned(min);
+    out.unsigned(max);
+    if (this.#table) {
+      out.imported('table', KIND_TABLE);
+      out.push(0x70);
+      out.push(0);
+      out.push(0);
+    }
+    this.#imports.forEach(({ name }, n) => {
+      out.imported(name, KIND_FUNCTION);
+      out.unsigned(this.#types.length + n);
+    });
+    out.end(start);
   }
 }
 
-function functionBody(spec: FunctionSpec): Uint8Array {
-  const resolver = new Resolver();
-  resolver.walk(spec.body);
-  const { bytes, length } = resolver.out;
-  const locals = vector(spec.locals.map((type) => [1, TYPE[type]]));
-  const head = [...unsigned(locals.length + length + 1), ...locals];
-  const out = new Uint8Array(head.length + length + 1);
-  out.set(head);
-  out.set(bytes.subarray(0, length), head.length);
-  out[out.length - 1] = 0x0b;
-  return out;
+/** Core specification, 5.5: what a module begins with, and the numbers of its sections. */
+const PREAMBLE: readonly number[] = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+const SECTION = { TYPE: 1, IMPORT: 2, FUNCTION: 3, EXPORT: 7, ELEMENT: 9, CODE: 10 } as const;
+const [KIND_FUNCTION, KIND_TABLE, KIND_MEMORY] = [0, 1, 2];
+const END = 0x0b;
+
+function writeSection<T>(
+  out: Output,
+  id: number,
+  items: readonly T[],
+  write: (item: T, n: number) => void,
+): void {
+  const start = out.begin(id);
+  out.unsigned(items.length);
+  for (let n = 0; n < items.length; n++) write(items[n], n);
+  out.end(start);
 }
 
-function vector(items: readonly (readonly number[])[]): number[] {
-  return [...unsigned(items.length), ...items.flat()];
-}
-
-/** Names are ASCII here: an encoder would have to be loaded in the first call of hot code. */
-function text(value: string): number[] {
-  return [value.length, ...Array.from(value, (character) => character.charCodeAt(0))];
-}
-
-function section(id: number, content: ArrayLike<number>): Uint8Array {
-  const head = [id, ...unsigned(content.length)];
-  const out = new Uint8Array(head.length + content.length);
-  out.set(head);
-  out.set(content, head.length);
-  return out;
+function writeBody(out: Output, { locals, body }: FunctionSpec): void {
+  const start = out.begin();
+  out.unsigned(locals.length);
+  for (let n = 0; n < locals.length; n++) {
+    out.push(1);
+    out.push(TYPE[locals[n]]);
+  }
+  out.code(body);
+  out.push(END);
+  out.end(start);
 }
