@@ -1,7 +1,8 @@
 /**
  * The interpreter is a WebAssembly module that src/cpu/interpreter.ts puts together from the table of operations. The
  * bytes are always the same, so a build makes them once and embeds them: a process that runs guest code starts without
- * that work. Code that is run straight from src/ makes them itself. The same goes for the table of what operations do.
+ * that work. Code that is run straight from src/ makes them itself. The same goes for the table of what operations do, and for
+ * the tables of opcodes.
  */
 import { join } from 'node:path';
 import { root } from './setup.mjs';
@@ -16,6 +17,7 @@ export const interpreterModule = (bits = 64) =>
 `;
 
 const TABLE = 'src/cpu/translate/effect-table.ts';
+const OPCODES = 'src/cpu/x86/compile-table.ts';
 
 /** Replaces the generator in a bundle by what it generates. */
 export const embedInterpreter = {
@@ -34,12 +36,20 @@ export const embedInterpreter = {
     }));
     build.onLoad({ filter: /[/\\]src[/\\]cpu[/\\]translate[/\\]effect-table\.ts$/ }, async () => {
       const { effectTable } = await evaluated(build.esbuild, TABLE);
-      // As text that is parsed: numbers in source cost a process that needs none of them.
-      const text = JSON.stringify(JSON.stringify(effectTable()));
-      return { contents: `export const effectTable = () => JSON.parse(${text});`, loader: 'js' };
+      return { contents: `export const effectTable = () => ${parsed(effectTable())};`, loader: 'js' };
+    });
+    build.onLoad({ filter: /[/\\]src[/\\]cpu[/\\]x86[/\\]compile-table\.ts$/ }, async () => {
+      const { packedNames, packedTable } = await evaluated(build.esbuild, OPCODES);
+      const contents = `
+export const packedNames = () => ${parsed(packedNames())};
+export const packedTable = (mode) => mode === 64 ? ${parsed(packedTable(64))} : ${parsed(packedTable(32))};`;
+      return { contents, loader: 'js' };
     });
   },
 };
+
+/** As text that is parsed: values in source cost a process that needs none of them. */
+const parsed = (value) => `JSON.parse(${JSON.stringify(JSON.stringify(value))})`;
 
 async function interpreterBytes(esbuild, bits) {
   const { interpreterModule } = await evaluated(esbuild, SOURCE);

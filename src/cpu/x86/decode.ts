@@ -2,18 +2,8 @@
  * Bytes to decoded x86 instructions, by the tables of opcodes.ts. Nothing is allocated per instruction: the caller
  * keeps one `Instruction` and the decoder fills it.
  */
-import {
-  LITERAL_BASE,
-  type Mode,
-  type OpcodeMap,
-  type OpcodeRow,
-  opcodeTables,
-  RowFlag,
-  selectRow,
-  THREE_D_NOW,
-  vexMnemonic,
-  xopMnemonic,
-} from './table.ts';
+import { LITERAL_BASE, type Mode, type OpcodeRow, RowFlag } from './opcode-row.ts';
+import { hasModrm, type OpcodeMap, opcodeTables, threeDNow, vexMnemonic, xopMnemonic } from './table.ts';
 
 /** The architecture's limit on instruction length (SDM vol. 2, 2.3.11); longer ones raise #GP. */
 export const MAX_INSTRUCTION = 15;
@@ -230,8 +220,8 @@ export class Decoder {
     }
     if (opcode === 0x8f && this.#at < this.#end && (this.#bytes[this.#at] & 0x1f) >= 8) return this.#xop(out);
     // 90 with REX.B is xchg with r8, not nop.
-    if (opcode === 0x90 && this.#rexB) return this.#row(this.#tables.oneByte[0x91]!.rows[0]!, opcode, out);
-    return this.#select(this.#tables.oneByte, opcode, out);
+    const meant = opcode === 0x90 && this.#rexB ? 0x91 : opcode;
+    return this.#select(this.#tables.oneByte, opcode, out, meant);
   }
 
   #escape(out: Instruction): number {
@@ -241,7 +231,7 @@ export class Decoder {
     if (opcode === 0x0f) {
       this.#modrm(out);
       out.imm = this.#byte();
-      return this.#named(THREE_D_NOW, RowFlag.Simd, out);
+      return this.#named(threeDNow(), RowFlag.Simd, out);
     }
     return this.#select(this.#tables.map0F, opcode, out);
   }
@@ -252,14 +242,14 @@ export class Decoder {
     return this.#operand66 ? 1 : 0;
   }
 
-  #select(map: OpcodeMap, opcode: number, out: Instruction): number {
-    const slot = map[opcode];
-    if (slot === undefined || this.#ended) return Decode.Bad;
+  #select(map: OpcodeMap, opcode: number, out: Instruction, meant = opcode): number {
+    const slot = map[meant];
+    if (slot === 0 || this.#ended) return Decode.Bad;
     out.prefix = this.#mandatoryPrefix(out);
-    const modrm = slot.modrm && this.#at < this.#end ? this.#bytes[this.#at] : 0;
-    const row = selectRow(slot, out.prefix, modrm);
+    const modrm = hasModrm(slot) && this.#at < this.#end ? this.#bytes[this.#at] : 0;
+    const row = this.#tables.row(slot, out.prefix, modrm);
     if (row === undefined) {
-      if (slot.modrm && this.#at >= this.#end) this.#ended = true;
+      if (hasModrm(slot) && this.#at >= this.#end) this.#ended = true;
       return Decode.Bad;
     }
     return this.#row(row, opcode, out);
@@ -549,9 +539,9 @@ export class Decoder {
   #vexOpcode(map: number, prefix: number, out: Instruction): number {
     const opcode = this.#byte();
     const slot = this.#tables.vex[map][opcode];
-    if (slot === undefined || this.#at >= this.#end) return this.#vectorRest(map, opcode, prefix, out);
+    if (slot === 0 || this.#at >= this.#end) return this.#vectorRest(map, opcode, prefix, out);
     out.prefix = prefix;
-    const row = selectRow(slot, prefix, this.#bytes[this.#at]);
+    const row = this.#tables.row(slot, prefix, this.#bytes[this.#at]);
     if (row === undefined || out.vectorLength !== 16 || out.lock) return Decode.Bad;
     this.#operand66 = false;
     return this.#row(row, opcode, out);

@@ -2,8 +2,9 @@
 import type { Address } from '../../memory/address.ts';
 import type { Inspection } from '../ir.ts';
 import { Decode, Decoder, Instruction, Operand, RIP_BASE } from './decode.ts';
+import type { Mode } from './opcode-row.ts';
 import { printInstruction } from './print.ts';
-import { type Mode, mnemonicName } from './table.ts';
+import { mnemonicName } from './table.ts';
 
 const FLOWS: Readonly<Record<string, Inspection['flow']>> = {
   call: 'call',

@@ -22,8 +22,9 @@ import { legacyLifters } from './lift-legacy.ts';
 import { systemLifters } from './lift-system.ts';
 import { vectorLifter } from './lift-vector.ts';
 import { coprocessorLifter } from './lift-x87.ts';
+import { CONDITIONS, RowFlag } from './opcode-row.ts';
 import { printInstruction } from './print.ts';
-import { CONDITIONS, mnemonicName, mnemonics, RowFlag } from './table.ts';
+import { mnemonicName, mnemonics } from './table.ts';
 import { Unwinder } from './unwind.ts';
 
 const refuse: Lifter = (b) => b.undefined('unsupported');

@@ -1,6 +1,7 @@
 /** Decoded x86 instructions as AT&T text, close to what GNU objdump prints; for traces, fault reports and tests. */
 import { type Instruction, Operand, RIP_BASE } from './decode.ts';
-import { type Mode, mnemonicName, RowFlag } from './table.ts';
+import { type Mode, RowFlag } from './opcode-row.ts';
+import { mnemonicName } from './table.ts';
 
 const NAMES = ['ax', 'cx', 'dx', 'bx', 'sp', 'bp', 'si', 'di'];
 const HIGH_NAMES = ['ah', 'ch', 'dh', 'bh'];

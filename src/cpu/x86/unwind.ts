@@ -6,7 +6,8 @@
 import type { Address } from '../../memory/address.ts';
 import type { CallFrame } from '../ir.ts';
 import { Decode, Decoder, Instruction, Operand } from './decode.ts';
-import { type Mode, mnemonicName } from './table.ts';
+import type { Mode } from './opcode-row.ts';
+import { mnemonicName } from './table.ts';
 
 const SP = 4;
 const FP = 5;

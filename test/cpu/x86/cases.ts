@@ -3,8 +3,8 @@
  * form; sequences are in sequences.ts.
  */
 import { Decode, Decoder, Instruction, Operand, RIP_BASE } from '../../../src/cpu/x86/decode.ts';
+import { RowFlag } from '../../../src/cpu/x86/opcode-row.ts';
 import { printInstruction } from '../../../src/cpu/x86/print.ts';
-import { RowFlag } from '../../../src/cpu/x86/table.ts';
 import { type Encoded, encode, type Template, templates, type Wish } from './encode.ts';
 import { DF, STATUS, undefinedFlags } from './flags.ts';
 import { Random } from './random.ts';

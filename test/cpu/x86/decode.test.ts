@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Decode, Decoder, Instruction, MAX_INSTRUCTION, Operand } from '../../../src/cpu/x86/decode.ts';
+import type { Mode } from '../../../src/cpu/x86/opcode-row.ts';
 import { printInstruction } from '../../../src/cpu/x86/print.ts';
-import type { Mode } from '../../../src/cpu/x86/table.ts';
 import { Random, seedOfRun } from './random.ts';
 
 function decode(hex: string, mode: Mode = 64, address = 0x1000): Instruction {

@@ -2,16 +2,9 @@
  * Random instructions out of the decoder's own tables, for differential tests. The encoder is independent of the
  * decoder's code: it writes prefixes, ModRM, SIB, displacement and immediates by the operand specifications.
  */
-import {
-  LITERAL_BASE,
-  mnemonicName,
-  type OpcodeMap,
-  type OpcodeRow,
-  opcodeTables,
-  RowFlag,
-  WHERE,
-  WIDTH,
-} from '../../../src/cpu/x86/table.ts';
+import { compileMap, type MapName } from '../../../src/cpu/x86/compile-table.ts';
+import { LITERAL_BASE, type OpcodeRow, RowFlag, WHERE, WIDTH } from '../../../src/cpu/x86/opcode-row.ts';
+import { mnemonicName } from '../../../src/cpu/x86/table.ts';
 import type { Random } from './random.ts';
 
 /** One way to encode one mnemonic. */
@@ -28,8 +21,8 @@ export interface Template {
   readonly rm: number;
 }
 
-function templatesOf(map: OpcodeMap, kind: Template['map'], into: Template[]): void {
-  map.forEach((slot, opcode) => {
+function templatesOf(bits: 32 | 64, name: MapName, kind: Template['map'], into: Template[]): void {
+  compileMap(bits, name).forEach((slot, opcode) => {
     slot?.rows.forEach((row, n) => {
       if (row === undefined) return;
       const part = (stride: number, count: number) => (stride ? Math.floor(n / stride) % count : -1);
@@ -50,13 +43,12 @@ function templatesOf(map: OpcodeMap, kind: Template['map'], into: Template[]): v
 /** Every template of a mode, by mnemonic. `movsd` and `cmpsd` of SSE have a name of their own: `movsd.sse`. */
 export function templates(bits: 32 | 64): Map<string, Template[]> {
   const all: Template[] = [];
-  const tables = opcodeTables(bits);
-  templatesOf(tables.oneByte, 'one', all);
-  templatesOf(tables.map0F, '0f', all);
-  templatesOf(tables.map0F38, '0f38', all);
-  templatesOf(tables.map0F3A, '0f3a', all);
-  templatesOf(tables.vex[2], 'vex2', all);
-  templatesOf(tables.vex[3], 'vex3', all);
+  templatesOf(bits, 'oneByte', 'one', all);
+  templatesOf(bits, 'map0F', '0f', all);
+  templatesOf(bits, 'map0F38', '0f38', all);
+  templatesOf(bits, 'map0F3A', '0f3a', all);
+  templatesOf(bits, 'vex2', 'vex2', all);
+  templatesOf(bits, 'vex3', 'vex3', all);
   const byName = new Map<string, Template[]>();
   for (const template of all) {
     const key = template.row.flags & RowFlag.Simd ? `${template.name}.sse` : template.name;

@@ -1,6 +1,7 @@
 /** Which flags an instruction leaves undefined, writes and reads, by the SDM; for comparing with real processors. */
 import { type Instruction, Operand } from '../../../src/cpu/x86/decode.ts';
-import { mnemonicName, RowFlag } from '../../../src/cpu/x86/table.ts';
+import { RowFlag } from '../../../src/cpu/x86/opcode-row.ts';
+import { mnemonicName } from '../../../src/cpu/x86/table.ts';
 
 const CF = 0x1;
 const PF = 0x4;
