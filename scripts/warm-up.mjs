@@ -18,16 +18,20 @@ import { root } from './setup.mjs';
  */
 const CHANGED = ['sparkplug', 'flush-bytecode'];
 const change = v8.setFlagsFromString;
-function asEver(work) {
+const asEver = () => {
   for (const flag of CHANGED) change(`--${flag}`);
-  work();
+};
+const asHere = () => {
   for (const flag of CHANGED) change(`--no-${flag}`);
-}
+};
+asHere();
 
 const scripts = [];
 vm.Script = class extends vm.Script {
   constructor(code, options) {
-    asEver(() => super(code, options));
+    asEver();
+    super(code, options);
+    asHere();
     scripts.push({ script: this, path: options.filename });
   }
 };
@@ -36,12 +40,11 @@ v8.setFlagsFromString = () => {};
 syncBuiltinESMExports();
 
 process.on('exit', () => {
-  asEver(() => {
-    for (const { script, path } of scripts) {
-      const cache = path.replace(/\.c?js$/, `.${process.version}-${process.arch}.cache`);
-      writeFileSync(cache, gzipSync(script.createCachedData(), { level: 0 }));
-    }
-  });
+  asEver();
+  for (const { script, path } of scripts) {
+    const cache = path.replace(/\.c?js$/, `.${process.version}-${process.arch}.cache`);
+    writeFileSync(cache, gzipSync(script.createCachedData(), { level: 0 }));
+  }
 });
 
 process.argv.splice(1, 1, join(root, 'dist', 'lkm.js'));

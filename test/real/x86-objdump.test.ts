@@ -6,8 +6,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { expect, it } from 'vitest';
 import { Decode, Decoder, Instruction } from '../../src/cpu/x86/decode.ts';
-import { printInstruction } from '../../src/cpu/x86/print.ts';
 import { type Mode, RowFlag } from '../../src/cpu/x86/opcode-row.ts';
+import { printInstruction } from '../../src/cpu/x86/print.ts';
 import { Random, seedOfRun } from '../cpu/x86/random.ts';
 import { describeWith, moduleFiles, needs, needsTool } from './require.ts';
 
