@@ -39,7 +39,16 @@ import { mutexes, rwlocks, rwSemaphores, semaphores, spinlocks } from './functio
 import { machineData, machineQueries } from './functions/machine-queries.ts';
 import { moduleCalls } from './functions/module-calls.ts';
 import { narrowFunctions } from './functions/narrow.ts';
-import { netData, netFunctions } from './functions/net-registrations.ts';
+import { netFunctions } from './functions/net-registrations.ts';
+import {
+  deviceAddresses,
+  deviceCounters,
+  deviceLookups,
+  netDeviceData,
+  netDeviceFunctions,
+  routing,
+} from './functions/netdev.ts';
+import { netDevicePrintk } from './functions/netdev-printk.ts';
 import { newerData, newerFunctions, newestFunctions } from './functions/newer.ts';
 import { nlsFunctions } from './functions/nls.ts';
 import { kernelChains, notifiers } from './functions/notifiers.ts';
@@ -63,6 +72,7 @@ import { schedFunctions } from './functions/sched.ts';
 import { seqFileFunctions } from './functions/seqfile.ts';
 import { signals } from './functions/signals.ts';
 import { simpleAttributes } from './functions/simple-attributes.ts';
+import { ethernetFunctions, packetFunctions, trafficFunctions } from './functions/skb.ts';
 import { cacheFunctions, printfFunctions, slabData, slabFunctions } from './functions/slab-functions.ts';
 import { staticCallFunctions } from './functions/static-calls.ts';
 import { staticKeyFunctions } from './functions/static-keys.ts';
@@ -184,6 +194,15 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   ...driverCoreFunctions,
   ...platformBusFunctions,
   netFunctions,
+  netDeviceFunctions,
+  netDevicePrintk,
+  deviceAddresses,
+  deviceCounters,
+  deviceLookups,
+  routing,
+  packetFunctions,
+  trafficFunctions,
+  ethernetFunctions,
   subsystemFunctions,
   debugfsFunctions,
   sysctlTableFunctions,
@@ -221,7 +240,7 @@ export const linuxData: readonly DataInitialiser[] = [
   ...taskData,
   ...timeData,
   ...workqueueData,
-  ...netData,
+  ...netDeviceData,
   ...newerData,
   ...machineData,
   ...thunks,

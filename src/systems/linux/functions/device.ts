@@ -198,7 +198,7 @@ function* create(
   return device;
 }
 
-function registerClass(k: Linux, classAt: Address, name: string): number {
+export function registerClass(k: Linux, classAt: Address, name: string): number {
   const root = sysDirectory(k, 'class');
   if (root.child(name) !== undefined) return -Errno.EEXIST;
   k.state(classes).set(classAt, root.add(directory(name)));

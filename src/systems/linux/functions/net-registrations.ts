@@ -6,45 +6,24 @@ import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
-import type { DataInitialiser, Linux } from '../linux.ts';
+import type { Linux } from '../linux.ts';
+import { initialNamespace } from '../net/namespace.ts';
 import { register, registeredOnly, unregister } from '../registered.ts';
 import { kernelFunctions } from './define.ts';
 import { registrationPairs } from './registration.ts';
 
 /** The first index after struct net_generic's own header (net/core/net_namespace.c, MIN_PERNET_OPS_ID). */
 const FIRST_ID = 3;
-const GENERIC_SLOTS = 512;
-
-interface Namespace {
-  readonly net: Address;
-  /** struct net_generic: pointers by index. */
-  readonly generic: Address;
-  readonly taken: Set<number>;
-  readonly operations: Address[];
-}
-
-const initial = perKernel<Namespace, Linux>((k) => {
-  const net = k.file.exports.find('init_net')?.address ?? 0;
-  const generic = k.heap.allocateZeroed(GENERIC_SLOTS * k.word);
-  k.write('net.gen', net, generic);
-  for (const list of ['list', 'exit_list', 'dev_base_head']) {
-    if (!k.types.has(`net.${list}`)) continue;
-    const head = net + k.offset(`net.${list}`);
-    k.memory.setPtr(head, head);
-    k.memory.setPtr(head + k.word, head);
-  }
-  return { net, generic, taken: new Set(), operations: [] };
-});
 
 function* addOperations(k: Linux, operations: Address): Steps<number> {
-  const space = k.state(initial);
-  const { generic, taken, net } = space;
+  const space = k.state(initialNamespace);
+  const { generic, taken, net, slots } = space;
   const idAt = k.read('pernet_operations.id', operations);
   const size = k.read('pernet_operations.size', operations);
   let id = 0;
   if (idAt !== 0) {
     for (id = FIRST_ID; taken.has(id); id++);
-    if (id >= GENERIC_SLOTS) return -Errno.ENOMEM;
+    if (id >= slots) return -Errno.ENOMEM;
     k.memory.set32(idAt, id);
     taken.add(id);
     if (size > 0) {
@@ -61,7 +40,7 @@ function* addOperations(k: Linux, operations: Address): Steps<number> {
 }
 
 function release(k: Linux, operations: Address): void {
-  const { generic, taken, operations: all } = k.state(initial);
+  const { generic, taken, operations: all } = k.state(initialNamespace);
   const at = all.indexOf(operations);
   if (at >= 0) all.splice(at, 1);
   const idAt = k.read('pernet_operations.id', operations);
@@ -73,7 +52,7 @@ function release(k: Linux, operations: Address): void {
 }
 
 function* removeOperations(k: Linux, operations: Address): Steps<void> {
-  const { net, operations: all } = k.state(initial);
+  const { net, operations: all } = k.state(initialNamespace);
   if (!all.includes(operations)) return;
   const member = (name: string) => k.read(`pernet_operations.${name}`, operations);
   if (member('pre_exit') !== 0) yield* k.call(member('pre_exit'), net);
@@ -93,29 +72,11 @@ function* exitBatch(k: Linux, exit: Address, net: Address): Steps<void> {
   k.heap.free(head);
 }
 
-/** The routing lock: nothing here is preempted, so it is a flag. */
-const routingLock = perKernel(() => ({ held: false }));
-
 const pernet = kernelFunctions({
   'int register_pernet_subsys(struct pernet_operations *ops)': addOperations,
   'void unregister_pernet_subsys(struct pernet_operations *ops)': removeOperations,
   'int register_pernet_device(struct pernet_operations *ops)': addOperations,
   'void unregister_pernet_device(struct pernet_operations *ops)': removeOperations,
-  'void rtnl_lock(void)': function* (k) {
-    const lock = k.state(routingLock);
-    while (lock.held) yield { kind: 'yield' };
-    lock.held = true;
-  },
-  'int rtnl_trylock(void)': (k) => {
-    const lock = k.state(routingLock);
-    if (lock.held) return 0;
-    lock.held = true;
-    return 1;
-  },
-  'void rtnl_unlock(void)': (k) => {
-    k.state(routingLock).held = false;
-  },
-  'int rtnl_is_locked(void)': (k) => Number(k.state(routingLock).held),
   'int proto_register(struct proto *prot, int alloc_slab)': (k, protocol, slab) => {
     const name = k.readString('proto.name', protocol);
     if (slab !== 0) {
@@ -325,7 +286,6 @@ const hooks = kernelFunctions({
 });
 
 const kept = registrationPairs([
-  notifierPair('netdevice_notifier', 'network device notifier'),
   notifierPair('netevent_notifier', 'network event notifier'),
   notifierPair('inetaddr_notifier', 'IPv4 address notifier'),
   notifierPair('inet6addr_notifier', 'IPv6 address notifier'),
@@ -357,12 +317,6 @@ const kept = registrationPairs([
     twice: -Errno.EEXIST,
   },
   {
-    what: 'link type',
-    add: 'int rtnl_link_register(struct rtnl_link_ops *ops)',
-    remove: 'void rtnl_link_unregister(struct rtnl_link_ops *ops)',
-    twice: -Errno.EEXIST,
-  },
-  {
     what: 'netfilter socket option',
     add: 'int nf_register_sockopt(struct nf_sockopt_ops *reg)',
     remove: 'void nf_unregister_sockopt(struct nf_sockopt_ops *reg)',
@@ -387,14 +341,3 @@ const kept = registrationPairs([
 ]);
 
 export const netFunctions = new Map([...pernet, ...netlink, ...hooks, ...kept]);
-
-/** The namespace's own fields are there as soon as a module refers to it. */
-export const netData: readonly DataInitialiser[] = [
-  {
-    symbol: 'init_net',
-    when: 'import',
-    fill: (k) => {
-      k.state(initial);
-    },
-  },
-];

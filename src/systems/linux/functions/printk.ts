@@ -16,7 +16,16 @@ const RECORD_BYTES = 1024;
 const START_OF_HEADER = '\x01';
 /** MESSAGE_LOGLEVEL_DEFAULT (CONFIG_MESSAGE_LOGLEVEL_DEFAULT=4). */
 const DEFAULT_LEVEL = 4;
-const LEVEL = { EMERG: 0, ALERT: 1, CRIT: 2, ERR: 3, WARNING: 4, NOTICE: 5, INFO: 6, DEBUG: 7 } as const;
+export const LEVEL = {
+  EMERG: 0,
+  ALERT: 1,
+  CRIT: 2,
+  ERR: 3,
+  WARNING: 4,
+  NOTICE: 5,
+  INFO: 6,
+  DEBUG: 7,
+} as const;
 
 /**
  * A record without a newline stays open: KERN_CONT text joins it, anything else closes it. As on the real kernel
@@ -229,7 +238,7 @@ export const printk = kernelFunctions({
   'int is_console_locked(void)': () => 0,
 });
 
-function levelOf(prefix: string): number {
+export function levelOf(prefix: string): number {
   const level = Number(prefix[1]);
   return prefix[0] === START_OF_HEADER && level >= 0 && level <= 7 ? level : DEFAULT_LEVEL;
 }

@@ -49,6 +49,11 @@ class ProcEntries {
 
 const entries = perKernel<ProcEntries, Linux>(() => new ProcEntries());
 
+/** The proc_dir_entry of a directory that the kernel itself made: `net->proc_net`. */
+export function directoryEntry(k: Linux, node: Node): Address {
+  return k.state(entries).addressOf(node) || k.state(entries).add(k, node, 0);
+}
+
 /** The directory a parent pointer means: NULL is /proc itself. */
 function directoryOf(k: Linux, parent: Address): Node | undefined {
   return parent === 0 ? k.state(namespace).proc : k.state(entries).find(parent)?.node;

@@ -135,14 +135,19 @@ export function makePath(from: Node, path: string): Node {
 }
 
 /** A read-only file whose whole text is made when it is read from the start, as seq_file's single_open does. */
-export function textFile(name: string, permissions: number, text: (k: Linux) => string): Node {
+export function textFile(
+  name: string,
+  permissions: number,
+  text: (k: Linux) => string | Steps<string>,
+): Node {
   const contents = new WeakMap<object, Map<Address, Uint8Array>>();
-  const bytesOf = (k: Linux, file: Address, fresh: boolean): Uint8Array => {
+  const bytesOf = function* (k: Linux, file: Address, fresh: boolean): Steps<Uint8Array> {
     const files = contents.get(k) ?? new Map<Address, Uint8Array>();
     contents.set(k, files);
     let bytes = files.get(file);
     if (bytes === undefined || fresh) {
-      bytes = new TextEncoder().encode(text(k));
+      const made = text(k);
+      bytes = new TextEncoder().encode(typeof made === 'string' ? made : yield* made);
       files.set(file, bytes);
     }
     return bytes;
@@ -150,7 +155,7 @@ export function textFile(name: string, permissions: number, text: (k: Linux) => 
   return regular(name, permissions, {
     *read(k, file, buffer, count, position) {
       const at = k.memory.ptr(position);
-      const bytes = bytesOf(k, file, at === 0);
+      const bytes = yield* bytesOf(k, file, at === 0);
       const part = bytes.subarray(at, at + count);
       k.memory.write(buffer, part);
       k.memory.setPtr(position, at + part.length);
