@@ -35,6 +35,11 @@ export class RootFiles implements SystemFiles {
     return found?.stat.isFile() ? readFileSync(found.path) : undefined;
   }
 
+  /** All of it belongs to that machine. */
+  offered(path: string): Uint8Array | undefined {
+    return this.read(path);
+  }
+
   list(path: string): readonly string[] | undefined {
     const found = this.resolve(path);
     if (!found?.stat.isDirectory()) return undefined;

@@ -1,8 +1,8 @@
 /** What the commands that start a kernel of a further system share: its module files, its settings, its shell. */
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { statIfAny } from '../tools/stat-if-any.ts';
+import { basename, dirname, join } from 'node:path';
+import { realPathIfAny, statIfAny } from '../tools/stat-if-any.ts';
 import {
   type ModuleFile,
   type NativeSystem,
@@ -19,11 +19,11 @@ import { Shell, type ShellCall } from './shell.ts';
 
 /** Files as given, beside the files named before, and among the fixtures that come with lkm. */
 export class HostFiles implements SystemFiles {
-  private readonly context: CommandContext;
+  private readonly context: Pick<CommandContext, 'packaged'>;
   private readonly system: string;
   private readonly places: string[] = [];
 
-  constructor(context: CommandContext, system: string) {
+  constructor(context: Pick<CommandContext, 'packaged'>, system: string) {
     this.context = context;
     this.system = system;
   }
@@ -37,6 +37,25 @@ export class HostFiles implements SystemFiles {
   read(path: string): Uint8Array | undefined {
     const found = this.locate(path, (stat) => stat.isFile());
     return found === undefined ? undefined : readFileSync(found);
+  }
+
+  /**
+   * Only what is in the very folder of a file that was named, or among the fixtures, and no hidden file: folders below hold
+   * what has nothing to do with a module, and a link may lead anywhere.
+   */
+  offered(path: string): Uint8Array | undefined {
+    const [folder, name] = [dirname(path), basename(path)];
+    if (name.startsWith('.')) return undefined;
+    const wanted = path === name ? undefined : realPathIfAny(folder);
+    if (path !== name && wanted === undefined) return undefined;
+    for (const place of [...this.places, this.context.packaged(join('fixtures', this.system, 'built'))]) {
+      const real = realPathIfAny(place);
+      if (real === undefined || (wanted !== undefined && wanted !== real)) continue;
+      const file = realPathIfAny(join(real, name));
+      if (file !== undefined && dirname(file) === real && statIfAny(file)?.isFile())
+        return readFileSync(file);
+    }
+    return undefined;
   }
 
   list(path: string): readonly string[] | undefined {

@@ -1,5 +1,5 @@
 /** Looking whether there is something at a path at all. */
-import { lstatSync, type Stats, statSync } from 'node:fs';
+import { lstatSync, realpathSync, type Stats, statSync } from 'node:fs';
 
 /**
  * undefined where nothing can be looked at. `throwIfNoEntry` alone still throws for a path that goes on below a file
@@ -9,6 +9,11 @@ export const statIfAny = (path: string | Buffer): Stats | undefined => lookedAt(
 
 /** The same of a link itself. */
 export const lstatIfAny = (path: string | Buffer): Stats | undefined => lookedAt(lstatSync, path);
+
+/** Where a path leads once all links are followed; undefined where there is nothing. */
+export function realPathIfAny(path: string): string | undefined {
+  return statIfAny(path) === undefined ? undefined : realpathSync(path);
+}
 
 function lookedAt(look: typeof statSync, path: string | Buffer): Stats | undefined {
   try {

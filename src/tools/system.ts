@@ -45,6 +45,13 @@ export interface SystemFiles {
   list(path: string): readonly string[] | undefined;
   /** Owner and mode, where the rules of a system ask for them (macOS bundles); undefined when there is no such file. */
   stat(path: string): { readonly uid: number; readonly gid: number; readonly mode: number } | undefined;
+  /**
+   * Bytes of a file that the code of a module asks for by itself. Nobody typed that path: what lies elsewhere than with the
+   * files that somebody named is not there. Without it nothing is.
+   */
+  offered?(path: string): Uint8Array | undefined;
+  /** What lies in the folder of this file, which somebody named, belongs to it. */
+  beside?(path: string): void;
 }
 
 export interface SessionOptions {

@@ -3,6 +3,8 @@
 export interface ServerFiles {
   /** Bytes of `VOLUME:PATH\NAME`, in either case; undefined when there is none. */
   read(path: string): Uint8Array | undefined;
+  /** The same for a path that the code of a module gives: what may lie there is not for the asker to choose. */
+  offered(path: string): Uint8Array | undefined;
 }
 
 export const SYSTEM_PATH = 'SYS:SYSTEM\\';

@@ -20,8 +20,23 @@ export class Volumes implements ServerFiles {
   }
 
   read(path: string): Uint8Array | undefined {
+    return this.first(path, (candidate) => this.files.read(candidate));
+  }
+
+  /** All of a folder that somebody gave as SYS: or the server's own is offered. */
+  offered(path: string): Uint8Array | undefined {
+    const { sys, boot } = this.folders;
+    const within = (candidate: string): boolean =>
+      [sys, boot].some((folder) => folder !== '' && candidate.startsWith(`${folder}/`)) &&
+      !candidate.split('/').includes('..');
+    return this.first(path, (candidate) =>
+      within(candidate) ? this.files.read(candidate) : this.files.offered?.(candidate),
+    );
+  }
+
+  private first(path: string, read: (path: string) => Uint8Array | undefined): Uint8Array | undefined {
     for (const candidate of this.candidates(path)) {
-      const bytes = this.files.read(candidate) ?? this.files.read(inAnyCase(this.files, candidate));
+      const bytes = read(candidate) ?? read(inAnyCase(this.files, candidate));
       if (bytes !== undefined) return bytes;
     }
     return undefined;

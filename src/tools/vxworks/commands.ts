@@ -97,6 +97,7 @@ export function* load(s: ShellState, path: string, flags: number): Steps<number>
     s.say(wording.cannotOpen(path));
     return ERROR;
   }
+  s.files.beside?.(path);
   try {
     const { module, undefinedNames } = yield* loadModule(s.k, { path, bytes, flags });
     if (undefinedNames.length > 0) {

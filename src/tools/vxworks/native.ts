@@ -153,7 +153,7 @@ export const vxworks: NativeSystem = {
   recognise,
   describe,
   start({ files, seed, engine, missing, settings, named }: SessionOptions) {
-    const hostFile = (path: string) => files.read(path);
+    const hostFile = (path: string) => files.offered?.(path);
     return new VxWorksSession(
       bootVxWorks({ ...settingsOf(settings, named), seed, engine, missing, hostFile }),
       files,

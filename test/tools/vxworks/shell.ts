@@ -13,7 +13,7 @@ export function fixture(path: string): Uint8Array | undefined {
 }
 
 export function start(settings: Record<string, string> = {}): VxWorksSession {
-  const files = { read: fixture, list: () => undefined, stat: () => undefined };
+  const files = { read: fixture, offered: fixture, list: () => undefined, stat: () => undefined };
   return vxworks.start({ files, settings: new Map(Object.entries(settings)) }) as VxWorksSession;
 }
 

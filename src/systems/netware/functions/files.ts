@@ -62,7 +62,7 @@ function contentsOf(k: NetWare, name: string): Contents | undefined {
   const { changed } = k.state(volumes);
   const full = fullName(name);
   if (changed.has(full)) return changed.get(full);
-  const bytes = k.files.read(full);
+  const bytes = k.files.offered(full);
   return bytes && { bytes };
 }
 
