@@ -77,6 +77,9 @@ const STEP_ROOM = 256 * OP_BYTES;
 /** No block begins there in practice; if one does, the stub that empty entries name finds it. */
 const EMPTY_PC = 1;
 
+/** Blocks that are looked at whenever a module of hot code is made. */
+const MAX_LOOKED_AT = 8192;
+
 const STUB = opcode('stub');
 const FORWARD = opcode('forward');
 const HOST = opcode('host');
@@ -129,6 +132,8 @@ export class BlockCache {
   /** A block of one instruction that links to nothing; good until the next call. */
   single(pc: Address): Block {
     const limits = { instructions: 1, end: this.#end + STEP_ROOM, stopsAt: () => false };
+    // Nobody tells of changes to a page that no block is kept of.
+    this.#fetchPage = Number.NaN;
     this.#step = this.#build(pc, this.#end, limits, 'alone');
     return this.#step;
   }
@@ -205,12 +210,16 @@ export class BlockCache {
     return pfn !== undefined && this.#byFrame.has(pfn);
   }
 
-  /** Addresses of blocks that were entered at least so often, but not yet often enough; the most entered first. */
+  /**
+   * Addresses of blocks that were entered at least so often, but not yet often enough; the most entered first. Of very many
+   * blocks the latest are looked at.
+   */
   warm(entered: number): Address[] {
     const most = this.translations.threshold - entered;
     const found: { pc: Address; left: number }[] = [];
-    for (const { pc, start } of this.#blocks.values()) {
-      if (this.#data.getUint16(start, true) !== COUNT) continue;
+    for (const { pc, start, owner } of this.#ordered.slice(-MAX_LOOKED_AT)) {
+      // Of a block that was dropped another operation is left.
+      if (owner !== undefined || this.#data.getUint16(start, true) !== COUNT) continue;
       const left = this.#data.getInt32(start + OP.IMM32, true);
       if (left > 0 && left <= most) found.push({ pc, left });
     }
@@ -305,8 +314,10 @@ export class BlockCache {
     if (blocks === undefined) return;
     for (const block of [...blocks]) {
       // The part of the block in this frame: from its start, or from the top of the page it runs into.
-      const first = block.frames[0] === pfn ? block.pc & 4095 : 0;
+      // One frame may be mapped twice in a row: the block's end is in it then, too.
       const runsOver = (block.pc & 4095) + block.length > PAGE_SIZE;
+      const isAtTop = block.frames[0] !== pfn || (runsOver && block.frames.length === 1);
+      const first = isAtTop ? 0 : block.pc & 4095;
       const last = runsOver ? PAGE_SIZE : first + block.length;
       if (offset < last && offset + length > first) {
         if (running >= block.start && running < block.end) this.#leaveAfter(running, block);

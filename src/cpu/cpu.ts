@@ -101,7 +101,8 @@ export class Cpu implements HelperHost {
   exitHostId = 0;
   /** Bytes of a saved context. */
   readonly contextBytes = S.CONTEXT_BYTES;
-  readonly #wasm: InterpreterExports;
+  #wasm: InterpreterExports;
+  readonly #env: InterpreterImports;
   /** All of linear memory. */
   readonly view: DataView;
   readonly bytes: Uint8Array;
@@ -135,7 +136,7 @@ export class Cpu implements HelperHost {
     this.#data = this.view = new DataView(memory.wasm.buffer);
     this.#bytes = this.bytes = new Uint8Array(memory.wasm.buffer);
     this.#blocks = new BlockCache(memory, translator);
-    const env: InterpreterImports = {
+    this.#env = {
       miss: (what, ip) => this.#miss(what, ip),
       store: (size, ip) => this.#store(size, ip),
       commit: (size) => memory.commit(this.#missAddress(), size),
@@ -143,16 +144,22 @@ export class Cpu implements HelperHost {
       window: (bytes, slot) => this.#window(bytes, slot),
     };
     const engine = new TranslationEngine(options.engine ?? 'auto', this.#blocks, memory, this.bits);
-    const imports = { memory: memory.wasm, table: engine.table, ...env };
-    const instance = new WebAssembly.Instance(interpreter(this.bits), { env: imports });
-    this.#wasm = instance.exports as unknown as InterpreterExports;
-    engine.connect(this.#wasm);
     this.#blocks.translations = engine;
     this.#engine = engine;
+    this.#wasm = this.#connect();
     memory.onCodeChange((pfn, offset, length) => this.#blocks.changed(pfn, offset, length, this.#inside));
     this.reset();
     // The engine compiles a function when it is first called: here, and not in the time of the guest's first instruction.
     this.#wasm.run(this.#blocks.idle, 0);
+  }
+
+  /** The interpreter, with the table of translated code as it is now; all state is in memory. */
+  #connect(): InterpreterExports {
+    const env = { memory: this.memory.wasm, table: this.#engine.table, ...this.#env };
+    const instance = new WebAssembly.Instance(interpreter(this.bits), { env });
+    const wasm = instance.exports as unknown as InterpreterExports;
+    this.#engine.connect(wasm);
+    return wasm;
   }
 
   /** Registers 0, flags as after a reset with interrupts off, SSE exceptions masked. */
@@ -472,6 +479,10 @@ export class Cpu implements HelperHost {
         this.#blocks.missed(ip, this.#retired);
       } else if (code === S.Leave.HOT) {
         this.rip = this.#blocks.pcOf(ip);
+        if (this.#engine.isCrowded) {
+          this.#engine.renew();
+          this.#wasm = this.#connect();
+        }
         this.#engine.hot(this.rip);
         this.#since = this.#retired;
         // The count is at its end: what it has become is run without counting.

@@ -69,15 +69,16 @@ const moveStep: Step = (run, limit) => {
   const from = sourceAddress(run);
   const to = address(run, Reg.RDI);
   const elements = Math.min(limit, inPage(run, from), inPage(run, to));
-  // Reading what this very instruction has just written repeats a pattern; element by element gives that.
-  const overlaps = to > from && to < from + elements * size;
-  if (elements < 1 || overlaps) write(run, to, read(run, from));
+  if (elements < 1) write(run, to, read(run, from));
   else {
-    const source = host.memory.cpuAccess(from, elements * size, 'read');
-    const target = host.memory.cpuAccess(to, elements * size, 'write');
-    bytes.copyWithin(target, source, source + elements * size);
+    const length = elements * size;
+    const source = host.memory.cpuAccess(from, length, 'read');
+    const target = host.memory.cpuAccess(to, length, 'write');
+    // Reading what this very instruction has just written repeats a pattern, by whatever addresses that is one place.
+    const piece = target > source && target < source + length ? size : length;
+    for (let n = 0; n < length; n += piece) bytes.copyWithin(target + n, source + n, source + n + piece);
   }
-  const done = elements < 1 || overlaps ? 1 : elements;
+  const done = Math.max(elements, 1);
   advance(run, Reg.RSI, done);
   advance(run, Reg.RDI, done);
   return { done, stop: false };

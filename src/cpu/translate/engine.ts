@@ -34,6 +34,12 @@ const FIRST_TABLE = 16;
 const WARM_PART = 8;
 /** Regions in one module. */
 const MAX_AT_ONCE = 16;
+/**
+ * Modules made for one table, and places in all copies of it. V8 keeps a module as long as the table it was made for, whatever
+ * is left in it: some 70 KB and a copy of the table (24 bytes a place); and every change of the table goes to all of them.
+ */
+const MAX_MODULES = 500;
+const MAX_PLACES = 2 ** 22;
 
 /** The code cannot be fetched, or there is no room for operations or on the stack. */
 const isRefusal = (error: unknown): boolean => error instanceof GuestFault || error instanceof RangeError;
@@ -61,6 +67,8 @@ function runtimeCalls(builder: ModuleBuilder): RegionCalls {
   };
 }
 
+const newTable = (): WebAssembly.Table => new WebAssembly.Table({ element: 'anyfunc', initial: FIRST_TABLE });
+
 /** The translation of the code that begins at one address. */
 class Region {
   readonly entry: Address;
@@ -83,7 +91,7 @@ class Region {
 export class TranslationEngine implements Translations {
   readonly threshold: number;
   /** Functions of translated code; place 0 and all free ones do nothing. */
-  readonly table: WebAssembly.Table;
+  table: WebAssembly.Table;
   /** Regions translated since the start, and the modules they came in. */
   translated = 0;
   modules = 0;
@@ -96,6 +104,8 @@ export class TranslationEngine implements Translations {
   readonly #slots = new Map<Address, number>();
   readonly #regions = new Map<Address, Region>();
   readonly #entries = new Map<Address, Entry>();
+  /** In how many regions a block is, by its start. */
+  readonly #covered = new Map<Address, number>();
   /** How often the stack of a region, by entry, was not in one piece. */
   readonly #scattered = new Map<Address, number>();
   /** Accesses by instruction that translated code left to the interpreter, since some instruction count. */
@@ -107,11 +117,13 @@ export class TranslationEngine implements Translations {
   readonly #insiders = new Set<Address>();
   readonly #changes = new Map<Address, number>();
   #used: number = FIRST_SLOT;
+  /** Modules made for this table. */
+  #tenants = 0;
 
   constructor(engine: Engine, cache: BlockCache, memory: GuestMemory, bits: 32 | 64) {
     this.#bits = bits;
     this.threshold = THRESHOLD[engine];
-    this.table = new WebAssembly.Table({ element: 'anyfunc', initial: FIRST_TABLE });
+    this.table = newTable();
     this.#cache = cache;
     this.#memory = memory;
     this.#data = new DataView(memory.wasm.buffer);
@@ -123,6 +135,20 @@ export class TranslationEngine implements Translations {
     this.#absent = absent;
     this.#clear(0, 1);
     this.#clear(FIRST_SLOT, FIRST_TABLE);
+  }
+
+  /** So much was made for the table that it is time for another. */
+  get isCrowded(): boolean {
+    return this.#tenants >= MAX_MODULES || this.#tenants * this.table.length > MAX_PLACES;
+  }
+
+  /** A new table, with which the interpreter is to be connected, and nothing translated; what is still hot comes again. */
+  renew(): void {
+    this.#releaseAll();
+    this.#slots.clear();
+    this.#used = FIRST_SLOT;
+    this.#tenants = 0;
+    this.table = newTable();
   }
 
   get any(): boolean {
@@ -139,7 +165,7 @@ export class TranslationEngine implements Translations {
 
   /** Everything that was translated goes, as the operations it refers to have. */
   flushed(): void {
-    for (const region of [...this.#regions.values()]) this.#release(region);
+    this.#releaseAll();
     this.#slots.clear();
     this.#insiders.clear();
     this.#jumps.clear();
@@ -205,14 +231,9 @@ export class TranslationEngine implements Translations {
    * cheaper than to translate all of it once more. True once for an address; what is entered ever so often comes again.
    */
   #isInside(pc: Address): boolean {
-    if (this.#insiders.has(pc) || !this.#isCovered(pc)) return false;
+    if (this.#insiders.has(pc) || !this.#covered.has(pc)) return false;
     this.#insiders.add(pc);
     return true;
-  }
-
-  #isCovered(pc: Address): boolean {
-    for (const region of this.#regions.values()) if (region.nodes.has(pc)) return true;
-    return false;
   }
 
   /** The window could not be opened for the region in that place of the table. */
@@ -241,7 +262,8 @@ export class TranslationEngine implements Translations {
     try {
       for (const warm of this.#cache.warm(Math.ceil(this.threshold / WARM_PART))) {
         if (made.length >= MAX_AT_ONCE) break;
-        if (!covered(warm) && !this.#isCovered(warm) && this.#isWanted(warm)) made.push(this.#describe(warm));
+        if (!covered(warm) && !this.#covered.has(warm) && this.#isWanted(warm))
+          made.push(this.#describe(warm));
       }
     } catch (error) {
       // What is there will do.
@@ -294,8 +316,10 @@ export class TranslationEngine implements Translations {
     const module = new WebAssembly.Module(builder.finish());
     new WebAssembly.Instance(module, { env: { memory: this.#memory.wasm, table: this.table } });
     this.modules++;
+    this.#tenants++;
     for (const { region } of made) {
       this.#regions.set(region.entry, region);
+      for (const pc of region.nodes) this.#covered.set(pc, (this.#covered.get(pc) ?? 0) + 1);
       this.translated++;
       this.#cache.relook(region.entry, region.slot);
       region.entries.forEach((pc, number) => {
@@ -317,13 +341,22 @@ export class TranslationEngine implements Translations {
 
   /** The way that memory is reached has changed: what was translated for the old one goes. */
   #dropAll(): void {
-    for (const region of [...this.#regions.values()]) this.#release(region);
+    this.#releaseAll();
     this.#data.setInt32(STALE, 1, true);
+  }
+
+  #releaseAll(): void {
+    for (const region of [...this.#regions.values()]) this.#release(region);
   }
 
   #release(region: Region, count = AFTER_CHANGE): void {
     region.live = false;
     this.#regions.delete(region.entry);
+    for (const pc of region.nodes) {
+      const others = (this.#covered.get(pc) ?? 1) - 1;
+      if (others > 0) this.#covered.set(pc, others);
+      else this.#covered.delete(pc);
+    }
     this.#clear(region.slot, region.slot + 1);
     this.#cache.disown(region.blocks);
     this.#cache.relook(region.entry, 0);

@@ -1,71 +1,22 @@
 /** Code that is written to hurt: right results or a clear end, bounded memory, the budget honoured, under every engine. */
 import { describe, expect, it } from 'vitest';
-import { Cpu, Exit, Vector } from '../../../src/cpu/cpu.ts';
-import { ENGINES, type Engine } from '../../../src/cpu/engines.ts';
-import { X86Translator } from '../../../src/cpu/x86/lift.ts';
-import { GuestMemory, Perm } from '../../../src/memory/space.ts';
-import { EMPTY_MACHINE } from './guest.ts';
+import { Exit, Vector } from '../../../src/cpu/cpu.ts';
+import { ENGINES } from '../../../src/cpu/engines.ts';
+import { Perm } from '../../../src/memory/space.ts';
+import {
+  begin,
+  bytes32,
+  CODE,
+  DATA,
+  loopTo,
+  machine,
+  outcome,
+  RAX,
+  RSP,
+  STACK,
+  STACK_PAGES,
+} from './attack.ts';
 import { Random, seedOfRun } from './random.ts';
-
-const CODE = 0x1000_0000;
-const DATA = 0x2000_0000;
-const STACK = 0x3000_0000;
-const STACK_PAGES = 16;
-const RETURN = 0x4000_0000;
-const RAX = 0;
-const RSP = 4;
-const RWX = Perm.R | Perm.W | Perm.X;
-
-interface Machine {
-  readonly cpu: Cpu;
-  readonly memory: GuestMemory;
-  /** Runs from the start of the code until it returns, or for so many instructions. */
-  run(budget?: number): Exit;
-}
-
-function machine(
-  engine: Engine,
-  bits: 32 | 64,
-  code: Uint8Array | readonly number[],
-  perm: number = RWX,
-): Machine {
-  const pages = Math.max(1, Math.ceil(code.length / 4096)) + 1;
-  const memory = new GuestMemory({
-    ramBytes: (64 << 20) + pages * 4096,
-    directMap: undefined,
-    pointerBytes: bits === 64 ? 8 : 4,
-  });
-  for (let page = 0; page < pages; page++)
-    memory.map(CODE + page * 4096, memory.frames.allocate(0), 1, perm, 'code');
-  for (let page = 0; page < 4; page++)
-    memory.map(DATA + page * 4096, memory.frames.allocate(0), 1, Perm.R | Perm.W, 'data');
-  for (let page = 0; page < STACK_PAGES; page++)
-    memory.map(STACK - (page + 1) * 4096, memory.frames.allocate(0), 1, Perm.R | Perm.W, 'stack');
-  memory.poke(CODE, Uint8Array.from(code));
-  const cpu = new Cpu(memory, EMPTY_MACHINE, new X86Translator({ bits }), { engine });
-  cpu.addHostEntry(RETURN, 1);
-  const run = (budget = 1e9): Exit => {
-    cpu.rip = CODE;
-    cpu.rflags = 0x202;
-    cpu.setGpr(RSP, STACK - 64);
-    memory.setPtr(STACK - 64, RETURN);
-    return cpu.run(budget);
-  };
-  return { cpu, memory, run };
-}
-
-const bytes32 = (value: number): number[] => [0, 8, 16, 24].map((shift) => (value >> shift) & 255);
-/** xor %eax,%eax; mov $n,%ecx */
-const begin = (n: number): number[] => [0x31, 0xc0, 0xb9, ...bytes32(n)];
-/** dec %ecx; jnz back to the offset `to`; ret, when what stands before is `at` bytes long. */
-const loopTo = (to: number, at: number): number[] => [
-  0xff,
-  0xc9,
-  0x0f,
-  0x85,
-  ...bytes32(to - (at + 8)),
-  0xc3,
-];
 
 /** More than the longest way between two places where the budget is looked at: a page of one-byte instructions. */
 const SLACK = 4096 + 16;
@@ -130,7 +81,7 @@ describe.each(KINDS)(
       const size = 10 << 20;
       const code = new Uint8Array(size + 1).fill(0x90);
       code[size] = 0xc3;
-      const { cpu, run } = machine(engine, bits, code, Perm.R | Perm.X);
+      const { cpu, run } = machine(engine, bits, code, { perm: Perm.R | Perm.X });
       const before = process.memoryUsage().arrayBuffers;
       expect(run()).toBe(Exit.Host);
       expect(cpu.retired).toBe(size + 1);
@@ -142,7 +93,9 @@ describe.each(KINDS)(
       const at = head.length;
       const adds = Array.from({ length: 100_000 }, () => [0x83, 0xc0, 0x01]).flat();
       const code = [...head, ...adds];
-      const { cpu, run } = machine(engine, bits, [...code, ...loopTo(at, code.length)], Perm.R | Perm.X);
+      const { cpu, run } = machine(engine, bits, [...code, ...loopTo(at, code.length)], {
+        perm: Perm.R | Perm.X,
+      });
       expect(run()).toBe(Exit.Host);
       expect(cpu.gpr(RAX)).toBe(2_000_000);
       expect(cpu.retired).toBe(20 * 100_002 + 3);
@@ -172,12 +125,9 @@ describe.each(KINDS)(
       const head = begin(2000);
       const at = head.length;
       const code = [...head, 0x83, 0xc0, 0x00, 0xfe, 0x07];
-      const { cpu, memory, run } = machine(
-        engine,
-        bits,
-        [...code, ...loopTo(at, code.length)],
-        Perm.R | Perm.X,
-      );
+      const { cpu, memory, run } = machine(engine, bits, [...code, ...loopTo(at, code.length)], {
+        perm: Perm.R | Perm.X,
+      });
       const alias = 0x5000_0000;
       memory.map(alias, memory.pfnOf(CODE) ?? 0, 1, Perm.R | Perm.W, 'alias');
       cpu.setGpr(7, alias + at + 2);
@@ -238,7 +188,7 @@ describe.each(KINDS)(
       for (let n = 0; n < places; n++)
         code.set([0xff, 0xc0, ...(long ? [0x48] : []), 0x83, 0xc2, 0x10, 0xff, 0xe2], n * 16);
       code.set([0xc3], places * 16);
-      const { cpu, run } = machine(engine, bits, code, Perm.R | Perm.X);
+      const { cpu, run } = machine(engine, bits, code, { perm: Perm.R | Perm.X });
       const memory = process.memoryUsage().arrayBuffers;
       for (let n = 0; n < 3; n++) {
         cpu.setGpr(RAX, 0);
@@ -280,17 +230,6 @@ describe.each(KINDS)(
     });
   },
 );
-
-/** State after a run, in words. */
-function outcome({ cpu, memory }: Machine, exit: Exit): string {
-  const registers = Array.from({ length: 16 }, (_, n) => cpu.gprBig(n).toString(16));
-  const fault = exit === Exit.Fault ? `${cpu.vector} ${cpu.errorCode} ${cpu.exactAddress.toString(16)}` : '';
-  const sum = [...memory.peek(CODE, 4096), ...memory.peek(DATA, 4 * 4096)].reduce(
-    (x, y) => (x * 31 + y) | 0,
-    7,
-  );
-  return `exit ${exit} ${fault} rip ${cpu.rip} flags ${cpu.rflags} retired ${cpu.retired} memory ${sum} ${registers}`;
-}
 
 describe.each([64, 32] as const)('bytes that mean nothing, %d bits', { timeout: 240_000 }, (bits) => {
   it('end the same way under every engine, within the budget', () => {
