@@ -126,6 +126,9 @@ export abstract class Kernel implements SchedulerOwner {
     return undefined;
   }
 
+  /** Where files that a session has put into the system lie outside of it, by their paths inside: what a debugger opens. */
+  origins: Map<string, string> = new Map();
+
   /** The images that are in memory, in the order they came. */
   images(): Iterable<KernelModule> {
     return [];

@@ -233,6 +233,22 @@ describeWith(gdb, 'gdb', () => {
     expect(out).toContain('BUG: kernel NULL pointer dereference');
   });
 
+  it.each([
+    ['FreeBSD', 'fixtures/freebsd/built/echo.ko', 'echo_write', ['--do', 'echo hi > /dev/echo']],
+    ['Solaris', 'fixtures/solaris/built/usr/kernel/drv/amd64/ramdisk', '_init', []],
+  ])('finds the file of a module of %s by itself', async (_system, file, name, use) => {
+    const { gdb: said } = await session(
+      [`break ${name}`, 'continue', 'x/i $pc', 'stepi', 'reverse-stepi', 'x/i $pc', 'delete', 'continue'],
+      ['run', packagedPath(file), ...use],
+    );
+    expect(said).toContain(`Breakpoint 1, `);
+    expect([...said.matchAll(/^=> 0x[0-9a-f]+ <(\w+)(?:\+4)?>:/gm)].map(([, at]) => at)).toEqual([
+      name,
+      name,
+    ]);
+    expect(said).toContain('exited');
+  });
+
   it('works in lkm linux, and lets go when it is told to', async () => {
     const { gdb: said, out } = await session(
       ['detach'],

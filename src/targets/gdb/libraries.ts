@@ -10,7 +10,7 @@ export function librariesXml(k: Kernel): string {
     const sections = module.image.file.sections
       .filter(({ allocated }) => allocated)
       .map(({ index }) => `<section address="${hex(k, module.image.sections.get(index)?.address ?? 0)}"/>`);
-    return `<library name="${escapeXml(resolve(module.path))}">${sections.join('')}</library>`;
+    return `<library name="${escapeXml(fileOf(k, module))}">${sections.join('')}</library>`;
   });
   return `<library-list>${libraries.join('')}</library-list>`;
 }
@@ -22,7 +22,11 @@ export function addSymbolFile(k: Kernel, module: KernelModule): string {
   const others = placed
     .filter((section) => section !== text)
     .map(({ name, address }) => `-s ${name} ${hex(k, address)}`);
-  return `add-symbol-file ${resolve(module.path)} ${hex(k, text?.address ?? 0)} ${others.join(' ')}`.trimEnd();
+  return `add-symbol-file ${fileOf(k, module)} ${hex(k, text?.address ?? 0)} ${others.join(' ')}`.trimEnd();
+}
+
+function fileOf(k: Kernel, { path }: KernelModule): string {
+  return resolve(k.origins.get(path) ?? path);
 }
 
 function hex(k: Kernel, address: Address): string {

@@ -21,6 +21,7 @@ const isModuleName = (name: string): boolean => /\.ko$|^linker\.hints$/.test(nam
 export class SessionFiles {
   private readonly host: SystemFiles;
   private readonly written = new Map<string, Uint8Array>();
+  private readonly origins = new Map<string, string>();
   private k: FreeBsd | undefined;
   private readonly root: SystemFiles | undefined;
 
@@ -32,13 +33,17 @@ export class SessionFiles {
 
   attach(k: FreeBsd): void {
     this.k = k;
+    k.origins = this.origins;
   }
 
   /** Makes a file of the host known in /boot/modules; gives the name to load it by. */
   adopt(path: string): string {
     const name = path.slice(path.lastIndexOf('/') + 1);
     const bytes = this.host.read(path);
-    if (bytes !== undefined) this.written.set(MODULES + name, bytes);
+    if (bytes !== undefined) {
+      this.written.set(MODULES + name, bytes);
+      this.origins.set(MODULES + name, path);
+    }
     return name;
   }
 

@@ -195,7 +195,9 @@ export class SolarisSession implements SystemSession {
       if (!(error instanceof FormatError)) throw error;
     }
     const isa = this.kernel.bits === 64 ? '/amd64' : '';
-    this.files.write(`/usr/kernel/${directory}${isa}/${name}`, bytes);
+    const inside = `/usr/kernel/${directory}${isa}/${name}`;
+    this.files.write(inside, bytes);
+    this.kernel.origins.set(inside, path);
     return { name, directory };
   }
 
