@@ -12,6 +12,8 @@ export interface DriverFile {
 export interface SessionPolicy extends ImagePolicy {
   /** Reads a driver file by its NT path. */
   readonly file: (path: string) => DriverFile | undefined;
+  /** Bytes of a file outside of the volume that code of a driver opens by a path of its own. Not asked: none. */
+  readonly offered?: (path: string) => Uint8Array | undefined;
   /** Is there a folder that the file would be in? Not asked: yes. */
   readonly folder?: (path: string) => boolean;
 }

@@ -136,7 +136,7 @@ export class Windows extends Kernel {
     this.drivers = new Images(this);
     this.registry = new Registry();
     this.volume = new Volume(() => this.processor.systemTime());
-    this.volume.outside = (path) => this.policy?.file(path)?.bytes;
+    this.volume.outside = (path) => this.policy?.offered?.(path);
     this.kernelImages = mapKernelImages(this);
     this.scheduler.prepareInterrupts();
   }

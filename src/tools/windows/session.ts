@@ -118,6 +118,7 @@ export class WindowsSession implements SystemSession {
     kernel.policy = {
       ...policy,
       file: (path) => this.driverFile(path),
+      offered: (path) => this.offered(path),
       folder: (path) => this.hasFolder(path),
     };
     this.scm = new ServiceController(kernel, kernel.policy);
@@ -392,12 +393,21 @@ export class WindowsSession implements SystemSession {
 
   /** The bytes behind an NT path: where it was typed, beside it, or by its base name. */
   private driverFile(path: string): DriverFile | undefined {
-    const slashes = path.replace(/^\\\?\?\\C:\\/i, '').replaceAll('\\', '/');
     const typed = this.typed.get(path.toLowerCase());
-    const candidates = [typed, slashes, `/${slashes}`, baseName(path), baseName(path).toLowerCase()];
-    for (const candidate of candidates) {
-      const bytes = candidate === undefined ? undefined : this.files.read(candidate);
+    for (const candidate of typed === undefined ? candidatesFor(path) : [typed, ...candidatesFor(path)]) {
+      const bytes = this.files.read(candidate);
       if (bytes !== undefined) return this.examine(path, bytes);
+    }
+    return undefined;
+  }
+
+  /** Of the paths that a driver opens only those that were typed, and files beside them, lead out of the sandbox. */
+  private offered(path: string): Uint8Array | undefined {
+    const typed = this.typed.get(path.toLowerCase());
+    if (typed !== undefined) return this.files.read(typed);
+    for (const candidate of candidatesFor(path)) {
+      const bytes = this.files.offered?.(candidate);
+      if (bytes !== undefined) return bytes;
     }
     return undefined;
   }
@@ -480,3 +490,9 @@ const failedWith = (error: number): ToolResult => ({ code: 1, out: '', err: `${e
 
 const baseName = (path: string): string =>
   path.slice(Math.max(path.lastIndexOf('\\'), path.lastIndexOf('/')) + 1);
+
+/** Where a file of an NT path may be on this machine: at that path, beside what was named, or by its name alone. */
+function candidatesFor(path: string): readonly string[] {
+  const slashes = path.replace(/^\\\?\?\\C:\\/i, '').replaceAll('\\', '/');
+  return [slashes, `/${slashes}`, baseName(path), baseName(path).toLowerCase()];
+}
