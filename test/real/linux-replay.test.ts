@@ -5,11 +5,6 @@ import { goldens, needsInTree, readGolden } from '../tools/linux/golden.ts';
 import { replay } from '../tools/linux/replay.ts';
 import { describeWith, moduleFiles, needs } from './require.ts';
 
-/** Why a recording is not compared: what the base kernel does not have yet. */
-const NOT_YET: Readonly<Record<string, string>> = {
-  intree: 'the block layer (brd, loop)',
-};
-
 /** Recordings that load the distribution's own modules; they are never committed, so the kernel package is needed. */
 describeWith(needs('debian-amd64'), 'what a real kernel said of its own modules', (kernel) => {
   const files = new Map(moduleFiles(kernel.modules).map((path) => [basename(path), path]));
@@ -18,11 +13,6 @@ describeWith(needs('debian-amd64'), 'what a real kernel said of its own modules'
     return path === undefined ? undefined : readFileSync(path);
   };
 
-  for (const name of goldens().filter((each) => needsInTree(readGolden(each)))) {
-    const lacking = NOT_YET[name];
-    if (lacking === undefined) it(name, () => expect(replay(readGolden(name), inTree)).toEqual([]));
-    else
-      it(`${name} differs for want of ${lacking}`, () =>
-        expect(replay(readGolden(name), inTree)).not.toEqual([]));
-  }
+  for (const name of goldens().filter((each) => needsInTree(readGolden(each))))
+    it(name, () => expect(replay(readGolden(name), inTree)).toEqual([]));
 });

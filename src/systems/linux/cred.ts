@@ -57,7 +57,7 @@ export function hasCapability(k: Linux, cred: Address, capability: number): bool
 }
 
 /** CAP_* (include/uapi/linux/capability.h): past permissions of files, loading of modules, device files. */
-export const CAPABILITY = { DAC_OVERRIDE: 1, SYS_MODULE: 16, MKNOD: 27 } as const;
+export const CAPABILITY = { DAC_OVERRIDE: 1, SYS_MODULE: 16, SYS_ADMIN: 21, MKNOD: 27 } as const;
 
 /** capable() without its mark on the task. */
 export const currentMay = (k: Linux, capability: number): boolean =>

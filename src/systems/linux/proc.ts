@@ -1,5 +1,6 @@
 /** The files of /proc that the base kernel itself has. */
 
+import { procDiskstats, procPartitions } from './block/disk.ts';
 import { procCrypto } from './crypto/registry.ts';
 import { Errno } from './errno.ts';
 import { procDevices } from './functions/device.ts';
@@ -16,6 +17,8 @@ export function populateProc(k: Linux): void {
   proc.add(textFile('modules', 0o444, procModules));
   proc.add(textFile('filesystems', 0o444, (kernel) => kernel.state(filesystemTypes).text(kernel)));
   proc.add(textFile('devices', 0o444, procDevices));
+  proc.add(textFile('partitions', 0o444, procPartitions));
+  proc.add(textFile('diskstats', 0o444, procDiskstats));
   proc.add(textFile('version', 0o444, (kernel) => `${kernel.file.banner}\n`));
   proc.add(textFile('cmdline', 0o444, (kernel) => `${kernel.commandLine}\n`));
   proc.add(textFile('crypto', 0o444, procCrypto));

@@ -4,7 +4,12 @@ import { builtInHashes } from './crypto/builtin.ts';
 import { platformData } from './driver/platform.ts';
 import { aesFunctions } from './functions/aes.ts';
 import { atomic64 } from './functions/atomic64.ts';
+import { badBlocks, newerBadBlocks } from './functions/badblocks.ts';
+import { bioFunctions, newerBioFunctions } from './functions/bio.ts';
 import { bitmaps, cpumasks, findBits } from './functions/bitmaps.ts';
+import { blkMqFunctions, newerBlkMqFunctions } from './functions/blk-mq.ts';
+import { blkSettings } from './functions/blk-settings.ts';
+import { blockFunctions, newerBlockFunctions } from './functions/block.ts';
 import { chachaFunctions } from './functions/chacha.ts';
 import { checks } from './functions/checks.ts';
 import { chrdevFunctions } from './functions/chrdev.ts';
@@ -217,9 +222,21 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   signals,
   simpleAttributes,
   taskFunctions,
+  badBlocks,
+  bioFunctions,
+  blkMqFunctions,
+  blkSettings,
+  blockFunctions,
 ]);
 
-export const linuxFunctions: FunctionTable<Linux> = withOthers(functions, [newerFunctions, newestFunctions]);
+export const linuxFunctions: FunctionTable<Linux> = withOthers(functions, [
+  newerFunctions,
+  newestFunctions,
+  newerBadBlocks,
+  newerBioFunctions,
+  newerBlkMqFunctions,
+  newerBlockFunctions,
+]);
 
 export const linuxData: readonly DataInitialiser[] = [
   ...kobjectData,

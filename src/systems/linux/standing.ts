@@ -1,6 +1,7 @@
 /** What stands in a Linux kernel that somebody registered: files, timers, threads, probes (kernel/standing.ts). */
 
 import { FILE, MODULE, type StandingThing } from '../../kernel/standing.ts';
+import { registeredMajors } from './block/majors.ts';
 import { interruptHandlers } from './functions/interrupts.ts';
 import { watchedFunctions } from './functions/kprobes.ts';
 import { runningThreads } from './functions/kthread.ts';
@@ -36,6 +37,8 @@ export function* standing(k: Linux): Generator<StandingThing> {
 function* numbersAndTypes(k: Linux): Generator<StandingThing> {
   for (const { major, first, count, name } of k.state(characterDevices).regions)
     yield { what: 'device number', key: `${major}:${first}+${count}`, name: `${major} (${name})` };
+  for (const { major, name } of registeredMajors(k))
+    yield { what: 'block major', key: major, name: `${major} (${name})` };
   for (const type of k.state(filesystemTypes).list)
     yield { what: 'file system type', key: type, name: nameAt(k, type) };
 }

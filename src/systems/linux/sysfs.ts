@@ -33,6 +33,7 @@ class Sysfs {
     ]) {
       root.add(directory(name));
     }
+    root.child('class')?.add(directory('block'));
   }
 
   directoryOf(kobject: Address): Node | undefined {

@@ -3,6 +3,8 @@ import type { VarArgs } from '../../../abi/convention.ts';
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
+import { isBlockClass } from '../block/class.ts';
+import { majorLines } from '../block/majors.ts';
 import { forgetDevice, probeNewDevice } from '../driver/bind.ts';
 import { accept, addOwnFile, addToBus, removeFromBus } from '../driver/bus.ts';
 import { type KobjectType, kobjectType } from '../driver/ktype.ts';
@@ -15,7 +17,16 @@ import { addAttribute, attributeMethods, kernelDirectory, sysDirectory, sysfs } 
 import { characterDevices, characterMethods, majorOf, makeDevice, minorOf } from '../vfs/chrdev.ts';
 import { guestMethods, takeOperations } from '../vfs/guestfile.ts';
 import { namespace } from '../vfs/namespace.ts';
-import { directory, type FileMethods, makePath, Node, regular, S_IFCHR, symlink } from '../vfs/node.ts';
+import {
+  directory,
+  type FileMethods,
+  makePath,
+  Node,
+  regular,
+  S_IFBLK,
+  S_IFCHR,
+  symlink,
+} from '../vfs/node.ts';
 import { kernelFunctions } from './define.ts';
 import { releaseAll } from './devm.ts';
 import { format } from './format/printf.ts';
@@ -142,9 +153,11 @@ function numberFile(number: number): Node {
 function makeDeviceNode(k: Linux, device: Address, name: string, number: number): void {
   const parts = name.replaceAll('!', '/').split('/');
   const last = parts.pop() ?? name;
-  const node = new Node(last, S_IFCHR | deviceMode(k, device));
+  const disk = isBlockClass(k, k.read('device.class', device));
+  const node = new Node(last, (disk ? S_IFBLK : S_IFCHR) | deviceMode(k, device));
   node.rdev = number;
-  node.methods = characterMethods;
+  // Those of a disk are chosen when it is opened.
+  if (!disk) node.methods = characterMethods;
   makePath(k.state(namespace).dev, parts.join('/')).add(node);
 }
 
@@ -196,6 +209,11 @@ function* create(
   }
   k.state(devices).set(key(classAt, number), device);
   return device;
+}
+
+/** A class of the kernel's own, whose directory may be there already. */
+export function adoptClass(k: Linux, classAt: Address, name: string): void {
+  k.state(classes).set(classAt, sysDirectory(k, `class/${name}`));
 }
 
 export function registerClass(k: Linux, classAt: Address, name: string): number {
@@ -441,5 +459,5 @@ export function procDevices(k: Linux): string {
   const rows = [...named]
     .sort((a, b) => a.major - b.major)
     .map((r) => `${String(r.major).padStart(3)} ${r.name}\n`);
-  return `Character devices:\n${rows.join('')}\nBlock devices:\n`;
+  return `Character devices:\n${rows.join('')}\nBlock devices:\n${majorLines(k)}`;
 }

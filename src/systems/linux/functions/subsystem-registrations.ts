@@ -1,6 +1,6 @@
 /** Registrations with subsystems that nothing here drives: triggers, schedulers, governors, key types and the like. */
 import { Errno } from '../errno.ts';
-import { register, registered, registeredOnly, unregister } from '../registered.ts';
+import { register, registeredOnly, unregister } from '../registered.ts';
 import { kernelFunctions } from './define.ts';
 import { registrationPairs } from './registration.ts';
 
@@ -108,24 +108,6 @@ const others = kernelFunctions({
   },
   'void unregister_binfmt(struct linux_binfmt *fmt)': (k, format) => {
     unregister(k, 'binary format', format);
-  },
-  'int __register_blkdev(unsigned int major, const char *name, void (*probe)(dev_t devt))': (
-    k,
-    major,
-    name,
-  ) => {
-    const majors = registered(k, 'block major');
-    let number = major;
-    // major_names has 255 slots; a free one is looked for from the top (block/genhd.c).
-    if (major === 0) for (number = 254; majors.has(number); number--);
-    if (number > 511) return -Errno.EINVAL;
-    if (number <= 0 || majors.has(number)) return -Errno.EBUSY;
-    majors.set(number, k.memory.cstring(name));
-    registeredOnly(k, 'block major', `${number} ${k.memory.cstring(name)}`);
-    return major === 0 ? number : 0;
-  },
-  'void unregister_blkdev(unsigned int major, const char *name)': (k, major) => {
-    unregister(k, 'block major', major);
   },
   'bool hv_is_hyperv_initialized(void)': () => 0,
   'void brioctl_set(int (*hook)(struct net *net, unsigned int cmd, void *arg))': (k, hook) => {

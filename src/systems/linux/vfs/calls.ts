@@ -2,6 +2,7 @@
 import { joinBytes } from '../../../bytes/join.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
+import { blockMethods } from '../block/file.ts';
 import { CAPABILITY, type Credential, currentMay, fileCredential } from '../cred.ts';
 import { Errno, isError } from '../errno.ts';
 import type { Linux } from '../linux.ts';
@@ -12,7 +13,16 @@ import * as F from './file.ts';
 import { guestMethods, takeOperations } from './guestfile.ts';
 import { memoryDevice } from './memdev.ts';
 import { leave, namespace, type Place } from './namespace.ts';
-import { type FileMethods, type Node, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, Node as TreeNode } from './node.ts';
+import {
+  type FileMethods,
+  type Node,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFMT,
+  S_IFREG,
+  Node as TreeNode,
+} from './node.ts';
 import { listDirectory } from './readdir.ts';
 import { temporaryFile } from './tmpfile.ts';
 
@@ -74,12 +84,14 @@ export function permitted(k: Linux, place: Place, wanted: number): boolean {
   return (bits & wanted) === wanted;
 }
 
-const deviceMethods = (device: number): FileMethods => memoryDevice(device) ?? characterMethods;
+/** What serves a device file of that mode and number; undefined for other files. */
+function deviceMethods(mode: number, device: number): FileMethods | undefined {
+  if ((mode & S_IFMT) === S_IFBLK) return blockMethods;
+  return (mode & S_IFMT) === S_IFCHR ? (memoryDevice(device) ?? characterMethods) : undefined;
+}
 
 function withDeviceMethods(node: Node): Node {
-  if ((node.mode & S_IFMT) === S_IFCHR && node.methods.open === undefined) {
-    node.methods = deviceMethods(node.rdev);
-  }
+  if (node.methods.open === undefined) node.methods = deviceMethods(node.mode, node.rdev) ?? node.methods;
   return node;
 }
 
@@ -89,8 +101,7 @@ function* openDentry(k: Linux, place: Place & { kind: 'dentry' }, flags: number)
   const operations = k.read('inode.i_fop', inode);
   const mode = k.read('inode.i_mode', inode);
   const file = F.makeFile(k, { flags, inode, dentry, mount: mount.vfsmount, operations });
-  const device = (mode & S_IFMT) === S_IFCHR;
-  const methods = device ? deviceMethods(k.read('inode.i_rdev', inode)) : guestMethods;
+  const methods = deviceMethods(mode, k.read('inode.i_rdev', inode)) ?? guestMethods;
   const opened = { file, methods, path: '', node: undefined, dentry, directory: F.isDirectory(mode) };
   k.state(F.openFiles).set(file, opened);
   if (methods === guestMethods && !takeOperations(k, operations))

@@ -61,6 +61,10 @@ export interface FileParts {
   readonly operations: Address;
 }
 
+/** References to an open file: from 6.13 on one less than there are (file_ref_t). */
+const referenceField = (k: Linux): string =>
+  k.types.has('file.f_count') ? 'file.f_count.counter' : 'file.f_ref.refcnt.counter';
+
 /** alloc_file: a struct file with one reference. */
 export function makeFile(k: Linux, parts: FileParts): Address {
   const file = k.heap.allocateZeroed(k.sizeof('file'));
@@ -70,7 +74,7 @@ export function makeFile(k: Linux, parts: FileParts): Address {
   k.write('file.f_path.dentry', file, parts.dentry);
   k.write('file.f_path.mnt', file, parts.mount);
   k.write('file.f_op', file, parts.operations);
-  k.write('file.f_count.counter', file, 1);
+  k.write(referenceField(k), file, k.types.has('file.f_count') ? 1 : 0);
   k.write('file.f_cred', file, getCred(k, credOf(k, k.current)));
   if (parts.inode !== 0) k.write('file.f_mapping', file, k.read('inode.i_mapping', parts.inode));
   return file;
@@ -150,9 +154,9 @@ export function forgetInode(k: Linux, node: Node): void {
 export function* closeFile(k: Linux, open: OpenFile): Steps<number> {
   const { methods, file } = open;
   const result = methods.flush === undefined ? 0 : yield* methods.flush(k, file);
-  const count = k.read('file.f_count.counter', file) - 1;
-  k.write('file.f_count.counter', file, count);
-  if (count > 0) return result;
+  const count = k.read(referenceField(k), file) - 1;
+  k.write(referenceField(k), file, count);
+  if (count >= (k.types.has('file.f_count') ? 1 : 0)) return result;
   if (methods.release !== undefined) yield* methods.release(k, file);
   discard(k, open);
   return result;
