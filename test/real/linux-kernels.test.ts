@@ -8,6 +8,8 @@ import { blake2b } from '@noble/hashes/blake2';
 import { describe, expect, it } from 'vitest';
 import { bootLinux } from '../../src/systems/linux/bootkernel.ts';
 import { newerFunctions, newestFunctions } from '../../src/systems/linux/functions/newer.ts';
+import { fauxBusFunctions } from '../../src/systems/linux/functions/newer-faux-bus.ts';
+import { newerRegistrations } from '../../src/systems/linux/functions/newer-registrations.ts';
 import { readKernel } from '../../src/systems/linux/kernelfile/open.ts';
 import { comparePrototypes, formatMismatches } from '../../src/systems/linux/kernelfile/prototype-check.ts';
 import { insmod } from '../../src/systems/linux/loader.ts';
@@ -78,13 +80,14 @@ describeWith(needsOtherKernels(), 'other kernels', (kernels) => {
   });
 
   it('prototypes of newer functions are those of the newest kernel, or of one before it', () => {
-    const names = [...newerFunctions.keys(), ...newestFunctions.keys()];
+    const tables = [newerFunctions, newestFunctions, newerRegistrations, ...fauxBusFunctions];
+    const names = tables.flatMap((table) => [...table.keys()]);
     const wrong = new Map<string, string>();
     const right = new Set<string>();
     // A function that changed between two kernels has a prototype for each: the kernel at hand fits one of them.
     const fits = new Set<string>();
     for (const { release, vmlinuz } of kernels.filter((one) => !one.release.startsWith('6.1.'))) {
-      for (const table of [newerFunctions, newestFunctions]) {
+      for (const table of tables) {
         for (const [name, { prototype }] of table) {
           const { compared, mismatches } = comparePrototypes([prototype], kernelOf(vmlinuz));
           if (compared > 0 && mismatches.length === 0) fits.add(`${release}, ${name}`);

@@ -41,6 +41,8 @@ const RENAMED: Readonly<Record<string, string>> = {
   class_register: '__class_register',
   __devm_add_action: 'devm_add_action',
   __seq_puts: 'seq_puts',
+  // 6.16: a timer's functions begin with timer_.
+  timer_init_key: 'init_timer_key',
   // 6.17: work queues named by what they do.
   system_percpu_wq: 'system_wq',
   system_dfl_wq: 'system_unbound_wq',

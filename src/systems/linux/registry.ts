@@ -2,8 +2,11 @@
 import { type FunctionTable, joinTables, withOthers } from '../../kernel/functions.ts';
 import { builtInHashes } from './crypto/builtin.ts';
 import { platformData } from './driver/platform.ts';
+import { acpiFunctions } from './functions/acpi.ts';
 import { aesFunctions } from './functions/aes.ts';
 import { atomic64 } from './functions/atomic64.ts';
+import { attributeContainers } from './functions/attribute-container.ts';
+import { auxiliaryBusFunctions } from './functions/auxiliary-bus.ts';
 import { badBlocks, newerBadBlocks } from './functions/badblocks.ts';
 import { bioFunctions, newerBioFunctions } from './functions/bio.ts';
 import { bitmaps, cpumasks, findBits } from './functions/bitmaps.ts';
@@ -29,11 +32,13 @@ import { devres, managedMemory } from './functions/devm.ts';
 import { driverCoreFunctions } from './functions/driver-core.ts';
 import { driverFunctions } from './functions/drivers.ts';
 import { fasyncFunctions } from './functions/fasync.ts';
+import { firmwareFunctions } from './functions/firmware.ts';
 import { fpuFunctions } from './functions/fpu.ts';
 import { ftraceFunctions } from './functions/ftrace.ts';
 import { internetSums } from './functions/internet-sums.ts';
 import { interruptFunctions } from './functions/interrupts.ts';
 import { kernelFiles } from './functions/kernel-files.ts';
+import { keyData, keyFunctions } from './functions/keys.ts';
 import { kobjectData, kobjectFunctions } from './functions/kobject.ts';
 import { kprobeFunctions } from './functions/kprobes.ts';
 import { kthreads } from './functions/kthread.ts';
@@ -55,6 +60,8 @@ import {
 } from './functions/netdev.ts';
 import { netDevicePrintk } from './functions/netdev-printk.ts';
 import { newerData, newerFunctions, newestFunctions } from './functions/newer.ts';
+import { fauxBusFunctions } from './functions/newer-faux-bus.ts';
+import { newerRegistrations } from './functions/newer-registrations.ts';
 import { nlsFunctions } from './functions/nls.ts';
 import { kernelChains, notifiers } from './functions/notifiers.ts';
 import { kstrto, parser, simpleNumbers } from './functions/numbers.ts';
@@ -83,7 +90,7 @@ import { staticCallFunctions } from './functions/static-calls.ts';
 import { staticKeyFunctions } from './functions/static-keys.ts';
 import { memoryFunctions, stringData, stringFunctions, stringHelpers } from './functions/string.ts';
 import { subsystemFunctions } from './functions/subsystem-registrations.ts';
-import { sysctlFunctions } from './functions/sysctl.ts';
+import { sysctlData, sysctlFunctions } from './functions/sysctl.ts';
 import { sysctlTableFunctions } from './functions/sysctl-tables.ts';
 import { taskFunctions } from './functions/task-functions.ts';
 import { paravirtual, thunks } from './functions/thunks.ts';
@@ -196,8 +203,13 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   compressionFunctions,
   aesFunctions,
   driverFunctions,
+  acpiFunctions,
+  firmwareFunctions,
+  keyFunctions,
+  attributeContainers,
   ...driverCoreFunctions,
   ...platformBusFunctions,
+  ...auxiliaryBusFunctions,
   netFunctions,
   netDeviceFunctions,
   netDevicePrintk,
@@ -236,10 +248,13 @@ export const linuxFunctions: FunctionTable<Linux> = withOthers(functions, [
   newerBioFunctions,
   newerBlkMqFunctions,
   newerBlockFunctions,
+  newerRegistrations,
+  ...fauxBusFunctions,
 ]);
 
 export const linuxData: readonly DataInitialiser[] = [
   ...kobjectData,
+  ...keyData,
   ...libfsData,
   ...cpuData,
   ...counterData,
@@ -258,6 +273,7 @@ export const linuxData: readonly DataInitialiser[] = [
   ...timeData,
   ...workqueueData,
   ...netDeviceData,
+  ...sysctlData,
   ...newerData,
   ...machineData,
   ...thunks,

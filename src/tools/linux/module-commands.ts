@@ -64,7 +64,10 @@ export function loadFile(
 ): LoadResult | undefined {
   const bytes = console.moduleFile(path);
   if (bytes === undefined) return undefined;
-  return insmod(console.k, bytes, args, { path, credential: console.credential, ...options });
+  const result = insmod(console.k, bytes, args, { path, credential: console.credential, ...options });
+  // Workers that the module woke run while the tool that loaded it comes to its end.
+  console.k.scheduler.settle();
+  return result;
 }
 
 function insmodCommand(console: LinuxConsole, args: readonly string[]): CommandResult {

@@ -13,7 +13,7 @@ import type { Linux } from '../linux.ts';
 import { addTail, entries, initList, listEmpty, removeInit } from '../lists.ts';
 import { putToUse } from '../registered.ts';
 import { sysfs } from '../sysfs.ts';
-import { busDevices, busDrivers, busPrivate } from './bus.ts';
+import { BUS_NOTIFY, busDevices, busDrivers, busPrivate, notifyBus } from './bus.ts';
 import { deviceName, joinKlist, klistMembers, kobjectOf, leaveKlist } from './names.ts';
 
 /** include/linux/errno.h: the device is not ready to be probed. */
@@ -44,7 +44,8 @@ function* matches(k: Linux, device: Address, driver: Address): Steps<number> {
 const driverKobject = (k: Linux, driver: Address): Address =>
   k.read('device_driver.p', driver) + k.offset('driver_private.kobj');
 
-function showBinding(k: Linux, device: Address, driver: Address): void {
+function* showBinding(k: Linux, device: Address, driver: Address): Steps<void> {
+  yield* notifyBus(k, device, BUS_NOTIFY.BIND_DRIVER);
   const tree = k.state(sysfs);
   tree.link(driverKobject(k, driver), kobjectOf(k, device), deviceName(k, device));
   tree.link(kobjectOf(k, device), driverKobject(k, driver), 'driver');
@@ -70,6 +71,7 @@ export function* probeDevice(k: Linux, device: Address, driver: Address): Steps<
   let error = configure === 0 ? 0 : yield* k.callInt(configure, device);
   if (error === 0) error = yield* probeConfigured(k, device, driver);
   if (error !== 0) {
+    yield* notifyBus(k, device, BUS_NOTIFY.DRIVER_NOT_BOUND);
     yield* unbindCleanup(k, device);
     if (error === -EPROBE_DEFER) defer(k, device);
     return error;
@@ -80,6 +82,7 @@ export function* probeDevice(k: Linux, device: Address, driver: Address): Steps<
     k.read('device.p', device) + k.offset('device_private.knode_driver'),
   );
   removeInit(k, deferredLink(k, device));
+  yield* notifyBus(k, device, BUS_NOTIFY.BOUND_DRIVER);
   putToUse(k, driverKind(k, driver), k.readString('device_driver.name', driver));
   yield* probeDeferred(k);
   return 0;
@@ -99,7 +102,7 @@ export function* forgetDevice(k: Linux, device: Address): Steps<void> {
 
 function* probeConfigured(k: Linux, device: Address, driver: Address): Steps<number> {
   const bus = k.read('device.bus', device);
-  showBinding(k, device, driver);
+  yield* showBinding(k, device, driver);
   const ofBus = bus === 0 ? 0 : k.read('bus_type.probe', bus);
   const own = k.read('device_driver.probe', driver);
   const error = ofBus !== 0 ? yield* k.callInt(ofBus, device) : own === 0 ? 0 : yield* k.callInt(own, device);
@@ -155,10 +158,12 @@ export function* releaseDriver(k: Linux, device: Address): Steps<void> {
   const driver = k.read('device.driver', device);
   if (driver === 0) return;
   hideBinding(k, device, driver);
+  yield* notifyBus(k, device, BUS_NOTIFY.UNBIND_DRIVER);
   removeGroups(k, kobjectOf(k, device), k.read('device_driver.dev_groups', driver));
   yield* callRemove(k, device, driver);
   yield* unbindCleanup(k, device);
   leaveKlist(k, k.read('device.p', device) + k.offset('device_private.knode_driver'));
+  yield* notifyBus(k, device, BUS_NOTIFY.UNBOUND_DRIVER);
 }
 
 /** device_attach: 1 a driver took the device, 0 none did, negative an error. */

@@ -7,6 +7,7 @@ import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import { add, addGroups, initialise, put, remove, removeGroups, setName } from '../functions/kobject.ts';
+import { callChain } from '../functions/notifiers.ts';
 import type { Linux } from '../linux.ts';
 import { type AttributeMethods, attributeMethods, kernelDirectory, sysfs } from '../sysfs.ts';
 import { regular } from '../vfs/node.ts';
@@ -136,6 +137,33 @@ export function* unregisterBus(k: Linux, bus: Address): Steps<void> {
   yield* remove(k, busKobject(k, priv));
   setPrivate(k, bus, 0);
   yield* put(k, busKobject(k, priv));
+}
+
+// -- who is told ----------------------------------------------------------------------------------------------------
+
+/** What bus notifiers hear: enum bus_notifier_event since 6.3, which begins at 0; macros that begin at 1 before. */
+export const BUS_NOTIFY = {
+  ADD_DEVICE: 0,
+  DEL_DEVICE: 1,
+  REMOVED_DEVICE: 2,
+  BIND_DRIVER: 3,
+  BOUND_DRIVER: 4,
+  UNBIND_DRIVER: 5,
+  UNBOUND_DRIVER: 6,
+  DRIVER_NOT_BOUND: 7,
+} as const;
+
+/** The head of a bus's notifier chain; 0 when the bus is not registered. */
+export function busChain(k: Linux, bus: Address): Address {
+  const priv = busPrivate(k, bus);
+  const head = 'subsys_private.bus_notifier.head';
+  return priv === 0 ? 0 : priv + k.offset(head);
+}
+
+export function* notifyBus(k: Linux, device: Address, event: number): Steps<void> {
+  const chain = busChain(k, k.read('device.bus', device));
+  const first = k.types.hasEnumerator('BUS_NOTIFY_ADD_DEVICE') ? 0 : 1;
+  if (chain !== 0) yield* callChain(k, chain, first + event, device);
 }
 
 // -- devices of a bus ------------------------------------------------------------------------------------------------

@@ -25,8 +25,11 @@ export function findDriver(k: Linux, bus: Address, name: string): Address {
   return busDrivers(k, bus).find((driver) => k.readString('device_driver.name', driver) === name) ?? 0;
 }
 
-/** driver_register: 0 or a negative errno; free devices of the bus that it fits are probed before it returns. */
-export function* registerDriver(k: Linux, driver: Address): Steps<number> {
+/**
+ * driver_register: 0 or a negative errno; free devices of the bus that it fits are probed before it returns. A driver of
+ * the kernel's own (`own`) waits for devices without being counted as one that was only registered.
+ */
+export function* registerDriver(k: Linux, driver: Address, own = false): Steps<number> {
   const name = k.readString('device_driver.name', driver);
   const bus = k.read('device_driver.bus', driver);
   const priv = busPrivate(k, bus);
@@ -44,7 +47,7 @@ export function* registerDriver(k: Linux, driver: Address): Steps<number> {
   if (error !== 0) return error;
   const groups = yield* addGroups(k, driverKobject(k, driver), k.read('device_driver.groups', driver));
   if (groups !== 0) yield* removeFromBus(k, driver);
-  else if (devicesOf(k, driver).length === 0) registeredOnly(k, driverKind(k, driver), name);
+  else if (!own && devicesOf(k, driver).length === 0) registeredOnly(k, driverKind(k, driver), name);
   return groups;
 }
 

@@ -65,13 +65,19 @@ export function* platformBus(k: Linux): Steps<Address> {
   return bus;
 }
 
+/** Where the name of the only driver that may have the device stands: later kernels have it for devices of any bus. */
+const overrideOf = (k: Linux, platform: Address): Address =>
+  k.types.has('device.driver_override.name')
+    ? deviceOf(k, platform) + k.offset('device.driver_override.name')
+    : platform + k.offset('platform_device.driver_override');
+
 // -- the bus's own methods -------------------------------------------------------------------------------------------
 
 /** platform_match: an override decides alone, then the table of names, then the driver's name. */
 export function match(k: Linux, device: Address, driver: Address): boolean {
   const platform = platformOf(k, device);
   const own = k.readString('device_driver.name', driver);
-  const override = k.read('platform_device.driver_override', platform);
+  const override = k.memory.ptr(overrideOf(k, platform));
   if (override !== 0) return k.memory.cstring(override) === own;
   const table = k.read('platform_driver.id_table', platformDriver(k, driver));
   const name = k.readString('platform_device.name', platform);
@@ -239,7 +245,7 @@ export function* addPlatformDevice(k: Linux, platform: Address): Steps<number> {
 function addDeviceFiles(k: Linux, platform: Address): void {
   const device = deviceOf(k, platform);
   const kobject = kobjectOf(k, device);
-  const override = platform + k.offset('platform_device.driver_override');
+  const override = overrideOf(k, platform);
   addOwnFile(k, kobject, 'modalias', 0o444, {
     show: (kernel, page) => showText(kernel, page, `${modalias(kernel, device)}\n`),
   });
@@ -303,9 +309,8 @@ export function* registerFull(k: Linux, info: Address): Steps<Address> {
 export function releaseDevice(k: Linux, device: Address): void {
   const platform = platformOf(k, device);
   k.heap.free(k.read('device.platform_data', device));
-  for (const field of ['resource', 'driver_override'] as const) {
-    k.heap.free(k.read(`platform_device.${field}`, platform));
-  }
+  k.heap.free(k.read('platform_device.resource', platform));
+  k.heap.free(k.memory.ptr(overrideOf(k, platform)));
   k.heap.free(platform);
 }
 

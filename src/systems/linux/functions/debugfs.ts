@@ -4,7 +4,8 @@ import type { Address } from '../../../memory/space.ts';
 import { Errno, isError } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { attributeMethods, sysDirectory } from '../sysfs.ts';
-import { allocateDentry } from '../vfs/dentry.ts';
+import { allocateDentry, freeDentry } from '../vfs/dentry.ts';
+import { openFiles } from '../vfs/file.ts';
 import { guestMethods, takeOperations } from '../vfs/guestfile.ts';
 import { directory, type FileMethods, Node, regular, S_IFMT, S_IFREG, symlink } from '../vfs/node.ts';
 import { kernelFunctions } from './define.ts';
@@ -54,9 +55,7 @@ function remove(k: Linux, dentry: Address): void {
 
 function forget(k: Linux, dentry: Address): void {
   k.state(entries).delete(dentry);
-  const name = k.read('dentry.d_name.name', dentry);
-  if (name !== dentry + k.offset('dentry.d_iname')) k.heap.free(name);
-  k.heap.free(dentry);
+  freeDentry(k, dentry);
 }
 
 function createFile(
@@ -65,26 +64,63 @@ function createFile(
   mode: number,
   parent: Address,
   data: Address,
-  operations: Address,
+  methods: FileMethods,
 ): Address {
   return place(k, parent, () => {
     const type = (mode & S_IFMT) === 0 ? S_IFREG : mode & S_IFMT;
     const node = new Node(k.memory.cstring(name), type | (mode & 0o7777));
     node.data = data;
-    node.methods = { ...guestMethods, open: openFile(operations) };
+    node.methods = methods;
     return node;
   });
 }
 
-const openFile = (operations: Address): FileMethods['open'] =>
-  function* (k, file) {
+const guestFile = (operations: Address): FileMethods => ({
+  ...guestMethods,
+  *open(k, file) {
     if (!takeOperations(k, operations)) return -Errno.ENODEV;
     k.write('file.f_op', file, operations);
     return yield* guestMethods.open?.(k, file) ?? noOpen();
-  };
+  },
+});
+
+const createGuestFile = (
+  k: Linux,
+  name: Address,
+  mode: number,
+  parent: Address,
+  data: Address,
+  operations: Address,
+): Address => createFile(k, name, mode, parent, data, guestFile(operations));
 
 function* noOpen(): Generator<never, number, number> {
   return 0;
+}
+
+/** What the maker of a file hung on it besides its data. */
+const extras = perKernel<WeakMap<Node, Address>, Linux>(() => new WeakMap());
+
+function withExtra(k: Linux, dentry: Address, extra: Address): Address {
+  const node = k.state(entries).get(dentry);
+  if (node !== undefined) k.state(extras).set(node, extra);
+  return dentry;
+}
+
+/** Files with nothing but read, write and llseek; their private data are the inode's (since 6.13). */
+function shortMethods(operations: Address): FileMethods {
+  const call = function* (k: Linux, member: string, ...args: number[]) {
+    const method = k.read(`debugfs_short_fops.${member}`, operations);
+    return method === 0 ? -Errno.EINVAL : yield* k.call(method, ...args);
+  };
+  return {
+    *open(k, file) {
+      k.write('file.private_data', file, k.read('inode.i_private', k.read('file.f_inode', file)));
+      return 0;
+    },
+    read: (k, file, buffer, count, position) => call(k, 'read', file, buffer, count, position),
+    write: (k, file, buffer, count, position) => call(k, 'write', file, buffer, count, position),
+    seek: (k, file, offset, whence) => call(k, 'llseek', file, offset, whence),
+  };
 }
 
 /** How a variable is shown and set. */
@@ -173,9 +209,19 @@ const tree = kernelFunctions({
   'struct dentry *debugfs_create_dir(const char *name, struct dentry *parent)': (k, name, parent) =>
     place(k, parent, () => directory(k.memory.cstring(name))),
   'struct dentry *debugfs_create_file(const char *name, umode_t mode, struct dentry *parent, void *data, const struct file_operations *fops)':
-    createFile,
+    createGuestFile,
   'struct dentry *debugfs_create_file_unsafe(const char *name, umode_t mode, struct dentry *parent, void *data, const struct file_operations *fops)':
-    createFile,
+    createGuestFile,
+  'struct dentry *debugfs_create_file_full(const char *name, umode_t mode, struct dentry *parent, void *data, const void *aux, const struct file_operations *fops)':
+    (k, name, mode, parent, data, extra, operations) =>
+      withExtra(k, createFile(k, name, mode, parent, data, guestFile(operations)), extra),
+  'struct dentry *debugfs_create_file_short(const char *name, umode_t mode, struct dentry *parent, void *data, const void *aux, const struct debugfs_short_fops *fops)':
+    (k, name, mode, parent, data, extra, operations) =>
+      withExtra(k, createFile(k, name, mode, parent, data, shortMethods(operations)), extra),
+  'void *debugfs_get_aux(const struct file *file)': (k, file) => {
+    const node = k.state(openFiles).get(file)?.node;
+    return node === undefined ? 0 : (k.state(extras).get(node) ?? 0);
+  },
   'struct dentry *debugfs_create_symlink(const char *name, struct dentry *parent, const char *target)': (
     k,
     name,

@@ -6,7 +6,7 @@ import type { Address } from '../../../memory/space.ts';
 import { isBlockClass } from '../block/class.ts';
 import { majorLines } from '../block/majors.ts';
 import { forgetDevice, probeNewDevice } from '../driver/bind.ts';
-import { accept, addOwnFile, addToBus, removeFromBus } from '../driver/bus.ts';
+import { accept, addOwnFile, addToBus, BUS_NOTIFY, notifyBus, removeFromBus } from '../driver/bus.ts';
 import { type KobjectType, kobjectType } from '../driver/ktype.ts';
 import { deviceName, devicePrivate, joinParent, kobjectOf, leaveKlist } from '../driver/names.ts';
 import { showUevent } from '../driver/uevent.ts';
@@ -72,6 +72,7 @@ export function* addDevice(k: Linux, device: Address): Steps<number> {
   }
   const number = k.read('device.devt', device);
   if (number !== 0) makeDeviceNode(k, device, name, number);
+  yield* notifyBus(k, device, BUS_NOTIFY.ADD_DEVICE);
   yield* probeNewDevice(k, device);
   joinParent(k, device);
   return 0;
@@ -165,6 +166,7 @@ const modes = perKernel(() => new Map<Address, number>());
 const deviceMode = (k: Linux, device: Address): number => k.state(modes).get(device) || 0o600;
 
 export function* deleteDevice(k: Linux, device: Address): Steps<void> {
+  yield* notifyBus(k, device, BUS_NOTIFY.DEL_DEVICE);
   const name = deviceName(k, device);
   const parts = name.replaceAll('!', '/').split('/');
   const last = parts.pop() ?? name;
@@ -177,6 +179,7 @@ export function* deleteDevice(k: Linux, device: Address): Steps<void> {
     leaveKlist(k, priv + k.offset('device_private.knode_parent'));
     removeFromBus(k, device);
     yield* forgetDevice(k, device);
+    yield* notifyBus(k, device, BUS_NOTIFY.REMOVED_DEVICE);
   }
   yield* remove(k, kobjectOf(k, device));
 }
@@ -223,7 +226,7 @@ export function registerClass(k: Linux, classAt: Address, name: string): number 
   return 0;
 }
 
-function unregisterClass(k: Linux, classAt: Address): void {
+export function unregisterClass(k: Linux, classAt: Address): void {
   const node = k.state(classes).get(classAt);
   node?.parent?.remove(node.name);
   k.state(classes).delete(classAt);

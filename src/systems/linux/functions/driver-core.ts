@@ -3,7 +3,7 @@ import type { Steps } from '../../../kernel/steps.ts';
 import { readable } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import { attachDevice, attachDriver, devicesOf, probeDevice, releaseDriver } from '../driver/bind.ts';
-import { busDevices, busDrivers, busPrivate, registerBus, unregisterBus } from '../driver/bus.ts';
+import { busChain, busDevices, busDrivers, busPrivate, registerBus, unregisterBus } from '../driver/bus.ts';
 import { driverKobject, findDriver, registerDriver, unregisterDriver } from '../driver/driver.ts';
 import { childrenOf, deviceName } from '../driver/names.ts';
 import { addVariable } from '../driver/uevent.ts';
@@ -15,6 +15,7 @@ import { kernelWarning } from './caller.ts';
 import { kernelFunctions } from './define.ts';
 import { readyBus } from './drivers.ts';
 import { format } from './format/printf.ts';
+import { register, unregister } from './notifiers.ts';
 
 const VARIABLE_BYTES = 2048;
 
@@ -121,6 +122,15 @@ const buses = kernelFunctions({
     return error;
   },
   'void bus_unregister(struct bus_type *bus)': unregisterBus,
+  'int bus_register_notifier(struct bus_type *bus, struct notifier_block *nb)': function* (k, bus, block) {
+    yield* readyBus(k, bus);
+    const chain = busChain(k, bus);
+    return chain === 0 ? -Errno.EINVAL : register(k, chain, block);
+  },
+  'int bus_unregister_notifier(struct bus_type *bus, struct notifier_block *nb)': (k, bus, block) => {
+    const chain = busChain(k, bus);
+    return chain === 0 ? -Errno.EINVAL : unregister(k, chain, block);
+  },
   'int bus_for_each_dev(struct bus_type *bus, struct device *start, void *data, int (*fn)(struct device *, void *))':
     (k, bus, start, data, visit) => each(k, busDevices(k, bus), start, data, visit),
   'int bus_for_each_drv(struct bus_type *bus, struct device_driver *start, void *data, int (*fn)(struct device_driver *, void *))':

@@ -2,17 +2,14 @@
  * Drivers of the buses that are built into the kernel (pci, i2c, spi, serio, acpi, pnp). This machine has none of their
  * devices, so a driver is checked, shown in /sys/bus and taken back, but never probed.
  */
-import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
-import { attachDevice } from '../driver/bind.ts';
-import { busPrivate, registerBus } from '../driver/bus.ts';
+import { busPrivate } from '../driver/bus.ts';
 import { registerDriver, unregisterDriver } from '../driver/driver.ts';
+import { ownBus } from '../driver/own-bus.ts';
 import { platformBus } from '../driver/platform.ts';
 import type { Linux } from '../linux.ts';
-import { keepAll } from '../sysfs.ts';
 import { kernelFunctions } from './define.ts';
-import { writeText } from './format/printf.ts';
 
 /** The buses that Debian's kernel has built in, with the symbols of their types. */
 const BUILT_IN: Readonly<Record<string, string>> = {
@@ -28,29 +25,10 @@ const BUILT_IN: Readonly<Record<string, string>> = {
   cpu: 'cpu_subsys',
 };
 
-/** Addresses of built-in bus types that no symbol leads to. */
-const unexported = perKernel<Map<string, Address>, Linux>(() => new Map());
-
 /** A bus of the kernel itself, registered when its first driver comes. */
 function* builtInBus(k: Linux, name: string): Steps<Address> {
   if (name === 'platform') return yield* platformBus(k);
-  const at = k.file.exports.find(BUILT_IN[name] ?? '')?.address ?? unexportedBus(k, name);
-  if (busPrivate(k, at) !== 0) return at;
-  const text = k.heap.allocate(name.length + 1);
-  writeText(k, text, name);
-  k.poke('bus_type.name', at, text);
-  k.poke('bus_type.match', at, k.addressOf('bus_without_devices_match'));
-  yield* registerBus(k, at, attachDevice);
-  keepAll(k, `bus/${name}`);
-  return at;
-}
-
-function unexportedBus(k: Linux, name: string): Address {
-  const known = k.state(unexported).get(name);
-  if (known !== undefined) return known;
-  const at = k.heap.allocateZeroed(k.sizeof('bus_type'));
-  k.state(unexported).set(name, at);
-  return at;
+  return yield* ownBus(k, name, { match: 'bus_without_devices_match' }, BUILT_IN[name]);
 }
 
 /** Sees to it that a bus of the kernel's own is there before something is registered with it. */
@@ -61,15 +39,21 @@ export function* readyBus(k: Linux, at: Address): Steps<void> {
 }
 
 /** The driver structure inside a bus's own, with the bus and the owner filled in. */
-function* onBus(k: Linux, bus: string, driver: Address, owner: Address, modName = 0): Steps<number> {
+export function* onBus(k: Linux, bus: string, driver: Address, owner: Address, modName = 0): Steps<number> {
   k.write('device_driver.bus', driver, yield* builtInBus(k, bus));
   k.write('device_driver.owner', driver, owner);
   if (modName !== 0) k.write('device_driver.mod_name', driver, modName);
   return yield* registerDriver(k, driver);
 }
 
-function* takeBack(k: Linux, driver: Address): Steps<void> {
+export function* takeBack(k: Linux, driver: Address): Steps<void> {
   yield* unregisterDriver(k, driver);
+}
+
+export function acpiDriver(k: Linux, acpi: Address, owner: Address): Steps<number> {
+  const driver = acpi + k.offset('acpi_driver.drv');
+  k.write('device_driver.name', driver, acpi + k.offset('acpi_driver.name'));
+  return onBus(k, 'acpi', driver, owner);
 }
 
 export const driverFunctions = kernelFunctions({
@@ -100,12 +84,8 @@ export const driverFunctions = kernelFunctions({
   ) => onBus(k, 'serio', serio + k.offset('serio_driver.driver'), owner, modName),
   'void serio_unregister_driver(struct serio_driver *drv)': (k, serio) =>
     takeBack(k, serio + k.offset('serio_driver.driver')),
-  'int acpi_bus_register_driver(struct acpi_driver *driver)': (k, acpi) => {
-    const driver = acpi + k.offset('acpi_driver.drv');
-    k.write('device_driver.name', driver, acpi + k.offset('acpi_driver.name'));
-    const owner = k.types.has('acpi_driver.owner') ? k.read('acpi_driver.owner', acpi) : 0;
-    return onBus(k, 'acpi', driver, owner);
-  },
+  'int acpi_bus_register_driver(struct acpi_driver *driver)': (k, acpi) =>
+    acpiDriver(k, acpi, k.types.has('acpi_driver.owner') ? k.read('acpi_driver.owner', acpi) : 0),
   'void acpi_bus_unregister_driver(struct acpi_driver *driver)': (k, acpi) =>
     takeBack(k, acpi + k.offset('acpi_driver.drv')),
   'int pnp_register_driver(struct pnp_driver *drv)': (k, pnp) => {
@@ -115,4 +95,9 @@ export const driverFunctions = kernelFunctions({
   },
   'void pnp_unregister_driver(struct pnp_driver *drv)': (k, pnp) =>
     takeBack(k, pnp + k.offset('pnp_driver.driver')),
+  'int __serdev_device_driver_register(struct serdev_device_driver *sdrv, struct module *owner)': (
+    k,
+    serdev,
+    owner,
+  ) => onBus(k, 'serial', serdev + k.offset('serdev_device_driver.driver'), owner),
 });

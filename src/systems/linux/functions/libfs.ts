@@ -1,7 +1,7 @@
 /** Library routines for simple filesystems and device files (fs/libfs.c, fs/read_write.c, fs/open.c). */
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
-import { Errno } from '../errno.ts';
+import { Errno, isError } from '../errno.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
 import { copyFromUser, copyToUser } from '../user.ts';
 import {
@@ -16,6 +16,7 @@ import {
 } from '../vfs/dentry.ts';
 import { seekWithin } from '../vfs/file.ts';
 import { S_IFDIR, S_IFMT } from '../vfs/node.ts';
+import { holdMount, kernelMount, putMount } from '../vfs/super.ts';
 import { kernelFunctions } from './define.ts';
 
 /** NAME_MAX */
@@ -259,6 +260,32 @@ export const libfsFunctions = kernelFunctions({
     if ((valid & 8) !== 0) k.write('inode.i_size', inode, k.read('iattr.ia_size', attributes));
     return 0;
   },
+  'int simple_pin_fs(struct file_system_type *type, struct vfsmount **mount, int *count)': function* (
+    k,
+    type,
+    to,
+    count,
+  ) {
+    if (k.memory.ptr(to) === 0) {
+      const made = yield* kernelMount(k, type);
+      if (isError(made)) return made;
+      k.memory.setPtr(to, made);
+    } else holdMount(k, k.memory.ptr(to));
+    k.memory.set32(count, k.memory.i32(count) + 1);
+    return 0;
+  },
+  'void simple_release_fs(struct vfsmount **mount, int *count)': function* (k, at, count) {
+    const mount = k.memory.ptr(at);
+    k.memory.set32(count, k.memory.i32(count) - 1);
+    if (k.memory.i32(count) === 0) k.memory.setPtr(at, 0);
+    yield* putMount(k, mount);
+  },
+  'struct vfsmount *kern_mount(struct file_system_type *type)': kernelMount,
+  'void kern_unmount(struct vfsmount *mnt)': function* (k, mount) {
+    if (!isError(mount)) yield* putMount(k, mount);
+  },
+  'struct vfsmount *mntget(struct vfsmount *mnt)': holdMount,
+  'void mntput(struct vfsmount *mnt)': putMount,
   'int simple_fill_super(struct super_block *s, unsigned long magic, const struct tree_descr *files)':
     fillSuper,
   'ssize_t simple_read_from_buffer(void *to, size_t count, loff_t *ppos, const void *from, size_t available)':

@@ -260,11 +260,14 @@ export function tryLockMutex(k: Linux, mutex: Address): number {
   return 1;
 }
 
+function initMutex(k: Linux, lock: Address): void {
+  k.memory.fill(lock, k.sizeof('mutex'), 0);
+  if (k.types.has('mutex.wait_list')) initList(k, lock + k.offset('mutex.wait_list'));
+}
+
 export const mutexes = kernelFunctions({
-  'void __mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key)': (k, lock) => {
-    k.memory.fill(lock, k.sizeof('mutex'), 0);
-    if (k.types.has('mutex.wait_list')) initList(k, lock + k.offset('mutex.wait_list'));
-  },
+  'void __mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key)': initMutex,
+  'void mutex_init_generic(struct mutex *lock)': initMutex,
   'void mutex_lock(struct mutex *lock)': function* (k, lock) {
     yield* lockMutex(k, lock, TASK.UNINTERRUPTIBLE);
   },

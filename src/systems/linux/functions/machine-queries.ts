@@ -1,17 +1,16 @@
 /**
- * Questions about hardware and firmware that this machine answers with no: no PCI device, no ACPI table, no EDAC or
+ * Questions about hardware and firmware that this machine answers with no: no PCI device, no EDAC or
  * frequency driver, no AVX. And registrations for events that such a machine never has.
  */
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Address } from '../../../memory/space.ts';
+import { kobjectOf } from '../driver/names.ts';
 import { Errno } from '../errno.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
 import { register, registered, unregister } from '../registered.ts';
 import { kernelFunctions } from './define.ts';
+import { put } from './kobject.ts';
 import { registrationPairs } from './registration.ts';
-
-/** ACPICA's status for a table that is not there (AE_NOT_FOUND). */
-const AE_NOT_FOUND = 5;
 
 /** States that FXSAVE keeps: x87 and SSE. The declared processor has no XSAVE for more. */
 const KEPT = 3n;
@@ -44,6 +43,9 @@ function hasExtendedState(k: Linux, needed: bigint, nameAt: Address): number {
   return missing === 0n ? 1 : 0;
 }
 
+/** Drivers that set modes are to stay away when the command line says so (drivers/video/nomodeset.c). */
+const nomodeset = (k: Linux): number => (k.commandLine.split(/\s+/).includes('nomodeset') ? 1 : 0);
+
 const answers = kernelFunctions({
   'struct pci_dev *pci_get_device(unsigned int vendor, unsigned int device, struct pci_dev *from)': () => 0,
   'struct pci_dev *pci_get_subsys(unsigned int vendor, unsigned int device, unsigned int ss_vendor, unsigned int ss_device, struct pci_dev *from)':
@@ -51,11 +53,18 @@ const answers = kernelFunctions({
   'struct pci_dev *pci_get_class(unsigned int class, struct pci_dev *from)': () => 0,
   'struct pci_dev *pci_get_domain_bus_and_slot(int domain, unsigned int bus, unsigned int devfn)': () => 0,
   'struct pci_bus *pci_find_bus(int domain, int busnr)': () => 0,
-  'acpi_status acpi_get_table(char *signature, u32 instance, struct acpi_table_header **out_table)': () =>
-    AE_NOT_FOUND,
+  'void pci_dev_put(struct pci_dev *dev)': function* (k, device) {
+    if (device !== 0) yield* put(k, kobjectOf(k, device + k.offset('pci_dev.dev')));
+  },
+  'bool video_firmware_drivers_only(void)': nomodeset,
+  'bool fb_modesetting_disabled(const char *drvname)': (k, driver) => {
+    const disabled = nomodeset(k);
+    if (disabled !== 0)
+      k.printk(4, `Driver ${k.memory.cstring(driver)} not loading because of nomodeset parameter`);
+    return disabled;
+  },
   'const char *edac_get_owner(void)': () => 0,
   'const char *cpufreq_get_current_driver(void)': () => 0,
-  'bool acpi_quirk_skip_acpi_ac_and_battery(void)': () => 0,
   'int cpu_has_xfeatures(u64 xfeatures_needed, const char **feature_name)': hasExtendedState,
   'void dmaengine_get(void)': () => undefined,
   'void dmaengine_put(void)': () => undefined,
@@ -64,23 +73,6 @@ const answers = kernelFunctions({
 });
 
 const pairs = registrationPairs([
-  {
-    what: 'acpi bus type',
-    add: 'int register_acpi_bus_type(struct acpi_bus_type *type)',
-    remove: 'int unregister_acpi_bus_type(struct acpi_bus_type *type)',
-    twice: -Errno.ENODEV,
-    absent: -Errno.ENODEV,
-  },
-  {
-    what: 'transport class',
-    add: 'int transport_class_register(struct transport_class *tclass)',
-    remove: 'void transport_class_unregister(struct transport_class *tclass)',
-  },
-  {
-    what: 'anonymous transport class',
-    add: 'int anon_transport_class_register(struct anon_transport_class *atc)',
-    remove: 'void anon_transport_class_unregister(struct anon_transport_class *atc)',
-  },
   {
     what: 'class interface',
     add: 'int class_interface_register(struct class_interface *class_intf)',

@@ -241,6 +241,9 @@ export const procfsFunctions = kernelFunctions({
   ) => makeDirectory(k, name, mode, parent, 0),
   'struct proc_dir_entry *proc_mkdir_data(const char *name, umode_t mode, struct proc_dir_entry *parent, void *data)':
     makeDirectory,
+  // What the inline functions of networking make directories with; whether names are looked up each time is for namespaces.
+  'struct proc_dir_entry *_proc_mkdir(const char *name, umode_t mode, struct proc_dir_entry *parent, void *data, bool force_lookup)':
+    makeDirectory,
   'struct proc_dir_entry *proc_symlink(const char *name, struct proc_dir_entry *parent, const char *dest)': (
     k,
     name,

@@ -75,13 +75,6 @@ const pairs = registrationPairs([
     twice: -Errno.EEXIST,
     absent: -Errno.ENOENT,
   },
-  {
-    what: 'acpi notifier',
-    add: 'int register_acpi_notifier(struct notifier_block *nb)',
-    remove: 'int unregister_acpi_notifier(struct notifier_block *nb)',
-    twice: -Errno.EEXIST,
-    absent: -Errno.ENOENT,
-  },
 ]);
 
 const others = kernelFunctions({

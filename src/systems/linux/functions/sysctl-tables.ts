@@ -57,6 +57,8 @@ export const sysctlTableFunctions = kernelFunctions({
   },
   'struct ctl_table_header *register_net_sysctl(struct net *net, const char *path, struct ctl_table *table)':
     (k, _net, path, table) => registerTable(k, k.memory.cstring(path), table),
+  'struct ctl_table_header *register_net_sysctl_sz(struct net *net, const char *path, struct ctl_table *table, size_t table_size)':
+    (k, _net, path, table, count) => registerTable(k, k.memory.cstring(path), table, count),
   'void unregister_net_sysctl_table(struct ctl_table_header *header)': (k, header) => {
     if (header !== 0) unregisterTable(k, header);
   },

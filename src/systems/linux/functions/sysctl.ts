@@ -3,13 +3,16 @@ import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
-import type { Linux } from '../linux.ts';
+import type { DataInitialiser, Linux } from '../linux.ts';
 import { namespace } from '../vfs/namespace.ts';
 import { type FileMethods, makePath, type Node, regular } from '../vfs/node.ts';
 import { kernelFunctions } from './define.ts';
 
 /** The files of each registered table, by header. */
 const registered = perKernel(() => new Map<Address, Node[]>());
+
+/** A table without an end is no table. */
+const MAX_ENTRIES = 10_000;
 
 const INT_MIN = -(2 ** 31);
 const INT_MAX = 2 ** 31 - 1;
@@ -42,12 +45,17 @@ function methods(entry: Address): FileMethods {
   };
 }
 
-/** Registers one flat table below /proc/sys/PATH: its header, or 0 when a name is taken. */
-export function registerTable(k: Linux, path: string, table: Address): Address {
+/**
+ * Registers one flat table below /proc/sys/PATH: its header, or 0 when a name is taken. Later kernels are told how many
+ * entries it has (`count`), earlier ones look for the entry without a name.
+ */
+export function registerTable(k: Linux, path: string, table: Address, count = MAX_ENTRIES): Address {
   const directory = makePath(k.state(namespace).proc, `sys/${path}`);
   const nodes: Node[] = [];
   const size = k.sizeof('ctl_table');
-  for (let entry = table; k.read('ctl_table.procname', entry) !== 0; entry += size) {
+  for (let i = 0; i < count; i++) {
+    const entry = table + i * size;
+    if (k.read('ctl_table.procname', entry) === 0) break;
     const name = k.readString('ctl_table.procname', entry);
     if (directory.child(name) !== undefined) {
       k.printk(3, `sysctl duplicate entry: /${path}/${name}`);
@@ -169,9 +177,36 @@ function string(
   return 0;
 }
 
+/** What `extra1` and `extra2` of modules' tables point to (kernel/sysctl.c). */
+export const sysctlData: readonly DataInitialiser[] = [
+  {
+    symbol: 'sysctl_vals',
+    when: 'import',
+    fill: (k, at) => {
+      const values = [0, 1, 2, 3, 4, 100, 200, 1000, 3000, INT_MAX, 65535, -1];
+      k.memory.poke(at, new Uint8Array(Int32Array.from(values).buffer));
+    },
+  },
+  {
+    symbol: 'sysctl_long_vals',
+    when: 'import',
+    fill: (k, at) => {
+      const longest = 2n ** BigInt(8 * k.word - 1) - 1n;
+      const values = BigInt64Array.from([0n, 1n, longest]);
+      const longs = k.word === 8 ? values : Int32Array.from(values, Number);
+      k.memory.poke(at, new Uint8Array(longs.buffer));
+    },
+  },
+];
+
 export const sysctlFunctions = kernelFunctions({
   'struct ctl_table_header *register_sysctl(const char *path, struct ctl_table *table)': (k, path, table) =>
     registerTable(k, k.memory.cstring(path), table),
+  'struct ctl_table_header *register_sysctl_sz(const char *path, struct ctl_table *table, size_t table_size)':
+    (k, path, table, count) => registerTable(k, k.memory.cstring(path), table, count),
+  // An empty directory for others to mount on.
+  'struct ctl_table_header *register_sysctl_mount_point(const char *path)': (k, path) =>
+    registerTable(k, k.memory.cstring(path), 0, 0),
   'int proc_dointvec(struct ctl_table *table, int write, void *buffer, size_t *lenp, loff_t *ppos)': (
     k,
     entry,

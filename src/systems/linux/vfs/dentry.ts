@@ -202,10 +202,15 @@ export function* killDentry(k: Linux, dentry: Address): Steps<void> {
   const inode = k.read('dentry.d_inode', dentry);
   if (inode !== 0) yield* putInode(k, inode);
   if (release !== 0) yield* k.call(release, dentry);
+  freeDentry(k, dentry);
+  if (parent !== dentry) yield* putDentry(k, parent);
+}
+
+/** The entry's memory, and that of a name which did not fit it. */
+export function freeDentry(k: Linux, dentry: Address): void {
   const name = k.read('dentry.d_name.name', dentry);
   if (name !== dentry + k.offset(inlineName(k))) k.heap.free(name);
   k.heap.free(dentry);
-  if (parent !== dentry) yield* putDentry(k, parent);
 }
 
 /** I_NEW and I_FREEING (include/linux/fs.h). */

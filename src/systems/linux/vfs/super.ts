@@ -7,13 +7,15 @@ import { moduleRequest } from '../functions/request-module.ts';
 import type { Linux } from '../linux.ts';
 import { initList, removeInit } from '../lists.ts';
 import { modulePut, tryModuleGet } from '../refcount.ts';
-import { children, killDentry, putInode } from './dentry.ts';
+import { children, killDentry, putDentry, putInode } from './dentry.ts';
 import { openFiles } from './file.ts';
 import { leave, type Mount, namespace } from './namespace.ts';
 
 /** SB_ACTIVE, SB_BORN (include/linux/fs.h). */
 const SB_ACTIVE = 1 << 30;
 const SB_BORN = 1 << 29;
+/** SB_KERNMOUNT: not one that a person asked for. */
+const SB_KERNMOUNT = 1 << 22;
 /** FS_REQUIRES_DEV */
 const FS_REQUIRES_DEV = 1;
 /** FS_CONTEXT_FOR_MOUNT (enum fs_context_purpose). */
@@ -148,6 +150,9 @@ export interface MountRequest {
   readonly options: string;
 }
 
+/** What a tree is made from, wherever it will stand. */
+type TreeRequest = Pick<MountRequest, 'source' | 'flags' | 'options'>;
+
 /** mount(2) for a new filesystem on a directory of the base kernel's own tree. */
 export function* mountFilesystem(k: Linux, request: MountRequest): Steps<number> {
   const spaces = k.state(namespace);
@@ -159,18 +164,70 @@ export function* mountFilesystem(k: Linux, request: MountRequest): Steps<number>
   }
   const type = yield* filesystemType(k, request.type);
   if (type === 0) return -Errno.ENODEV;
-  if (!tryModuleGet(k, k.read('file_system_type.owner', type))) return -Errno.ENODEV;
+  const vfsmount = yield* newMount(k, type, request);
+  if (isError(vfsmount)) return vfsmount;
+  const [root, superBlock] = [k.read('vfsmount.mnt_root', vfsmount), k.read('vfsmount.mnt_sb', vfsmount)];
+  const { source, options } = request;
+  spaces.mounts.push({ at: place.node, source, type: request.type, options, superBlock, root, vfsmount });
+  return 0;
+}
+
+/** vfs_kern_mount: a mount that stands nowhere yet, with one reference; or a negative errno. */
+function* newMount(k: Linux, type: Address, request: TreeRequest): Steps<Address> {
+  const owner = k.read('file_system_type.owner', type);
+  if (!tryModuleGet(k, owner)) return -Errno.ENODEV;
   const root = yield* getTree(k, type, request);
-  modulePut(k, k.read('file_system_type.owner', type));
+  modulePut(k, owner);
   if (isError(root) || root === 0) return root === 0 ? -Errno.ENOENT : root;
   const sb = k.read('dentry.d_sb', root);
   k.write('super_block.s_flags', sb, k.read('super_block.s_flags', sb) | SB_ACTIVE | SB_BORN);
-  const vfsmount = k.heap.allocateZeroed(k.sizeof('vfsmount'));
+  const mount = k.heap.allocateZeroed(k.sizeof('mount'));
+  const count = k.percpu.allocate(k.sizeof('mnt_pcp'));
+  k.write('mount.mnt_pcp', mount, count);
+  k.memory.set32(k.percpu.addressOf(count) + k.offset('mnt_pcp.mnt_count'), 1);
+  const vfsmount = mount + k.offset('mount.mnt');
   k.write('vfsmount.mnt_root', vfsmount, root);
   k.write('vfsmount.mnt_sb', vfsmount, sb);
-  const { source, options } = request;
-  spaces.mounts.push({ at: place.node, source, type: request.type, options, superBlock: sb, root, vfsmount });
-  return 0;
+  return vfsmount;
+}
+
+/** A mount for the kernel's own use, as simple_pin_fs and kern_mount make them. */
+export function kernelMount(k: Linux, type: Address): Steps<Address> {
+  const source = k.readString('file_system_type.name', type);
+  return newMount(k, type, { source, flags: SB_KERNMOUNT, options: '' });
+}
+
+/** Where the only processor counts the references of a mount. */
+function countOf(k: Linux, vfsmount: Address): Address {
+  const pcp = k.read('mount.mnt_pcp', vfsmount - k.offset('mount.mnt'));
+  return k.percpu.addressOf(pcp) + k.offset('mnt_pcp.mnt_count');
+}
+
+/** mntget */
+export function holdMount(k: Linux, vfsmount: Address): Address {
+  if (vfsmount !== 0) {
+    const count = countOf(k, vfsmount);
+    k.memory.set32(count, k.memory.i32(count) + 1);
+  }
+  return vfsmount;
+}
+
+/** mntput: the last reference takes the mount apart. */
+export function* putMount(k: Linux, vfsmount: Address): Steps<void> {
+  if (vfsmount === 0) return;
+  const count = countOf(k, vfsmount);
+  k.memory.set32(count, k.memory.i32(count) - 1);
+  if (k.memory.i32(count) !== 0) return;
+  const [root, sb] = [k.read('vfsmount.mnt_root', vfsmount), k.read('vfsmount.mnt_sb', vfsmount)];
+  freeMount(k, vfsmount);
+  yield* putDentry(k, root);
+  yield* deactivate(k, sb);
+}
+
+function freeMount(k: Linux, vfsmount: Address): void {
+  const mount = vfsmount - k.offset('mount.mnt');
+  k.percpu.free(k.read('mount.mnt_pcp', mount));
+  k.heap.free(mount);
 }
 
 /** get_fs_type: one that is not registered is asked for by the alias that filesystem modules have. */
@@ -183,7 +240,7 @@ function* filesystemType(k: Linux, name: string): Steps<Address> {
 }
 
 /** The root entry of a new tree, through fs_context or through the older ->mount. */
-function* getTree(k: Linux, type: Address, request: MountRequest): Steps<Address> {
+function* getTree(k: Linux, type: Address, request: TreeRequest): Steps<Address> {
   const init = k.read('file_system_type.init_fs_context', type);
   if (init !== 0) return yield* contextTree(k, type, init, request);
   const mount = k.read('file_system_type.mount', type);
@@ -203,7 +260,7 @@ function* kernelString(k: Linux, text: string): Steps<Address> {
   return at;
 }
 
-function* contextTree(k: Linux, type: Address, init: Address, request: MountRequest): Steps<Address> {
+function* contextTree(k: Linux, type: Address, init: Address, request: TreeRequest): Steps<Address> {
   const context = k.heap.allocateZeroed(k.sizeof('fs_context'));
   k.write('fs_context.fs_type', context, type);
   k.write('fs_context.purpose', context, FOR_MOUNT);
@@ -271,7 +328,7 @@ export function* unmountFilesystem(k: Linux, target: string): Steps<number> {
   if (place.dentry !== mount.root) return -Errno.EINVAL;
   if (isBusy(k, mount)) return -Errno.EBUSY;
   spaces.mounts.splice(spaces.mounts.indexOf(mount), 1);
-  k.heap.free(mount.vfsmount);
+  freeMount(k, mount.vfsmount);
   yield* deactivate(k, mount.superBlock);
   return 0;
 }
