@@ -8,8 +8,10 @@ import { push } from './move.ts';
 
 const none = i64.const(0);
 
+type Comparison = (x: Code, y: Code) => Code;
+
 /** Conditions after a comparison of x with y, both as `top` makes them. */
-export const COMPARED: readonly (readonly [number, (x: Code, y: Code) => Code])[] = [
+export const COMPARED: readonly (readonly [number, Comparison])[] = [
   [Cond.B, i64.ltU],
   [Cond.AE, i64.geU],
   [Cond.E, i64.eq],
@@ -50,8 +52,24 @@ const conditional = (p: Predicate): OpDefinition[] => [
   op(`jcc.${p.name}`, (g) => iff(p.test(g), g.jump(1))),
   op(`setcc.${p.name}`, (g) => g.setReg('d', 1, p.test(g))),
   op(`cmov.${p.name}.4`, (g) => g.setReg('d', 4, select(p.test(g), g.reg('a', 4), g.reg('d', 4)))),
-  op(`cmov.${p.name}.8`, (g) => iff(p.test(g), g.setReg('d', 8, g.reg('a', 8)))),
+  op(`cmov.${p.name}.8`, (g) => g.setReg('d', 8, select(p.test(g), g.reg('a', 8), g.reg('d', 8)))),
 ];
+
+/** As {@link COMPARED}, of operands of four bytes as they are. */
+const COMPARED_4: ReadonlyMap<number, Comparison> = new Map([
+  [Cond.B, i32.ltU],
+  [Cond.AE, i32.geU],
+  [Cond.E, i32.eq],
+  [Cond.NE, i32.ne],
+  [Cond.BE, i32.leU],
+  [Cond.A, i32.gtU],
+  [Cond.S, (x, y) => i32.ltS(i32.sub(x, y), i32.const(0))],
+  [Cond.NS, (x, y) => i32.geS(i32.sub(x, y), i32.const(0))],
+  [Cond.L, i32.ltS],
+  [Cond.GE, i32.geS],
+  [Cond.LE, i32.leS],
+  [Cond.G, i32.gtS],
+]);
 
 /** Where the two operands of a fused compare-and-branch come from. */
 type Source = 'rr' | 'ri' | 'mr' | 'mi';
@@ -74,44 +92,67 @@ const FUSED_TESTS: readonly (readonly [Source, Size])[] = [
   ['mi', 1],
 ];
 
-/** Memory access if any, then x and y set to the operands shifted to the top. */
-function operands(g: Gen, source: Source, size: Size): Code {
-  const { x, y, host, va } = g.t;
+/** Memory access if any, then both operands as numbers of that size. */
+function operands(g: Gen, source: Source, size: Size): readonly [before: Code, left: Code, right: Code] {
+  const { host, va } = g.t;
   const immediate = source === 'mi' ? g.immediate(size) : size === 8 ? g.imm64() : i32.wrap(g.imm64());
   const right = source === 'rr' || source === 'mr' ? g.reg('a', size) : immediate;
-  if (source === 'rr' || source === 'ri') {
-    return seq(x.set(top(size, g.reg('d', size))), y.set(top(size, right)));
+  if (source === 'rr' || source === 'ri') return [[], g.reg('d', size), right];
+  return [seq(va.set(g.address('i')), g.reach(size, false)), loadHost(size, host.get), right];
+}
+
+/** Flags and jump of a comparison. Operands of four bytes are compared as they are. */
+function compareAndJump(g: Gen, source: Source, size: Size, cc: number, test: Comparison): Code {
+  const { x, y, n, m } = g.t;
+  const [before, left, right] = operands(g, source, size);
+  const narrow = size === 4 ? COMPARED_4.get(cc) : undefined;
+  if (narrow !== undefined) {
+    return seq(
+      before,
+      seq(n.set(left), m.set(right)),
+      g.setFlags(FlagKind.SUB, size, top(size, n.get), top(size, m.get)),
+      iff(narrow(n.get, m.get), g.jump(2)),
+    );
   }
   return seq(
-    va.set(g.address('i')),
-    g.reach(size, false),
-    x.set(top(size, loadHost(size, host.get))),
-    y.set(top(size, right)),
+    before,
+    seq(x.set(top(size, left)), y.set(top(size, right))),
+    g.setFlags(FlagKind.SUB, size, x.get, y.get),
+    iff(test(x.get, y.get), g.jump(2)),
+  );
+}
+
+/** The same of a test: the result of an AND decides. */
+function testAndJump(g: Gen, source: Source, size: Size, cc: number, test: (result: Code) => Code): Code {
+  const { x, n } = g.t;
+  const [before, left, right] = operands(g, source, size);
+  const narrow = size === 4 ? COMPARED_4.get(cc) : undefined;
+  const result = (size === 8 ? i64.and : i32.and)(left, right);
+  if (narrow !== undefined) {
+    return seq(
+      before,
+      n.set(result),
+      g.setFlags(FlagKind.LOGIC, size, top(size, n.get)),
+      iff(narrow(n.get, i32.const(0)), g.jump(2)),
+    );
+  }
+  return seq(
+    before,
+    x.set(top(size, result)),
+    g.setFlags(FlagKind.LOGIC, size, x.get),
+    iff(test(x.get), g.jump(2)),
   );
 }
 
 const fused: readonly OpDefinition[] = [
   ...FUSED_COMPARES.flatMap(([source, size]) =>
     COMPARED.map(([cc, test]) =>
-      op(`cmp.${source}.${size}.j${cc}`, (g) =>
-        seq(
-          operands(g, source, size),
-          g.setFlags(FlagKind.SUB, size, g.t.x.get, g.t.y.get),
-          iff(test(g.t.x.get, g.t.y.get), g.jump(2)),
-        ),
-      ),
+      op(`cmp.${source}.${size}.j${cc}`, (g) => compareAndJump(g, source, size, cc, test)),
     ),
   ),
   ...FUSED_TESTS.flatMap(([source, size]) =>
     TESTED.map(([cc, test]) =>
-      op(`test.${source}.${size}.j${cc}`, (g) =>
-        seq(
-          operands(g, source, size),
-          g.t.x.set(i64.and(g.t.x.get, g.t.y.get)),
-          g.setFlags(FlagKind.LOGIC, size, g.t.x.get),
-          iff(test(g.t.x.get), g.jump(2)),
-        ),
-      ),
+      op(`test.${source}.${size}.j${cc}`, (g) => testAndJump(g, source, size, cc, test)),
     ),
   ),
 ];

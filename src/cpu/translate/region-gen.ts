@@ -65,6 +65,8 @@ export interface PlainMap {
   readonly frameFlags: number;
 }
 
+/** The distance from a register that is more likely the address of a table. */
+const LEAST_TABLE = 1 << 20;
 /** Calls on the host's stack; deeper ones leave, and start again from the bottom. */
 const MAX_DEPTH = 200;
 /** Of one operation; a flag says of a frame that the one behind it is not to be reached into. */
@@ -222,13 +224,18 @@ export class RegionGen extends LocalGen {
 
   // ---- memory ----
 
-  /** Runs `direct` where `va` is in the direct map and nothing speaks against it, else `otherwise`. */
-  #shortcut(size: number, write: boolean, direct: (offset: Code) => Code, otherwise: Code): Code {
+  /**
+   * Runs `direct` where `va` is in the direct map and nothing speaks against it, else `otherwise`. `direct` is given the distance
+   * from where RAM is in linear memory.
+   */
+  #shortcut(size: number, write: boolean, direct: (at: Code) => Code, otherwise: Code): Code {
     const plain = this.#plain;
     if (plain === undefined || this.#isElsewhere(plain)) return otherwise;
     const done = label('accessed');
     const look = label('look up');
     const offset = i32.wrap(this.#offset.get);
+    // Nothing waits for the subtraction where it leaves the lower half as it is.
+    const at = plain.base % 2 ** 32 === 0 ? i32.wrap(this.t.va.get) : offset;
     const frame = i32.shrU(offset, i32.const(12));
     const lastFrame = i32.shrU(i32.add(offset, i32.const(size - 1)), i32.const(12));
     return block(
@@ -241,7 +248,7 @@ export class RegionGen extends LocalGen {
             brIf(look, i64.gtU(this.#offset.get, i64.const(plain.bytes - size))),
             write ? brIf(look, i32.load8u(frame, plain.frameFlags)) : [],
             write && size > WIDEST_ACCESS ? brIf(look, i32.load8u(lastFrame, plain.frameFlags)) : [],
-            direct(offset),
+            direct(at),
             br(done),
           ),
         ),
@@ -255,9 +262,9 @@ export class RegionGen extends LocalGen {
     if (isOnStack(this.step.name)) return true;
     const base = this.operand('a') >> 3;
     if (base === Reg.RSP) return true;
-    // With an index it may yet be anywhere, but what begins elsewhere is most often a table there.
-    if (base !== Reg.ZERO) return false;
-    const at = Number(this.immediateWord());
+    const at = displacement(this.step, this.data);
+    // With a register it may yet be anywhere, but what begins elsewhere is most often a table there.
+    if (base !== Reg.ZERO && Math.abs(at) < LEAST_TABLE) return false;
     return at < plain.base || at >= plain.base + plain.bytes;
   }
 
@@ -300,7 +307,7 @@ export class RegionGen extends LocalGen {
       const found = host.set(i32.add(indexed.at, i32.const(indexed.place)));
       return this.#inStretch(indexed.limit, found, super.reach(size, write));
     }
-    const direct = (offset: Code): Code => host.set(i32.add(offset, i32.const(this.#plain?.ramBase ?? 0)));
+    const direct = (at: Code): Code => host.set(i32.add(at, i32.const(this.#plain?.ramBase ?? 0)));
     return this.#shortcut(size, write, direct, super.reach(size, write));
   }
 
@@ -308,8 +315,15 @@ export class RegionGen extends LocalGen {
     if (this.#stack !== undefined && this.#place !== undefined)
       return loadHost(size, this.#stack.base.get, this.#place);
     const group = this.#grouped();
-    if (group === undefined) return super.load(size, address);
-    return seq(group.look, loadHost(size, group.base.get, group.offset));
+    if (group !== undefined) return seq(group.look, loadHost(size, group.base.get, group.offset));
+    const plain = this.#plain;
+    if (plain === undefined || this.#isElsewhere(plain) || this.#indexed(size) !== undefined)
+      return super.load(size, address);
+    // Where RAM is goes into the load itself.
+    const { va, host } = this.t;
+    const looked = seq(super.reach(size, false), host.set(i32.sub(host.get, i32.const(plain.ramBase))));
+    const found = this.#shortcut(size, false, (at) => host.set(at), looked);
+    return seq(va.set(address), found, loadHost(size, host.get, plain.ramBase));
   }
 
   override store(size: Size, address: Code, value: Code): Code {
