@@ -53,7 +53,7 @@ export interface Translations {
   /** An operation of a block that was described for `owner` has made an access that the TLB does not have. */
   missed(owner: object, pc: Address, retired: number): void;
   /** As {@link BlockCache.jumped}. */
-  jumped(owner: object | undefined, pc: Address, target: Address): void;
+  jumped(owner: object | undefined, pc: Address, target: Address, calls: boolean): void;
   /** Bytes of a block that was described for `owner` have changed, or are `gone` with their page. */
   dropped(owner: object, gone: boolean): void;
 }
@@ -86,6 +86,7 @@ const HOST = opcode('host');
 const COUNT = opcode('count');
 const ENTER = opcode('enter');
 const JUMP_REGISTER = opcode('jmp.r');
+const CALL_REGISTER = opcode('call.r');
 const NOP = opcode('nop');
 
 export class BlockCache {
@@ -210,6 +211,16 @@ export class BlockCache {
     return pfn !== undefined && this.#byFrame.has(pfn);
   }
 
+  /** How often the block at `pc` has been entered, as far as that was counted; negative when it is longer than that, or no code. */
+  entered(pc: Address, bytes: number): number {
+    const block = this.#blocks.get(pc);
+    if (this.#hosts.has(pc) || (block !== undefined && block.length > bytes)) return -1;
+    const { threshold } = this.translations;
+    if (block === undefined) return 0;
+    const counts = this.#data.getUint16(block.start, true) === COUNT;
+    return counts ? threshold - this.#data.getInt32(block.start + OP.IMM32, true) : threshold;
+  }
+
   /**
    * Addresses of blocks that were entered at least so often, but not yet often enough; the most entered first. Of very many
    * blocks the latest are looked at.
@@ -264,11 +275,17 @@ export class BlockCache {
     this.translations.missed(block.owner, block.pc + this.#data.getUint16(op + OP.PC, true), retired);
   }
 
-  /** The operation `op`, if it is an indirect jump, has led to an address that was not known to it. */
+  /** The operation `op`, if it is an indirect jump or call, has led to an address that was not known to it. */
   jumped(op: number, target: Address): void {
-    if (this.#data.getUint16(op, true) !== JUMP_REGISTER || this.translations.threshold === 0) return;
+    const code = this.#data.getUint16(op, true);
+    if (this.translations.threshold === 0 || (code !== JUMP_REGISTER && code !== CALL_REGISTER)) return;
     const { owner, pc } = this.find(op);
-    this.translations.jumped(owner, pc + this.#data.getUint16(op + OP.PC, true), target);
+    this.translations.jumped(
+      owner,
+      pc + this.#data.getUint16(op + OP.PC, true),
+      target,
+      code === CALL_REGISTER,
+    );
   }
 
   hostAt(pc: Address): number | undefined {

@@ -113,8 +113,8 @@ export abstract class Gen {
   abstract here(): Code;
   /** Retires and goes to the operation's target; `own`: instructions that this operation itself completes. */
   abstract jump(own: number): Code;
-  /** Retires and goes to a guest address that is in a local; never falls through. */
-  abstract indirect(target: Local, own: number): Code;
+  /** Retires and goes to a guest address that is in a local, or `calls` it; never falls through. */
+  abstract indirect(target: Local, own: number, calls?: boolean): Code;
   /** Reports a fault of this instruction; state must still be that before it. */
   abstract fault(): Code;
   abstract faultIf(condition: Code): Code;

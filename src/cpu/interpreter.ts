@@ -57,6 +57,9 @@ import { wideFunction } from './wide-functions.ts';
 
 const FIELD = { d: OP.D, a: OP.A, b: OP.B, x: OP.X } as const;
 
+/** How often a call by way of a pointer tells where it leads. */
+const TOLD = 4;
+
 interface Labels {
   readonly next: Label;
   readonly budget: Label;
@@ -167,12 +170,29 @@ class InterpreterGen extends Gen {
     );
   }
 
-  indirect(target: Local, own: number): Code {
+  indirect(target: Local, own: number, calls = false): Code {
     return seq(
       this.#retire(own),
+      calls ? this.#tell(target) : [],
       this.#find(target, i32.gtS(this.left.get, zero)),
       storeRip(target.get),
       this.leave(Leave.MISS),
+    );
+  }
+
+  /** The first few times it is told where the operation leads to; its first field counts them. */
+  #tell(target: Local): Code {
+    const { n } = this.t;
+    return seq(
+      n.set(i32.load8u(this.ip.get, OP.D)),
+      iff(
+        i32.ltU(n.get, i32.const(TOLD)),
+        seq(
+          i32.store8(this.ip.get, i32.add(n.get, i32.const(1)), OP.D),
+          storeRip(target.get),
+          this.leave(Leave.MISS),
+        ),
+      ),
     );
   }
 

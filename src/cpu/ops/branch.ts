@@ -200,7 +200,7 @@ export const branchOps: readonly OpDefinition[] = [
   ending('jmp.r', (g) => seq(g.t.x.set(g.reg('a', 8)), checkCanonical(g, g.t.x.get), g.indirect(g.t.x, 1))),
   ending('call', (g) => seq(pushReturn(g), g.jump(1))),
   ending('call.r', (g) =>
-    seq(g.t.x.set(g.reg('a', 8)), checkCanonical(g, g.t.x.get), pushReturn(g), g.indirect(g.t.x, 1)),
+    seq(g.t.x.set(g.reg('a', 8)), checkCanonical(g, g.t.x.get), pushReturn(g), g.indirect(g.t.x, 1, true)),
   ),
   ending('ret', (g) => returning(g, i64.const(g.word))),
   ending('ret.i', (g) => returning(g, g.imm64())),

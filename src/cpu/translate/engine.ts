@@ -78,6 +78,8 @@ class Region {
   entries: readonly (Address | undefined)[] = [];
   /** Starts of all blocks that were translated. */
   nodes: ReadonlySet<Address> = new Set();
+  /** Functions that are called and had hardly run when it was made: small ones are worth a copy once they are hot. */
+  cold: ReadonlySet<Address> = new Set();
   /** Instructions that make calls for accesses that are not plain ones. */
   readonly calling = new Set<Address>();
   live = true;
@@ -197,6 +199,7 @@ export class TranslationEngine implements Translations {
     if (!this.#entries.has(pc) && this.#isWanted(pc)) {
       try {
         this.#translate(pc);
+        this.#remakeCallers(pc);
       } catch (error) {
         // No room for operations or on the stack, or the code is gone: it is interpreted as before.
         if (!isRefusal(error)) throw error;
@@ -205,10 +208,16 @@ export class TranslationEngine implements Translations {
     this.#cache.redirect(pc, this.entryAt(pc), 0);
   }
 
-  /** The indirect jump at `pc`, of translated code where there is an `owner`, has led to an address that was not known to it. */
-  jumped(owner: object | undefined, pc: Address, target: Address): void {
+  /** What calls the function that has become hot may do better with a copy of it. */
+  #remakeCallers(pc: Address): void {
+    for (const region of [...this.#regions.values()])
+      if (region.cold.has(pc) && this.#jumps.again(region.entry)) this.#release(region, 1);
+  }
+
+  /** The indirect jump or call at `pc`, of translated code where there is an `owner`, has led to an address that was not known to it. */
+  jumped(owner: object | undefined, pc: Address, target: Address, calls: boolean): void {
     const entry = owner instanceof Region && owner.live ? owner.entry : undefined;
-    const again = this.#jumps.note(pc, target, entry);
+    const again = calls ? this.#jumps.noteCall(pc, target, entry) : this.#jumps.note(pc, target, entry);
     if (again && owner instanceof Region) this.#release(owner, 1);
   }
 
@@ -283,6 +292,7 @@ export class TranslationEngine implements Translations {
     const graph = new GraphBuilder(this.#cache, this.#data, region, known).build(pc);
     region.blocks = graph.blocks;
     region.nodes = new Set(graph.nodes.keys());
+    region.cold = graph.cold;
     return { region, graph };
   }
 

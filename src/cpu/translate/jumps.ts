@@ -10,10 +10,14 @@ const FIRST_COUNT = 40;
 /** A region is made again for its jumps so often at most. */
 const MAX_TIMES = 5;
 
+/** How often a call of translated code by way of a pointer tells where it leads, before it is no longer asked. */
+export const TELLS = 64;
+
 /** What one region has learnt. */
 interface Lesson {
-  /** Jumps to elsewhere since it was made, and whether any told something new. */
+  /** Jumps and calls to elsewhere since it was made, and whether any told something new. */
   count: number;
+  calls: number;
   fresh: boolean;
   /** How often it was made again. */
   times: number;
@@ -49,10 +53,9 @@ export class JumpTargets {
    * @returns whether that region should be made again
    */
   note(pc: Address, target: Address, entry: Address | undefined): boolean {
-    const fresh = this.#keep(pc, target);
+    const fresh = Math.abs(target - pc) <= MAX_BYTES && this.#keep(pc, target);
     if (entry === undefined) return false;
-    const lesson = this.#lessons.get(entry) ?? { count: 0, fresh: false, times: 0 };
-    this.#lessons.set(entry, lesson);
+    const lesson = this.#lessonOf(entry);
     lesson.count++;
     lesson.fresh ||= fresh;
     if (lesson.count < FIRST_COUNT << (2 * lesson.times)) return false;
@@ -63,8 +66,31 @@ export class JumpTargets {
     return true;
   }
 
+  /** As {@link note}, of a call by way of a pointer: each tells of itself a few times only. */
+  noteCall(pc: Address, target: Address, entry: Address | undefined): boolean {
+    const fresh = this.#keep(pc, target);
+    if (entry === undefined) return false;
+    const lesson = this.#lessonOf(entry);
+    lesson.calls++;
+    lesson.fresh ||= fresh;
+    if (lesson.calls < TELLS || !lesson.fresh) return false;
+    lesson.calls = 0;
+    lesson.fresh = false;
+    return this.again(entry);
+  }
+
+  /** May the region that begins at `entry` be made once more? It is counted. */
+  again(entry: Address): boolean {
+    return this.#lessonOf(entry).times++ < MAX_TIMES;
+  }
+
+  #lessonOf(entry: Address): Lesson {
+    const lesson = this.#lessons.get(entry) ?? { count: 0, calls: 0, fresh: false, times: 0 };
+    this.#lessons.set(entry, lesson);
+    return lesson;
+  }
+
   #keep(pc: Address, target: Address): boolean {
-    if (Math.abs(target - pc) > MAX_BYTES) return false;
     const known = this.#targets.get(pc) ?? new Set();
     this.#targets.set(pc, known);
     if (known.has(target) || known.size >= MAX_TARGETS) return false;

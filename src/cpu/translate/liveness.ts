@@ -29,7 +29,7 @@ export interface Step {
   readonly helper: 'never' | 'maybe' | 'always';
   /** Control can leave the region here after what the operation writes is done. */
   readonly leaves: boolean;
-  /** A call to translated code: everything is in memory before it. */
+  /** A call to other translated code: everything is in memory before it. */
   readonly calls: boolean;
   /** How its memory operand is addressed. */
   readonly addresses: Form | undefined;
@@ -84,11 +84,15 @@ function stepsOf(node: Node, order: Order, data: DataView): Step[] {
       if (fields & 8) set |= bitOf(data.getUint8(op + OP.X));
       return set;
     };
-    const calls = name === 'call' || name === 'call.r';
+    const call = name === 'call' || name === 'call.r';
+    // Where all that it can lead to is known there is nothing else to call.
+    const calls = call && (name === 'call.r' || node.callees.length === 0);
     const pc = node.targets.get(op);
-    const target = pc === undefined || calls ? undefined : node.next.find((next) => next.pc === pc);
+    const target = pc === undefined || call ? undefined : node.next.find((next) => next.pc === pc);
     const ways = target !== undefined ? [target] : [];
     if (code === JUMP_REGISTER && order.switches !== undefined) ways.push(order.switches);
+    if (call) ways.push(...node.callees);
+    else if (node.back !== undefined && name.startsWith('ret')) ways.push(node.back);
     steps.push({
       op,
       at: data.getUint16(op + OP.PC, true),
@@ -192,7 +196,7 @@ function findLive(all: readonly NodeSteps[], byNode: ReadonlyMap<Node, NodeSteps
         for (let way = 0; way < step.ways.length; way++) target |= liveInto(step.ways[way], byNode);
         const left = step.leaves || step.stores ? step.dirtyAfter & ~TEMPORARIES : 0;
         // After a call nothing that was there before is wanted: it is loaded again.
-        const after = step.calls ? left : live | target | left;
+        const after = (step.calls ? 0 : live) | target | left;
         const atFault = step.faults || step.helper !== 'never' ? step.dirtyBefore : 0;
         const behind = step.helper === 'always' ? 0 : after & ~step.kills;
         live = behind | step.reads | atFault;

@@ -37,6 +37,7 @@ import {
 } from '../wasm/encoder.ts';
 import { type Group, groupsOf } from './bases.ts';
 import { TEMPORARIES } from './effects.ts';
+import { TELLS } from './jumps.ts';
 import type { Step } from './liveness.ts';
 import { LocalGen, type RegionCalls } from './local-gen.ts';
 import { ABSENT, lookupEntry } from './protocol.ts';
@@ -54,6 +55,16 @@ export interface Flow {
   isSlow(pc: Address): boolean;
   /** Goes on after a call that has come back. */
   afterCall(): Code;
+  /** Where the copies of functions begin that the call can go on in. */
+  callees(): readonly Address[];
+  /** It is of use to hear where the call leads that goes to none of them. */
+  learnsCallees(): boolean;
+  /** Goes on in one of those copies. */
+  callInto(pc: Address): Code;
+  /** In such a copy: where its caller goes on. */
+  back(): Address | undefined;
+  /** Goes on there. */
+  comeBack(): Code;
 }
 
 /** RAM that is mapped in one piece, readable and writable. */
@@ -484,6 +495,9 @@ export class RegionGen extends LocalGen {
 
   jump(own: number): Code {
     const retired = this.#retire(this.#count() + own);
+    if (this.step.name === 'call' && !this.step.calls) {
+      return seq(retired, this.#leaveAtCall(i64.const(this.target)), this.flow.callInto(this.target));
+    }
     if (this.step.calls) {
       return seq(retired, this.#callGuest(i64.const(this.target), i32.const(this.flow.slotOf(this.target))));
     }
@@ -502,9 +516,20 @@ export class RegionGen extends LocalGen {
         iff(found, [], entry.set(i32.xor(entry.get, i32.const(1 << LOOKUP_ENTRY_SHIFT)))),
         entry.set(i32.mul(i32.load(entry.get, LOOKUP_BASE + LOOKUP_SLOT), found)),
       );
-      return seq(retired, look, this.#callGuest(target.get, entry.get));
+      const copies = this.#callCopies(target);
+      const told = this.flow.learnsCallees() ? this.#tell() : [];
+      return seq(retired, copies, told, look, this.#callGuest(target.get, entry.get));
     }
     if (!name.startsWith('ret')) return seq(retired, this.flow.jumpTo());
+    const back = this.flow.back();
+    if (back !== undefined) {
+      const inside = i32.and(i64.eq(target.get, i64.const(back)), i32.gtS(this.left.get, zero));
+      return seq(
+        retired,
+        iff(inside, this.flow.comeBack()),
+        this.leaveAt(target.get, Leave.MISS, dirtyAfter),
+      );
+    }
     const expected = i32.and(i64.eq(target.get, this.returnTo.get), i32.gtS(this.left.get, zero));
     return seq(
       retired,
@@ -512,6 +537,29 @@ export class RegionGen extends LocalGen {
       iff(expected, ret(this.left.get)),
       this.leaveAt(target.get, Leave.MISS, 0),
     );
+  }
+
+  /** The call of an address in a local goes on in a copy if there is one. */
+  #callCopies(target: Local): Code {
+    const callees = this.flow.callees();
+    if (callees.length === 0) return [];
+    const ways = callees.map((pc) => iff(i64.eq(target.get, i64.const(pc)), this.flow.callInto(pc)));
+    return seq(this.#leaveAtCall(target.get), ways);
+  }
+
+  /** The first times it leaves to tell where it leads, which may be worth a copy; its first field counts them. */
+  #tell(): Code {
+    const count = i32.load8u(this.here(), OP.D);
+    const counted = i32.store8(this.here(), i32.add(count, i32.const(1)), OP.D);
+    return iff(i32.ltU(count, i32.const(TELLS)), seq(counted, this.leaveUnknown()));
+  }
+
+  /** Before execution goes on in a copy: leaves with the return address pushed where it may not. */
+  #leaveAtCall(target: Code): Code {
+    const { dirtyAfter } = this.step;
+    const away = this.leaveAt(target, Leave.MISS, dirtyAfter);
+    const stale = this.takeUnsure() ? iff(this.#pending.get, seq(i32.store(zero, zero, STALE), away)) : [];
+    return seq(stale, iff(i32.leS(this.left.get, zero), away));
   }
 
   /** The return address is on the guest's stack; all state goes to memory, so that the callee can leave at any time. */

@@ -21,7 +21,7 @@ import {
   seq,
   unreachable,
 } from '../wasm/encoder.ts';
-import type { Node, RegionGraph } from './graph.ts';
+import { MAX_CALLEES, type Node, type RegionGraph } from './graph.ts';
 import { analyse, type NodeSteps, returnNode, type Step } from './liveness.ts';
 import type { RegionCalls } from './local-gen.ts';
 import { type Order, orderOf } from './order.ts';
@@ -55,7 +55,6 @@ export function regionFunction(
 }
 
 class RegionEmitter implements Flow {
-  readonly #graph: RegionGraph;
   readonly #context: RegionContext;
   readonly #order: Order;
   readonly #nodes: readonly NodeSteps[];
@@ -68,7 +67,6 @@ class RegionEmitter implements Flow {
   #at = 0;
 
   constructor(graph: RegionGraph, context: RegionContext) {
-    this.#graph = graph;
     this.#context = context;
     this.#order = orderOf(graph);
     this.#nodes = analyse(this.#order, context.data);
@@ -86,7 +84,10 @@ class RegionEmitter implements Flow {
   }
 
   get entries(): readonly (Address | undefined)[] {
-    return this.#order.entries.map((node) => (node === this.#order.switches ? undefined : node.pc));
+    // Copies are entered by way of their caller only.
+    return this.#order.entries.map((node) =>
+      node === this.#order.switches || node.back !== undefined ? undefined : node.pc,
+    );
   }
 
   emit(): FunctionSpec {
@@ -225,7 +226,7 @@ class RegionEmitter implements Flow {
 
   goTo(pc: Address, checked: boolean): Code {
     const { step } = this.#gen;
-    const next = this.#graph.nodes.get(pc);
+    const next = this.#nodes[this.#at].node.scope.get(pc);
     const index = next === undefined ? undefined : this.#order.indexOf.get(next);
     if (index === undefined) {
       return this.#gen.leaveAt(i64.const(pc), checked ? Leave.MISS : Leave.GO, step.dirtyAfter);
@@ -242,6 +243,28 @@ class RegionEmitter implements Flow {
     if (switches !== undefined) return this.#branchTo(this.#order.indexOf.get(switches)!);
     if (this.#context.learns) return this.#gen.leaveUnknown();
     return this.#gen.leaveAt(this.#gen.t.x.get, Leave.MISS, dirtyAfter);
+  }
+
+  callees(): readonly Address[] {
+    return this.#nodes[this.#at].node.callees.map(({ pc }) => pc);
+  }
+
+  learnsCallees(): boolean {
+    const { callees, knowsCallees } = this.#nodes[this.#at].node;
+    return this.#context.learns && knowsCallees && callees.length < MAX_CALLEES;
+  }
+
+  callInto(pc: Address): Code {
+    const copy = this.#nodes[this.#at].node.callees.find((callee) => callee.pc === pc);
+    return this.#branchTo(this.#order.indexOf.get(copy!)!);
+  }
+
+  back(): Address | undefined {
+    return this.#nodes[this.#at].node.back?.pc;
+  }
+
+  comeBack(): Code {
+    return this.#branchTo(this.#order.indexOf.get(this.#nodes[this.#at].node.back!)!);
   }
 
   slotOf(pc: Address): number {

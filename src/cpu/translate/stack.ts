@@ -103,7 +103,9 @@ function after(step: Step, sp: Distance, data: DataView, word: 4 | 8): Distance 
   const { name, op } = step;
   if (sp === 'unknown') return sp;
   if (step.helper === 'always') return afterHelper(step, sp, data, word);
-  if (name.startsWith('push.')) return sp - word;
+  if (name.startsWith('push.') || name.startsWith('call')) return sp - word;
+  if (name === 'ret') return sp + word;
+  if (name === 'ret.i') return sp + wide(step, data);
   if (name === 'pop.r') return data.getUint8(op + OP.D) >> 3 === Reg.RSP ? 'unknown' : sp + word;
   if ((step.writes & STACK_POINTER) === 0) return sp;
   if (name.startsWith(`add.ri.${word}`)) return sp + wide(step, data);
