@@ -156,15 +156,17 @@ function operand(r: Random, size?: Size): RegOperand {
 
 const FUNCTIONS = 6;
 const LENGTH = 160;
+/** Functions of so few instructions become parts of those that call them. */
+const SMALL = 24;
 
 /** Functions in a row, on more than one page; calls lead to later ones, so that they end. */
-function program(r: Random): Instruction[] {
+function program(r: Random, length: number): Instruction[] {
   const out: Instruction[] = [];
-  const startOf = (n: number): number => CODE + n * LENGTH * 4 + (n > 3 ? 0x800 : 0);
+  const startOf = (n: number): number => CODE + n * length * 4 + (n > 3 ? 0x800 : 0);
   for (let f = 0; f < FUNCTIONS; f++) {
     while (CODE + out.length * 4 < startOf(f)) out.push((b) => b.nop());
     const first = out.length;
-    for (let i = 0; i < LENGTH - 1; i++) out.push(instruction(r, f, first, i, startOf));
+    for (let i = 0; i < length - 1; i++) out.push(instruction(r, f, first, i, startOf, length));
     out.push(f === 0 ? (b) => b.jmp(CODE) : (b) => b.ret(0));
   }
   return out;
@@ -176,16 +178,19 @@ function instruction(
   first: number,
   i: number,
   startOf: (n: number) => number,
+  length: number,
 ): Instruction {
-  const kind = r.below(100);
+  // Small functions have more calls, and no loops but in the first.
+  const small = length === SMALL;
+  const kind = r.below(small ? 50 : 100);
   const pc = CODE + (first + i) * 4;
-  const ahead = pc + 4 * (1 + r.below(Math.min(12, LENGTH - 1 - i)));
+  const ahead = pc + 4 * (1 + r.below(Math.min(12, length - 1 - i)));
   if (kind < 14) {
     const cc = r.below(16);
     return (b) => b.jcc(cc, ahead);
   }
   // Back at most as far as a countdown in memory allows.
-  if (kind < 19 && i > 4) {
+  if (kind < 19 && i > 4 && !(small && f > 0)) {
     const back = pc - 4 * (1 + r.below(Math.min(20, i)));
     const cc = r.below(16);
     return (b) => b.jcc(cc, back);
@@ -231,8 +236,8 @@ function state({ cpu, memory }: Setup): unknown {
   };
 }
 
-function start(seed: number, engine: Engine): Setup {
-  const made = setup(program(new Random(seed)), {}, engine);
+function start(seed: number, engine: Engine, length = LENGTH): Setup {
+  const made = setup(program(new Random(seed), length), {}, engine);
   const r = new Random(seed ^ 0x5555);
   made.memory.write(
     DATA,
@@ -258,11 +263,14 @@ function goOn(made: Setup, exit: number): void {
 const step: (b: BlockBuilder) => void = (b) => b.alu('add', 8, reg(Reg.RAX), imm(1));
 
 describe('the engines', () => {
-  it('agree on generated programs at every stop', () => {
+  it.each([
+    ['large', LENGTH],
+    ['small', SMALL],
+  ])('agree on generated programs of %s functions at every stop', (_, length) => {
     let regions = 0;
     for (let seed = 1; seed <= 30; seed++) {
-      const one = start(seed, 'interpreter');
-      const other = start(seed, 'wasm');
+      const one = start(seed, 'interpreter', length);
+      const other = start(seed, 'wasm', length);
       const r = new Random(seed * 7);
       for (let stop = 0; stop < 100; stop++) {
         const budget = 1 + r.below(r.pick([3, 50, 3000]));
@@ -360,6 +368,58 @@ describe('the engines', () => {
     }
     expect(other.cpu.regions).toBeGreaterThan(2);
     expect(other.cpu.regions).toBeLessThan(40);
+  });
+
+  it('agree on calls through pointers to small functions, some of which come late, change or fault', () => {
+    const [SIZE, FUNCTIONS_AT] = [8, 32];
+    const addressOf = (n: number): number => CODE + 4 * (FUNCTIONS_AT + n * SIZE);
+    const caller: Instruction[] = [
+      (b) => b.mov(8, reg(Reg.R10), reg(Reg.RAX)),
+      (b) => b.shift('shr', 8, reg(Reg.R10), imm(19)),
+      (b) => b.alu('and', 8, reg(Reg.R10), mem(Reg.RBX, 0)),
+      (b) => b.shift('shl', 8, reg(Reg.R10), imm(5)),
+      (b) => b.alu('add', 8, reg(Reg.R10), imm(addressOf(0))),
+      (b) => b.callIndirect(reg(Reg.R10)),
+      (b) => b.call(addressOf(1)),
+      (b) => b.alu('adc', 8, reg(Reg.RAX), imm(3)),
+      (b) => b.jmp(CODE),
+    ];
+    const functions = Array.from({ length: 8 }, (_, n): Instruction[] => [
+      (b) => b.imul(8, reg(Reg.RAX), reg(Reg.RAX), imm(1664525 + 2 * n)),
+      (b) => b.alu('add', 8, reg(Reg.RAX), imm(1013904223 + n)),
+      (b) => b.alu('cmp', 8, reg(Reg.RAX), reg(Reg.RCX)),
+      (b) => b.jcc(n % 2 ? 12 : 4, addressOf(n) + 24),
+      (b) => b.mov(8, reg(Reg.RCX), mem(n === 6 ? Reg.R13 : Reg.RBX, 64)),
+      // One goes on in another; one returns to where it was not called from.
+      n === 3 ? (b) => b.call(addressOf(2)) : (b) => b.alu('add', 8, mem(Reg.RBX, 64), reg(Reg.RAX)),
+      n === 5 ? (b) => b.alu('xor', 8, mem(Reg.RSP, 0), imm(4)) : step,
+      (b) => b.ret(0),
+    ]);
+    const begin = (engine: Engine): Setup => {
+      const padding = Array.from({ length: FUNCTIONS_AT - caller.length }, (): Instruction => step);
+      const made = setup([...caller, ...padding, ...functions.flat()], {}, engine);
+      made.cpu.setGpr(Reg.RBX, DATA);
+      made.memory.setU64(DATA, 1n);
+      return made;
+    };
+    const [one, other] = [begin('interpreter'), begin('wasm')];
+    const r = new Random(5);
+    for (let stop = 0; stop < 400; stop++) {
+      for (const { memory, translator } of [one, other]) {
+        if (stop % 100 === 50) memory.setU64(DATA, stop < 100 ? 3n : 7n);
+        if (stop !== 250) continue;
+        translator.programs.set(addressOf(1), (b) => b.alu('sub', 8, reg(Reg.RAX), imm(12345)));
+        memory.set8(memory.directMap(16) + addressOf(1) - CODE, 1);
+      }
+      const budget = 1 + r.below(r.pick([3, 50, 3000]));
+      const exits = [one, other].map(({ cpu }) => cpu.run(budget));
+      expect([stop, exits[1]]).toEqual([stop, exits[0]]);
+      expect([stop, state(other)]).toEqual([stop, state(one)]);
+      // The one that faults has reached through R13.
+      if (exits[0] === Exit.Fault) for (const { cpu } of [one, other]) cpu.rip += 4;
+    }
+    expect(other.cpu.regions).toBeGreaterThan(1);
+    expect(other.cpu.regions).toBeLessThan(60);
   });
 
   it('translate code that is all branches', () => {
