@@ -35,6 +35,7 @@ import { fasyncFunctions } from './functions/fasync.ts';
 import { firmwareFunctions } from './functions/firmware.ts';
 import { fpuFunctions } from './functions/fpu.ts';
 import { ftraceFunctions } from './functions/ftrace.ts';
+import { fragmentFunctions } from './functions/inet-frags.ts';
 import { internetSums } from './functions/internet-sums.ts';
 import { interruptFunctions } from './functions/interrupts.ts';
 import { kernelFiles } from './functions/kernel-files.ts';
@@ -48,6 +49,7 @@ import { libfsData, libfsFunctions } from './functions/libfs.ts';
 import { mutexes, rwlocks, rwSemaphores, semaphores, spinlocks } from './functions/locks.ts';
 import { machineData, machineQueries } from './functions/machine-queries.ts';
 import { moduleCalls } from './functions/module-calls.ts';
+import { napiFunctions } from './functions/napi.ts';
 import { narrowFunctions } from './functions/narrow.ts';
 import { netFunctions } from './functions/net-registrations.ts';
 import {
@@ -59,6 +61,8 @@ import {
   routing,
 } from './functions/netdev.ts';
 import { netDevicePrintk } from './functions/netdev-printk.ts';
+import { deviceLinks, linkRequests, stackedDevices } from './functions/netdev-stacking.ts';
+import { attributeFunctions, messageFunctions } from './functions/netlink-attributes.ts';
 import { newerData, newerFunctions, newestFunctions } from './functions/newer.ts';
 import { fauxBusFunctions } from './functions/newer-faux-bus.ts';
 import { newerRegistrations } from './functions/newer-registrations.ts';
@@ -85,6 +89,7 @@ import { seqFileFunctions } from './functions/seqfile.ts';
 import { signals } from './functions/signals.ts';
 import { simpleAttributes } from './functions/simple-attributes.ts';
 import { ethernetFunctions, packetFunctions, trafficFunctions } from './functions/skb.ts';
+import { packetQueues } from './functions/skb-queues.ts';
 import { cacheFunctions, printfFunctions, slabData, slabFunctions } from './functions/slab-functions.ts';
 import { staticCallFunctions } from './functions/static-calls.ts';
 import { staticKeyFunctions } from './functions/static-keys.ts';
@@ -213,6 +218,14 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   netFunctions,
   netDeviceFunctions,
   netDevicePrintk,
+  deviceLinks,
+  linkRequests,
+  stackedDevices,
+  napiFunctions,
+  packetQueues,
+  fragmentFunctions,
+  attributeFunctions,
+  messageFunctions,
   deviceAddresses,
   deviceCounters,
   deviceLookups,

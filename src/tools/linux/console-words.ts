@@ -33,6 +33,8 @@ export const CONSOLE_WORDS: Readonly<Record<string, readonly [usage: string, sum
   close: ['N', 'close an open file'],
   syscall: ['NUMBER [ARGUMENT]...', 'make a system call'],
   sysctl: ['[-w] NAME[=VALUE]', 'show or set a kernel setting'],
+  ip: ['link [show|set|add|del] [NAME] [OPTION]...', 'show, switch on, make or delete network devices'],
+  frame: ['NAME [BYTES]', 'send a frame in hexadecimal, or show those that came (ours)'],
   interrupt: ['LINE', 'let an interrupt happen (ours: there is no hardware)'],
   sleep: ['SECONDS', 'let virtual time pass'],
   uname: ['', 'show the release'],

@@ -6,6 +6,7 @@ import { fileCommands } from './file-commands.ts';
 import { linkCommands } from './link-commands.ts';
 import { serveModuleRequests } from './modprobe.ts';
 import { moduleCommands } from './module-commands.ts';
+import { networkCommands } from './network-commands.ts';
 import { runLine } from './shell-line.ts';
 
 export interface SessionOptions extends BootOptions {
@@ -19,7 +20,7 @@ export class LinuxSession {
 
   constructor(kernel: KernelFile, options: SessionOptions) {
     const { moduleFile, modulePaths, ...boot } = options;
-    const commands = new Map([...fileCommands, ...linkCommands, ...moduleCommands]);
+    const commands = new Map([...fileCommands, ...linkCommands, ...networkCommands, ...moduleCommands]);
     this.console = new LinuxConsole(bootLinux(kernel, boot), { moduleFile, modulePaths, commands });
     serveModuleRequests(this.console);
   }

@@ -10,6 +10,13 @@ function classNode(k: Linux, at: Address): Node | undefined {
   return sysDirectory(k, 'class').child(k.readString('class.name', at));
 }
 
+function addFile(k: Linux, node: Node, owner: Address, attribute: Address): number {
+  const file = fileOf(k, owner, attribute);
+  if (node.child(file.name) !== undefined) return -Errno.EEXIST;
+  node.add(file);
+  return 0;
+}
+
 function fileOf(k: Linux, owner: Address, attribute: Address): Node {
   const show = k.read('class_attribute.show', attribute);
   const store = k.read('class_attribute.store', attribute);
@@ -30,10 +37,18 @@ export const classFileFunctions = kernelFunctions({
   ) => {
     const node = at === 0 ? undefined : classNode(k, at);
     if (node === undefined) return -Errno.EINVAL;
-    const file = fileOf(k, at, attribute);
-    if (node.child(file.name) !== undefined) return -Errno.EEXIST;
-    node.add(file);
-    return 0;
+    return addFile(k, node, at, attribute);
+  },
+  // The class `net`, which has no address that modules know.
+  'int netdev_class_create_file_ns(const struct class_attribute *class_attr, const void *ns)': (
+    k,
+    attribute,
+  ) => addFile(k, sysDirectory(k, 'class/net'), 0, attribute),
+  'void netdev_class_remove_file_ns(const struct class_attribute *class_attr, const void *ns)': (
+    k,
+    attribute,
+  ) => {
+    sysDirectory(k, 'class/net').remove(k.readString('attribute.name', attribute));
   },
   'void class_remove_file_ns(struct class *cls, const struct class_attribute *attr, const void *ns)': (
     k,

@@ -158,6 +158,13 @@ function bestRational(num: bigint, den: bigint, maxNum: bigint, maxDen: bigint):
 }
 
 export const arithmetic = kernelFunctions({
+  // Division by multiplication (Granlund and Montgomery 1994): a factor and two shifts, in one register.
+  'struct reciprocal_value reciprocal_value(u32 d)': (_k, divisor) => {
+    const bits = 32 - Math.clz32(divisor - 1);
+    const factor = ((1n << 32n) * ((1n << BigInt(bits)) - BigInt(divisor))) / BigInt(divisor) + 1n;
+    const [before, after] = [Math.min(bits, 1), Math.max(bits - 1, 0)];
+    return [BigInt.asUintN(32, factor) | (BigInt(before) << 32n) | (BigInt(after) << 40n), 0n];
+  },
   'unsigned long gcd(unsigned long a, unsigned long b)': (_k, a, b) => gcd(unsigned(a), unsigned(b)),
   'unsigned long lcm(unsigned long a, unsigned long b)': (_k, a, b) => lcm(unsigned(a), unsigned(b)),
   'unsigned long lcm_not_zero(unsigned long a, unsigned long b)': (_k, a, b) => {

@@ -288,6 +288,22 @@ const hooks = kernelFunctions({
 const kept = registrationPairs([
   notifierPair('netevent_notifier', 'network event notifier'),
   notifierPair('inetaddr_notifier', 'IPv4 address notifier'),
+  notifierPair('switchdev_notifier', 'switch notifier'),
+  notifierPair('switchdev_blocking_notifier', 'blocking switch notifier'),
+  notifierPair('inetaddr_validator_notifier', 'IPv4 address validator'),
+  notifierPair('inet6addr_validator_notifier', 'IPv6 address validator'),
+  {
+    what: 'tcp upper layer protocol',
+    add: 'int tcp_register_ulp(struct tcp_ulp_ops *ulp)',
+    remove: 'void tcp_unregister_ulp(struct tcp_ulp_ops *ulp)',
+    twice: -Errno.EEXIST,
+  },
+  {
+    what: 'IPv6 transform protocol',
+    add: 'int xfrm6_protocol_register(struct xfrm6_protocol *handler, unsigned char protocol)',
+    remove: 'int xfrm6_protocol_deregister(struct xfrm6_protocol *handler, unsigned char protocol)',
+    absent: -Errno.ENOENT,
+  },
   notifierPair('inet6addr_notifier', 'IPv6 address notifier'),
   {
     what: 'queueing discipline',

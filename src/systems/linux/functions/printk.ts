@@ -5,7 +5,7 @@ import { encoded, readable } from '../../../kernel/text/sink.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
 import { callTrace, whoLine } from '../oops.ts';
-import { jiffies, unwrapped } from './clock.ts';
+import { HZ, jiffies, unwrapped } from './clock.ts';
 import { kernelFunctions } from './define.ts';
 import { hashPointer } from './format/pointer.ts';
 import { byteString, format, formatText, writeText } from './format/printf.ts';
@@ -191,6 +191,14 @@ function passRateLimit(k: Linux, state: Address, name: string): boolean {
   return false;
 }
 
+/** net_ratelimit_state: ten messages in five seconds. */
+const netLimit = perKernel<Address, Linux>((k) => {
+  const at = k.heap.allocateZeroed(k.sizeof('ratelimit_state'));
+  k.write('ratelimit_state.interval', at, 5 * HZ);
+  k.write('ratelimit_state.burst', at, 10);
+  return at;
+});
+
 /** dump_stack: who is running, and the call trace. */
 export function dumpStack(k: Linux, level: number = DEFAULT_LEVEL): void {
   finishRecord(k);
@@ -212,6 +220,7 @@ export const printk = kernelFunctions({
   'int vprintk_deferred(const char *fmt, va_list args)': (k, fmt, args) => print(k, fmt, args),
   'int __printk_ratelimit(const char *func)': (k, func) =>
     passRateLimit(k, k.state(printkLimit).at(k), k.memory.cstring(func)) ? 1 : 0,
+  'int net_ratelimit(void)': (k) => Number(passRateLimit(k, k.state(netLimit), 'net_ratelimit')),
   'bool printk_timed_ratelimit(unsigned long *caller_jiffies, unsigned int interval_msecs)': (
     k,
     at,

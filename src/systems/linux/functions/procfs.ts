@@ -54,6 +54,9 @@ export function directoryEntry(k: Linux, node: Node): Address {
   return k.state(entries).addressOf(node) || k.state(entries).add(k, node, 0);
 }
 
+/** init_net, the one namespace. */
+const namespaceAddress = (k: Linux): Address => k.file.exports.find('init_net')?.address ?? 0;
+
 /** The directory a parent pointer means: NULL is /proc itself. */
 function directoryOf(k: Linux, parent: Address): Node | undefined {
   return parent === 0 ? k.state(namespace).proc : k.state(entries).find(parent)?.node;
@@ -229,6 +232,38 @@ export const procfsFunctions = kernelFunctions({
         show,
         seqMethods(function* (kernel, file) {
           return yield* kernel.callInt(kernel.addressOf('single_open'), file, show, data);
+        }, 'single_release'),
+      ),
+  // The private part of a file of a namespace begins with it (struct seq_net_private).
+  'struct proc_dir_entry *proc_create_net_data(const char *name, umode_t mode, struct proc_dir_entry *parent, const struct seq_operations *ops, unsigned int state_size, void *data)':
+    (k, name, mode, parent, operations, size, data) =>
+      register(
+        k,
+        k.memory.cstring(name),
+        parent,
+        fileMode(mode),
+        data,
+        operations,
+        seqMethods(function* (kernel, file) {
+          const error = yield* kernel.callInt(kernel.addressOf('seq_open_private'), file, operations, size);
+          if (error !== 0) return error;
+          const seq = kernel.read('file.private_data', file);
+          kernel.memory.setPtr(kernel.read('seq_file.private', seq), namespaceAddress(kernel));
+          return 0;
+        }, 'seq_release_private'),
+      ),
+  'struct proc_dir_entry *proc_create_net_single(const char *name, umode_t mode, struct proc_dir_entry *parent, int (*show)(struct seq_file *, void *), void *data)':
+    (k, name, mode, parent, show, data) =>
+      register(
+        k,
+        k.memory.cstring(name),
+        parent,
+        fileMode(mode),
+        data,
+        show,
+        seqMethods(function* (kernel, file) {
+          const net = namespaceAddress(kernel);
+          return yield* kernel.callInt(kernel.addressOf('single_open'), file, show, net);
         }, 'single_release'),
       ),
   'struct proc_dir_entry *proc_mkdir(const char *name, struct proc_dir_entry *parent)': (k, name, parent) =>

@@ -203,6 +203,19 @@ export const trafficFunctions = kernelFunctions({
   },
   'netdev_tx_t loopback_xmit(struct sk_buff *skb, struct net_device *dev)': loopBack,
   'void netif_tx_wake_queue(struct netdev_queue *dev_queue)': wakeQueue,
+  'void skb_flow_dissector_init(struct flow_dissector *flow_dissector, const struct flow_dissector_key *key, unsigned int key_count)':
+    (k, dissector, keys, count) => {
+      // struct flow_dissector_key: which part of a packet, and where it goes.
+      k.memory.fill(dissector, k.sizeof('flow_dissector'), 0);
+      let used = 0;
+      for (let i = 0; i < count; i++) {
+        const key = keys + i * 2 * k.word;
+        const id = k.memory.u32(key);
+        used += 2 ** id;
+        k.memory.set16(dissector + k.offset('flow_dissector.offset') + 2 * id, k.memory.ptr(key + k.word));
+      }
+      k.write('flow_dissector.used_keys', dissector, used);
+    },
   'void netif_schedule_queue(struct netdev_queue *txq)': runQueue,
 });
 

@@ -57,10 +57,15 @@ function drop(k: Linux, list: Address, entry: Address): void {
 export function remove(k: Linux, list: Address, address: Uint8Array): number {
   const entry = find(k, list, address);
   if (entry === 0) return -Errno.ENOENT;
+  release(k, list, entry);
+  return 0;
+}
+
+/** One user less of an entry; without any it goes. */
+export function release(k: Linux, list: Address, entry: Address): void {
   const count = k.read('netdev_hw_addr.refcount', entry) - 1;
   k.write('netdev_hw_addr.refcount', entry, count);
   if (count === 0) drop(k, list, entry);
-  return 0;
 }
 
 export function flush(k: Linux, list: Address): void {

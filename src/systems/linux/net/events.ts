@@ -26,8 +26,10 @@ export const EVENT = {
   CHANGEUPPER: 22,
   RESEND_IGMP: 23,
   PRECHANGEMTU: 24,
-  CHANGE_TX_QUEUE_LEN: 29,
+  BONDING_INFO: 26,
   PRECHANGEUPPER: 27,
+  CHANGELOWERSTATE: 28,
+  CHANGE_TX_QUEUE_LEN: 29,
 } as const;
 
 /** IFF_UP (include/uapi/linux/if.h). */

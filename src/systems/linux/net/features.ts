@@ -82,3 +82,25 @@ export function* updateFeatures(k: Linux, device: Address): Steps<boolean> {
   if (error === 0) setFeatures(k, device, 'net_device.features', set);
   return true;
 }
+
+const set64 = (value: number | bigint): bigint => BigInt.asUintN(64, BigInt(value));
+
+/** netdev_increment_features: what a device over several may offer, of which `one` is the next. */
+export function incrementFeatures(
+  k: Linux,
+  all: number | bigint,
+  one: number | bigint,
+  mask: number | bigint,
+): bigint {
+  const sums = bits(k, CHECKSUMS);
+  const any = bits(k, ['NETIF_F_SG_BIT', 'NETIF_F_HIGHDMA_BIT', 'NETIF_F_FRAGLIST_BIT', ...SEGMENTS]) | sums;
+  const every = bits(k, ['NETIF_F_GSO_BIT', 'NETIF_F_GRO_BIT', 'NETIF_F_GSO_ROBUST_BIT']);
+  const challenged = bit(k, 'NETIF_F_VLAN_CHALLENGED_BIT');
+  const wanted = set64(mask);
+  const full = ((wanted & bit(k, 'NETIF_F_HW_CSUM_BIT')) !== 0n ? wanted | sums : wanted) | challenged;
+  let set = set64(all) | (set64(one) & (any | challenged) & full);
+  set &= set64(one) | ~every;
+  // One that can sum everything makes the special cases superfluous.
+  if ((set & bit(k, 'NETIF_F_HW_CSUM_BIT')) !== 0n) set &= ~(sums & ~bit(k, 'NETIF_F_HW_CSUM_BIT'));
+  return BigInt.asIntN(64, set);
+}

@@ -45,6 +45,16 @@ function* addToSysfs(k: Linux, device: Address): Steps<number> {
   return error;
 }
 
+/** device_rename: the directory and all in it move. */
+export function* renameInSysfs(k: Linux, device: Address): Steps<number> {
+  const inner = device + k.offset('net_device.dev');
+  yield* deleteDevice(k, inner);
+  setName(k, kobjectOf(k, inner), nameOf(k, device));
+  const error = yield* addDevice(k, inner);
+  if (error === 0) addOwnFiles(k, device);
+  return error;
+}
+
 /** netdev_unregister_kobject: out of sysfs; the structure is held until the end of its unregistering. */
 function* dropFromSysfs(k: Linux, device: Address): Steps<void> {
   const inner = device + k.offset('net_device.dev');

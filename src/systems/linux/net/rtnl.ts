@@ -4,6 +4,7 @@
  */
 import { perKernel } from '../../../kernel/kernel.ts';
 import { block, type Steps } from '../../../kernel/steps.ts';
+import type { Thread } from '../../../kernel/thread.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { Linux } from '../linux.ts';
 import { EVENT, notify } from './events.ts';
@@ -11,15 +12,20 @@ import { nameOf, references } from './namespace.ts';
 
 interface RoutingLock {
   held: boolean;
+  readonly waiting: Set<Thread>;
   /** Unregistered devices, and what ends them. */
   readonly todo: { readonly device: Address; readonly finish: () => Steps<void> }[];
 }
 
-const routingLock = perKernel<RoutingLock, Linux>(() => ({ held: false, todo: [] }));
+const routingLock = perKernel<RoutingLock, Linux>(() => ({ held: false, waiting: new Set(), todo: [] }));
 
 export function* lockRouting(k: Linux): Steps<void> {
   const lock = k.state(routingLock);
-  while (lock.held) yield { kind: 'yield' };
+  while (lock.held) {
+    const thread = k.scheduler.current;
+    if (thread !== undefined) lock.waiting.add(thread);
+    yield* block('rtnl_mutex');
+  }
   lock.held = true;
 }
 
@@ -41,6 +47,8 @@ export function* unlockRouting(k: Linux): Steps<void> {
   const lock = k.state(routingLock);
   const todo = lock.todo.splice(0);
   lock.held = false;
+  for (const thread of lock.waiting) k.scheduler.wake(thread);
+  lock.waiting.clear();
   for (const { device, finish } of todo) {
     yield* waitForReferences(k, device);
     yield* finish();
