@@ -35,6 +35,11 @@ const FURTHER: readonly Workload[] = [
   'match',
   'carries',
   'strings',
+  'characters',
+  'trees',
+  'shapes',
+  'medians',
+  'rings',
 ].map((name) => ({ name, native: 8 }));
 const SOURCES = ['workloads.c', 'further.c'];
 const INPUT_BYTES = 16 << 20;

@@ -1,7 +1,7 @@
 /*
  * Workloads of other kinds than the four: tables, bits, states behind jump tables, divisions, comparisons through pointers, chains,
- * moves, a machine of byte codes, rounds of a hash, recursion, carries. The same rules as in workloads.c: nothing is written but
- * buffer, scratch and the stack.
+ * moves, a machine of byte codes, rounds of a hash, recursion, carries, trees, tables of functions. The same rules as in workloads.c:
+ * nothing is written but buffer, scratch and the stack.
  */
 typedef unsigned long u64;
 typedef long s64;
@@ -412,6 +412,143 @@ __attribute__((noinline)) static u64 strings(const u8 *p, u64 n, u8 *out) {
   return sum + (u64)(to - out);
 }
 
+/* Characters of UTF-8: a chain of decisions on the first byte of each. */
+__attribute__((noinline)) static u64 characters(const u8 *p, u64 n) {
+  u64 sum = 0, bad = 0;
+  for (u64 i = 0; i < n;) {
+    u32 c = p[i], value;
+    if (c < 0x80) value = c, i++;
+    else if ((c & 0xe0) == 0xc0 && i + 1 < n && (p[i + 1] & 0x80)) value = (c & 31) << 6 | (p[i + 1] & 63), i += 2;
+    else if ((c & 0xf0) == 0xe0 && i + 2 < n) value = (c & 15) << 12 | (p[i + 1] & 63) << 6 | (p[i + 2] & 63), i += 3;
+    else if ((c & 0xf8) == 0xf0 && i + 3 < n)
+      value = (c & 7) << 18 | (p[i + 1] & 63) << 12 | (p[i + 2] & 63) << 6 | (p[i + 3] & 63), i += 4;
+    else {
+      bad++, i++;
+      continue;
+    }
+    sum = sum * 33 + value;
+  }
+  return sum ^ bad;
+}
+
+struct tree {
+  struct tree *left, *right;
+  u64 key;
+  u32 rank, count;
+};
+
+__attribute__((noinline)) static struct tree *to_right(struct tree *t) {
+  struct tree *up = t->left;
+  t->left = up->right, up->right = t;
+  return up;
+}
+__attribute__((noinline)) static struct tree *to_left(struct tree *t) {
+  struct tree *up = t->right;
+  t->right = up->left, up->left = t;
+  return up;
+}
+static struct tree *insert(struct tree *t, u64 key, u32 rank, struct tree **pool) {
+  if (!t) {
+    t = (*pool)++;
+    *t = (struct tree){ 0, 0, key, rank, 1 };
+  } else if (t->key == key) t->count++;
+  else if (key < t->key) {
+    t->left = insert(t->left, key, rank, pool);
+    if (t->left->rank > t->rank) t = to_right(t);
+  } else {
+    t->right = insert(t->right, key, rank, pool);
+    if (t->right->rank > t->rank) t = to_left(t);
+  }
+  return t;
+}
+static u64 in_order(const struct tree *t, u64 sum) {
+  if (!t) return sum;
+  sum = in_order(t->left, sum) * 31 + t->key * t->count;
+  return in_order(t->right, sum);
+}
+
+/* A tree that is kept in balance by random ranks: recursion that goes deep, with small functions at its end. */
+__attribute__((noinline)) static u64 trees(const u64 *p, u64 n, struct tree *pool) {
+  struct tree *root = 0;
+  u64 seed = 1;
+  for (u64 i = 0; i < n / 64; i++) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    root = insert(root, p[i] % 65521 + (seed >> 50), seed >> 32, &pool);
+  }
+  return in_order(root, 1);
+}
+
+struct shape;
+struct kind {
+  u64 (*area)(const struct shape *);
+  void (*grow)(struct shape *, u64);
+  u64 (*corners)(void);
+};
+struct shape {
+  const struct kind *kind;
+  u64 a, b;
+};
+static u64 square_area(const struct shape *s) { return s->a * s->a; }
+static void square_grow(struct shape *s, u64 by) { s->a += by; }
+static u64 square_corners(void) { return 4; }
+static u64 box_area(const struct shape *s) { return s->a * s->b; }
+static void box_grow(struct shape *s, u64 by) { s->a += by, s->b ^= by; }
+static u64 box_corners(void) { return 8; }
+static u64 half_area(const struct shape *s) { return s->a * s->b / 2; }
+static void half_grow(struct shape *s, u64 by) { s->b += by >> 1; }
+static u64 half_corners(void) { return 3; }
+static const struct kind kinds[3] = {
+  { square_area, square_grow, square_corners }, { box_area, box_grow, box_corners }, { half_area, half_grow, half_corners },
+};
+
+/* Objects with tables of functions: three calls through pointers for each. */
+__attribute__((noinline)) static u64 shapes(const u64 *p, u64 n, struct shape *all) {
+  u64 count = 4096, sum = 0;
+  for (u64 i = 0; i < count; i++) all[i] = (struct shape){ &kinds[(p[i] >> 8) % 3], p[i] & 255, p[i] >> 56 };
+  for (u64 turn = 0; turn < n / 32768; turn++)
+    for (struct shape *s = all; s < all + count; s++) {
+      sum += s->kind->area(s);
+      s->kind->grow(s, turn + (u64)(s - all));
+      if (s->kind->corners() == 8) sum ^= turn;
+    }
+  return sum;
+}
+
+/* Minima, medians and limits without branches: conditional moves and conditions as numbers. */
+__attribute__((noinline)) static u64 medians(const int *p, u64 n) {
+  u64 sum = 0;
+  int low = 0x7fffffff, high = -low;
+  for (u64 i = 0; i + 3 < n / 4; i++) {
+    int a = p[i], b = p[i + 1], c = p[i + 2], most = a > b ? a : b, least = a > b ? b : a;
+    int median = c > most ? most : c < least ? least : c;
+    low = median < low ? median : low, high = median > high ? median : high;
+    sum += (a < b) + (b < c) * 2 + ((u32)a > (u32)c) * 4;
+    sum = sum * 3 + (u32)(median > 1000000000 ? 1000000000 : median < -1000000000 ? -1000000000 : median);
+    sum ^= (a == b) | (c != 0);
+  }
+  return sum + (u64)low + (u64)high;
+}
+
+struct ring {
+  u8 *bytes;
+  u32 head, tail, mask;
+};
+__attribute__((noinline)) static void put(struct ring *r, u8 value) { r->bytes[r->head++ & r->mask] = value; }
+__attribute__((noinline)) static u8 take(struct ring *r) { return r->bytes[r->tail++ & r->mask]; }
+__attribute__((noinline)) static u32 held(const struct ring *r) { return r->head - r->tail; }
+
+/* A ring of bytes behind small functions, each of them called for every byte. */
+__attribute__((noinline)) static u64 rings(const u8 *p, u64 n, u8 *out) {
+  struct ring r = { out, 0, 0, 1023 };
+  u64 sum = 0;
+  for (u64 i = 0; i < n / 2; i++) {
+    if (held(&r) > 1000 || (p[i] & 3) == 0)
+      while (held(&r) > 500) sum = sum * 31 + take(&r);
+    put(&r, p[i]);
+  }
+  return sum;
+}
+
 /* Called by bench_entry for what it does not know itself. */
 u64 bench_further(u64 which, u8 *buffer, u64 n, u8 *scratch) {
   switch (which) {
@@ -427,6 +564,11 @@ u64 bench_further(u64 which, u8 *buffer, u64 n, u8 *scratch) {
     case 13: return base64(buffer, n, scratch);
     case 14: return match(buffer, n);
     case 15: return carries((const u64 *)buffer, n, (u64 *)scratch);
-    default: return strings(buffer, n, scratch);
+    case 16: return strings(buffer, n, scratch);
+    case 17: return characters(buffer, n);
+    case 18: return trees((const u64 *)buffer, n, (struct tree *)scratch);
+    case 19: return shapes((const u64 *)buffer, n, (struct shape *)scratch);
+    case 20: return medians((const int *)buffer, n);
+    default: return rings(buffer, n, scratch);
   }
 }

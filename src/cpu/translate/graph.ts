@@ -162,12 +162,11 @@ export class GraphBuilder {
     const scope: Scope = { leaders: new Set(), found: new Map(), back };
     const before = this.#blocks.length;
     const bytes = this.#bytes;
-    this.#follow(pc, scope);
-    this.#split(scope);
+    const described = this.#tryDescribe(pc, scope);
     const nodes = [...scope.found.values()];
     const size = nodes.reduce((sum, { block }) => sum + block.length, 0);
     this.#bytes = bytes;
-    if (size > MAX_COPY || !nodes.every((node) => this.#isPlain(node))) {
+    if (!described || size > MAX_COPY || !nodes.every((node) => this.#isPlain(node))) {
       this.#cache.disown(this.#blocks.splice(before));
       this.#refused.add(pc);
       return undefined;
@@ -177,6 +176,18 @@ export class GraphBuilder {
     for (const node of nodes) if (this.#returns(node)) node.next.push(back);
     for (const node of nodes) this.#copyCallees(node, depth + 1);
     return scope.found.get(pc);
+  }
+
+  /** False where there is no room for a copy: its caller does without. */
+  #tryDescribe(pc: Address, scope: Scope): boolean {
+    try {
+      this.#follow(pc, scope);
+      this.#split(scope);
+      return true;
+    } catch (error) {
+      if (error instanceof GuestFault || error instanceof RangeError) return false;
+      throw error;
+    }
   }
 
   #returns({ opsEnd }: Node): boolean {
