@@ -7,7 +7,7 @@ import type { Steps } from '../../kernel/steps.ts';
 import type { Address } from '../../memory/space.ts';
 import { Errno } from './errno.ts';
 import type { Linux } from './linux.ts';
-import { seekWithin } from './vfs/file.ts';
+import { forgetInode, seekWithin } from './vfs/file.ts';
 import { namespace } from './vfs/namespace.ts';
 import { directory, type FileMethods, type Node, regular, symlink } from './vfs/node.ts';
 
@@ -16,8 +16,10 @@ const PAGE = 4096;
 /** Directories by kobject. */
 class Sysfs {
   private readonly nodes = new Map<Address, Node>();
+  private readonly k: Linux;
 
   constructor(k: Linux) {
+    this.k = k;
     const root = k.state(namespace).sys;
     for (const name of [
       'block',
@@ -59,7 +61,10 @@ class Sysfs {
   unbind(kobject: Address): void {
     const node = this.nodes.get(kobject);
     this.nodes.delete(kobject);
-    node?.parent?.remove(node.name);
+    for (const each of node?.descendants() ?? []) {
+      each.parent?.remove(each.name);
+      forgetInode(this.k, each);
+    }
   }
 }
 

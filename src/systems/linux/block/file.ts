@@ -44,7 +44,10 @@ export const blockMethods: FileMethods = {
     let at = from;
     while (at < end) {
       const page = yield* pageForRead(k, file, device, Math.floor(at / PAGE), Math.ceil(end / PAGE));
-      if (isError(page)) return at > from ? at - from : page;
+      if (isError(page)) {
+        if (at === from) return page;
+        break;
+      }
       const bytes = Math.min(end - at, PAGE - (at % PAGE));
       const left = copyToUser(k, buffer + (at - from), k.heap.pages.addressOf(page) + (at % PAGE), bytes);
       at += bytes - left;

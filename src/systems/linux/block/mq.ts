@@ -22,6 +22,10 @@ const READING = 1;
 const RETRY_NS = 3_000_000;
 /** RQ_END_IO_FREE of enum rq_end_io_ret. */
 const END_IO_FREE = 1;
+/** REQ_FAILFAST_MASK: what nobody waits for is not tried again. */
+const FAILFAST = 0x700;
+/** Best effort, and the level that goes with a task's nice value of 0 (get_current_ioprio). */
+const DEFAULT_PRIORITY = (2 << 13) | 4;
 /** BLK_MQ_S_STOPPED. */
 const STOPPED = 1n;
 
@@ -164,6 +168,7 @@ export function* submitToQueue(k: Linux, queue: Address, bio: Address): Steps<vo
   const flags = k.read('bio.bi_opf', bio);
   if ((flags & (1 << k.types.enumerator('__REQ_PREFLUSH'))) !== 0)
     throw new MissingFunctionReached('block layer', 'blk_insert_flush', k.describe(queue));
+  if (k.read('bio.bi_ioprio', bio) >>> 13 === 0) k.write('bio.bi_ioprio', bio, DEFAULT_PRIORITY);
   const most = mostSectors(k, queue, bios.operationOf(flags));
   while (bios.sectorsOf(k, bio) > most) {
     const first = bios.split(k, bio, most, 0);
@@ -230,7 +235,9 @@ function begin(k: Linux, queue: Address, hardware: Address, request: Address, ta
 
 /** blk_mq_bio_to_request. */
 function prepare(k: Linux, request: Address, bio: Address): void {
-  k.write('request.cmd_flags', request, k.read('bio.bi_opf', bio));
+  const flags = k.read('bio.bi_opf', bio);
+  const ahead = (flags & (1 << k.types.enumerator('__REQ_RAHEAD'))) !== 0;
+  k.write('request.cmd_flags', request, ahead ? flags | FAILFAST : flags);
   k.write('request.__sector', request, bios.sectorOf(k, bio));
   k.write('request.__data_len', request, k.read('bio.bi_iter.bi_size', bio));
   k.write('request.bio', request, bio);

@@ -112,6 +112,7 @@ const inodeCounter = { id: Symbol('get_next_ino'), make: () => ({ last: 0 }) };
 
 export const dcacheFunctions = kernelFunctions({
   'struct dentry *d_make_root(struct inode *root_inode)': makeRoot,
+  'void free_inode_nonrcu(struct inode *inode)': (k, inode) => k.heap.free(inode),
   'struct dentry *d_alloc(struct dentry *parent, const struct qstr *name)': (k, parent, name) =>
     allocateDentry(k, parent, quickString(k, name), k.read('dentry.d_sb', parent)),
   'struct dentry *d_alloc_name(struct dentry *parent, const char *name)': (k, parent, name) =>

@@ -15,6 +15,7 @@ import type { Linux } from '../linux.ts';
 import { initList } from '../lists.ts';
 import { addAttribute, attributeMethods, kernelDirectory, sysDirectory, sysfs } from '../sysfs.ts';
 import { characterDevices, characterMethods, majorOf, makeDevice, minorOf } from '../vfs/chrdev.ts';
+import { forgetInode } from '../vfs/file.ts';
 import { guestMethods, takeOperations } from '../vfs/guestfile.ts';
 import { namespace } from '../vfs/namespace.ts';
 import {
@@ -172,7 +173,8 @@ export function* deleteDevice(k: Linux, device: Address): Steps<void> {
   const last = parts.pop() ?? name;
   let at: Node | undefined = k.state(namespace).dev;
   for (const part of parts) at = at?.child(part);
-  if (k.read('device.devt', device) !== 0) at?.remove(last);
+  const gone = k.read('device.devt', device) === 0 ? undefined : at?.remove(last);
+  if (gone !== undefined) forgetInode(k, gone);
   k.state(classes).get(k.read('device.class', device))?.remove(name);
   const priv = k.read('device.p', device);
   if (priv !== 0) {

@@ -68,7 +68,20 @@ function allocateIndex(k: Linux, xa: Address, id: Address, entry: number, min: n
   return 0;
 }
 
+/** XAS_BOUNDS: the index lies beyond what the tree reaches. */
+const BOUNDS = 1;
+
+/** xas_load: the entry at the state's index, as it is stored; the state then says which node holds it. */
+function loadState(k: Linux, state: Address): number {
+  const place = tree(k, k.read('xa_state.xa', state)).find(indexOf(k.read('xa_state.xa_index', state)));
+  k.write('xa_state.xa_node', state, place?.node ?? BOUNDS);
+  if (place === undefined) return 0;
+  k.write('xa_state.xa_offset', state, place.offset);
+  return k.memory.ptr(place.slot);
+}
+
 export const xarrays = kernelFunctions({
+  'void *xas_load(struct xa_state *xas)': loadState,
   'void *xa_load(struct xarray *xa, unsigned long index)': (k, xa, index) =>
     seen(tree(k, xa).load(indexOf(index))),
   'void *xa_store(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp)': (k, xa, index, entry) =>
