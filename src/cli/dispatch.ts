@@ -112,7 +112,7 @@ function checkPlaces(spec: CommandSpec, { options }: Parsed): void {
   for (const { name } of optionsOf(spec).filter(({ writes }) => writes === true)) {
     const path = options.text(name);
     if (path === undefined) continue;
-    if (!existsSync(dirname(path))) throw writeFailure(path, { code: 'ENOENT' });
+    if (path === '' || !existsSync(dirname(path))) throw writeFailure(path, { code: 'ENOENT' });
     if (statIfAny(path)?.isDirectory()) throw writeFailure(path, { code: 'EISDIR' });
   }
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /** Something the user can understand and mend: shown as `lkm: SUBJECT: message` and, below it, what to try. */
@@ -55,13 +56,17 @@ export function writeFailure(path: string, error: unknown): Failure {
   const code = (error as { code?: unknown } | null)?.code;
   const folder = dirname(path);
   const [message, hint] =
-    code === 'ENOENT'
-      ? [`there is no folder ${folder}`, 'make it first, or name another file']
-      : code === 'EISDIR'
-        ? ['is a folder, a file is to be written', 'name a file in it']
-        : code === 'EACCES'
-          ? ['permission denied', `nobody lets you write to ${folder}`]
-          : [fileFailure(path, error).message, undefined];
+    path === ''
+      ? ['its name is empty', 'name a file']
+      : code === 'ENOENT'
+        ? existsSync(folder)
+          ? [`no file can be made in ${folder}`, 'name another file']
+          : [`there is no folder ${folder}`, 'make it first, or name another file']
+        : code === 'EISDIR'
+          ? ['is a folder, a file is to be written', 'name a file in it']
+          : code === 'EACCES'
+            ? ['permission denied', `nobody lets you write to ${folder}`]
+            : [fileFailure(path, error).message, undefined];
   return new Failure(`cannot be written: ${message}`, { subject: path, hint, cause: error });
 }
 

@@ -24,6 +24,7 @@ const MISTAKES: readonly (readonly [words: readonly string[], code: number, err:
   ],
   [['memory', '--svg', folder], 1, 'is a folder, a file is to be written'],
   [['run', hello, '--profile', join(folder, 'none', 'x.svg')], 1, 'there is no folder'],
+  [['run', hello, '--profile', ''], 1, 'its name is empty'],
   [['kernel', 'builtin:debian-6.1', '-o', join(folder, 'none', 'x')], 1, 'there is no folder'],
   [
     ['memory', '--svg', '--help'],
