@@ -21,7 +21,7 @@ import { type Address, GuestMemory, type MemorySpec, PAGE_SIZE, Perm } from '../
 import type { KernelFunction } from './functions.ts';
 import { KernelLog } from './log.ts';
 import { type MissingFunction, MissingFunctionReached, type MissingPolicy } from './missing.ts';
-import type { KernelModule } from './modules.ts';
+import type { KernelModule, PlacedFile } from './modules.ts';
 import { type Fault, Scheduler, type SchedulerOwner } from './scheduler.ts';
 import type { Steps } from './steps.ts';
 import { callGuest, type GuestValue } from './steps.ts';
@@ -132,6 +132,19 @@ export abstract class Kernel implements SchedulerOwner {
   /** The images that are in memory, in the order they came. */
   images(): Iterable<KernelModule> {
     return [];
+  }
+
+  /** The same as a debugger is told of them. */
+  placed(): PlacedFile[] {
+    return [...this.images()].map(({ path, image }) => ({
+      path,
+      sections: image.file.sections
+        .filter(({ allocated }) => allocated)
+        .map(({ index, name, address: linked }) => {
+          const { address, size } = image.sections.get(index) ?? { address: linked, size: 0 };
+          return { name, address, size, linked };
+        }),
+    }));
   }
 
   beforeGuest(): void {

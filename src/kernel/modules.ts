@@ -41,6 +41,13 @@ export interface KernelModule {
   control: Address;
 }
 
+/** A file in memory: its sections that occupy memory, in the file's order; those that are not placed have no size. */
+export interface PlacedFile {
+  readonly path: string;
+  /** `linked`: the address that the file itself gives it. */
+  readonly sections: readonly (Pick<PlacedSection, 'name' | 'address' | 'size'> & { linked: Address })[];
+}
+
 /** Modules by name and address, in the order they came. */
 export class ModuleTable<M extends KernelModule> {
   private readonly list: M[] = [];

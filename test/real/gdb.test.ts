@@ -249,6 +249,16 @@ describeWith(gdb, 'gdb', () => {
     expect(said).toContain('exited');
   });
 
+  it('finds the file of a Windows driver by itself, and its exports where they lie', async () => {
+    const { gdb: said } = await session(
+      ['info sharedlibrary', 'info address DllUnload', 'monitor modules', 'delete', 'continue'],
+      ['run', packagedPath('fixtures/windows/built/kdll.sys')],
+    );
+    expect(said).toMatch(/^0x0*fffff88001001000 .* Yes \(\*\) +\S+kdll\.sys$/m);
+    expect(said).toContain('Symbol "DllUnload" is at 0xfffff88001001020');
+    expect(said).toMatch(/add-symbol-file \S+kdll\.sys 0xfffff88001001000 -s \.rdata 0xfffff88001002000/);
+  });
+
   it('works in lkm linux, and lets go when it is told to', async () => {
     const { gdb: said, out } = await session(
       ['detach'],

@@ -12,6 +12,7 @@ import type { FunctionTable } from '../../kernel/functions.ts';
 import { FunctionGates, mapGates } from '../../kernel/gates.ts';
 import { Kernel } from '../../kernel/kernel.ts';
 import type { MissingPolicy } from '../../kernel/missing.ts';
+import type { PlacedFile } from '../../kernel/modules.ts';
 import type { Fault } from '../../kernel/scheduler.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
@@ -241,6 +242,20 @@ export class Windows extends Kernel {
 
   switched(thread: Thread): void {
     if (thread.control !== 0) this.processor.currentThread = thread.control;
+  }
+
+  override placed(): PlacedFile[] {
+    return [...this.drivers].map(({ path, pe, base }) => ({
+      path,
+      sections: pe.sections
+        .filter(({ virtualSize }) => virtualSize > 0)
+        .map(({ name, virtualAddress, virtualSize }) => ({
+          name,
+          address: base + virtualAddress,
+          size: virtualSize,
+          linked: Number(BigInt.asIntN(64, pe.header.imageBase)) + virtualAddress,
+        })),
+    }));
   }
 
   fault(thread: Thread, fault: Fault): 'resume' | { kill: ThreadKilled } {

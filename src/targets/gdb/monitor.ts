@@ -22,7 +22,10 @@ export function monitor(k: Kernel, thread: Thread, command: string): string {
   switch (name) {
     case 'modules':
       return (
-        [...k.images()].map((module) => `${addSymbolFile(k, module)}\n`).join('') || 'nothing is loaded\n'
+        k
+          .placed()
+          .map((file) => `${addSymbolFile(k, file)}\n`)
+          .join('') || 'nothing is loaded\n'
       );
     case 'backtrace':
     case 'bt':

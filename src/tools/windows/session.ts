@@ -396,7 +396,9 @@ export class WindowsSession implements SystemSession {
     const typed = this.typed.get(path.toLowerCase());
     for (const candidate of typed === undefined ? candidatesFor(path) : [typed, ...candidatesFor(path)]) {
       const bytes = this.files.read(candidate);
-      if (bytes !== undefined) return this.examine(path, bytes);
+      if (bytes === undefined) continue;
+      this.kernel.origins.set(path, candidate);
+      return this.examine(path, bytes);
     }
     return undefined;
   }
