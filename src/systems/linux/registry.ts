@@ -4,6 +4,7 @@ import { builtInHashes } from './crypto/builtin.ts';
 import { platformData } from './driver/platform.ts';
 import { acpiFunctions } from './functions/acpi.ts';
 import { aesFunctions } from './functions/aes.ts';
+import { asyncFunctions } from './functions/async.ts';
 import { atomic64 } from './functions/atomic64.ts';
 import { attributeContainers } from './functions/attribute-container.ts';
 import { auxiliaryBusFunctions } from './functions/auxiliary-bus.ts';
@@ -21,6 +22,7 @@ import { compressionFunctions } from './functions/compression.ts';
 import { kfifos, klists, llists, mempools } from './functions/containers.ts';
 import { counterData, percpuCounters } from './functions/counters.ts';
 import { cpuData } from './functions/cpu-data.ts';
+import { cpuHotplug } from './functions/cpu-hotplug.ts';
 import { credentials } from './functions/credentials.ts';
 import { cryptoFunctions } from './functions/crypto.ts';
 import { cipherCode } from './functions/crypto-ciphers.ts';
@@ -101,6 +103,7 @@ import { taskFunctions } from './functions/task-functions.ts';
 import { paravirtual, thunks } from './functions/thunks.ts';
 import { timeConversions, timeData, timeFunctions } from './functions/time.ts';
 import { hrtimers, tasklets, timers } from './functions/timers.ts';
+import { ttyDrivers } from './functions/tty-drivers.ts';
 import { usercopy } from './functions/usercopy.ts';
 import { completions, simpleWaitQueues, waitQueues } from './functions/wait.ts';
 import { bitWaits } from './functions/wait-bit.ts';
@@ -209,6 +212,9 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   aesFunctions,
   driverFunctions,
   acpiFunctions,
+  asyncFunctions,
+  cpuHotplug,
+  ttyDrivers,
   firmwareFunctions,
   keyFunctions,
   attributeContainers,

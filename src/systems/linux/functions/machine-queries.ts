@@ -57,6 +57,11 @@ const answers = kernelFunctions({
     if (device !== 0) yield* put(k, kobjectOf(k, device + k.offset('pci_dev.dev')));
   },
   'bool video_firmware_drivers_only(void)': nomodeset,
+  'bool drm_firmware_drivers_only(void)': nomodeset,
+  'const struct dmi_device *dmi_find_device(int type, const char *name, const struct dmi_device *from)': () =>
+    0,
+  // No function of this kernel makes a register map, so no device has one.
+  'struct regmap *dev_get_regmap(struct device *dev, const char *name)': () => 0,
   'bool fb_modesetting_disabled(const char *drvname)': (k, driver) => {
     const disabled = nomodeset(k);
     if (disabled !== 0)
