@@ -283,6 +283,10 @@ export const kfifos = kernelFunctions({
 
 // -- memory pools --------------------------------------------------------------------------------------------------
 
+/** struct mempool_s lost its ending in 7.1. */
+const poolType = (k: Linux): string => (k.types.has('mempool_s.min_nr') ? 'mempool_s' : 'mempool');
+const inPool = (k: Linux, field: string): string => `${poolType(k)}.${field}`;
+
 function* fillPool(
   k: Linux,
   pool: Address,
@@ -294,13 +298,13 @@ function* fillPool(
   const elements = k.heap.allocate(min * k.word, undefined, callerOf(k));
   if (elements === 0) return -Errno.ENOMEM;
   k.memory.set32(pool, 0);
-  k.write('mempool_s.min_nr', pool, min);
-  k.write('mempool_s.curr_nr', pool, 0);
-  k.write('mempool_s.elements', pool, elements);
-  k.write('mempool_s.pool_data', pool, data);
-  k.write('mempool_s.alloc', pool, alloc);
-  k.write('mempool_s.free', pool, free);
-  initWaitQueue(k, pool + k.offset('mempool_s.wait'));
+  k.write(inPool(k, 'min_nr'), pool, min);
+  k.write(inPool(k, 'curr_nr'), pool, 0);
+  k.write(inPool(k, 'elements'), pool, elements);
+  k.write(inPool(k, 'pool_data'), pool, data);
+  k.write(inPool(k, 'alloc'), pool, alloc);
+  k.write(inPool(k, 'free'), pool, free);
+  initWaitQueue(k, pool + k.offset(inPool(k, 'wait')));
   for (let i = 0; i < min; i++) {
     const element = yield* k.call(alloc, 0xcc0, data);
     if (element === 0) {
@@ -313,29 +317,29 @@ function* fillPool(
 }
 
 function putElement(k: Linux, pool: Address, element: Address): void {
-  const count = k.read('mempool_s.curr_nr', pool);
-  k.memory.setPtr(k.read('mempool_s.elements', pool) + count * k.word, element);
-  k.write('mempool_s.curr_nr', pool, count + 1);
+  const count = k.read(inPool(k, 'curr_nr'), pool);
+  k.memory.setPtr(k.read(inPool(k, 'elements'), pool) + count * k.word, element);
+  k.write(inPool(k, 'curr_nr'), pool, count + 1);
 }
 
 function takeElement(k: Linux, pool: Address): Address {
-  const count = k.read('mempool_s.curr_nr', pool);
+  const count = k.read(inPool(k, 'curr_nr'), pool);
   if (count === 0) return 0;
-  k.write('mempool_s.curr_nr', pool, count - 1);
-  return k.memory.ptr(k.read('mempool_s.elements', pool) + (count - 1) * k.word);
+  k.write(inPool(k, 'curr_nr'), pool, count - 1);
+  return k.memory.ptr(k.read(inPool(k, 'elements'), pool) + (count - 1) * k.word);
 }
 
 function* emptyPool(k: Linux, pool: Address): Steps<void> {
-  const free = k.read('mempool_s.free', pool);
+  const free = k.read(inPool(k, 'free'), pool);
   for (let element = takeElement(k, pool); element !== 0; element = takeElement(k, pool)) {
-    yield* k.call(free, element, k.read('mempool_s.pool_data', pool));
+    yield* k.call(free, element, k.read(inPool(k, 'pool_data'), pool));
   }
-  k.heap.free(k.read('mempool_s.elements', pool));
-  k.write('mempool_s.elements', pool, 0);
+  k.heap.free(k.read(inPool(k, 'elements'), pool));
+  k.write(inPool(k, 'elements'), pool, 0);
 }
 
 function* createPool(k: Linux, min: number, alloc: Address, free: Address, data: Address): Steps<Address> {
-  const pool = k.heap.allocate(k.sizeof('mempool_s'), undefined, callerOf(k));
+  const pool = k.heap.allocate(k.sizeof(poolType(k)), undefined, callerOf(k));
   if (pool === 0) return 0;
   if ((yield* fillPool(k, pool, min, alloc, free, data)) === 0) return pool;
   k.heap.free(pool);
@@ -356,13 +360,13 @@ export const mempools = kernelFunctions({
     k.heap.free(pool);
   },
   'void *mempool_alloc(mempool_t *pool, gfp_t gfp_mask)': function* (k, pool, gfp) {
-    const fresh = yield* k.call(k.read('mempool_s.alloc', pool), gfp, k.read('mempool_s.pool_data', pool));
+    const fresh = yield* k.call(k.read(inPool(k, 'alloc'), pool), gfp, k.read(inPool(k, 'pool_data'), pool));
     return fresh !== 0 ? fresh : takeElement(k, pool);
   },
   'void mempool_free(void *element, mempool_t *pool)': function* (k, element, pool) {
     if (element === 0) return;
-    if (k.read('mempool_s.curr_nr', pool) < k.read('mempool_s.min_nr', pool)) putElement(k, pool, element);
-    else yield* k.call(k.read('mempool_s.free', pool), element, k.read('mempool_s.pool_data', pool));
+    if (k.read(inPool(k, 'curr_nr'), pool) < k.read(inPool(k, 'min_nr'), pool)) putElement(k, pool, element);
+    else yield* k.call(k.read(inPool(k, 'free'), pool), element, k.read(inPool(k, 'pool_data'), pool));
   },
   'void *mempool_kmalloc(gfp_t gfp_mask, void *pool_data)': (k, gfp, size) =>
     k.heap.allocate(size, gfp, callerOf(k)),

@@ -62,7 +62,7 @@ function makeKey(k: Linux, type: string, description: string, given: Attributes)
   const builtIn = (given.flags & ALLOC.BUILT_IN) === 0 ? 0 : 1 << FLAG.BUILTIN;
   k.write('key.flags', key, quota | builtIn);
   k.write('key.state', key, POSITIVE);
-  initList(k, key + k.offset('key.sem.wait_list'));
+  if (k.types.has('key.sem.wait_list')) initList(k, key + k.offset('key.sem.wait_list'));
   return key;
 }
 

@@ -70,13 +70,35 @@ function markPending(k: Linux, work: Address): void {
   k.memory.set8(work, k.memory.u8(work) | PENDING);
 }
 
+/** Kernels since 6.10 count in the data word of an idle item how often it was disabled. */
+const counts = (k: Linux): boolean => k.file.exports.find('disable_work') !== undefined;
+const DISABLE = { unit: 0x20, limit: 0x10000, noPool: 0xfffffffe00000 };
+
 function clearPending(k: Linux, work: Address): void {
-  k.memory.setPtr(work, NO_POOL);
+  k.memory.setPtr(work, counts(k) ? DISABLE.noPool : NO_POOL);
+}
+
+/** How often an item was disabled; one that is pending is not. */
+function disabled(k: Linux, work: Address): number {
+  if (!counts(k) || isPending(k, work)) return 0;
+  return Math.floor(k.memory.u32(work) / DISABLE.unit) % DISABLE.limit;
+}
+
+function setDisabled(k: Linux, work: Address, count: number): void {
+  k.memory.setPtr(work, DISABLE.noPool + count * DISABLE.unit);
+}
+
+/** disable_work: out of its queue, and no queue takes it until it is enabled as often. */
+function disable(k: Linux, work: Address): boolean {
+  const count = disabled(k, work);
+  const was = removeWork(k, work);
+  setDisabled(k, work, count + 1);
+  return was;
 }
 
 /** queue_work: false when the item was pending already. */
 export function queueWork(k: Linux, queueAddress: Address, work: Address): boolean {
-  if (isPending(k, work)) return false;
+  if (isPending(k, work) || disabled(k, work) > 0) return false;
   markPending(k, work);
   insert(k, queueAddress, work);
   return true;
@@ -168,7 +190,7 @@ function cancelDelayed(k: Linux, delayed: Address): boolean {
 }
 
 export function queueDelayed(k: Linux, queue: Address, delayed: Address, delay: number): boolean {
-  if (isPending(k, delayed)) return false;
+  if (isPending(k, delayed) || disabled(k, delayed) > 0) return false;
   if (delay === 0) return queueWork(k, queue, delayed);
   markPending(k, delayed);
   k.write('delayed_work.wq', delayed, queue);
@@ -194,6 +216,18 @@ function* destroy(k: Linux, address: Address): Steps<void> {
 }
 
 export const workqueues = kernelFunctions({
+  'bool disable_work(struct work_struct *work)': (k, work) => (disable(k, work) ? 1 : 0),
+  'bool disable_work_sync(struct work_struct *work)': function* (k, work) {
+    const was = disable(k, work);
+    yield* waitUntil(k, () => !isRunning(k, work), 'disable_work_sync');
+    return was ? 1 : 0;
+  },
+  'bool enable_work(struct work_struct *work)': (k, work) => {
+    const count = disabled(k, work);
+    if (count > 0) setDisabled(k, work, count - 1);
+    return count === 1 ? 1 : 0;
+  },
+
   'struct workqueue_struct *alloc_workqueue(const char *fmt, unsigned int flags, int max_active, ...)': (
     k,
     fmt,

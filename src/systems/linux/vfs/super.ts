@@ -5,7 +5,7 @@ import type { Address } from '../../../memory/space.ts';
 import { Errno, isError } from '../errno.ts';
 import { moduleRequest } from '../functions/request-module.ts';
 import type { Linux } from '../linux.ts';
-import { initList, removeInit } from '../lists.ts';
+import { addToHlist, initList, removeFromHlist, removeInit } from '../lists.ts';
 import { modulePut, tryModuleGet } from '../refcount.ts';
 import { children, killDentry, putDentry, putInode } from './dentry.ts';
 import { openFiles } from './file.ts';
@@ -21,6 +21,10 @@ const FS_REQUIRES_DEV = 1;
 /** FS_CONTEXT_FOR_MOUNT (enum fs_context_purpose). */
 const FOR_MOUNT = 0;
 
+/** Where a type is linked to others since 7.1. */
+const linkOf = (k: Linux, type: Address): Address =>
+  type + (k.types.has('file_system_type.list') ? k.offset('file_system_type.list') : 0);
+
 /** Registered filesystem types: the guest's file_system_type structures, linked by their `next`, oldest first. */
 export class FilesystemTypes {
   readonly list: Address[] = [];
@@ -30,10 +34,14 @@ export class FilesystemTypes {
   }
 
   add(k: Linux, type: Address): number {
-    if (k.read('file_system_type.next', type) !== 0) return -Errno.EBUSY;
-    if (this.find(k, k.readString('file_system_type.name', type)) !== 0) return -Errno.EBUSY;
+    const before = k.types.has('file_system_type.next');
+    const taken = before
+      ? k.read('file_system_type.next', type) !== 0
+      : k.memory.ptr(linkOf(k, type) + k.word) !== 0;
+    if (taken || this.find(k, k.readString('file_system_type.name', type)) !== 0) return -Errno.EBUSY;
     const last = this.list.at(-1);
-    if (last !== undefined) k.write('file_system_type.next', last, type);
+    if (!before) addToHlist(k, linkOf(k, type), this.headOf(k));
+    else if (last !== undefined) k.write('file_system_type.next', last, type);
     this.list.push(type);
     return 0;
   }
@@ -41,12 +49,22 @@ export class FilesystemTypes {
   remove(k: Linux, type: Address): number {
     const at = this.list.indexOf(type);
     if (at < 0) return -Errno.EINVAL;
-    const next = this.list[at + 1] ?? 0;
-    if (at > 0) k.write('file_system_type.next', this.list[at - 1], next);
-    k.write('file_system_type.next', type, 0);
     this.list.splice(at, 1);
+    if (!k.types.has('file_system_type.next')) {
+      removeFromHlist(k, linkOf(k, type));
+      return 0;
+    }
+    if (at > 0) k.write('file_system_type.next', this.list[at - 1], this.list[at] ?? 0);
+    k.write('file_system_type.next', type, 0);
     return 0;
   }
+
+  /** Later kernels keep the types in an hlist. */
+  private headOf(k: Linux): Address {
+    this.head ||= k.heap.allocateZeroed(k.word);
+    return this.head;
+  }
+  private head: Address = 0;
 
   /** /proc/filesystems. */
   text(k: Linux): string {
