@@ -283,7 +283,7 @@ export const kfifos = kernelFunctions({
 
 // -- memory pools --------------------------------------------------------------------------------------------------
 
-/** struct mempool_s lost its ending in 7.1. */
+/** struct mempool_s lost its ending after 6.12. */
 const poolType = (k: Linux): string => (k.types.has('mempool_s.min_nr') ? 'mempool_s' : 'mempool');
 const inPool = (k: Linux, field: string): string => `${poolType(k)}.${field}`;
 

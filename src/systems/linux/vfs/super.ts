@@ -21,7 +21,7 @@ const FS_REQUIRES_DEV = 1;
 /** FS_CONTEXT_FOR_MOUNT (enum fs_context_purpose). */
 const FOR_MOUNT = 0;
 
-/** Where a type is linked to others since 7.1. */
+/** Where a type is linked to others in later kernels. */
 const linkOf = (k: Linux, type: Address): Address =>
   type + (k.types.has('file_system_type.list') ? k.offset('file_system_type.list') : 0);
 
@@ -85,7 +85,9 @@ export function allocateSuper(k: Linux, type: Address, flags: number): Address {
   k.write('super_block.s_type', sb, type);
   k.write('super_block.s_flags', sb, flags);
   k.write('super_block.s_active.counter', sb, 1);
-  k.write('super_block.s_count', sb, 1);
+  // A refcount_t in later kernels.
+  const count = k.types.has('super_block.s_count') ? 's_count' : 's_passive.refs.counter';
+  k.write(`super_block.${count}`, sb, 1);
   k.write('super_block.s_maxbytes', sb, 0x7fffffff);
   k.write('super_block.s_blocksize', sb, 4096);
   k.write('super_block.s_blocksize_bits', sb, 12);
