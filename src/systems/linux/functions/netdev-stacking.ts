@@ -18,7 +18,7 @@ import {
 import { hasPrivateFlag } from '../net/device.ts';
 import { EVENT, notify } from '../net/events.ts';
 import { incrementFeatures } from '../net/features.ts';
-import { STATE } from '../net/flags.ts';
+import { REG, STATE } from '../net/flags.ts';
 import {
   changeFlags,
   closeDevices,
@@ -110,6 +110,13 @@ export const deviceLinks = kernelFunctions({
     info,
   ) {
     yield* notify(k, EVENT.CHANGELOWERSTATE, device, info);
+  },
+  'void xdp_set_features_flag(struct net_device *dev, u32 val)': function* (k, device, value) {
+    if (k.types.has('net_device.xdp_features') && k.read('net_device.xdp_features', device) !== value) {
+      k.write('net_device.xdp_features', device, value);
+      if (k.read('net_device.reg_state', device) === REG.REGISTERED)
+        yield* notify(k, EVENT.XDP_FEAT_CHANGE, device);
+    }
   },
   'int netdev_rx_handler_register(struct net_device *dev, rx_handler_func_t *rx_handler, void *rx_handler_data)':
     (k, device, handler, data) => {

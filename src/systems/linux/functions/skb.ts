@@ -29,6 +29,7 @@ import {
   tail,
   wrapBlock,
 } from '../net/skb.ts';
+import { countCore } from '../net/statistics.ts';
 import {
   loopBack,
   readEthernet,
@@ -182,6 +183,18 @@ function* pullTail(k: Linux, skb: Address, delta: number): Steps<Address> {
   return at + delta;
 }
 
+/** __dev_forward_skb: the packet changes over to another device, as one that arrives there; dropped when that is off. */
+function* forward(k: Linux, device: Address, skb: Address): Steps<number> {
+  const most = k.read('net_device.mtu', device) + k.read('net_device.hard_header_len', device) + 4;
+  if (!hasState(k, device, STATE.START) || len(k, skb) > most) {
+    countCore(k, device, 'rx_dropped');
+    yield* freePacket(k, skb);
+    return 1;
+  }
+  k.write('sk_buff.protocol', skb, readEthernet(k, skb, device));
+  return 0;
+}
+
 export const trafficFunctions = kernelFunctions({
   'int __dev_queue_xmit(struct sk_buff *skb, struct net_device *sb_dev)': transmit,
   'int __dev_direct_xmit(struct sk_buff *skb, u16 queue_id)': (k, skb) => transmit(k, skb),
@@ -193,16 +206,16 @@ export const trafficFunctions = kernelFunctions({
     yield* receive(k, skb);
     return 3;
   },
+  'int __dev_forward_skb(struct net_device *dev, struct sk_buff *skb)': forward,
   'int dev_forward_skb(struct net_device *dev, struct sk_buff *skb)': function* (k, device, skb) {
-    if (!hasState(k, device, STATE.START)) {
-      yield* freePacket(k, skb);
-      return 1;
-    }
-    k.write('sk_buff.protocol', skb, readEthernet(k, skb, device));
-    return yield* receiveLater(k, skb);
+    const dropped = yield* forward(k, device, skb);
+    return dropped !== 0 ? dropped : yield* receiveLater(k, skb);
   },
   'netdev_tx_t loopback_xmit(struct sk_buff *skb, struct net_device *dev)': loopBack,
   'void netif_tx_wake_queue(struct netdev_queue *dev_queue)': wakeQueue,
+  // Only a packet of a socket has somebody who waits for its time, and there are no sockets.
+  'void skb_clone_tx_timestamp(struct sk_buff *skb)': () => undefined,
+  'void skb_tstamp_tx(struct sk_buff *orig_skb, struct skb_shared_hwtstamps *hwtstamps)': () => undefined,
   'void skb_flow_dissector_init(struct flow_dissector *flow_dissector, const struct flow_dissector_key *key, unsigned int key_count)':
     (k, dissector, keys, count) => {
       // struct flow_dissector_key: which part of a packet, and where it goes.

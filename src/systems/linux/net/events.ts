@@ -6,31 +6,38 @@ import { callChain, register, unregister } from '../functions/notifiers.ts';
 import type { Linux } from '../linux.ts';
 import { initNet, netDevices } from './namespace.ts';
 
-/** enum netdev_cmd (include/linux/netdevice.h). */
+/** enum netdev_cmd (include/linux/netdevice.h) by name: later kernels put new ones between the old. */
 export const EVENT = {
-  UP: 1,
-  DOWN: 2,
-  CHANGE: 4,
-  REGISTER: 5,
-  UNREGISTER: 6,
-  CHANGEMTU: 7,
-  CHANGEADDR: 8,
-  PRE_CHANGEADDR: 9,
-  GOING_DOWN: 10,
-  CHANGENAME: 11,
-  FEAT_CHANGE: 12,
-  PRE_UP: 14,
-  POST_INIT: 17,
-  PRE_UNINIT: 18,
-  NOTIFY_PEERS: 20,
-  CHANGEUPPER: 22,
-  RESEND_IGMP: 23,
-  PRECHANGEMTU: 24,
-  BONDING_INFO: 26,
-  PRECHANGEUPPER: 27,
-  CHANGELOWERSTATE: 28,
-  CHANGE_TX_QUEUE_LEN: 29,
+  UP: 'NETDEV_UP',
+  DOWN: 'NETDEV_DOWN',
+  CHANGE: 'NETDEV_CHANGE',
+  REGISTER: 'NETDEV_REGISTER',
+  UNREGISTER: 'NETDEV_UNREGISTER',
+  CHANGEMTU: 'NETDEV_CHANGEMTU',
+  CHANGEADDR: 'NETDEV_CHANGEADDR',
+  PRE_CHANGEADDR: 'NETDEV_PRE_CHANGEADDR',
+  GOING_DOWN: 'NETDEV_GOING_DOWN',
+  CHANGENAME: 'NETDEV_CHANGENAME',
+  FEAT_CHANGE: 'NETDEV_FEAT_CHANGE',
+  PRE_UP: 'NETDEV_PRE_UP',
+  POST_INIT: 'NETDEV_POST_INIT',
+  PRE_UNINIT: 'NETDEV_PRE_UNINIT',
+  NOTIFY_PEERS: 'NETDEV_NOTIFY_PEERS',
+  CHANGEUPPER: 'NETDEV_CHANGEUPPER',
+  RESEND_IGMP: 'NETDEV_RESEND_IGMP',
+  PRECHANGEMTU: 'NETDEV_PRECHANGEMTU',
+  BONDING_INFO: 'NETDEV_BONDING_INFO',
+  PRECHANGEUPPER: 'NETDEV_PRECHANGEUPPER',
+  CHANGELOWERSTATE: 'NETDEV_CHANGELOWERSTATE',
+  CHANGE_TX_QUEUE_LEN: 'NETDEV_CHANGE_TX_QUEUE_LEN',
+  XDP_FEAT_CHANGE: 'NETDEV_XDP_FEAT_CHANGE',
 } as const;
+
+type Event = (typeof EVENT)[keyof typeof EVENT];
+
+/** The number of an event; undefined in a kernel that does not have it. */
+const numberOf = (k: Linux, event: Event | number): number | undefined =>
+  typeof event === 'number' ? event : k.types.hasEnumerator(event) ? k.types.enumerator(event) : undefined;
 
 /** IFF_UP (include/uapi/linux/if.h). */
 const UP = 1;
@@ -62,7 +69,12 @@ export function toErrno(result: number): number {
 }
 
 /** call_netdevice_notifiers: those of the namespace first, then everybody's. The last answer as it came. */
-export function notify(k: Linux, event: number, device: Address, ...more: number[]): Steps<number> {
+export function* notify(k: Linux, event: Event | number, device: Address, ...more: number[]): Steps<number> {
+  const number = numberOf(k, event);
+  return number === undefined ? 0 : yield* tellAll(k, number, device, more);
+}
+
+function tellAll(k: Linux, event: number, device: Address, more: readonly number[]): Steps<number> {
   return withInfo(k, device, more, function* (info): Steps<number> {
     if (k.types.has('net.netdev_chain')) {
       const result = yield* callChain(k, initNet(k) + k.offset('net.netdev_chain'), event, info);
@@ -72,9 +84,11 @@ export function notify(k: Linux, event: number, device: Address, ...more: number
   });
 }
 
-function* tellOne(k: Linux, block: Address, event: number, device: Address): Steps<number> {
+function* tellOne(k: Linux, block: Address, event: Event, device: Address): Steps<number> {
+  const number = numberOf(k, event);
+  if (number === undefined) return 0;
   return yield* withInfo(k, device, [], (info) =>
-    k.callInt(k.read('notifier_block.notifier_call', block), block, event, info),
+    k.callInt(k.read('notifier_block.notifier_call', block), block, number, info),
   );
 }
 

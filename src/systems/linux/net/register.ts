@@ -85,14 +85,13 @@ export function* registerDevice(k: Linux, device: Address): Steps<number> {
   const named = takeName(k, device, nameOf(k, device));
   if (named < 0) return named;
   makeNameNode(k, device);
-  const counted = allocateStatistics(k, device);
-  const started = counted ? yield* initialiseDriver(k, device) : -Errno.ENOMEM;
+  const started = yield* initialiseDriver(k, device);
   if (started !== 0) {
-    freeStatistics(k, device);
     freeNameNode(k, device);
     return started;
   }
-  const error = yield* complete(k, device);
+  // The driver's init says which counters it wants.
+  const error = allocateStatistics(k, device) ? yield* complete(k, device) : -Errno.ENOMEM;
   if (error === 0) return yield* announce(k, device);
   yield* uninitialise(k, device);
   yield* destroyPrivate(k, device);
