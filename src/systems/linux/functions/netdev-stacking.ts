@@ -212,21 +212,18 @@ function* makeFromRequest(k: Linux, name: Address, assigned: number, operations:
 export const linkRequests = kernelFunctions({
   'struct net_device *rtnl_create_link(struct net *net, const char *ifname, unsigned char name_assign_type, const struct rtnl_link_ops *ops, struct nlattr **tb, struct netlink_ext_ack *extack)':
     (k, _net, name, assigned, operations) => makeFromRequest(k, name, assigned, operations),
-  'int rtnl_configure_link(struct net_device *dev, const struct ifinfomsg *ifm)': function* (
-    k,
-    device,
-    message,
-  ) {
-    // struct ifinfomsg: family, type and index in eight bytes, then the flags and which of them are meant.
-    const [flags, mask] = message === 0 ? [0, 0] : [k.memory.u32(message + 8), k.memory.u32(message + 12)];
-    if (flags !== 0 || mask !== 0) {
-      const own = k.read('net_device.flags', device);
-      const error = yield* changeFlags(k, device, mask === 0 ? flags : (own & ~mask) | (flags & mask));
-      if (error < 0) return error;
-    }
-    k.write('net_device.rtnl_link_state', device, 0);
-    return 0;
-  },
+  'int rtnl_configure_link(struct net_device *dev, struct ifinfomsg *ifm, u32 portid, struct nlmsghdr *nlh)':
+    function* (k, device, message) {
+      // struct ifinfomsg: family, type and index in eight bytes, then the flags and which of them are meant.
+      const [flags, mask] = message === 0 ? [0, 0] : [k.memory.u32(message + 8), k.memory.u32(message + 12)];
+      if (flags !== 0 || mask !== 0) {
+        const own = k.read('net_device.flags', device);
+        const error = yield* changeFlags(k, device, mask === 0 ? flags : (own & ~mask) | (flags & mask));
+        if (error < 0) return error;
+      }
+      k.write('net_device.rtnl_link_state', device, 0);
+      return 0;
+    },
   'struct net *rtnl_link_get_net(struct net *src_net, struct nlattr **tb)': (k) => {
     const net = initNet(k);
     const count = 'net.ns.count.refs.counter';

@@ -220,6 +220,12 @@ export const deviceLookups = kernelFunctions({
     (k, _net, index) => held(k, findByIndex(k, index)),
 });
 
+/** A new listener hears of all devices there are; `lo` is older than any module. */
+function listen(k: Linux, block: Address, own: boolean): Steps<number> {
+  ensureLoopback(k);
+  return underRouting(k, () => addListener(k, block, own));
+}
+
 export const routing = kernelFunctions({
   'void rtnl_lock(void)': lockRouting,
   'int rtnl_lock_killable(void)': function* (k) {
@@ -243,12 +249,11 @@ export const routing = kernelFunctions({
   'void rtnl_af_unregister(struct rtnl_af_ops *ops)': (k, operations) => {
     unregister(k, 'link address family', operations);
   },
-  'int register_netdevice_notifier(struct notifier_block *nb)': (k, block) =>
-    underRouting(k, () => addListener(k, block)),
+  'int register_netdevice_notifier(struct notifier_block *nb)': (k, block) => listen(k, block, false),
   'int unregister_netdevice_notifier(struct notifier_block *nb)': (k, block) =>
     underRouting(k, () => removeListener(k, block)),
   'int register_netdevice_notifier_net(struct net *net, struct notifier_block *nb)': (k, _net, block) =>
-    underRouting(k, () => addListener(k, block, true)),
+    listen(k, block, true),
   'int unregister_netdevice_notifier_net(struct net *net, struct notifier_block *nb)': (k, _net, block) =>
     underRouting(k, () => removeListener(k, block, true)),
   'int call_netdevice_notifiers(unsigned long val, struct net_device *dev)': (k, event, device) =>
@@ -338,13 +343,16 @@ export const deviceAddresses = kernelFunctions({
   'void __hw_addr_init(struct netdev_hw_addr_list *list)': initAddresses,
 });
 
-export const netDeviceData: readonly DataInitialiser[] = [
-  {
-    symbol: 'init_net',
-    when: 'import',
-    fill: (k) => {
-      k.state(initialNamespace);
-      ensureLoopback(k);
-    },
+/** The namespace's own fields, and the list of namespaces, are there as soon as a module refers to one of them. */
+const withNamespace = (symbol: string): DataInitialiser => ({
+  symbol,
+  when: 'import',
+  fill: (k) => {
+    k.state(initialNamespace);
+    ensureLoopback(k);
   },
-];
+});
+
+export const netDeviceData: readonly DataInitialiser[] = ['init_net', 'net_namespace_list'].map(
+  withNamespace,
+);

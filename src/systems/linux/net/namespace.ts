@@ -6,7 +6,7 @@ import { perKernel } from '../../../kernel/kernel.ts';
 import type { Address } from '../../../memory/space.ts';
 import { directoryEntry } from '../functions/procfs.ts';
 import type { Linux } from '../linux.ts';
-import { entries, initList } from '../lists.ts';
+import { addTail, entries, initList } from '../lists.ts';
 import { namespace } from '../vfs/namespace.ts';
 import { makePath } from '../vfs/node.ts';
 
@@ -28,6 +28,12 @@ export const initialNamespace = perKernel<Namespace, Linux>((k) => {
   k.write('net.gen', net, generic);
   for (const list of ['net.list', 'net.exit_list', 'net.dev_base_head']) {
     if (k.types.has(list)) initList(k, net + k.offset(list));
+  }
+  // for_each_net walks all namespaces: the list has this one.
+  const all = k.file.exports.find('net_namespace_list')?.address;
+  if (all !== undefined) {
+    initList(k, all);
+    addTail(k, net + k.offset('net.list'), all);
   }
   if (k.types.has('net.ns.count')) k.write('net.ns.count.refs.counter', net, 1);
   const users = k.file.exports.find('init_user_ns');
