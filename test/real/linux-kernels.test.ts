@@ -8,6 +8,7 @@ import { blake2b } from '@noble/hashes/blake2';
 import { describe, expect, it } from 'vitest';
 import { bootLinux } from '../../src/systems/linux/bootkernel.ts';
 import { newerFunctions, newestFunctions } from '../../src/systems/linux/functions/newer.ts';
+import { newerBlock } from '../../src/systems/linux/functions/newer-block.ts';
 import { fauxBusFunctions } from '../../src/systems/linux/functions/newer-faux-bus.ts';
 import { newerRegistrations } from '../../src/systems/linux/functions/newer-registrations.ts';
 import { readKernel } from '../../src/systems/linux/kernelfile/open.ts';
@@ -80,7 +81,7 @@ describeWith(needsOtherKernels(), 'other kernels', (kernels) => {
   });
 
   it('prototypes of newer functions are those of the newest kernel, or of one before it', () => {
-    const tables = [newerFunctions, newestFunctions, newerRegistrations, ...fauxBusFunctions];
+    const tables = [newerFunctions, newestFunctions, newerBlock, newerRegistrations, ...fauxBusFunctions];
     const names = tables.flatMap((table) => [...table.keys()]);
     const wrong = new Map<string, string>();
     const right = new Set<string>();

@@ -8,12 +8,12 @@ import { asyncFunctions } from './functions/async.ts';
 import { atomic64 } from './functions/atomic64.ts';
 import { attributeContainers } from './functions/attribute-container.ts';
 import { auxiliaryBusFunctions } from './functions/auxiliary-bus.ts';
-import { badBlocks, newerBadBlocks } from './functions/badblocks.ts';
-import { bioFunctions, newerBioFunctions } from './functions/bio.ts';
+import { badBlocks } from './functions/badblocks.ts';
+import { bioFunctions } from './functions/bio.ts';
 import { bitmaps, cpumasks, findBits } from './functions/bitmaps.ts';
-import { blkMqFunctions, newerBlkMqFunctions } from './functions/blk-mq.ts';
+import { blkMqFunctions } from './functions/blk-mq.ts';
 import { blkSettings } from './functions/blk-settings.ts';
-import { blockFunctions, newerBlockFunctions } from './functions/block.ts';
+import { blockFunctions } from './functions/block.ts';
 import { chachaFunctions } from './functions/chacha.ts';
 import { checks } from './functions/checks.ts';
 import { chrdevFunctions } from './functions/chrdev.ts';
@@ -66,6 +66,7 @@ import { netDevicePrintk } from './functions/netdev-printk.ts';
 import { deviceLinks, linkRequests, stackedDevices } from './functions/netdev-stacking.ts';
 import { attributeFunctions, messageFunctions } from './functions/netlink-attributes.ts';
 import { newerData, newerFunctions, newestFunctions } from './functions/newer.ts';
+import { newerBlock } from './functions/newer-block.ts';
 import { fauxBusFunctions } from './functions/newer-faux-bus.ts';
 import { newerRegistrations } from './functions/newer-registrations.ts';
 import { nlsFunctions } from './functions/nls.ts';
@@ -263,10 +264,7 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
 export const linuxFunctions: FunctionTable<Linux> = withOthers(functions, [
   newerFunctions,
   newestFunctions,
-  newerBadBlocks,
-  newerBioFunctions,
-  newerBlkMqFunctions,
-  newerBlockFunctions,
+  newerBlock,
   newerRegistrations,
   ...fauxBusFunctions,
 ]);

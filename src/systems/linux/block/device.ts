@@ -89,14 +89,14 @@ export function setDiskState(k: Linux, disk: Address, bit: number, on: boolean):
 
 /** bdev_read_only: the device was set so, or the whole disk. */
 export function isReadOnly(k: Linux, device: Address): boolean {
-  const own = k.types.has('block_device.bd_read_only')
-    ? k.read('block_device.bd_read_only', device) !== 0
-    : (k.read('block_device.__bd_flags.counter', device) & BD_READ_ONLY) !== 0;
+  const own = k.types.has('block_device.__bd_flags.counter')
+    ? (k.read('block_device.__bd_flags.counter', device) & BD_READ_ONLY) !== 0
+    : k.read('block_device.bd_read_only', device) !== 0;
   return own || diskState(k, diskOf(k, device), DISK.READ_ONLY);
 }
 
 export function setReadOnly(k: Linux, device: Address, on: boolean): void {
-  if (k.types.has('block_device.bd_read_only')) {
+  if (!k.types.has('block_device.__bd_flags.counter')) {
     k.write('block_device.bd_read_only', device, Number(on));
     return;
   }

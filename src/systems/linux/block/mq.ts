@@ -43,7 +43,7 @@ export function* makeHardwareQueues(k: Linux, queue: Address, set: Address): Ste
   k.write('request_queue.rq_timeout', queue, k.read('blk_mq_tag_set.timeout', set) || 30 * HZ);
   k.write('request_queue.nr_requests', queue, k.read('blk_mq_tag_set.queue_depth', set));
   if (k.types.has('request_queue.poll_nsec')) k.write('request_queue.poll_nsec', queue, -1);
-  const table = k.types.has('request_queue.hctx_table') ? 0 : k.heap.allocateZeroed(count * k.word);
+  const table = !k.types.has('request_queue.queue_hw_ctx') ? 0 : k.heap.allocateZeroed(count * k.word);
   if (table !== 0) k.write('request_queue.queue_hw_ctx', queue, table);
   for (let number = 0; number < count; number++) {
     const hardware = makeHardware(k, queue, set, number);
@@ -100,7 +100,7 @@ function mapOfType(k: Linux, set: Address, type: number): Address {
 /** The hardware queues in order, from the table that inline code of drivers looks at. */
 export function hardwareQueues(k: Linux, queue: Address): Address[] {
   const count = k.read('request_queue.nr_hw_queues', queue);
-  if (!k.types.has('request_queue.hctx_table')) {
+  if (k.types.has('request_queue.queue_hw_ctx')) {
     const table = k.read('request_queue.queue_hw_ctx', queue);
     return Array.from({ length: count }, (_, i) => k.memory.ptr(table + i * k.word));
   }

@@ -74,7 +74,7 @@ export function allocateQueue(k: Linux, given: Address, forRequests: boolean): A
   }
   k.write('request_queue.id', queue, ++k.state(ids).last);
   k.write('request_queue.nr_requests', queue, DEFAULT_REQUESTS);
-  if (k.types.has('request_queue.refs')) k.write('request_queue.refs.refs.counter', queue, 1);
+  if (k.types.has('request_queue.refs.refs.counter')) k.write('request_queue.refs.refs.counter', queue, 1);
   if (forRequests && !hasFeatures(k)) {
     for (const flag of [FLAG.IO_STAT, SAME_COMP, NOWAIT]) setQueueFlag(k, queue, flag, true);
   }

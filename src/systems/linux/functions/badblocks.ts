@@ -18,7 +18,7 @@ function entryAt(k: Linux, list: Address, index: number): { first: number; count
 }
 
 /** badblocks_check: 0 without bad sectors in the range, 1 with such as are acknowledged, -1 with others. */
-function check(
+export function checkBadBlocks(
   k: Linux,
   list: Address,
   from: number,
@@ -62,14 +62,5 @@ export const badBlocks = kernelFunctions({
     k.write('badblocks.page', list, 0);
   },
   'int badblocks_check(struct badblocks *bb, sector_t s, int sectors, sector_t *first_bad, int *bad_sectors)':
-    check,
-});
-
-/** From 6.16 on the counts are sectors, too. */
-export const newerBadBlocks = kernelFunctions({
-  'int badblocks_check(struct badblocks *bb, sector_t s, sector_t sectors, sector_t *first_bad, sector_t *bad_sectors)':
-    (k, list, from, sectors, first, count) => {
-      k.memory.setPtr(count, 0);
-      return check(k, list, from, sectors, first, count);
-    },
+    checkBadBlocks,
 });

@@ -101,17 +101,3 @@ export const bioFunctions = kernelFunctions({
 });
 
 const countsBegun = (k: Linux): boolean => k.types.prototype('bdev_start_io_acct')?.parameters.length === 4;
-
-export const newerBioFunctions = kernelFunctions({
-  'unsigned long bdev_start_io_acct(struct block_device *bdev, enum req_op op, unsigned long start_time)': (
-    k,
-    device,
-    of,
-    start,
-  ) => stats.begin(k, device, of, start),
-  'void bdev_end_io_acct(struct block_device *bdev, enum req_op op, unsigned int sectors, unsigned long start_time)':
-    (k, device, of, sectors, start) => {
-      stats.transfer(k, device, of, sectors);
-      stats.finish(k, device, of, start);
-    },
-});

@@ -11,7 +11,8 @@ import { isError } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { kernelFunctions } from './define.ts';
 
-function* allocate(k: Linux, set: Address, limits: Address, data: Address): Steps<Address> {
+/** A disk over a queue that is handed requests. */
+export function* allocateForRequests(k: Linux, set: Address, limits: Address, data: Address): Steps<Address> {
   const queue = allocateQueue(k, limits, true);
   if (isError(queue)) return queue;
   k.write('request_queue.queuedata', queue, data);
@@ -55,7 +56,7 @@ export const blkMqFunctions = kernelFunctions({
   'int blk_mq_alloc_tag_set(struct blk_mq_tag_set *set)': allocateSet,
   'void blk_mq_free_tag_set(struct blk_mq_tag_set *set)': freeSet,
   'struct gendisk *__blk_mq_alloc_disk(struct blk_mq_tag_set *set, void *queuedata, struct lock_class_key *lkclass)':
-    (k, set, data) => allocate(k, set, 0, data),
+    (k, set, data) => allocateForRequests(k, set, 0, data),
   'void blk_mq_map_queues(struct blk_mq_queue_map *qmap)': mapEvenly,
   'void blk_mq_start_request(struct request *rq)': mq.start,
   'void blk_mq_end_request(struct request *rq, blk_status_t error)': mq.endRequest,
@@ -108,11 +109,4 @@ export const blkMqFunctions = kernelFunctions({
     k.read('blk_mq_hw_ctx.queue_num', k.read('request.mq_hctx', request)) * 0x10000 +
     (k.read('request.tag', request) & 0xffff),
   'void blk_mq_free_request(struct request *rq)': mq.free,
-});
-
-export const newerBlkMqFunctions = kernelFunctions({
-  'struct gendisk *__blk_mq_alloc_disk(struct blk_mq_tag_set *set, struct queue_limits *lim, void *queuedata, struct lock_class_key *lkclass)':
-    allocate,
-  'void blk_mq_freeze_queue_nomemsave(struct request_queue *q)': mq.freeze,
-  'void blk_mq_unfreeze_queue_nomemrestore(struct request_queue *q)': mq.unfreeze,
 });

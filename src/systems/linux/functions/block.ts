@@ -13,7 +13,6 @@ import {
 } from '../block/device.ts';
 import { addDisk, allocateDisk, changeCapacity, deleteDisk, emptyDisk, releaseDisk } from '../block/disk.ts';
 import { registerMajor, unregisterMajor } from '../block/majors.ts';
-import { rescan } from '../block/open.ts';
 import { invalidate, synchronise } from '../block/pages.ts';
 import { scanPartitions } from '../block/partitions.ts';
 import { allocateQueue } from '../block/queue.ts';
@@ -24,7 +23,7 @@ import { kernelFunctions } from './define.ts';
 import { put } from './kobject.ts';
 
 /** A disk over a queue of its own, without requests. */
-function allocate(k: Linux, limits: Address): Address {
+export function allocateForBios(k: Linux, limits: Address): Address {
   const queue = allocateQueue(k, limits, false);
   if (isError(queue)) return queue;
   const disk = allocateDisk(k, queue);
@@ -45,7 +44,7 @@ export const blockFunctions = kernelFunctions({
   ) => registerMajor(k, major, k.memory.cstring(name), probe),
   'void unregister_blkdev(unsigned int major, const char *name)': (k, major, name) =>
     unregisterMajor(k, major, k.memory.cstring(name)),
-  'struct gendisk *__blk_alloc_disk(int node, struct lock_class_key *lkclass)': (k) => allocate(k, 0),
+  'struct gendisk *__blk_alloc_disk(int node, struct lock_class_key *lkclass)': (k) => allocateForBios(k, 0),
   'int device_add_disk(struct device *parent, struct gendisk *disk, const struct attribute_group **groups)':
     addDisk,
   'void del_gendisk(struct gendisk *disk)': deleteDisk,
@@ -73,23 +72,10 @@ export const blockFunctions = kernelFunctions({
 });
 
 /** disk_force_media_change: another disk may be in there now. */
-function* mediaChanged(k: Linux, disk: Address): Steps<void> {
+export function* mediaChanged(k: Linux, disk: Address): Steps<void> {
   k.write('gendisk.diskseq', disk, k.read('gendisk.diskseq', disk) + 1);
   yield* synchronise(k, wholeOf(k, disk));
   invalidate(k, wholeOf(k, disk));
   if (capacityOf(k, wholeOf(k, disk)) > 0 && diskState(k, disk, DISK.ADDED))
     setDiskState(k, disk, DISK.NEED_PART_SCAN, true);
 }
-
-/** As later kernels declare them: limits come with the allocation. */
-export const newerBlockFunctions = kernelFunctions({
-  'struct gendisk *__blk_alloc_disk(struct queue_limits *lim, int node, struct lock_class_key *lkclass)': (
-    k,
-    limits,
-  ) => allocate(k, limits),
-  'void disk_force_media_change(struct gendisk *disk)': mediaChanged,
-  'int disk_scan_partitions(struct gendisk *disk, blk_mode_t mode)': function* (k, disk) {
-    yield* rescan(k, disk);
-    return 0;
-  },
-});
