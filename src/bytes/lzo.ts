@@ -69,22 +69,29 @@ function readHeader(cursor: Cursor): number {
   return flags;
 }
 
-/** One LZO1X stream of a known size. */
+/** One LZO1X stream; `bare` is one that is not wrapped, whose size is not known. */
 class Stream {
   readonly #in: Uint8Array;
   readonly #out: Uint8Array;
+  readonly #bare: boolean;
+  #runs = false;
   #at = 0;
   #to = 0;
 
-  constructor(input: Uint8Array, size: number) {
+  constructor(input: Uint8Array, size: number, bare: boolean) {
     this.#in = input;
     this.#out = new Uint8Array(size);
+    this.#bare = bare;
   }
 
   run(): Uint8Array {
     // Literals since the last match: up to three are part of a match's instruction, four stand for any longer run.
     let state = 0;
-    if (this.#in[0] > 17) {
+    if (this.#bare && this.#in[0] === 17 && this.#in.length >= 5) {
+      this.#runs = this.#in[1] > 0;
+      this.#at = 2;
+    }
+    if (this.#in[this.#at] > 17) {
       const first = this.#byte() - 17;
       this.#literals(first);
       state = Math.min(first, 4);
@@ -101,6 +108,7 @@ class Stream {
       this.#literals(literals);
       state = literals;
     }
+    if (this.#bare) return this.#out.subarray(0, this.#to);
     if (this.#to !== this.#out.length)
       throw new Invalid('lzo block', 'ends before its size', { offset: this.#at });
     return this.#out;
@@ -114,6 +122,10 @@ class Stream {
       return code & 3;
     }
     if (code >= 16) {
+      if (this.#runs && (code & 0xf8) === 0x18 && this.#in[this.#at + 1] === 0xff) {
+        const low = this.#in[this.#at];
+        if ((low & 0xfc) === 0xfc) return this.#zeros(code & 7, low & 3);
+      }
       const near = code >= 32;
       const most = near ? 31 : 7;
       const length = 2 + (code & most || this.#long(most));
@@ -126,6 +138,17 @@ class Stream {
     const distance = (this.#byte() << 2) + (code >> 2) + 1;
     this.#copy(state === 4 ? distance + 2048 : distance, state === 4 ? 3 : 2);
     return code & 3;
+  }
+
+  /** Version 1: a match of the largest distance stands for zeros, with a byte more of their count. */
+  #zeros(count: number, literals: number): number {
+    this.#at += 2;
+    const length = (this.#byte() << 3) + count + 4;
+    if (this.#to + length > this.#out.length)
+      throw new Invalid('lzo block', 'has more zeros than bytes', { offset: this.#at });
+    // The room is zeros already.
+    this.#to += length;
+    return literals;
   }
 
   #byte(): number {
@@ -161,4 +184,8 @@ class Stream {
   }
 }
 
-const unpackBlock = (input: Uint8Array, size: number): Uint8Array => new Stream(input, size).run();
+const unpackBlock = (input: Uint8Array, size: number): Uint8Array => new Stream(input, size, false).run();
+
+/** A stream by itself, of at most `room` bytes unpacked: of version 1, with runs of zeros, when its first byte is 17. */
+export const unpackLzo1x = (input: Uint8Array, room: number): Uint8Array =>
+  new Stream(input, room, true).run();

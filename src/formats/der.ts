@@ -68,9 +68,6 @@ export function unsigned(bytes: Uint8Array): bigint {
   return BigInt(`0x${hexOf(bytes) || '0'}`);
 }
 
-export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i]);
-
 /** One value: identifier, length and contents, as short as DER wants them. */
 export function encodeDer(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {
   const length = contents.reduce((sum, part) => sum + part.length, 0);

@@ -1,6 +1,7 @@
 /** RSA signatures with PKCS #1 v1.5 padding (RFC 8017, section 8.2), verified in plain arithmetic: at once, and the same everywhere. */
 import { FormatError } from '../../bytes/errors.ts';
-import { children, oid, readDer, sameBytes, unsigned } from '../der.ts';
+import { sameBytes } from '../../bytes/same.ts';
+import { children, oid, readDer, unsigned } from '../der.ts';
 import type { HashAlgorithm } from './hashes.ts';
 
 export interface RsaKey {

@@ -1,7 +1,7 @@
 /** The hashes of a code signature against what they cover: pages of the file, Info.plist, resources, other blobs. */
 import { sha1 } from '@noble/hashes/legacy';
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2';
-import { sameBytes } from '../../der.ts';
+import { sameBytes } from '../../../bytes/same.ts';
 import type { CodeDirectory } from './directory.ts';
 import { HASH_NAMES, SLOT, SPECIAL_NAMES } from './layout.ts';
 import type { CodeSignature } from './read.ts';

@@ -6,7 +6,8 @@
 
 import { FormatError } from '../../../bytes/errors.ts';
 import { hexOf } from '../../../bytes/hex.ts';
-import { children, oid, sameBytes } from '../../../formats/der.ts';
+import { sameBytes } from '../../../bytes/same.ts';
+import { children, oid } from '../../../formats/der.ts';
 import type { PeFile } from '../../../formats/pe/read.ts';
 import { hashedRanges, readCertificates } from '../../../formats/pe/security.ts';
 import { type Certificate, readCertificate } from '../../../formats/pki/certificate.ts';

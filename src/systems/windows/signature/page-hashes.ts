@@ -3,7 +3,8 @@
  * zeros, so that the kernel can check pages as they come in.
  */
 import { joinBytes } from '../../../bytes/join.ts';
-import { children, type DerNode, oid, readDer, sameBytes, Tag } from '../../../formats/der.ts';
+import { sameBytes } from '../../../bytes/same.ts';
+import { children, type DerNode, oid, readDer, Tag } from '../../../formats/der.ts';
 import { DIRECTORY } from '../../../formats/pe/layout.ts';
 import type { PeFile } from '../../../formats/pe/read.ts';
 import { type HashAlgorithm, hashNamed } from '../../../formats/pki/hashes.ts';

@@ -1,6 +1,7 @@
 /** PKCS #7 SignedData with a signer's attributes and its certificates (RFC 2315, RFC 5652), read and verified. */
 import { FormatError, Invalid } from '../../../bytes/errors.ts';
-import { children, context, type DerNode, oid, readDer, sameBytes, Tag } from '../../../formats/der.ts';
+import { sameBytes } from '../../../bytes/same.ts';
+import { children, context, type DerNode, oid, readDer, Tag } from '../../../formats/der.ts';
 import {
   type Certificate,
   readCertificate,

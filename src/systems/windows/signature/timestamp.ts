@@ -3,7 +3,8 @@
  * in an attribute of Microsoft's. Either signs the signer's signature, and says when.
  */
 import { FormatError } from '../../../bytes/errors.ts';
-import { children, oid, readDer, sameBytes, Tag } from '../../../formats/der.ts';
+import { sameBytes } from '../../../bytes/same.ts';
+import { children, oid, readDer, Tag } from '../../../formats/der.ts';
 import { type Certificate, readTime } from '../../../formats/pki/certificate.ts';
 import { hashOf } from '../../../formats/pki/hashes.ts';
 import {
