@@ -36,3 +36,7 @@ export class EndlessAccess extends Error {
 function describe(va: Address): string {
   return Number.isSafeInteger(va) ? hexAddress(va) : String(va);
 }
+
+export class MappingError extends Error {
+  override readonly name = 'MappingError';
+}

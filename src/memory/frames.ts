@@ -51,9 +51,14 @@ export class FrameAllocator {
   readonly #labels: string[] = ['unlabelled'];
   readonly #labelIds = new Map<string, number>([['unlabelled', 0]]);
   readonly #labelPages: number[] = [0];
+  /** Frames from here on were never handed out. */
+  #fresh = 0;
+  readonly #onFresh: (from: number, to: number) => void;
 
-  constructor(total: number) {
+  /** @param onFresh called before frames are handed out that, like all behind them, never were: from one to before another */
+  constructor(total: number, onFresh: (from: number, to: number) => void = () => {}) {
     this.total = total;
+    this.#onFresh = onFresh;
     this.#state = new Uint8Array(total);
     this.#next = new Int32Array(total).fill(NONE);
     this.#previous = new Int32Array(total).fill(NONE);
@@ -84,6 +89,11 @@ export class FrameAllocator {
     this.#state[pfn] = USED | order;
     this.#free -= 1 << order;
     this.#own(pfn, order, label);
+    const end = pfn + (1 << order);
+    if (end > this.#fresh) {
+      this.#onFresh(this.#fresh, end);
+      this.#fresh = end;
+    }
     return pfn;
   }
 

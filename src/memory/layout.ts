@@ -58,6 +58,8 @@ export const FrameFlag = {
   CODE: 1,
   /** The next frame does: a store over the end of this one is not simple. */
   BEFORE_CODE: 2,
+  /** Was never handed out or written to: the first store is noted. */
+  UNTOUCHED: 4,
 } as const;
 
 export const CODE_BASE = 0x40000;

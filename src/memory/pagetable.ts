@@ -33,4 +33,22 @@ export class PageTable {
     }
     chunk[((va - key * CHUNK_BYTES) / 4096) | 0] = entry;
   }
+
+  /** Sets the entries of pages in a row; each is the one before it plus `step`. */
+  setRange(va: Address, pages: number, entry: number, step: number): void {
+    for (let done = 0; done < pages; ) {
+      const at = va + done * 4096;
+      const key = Math.floor(at / CHUNK_BYTES);
+      let chunk = this.#chunks.get(key);
+      if (chunk === undefined) {
+        chunk = new Int32Array(CHUNK_PAGES);
+        this.#chunks.set(key, chunk);
+      }
+      const first = ((at - key * CHUNK_BYTES) / 4096) | 0;
+      const n = Math.min(CHUNK_PAGES - first, pages - done);
+      if (step === 0) chunk.fill(entry, first, first + n);
+      else for (let i = 0; i < n; i++) chunk[first + i] = entry + (done + i) * step;
+      done += n;
+    }
+  }
 }

@@ -10,9 +10,14 @@ const INDEX_SHIFT = 12 - L.TLB_ENTRY_SHIFT;
 const WORDS = 1 << (L.TLB_ENTRY_SHIFT - 2);
 const SECOND = L.TLB_SECOND >> 2;
 
+/** More pages are found by looking at all places. */
+const MOST_NOTED = 256;
+
 /** The software TLB in linear memory, as TypeScript reads and writes it; {@link L.TLB_BASE} tells what an entry holds. */
 export class SoftTlb {
   readonly #words: Int32Array;
+  /** First places of pages that were entered as writable since all of them were last dropped; too many are not noted. */
+  #writable: number[] | undefined = [];
 
   constructor(memory: ArrayBufferLike) {
     this.#words = new Int32Array(memory, L.TLB_BASE, (L.TLB_ENTRIES << L.TLB_ENTRY_SHIFT) >> 2);
@@ -20,6 +25,7 @@ export class SoftTlb {
 
   clear(): void {
     this.#words.fill(L.TLB_EMPTY);
+    this.#writable = [];
   }
 
   /** Linear offset of an address on `page`, -1 where the first place does not have it. */
@@ -43,6 +49,7 @@ export class SoftTlb {
     words[at + 3] = high;
     words[at + 4] = executable ? low : L.TLB_EMPTY;
     words[at + 5] = high;
+    if (writable) this.#note(at);
     words[at + (L.TLB_ADDEND >> 2)] = (host - low) | 0;
   }
 
@@ -55,6 +62,16 @@ export class SoftTlb {
 
   /** The next write to any page is looked at again. */
   dropWritable(): void {
-    for (let i = L.TLB_WRITE >> 2; i < this.#words.length; i += WORDS) this.#words[i] = L.TLB_EMPTY;
+    const tag = L.TLB_WRITE >> 2;
+    if (this.#writable === undefined) {
+      for (let i = tag; i < this.#words.length; i += WORDS) this.#words[i] = L.TLB_EMPTY;
+    } else {
+      for (const at of this.#writable) this.#words[at + tag] = this.#words[(at ^ SECOND) + tag] = L.TLB_EMPTY;
+    }
+    this.#writable = [];
+  }
+
+  #note(at: number): void {
+    if (this.#writable !== undefined && this.#writable.push(at) > MOST_NOTED) this.#writable = undefined;
   }
 }

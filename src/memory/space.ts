@@ -1,35 +1,20 @@
 import { text } from '../bytes/cstring.ts';
 import { type Address, hexAddress, isCanonical, PAGE_SIZE, pageBase } from './address.ts';
-import { type Access, EndlessAccess, GuestFault } from './fault.ts';
+import { type Access, EndlessAccess, GuestFault, MappingError } from './fault.ts';
+import { type CodeChange, FrameFlags } from './frame-flags.ts';
 import { FrameAllocator } from './frames.ts';
 import * as L from './layout.ts';
 import { PageTable, Perm, PTE, PTE_FRAME_SHIFT } from './pagetable.ts';
 import { type FillPage, type Region, RegionList } from './regions.ts';
 import { SoftTlb } from './softtlb.ts';
+import { SpareMemories } from './spare.ts';
+import type { MemorySpec } from './spec.ts';
 import type { SimulatedTlb } from './tlb.ts';
 import { Window } from './window.ts';
 
 export { type Address, PAGE_SIZE } from './address.ts';
-export { EndlessAccess, GuestFault } from './fault.ts';
+export { EndlessAccess, GuestFault, MappingError } from './fault.ts';
 export { Perm } from './pagetable.ts';
-
-export interface MemorySpec {
-  /** Guest RAM; a multiple of 4096, at most 2 GiB. Pages that are never touched cost nothing. */
-  readonly ramBytes: number;
-  /** Where all RAM is mapped in one piece, readable and writable; undefined for none. */
-  readonly directMap: Address | undefined;
-  /** Of a guest pointer: what `ptr` and `setPtr` move; default 8. Addresses of 4 bytes are unsigned numbers. */
-  readonly pointerBytes?: 4 | 8;
-  /** Room for translated operations; default 8 MiB. */
-  readonly codeCacheBytes?: number;
-}
-
-export class MappingError extends Error {
-  override readonly name = 'MappingError';
-}
-
-/** `pfn` holds translated code and bytes `offset` to `offset + length` of it change, or its mapping goes. */
-export type CodeChange = (pfn: number, offset: number, length: number) => void;
 
 const NEEDS: Record<Access, number> = { read: Perm.R, write: Perm.W, execute: Perm.X };
 const HIGH = 4294967296;
@@ -52,14 +37,13 @@ export class GuestMemory {
   readonly ramBase: number;
   readonly codeBytes: number;
   readonly pointerBytes: 4 | 8;
-  readonly #data: DataView;
-  readonly #all: Uint8Array;
+  #data: DataView;
+  #all: Uint8Array;
   readonly #tlb: SoftTlb;
   readonly #table = new PageTable();
   readonly #regions = new RegionList();
   readonly #directMap: Address | undefined;
-  /** Frames that hold translated code: writes to them go the slow way. */
-  readonly #flags: Uint8Array;
+  readonly #flags: FrameFlags;
   readonly #listeners: CodeChange[] = [];
   readonly #plainListeners: (() => void)[] = [];
   /** No page of the direct map was ever unmapped or protected. */
@@ -79,6 +63,8 @@ export class GuestMemory {
   #writeBase = Number.NaN;
   #writeHost = 0;
   readonly #window: Window;
+  readonly #spares: SpareMemories;
+  released = false;
 
   /** @throws RangeError for sizes outside the limits above */
   constructor(spec: MemorySpec) {
@@ -92,13 +78,15 @@ export class GuestMemory {
     this.pointerBytes = pointerBytes;
     // One unit more, so that reading 8 bytes of a smaller operand at the end of RAM stays inside.
     const units = Math.ceil((this.ramBase + ramBytes) / L.WASM_PAGE) + 1;
-    this.wasm = new WebAssembly.Memory({ initial: units, maximum: units });
+    this.#spares = spec.spares ?? new SpareMemories();
+    this.wasm = this.#spares.take(units);
     this.#data = new DataView(this.wasm.buffer);
     this.#all = new Uint8Array(this.wasm.buffer);
     this.#tlb = new SoftTlb(this.wasm.buffer);
     this.#window = new Window(this.#data, this.ramBase);
-    this.frames = new FrameAllocator(ramBytes / PAGE_SIZE);
-    this.#flags = new Uint8Array(this.wasm.buffer, this.frameFlags, this.frames.total);
+    const flags = new FrameFlags(this.wasm.buffer, this.frameFlags, ramBytes / PAGE_SIZE);
+    this.#flags = flags;
+    this.frames = new FrameAllocator(ramBytes / PAGE_SIZE, (from, to) => flags.touch(from, to));
     this.#directMap = spec.directMap;
     this.flushTlb();
     if (spec.directMap !== undefined) {
@@ -121,14 +109,23 @@ export class GuestMemory {
     }
     this.#claim({ base: va, pages, perm, what });
     const flags = PTE.PRESENT | (perm & PTE.PERM) | (large ? PTE.LARGE : 0);
-    for (let i = 0; i < pages; i++)
-      this.#table.set(va + i * PAGE_SIZE, ((pfn + i) << PTE_FRAME_SHIFT) | flags);
+    this.#table.setRange(va, pages, (pfn << PTE_FRAME_SHIFT) | flags, 1 << PTE_FRAME_SHIFT);
+  }
+
+  /** Maps single frames, wherever they are, at pages in a row, and zeroes them. @throws MappingError as {@link map} */
+  mapZeroed(va: Address, pfns: readonly number[], perm: number, what: string): void {
+    this.#claim({ base: va, pages: pfns.length, perm, what });
+    pfns.forEach((pfn, i) => {
+      const host = this.frameOffset(pfn);
+      this.#all.fill(0, host, host + PAGE_SIZE);
+      this.#table.set(va + i * PAGE_SIZE, (pfn << PTE_FRAME_SHIFT) | PTE.PRESENT | (perm & PTE.PERM));
+    });
   }
 
   /** Maps pages whose frames are taken, zeroed and filled at the first touch, and freed by {@link unmap}. */
   mapLazy(va: Address, pages: number, perm: number, what: string, fill: FillPage = () => {}): void {
     this.#claim({ base: va, pages, perm, what, fill });
-    for (let i = 0; i < pages; i++) this.#table.set(va + i * PAGE_SIZE, PTE.LAZY | (perm & PTE.PERM));
+    this.#table.setRange(va, pages, PTE.LAZY | (perm & PTE.PERM), 0);
   }
 
   /** Pages in the range that are not mapped are passed over. */
@@ -140,7 +137,7 @@ export class GuestMemory {
       if (entry === 0) continue;
       if ((entry & PTE.PRESENT) !== 0) {
         const pfn = entry >>> PTE_FRAME_SHIFT;
-        this.#codeChanged(pfn, 0, PAGE_SIZE);
+        this.#changed(pfn, 0, PAGE_SIZE);
         if ((entry & PTE.OWNED) !== 0) this.frames.free(pfn, 0);
       }
       this.#table.set(page, 0);
@@ -161,7 +158,7 @@ export class GuestMemory {
     for (let page = va, i = 0; i < pages; i++, page += PAGE_SIZE) {
       const entry = this.#table.get(page);
       const losesExecute = (entry & PTE.PRESENT) !== 0 && (entry & Perm.X) !== 0 && (perm & Perm.X) === 0;
-      if (losesExecute) this.#codeChanged(entry >>> PTE_FRAME_SHIFT, 0, PAGE_SIZE);
+      if (losesExecute) this.#changed(entry >>> PTE_FRAME_SHIFT, 0, PAGE_SIZE);
       this.#table.set(page, (entry & ~PTE.PERM) | (perm & PTE.PERM));
       this.#forget(page);
     }
@@ -272,7 +269,7 @@ export class GuestMemory {
     }
     const host = this.#reach(va, 2, 'write');
     this.#data.setUint16(host, value, true);
-    if (host === L.BOUNCE) this.#commit(va, 2);
+    if (host === L.BOUNCE) this.commit(va, 2);
   }
 
   set32(va: Address, value: number): void {
@@ -284,7 +281,7 @@ export class GuestMemory {
     }
     const host = this.#reach(va, 4, 'write');
     this.#data.setInt32(host, value, true);
-    if (host === L.BOUNCE) this.#commit(va, 4);
+    if (host === L.BOUNCE) this.commit(va, 4);
   }
 
   /** A pointer or a word of its width; stored modulo 2^64 or 2^32. */
@@ -300,14 +297,14 @@ export class GuestMemory {
     const host = off >= 0 && off <= PAGE_SIZE - 8 ? this.#writeHost + off : this.#reach(va, 8, 'write');
     this.#data.setInt32(host, value, true);
     this.#data.setInt32(host + 4, Math.floor(value / HIGH), true);
-    if (host === L.BOUNCE) this.#commit(va, 8);
+    if (host === L.BOUNCE) this.commit(va, 8);
   }
 
   setU64(va: Address, value: bigint): void {
     if (--this.fuel < 0) this.#exhausted();
     const host = this.#reach(va, 8, 'write');
     this.#data.setBigUint64(host, BigInt.asUintN(64, value), true);
-    if (host === L.BOUNCE) this.#commit(va, 8);
+    if (host === L.BOUNCE) this.commit(va, 8);
   }
 
   /** A copy. @throws GuestFault at the first page that cannot be read */
@@ -393,16 +390,13 @@ export class GuestMemory {
       const at = va + done;
       const n = Math.min(PAGE_SIZE - (at & 4095), bytes.length - done);
       const pfn = this.#present(at, n, 'write') >>> PTE_FRAME_SHIFT;
-      this.#codeChanged(pfn, at & 4095, n);
+      this.#changed(pfn, at & 4095, n);
       this.#all.set(bytes.subarray(done, done + n), this.frameOffset(pfn) + (at & 4095));
       done += n;
     }
   }
 
-  /**
-   * A copy of what lies there whatever the page permits, for those who look in from outside: nothing changes by it.
-   * Shorter where the bytes end at a page that is not mapped.
-   */
+  /** A copy for those who look in from outside: no page forbids it. Shorter where it comes to one that is not mapped. */
   peek(va: Address, length: number): Uint8Array {
     const out = new Uint8Array(Math.min(length, this.#all.length));
     let done = 0;
@@ -444,9 +438,7 @@ export class GuestMemory {
 
   /** Code was translated from this frame: from now on writes to it are reported. */
   markCode(pfn: number): void {
-    if ((this.#flags[pfn] & L.FrameFlag.CODE) !== 0) return;
-    this.#flags[pfn] |= L.FrameFlag.CODE;
-    if (pfn > 0) this.#flags[pfn - 1] |= L.FrameFlag.BEFORE_CODE;
+    if (!this.#flags.markCode(pfn)) return;
     // Any alias may be cached as writable.
     this.#tlb.dropWritable();
     this.#writeBase = Number.NaN;
@@ -455,8 +447,7 @@ export class GuestMemory {
 
   /** No translated code is left from this frame. */
   unmarkCode(pfn: number): void {
-    this.#flags[pfn] &= ~L.FrameFlag.CODE;
-    if (pfn > 0) this.#flags[pfn - 1] &= ~L.FrameFlag.BEFORE_CODE;
+    this.#flags.unmarkCode(pfn);
   }
 
   /**
@@ -501,7 +492,6 @@ export class GuestMemory {
   get userMode(): boolean {
     return this.#userMode;
   }
-
   /** Counts every data access in a simulated TLB until called with undefined; slow while on. */
   observe(tlb: SimulatedTlb | undefined): void {
     this.#changePlain(() => {
@@ -542,12 +532,26 @@ export class GuestMemory {
     const needed = PTE.PRESENT | Perm.R | Perm.W;
     if ((entry & needed) !== needed) return undefined;
     const pfn = entry >>> PTE_FRAME_SHIFT;
-    return (this.#flags[pfn] & L.FrameFlag.CODE) === 0 ? pfn : undefined;
+    return this.#flags.plain(pfn) ? pfn : undefined;
   }
 
   /** Writes the bounce buffer back after a write that crossed a page. */
   commit(va: Address, size: number): void {
-    this.#commit(va, size);
+    const first = PAGE_SIZE - (va & 4095);
+    this.#all.copyWithin(this.#walk(va, first, 'write'), L.BOUNCE, L.BOUNCE + first);
+    this.#all.copyWithin(this.#walk(va + first, size - first, 'write'), L.BOUNCE + first, L.BOUNCE + size);
+  }
+
+  /** Gives the linear memory back, zeroed as far as it was touched. Nothing on it may be used from then on. */
+  release(): void {
+    if (this.released) return;
+    this.released = true;
+    // A store over the end of the last frame reaches into the one behind it.
+    const end = this.frameOffset(Math.min(this.#flags.clean + 1, this.frames.total));
+    this.#all.fill(0, 0, L.CODE_BASE).fill(0, this.frameFlags, end);
+    this.#data = new DataView(new ArrayBuffer(0));
+    this.#all = new Uint8Array(0);
+    this.#spares.give(this.wasm);
   }
 
   // ---- inside ----
@@ -612,7 +616,7 @@ export class GuestMemory {
     if (!allowed && !overridden) throw new GuestFault(va, access, size, 'protection');
     const pfn = entry >>> PTE_FRAME_SHIFT;
     const within = va & 4095;
-    if (access === 'write') this.#codeChanged(pfn, within, size);
+    if (access === 'write') this.#changed(pfn, within, size);
     const host = this.frameOffset(pfn) + within;
     if (this.#observer !== undefined) this.#observer.access(va, (entry & PTE.LARGE) !== 0);
     else if (!overridden && (!this.#userMode || (entry & Perm.U) !== 0))
@@ -622,8 +626,7 @@ export class GuestMemory {
 
   /** Puts a page into the TLB with all it permits. */
   #cache(page: Address, entry: number, host: number, access: Access): void {
-    const writable =
-      (entry & Perm.W) !== 0 && (this.#flags[entry >>> PTE_FRAME_SHIFT] & L.FrameFlag.CODE) === 0;
+    const writable = (entry & Perm.W) !== 0 && this.#flags.plain(entry >>> PTE_FRAME_SHIFT);
     this.#tlb.put(page, host, (entry & Perm.R) !== 0, writable, (entry & Perm.X) !== 0);
     if (access !== 'write' || writable) this.#remember(page, host, access);
   }
@@ -654,12 +657,6 @@ export class GuestMemory {
     this.#all.copyWithin(L.BOUNCE, low, low + first);
     this.#all.copyWithin(L.BOUNCE + first, high, high + size - first);
     return L.BOUNCE;
-  }
-
-  #commit(va: Address, size: number): void {
-    const first = PAGE_SIZE - (va & 4095);
-    this.#all.copyWithin(this.#walk(va, first, 'write'), L.BOUNCE, L.BOUNCE + first);
-    this.#all.copyWithin(this.#walk(va + first, size - first, 'write'), L.BOUNCE + first, L.BOUNCE + size);
   }
 
   #pieces(
@@ -693,8 +690,8 @@ export class GuestMemory {
     }
   }
 
-  #codeChanged(pfn: number, offset: number, length: number): void {
-    if ((this.#flags[pfn] & L.FrameFlag.CODE) === 0) return;
+  #changed(pfn: number, offset: number, length: number): void {
+    if (!this.#flags.written(pfn)) return;
     for (const listener of this.#listeners) listener(pfn, offset, length);
   }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import * as L from '../../src/memory/layout.ts';
 import { GuestFault, GuestMemory, PAGE_SIZE, Perm } from '../../src/memory/space.ts';
 import { SimulatedTlb } from '../../src/memory/tlb.ts';
 import fc from '../properties.ts';
@@ -165,6 +166,23 @@ describe('GuestMemory', () => {
       ['hello', 3, 2, RW],
       ['hello', 7, 3, RW],
     ]);
+  });
+
+  it('reports the first write to any page after code was marked in it, however many were written to before', () => {
+    for (const pages of [2, 200, 400]) {
+      const memory = make(4 << 20);
+      memory.map(VMALLOC, 100, pages, RW, 'pages');
+      const changed: number[] = [];
+      memory.onCodeChange((pfn) => changed.push(pfn));
+      for (let page = 0; page < pages; page++) memory.cpuAccess(VMALLOC + page * PAGE_SIZE, 1, 'write');
+      for (let page = 0; page < pages; page++) memory.markCode(100 + page);
+      const at = L.TLB_BASE + L.TLB_WRITE;
+      const words = new Int32Array(memory.wasm.buffer);
+      for (let n = 0; n < L.TLB_ENTRIES; n++)
+        expect(words[(at + (n << L.TLB_ENTRY_SHIFT)) >> 2]).toBe(L.TLB_EMPTY);
+      for (let page = 0; page < pages; page++) memory.cpuAccess(VMALLOC + page * PAGE_SIZE, 1, 'write');
+      expect(changed).toEqual(Array.from({ length: pages }, (_, page) => 100 + page));
+    }
   });
 
   it('pokes read-only pages and reports changes of translated code, by any alias', () => {
