@@ -18,6 +18,8 @@ export interface Signature {
   readonly convention?: CallKind;
   /** Bytes of a structure that is returned by value. */
   readonly returnBytes?: number;
+  /** Some parameter is a double or a float: those travel in places of their own. */
+  readonly reals?: boolean;
 }
 
 const CALL_WORDS: readonly (readonly [RegExp, CallKind])[] = [
@@ -53,6 +55,9 @@ export function signatureOf(prototype: Prototype, declaration = ''): Signature {
       /\bva_list$/.test('name' in parameter.type ? parameter.type.name : '') ? 'valist' : parameter.class,
     ),
     variadic: prototype.variadic,
+    reals: prototype.parameters.some(
+      (parameter) => parameter.class === 'double' || parameter.class === 'float',
+    ),
   };
 }
 

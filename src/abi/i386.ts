@@ -3,6 +3,7 @@
  * thiscall (Microsoft), and gcc's regparm(3), which Linux kernels are compiled with. A 64-bit value is two words.
  */
 import type { Cpu } from '../cpu/cpu.ts';
+import { pushDouble } from '../cpu/x87-unit.ts';
 import type { ValueClass } from '../ctypes/prototype.ts';
 import type { Address, GuestMemory } from '../memory/space.ts';
 import {
@@ -269,11 +270,10 @@ function setWide(cpu: Cpu, value: bigint): void {
 function setResult(cpu: Cpu, returns: ValueClass, value: unknown): void {
   const wide = isWide(returns) || returns === 'struct';
   if (returns === 'float' || returns === 'double') {
-    throw new TypeError(
-      `a kernel function that returns ${returns}: nothing here loads a coprocessor register`,
-    );
-  }
-  if (Array.isArray(value)) setWide(cpu, BigInt(value[0]));
+    // Both come back on top of the coprocessor's stack, which holds either exactly.
+    const real = Number(value);
+    pushDouble(cpu, returns === 'float' ? Math.fround(real) : real);
+  } else if (Array.isArray(value)) setWide(cpu, BigInt(value[0]));
   else if (typeof value === 'bigint') setWide(cpu, value);
   else if (typeof value === 'boolean') cpu.setGpr(EAX, value ? 1 : 0);
   else if (typeof value === 'number') {

@@ -1,5 +1,5 @@
 /**
- * System V calling convention, x86-64 (psABI 1.0, section 3.2): the integer class, and doubles among variable arguments.
+ * System V calling convention, x86-64 (psABI 1.0, section 3.2): the integer class, and the class SSE for doubles and floats.
  * Kernels that are compiled without floating point never pass one; those of real-time systems do.
  */
 import type { Cpu } from '../cpu/cpu.ts';
@@ -49,8 +49,8 @@ export class SystemV extends X8664 implements Convention {
   }
 
   readArguments(cpu: Cpu, signature: Signature): Argument[] {
-    const { parameters, variadic } = signature;
-    if (variadic || parameters.length > ARGUMENTS.length) return this.readAll(cpu, signature);
+    const { parameters, variadic, reals } = signature;
+    if (variadic || reals || parameters.length > ARGUMENTS.length) return this.readAll(cpu, signature);
     // Nearly every call: straight from the registers, with a bigint only where the parameter is one.
     const values = new Array<Argument>(parameters.length);
     for (let i = 0; i < parameters.length; i++) {
@@ -110,7 +110,11 @@ function setRegister(cpu: Cpu, register: number, value: number | bigint | boolea
 
 /** Narrow results are extended as gcc's callees do; callers rely only on the low bits (section 3.2.3). */
 function setResult(cpu: Cpu, returns: ValueClass, value: unknown): void {
-  if (Array.isArray(value)) {
+  if (returns === 'double' || returns === 'float') {
+    const low = new DataView(cpu.xmm(0).buffer, cpu.xmm(0).byteOffset, 8);
+    if (returns === 'double') low.setFloat64(0, Number(value), true);
+    else low.setFloat32(0, Number(value), true);
+  } else if (Array.isArray(value)) {
     // A structure of two INTEGER eightbytes comes back in rax and rdx (section 3.2.3).
     cpu.setGprBig(RAX, BigInt.asUintN(64, BigInt(value[0])));
     cpu.setGprBig(RDX, BigInt.asUintN(64, BigInt(value[1])));
@@ -149,6 +153,7 @@ class CallArguments extends Eightbytes {
   take(type: ValueClass): number | bigint {
     if (type === 'u64') return this.u64();
     if (type === 'i64') return this.i64();
+    if (type === 'double' || type === 'float') return this.real(type);
     // A struct of up to eight bytes of integers travels in one register (section 3.2.3); the handler takes it apart.
     if (type === 'pointer' || type === 'long' || type === 'ulong' || type === 'struct') return this.long();
     return narrow(type, this.i32());
@@ -157,6 +162,15 @@ class CallArguments extends Eightbytes {
   u64(): bigint {
     if (this.next < ARGUMENTS.length) return this.registers[this.next++];
     return this.memory.u64(this.rsp + 8 + this.onStack++ * 8);
+  }
+
+  /** A parameter of the class SSE (section 3.2.3): the next of xmm0 to xmm7, whatever al says. */
+  private real(type: 'double' | 'float'): number {
+    let bytes: Uint8Array;
+    if (this.nextVector < 8) bytes = this.cpu.xmm(this.nextVector++);
+    else bytes = this.memory.bytes(this.rsp + 8 + this.onStack++ * 8, 8);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, 8);
+    return type === 'double' ? view.getFloat64(0, true) : view.getFloat32(0, true);
   }
 
   override f64(): number {

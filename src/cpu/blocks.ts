@@ -20,16 +20,12 @@ export interface Block {
   readonly length: number;
   /** The frames its bytes are in. */
   readonly frames: readonly number[];
-  /** Whose it is, when it was only described for a translator: nothing leads to it then. */
-  readonly owner?: object;
-}
-
-/** A block described for a translator, with its ways out. */
-export interface Description {
-  readonly block: Block;
+  /** Its ways out. */
   readonly exits: readonly BlockExit[];
   /** First byte after the operations proper: stubs follow. */
   readonly opsEnd: number;
+  /** Whose it is, when it was only described for a translator: nothing leads to it then. */
+  readonly owner?: object;
 }
 
 /** A function in the table, and the number of the place in it to begin at. */
@@ -52,6 +48,8 @@ export interface Translations {
   flushed(): void;
   /** An operation of a block that was described for `owner` has made an access that the TLB does not have. */
   missed(owner: object, pc: Address, retired: number): void;
+  /** An operation of such a block, made for the direct map alone, has made an access to elsewhere. */
+  strayed(owner: object): void;
   /** As {@link BlockCache.jumped}. */
   jumped(owner: object | undefined, pc: Address, target: Address, calls: boolean): void;
   /** Bytes of a block that was described for `owner` have changed, or are `gone` with their page. */
@@ -65,6 +63,7 @@ const NO_TRANSLATIONS: Translations = {
   entryAt: () => undefined,
   flushed: () => {},
   missed: () => {},
+  strayed: () => {},
   jumped: () => {},
   dropped: () => {},
 };
@@ -82,6 +81,7 @@ const MAX_LOOKED_AT = 8192;
 
 const STUB = opcode('stub');
 const FORWARD = opcode('forward');
+const GONE = opcode('gone');
 const HOST = opcode('host');
 const COUNT = opcode('count');
 const ENTER = opcode('enter');
@@ -133,8 +133,6 @@ export class BlockCache {
   /** A block of one instruction that links to nothing; good until the next call. */
   single(pc: Address): Block {
     const limits = { instructions: 1, end: this.#end + STEP_ROOM, stopsAt: () => false };
-    // Nobody tells of changes to a page that no block is kept of.
-    this.#fetchPage = Number.NaN;
     this.#step = this.#build(pc, this.#end, limits, 'alone');
     return this.#step;
   }
@@ -164,8 +162,8 @@ export class BlockCache {
 
   /** Resolves the stub at `op`. @returns offset of the operation to go on with */
   link(op: number): number {
-    const pc = this.#imm(op);
-    const from = this.#data.getUint32(op + OP.TARGET, true);
+    const pc = this.pcOf(op);
+    const from = this.#branchTo(op);
     const { generation } = this;
     const block = this.get(pc);
     const free = this.#data.getUint8(from + OP.SCALE) === 1;
@@ -186,23 +184,67 @@ export class BlockCache {
     return block.start;
   }
 
+  /** The branch that leads to a stub, 0 for none that can be led elsewhere. */
+  #branchTo(op: number): number {
+    if (this.#data.getUint16(op, true) === GONE) return 0;
+    const from = this.#data.getUint32(op + OP.TARGET, true);
+    const code = this.#data.getUint16(from, true);
+    // A call that changed its own bytes has been dropped with them.
+    return code === GONE || code === FORWARD ? 0 : from;
+  }
+
   /** Describes the code at `pc` up to an address where it `stops`; `owner` undefined: only until the next call. */
-  describe(pc: Address, stops: (pc: Address) => boolean, owner: object | undefined): Description {
+  describe(pc: Address, stops: (pc: Address) => boolean, owner: object | undefined): Block {
     if (this.#at + BLOCK_ROOM > this.#end) throw new RangeError('no room for operations');
-    const limits = {
-      instructions: MAX_INSTRUCTIONS,
-      end: this.#at + BLOCK_ROOM,
-      stopsAt: (at: Address) => this.#hosts.has(at) || stops(at),
-    };
-    const block = this.#build(pc, this.#at, limits, 'described');
-    const { exits, at: opsEnd } = this.#builder.emit;
-    if (owner === undefined) return { block, exits: [...exits], opsEnd };
+    const known = this.#blocks.get(pc);
+    const block =
+      known !== undefined && known.length > 0 && !this.#stopsInside(known, stops)
+        ? this.#copyOf(known)
+        : this.#described(pc, stops);
+    if (owner === undefined) return block;
     const owned = { ...block, owner };
     this.#at = block.end;
     this.#ordered.push(owned);
     this.translated++;
     this.#register(owned);
-    return { block: owned, exits: [...exits], opsEnd };
+    return owned;
+  }
+
+  #described(pc: Address, stops: (pc: Address) => boolean): Block {
+    const limits = {
+      instructions: MAX_INSTRUCTIONS,
+      end: this.#at + BLOCK_ROOM,
+      stopsAt: (at: Address) => this.#hosts.has(at) || stops(at),
+    };
+    return this.#build(pc, this.#at, limits, 'described');
+  }
+
+  #stopsInside({ pc, body, opsEnd }: Block, stops: (pc: Address) => boolean): boolean {
+    let last = 0;
+    for (let op = body; op < opsEnd; op += OP_BYTES) {
+      const offset = this.#data.getUint16(op + OP.PC, true);
+      if (offset !== last && stops(pc + offset)) return true;
+      last = offset;
+    }
+    return false;
+  }
+
+  /** The operations of a block once more, as they were before anything was linked or counted. */
+  #copyOf(block: Block): Block {
+    const by = this.#at - block.body;
+    this.#bytes.copyWithin(this.#at, block.body, block.opsEnd);
+    const opsEnd = block.opsEnd + by;
+    const last = opsEnd - OP_BYTES;
+    // It counts how often it has told where it leads.
+    if (this.#data.getUint16(last, true) === CALL_REGISTER) this.#data.setUint8(last + OP.D, 0);
+    const exits = block.exits.map(({ op, pc }) => ({ op: op + by, pc }));
+    let end = opsEnd;
+    for (const { op, pc } of exits) {
+      this.#writeStub(end, pc, op);
+      this.#data.setUint32(op + OP.TARGET, end, true);
+      end += OP_BYTES;
+    }
+    return { ...block, start: this.#at, body: this.#at, end, exits, opsEnd };
   }
 
   /** True when the code there has been executed: its frame holds blocks already. */
@@ -275,6 +317,12 @@ export class BlockCache {
     this.translations.missed(block.owner, block.pc + this.#data.getUint16(op + OP.PC, true), retired);
   }
 
+  /** The operation `op` of translated code has made an access to elsewhere than the direct map. */
+  strayed(op: number): void {
+    const { owner } = this.find(op);
+    if (owner !== undefined) this.translations.strayed(owner);
+  }
+
   /** The operation `op`, if it is an indirect jump or call, has led to an address that was not known to it. */
   jumped(op: number, target: Address): void {
     const code = this.#data.getUint16(op, true);
@@ -309,7 +357,6 @@ export class BlockCache {
     this.#ordered.length = 0;
     this.generation++;
     this.translations.flushed();
-    this.#fetchPage = Number.NaN;
     this.#at = CODE_BASE + OP_BYTES;
     this.#writeStub(CODE_BASE, EMPTY_PC, 0);
     setInt64(this.#data, LOOKUP_BASE, EMPTY_PC);
@@ -326,7 +373,6 @@ export class BlockCache {
    * executed, or 0: when its own block goes, execution leaves it after the current instruction.
    */
   changed(pfn: number, offset: number, length: number, running: number): void {
-    this.#fetchPage = Number.NaN;
     const blocks = this.#byFrame.get(pfn);
     if (blocks === undefined) return;
     for (const block of [...blocks]) {
@@ -363,7 +409,8 @@ export class BlockCache {
     const at = this.#at;
     this.#writeStub(at, id, 0);
     this.#data.setUint16(at, HOST, true);
-    return { pc, start: at, body: at, end: at + OP_BYTES, length: 0, frames: [] };
+    const end = at + OP_BYTES;
+    return { pc, start: at, body: at, end, length: 0, frames: [], exits: [], opsEnd: end };
   }
 
   #guestBlock(pc: Address): Block {
@@ -410,6 +457,8 @@ export class BlockCache {
     const body = counted ? at + OP_BYTES : at;
     if (counted) this.#writeEntry(at, this.translations.entryAt(pc), this.translations.threshold);
     builder.start(pc, body, limits);
+    // Of a page that no block is kept of nobody is told what becomes of it.
+    this.#fetchPage = Number.NaN;
     try {
       const fetch = kind === 'described' ? this.#fetchSeen : this.#fetch;
       this.#translator.translate(fetch, pc, builder, (va, to, from, end) => {
@@ -424,8 +473,10 @@ export class BlockCache {
       if (!(error instanceof GuestFault) || builder.instructions === 0) throw error;
       builder.fallThrough();
     }
-    let end = builder.emit.at;
-    for (const exit of builder.emit.exits) {
+    const exits = [...builder.emit.exits];
+    const opsEnd = builder.emit.at;
+    let end = opsEnd;
+    for (const exit of exits) {
       const free = this.#data.getUint8(exit.op + OP.SCALE) === 1;
       const known = linked ? this.#blocks.get(exit.pc) : undefined;
       const target = linked && exit.pc === pc ? at : free ? known?.body : known?.start;
@@ -434,7 +485,7 @@ export class BlockCache {
       if (target === undefined) end += OP_BYTES;
     }
     const length = builder.next - pc;
-    return { pc, start: at, body, end, length, frames: this.#framesOf(pc, length) };
+    return { pc, start: at, body, end, length, frames: this.#framesOf(pc, length), exits, opsEnd };
   }
 
   /** The operation before a block's own: counts, or goes to translated code. */
@@ -480,11 +531,14 @@ export class BlockCache {
     return LOOKUP_BASE + (hash << LOOKUP_ENTRY_SHIFT);
   }
 
-  /** Whatever leads to the block finds a stub at its start, and from there the new translation. */
+  /**
+   * Whatever leads to the block finds a stub at its start, and from there the new translation. Only the code of the operation
+   * changes: it may be the one that is running, which has yet to read its operands.
+   */
   #drop(block: Block): void {
     this.#blocks.delete(block.pc);
-    this.#writeStub(block.start, block.pc, 0);
-    if (block.body !== block.start) this.#writeStub(block.body, block.pc, 0);
+    this.#data.setUint16(block.start, GONE, true);
+    this.#data.setUint16(block.body, GONE, true);
     const first = this.#lookup(block.pc);
     for (const at of [first, first ^ (1 << LOOKUP_ENTRY_SHIFT)]) {
       if (this.#data.getUint32(at + 8, true) !== block.start) continue;

@@ -66,6 +66,15 @@ interface FaultDetails {
   reason: 'unmapped' | 'protection' | 'non-canonical' | Undefined | undefined;
 }
 
+const nonCanonical = (address: Address, exactAddress: bigint, access: Access): FaultDetails => ({
+  vector: Vector.GP,
+  errorCode: 0,
+  address,
+  exactAddress,
+  access,
+  reason: 'non-canonical',
+});
+
 const compiled = new Map<32 | 64, WebAssembly.Module>();
 
 export interface CpuOptions {
@@ -253,11 +262,11 @@ export class Cpu implements HelperHost {
   }
 
   get mxcsr(): number {
-    return this.#data.getUint32(S.MXCSR, true);
+    return this.#data.getUint16(S.MXCSR, true);
   }
 
   set mxcsr(value: number) {
-    this.#data.setUint32(S.MXCSR, value, true);
+    this.#data.setUint16(S.MXCSR, value, true);
   }
 
   /** Current privilege level. */
@@ -351,6 +360,7 @@ export class Cpu implements HelperHost {
    * one, so up to a page of instructions more may run. The points depend on nothing but the code.
    */
   run(budget: number): Exit {
+    if (this.memory.released) throw new Error('the memory of this processor was given back');
     if (this.trace !== undefined) return this.#runTraced(budget, this.trace);
     const goal = this.#retired + budget;
     this.#exit = undefined;
@@ -433,14 +443,7 @@ export class Cpu implements HelperHost {
   #canonicalRip(): boolean {
     const rip = this.rip;
     if (isCanonical(rip)) return true;
-    this.#fault = {
-      vector: Vector.GP,
-      errorCode: 0,
-      address: rip,
-      exactAddress: this.#data.getBigUint64(S.RIP, true),
-      access: 'execute',
-      reason: 'non-canonical',
-    };
+    this.#fault = nonCanonical(rip, this.#data.getBigUint64(S.RIP, true), 'execute');
     return false;
   }
 
@@ -477,12 +480,11 @@ export class Cpu implements HelperHost {
         ip = next;
       } else if (code === S.Leave.APART) {
         this.#blocks.missed(ip, this.#retired);
+      } else if (code === S.Leave.STRAY) {
+        this.#blocks.strayed(ip);
       } else if (code === S.Leave.HOT) {
         this.rip = this.#blocks.pcOf(ip);
-        if (this.#engine.isCrowded) {
-          this.#engine.renew();
-          this.#wasm = this.#connect();
-        }
+        if (this.#engine.renewed()) this.#wasm = this.#connect();
         this.#engine.hot(this.rip);
         this.#since = this.#retired;
         // The count is at its end: what it has become is run without counting.
@@ -576,15 +578,7 @@ export class Cpu implements HelperHost {
   #reach(size: number, access: Access, ip: number): number {
     const va = this.#missAddress();
     if (!isCanonical(va)) {
-      const exactAddress = this.#data.getBigUint64(S.MISS_VA, true);
-      this.#fault = {
-        vector: Vector.GP,
-        errorCode: 0,
-        address: va,
-        exactAddress,
-        access,
-        reason: 'non-canonical',
-      };
+      this.#fault = nonCanonical(va, this.#data.getBigUint64(S.MISS_VA, true), access);
       return 0;
     }
     this.#inside = ip;
@@ -671,14 +665,7 @@ export class Cpu implements HelperHost {
     const exactAddress = Number.isFinite(fault.va) ? BigInt.asUintN(64, BigInt(Math.floor(fault.va))) : 0n;
     const { va: address, access } = fault;
     if (!isCanonical(address)) {
-      this.#fault = {
-        vector: Vector.GP,
-        errorCode: 0,
-        address,
-        exactAddress,
-        access,
-        reason: 'non-canonical',
-      };
+      this.#fault = nonCanonical(address, exactAddress, access);
       return;
     }
     const errorCode =

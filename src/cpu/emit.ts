@@ -40,6 +40,12 @@ for (const name of ['add', 'or', 'and', 'sub', 'xor', 'shl', 'shr', 'sar', 'rol'
     }
   }
 }
+/** Shifts by a register, which keep the flags when the count is 0, and those of BMI2, which have another operand more. */
+const QUIET_SHIFT = new Map(
+  ['shl', 'shr', 'sar'].flatMap((name) =>
+    [4, 8].map((size): [number, number] => [opcode(`${name}.r.${size}`), opcode(`${name}x.${size}`)]),
+  ),
+);
 // The builder gives inc and dec the immediate that makes them an addition.
 for (const size of [4, 8]) {
   QUIET.set(opcode(`inc.r.${size}`), opcode(`add.ri.${size}.q`));
@@ -104,14 +110,24 @@ export class Emitter {
 
   /** An operation that writes all arithmetic flags. One that cannot fault makes the writer before it quiet. */
   flags(code: number, fields: Fields, known: KnownFlags, faults = false): number {
-    if (this.#unseen !== 0 && !faults) {
-      const quiet = QUIET.get(this.data.getUint16(this.#unseen, true));
-      if (quiet !== undefined) this.data.setUint16(this.#unseen, quiet, true);
-    }
+    if (this.#unseen !== 0 && !faults) this.#quieten(this.#unseen);
     const op = this.plain(code, fields);
     this.#unseen = op;
     this.known = known;
     return op;
+  }
+
+  /** Gives an operation whose flags nobody sees its form without them, if there is one. */
+  #quieten(op: number): void {
+    const { data } = this;
+    const code = data.getUint16(op, true);
+    const shift = QUIET_SHIFT.get(code);
+    if (shift !== undefined) {
+      data.setUint8(op + OP.B, data.getUint8(op + OP.A));
+      data.setUint8(op + OP.A, data.getUint8(op + OP.D));
+    }
+    const quiet = shift ?? QUIET.get(code);
+    if (quiet !== undefined) data.setUint16(op, quiet, true);
   }
 
   /** An operation that writes some flags and keeps or reads others. */

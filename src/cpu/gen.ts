@@ -98,6 +98,10 @@ export abstract class Gen {
 
   /** A register operand: i64 for size 8, else i32, zero-extended. */
   abstract reg(field: Field, size: Size): Code;
+  /** As {@link reg} for a store of that size: what is above it does not matter. */
+  stored(field: Field, size: Size): Code {
+    return this.reg(field, size);
+  }
   /** A write of 4 bytes clears the upper half; one of 1 or 2 leaves the rest. */
   abstract setReg(field: Field, size: Size, value: Code): Code;
   /** A fixed register. */

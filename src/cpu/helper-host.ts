@@ -1,7 +1,7 @@
 import type { Address } from '../memory/address.ts';
 import type { GuestMemory } from '../memory/space.ts';
 import type { CpuMachine } from './machine.ts';
-import { OP } from './state.ts';
+import { MXCSR, OP, WATCHED } from './state.ts';
 
 /** What the instructions done in TypeScript see of the processor. */
 export interface HelperHost {
@@ -59,4 +59,10 @@ export const Vector = { DE: 0, UD: 6, GP: 13 } as const;
 /** Address of the instruction after that of the call. */
 export function nextOf({ host, ip }: HelperCall): Address {
   return host.wrap(host.instructionAt(ip) + host.view.getUint8(ip + OP.X));
+}
+
+/** MXCSR, for guest code: whoever reads it may look at its flags the next time. */
+export function readMxcsr({ view, mxcsr }: HelperHost): number {
+  view.setUint32(MXCSR, (view.getUint32(MXCSR, true) | WATCHED) >>> 0, true);
+  return mxcsr;
 }

@@ -5,7 +5,7 @@
 import { type HelperCall, type HelperFunction, type HelperHost, Vector } from './helper-host.ts';
 import { Helper } from './ir.ts';
 import { X87_REGISTERS, X87_STATUS, X87_VALID, XMM } from './state.ts';
-import { laneOperation, shiftOperation } from './vector-helpers.ts';
+import { laneOperation, runLane, shiftOperation } from './vector-helpers.ts';
 import { signMask } from './vector-lanes.ts';
 
 const TOP = 7 << 11;
@@ -69,12 +69,6 @@ const OWN: Readonly<Record<string, Operation>> = {
   pmovmskb: (d, s) => d.setUint32(0, signMask(s, 1) & 0xff, true),
   pextrw: (d, s, imm) => d.setUint32(0, s.getUint16((imm & 3) * 2, true), true),
   pinsrw: (d, s, imm) => d.setUint16((imm & 3) * 2, s.getUint16(0, true), true),
-  cvtpi2ps: (d, s) => named('cvtdq2ps')(d, s, 0),
-  cvtpi2pd: (d, s) => named('cvtdq2pd')(d, s, 0),
-  cvtps2pi: (d, s) => named('cvtps2dq')(d, s, 0),
-  cvttps2pi: (d, s) => named('cvttps2dq')(d, s, 0),
-  cvtpd2pi: (d, s) => named('cvtpd2dq')(d, s, 0),
-  cvttpd2pi: (d, s) => named('cvttpd2dq')(d, s, 0),
 };
 
 function bitwise(d: DataView, s: DataView, f: (a: bigint, b: bigint) => bigint): void {
@@ -103,6 +97,23 @@ function run(name: string, d: DataView, s: DataView, imm: number, shifts: boolea
     named(name)(d, s, imm);
     if (HALVES.test(name)) together(d);
   }
+}
+
+/** Between numbers and integers: as the vector instruction of the other name, with MXCSR. */
+const CONVERSIONS: Readonly<Record<string, string>> = {
+  cvtpi2ps: 'cvtdq2ps',
+  cvtpi2pd: 'cvtdq2pd',
+  cvtps2pi: 'cvtps2dq',
+  cvttps2pi: 'cvttps2dq',
+  cvtpd2pi: 'cvtpd2dq',
+  cvttpd2pi: 'cvttpd2dq',
+};
+
+/** Of the two lanes that there are. */
+function convert(host: HelperHost, name: string, d: DataView, s: DataView): number | undefined {
+  // What is behind them must not be met.
+  if (s.byteLength === 16 && name !== 'cvtpd2dq' && name !== 'cvttpd2dq') s.setBigUint64(HALF, 0n, true);
+  return runLane(host, name, d, s);
 }
 
 /** Every name that an MMX instruction may have, by number. */
@@ -174,6 +185,12 @@ function mmx(call: HelperCall): number | undefined {
     return undefined;
   }
   const d = operand(host, to);
+  const conversion = CONVERSIONS[name];
+  if (conversion !== undefined) {
+    const fault = convert(host, conversion, d, operand(host, from));
+    if (fault === undefined) write(host, to, d, writtenTo(name));
+    return fault;
+  }
   run(name, d, operand(host, from), (imm >> 10) & 255, ((imm >> 18) & 1) === 1);
   write(host, to, d, writtenTo(name));
   return undefined;

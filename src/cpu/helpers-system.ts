@@ -1,5 +1,12 @@
 /** Instructions about the machine: identification, clocks, model-specific registers, privilege, flags. */
-import { type HelperCall, type HelperFunction, type HelperHost, nextOf, Vector } from './helper-host.ts';
+import {
+  type HelperCall,
+  type HelperFunction,
+  type HelperHost,
+  nextOf,
+  readMxcsr,
+  Vector,
+} from './helper-host.ts';
 
 import { Helper, Reg } from './ir.ts';
 import { ARITHMETIC, FLAG } from './state.ts';
@@ -258,7 +265,7 @@ function random({ host, size, a }: HelperCall): void {
   host.rflags = (host.rflags & ~ARITHMETIC) | (value === undefined ? 0 : FLAG.CF);
 }
 
-function readControl({ host, a, imm }: HelperCall): number | undefined {
+function readControl({ host, a, imm }: Pick<HelperCall, 'host' | 'a' | 'imm'>): number | undefined {
   const value = host.machine.readControl?.(imm);
   if (value === undefined) return host.raise(Vector.GP);
   host.setGprBig(a, value);
@@ -272,6 +279,26 @@ function writeControl(call: HelperCall): number {
   host.rip = nextOf(call);
   return host.leaveWith(undefined);
 }
+
+const CR0 = { MACHINE_STATUS: 0xfn, PROTECTED: 1n, TASK_SWITCHED: 8n } as const;
+
+/** clts and lmsw: a few bits of CR0; protected mode is never left. */
+const changeStatus =
+  (change: (cr0: bigint, call: HelperCall) => bigint): HelperFunction =>
+  (call) => {
+    const { machine } = call.host;
+    const cr0 = machine.readControl?.(0);
+    if (cr0 === undefined) return call.host.raise(Vector.GP);
+    machine.writeControl?.(0, change(cr0, call));
+  };
+const clearTaskSwitched = changeStatus((cr0) => cr0 & ~CR0.TASK_SWITCHED);
+const loadStatus = changeStatus(
+  (cr0, { host, a }) =>
+    (cr0 & ~(CR0.MACHINE_STATUS & ~CR0.PROTECTED)) | (host.gprBig(a) & CR0.MACHINE_STATUS),
+);
+
+/** No performance counter is offered (cpuid leaf 10): whatever number is asked for, it is none. */
+const noCounter: HelperFunction = ({ host }) => host.raise(Vector.GP);
 
 const nothing: HelperFunction = () => {};
 
@@ -309,8 +336,12 @@ export const systemHelpers: readonly (readonly [number, HelperFunction])[] = [
   [Helper.SERIALIZE, nothing],
   [Helper.READ_CR, privileged(readControl)],
   [Helper.WRITE_CR, privileged(writeControl)],
+  [Helper.CLTS, privileged(clearTaskSwitched)],
+  [Helper.LMSW, privileged(loadStatus)],
+  [Helper.SMSW, ({ host, a }) => readControl({ host, a, imm: 0 })],
+  [Helper.RDPMC, noCounter],
   [Helper.LDMXCSR, loadMxcsr],
-  [Helper.STMXCSR, ({ host, a }) => host.memory.set32(host.gpr(a), host.mxcsr)],
+  [Helper.STMXCSR, ({ host, a }) => host.memory.set32(host.gpr(a), readMxcsr(host))],
   [Helper.READ_SEGMENT, ({ host, a, imm }) => host.setGpr(a, host.segments[imm])],
   [Helper.WRITE_SEGMENT, writeSegment],
   [Helper.FSGSBASE, segmentBase],

@@ -39,7 +39,6 @@ import {
   type Code,
   call,
   callIndirect,
-  drop,
   i32,
   i64,
   iff,
@@ -466,28 +465,28 @@ function switchOf(
   return seq(opened, brTable(table, unknown, i32.load16u(ip.get, OP.CODE)), bodies);
 }
 
-/** The operations that are kept apart: they neither leave nor fault, and their helpers do not either. */
+/** The operations that are kept apart: what their helpers return is all that can go wrong. */
 class ApartGen extends InterpreterGen {
+  readonly failed = local(10);
+
   override callHelper(): Code {
-    return drop(call(this.calls.helper, this.here()));
+    return this.failed.set(call(this.calls.helper, this.here()));
   }
 }
 
-/** (ip) runs one operation of those that are kept apart. */
+/** (ip) runs one operation of those that are kept apart. @returns not 0 after a fault */
 function apartFunction(builder: ModuleBuilder, calls: Calls, bits: 32 | 64): number {
   const [ip, va, x, y, z, entry, host, n, m, k] = Array.from({ length: 10 }, (_, i) => local(i));
   const done = label('done');
   const at: Labels = { next: done, budget: done, fault: done, leave: done };
   const g = new ApartGen(calls, { va, x, y, z, entry, host, n, m, k }, ip, n, n, at, bits, 0);
   const nothing = ending('none', () => br(done));
+  const isApart = (definition: OpDefinition): boolean => definition.apart === true;
   return builder.addFunction({
     params: ['i32'],
-    results: [],
-    locals: ['i64', 'i64', 'i64', 'i64', 'i32', 'i32', 'i32', 'i32', 'i32'],
-    body: block(
-      done,
-      switchOf(g, ip, done, (definition) => definition.apart === true, nothing, br(done)),
-    ),
+    results: ['i32'],
+    locals: ['i64', 'i64', 'i64', 'i64', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
+    body: seq(block(done, switchOf(g, ip, done, isApart, nothing, br(done))), g.failed.get),
   });
 }
 
@@ -510,7 +509,7 @@ function runBody(calls: Calls, bits: 32 | 64, regionType: number, apart: number)
     regionType,
   );
   const advance = seq(ip.set(i32.add(ip.get, i32.const(OP_BYTES))), br(at.next));
-  const elsewhere = ending('apart', () => seq(call(apart, ip.get), advance));
+  const elsewhere = ending('apart', () => seq(brIf(at.fault, call(apart, ip.get)), advance));
   const cases = switchOf(g, ip, at.fault, (definition) => !definition.apart, elsewhere, advance);
   return seq(
     block(

@@ -10,7 +10,14 @@ export const FLAG_A = CPU_STATE + 0x110;
 export const FLAG_B = CPU_STATE + 0x118;
 /** The bits of the flags register that arithmetic does not touch, in place. */
 export const FLAGS_OTHER = CPU_STATE + 0x120;
+/** The register in the lower half; {@link WATCHED} beside it. */
 export const MXCSR = CPU_STATE + 0x124;
+/** The thread has read MXCSR: from then on its exception flags are kept, which makes floating-point operations slower. */
+export const WATCHED = 0x80000000;
+/** Of the word at {@link MXCSR}: what has to be {@link USUAL_FLOATS} for WebAssembly's own operations to mean the same. */
+export const FLOAT_CONTROL = WATCHED | 0xffc0;
+/** Rounding to nearest, denormals as they are, all exceptions masked, and nobody looks at their flags. */
+export const USUAL_FLOATS = 0x1f80;
 /** Current privilege level, 0 or 3. */
 export const CPL = CPU_STATE + 0x128;
 /** x87 registers by physical number, 16 bytes each of which ten are used; control and status word; a bit for each not empty. */
@@ -134,6 +141,8 @@ export const Leave = {
   APART: 10,
   /** As MISS, from an indirect jump of translated code: where it goes to may yet become known there. */
   JUMP: 11,
+  /** As RESUME, from code that was made for accesses to the direct map alone: it is told. */
+  STRAY: 12,
 } as const;
 
 export const FaultCause = {

@@ -142,7 +142,8 @@ export class IrVectorBuilder implements VectorBuilder {
     }
     const compare = `v.${name}.${immediate & 7}`;
     if (name.startsWith('cmp') && hasOpcode(compare)) {
-      this.#plain(compare, d, a);
+      const imm = packVectorCall(name, d, a, immediate);
+      emit.visible(opcode(compare), { d, a, aux: BuiltinHelper.VECTOR, imm });
       return true;
     }
     const arranged = arrangement(name, immediate);
@@ -210,9 +211,17 @@ export class IrVectorBuilder implements VectorBuilder {
     if (dst.kind === 'mem' || !hasOpcode(own)) return false;
     const [vector, general] = this.#sources(name, size, src);
     const { emit } = this.owner;
-    if (dst.kind === 'reg') emit.plain(opcode(own), { d: byteOf(dst.reg), a: vector });
-    else if (name.startsWith('cvtsi')) emit.plain(opcode(own), { d: dst.reg, a: byteOf(general) });
-    else emit.flags(opcode(own), { d: dst.reg, a: vector }, 'unknown');
+    const aux = BuiltinHelper.VECTOR;
+    if (dst.kind === 'reg') {
+      const imm = packVectorCall(name, 0, vector, 0, dst.reg, size);
+      emit.visible(opcode(own), { d: byteOf(dst.reg), a: vector, aux, imm });
+    } else if (name.startsWith('cvtsi')) {
+      const imm = packVectorCall(name, dst.reg, 0, 0, general, size);
+      emit.visible(opcode(own), { d: dst.reg, a: byteOf(general), aux, imm });
+    } else {
+      const imm = packVectorCall(name, dst.reg, vector, 0);
+      emit.flags(opcode(own), { d: dst.reg, a: vector, aux, imm }, 'unknown', true);
+    }
     return true;
   }
 
@@ -237,9 +246,9 @@ export class IrVectorBuilder implements VectorBuilder {
     general: number,
     size: number,
   ): void {
-    const imm = packVectorCall(name, dst, src, immediate ?? 0);
+    const imm = packVectorCall(name, dst, src, immediate ?? 0, general, size);
     // Shifts exist with and without an immediate: scale tells which.
     const scale = immediate === undefined ? 0 : 1;
-    this.owner.builtin(BuiltinHelper.VECTOR, { d: size, a: byteOf(general), scale, imm });
+    this.owner.builtin(BuiltinHelper.VECTOR, { scale, imm });
   }
 }

@@ -2,8 +2,7 @@
  * Floating-point lanes of vector registers, to the bit of what SSE gives: which NaN comes out, which zero wins in
  * min and max, what a conversion out of range yields (SDM vol. 1, 4.8.3.5 and 11.5; vol. 2 by mnemonic).
  *
- * Rounding is to nearest even, as a kernel has it; the rounding control, denormals-are-zero and the exception flags
- * of MXCSR are not acted on.
+ * Rounding is to nearest even, as a kernel has it; what MXCSR may ask for besides is in vector-exact.ts.
  */
 import type { LaneOperation } from './vector-lanes.ts';
 
@@ -83,7 +82,7 @@ export function squareRoot(suffix: FloatSuffix): LaneOperation {
   });
 }
 
-/** Rounding to a whole number by the immediate: to nearest even, down, up, towards zero; bit 2 asks for MXCSR's, nearest. */
+/** Rounding to a whole number by the immediate: to nearest even, down, up, towards zero; bit 2 asks for MXCSR's, which is to nearest here. */
 const ROUNDINGS: readonly ((value: number) => number)[] = [roundEven, Math.floor, Math.ceil, Math.trunc];
 
 export function round(suffix: FloatSuffix): LaneOperation {

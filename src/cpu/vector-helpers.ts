@@ -5,21 +5,23 @@
 import type { HelperCall, HelperFunction, HelperHost } from './helper-host.ts';
 import { BuiltinHelper } from './helper-ids.ts';
 import { Reg } from './ir.ts';
-import { ARITHMETIC, FLAG } from './state.ts';
+import { ARITHMETIC, FLAG, FLOAT_CONTROL, MXCSR, USUAL_FLOATS } from './state.ts';
+import {
+  type Beside,
+  type Control,
+  controlOf,
+  type ExactOperation,
+  exactOperation,
+  raised,
+} from './vector-exact.ts';
 import * as F from './vector-float.ts';
 import * as L from './vector-lanes.ts';
 import * as M from './vector-more.ts';
 
 /** What a mixed operation sees besides its vectors. */
-interface General {
+interface General extends Beside {
   readonly host: HelperHost;
-  /** Value of the general register, zero-extended to its width. */
-  value: bigint;
-  readonly size: 4 | 8;
-  /** Set to write the general register back. */
-  result?: bigint;
-  /** Set to change the status flags. */
-  flags?: number;
+  readonly register: number;
 }
 
 type MixedOperation = (d: DataView, s: DataView, imm: number, general: General) => void;
@@ -255,14 +257,25 @@ export const shiftOperation = (name: string): ((d: DataView, count: bigint) => v
 const REGISTER_BITS = 5;
 const NUMBER_SHIFT = 2 * REGISTER_BITS + 8;
 
-/** The payload of a call: operation, registers, immediate. */
-export function packVectorCall(name: string, dst: number, src: number, immediate: number): number {
-  return (
+/** In the upper half of the payload, with the general register: it is of 8 bytes. */
+const WIDE = 32;
+const HIGH = 4294967296;
+
+/** The payload of a call: operation, registers, immediate; the general register and its size. */
+export function packVectorCall(
+  name: string,
+  dst: number,
+  src: number,
+  immediate: number,
+  general: number = Reg.ZERO,
+  size = 8,
+): number {
+  const low =
     ((NUMBERS.get(name) ?? 0) << NUMBER_SHIFT) |
     ((immediate & 255) << (2 * REGISTER_BITS)) |
     (src << REGISTER_BITS) |
-    dst
-  );
+    dst;
+  return (general | (size === 8 ? WIDE : 0)) * HIGH + low;
 }
 
 function viewOf(host: HelperHost, register: number): DataView {
@@ -270,7 +283,7 @@ function viewOf(host: HelperHost, register: number): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, 16);
 }
 
-function run(call: HelperCall): void {
+function run(call: HelperCall): number | undefined {
   const dst = call.imm & 31;
   const src = (call.imm >> REGISTER_BITS) & 31;
   const imm = (call.imm >> (2 * REGISTER_BITS)) & 255;
@@ -278,27 +291,73 @@ function run(call: HelperCall): void {
   const d = viewOf(call.host, dst);
   const s = viewOf(call.host, src);
   const lane = lanes[name];
+  const exact = isUnusual(call.host) ? exactOperation(name) : undefined;
+  if (exact !== undefined) return runExact(call, exact, d, src === dst ? copyOf(s) : s, imm);
   if (lane !== undefined) lane(d, src === dst ? copyOf(s) : s, imm);
   else if (shifts[name] !== undefined)
     shifts[name](d, call.scale === 1 ? BigInt(imm) : s.getBigUint64(0, true));
   else runMixed(call, mixed[name], d, s, imm);
+  return undefined;
+}
+
+const SIMD_FAULT = 19;
+const isUnusual = ({ view }: HelperHost): boolean =>
+  (view.getInt32(MXCSR, true) & FLOAT_CONTROL) !== USUAL_FLOATS;
+
+/** By MXCSR, whose flags it changes. @returns undefined when d is to have its result, else the exception */
+function byControl(host: HelperHost, run: (control: Control) => void): number | undefined {
+  const control = controlOf(host.mxcsr);
+  run(control);
+  const { flags, faults } = raised(control);
+  host.mxcsr |= flags;
+  return faults ? host.raise(SIMD_FAULT) : undefined;
+}
+
+/** A lane operation that MXCSR may have a say in. */
+export function runLane(host: HelperHost, name: string, d: DataView, s: DataView): number | undefined {
+  const exact = isUnusual(host) ? exactOperation(name) : undefined;
+  if (exact !== undefined) return byControl(host, (c) => exact(c, d, s, 0, { value: 0n, size: 8 }));
+  lanes[name]?.(d, s, 0);
+  return undefined;
+}
+
+function runExact(
+  call: HelperCall,
+  exact: ExactOperation,
+  d: DataView,
+  s: DataView,
+  imm: number,
+): number | undefined {
+  const general = generalOf(call);
+  const result = copyOf(d);
+  const fault = byControl(call.host, (control) => exact(control, result, s, imm, general));
+  if (fault !== undefined) return fault;
+  for (const at of [0, 8]) d.setBigUint64(at, result.getBigUint64(at, true), true);
+  setGeneral(call, general);
+  return undefined;
 }
 
 function copyOf(view: DataView): DataView {
   return new DataView(view.buffer.slice(view.byteOffset, view.byteOffset + 16));
 }
 
-function runMixed(call: HelperCall, operation: MixedOperation, d: DataView, s: DataView, imm: number): void {
-  const size = call.size === 8 ? 8 : 4;
-  const general: General = {
-    host: call.host,
-    value: BigInt.asUintN(size * 8, call.host.gprBig(call.a)),
-    size,
-  };
-  operation(d, s, imm, general);
+function generalOf({ host, imm }: HelperCall): General {
+  const high = Math.floor(imm / HIGH);
+  const size = high & WIDE ? 8 : 4;
+  const register = high & (WIDE - 1);
+  return { host, register, value: BigInt.asUintN(size * 8, host.gprBig(register)), size };
+}
+
+function setGeneral({ host }: HelperCall, { register, size, result, flags }: General): void {
   // A 32-bit result clears the upper half of its register.
-  if (general.result !== undefined) call.host.setGprBig(call.a, BigInt.asUintN(size * 8, general.result));
-  if (general.flags !== undefined) call.host.rflags = (call.host.rflags & ~ARITHMETIC) | general.flags;
+  if (result !== undefined) host.setGprBig(register, BigInt.asUintN(size * 8, result));
+  if (flags !== undefined) host.rflags = (host.rflags & ~ARITHMETIC) | flags;
+}
+
+function runMixed(call: HelperCall, operation: MixedOperation, d: DataView, s: DataView, imm: number): void {
+  const general = generalOf(call);
+  operation(d, s, imm, general);
+  setGeneral(call, general);
 }
 
 export const vectorHelpers: ReadonlyMap<number, HelperFunction> = new Map([[BuiltinHelper.VECTOR, run]]);

@@ -23,7 +23,7 @@ function separate(d: DataView, s: DataView, size: number): [even: DataView, odd:
 }
 
 /** One operation of neighbours instead of lanes. */
-const across =
+export const across =
   (size: number, operation: LaneOperation): LaneOperation =>
   (d, s, imm) => {
     const [even, odd] = separate(d, s, size);
@@ -46,17 +46,17 @@ const subtract = { ps: F.arithmetic('ps', (a, b) => a - b), pd: F.arithmetic('pd
 const multiply = { ps: F.arithmetic('ps', (a, b) => a * b), pd: F.arithmetic('pd', (a, b) => a * b) };
 
 /** Products of the lanes that the upper bits of the immediate name; their sum to those that the lower ones name. */
-const dotProduct =
-  (kind: 'ps' | 'pd', size: number): LaneOperation =>
+export const dotProduct =
+  (times: LaneOperation, plus: LaneOperation, size: number): LaneOperation =>
   (d, s, imm) => {
     const products = copyOf(d);
-    multiply[kind](products, s, 0);
+    times(products, s, 0);
     for (let n = 0; n < BYTES; n++)
       if (((imm >> (4 + Math.floor(n / size))) & 1) === 0) products.setUint8(n, 0);
     // Neighbours first, then (for singles) the two sums.
     for (let left = BYTES / size; left > 1; left /= 2) {
       const [even, odd] = separate(products, products, size);
-      add[kind](even, odd, 0);
+      plus(even, odd, 0);
       put(products, even);
     }
     for (let n = 0; n < BYTES; n++) {
@@ -148,8 +148,8 @@ export const moreLanes: Readonly<Record<string, LaneOperation>> = {
   mpsadbw: sumsOfDifferences,
   phminposuw: leastWord,
   insertps: insertSingle,
-  dpps: dotProduct('ps', 4),
-  dppd: dotProduct('pd', 8),
+  dpps: dotProduct(multiply.ps, add.ps, 4),
+  dppd: dotProduct(multiply.pd, add.pd, 8),
   roundps: F.round('ps'),
   roundpd: F.round('pd'),
   roundss: F.round('ss'),

@@ -2,8 +2,8 @@
  * The x87 coprocessor's state: its register stack, control, status and tag words (SDM volume 1, chapter 8), and the images
  * of it that instructions save and load (figures 8-9 and 8-10, table 10-2). What the instructions compute is in helpers-x87.ts.
  */
-import { type HelperCall, type HelperHost, Vector } from './helper-host.ts';
-import { MXCSR, X87_CONTROL, X87_REGISTERS, X87_STATUS, X87_VALID, XMM } from './state.ts';
+import { type HelperCall, type HelperHost, readMxcsr, Vector } from './helper-host.ts';
+import { X87_CONTROL, X87_REGISTERS, X87_STATUS, X87_VALID, XMM } from './state.ts';
 import * as F from './x87-float.ts';
 import { type Environment, type Extended, X87 } from './x87-float.ts';
 
@@ -154,6 +154,14 @@ export class Unit {
   }
 }
 
+/** Loads a double as `fld` does: functions outside of machine code give their results so. */
+export function pushDouble(host: HelperHost, value: number): void {
+  const unit = new Unit(host);
+  const bits = new BigUint64Array(Float64Array.of(value).buffer)[0];
+  unit.push(F.fromBits(unit.env, bits, 8, false));
+  unit.finish();
+}
+
 /** Two bits a register: valid, zero, special, empty. */
 function fullTags(unit: Unit): number {
   let tags = 0;
@@ -238,7 +246,7 @@ export function storeAll({ host, a }: HelperCall): number | undefined {
   view.setUint16(0, unit.control, true);
   view.setUint16(2, unit.status, true);
   view.setUint8(4, unit.valid);
-  view.setUint32(24, host.view.getUint32(MXCSR, true), true);
+  view.setUint32(24, readMxcsr(host), true);
   view.setUint32(28, 0xffff, true);
   for (let n = 0; n < 8; n++) {
     const { sign, exponent, mantissa } = unit.raw(n);
@@ -265,7 +273,7 @@ export function loadAll({ host, a }: HelperCall): number | undefined {
     unit.set(n, { sign: (head >> 15) as 0 | 1, exponent: head & 0x7fff, mantissa });
   }
   unit.valid = view.getUint8(4);
-  host.view.setUint32(MXCSR, view.getUint32(24, true), true);
+  host.mxcsr = view.getUint32(24, true);
   host.bytes.set(image.subarray(160), XMM);
   return undefined;
 }

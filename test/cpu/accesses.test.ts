@@ -158,3 +158,91 @@ describe('pages that share a place of the TLB', () => {
     expect(result).toMatch(/^exit 3 14 0 ffffffffcf800000 rip 8 /);
   });
 });
+
+describe('accesses in loops', () => {
+  const swapped: Program = [
+    (b) => b.mov(8, reg(Reg.RDI), reg(Reg.RBX)),
+    (b) => b.mov(8, reg(Reg.RBX), reg(Reg.RSI)),
+    (b) => b.mov(8, reg(Reg.RSI), reg(Reg.RDI)),
+    (b) => b.alu('add', 8, reg(Reg.RAX), mem(Reg.RBX, 0)),
+    (b) => b.mov(8, mem(Reg.RBX, 8), reg(Reg.RAX)),
+    (b) => b.mov(1, mem(Reg.RBX, 3), reg(Reg.RCX)),
+  ];
+
+  it('go to the direct map and elsewhere in turn', () => {
+    const result = outcomes({
+      program: repeat(ROUNDS, swapped),
+      prepare: ({ cpu, memory }) => {
+        memory.setPtr(DATA + 4096, 7);
+        cpu.setGpr(Reg.RBX, memory.directMap(32));
+        cpu.setGpr(Reg.RSI, DATA + 4096);
+      },
+    });
+    expect(result).toMatch(/^exit 4 /);
+  });
+
+  it('go elsewhere when they have long gone to the direct map', () => {
+    const body: Program = [
+      (b) => b.mov(1, mem(Reg.RBX, 0), reg(Reg.RCX)),
+      (b) => b.alu('add', 1, reg(Reg.RAX), mem(Reg.RBX, 1)),
+      (b) => b.lea(8, reg(Reg.RBX), mem(Reg.RBX, 3)),
+      (b) => b.alu('cmp', 8, reg(Reg.RBX), reg(Reg.RDX)),
+      (b) => b.cmov(Cond.E, 8, reg(Reg.RBX), reg(Reg.RSI)),
+    ];
+    const result = outcomes({
+      program: repeat(3 * ROUNDS, body),
+      prepare: ({ cpu, memory }) => {
+        cpu.setGpr(Reg.RBX, memory.directMap(64));
+        cpu.setGpr(Reg.RDX, memory.directMap(64) + 3 * ROUNDS);
+        cpu.setGpr(Reg.RSI, DATA);
+      },
+    });
+    // The data has four pages: the byte behind the last is the first that is not there.
+    expect(result).toMatch(/^exit 3 14 [02] ffffffffd0004000 /);
+  });
+
+  it('fault behind the end of the direct map, with all before done', () => {
+    const body: Program = [
+      (b) => b.alu('xor', 1, mem(Reg.RBX, 0), imm(5)),
+      (b) => b.alu('add', 8, reg(Reg.RBX), imm(8)),
+    ];
+    const pages = (1 << 20) / 4096;
+    const result = outcomes({
+      program: repeat(ROUNDS, body),
+      prepare: ({ cpu, memory }) => cpu.setGpr(Reg.RBX, memory.directMap(pages - 4)),
+    });
+    expect(result).toMatch(/^exit 3 14 2 .*rip 4 .*retired 8193 /);
+  });
+
+  it('are those of string instructions, from one end of the direct map into the other', () => {
+    const body: Program = [
+      (b) => b.string('movs', 4, 'none'),
+      (b) => b.string('lods', 1, 'none'),
+      (b) => b.string('stos', 1, 'none'),
+      (b) => b.alu('sub', 8, reg(Reg.RSI), imm(3)),
+      (b) => b.alu('add', 8, reg(Reg.RDX), reg(Reg.RAX)),
+    ];
+    const result = outcomes({
+      program: repeat(ROUNDS, body),
+      prepare: ({ cpu, memory }) => {
+        const bytes = Uint8Array.from({ length: 4 * 4096 }, (_, n) => (n * 7) >> 3);
+        memory.write(DATA, bytes);
+        cpu.setGpr(Reg.RSI, memory.directMap(32));
+        cpu.setGpr(Reg.RDI, memory.directMap((1 << 20) / 4096 - 4));
+      },
+    });
+    // The fourth page behind that place ends the direct map, at the byte that stos writes or in the word that movs does.
+    expect(result).toMatch(/^exit 3 14 2 /);
+  });
+
+  it('write beside code that runs', () => {
+    const result = outcomes({
+      program: repeat(ROUNDS, swapped),
+      prepare: ({ cpu, memory }) => {
+        cpu.setGpr(Reg.RBX, memory.directMap(33));
+        cpu.setGpr(Reg.RSI, memory.directMap(16) + 2048);
+      },
+    });
+    expect(result).toMatch(/^exit 4 /);
+  });
+});

@@ -31,6 +31,25 @@ describe('system instructions', () => {
     expect(cpu).toMatchObject({ vector: Vector.GP, rip: CODE + 16 });
   });
 
+  it('changes the status word of CR0 and has no counters', () => {
+    let cr0 = 0x8005000bn;
+    const { cpu } = setup(
+      [
+        one(Helper.CLTS),
+        one(Helper.SMSW, { a: Reg.RBX }),
+        one(Helper.LMSW, { a: Reg.RCX }),
+        hlt,
+        one(Helper.RDPMC),
+      ],
+      { readControl: () => cr0, writeControl: (_, value) => (cr0 = value) },
+    );
+    cpu.setGpr(Reg.RCX, 0xffe4);
+    expect(cpu.run(10)).toBe(Exit.Halt);
+    expect([cpu.gprBig(Reg.RBX), cr0]).toEqual([0x80050003n, 0x80050005n]);
+    expect(cpu.run(1)).toBe(Exit.Fault);
+    expect(cpu).toMatchObject({ vector: Vector.GP, reason: undefined });
+  });
+
   it('shows machine callbacks the exact count, in the middle of a block', () => {
     const seen: number[] = [];
     const made = setup(

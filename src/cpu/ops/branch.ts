@@ -215,6 +215,8 @@ export const branchOps: readonly OpDefinition[] = [
   op('count', (g) => g.countEntry()),
   op('enter', (g) => g.enterTranslated()),
   ending('stub', (g) => g.leave(Leave.LINK)),
+  // Where an operation of a dropped block was; its fields are as they were.
+  ending('gone', (g) => g.leave(Leave.LINK)),
   ending('host', (g) => g.leave(Leave.HOST)),
   ending('undefined', (g) => g.faultFor(FaultCause.UNDEFINED)),
   // Goes on unless the helper says otherwise.

@@ -12,7 +12,7 @@ export interface OpDefinition {
 }
 
 export const op = (name: string, emit: (g: Gen) => Code): OpDefinition => ({ name, emit });
-/** An operation that few modules have: it neither jumps nor faults, and goes on behind itself. */
+/** An operation that few modules have: it does not jump, and only its helper faults. */
 export const apart = (name: string, emit: (g: Gen) => Code): OpDefinition => ({ name, emit, apart: true });
 export const ending = (name: string, emit: (g: Gen) => Code): OpDefinition => ({ name, emit, ends: true });
 

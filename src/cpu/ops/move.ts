@@ -24,7 +24,7 @@ const extended = (from: Size, to: Size, value: Code): Code => {
 const loads = (form: Form): OpDefinition[] => [
   ...each(SIZES, (size) => [
     op(`ld.${form}.${size}`, (g) => g.setReg('d', size, g.load(size, g.address(form)))),
-    op(`st.${form}.${size}`, (g) => g.store(size, g.address(form), g.reg('d', size))),
+    op(`st.${form}.${size}`, (g) => g.store(size, g.address(form), g.stored('d', size))),
   ]),
   ...each(ZERO_EXTEND, (size) => [
     op(`ldzx.${form}.${size}`, (g) => g.setReg('d', 4, g.load(size, g.address(form)))),

@@ -1,9 +1,10 @@
 /**
  * Floating-point lanes of vector registers. WebAssembly leaves open which NaN an operation gives: where a result is one,
- * the helper does it again, to the bit of what SSE says (vector-float.ts). Rounding is to nearest even for both.
+ * the helper does it again, to the bit of what SSE says (vector-float.ts). Rounding is to nearest even for both; where MXCSR asks
+ * for something else, or somebody looks at its flags, the helper does all of it (vector-exact.ts).
  */
 import type { Gen } from '../gen.ts';
-import { FLAG, XMM_TEMP } from '../state.ts';
+import { FLAG, FLOAT_CONTROL, MXCSR, USUAL_FLOATS, XMM_TEMP } from '../state.ts';
 import { type Code, f32, f64, i32, i64, iff, seq, v128 } from '../wasm/encoder.ts';
 import { apart, type OpDefinition } from './define.ts';
 
@@ -12,11 +13,19 @@ const temp = v128.load(zero, XMM_TEMP);
 const d = (g: Gen): Code => v128.load(g.fieldByte('d'));
 const a = (g: Gen): Code => v128.load(g.fieldByte('a'));
 
+/** MXCSR asks for what WebAssembly cannot do. */
+const unusual = i32.ne(i32.and(i32.load(zero, MXCSR), i32.const(FLOAT_CONTROL)), i32.const(USUAL_FLOATS));
+const usually = (g: Gen, code: Code): Code => iff(unusual, g.callHelper(), code);
+
 /** `value` into d, by the helper if any lane of it is a NaN. */
 const packed = (g: Gen, unequal: number, value: Code): Code =>
   seq(
     v128.store(zero, value, XMM_TEMP),
-    iff(v128.unary(83)(v128.binary(unequal)(temp, temp)), g.callHelper(), v128.store(g.fieldByte('d'), temp)),
+    iff(
+      i32.or(unusual, v128.unary(83)(v128.binary(unequal)(temp, temp))),
+      g.callHelper(),
+      v128.store(g.fieldByte('d'), temp),
+    ),
   );
 
 /** What there is of each scalar type: only the low lane of d changes. */
@@ -36,7 +45,7 @@ const scalar = (g: Gen, kind: Scalar, value: Code): Code => {
   const result = kind.type.load(zero, XMM_TEMP);
   return seq(
     kind.type.store(zero, value, XMM_TEMP),
-    iff(kind.type.ne(result, result), g.callHelper(), copyLow(g, kind)),
+    iff(i32.or(unusual, kind.type.ne(result, result)), g.callHelper(), copyLow(g, kind)),
   );
 };
 
@@ -69,9 +78,9 @@ const roots: readonly OpDefinition[] = [
 
 /** Only the low lanes of a result that was worked out for all. */
 const merge = (g: Gen, suffix: string, value: Code): Code => {
-  if (suffix[0] === 'p') return v128.store(g.fieldByte('d'), value);
+  if (suffix[0] === 'p') return usually(g, v128.store(g.fieldByte('d'), value));
   const kind = suffix === 'ss' ? SINGLE : DOUBLE;
-  return seq(v128.store(zero, value, XMM_TEMP), copyLow(g, kind));
+  return usually(g, seq(v128.store(zero, value, XMM_TEMP), copyLow(g, kind)));
 };
 
 const SUFFIXES = ['ps', 'pd', 'ss', 'sd'] as const;
@@ -114,26 +123,32 @@ const orders = (['ss', 'sd'] as const).flatMap((suffix) => {
     const bits = i32.or(cf, i32.mul(zf, i32.const(FLAG.ZF)));
     return i32.or(bits, i32.mul(i32.and(zf, cf), i32.const(FLAG.PF)));
   };
-  return [apart(`v.comi${suffix}`, (g) => g.setRawFlags(flags(g)))];
+  return [apart(`v.comi${suffix}`, (g) => usually(g, g.setRawFlags(flags(g))))];
 });
 
 const conversions: readonly OpDefinition[] = [
-  apart('v.cvtdq2ps', (g) => v128.store(g.fieldByte('d'), v128.unary(250)(a(g)))),
+  apart('v.cvtdq2ps', (g) => usually(g, v128.store(g.fieldByte('d'), v128.unary(250)(a(g))))),
   apart('v.cvtdq2pd', (g) => v128.store(g.fieldByte('d'), v128.unary(254)(a(g)))),
   apart('v.cvtss2sd', (g) => scalar(g, DOUBLE, f64.promote(f32.load(g.fieldByte('a'))))),
   apart('v.cvtsd2ss', (g) => scalar(g, SINGLE, f32.demote(f64.load(g.fieldByte('a'))))),
   ...([4, 8] as const).flatMap((size) => [
     apart(`v.cvtsi2ss.${size}`, (g) =>
-      f32.store(g.fieldByte('d'), size === 4 ? f32.convert32(g.reg('a', 4)) : f32.convert64(g.reg('a', 8))),
+      usually(
+        g,
+        f32.store(g.fieldByte('d'), size === 4 ? f32.convert32(g.reg('a', 4)) : f32.convert64(g.reg('a', 8))),
+      ),
     ),
     apart(`v.cvtsi2sd.${size}`, (g) =>
-      f64.store(g.fieldByte('d'), size === 4 ? f64.convert32(g.reg('a', 4)) : f64.convert64(g.reg('a', 8))),
+      usually(
+        g,
+        f64.store(g.fieldByte('d'), size === 4 ? f64.convert32(g.reg('a', 4)) : f64.convert64(g.reg('a', 8))),
+      ),
     ),
   ]),
   ...[SINGLE, DOUBLE].flatMap((kind) =>
     ([4, 8] as const).map((size) => {
       const name = `v.cvtt${kind.size === 4 ? 'ss' : 'sd'}2si.${size}`;
-      return apart(name, (g) => truncated(g, kind, size));
+      return apart(name, (g) => usually(g, truncated(g, kind, size)));
     }),
   ),
 ];

@@ -6,7 +6,8 @@ import { type GuestMemory, PAGE_SIZE } from '../../memory/space.ts';
 import type { Block, BlockCache, Entry, Translations } from '../blocks.ts';
 import type { Engine } from '../engines.ts';
 import type { InterpreterExports } from '../interpreter.ts';
-import { STALE } from '../state.ts';
+import { Reg } from '../ir.ts';
+import { REGISTERS, STALE } from '../state.ts';
 import { type Callee, ModuleBuilder } from '../wasm/encoder.ts';
 import { GraphBuilder, type RegionGraph } from './graph.ts';
 import { JumpTargets } from './jumps.ts';
@@ -29,6 +30,12 @@ const FEW = 50;
 const WHEN_INSIDE = 50_000;
 /** What an address counts again when its translation was dropped. */
 const AFTER_CHANGE = 20_000;
+/** Accesses that a region was not made for, before it is made again; regions that were, before no more of that kind are made. */
+const MAX_STRAYS = 3;
+const MANY_STRAYING = 4;
+/** Bytes of code that it costs too much to make again. */
+const LARGE = 2048;
+const GENERAL = 16;
 const FIRST_TABLE = 16;
 /** A block that has been entered this part of the threshold goes into a module that is being made anyway. */
 const WARM_PART = 8;
@@ -82,6 +89,8 @@ class Region {
   cold: ReadonlySet<Address> = new Set();
   /** Instructions that make calls for accesses that are not plain ones. */
   readonly calling = new Set<Address>();
+  /** Accesses to elsewhere than the direct map that were not expected. */
+  strays = 0;
   live = true;
 
   constructor(entry: Address, slot: number) {
@@ -114,6 +123,8 @@ export class TranslationEngine implements Translations {
   readonly #misses = new Map<Address, { count: number; since: number }>();
   /** Those that did so too often. */
   readonly #slow = new Set<Address>();
+  /** Regions, by entry, that were made for the direct map alone and reached elsewhere. */
+  readonly #straying = new Set<Address>();
   readonly #jumps = new JumpTargets();
   /** Blocks of regions that were hot without being an entry. */
   readonly #insiders = new Set<Address>();
@@ -139,18 +150,18 @@ export class TranslationEngine implements Translations {
     this.#clear(FIRST_SLOT, FIRST_TABLE);
   }
 
-  /** So much was made for the table that it is time for another. */
-  get isCrowded(): boolean {
-    return this.#tenants >= MAX_MODULES || this.#tenants * this.table.length > MAX_PLACES;
-  }
-
-  /** A new table, with which the interpreter is to be connected, and nothing translated; what is still hot comes again. */
-  renew(): void {
+  /**
+   * True when so much was made for the table that there is another now, with which the interpreter is to be connected, and
+   * nothing translated; what is still hot comes again.
+   */
+  renewed(): boolean {
+    if (this.#tenants < MAX_MODULES && this.#tenants * this.table.length <= MAX_PLACES) return false;
     this.#releaseAll();
     this.#slots.clear();
     this.#used = FIRST_SLOT;
     this.#tenants = 0;
     this.table = newTable();
+    return true;
   }
 
   get any(): boolean {
@@ -173,6 +184,7 @@ export class TranslationEngine implements Translations {
     this.#jumps.clear();
     this.#misses.clear();
     this.#slow.clear();
+    this.#straying.clear();
     this.#scattered.clear();
     this.#clear(FIRST_SLOT, this.#used);
     this.#used = FIRST_SLOT;
@@ -233,6 +245,19 @@ export class TranslationEngine implements Translations {
       this.#slow.add(pc);
     }
     if (owner instanceof Region && owner.live && !owner.calling.has(pc)) this.#release(owner, 1);
+  }
+
+  /** Code of `owner` was made for the direct map alone, and has reached elsewhere. */
+  strayed(owner: object): void {
+    if (!(owner instanceof Region) || !owner.live || ++owner.strays < MAX_STRAYS) return;
+    this.#straying.add(owner.entry);
+    this.#release(owner, 1);
+  }
+
+  /** Is the region to be made for accesses to anywhere? So are all where several have turned out to need it. */
+  #isWary({ entry, blocks }: Region): boolean {
+    if (this.#straying.has(entry) || this.#straying.size >= MANY_STRAYING) return true;
+    return blocks.reduce((sum, { length }) => sum + length, 0) > LARGE;
   }
 
   /**
@@ -311,7 +336,9 @@ export class TranslationEngine implements Translations {
       plain: this.#plainMap(),
       slotOf: (at: Address) => this.#slotFor(at),
     };
-    made.forEach(({ region, graph }) => {
+    const isOutside = (va: Address): boolean => this.#isOutside(va);
+    const registersOutside = this.#registersOutside();
+    made.forEach(({ region, graph }, n) => {
       const isSlow = (at: Address): boolean => {
         const slow = this.#slow.has(at);
         if (slow) region.calling.add(at);
@@ -319,7 +346,11 @@ export class TranslationEngine implements Translations {
       };
       const windowed = (this.#scattered.get(region.entry) ?? 0) < FEW;
       const learns = this.#jumps.learns(region.entry);
-      const { spec, entries } = regionFunction(graph, { ...context, isSlow, windowed, learns });
+      const wary = this.#isWary(region);
+      // Execution is where the first of them begins; of the others only the stack is known.
+      const outside = registersOutside & (n === 0 ? -1 : 1 << Reg.RSP);
+      const more = { isSlow, windowed, learns, wary, isOutside, outside };
+      const { spec, entries } = regionFunction(graph, { ...context, ...more });
       region.entries = entries;
       builder.place(region.slot, builder.addFunction(spec));
     });
@@ -341,6 +372,23 @@ export class TranslationEngine implements Translations {
         this.#cache.redirect(pc, entry, 0);
       });
     }
+  }
+
+  #isOutside(va: Address): boolean {
+    const { plainMap: base, frames } = this.#memory;
+    const isPlain = base !== undefined && va >= base && va < base + frames.total * PAGE_SIZE;
+    return !isPlain && this.#memory.permOf(va) !== undefined;
+  }
+
+  /** General registers that hold an address outside of the direct map now. */
+  #registersOutside(): number {
+    let set = 0;
+    for (let n = 0; n < GENERAL; n++) {
+      const at = REGISTERS + n * 8;
+      const value = this.#data.getInt32(at + 4, true) * 2 ** 32 + this.#data.getUint32(at, true);
+      if (this.#isOutside(value)) set |= 1 << n;
+    }
+    return set;
   }
 
   #plainMap(): PlainMap | undefined {

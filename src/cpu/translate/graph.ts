@@ -4,7 +4,7 @@
  */
 import type { Address } from '../../memory/address.ts';
 import { GuestFault } from '../../memory/fault.ts';
-import type { Block, BlockCache, Description } from '../blocks.ts';
+import type { Block, BlockCache } from '../blocks.ts';
 import { opcode } from '../ops/table.ts';
 import { OP, OP_BYTES } from '../state.ts';
 
@@ -46,7 +46,6 @@ export interface RegionGraph {
   readonly nodes: ReadonlyMap<Address, Node>;
   /** All blocks described on the way; the cache tells the owner when one changes. */
   readonly blocks: readonly Block[];
-  readonly instructions: number;
   /** Functions that it calls, and that have hardly run. */
   readonly cold: ReadonlySet<Address>;
   /**
@@ -114,7 +113,6 @@ export class GraphBuilder {
       entry: found.get(entry)!,
       nodes: found,
       blocks: this.#blocks,
-      instructions: this.#bytes,
       cold: this.#cold,
       switches: this.#switches(),
     };
@@ -244,8 +242,7 @@ export class GraphBuilder {
 
   #describe(pc: Address, scope: Scope): Node {
     const stops = (at: Address): boolean => at !== pc && scope.leaders.has(at);
-    const description = this.#cache.describe(pc, stops, this.#owner);
-    const node = nodeOf(description, this.#data, scope);
+    const node = nodeOf(this.#cache.describe(pc, stops, this.#owner), this.#data, scope);
     this.#blocks.push(node.block);
     scope.found.set(pc, node);
     this.#bytes += node.block.length;
@@ -279,7 +276,8 @@ export class GraphBuilder {
   }
 }
 
-function nodeOf({ block, exits, opsEnd }: Description, data: DataView, { found, back }: Scope): Node {
+function nodeOf(block: Block, data: DataView, { found, back }: Scope): Node {
+  const { exits, opsEnd } = block;
   const last = opsEnd - OP_BYTES;
   const code = data.getUint16(last, true);
   const calls = code === CALL || code === CALL_REGISTER;

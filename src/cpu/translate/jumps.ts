@@ -81,7 +81,9 @@ export class JumpTargets {
 
   /** May the region that begins at `entry` be made once more? It is counted. */
   again(entry: Address): boolean {
-    return this.#lessonOf(entry).times++ < MAX_TIMES;
+    if (!this.learns(entry)) return false;
+    this.#lessonOf(entry).times++;
+    return true;
   }
 
   #lessonOf(entry: Address): Lesson {

@@ -108,6 +108,11 @@ export abstract class LocalGen extends Gen {
     return this.#get(operand >> 3, size, (operand & 1) !== 0);
   }
 
+  override stored(field: Field, size: Size): Code {
+    const operand = this.operand(field);
+    return this.#get(operand >> 3, size === 8 || (operand & 1) !== 0 ? size : 4, (operand & 1) !== 0);
+  }
+
   setReg(field: Field, size: Size, value: Code): Code {
     const operand = this.operand(field);
     return this.#set(operand >> 3, size, value, (operand & 1) !== 0);

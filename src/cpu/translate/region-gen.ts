@@ -53,6 +53,8 @@ export interface Flow {
   slotOf(pc: Address): number;
   /** The instruction there has often made accesses that are not plain ones. */
   isSlow(pc: Address): boolean;
+  /** What goes by these registers may well reach elsewhere than the direct map. */
+  strays(registers: number): boolean;
   /** Goes on after a call that has come back. */
   afterCall(): Code;
   /** Where the copies of functions begin that the call can go on in. */
@@ -242,35 +244,52 @@ export class RegionGen extends LocalGen {
   #shortcut(size: number, write: boolean, direct: (at: Code) => Code, otherwise: Code): Code {
     const plain = this.#plain;
     if (plain === undefined || this.#isElsewhere(plain)) return otherwise;
+    // Nothing waits for the subtraction where it leaves the lower half as it is.
+    const at = i32.wrap(plain.base % 2 ** 32 === 0 ? this.t.va.get : this.#offset.get);
+    const offset = this.#offset.set(i64.sub(this.t.va.get, i64.const(plain.base)));
+    const against = this.#against(plain, size, write);
+    if (!this.#mayStray()) {
+      const away = this.#leaveAtOp(Leave.STRAY, this.#dirty, true);
+      return seq(offset, ...against.map((condition) => iff(condition, away)), direct(at));
+    }
     const done = label('accessed');
     const look = label('look up');
+    const ways = against.map((condition) => brIf(look, condition));
+    return block(done, seq(block(look, seq(offset, ...ways, direct(at), br(done))), otherwise));
+  }
+
+  /** What speaks against a plain access at the distance that {@link #offset} is. */
+  #against(plain: PlainMap, size: number, write: boolean): readonly Code[] {
     const offset = i32.wrap(this.#offset.get);
-    // Nothing waits for the subtraction where it leaves the lower half as it is.
-    const at = plain.base % 2 ** 32 === 0 ? i32.wrap(this.t.va.get) : offset;
-    const frame = i32.shrU(offset, i32.const(12));
-    const lastFrame = i32.shrU(i32.add(offset, i32.const(size - 1)), i32.const(12));
-    return block(
-      done,
-      seq(
-        block(
-          look,
-          seq(
-            this.#offset.set(i64.sub(this.t.va.get, i64.const(plain.base))),
-            brIf(look, i64.gtU(this.#offset.get, i64.const(plain.bytes - size))),
-            write ? brIf(look, i32.load8u(frame, plain.frameFlags)) : [],
-            write && size > WIDEST_ACCESS ? brIf(look, i32.load8u(lastFrame, plain.frameFlags)) : [],
-            direct(at),
-            br(done),
-          ),
-        ),
-        otherwise,
-      ),
-    );
+    const flag = (at: Code): Code => i32.load8u(i32.shrU(at, i32.const(12)), plain.frameFlags);
+    const outside = i64.gtU(this.#offset.get, i64.const(plain.bytes - size));
+    if (!write) return [outside];
+    if (size <= WIDEST_ACCESS) return [outside, flag(offset)];
+    return [outside, flag(offset), flag(i32.add(offset, i32.const(size - 1)))];
+  }
+
+  /**
+   * False where a loop's access is taken to be one to the direct map until it turns out otherwise: without another way for it
+   * the loop is half as long, in what is compiled and in what runs.
+   */
+  #mayStray(): boolean {
+    if (this.#isSlow()) return true;
+    return this.flow.strays(this.#addressedBy());
+  }
+
+  /** The registers that the operation's address comes from, as bits. */
+  #addressedBy(): number {
+    const { addresses } = this.step;
+    if (addresses === undefined) return (1 << Reg.RSI) | (1 << Reg.RDI);
+    const base = 1 << (this.operand('a') >> 3);
+    return addresses === 'x' ? base | (1 << (this.operand('x') >> 3)) : base;
   }
 
   /** The stack, which is mapped page by page, and addresses that are known and not in the direct map. */
   #isElsewhere(plain: PlainMap): boolean {
     if (isOnStack(this.step.name)) return true;
+    // String instructions: their fields say something else.
+    if (this.step.addresses === undefined) return false;
     const base = this.operand('a') >> 3;
     if (base === Reg.RSP) return true;
     const at = displacement(this.step, this.data);

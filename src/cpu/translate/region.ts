@@ -2,6 +2,7 @@
 
 import type { Address } from '../../memory/address.ts';
 import { zero } from '../gen.ts';
+import { Reg } from '../ir.ts';
 import { operations } from '../ops/table.ts';
 import { Leave, OP } from '../state.ts';
 import {
@@ -27,7 +28,7 @@ import type { RegionCalls } from './local-gen.ts';
 import { type Order, orderOf } from './order.ts';
 import { REGION_SIGNATURE } from './protocol.ts';
 import { type Flow, type PlainMap, RegionGen } from './region-gen.ts';
-import { findStack } from './stack.ts';
+import { displacement, findStack } from './stack.ts';
 
 export interface RegionContext {
   readonly calls: RegionCalls;
@@ -39,6 +40,12 @@ export interface RegionContext {
   readonly plain: PlainMap | undefined;
   slotOf(pc: Address): number;
   isSlow(pc: Address): boolean;
+  /** Accesses in loops may be to elsewhere than the direct map, whatever their registers hold. */
+  readonly wary: boolean;
+  /** The address is mapped, and not in the direct map. */
+  isOutside(va: Address): boolean;
+  /** Registers with such an address, where what they hold when the region is made tells anything of it. */
+  readonly outside: number;
   /** Indirect jumps to elsewhere are reported. */
   readonly learns: boolean;
   /** Accesses to the stack may go by way of the window. */
@@ -63,6 +70,8 @@ class RegionEmitter implements Flow {
   readonly #merges: readonly Label[];
   /** The block of the dispatcher to go on at, where the graph needs one. */
   readonly #dispatch: { readonly next: Local; readonly again: Label } | undefined;
+  /** Registers that are likely to hold addresses outside of the direct map. */
+  readonly #outside: number;
   /** Index of the node being emitted. */
   #at = 0;
 
@@ -70,6 +79,7 @@ class RegionEmitter implements Flow {
     this.#context = context;
     this.#order = orderOf(graph);
     this.#nodes = analyse(this.#order, context.data);
+    this.#outside = context.outside | setOutside(this.#nodes, context);
     const stretch = findStack(this.#nodes, context.data, context.bits === 64 ? 8 : 4);
     this.#gen = new RegionGen(context.calls, context.type, context.data, context.bits, context.plain);
     if (context.windowed && stretch !== undefined)
@@ -224,9 +234,14 @@ class RegionEmitter implements Flow {
 
   // ---- flow ----
 
+  /** The node being emitted. */
+  get #here(): Node {
+    return this.#nodes[this.#at].node;
+  }
+
   goTo(pc: Address, checked: boolean): Code {
     const { step } = this.#gen;
-    const next = this.#nodes[this.#at].node.scope.get(pc);
+    const next = this.#here.scope.get(pc);
     const index = next === undefined ? undefined : this.#order.indexOf.get(next);
     if (index === undefined) {
       return this.#gen.leaveAt(i64.const(pc), checked ? Leave.MISS : Leave.GO, step.dirtyAfter);
@@ -246,25 +261,25 @@ class RegionEmitter implements Flow {
   }
 
   callees(): readonly Address[] {
-    return this.#nodes[this.#at].node.callees.map(({ pc }) => pc);
+    return this.#here.callees.map(({ pc }) => pc);
   }
 
   learnsCallees(): boolean {
-    const { callees, knowsCallees } = this.#nodes[this.#at].node;
+    const { callees, knowsCallees } = this.#here;
     return this.#context.learns && knowsCallees && callees.length < MAX_CALLEES;
   }
 
   callInto(pc: Address): Code {
-    const copy = this.#nodes[this.#at].node.callees.find((callee) => callee.pc === pc);
+    const copy = this.#here.callees.find((callee) => callee.pc === pc);
     return this.#branchTo(this.#order.indexOf.get(copy!)!);
   }
 
   back(): Address | undefined {
-    return this.#nodes[this.#at].node.back?.pc;
+    return this.#here.back?.pc;
   }
 
   comeBack(): Code {
-    return this.#branchTo(this.#order.indexOf.get(this.#nodes[this.#at].node.back!)!);
+    return this.#branchTo(this.#order.indexOf.get(this.#here.back!)!);
   }
 
   slotOf(pc: Address): number {
@@ -275,8 +290,12 @@ class RegionEmitter implements Flow {
     return this.#context.isSlow(pc);
   }
 
+  strays(registers: number): boolean {
+    return this.#context.wary || (registers & this.#outside) !== 0;
+  }
+
   afterCall(): Code {
-    const { node } = this.#nodes[this.#at];
+    const node = this.#here;
     const next = returnNode(node);
     const index = next === undefined ? undefined : this.#order.indexOf.get(next);
     if (index === undefined) return this.#gen.leaveAt(i64.const(node.returnsTo!), Leave.GO, 0);
@@ -285,6 +304,29 @@ class RegionEmitter implements Flow {
     const window = sp === undefined ? [] : this.#gen.lookAround(i64.const(sp), away);
     return seq(this.#gen.reload(liveIn | this.#gen.wanted), window, this.#branchTo(index));
   }
+}
+
+/** They give a register a constant or an address by way of another register, their first operand. */
+const CONSTANTS: ReadonlySet<string> = new Set(['mov.ri.4', 'mov.ri.8']);
+const SUMS: ReadonlySet<string> = new Set(['lea.b.4', 'lea.b.8', 'lea.x.8', 'mov.rr.8']);
+
+/** Registers that the code itself gives addresses outside of the direct map, as those of its module's data or on the stack are. */
+function setOutside(nodes: readonly NodeSteps[], { data, isOutside, outside }: RegionContext): number {
+  let set = 0;
+  for (const { steps } of nodes) {
+    for (const step of steps) {
+      const sums = SUMS.has(step.name);
+      if (!sums && !CONSTANTS.has(step.name)) continue;
+      const base = sums ? data.getUint8(step.op + OP.A) >> 3 : Reg.ZERO;
+      const value = displacement(step, data);
+      const away =
+        base === Reg.RSP
+          ? (outside & (1 << Reg.RSP)) !== 0
+          : base === Reg.ZERO && isOutside(step.name.endsWith('4') ? value >>> 0 : value);
+      if (away) set |= step.writes;
+    }
+  }
+  return set;
 }
 
 /** The most places of a table, for each target and in all. */

@@ -318,7 +318,7 @@ class Output {
   length = 0;
 
   push(byte: number): void {
-    if (this.length === this.bytes.length) this.reserve(1);
+    this.reserve(1);
     this.bytes[this.length++] = byte;
   }
 

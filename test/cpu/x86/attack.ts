@@ -15,6 +15,7 @@ export const RETURN = 0x4000_0000;
 export const RAX = 0;
 export const RSP = 4;
 export const RWX = Perm.R | Perm.W | Perm.X;
+export const PAGE = 4096;
 
 export interface Machine {
   readonly cpu: Cpu;
@@ -111,6 +112,23 @@ export type Part =
   | { readonly label: string }
   | { readonly to: string }
   | { readonly address: string };
+
+// Pieces to put together; what follows CALL and JMP is a distance, what follows MOV a value.
+export const CALL = [0xe8];
+export const JMP = [0xe9];
+export const RET = [0xc3];
+export const MOV = {
+  eax: [0xb8],
+  ecx: [0xb9],
+  edx: [0xba],
+  ebx: [0xbb],
+  ebp: [0xbd],
+  esi: [0xbe],
+  edi: [0xbf],
+};
+export const nops = (n: number): number[] => Array<number>(n).fill(0x90);
+/** dec %ecx; jnz to the label */
+export const again = (label: string): Part[] => [[0xff, 0xc9, 0x0f, 0x85], { to: label }];
 
 /** Puts code together; every address is below 2 GiB, so one form serves both widths. `origin`: where it will lie. */
 export function assemble(

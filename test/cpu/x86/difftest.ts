@@ -4,6 +4,7 @@ import { type Case, generated, singleCase } from './cases.ts';
 import { describeCase, differences } from './compare.ts';
 import { GuestRunner } from './guest.ts';
 import { mmxCase } from './mmx.ts';
+import { controlCase } from './mxcsr.ts';
 import { runNative } from './native.ts';
 import { Random } from './random.ts';
 import { sequenceCase } from './sequences.ts';
@@ -109,13 +110,14 @@ function runSequences(options: DifftestOptions, runner: GuestRunner, report: Dif
   }
 }
 
-/** Programs for the coprocessor and for MMX, whose registers are the same. */
+/** Programs for the coprocessor and for MMX, whose registers are the same, and for MXCSR. */
 function runUnits(options: DifftestOptions, runner: GuestRunner, report: DifftestReport): void {
   const { bits = 64, units = 0 } = options;
   const random = new Random(options.seed ^ 0x2545f491);
   const cases = Array.from({ length: units }, (_, n) => {
     const seed = random.bits() >>> 0;
-    return n % 2 === 0 ? coprocessorCase(seed, 12, bits) : mmxCase(seed, 6, bits);
+    if (n % 3 === 2) return controlCase(seed, 3, bits);
+    return n % 3 === 0 ? coprocessorCase(seed, 12, bits) : mmxCase(seed, 6, bits);
   });
   const outcomes = runNative(cases);
   cases.forEach((item, n) => {

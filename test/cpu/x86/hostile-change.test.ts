@@ -3,33 +3,34 @@ import { describe, expect, it } from 'vitest';
 import { Exit, Vector } from '../../../src/cpu/cpu.ts';
 import { Perm } from '../../../src/memory/space.ts';
 import {
+  again,
   assemble,
   begin,
   bytes32,
+  CALL,
   CODE,
   DATA,
+  JMP,
   type Machine,
+  MOV,
   machine,
+  nops,
   outcome,
+  PAGE,
   type Part,
   RAX,
+  RET,
+  RETURN,
   RSP,
+  RWX,
   STACK,
   same,
   type WAYS,
 } from './attack.ts';
 
 const RX = Perm.R | Perm.X;
-const PAGE = 4096;
 const OUT = [0xe6, 0x80]; // out %al,$0x80
-const JMP = [0xe9];
-const CALL = [0xe8];
-const MOV = { eax: [0xb8], ecx: [0xb9], edx: [0xba], ebx: [0xbb], ebp: [0xbd], esi: [0xbe], edi: [0xbf] };
-const RET = [0xc3];
 const INC_EAX = [0xff, 0xc0];
-/** dec %ecx; jnz to the label */
-const again = (label: string): Part[] => [[0xff, 0xc9, 0x0f, 0x85], { to: label }];
-const nops = (n: number): number[] => Array<number>(n).fill(0x90);
 
 describe.each([64, 32] as const)(
   'code that changes while it is hot, %d bits',
@@ -42,7 +43,7 @@ describe.each([64, 32] as const)(
       way: (typeof WAYS)[number],
       bytes: readonly number[],
       out: (nth: number, m: Machine) => void,
-      perm: number = Perm.R | Perm.W | Perm.X,
+      perm: number = RWX,
     ): Machine {
       let calls = 0;
       const m: Machine = machine(way.engine, bits, bytes, {
@@ -113,6 +114,91 @@ describe.each([64, 32] as const)(
       });
     });
 
+    // Each is the first instruction of its block, and changes the immediate of the next one at (edi); bl is 3 at first.
+    it.each<[string, readonly number[], (byte: number, bl: number) => readonly [byte: number, bl: number]]>([
+      ['add $3,(%edi)', [0x80, 0x07, 3], (byte, bl) => [byte + 3, bl]],
+      ['add %bl,(%edi)', [0x00, 0x1f], (byte, bl) => [byte + bl, bl]],
+      ['xor $5,(%edi)', [0x80, 0x37, 5], (byte, bl) => [byte ^ 5, bl]],
+      ['mov %bl,(%edi)', [0x88, 0x1f], (_, bl) => [bl, bl]],
+      ['movb $9,(%edi)', [0xc6, 0x07, 9], (_, bl) => [9, bl]],
+      ['xadd %bl,(%edi)', [0x0f, 0xc0, 0x1f], (byte, bl) => [byte + bl, byte]],
+      ['xchg %bl,(%edi)', [0x86, 0x1f], (byte, bl) => [bl, byte]],
+      ['rol $3,(%edi)', [0xc0, 0x07, 3], (byte, bl) => [(byte << 3) | (byte >> 5), bl]],
+      ['btc $2,(%edi)', [0x0f, 0xba, 0x3f, 2], (byte, bl) => [byte ^ 4, bl]],
+      ['notb (%edi)', [0xf6, 0x17], (byte, bl) => [~byte, bl]],
+    ])('%s still has its operands when its own block goes', (_name, writes, model) => {
+      const { bytes } = assemble([
+        [...begin(3000), 0xbb, ...bytes32(3), 0xbf],
+        { address: 'immediate' },
+        { label: 'loop' },
+        writes,
+        [0x05],
+        { label: 'immediate' },
+        bytes32(1),
+        ...again('loop'),
+        RET,
+      ]);
+      let [sum, byte, bl] = [0, 1, 3];
+      for (let n = 0; n < 3000; n++) {
+        [byte, bl] = model(byte, bl).map((value) => value & 255);
+        sum += byte;
+      }
+      same((way) => {
+        const m = build(way, bytes, () => {});
+        const exit = m.run();
+        expect([exit, m.cpu.gpr(RAX)]).toEqual([Exit.Host, sum]);
+        return outcome(m, exit);
+      });
+    });
+
+    it('calls with the return address pushed over the call', () => {
+      // Its highest byte falls on the opcode; the function adds what was there, and puts the opcode right.
+      const { bytes } = assemble([
+        [...begin(2000), 0x89, 0xe5, 0xbf], // mov %esp,%ebp; mov $loop,%edi
+        { address: 'loop' },
+        JMP,
+        { to: 'set' },
+        nops(word),
+        { label: 'loop' },
+        CALL,
+        { to: 'function' },
+        nops(3),
+        { label: 'set' },
+        [0x8d, 0x67, 1], // lea 1(%edi),%esp
+        JMP,
+        { to: 'loop' },
+        { label: 'function' },
+        [0x89, 0xec, 0x0f, 0xb6, 0x17, 0xc6, 0x07, 0xe8], // mov %ebp,%esp; movzbl (%edi),%edx; movb $0xe8,(%edi)
+        [0x01, 0xd0], // add %edx,%eax
+        INC_EAX,
+        ...again('set'),
+        RET,
+      ]);
+      same((way) => {
+        const m = build(way, bytes, () => {});
+        const exit = m.run();
+        expect([exit, m.cpu.gpr(RAX)]).toEqual([Exit.Host, 2000 * (1 + (bits === 64 ? 0 : CODE >>> 24))]);
+        return outcome(m, exit);
+      });
+    });
+
+    it('may not run after it was found incomplete, when its page has lost its right since', () => {
+      same((way) => {
+        const { bytes } = assemble([nops(PAGE - 2), [0x05, 0x01]]);
+        const m = build(way, bytes, () => {});
+        m.memory.unmap(CODE + PAGE, 1);
+        m.cpu.rip = CODE + PAGE - 2;
+        const incomplete = m.goOn();
+        expect([incomplete, m.cpu.exactAddress]).toEqual([Exit.Fault, BigInt(CODE + PAGE)]);
+        // No block was made of the first page, so nobody tells of it.
+        m.memory.protect(CODE, 1, Perm.R | Perm.W);
+        m.memory.map(CODE + PAGE, m.memory.frames.allocate(0), 1, Perm.R | Perm.X, 'the rest');
+        const exit = m.goOn();
+        expect([exit, m.cpu.exactAddress]).toEqual([Exit.Fault, BigInt(CODE + PAGE - 2)]);
+        return outcome(m, exit);
+      });
+    });
+
     it('lies in one frame that is mapped twice in a row, and runs over from the end into its own beginning', () => {
       // At the end of the page: add $imm32,%eax whose last three bytes are the frame's first ones.
       const { bytes } = assemble([
@@ -128,14 +214,14 @@ describe.each([64, 32] as const)(
         const m = build(way, [], () => {});
         const { memory, cpu } = m;
         memory.unmap(CODE + PAGE, 1);
-        memory.map(CODE + PAGE, memory.pfnOf(CODE) ?? 0, 1, Perm.R | Perm.W | Perm.X, 'twin');
+        memory.map(CODE + PAGE, memory.pfnOf(CODE) ?? 0, 1, RWX, 'twin');
         memory.poke(CODE, Uint8Array.from([0, 0, 0, ...bytes.slice(3)]));
         // The loop goes on behind the twin's first bytes, and back to the end of the first page.
         cpu.rip = CODE + PAGE - 2;
         cpu.setGpr(1, 2000);
         cpu.setGpr(7, CODE);
         cpu.setGpr(RSP, STACK - 64);
-        memory.setPtr(STACK - 64, 0x4000_0000);
+        memory.setPtr(STACK - 64, RETURN);
         cpu.rflags = 0x202;
         // From the twin, back is a page further than from the page itself: the distance is wrong by one page.
         memory.poke(CODE + 9, Uint8Array.from(bytes32(-(3 + 2 + 8 + 2))));

@@ -12,11 +12,11 @@ import {
 } from './cases.ts';
 import { Random } from './random.ts';
 
-const LITTLE = (value: number): number[] => [0, 8, 16, 24].map((shift) => (value >> shift) & 255);
+export const LITTLE = (value: number): number[] => [0, 8, 16, 24].map((shift) => (value >> shift) & 255);
 const LEFT_OUT = /^(maskmovq|movntq)/;
 
 /** An absolute address: ModRM 5 in 32-bit code, a SIB byte without base in long mode. */
-const absolute = (bits: 32 | 64, reg: number, at: number): number[] =>
+export const absolute = (bits: 32 | 64, reg: number, at: number): number[] =>
   bits === 32 ? [(reg << 3) | 5, ...LITTLE(at)] : [(reg << 3) | 4, 0x25, ...LITTLE(at)];
 
 /** `movq` of all eight registers from or to the window. */
