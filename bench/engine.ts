@@ -14,7 +14,7 @@ interface Workload {
   readonly native: number;
 }
 
-/** By number: those of workloads.c, then those of further.c. */
+/** By number: those of workloads.c, then those of further.c and plain.c. */
 const FIRST: readonly Workload[] = [
   { name: 'hash', native: 2.5 },
   { name: 'crc', native: 2.5 },
@@ -40,8 +40,14 @@ const FURTHER: readonly Workload[] = [
   'shapes',
   'medians',
   'rings',
+  'recursion',
+  'ways',
+  'cells',
+  'merges',
+  'fields',
+  'stream',
 ].map((name) => ({ name, native: 8 }));
-const SOURCES = ['workloads.c', 'further.c'];
+const SOURCES = ['workloads.c', 'further.c', 'plain.c'];
 const INPUT_BYTES = 16 << 20;
 const QUICK_BYTES = 256 << 10;
 const ROUNDS = 7;
