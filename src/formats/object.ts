@@ -74,6 +74,27 @@ export interface ObjectRelocation {
   readonly addend: number | undefined;
 }
 
+/** Relocations of one section as columns: what a linker's inner loop goes through. */
+export interface RelocationColumns {
+  readonly count: number;
+  readonly offsets: ArrayLike<number>;
+  readonly types: ArrayLike<number>;
+  readonly symbols: ArrayLike<number>;
+  /** Undefined, or absent altogether, where they stand in the section's bytes. */
+  readonly addends: ArrayLike<number | undefined> | undefined;
+}
+
+/** What a linker asks of every symbol of a table. */
+export interface SymbolColumns {
+  /** Including entry 0. */
+  readonly count: number;
+  place(index: number): SymbolPlace;
+  section(index: number): number;
+  value(index: number): number;
+  /** All of it. */
+  symbol(index: number): ObjectSymbol;
+}
+
 export interface ObjectFile {
   readonly format: 'elf' | 'coff' | 'pe' | 'macho' | 'xcoff' | 'nlm' | 'som';
   readonly machine: Machine;
@@ -85,4 +106,11 @@ export interface ObjectFile {
   /** All relocations of one section, in file order. Lazily read. */
   relocations(section: number): readonly ObjectRelocation[];
   readonly bytes: Uint8Array;
+}
+
+/** A file of a format whose tables are columns already: a large one is linked without an object for each entry. */
+export interface ColumnarFile extends ObjectFile {
+  readonly symbolColumns: SymbolColumns;
+  /** A set for each table of the section. */
+  relocationColumns(section: number): readonly RelocationColumns[];
 }

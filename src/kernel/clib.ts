@@ -4,7 +4,7 @@
  */
 import type { Address } from '../memory/address.ts';
 import { definer, type FunctionTable } from './functions.ts';
-import type { Kernel } from './kernel.ts';
+import { type Kernel, perKernel } from './kernel.ts';
 import type { Steps } from './steps.ts';
 import { formatC, guestText, writeGuestText } from './text/printf.ts';
 import { bytesOf } from './text/sink.ts';
@@ -129,7 +129,39 @@ export const sortFunctions: FunctionTable<Kernel> = functions({
     binarySearch,
 });
 
-/** Every table of this file: join those that the system has. */
+interface Kept {
+  seed: number;
+  /** Where strtok goes on; of the last string it was given. */
+  token: Address;
+}
+
+const kept = perKernel((): Kept => ({ seed: 1, token: 0 }));
+
+/** Functions that remember something between calls. */
+export const rememberingFunctions: FunctionTable<Kernel> = functions({
+  // The generator that ISO C shows as an example (7.20.2.2).
+  'int rand(void)': (k) => {
+    const own = k.state(kept);
+    own.seed = (Math.imul(own.seed, 1103515245) + 12345) >>> 0;
+    return Math.floor(own.seed / 65536) % 32768;
+  },
+  'void srand(unsigned int seed)': (k, seed) => {
+    k.state(kept).seed = seed;
+  },
+  'char *strtok(char *text, const char *separators)': (k, text, separators) => {
+    const own = k.state(kept);
+    const { token, rest } = nextToken(k, text === 0 ? own.token : text, separators);
+    own.token = rest;
+    return token;
+  },
+  'char *strtok_r(char *text, const char *separators, char **rest)': (k, text, separators, at) => {
+    const { token, rest } = nextToken(k, text === 0 ? k.memory.ptr(at) : text, separators);
+    k.memory.setPtr(at, rest);
+    return token;
+  },
+});
+
+/** Every table that all such kernels have: join those that the system has. */
 export const cLibrary: readonly FunctionTable<Kernel>[] = [
   memoryFunctions,
   stringFunctions,
@@ -210,6 +242,20 @@ function strtol(k: Kernel, text: Address, end: Address, base: number): number {
   const { value, next } = parseNumber(guestText(k, text), base);
   if (end !== 0) k.memory.setPtr(end, text + next);
   return longOf(k, value);
+}
+
+/** The token at or behind an address, ended in place; 0 when there is none. */
+function nextToken(k: Kernel, from: Address, separators: Address): { token: Address; rest: Address } {
+  if (from === 0) return { token: 0, rest: 0 };
+  const [text, set] = [guestText(k, from), guestText(k, separators)];
+  let start = 0;
+  while (start < text.length && set.includes(text[start])) start++;
+  if (start === text.length) return { token: 0, rest: 0 };
+  let end = start;
+  while (end < text.length && !set.includes(text[end])) end++;
+  if (end === text.length) return { token: from + start, rest: 0 };
+  k.memory.set8(from + end, 0);
+  return { token: from + start, rest: from + end + 1 };
 }
 
 /** In place and without recursion: what a kernel's own sort does is not to be seen, only its order is. */

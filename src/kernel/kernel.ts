@@ -17,7 +17,8 @@ import type { Prototype } from '../ctypes/prototype.ts';
 import type { FieldRef, TypeTable } from '../ctypes/table.ts';
 import type { CType } from '../ctypes/type.ts';
 import type { AreaAllocator } from '../memory/areas.ts';
-import { type Address, GuestMemory, type MemorySpec, PAGE_SIZE, Perm } from '../memory/space.ts';
+import { type Address, GuestMemory, PAGE_SIZE, Perm } from '../memory/space.ts';
+import type { MemorySpec } from '../memory/spec.ts';
 import type { KernelFunction } from './functions.ts';
 import { KernelLog } from './log.ts';
 import { type MissingFunction, MissingFunctionReached, type MissingPolicy } from './missing.ts';
@@ -145,6 +146,11 @@ export abstract class Kernel implements SchedulerOwner {
           return { name, address, size, linked };
         }),
     }));
+  }
+
+  /** Nobody needs the kernel any more: its memory becomes another's. Nothing of it may be used from then on. */
+  close(): void {
+    this.memory.release();
   }
 
   beforeGuest(): void {
@@ -340,32 +346,27 @@ export abstract class Kernel implements SchedulerOwner {
   mapPages(area: AreaAllocator, pages: number, perm: number, what: string): Address {
     const base = area.allocate(pages);
     this.scheduler.charge(pages * PAGE_COST);
-    let mapped = 0;
+    const pfns: number[] = [];
     try {
-      for (; mapped < pages; mapped++) {
-        const pfn = this.memory.frames.allocate(0);
-        new Uint8Array(this.memory.wasm.buffer, this.memory.frameOffset(pfn), PAGE_SIZE).fill(0);
-        this.memory.map(base + mapped * PAGE_SIZE, pfn, 1, perm, what);
-      }
+      while (pfns.length < pages) pfns.push(this.memory.frames.allocate(0));
     } catch (error) {
-      this.releaseFrames(base, mapped);
+      for (const pfn of pfns) this.memory.frames.free(pfn, 0);
       area.free(base);
       throw error;
     }
+    this.memory.mapZeroed(base, pfns, perm, what);
     return base;
   }
 
   unmapPages(area: AreaAllocator, base: Address, pages: number): void {
-    this.releaseFrames(base, pages);
-    area.free(base);
-  }
-
-  private releaseFrames(base: Address, pages: number): void {
+    const pfns: number[] = [];
     for (let page = 0; page < pages; page++) {
       const pfn = this.memory.pfnOf(base + page * PAGE_SIZE);
-      this.memory.unmap(base + page * PAGE_SIZE, 1);
-      if (pfn !== undefined) this.memory.frames.free(pfn, 0);
+      if (pfn !== undefined) pfns.push(pfn);
     }
+    this.memory.unmap(base, pages);
+    for (const pfn of pfns) this.memory.frames.free(pfn, 0);
+    area.free(base);
   }
 
   /** A kernel stack; the area leaves an unmapped page between two of them. */

@@ -21,4 +21,9 @@ export class MissingFunctionReached extends Error {
     this.symbol = symbol;
     this.caller = caller;
   }
+
+  /** Tells also what was done about the thread, which goes no further. */
+  followedBy(what: string): void {
+    this.message += `; ${what}`;
+  }
 }

@@ -17,12 +17,18 @@ export interface NearestSymbol {
   readonly module: string | undefined;
 }
 
+interface Named {
+  readonly name: string;
+  readonly address: Address;
+  readonly size?: number;
+}
+
 interface Range {
   readonly base: Address;
   readonly end: Address;
   readonly module: string | undefined;
   /** Sorted by address. */
-  readonly symbols: readonly { name: string; address: Address; size: number }[];
+  readonly symbols: () => readonly Required<Named>[];
 }
 
 /** Address to symbol, by range: one per image. */
@@ -31,20 +37,27 @@ export class SymbolMap {
   generation = 0;
   private readonly ranges: Range[] = [];
 
-  /** `symbols` may come in any order; those without a size reach to the next one. */
+  /**
+   * `symbols` may come in any order; those without a size reach to the next one. Given as a function, they are asked for
+   * when somebody looks for one: most images come and go without.
+   */
   add(
     base: Address,
     bytes: number,
     module: string | undefined,
-    symbols: readonly { name: string; address: Address; size?: number }[],
+    symbols: readonly Named[] | (() => readonly Named[]),
   ): () => void {
-    const sorted = [...symbols].sort((a, b) => a.address - b.address);
-    const filled = sorted.map((symbol, i) => ({
-      name: symbol.name,
-      address: symbol.address,
-      size: symbol.size || (sorted[i + 1]?.address ?? base + bytes) - symbol.address,
-    }));
-    const range = { base, end: base + bytes, module, symbols: filled };
+    const end = base + bytes;
+    let sorted: readonly Required<Named>[] | undefined;
+    const range: Range = {
+      base,
+      end,
+      module,
+      symbols: () => {
+        sorted ??= inOrder(typeof symbols === 'function' ? symbols() : symbols, end);
+        return sorted;
+      },
+    };
     this.ranges.push(range);
     this.generation++;
     return () => {
@@ -58,14 +71,15 @@ export class SymbolMap {
   nearest(address: Address): NearestSymbol | undefined {
     const range = this.ranges.find((r) => address >= r.base && address < r.end);
     if (range === undefined) return undefined;
+    const symbols = range.symbols();
     let low = 0;
-    let high = range.symbols.length;
+    let high = symbols.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (range.symbols[middle].address <= address) low = middle + 1;
+      if (symbols[middle].address <= address) low = middle + 1;
       else high = middle;
     }
-    const found = range.symbols[low - 1];
+    const found = symbols[low - 1];
     return found === undefined ? undefined : { ...found, module: range.module };
   }
 
@@ -73,9 +87,18 @@ export class SymbolMap {
   find(name: string, module?: string): Address | undefined {
     for (const range of this.ranges) {
       if (module !== undefined && range.module !== module) continue;
-      const found = range.symbols.find((symbol) => symbol.name === name);
+      const found = range.symbols().find((symbol) => symbol.name === name);
       if (found !== undefined) return found.address;
     }
     return undefined;
   }
+}
+
+function inOrder(symbols: readonly Named[], end: Address): Required<Named>[] {
+  const sorted = [...symbols].sort((a, b) => a.address - b.address);
+  return sorted.map(({ name, address, size }, i) => ({
+    name,
+    address,
+    size: size || (sorted[i + 1]?.address ?? end) - address,
+  }));
 }

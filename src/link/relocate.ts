@@ -2,7 +2,7 @@
  * Relocation: one frame, one file per machine, one policy per system. A machine says what each type computes and how
  * wide it is; the policy says which types the system knows, what it checks, and what it says when a check fails.
  */
-import type { ObjectRelocation } from '../formats/object.ts';
+import type { ObjectRelocation, RelocationColumns } from '../formats/object.ts';
 import type { Address } from '../memory/address.ts';
 import { type RelocationForm, type RelocationMachine, store } from './relocation.ts';
 
@@ -57,33 +57,95 @@ export function applyRelocations(
   values: Float64Array,
   policy: RelocationPolicy,
 ): void {
-  const { known, unchecked, emptyPlace } = policy;
-  for (let index = 0; index < relocations.length; index++) {
-    const relocation = relocations[index];
-    const { type, offset } = relocation;
-    const form = known === undefined || known.has(type) ? machine.forms.get(type) : undefined;
-    if (form === undefined) policy.fail({ kind: 'unknown-type', type }, relocation, index);
-    if (relocation.addend === undefined && machine.addendInPlace === undefined) {
-      policy.fail({ kind: 'no-addend', type }, relocation, index);
+  const work = new Relocating(machine, target, values, policy);
+  relocations.forEach((relocation, index) => {
+    const { offset, type, symbol, addend } = relocation;
+    const problem = work.apply(offset, type, symbol, addend);
+    if (problem !== undefined) policy.fail(problem, relocation, index);
+  });
+}
+
+/** The same for all tables of one section. */
+export function applyColumns(
+  machine: RelocationMachine,
+  target: RelocationTarget,
+  section: number,
+  tables: readonly RelocationColumns[],
+  values: Float64Array,
+  policy: RelocationPolicy,
+): void {
+  const work = new Relocating(machine, target, values, policy);
+  let before = 0;
+  for (const { count, offsets, types, symbols, addends } of tables) {
+    for (let i = 0; i < count; i++) {
+      const offset = offsets[i];
+      const type = types[i];
+      const symbol = symbols[i];
+      const addend = addends?.[i];
+      const problem = work.apply(offset, type, symbol, addend);
+      if (problem !== undefined) policy.fail(problem, { section, offset, type, symbol, addend }, before + i);
     }
-    if (form === null) continue;
-    const size = target.bytes.length;
-    if (!(offset >= 0 && offset + form.bytes <= size)) {
-      policy.fail({ kind: 'outside', type, offset, size }, relocation, index);
-    }
-    const at = target.address + offset;
-    const addend = form.plain ? 0 : (relocation.addend ?? addendInPlace(target, offset, form));
-    const sum = values[relocation.symbol] + addend;
-    const value = form.relative ? sum - at : sum;
-    if (emptyPlace && !isEmpty(target.view, offset, form.bytes)) {
-      policy.fail({ kind: 'not-empty', type, at, value }, relocation, index);
-    }
+    before += count;
+  }
+}
+
+/** Relocations of one section; what stays the same from one to the next is kept. */
+class Relocating {
+  private readonly machine: RelocationMachine;
+  private readonly target: RelocationTarget;
+  private readonly values: Float64Array;
+  private readonly policy: RelocationPolicy;
+  private lastType = -1;
+  private lastForm: RelocationForm | null | undefined;
+
+  constructor(
+    machine: RelocationMachine,
+    target: RelocationTarget,
+    values: Float64Array,
+    policy: RelocationPolicy,
+  ) {
+    this.machine = machine;
+    this.target = target;
+    this.values = values;
+    this.policy = policy;
+  }
+
+  /** Applies one; what is wrong with it otherwise. */
+  apply(
+    offset: number,
+    type: number,
+    symbol: number,
+    addend: number | undefined,
+  ): RelocationProblem | undefined {
+    const { target, policy, machine } = this;
+    const form = this.formOf(type);
+    if (form === undefined) return { kind: 'unknown-type', type };
+    if (addend === undefined && machine.addendInPlace === undefined) return { kind: 'no-addend', type };
+    if (form === null) return undefined;
     const { view, littleEndian } = target;
+    const size = view.byteLength;
+    if (!(offset >= 0 && offset + form.bytes <= size)) return { kind: 'outside', type, offset, size };
+    const at = target.address + offset;
+    const added = form.plain ? 0 : (addend ?? addendInPlace(target, offset, form));
+    const sum = this.values[symbol] + added;
+    const value = form.relative ? sum - at : sum;
+    if (policy.emptyPlace && !isEmpty(view, offset, form.bytes))
+      return { kind: 'not-empty', type, at, value };
     const fits =
       form.field === undefined
         ? store(view, offset, form, value, littleEndian)
         : form.field.store(view, offset, littleEndian, value);
-    if (!fits && !unchecked?.has(type)) policy.fail({ kind: 'overflow', type, at, value }, relocation, index);
+    return fits || policy.unchecked?.has(type) ? undefined : { kind: 'overflow', type, at, value };
+  }
+
+  /** Most relocations are of the type of the one before. */
+  private formOf(type: number): RelocationForm | null | undefined {
+    if (type !== this.lastType) {
+      const { known } = this.policy;
+      this.lastForm = known === undefined || known.has(type) ? this.machine.forms.get(type) : undefined;
+      this.lastType = type;
+    }
+    return this.lastForm;
   }
 }
 
@@ -98,6 +160,7 @@ function addendInPlace(
 }
 
 function isEmpty(view: DataView, offset: number, bytes: RelocationForm['bytes']): boolean {
+  if (bytes === 4) return view.getInt32(offset) === 0;
   for (let i = 0; i < bytes; i++) if (view.getUint8(offset + i) !== 0) return false;
   return true;
 }

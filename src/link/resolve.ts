@@ -1,5 +1,5 @@
 /** Every symbol of a file gets its value; what an undefined or common one gets is the system's rule. */
-import type { ObjectFile, ObjectSymbol } from '../formats/object.ts';
+import type { ObjectSymbol, SymbolColumns } from '../formats/object.ts';
 import type { Address } from '../memory/address.ts';
 
 /** Steps of the caller's own kind: a lookup may have to wait. */
@@ -15,17 +15,18 @@ export interface SymbolRules<Request> {
 
 /** Values by symbol index. A symbol in a section that is not loaded keeps its offset in that section. */
 export function* resolveSymbols<Request>(
-  file: ObjectFile,
+  symbols: SymbolColumns,
   rules: SymbolRules<Request>,
 ): Generator<Request, Float64Array, number> {
-  const values = new Float64Array(file.symbols.length);
-  for (const symbol of file.symbols) {
-    if (symbol.index === 0) continue;
+  const values = new Float64Array(symbols.count);
+  for (let index = 1; index < symbols.count; index++) {
+    const place = symbols.place(index);
     let value: Address | undefined;
-    if (symbol.place === 'undefined') value = yield* rules.undefined(symbol);
-    else if (symbol.place === 'common') value = rules.common(symbol);
-    else if (symbol.place === 'section') value = (rules.sectionAddress(symbol.section) ?? 0) + symbol.value;
-    values[symbol.index] = value ?? symbol.value;
+    if (place === 'undefined') value = yield* rules.undefined(symbols.symbol(index));
+    else if (place === 'common') value = rules.common(symbols.symbol(index));
+    else if (place === 'section')
+      value = (rules.sectionAddress(symbols.section(index)) ?? 0) + symbols.value(index);
+    values[index] = value ?? symbols.value(index);
   }
   return values;
 }

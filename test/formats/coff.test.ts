@@ -106,6 +106,20 @@ describe('COFF', () => {
     expect(view.getUint32(6, true)).toBe(0x2006);
   });
 
+  it("counts values of Microsoft's kind from their section, wherever ld -r put it", () => {
+    const bytes = handMade();
+    const view = new DataView(bytes.buffer);
+    // The flags of that kind; `count` is at 4 in a section of address 12, and its place holds the addend alone.
+    view.setUint32(20 + 36, 0x60000020, true);
+    view.setUint32(60 + 36, 0xc0000040, true);
+    const symbols = view.getUint32(8, true);
+    view.setUint32(symbols + 4 * 18 + 8, 4, true);
+    view.setUint32(view.getUint32(20 + 20, true) + 6, 2, true);
+    const file = readCoffObject(bytes);
+    expect(file.symbols[4]).toMatchObject({ name: '_count', section: 2, value: 4 });
+    expect(file.relocations(1).map(({ symbol, addend }) => [symbol, addend])).toContainEqual([4, 2]);
+  });
+
   it('meets damage with typed errors', () => {
     const bytes = handMade();
     const read = (damaged: Uint8Array, what: string) => {

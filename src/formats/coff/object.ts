@@ -15,7 +15,8 @@ import {
 
 /** i386 relocation types of ELF, which the linker knows: `S + A` and `S + A - P` in 32 bits. */
 const ELF_386 = { 32: 1, PC32: 2 } as const;
-const FOREIGN_TYPE = 0x10000;
+/** Types that ELF has no counterpart of are numbered from here on, as COFF numbers them. */
+export const FOREIGN_TYPE = 0x10000;
 
 /** @throws BadMagic, Truncated, Invalid, Unsupported */
 export function readCoffObject(bytes: Uint8Array): ObjectFile {
@@ -42,7 +43,7 @@ class CoffObject implements ObjectFile {
     this.kind = (coff.flags & F_EXEC) !== 0 ? 'executable' : 'relocatable';
     this.#microsoft = coff.sections.some(({ flags }) => (flags & PE_FLAGS.READ) !== 0);
     this.sections = [nothing, ...coff.sections.map(this.#microsoft ? peSection : objectSection)];
-    this.symbols = objectSymbols(coff);
+    this.symbols = objectSymbols(coff, this.#microsoft);
   }
 
   relocations(section: number): readonly ObjectRelocation[] {
@@ -119,7 +120,7 @@ function peSection(section: CoffSection): ObjectSection {
 }
 
 /** By index in the file's own numbering: auxiliary entries stay as empty symbols, so that relocations need no map. */
-function objectSymbols(coff: CoffFile): ObjectSymbol[] {
+function objectSymbols(coff: CoffFile, microsoft: boolean): ObjectSymbol[] {
   const symbols: ObjectSymbol[] = Array.from({ length: coff.symbolEntries }, (_, index) => ({
     index,
     name: '',
@@ -130,11 +131,15 @@ function objectSymbols(coff: CoffFile): ObjectSymbol[] {
     value: 0,
     size: 0,
   }));
-  for (const symbol of coff.symbols) symbols[symbol.index] = objectSymbol(coff, symbol);
+  for (const symbol of coff.symbols) symbols[symbol.index] = objectSymbol(coff, symbol, microsoft);
   return symbols;
 }
 
-function objectSymbol(coff: CoffFile, symbol: CoffSymbol): ObjectSymbol {
+/**
+ * Microsoft's kind counts values from the section, also where `ld -r` gave the section an address (PE format, 5.4.2: the
+ * simulator's tools of Tornado write that kind); the older kind counts from address 0 of the file.
+ */
+function objectSymbol(coff: CoffFile, symbol: CoffSymbol, microsoft: boolean): ObjectSymbol {
   const { index, name, storageClass, type } = symbol;
   const global = storageClass === C.EXT || storageClass === C.WEAKEXT;
   const weak = storageClass === C.WEAKEXT;
@@ -153,7 +158,7 @@ function objectSymbol(coff: CoffFile, symbol: CoffSymbol): ObjectSymbol {
     section,
     value:
       place === 'section'
-        ? symbol.value - coff.sections[section - 1].address
+        ? symbol.value - (microsoft ? 0 : coff.sections[section - 1].address)
         : place === 'common'
           ? 4
           : symbol.value,

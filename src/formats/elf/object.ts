@@ -1,12 +1,15 @@
 /** ElfFile -> the neutral ObjectFile that the linker, the catalogue and the systems work on. */
 import { Invalid, Unsupported } from '../../bytes/errors.ts';
 import type {
+  ColumnarFile,
   Machine,
   ObjectFile,
   ObjectRelocation,
   ObjectSection,
   ObjectSymbol,
+  RelocationColumns,
   SymbolBinding,
+  SymbolColumns,
   SymbolPlace,
 } from '../object.ts';
 import type { ElfSection } from './headers.ts';
@@ -79,12 +82,20 @@ export function readElfObject(bytes: Uint8Array): ObjectFile {
   return elfObject(readElf(bytes));
 }
 
+/** Made once for each file. */
+const objects = new WeakMap<ElfFile, ElfObject>();
+
 /** The neutral form of an ELF file that was read already. */
-export function elfObject(elf: ElfFile): ObjectFile {
-  return new ElfObject(elf);
+export function elfObject(elf: ElfFile): ColumnarFile {
+  let object = objects.get(elf);
+  if (object === undefined) {
+    object = new ElfObject(elf);
+    objects.set(elf, object);
+  }
+  return object;
 }
 
-class ElfObject implements ObjectFile {
+class ElfObject implements ColumnarFile {
   readonly format = 'elf';
   readonly machine: Machine;
   readonly bits: 32 | 64;
@@ -94,6 +105,7 @@ class ElfObject implements ObjectFile {
   readonly bytes: Uint8Array;
   readonly #elf: ElfFile;
   #symbols: readonly ObjectSymbol[] | undefined;
+  #columns: SymbolColumns | undefined;
   #relocations: ReadonlyMap<number, readonly ElfSection[]> | undefined;
   #linked: ReadonlyMap<number, readonly ObjectRelocation[]> | undefined;
 
@@ -112,13 +124,31 @@ class ElfObject implements ObjectFile {
     return this.#symbols;
   }
 
+  get symbolColumns(): SymbolColumns {
+    this.#columns ??= new ElfColumns(this.#elf);
+    return this.#columns;
+  }
+
+  relocationColumns(section: number): readonly RelocationColumns[] {
+    if (!this.#elf.relocatable) return [columnsOf(this.relocations(section))];
+    return this.#tables(section).map((from) => {
+      const { count, offsets, types, symbols, addends, explicitAddends } = this.#elf.relocations(from);
+      return { count, offsets, types, symbols, addends: explicitAddends ? addends : undefined };
+    });
+  }
+
+  /** The relocation sections that change a section, in a relocatable file. */
+  #tables(section: number): readonly ElfSection[] {
+    this.#relocations ??= relocationSections(this.#elf);
+    return this.#relocations.get(section) ?? [];
+  }
+
   relocations(section: number): readonly ObjectRelocation[] {
     if (!this.#elf.relocatable) {
       this.#linked ??= linkedRelocations(this.#elf, this.sections);
       return this.#linked.get(section) ?? [];
     }
-    this.#relocations ??= relocationSections(this.#elf);
-    const lists = (this.#relocations.get(section) ?? []).map((from) =>
+    const lists = this.#tables(section).map((from) =>
       objectRelocations(this.#elf.relocations(from), section),
     );
     return lists.length === 1 ? lists[0] : lists.flat();
@@ -158,32 +188,64 @@ function symbolTable(elf: ElfFile): ElfSymbols | undefined {
 }
 
 function objectSymbols(elf: ElfFile): ObjectSymbol[] {
-  const table = symbolTable(elf);
-  if (table === undefined) return [];
-  const commons = OWN_COMMON.get(elf.header.machine) ?? [];
-  return table.all().map((symbol) => {
-    const { index } = symbol;
-    return {
-      index,
-      name: symbol.name,
-      binding: BINDINGS.get(symbol.binding) ?? 'global',
-      type: TYPES.get(symbol.type) ?? 'other',
-      place: placeOf(table, index, commons),
-      section: symbol.place === 'section' ? symbol.section : SHN.UNDEF,
-      value: symbol.value,
-      size: symbol.size,
-    };
-  });
+  const columns = new ElfColumns(elf);
+  return Array.from({ length: columns.count }, (_, index) => columns.symbol(index));
 }
 
-function placeOf(table: ElfSymbols, index: number, commons: readonly number[]): SymbolPlace {
-  const place = table.place(index);
-  if (place !== 'reserved') return place;
-  if (commons.includes(table.rawSection(index))) return 'common';
-  const what = `symbol ${table.name(index)}`;
-  throw new Unsupported(what, 'is in a reserved section of an unknown kind', {
-    value: table.rawSection(index),
-  });
+class ElfColumns implements SymbolColumns {
+  readonly count: number;
+  readonly #table: ElfSymbols | undefined;
+  readonly #commons: readonly number[];
+
+  /** @throws Unsupported for a symbol in a place of an unknown kind, and for names that are too long or repeat too much */
+  constructor(elf: ElfFile) {
+    const table = symbolTable(elf);
+    this.#table = table;
+    this.count = table?.count ?? 0;
+    this.#commons = OWN_COMMON.get(elf.header.machine) ?? [];
+    table?.checkNames();
+    for (let index = 0; index < this.count; index++) this.place(index);
+  }
+
+  place(index: number): SymbolPlace {
+    const table = this.#of(index);
+    const place = table.place(index);
+    if (place !== 'reserved') return place;
+    if (this.#commons.includes(table.rawSection(index))) return 'common';
+    const what = `symbol ${table.name(index)}`;
+    throw new Unsupported(what, 'is in a reserved section of an unknown kind', {
+      value: table.rawSection(index),
+    });
+  }
+
+  section(index: number): number {
+    const table = this.#of(index);
+    return table.place(index) === 'section' ? table.section(index) : SHN.UNDEF;
+  }
+
+  value(index: number): number {
+    return this.#of(index).value(index);
+  }
+
+  symbol(index: number): ObjectSymbol {
+    const table = this.#of(index);
+    const info = table.info(index);
+    return {
+      index,
+      name: table.name(index),
+      binding: BINDINGS.get(info >> 4) ?? 'global',
+      type: TYPES.get(info & 15) ?? 'other',
+      place: this.place(index),
+      section: this.section(index),
+      value: table.value(index),
+      size: table.size(index),
+    };
+  }
+
+  #of(index: number): ElfSymbols {
+    if (this.#table === undefined) throw new Invalid('symbol table', 'is not there', { value: index });
+    return this.#table;
+  }
 }
 
 /** Relocation sections of a relocatable file by the section they change (sh_info), in file order. */
@@ -206,6 +268,16 @@ function objectRelocations(from: ElfRelocations, section: number): ObjectRelocat
     symbol: from.symbols[i],
     addend: from.explicitAddends ? from.addends[i] : undefined,
   }));
+}
+
+function columnsOf(list: readonly ObjectRelocation[]): RelocationColumns {
+  return {
+    count: list.length,
+    offsets: list.map(({ offset }) => offset),
+    types: list.map(({ type }) => type),
+    symbols: list.map(({ symbol }) => symbol),
+    addends: list.map(({ addend }) => addend),
+  };
 }
 
 /** R_*_RELATIVE, which is what an entry of SHT_RELR means. */

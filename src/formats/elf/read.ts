@@ -37,6 +37,8 @@ export class ElfFile {
   readonly #relocations = new Map<number, ElfRelocations>();
   /** Bytes of symbol and relocation tables still to be parsed: honest tables do not overlap. */
   #tableBudget: number;
+  /** Tables that have been begun: one that is damaged is so again when it is asked for again. */
+  readonly #spent = new Set<number>();
   #byName: Map<string, ElfSection> | undefined;
 
   constructor(
@@ -131,6 +133,8 @@ export class ElfFile {
 
   /** Keeps a file whose many tables all lie on the same bytes from taking more memory than its size warrants. */
   #spend(section: ElfSection): void {
+    if (this.#spent.has(section.index)) return;
+    this.#spent.add(section.index);
     this.#tableBudget -= section.size;
     if (this.#tableBudget < 0) {
       throw new Invalid(`section ${section.name}`, 'overlaps other tables', { offset: section.offset });

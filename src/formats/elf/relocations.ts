@@ -4,6 +4,8 @@ import type { ByteView } from '../../bytes/view.ts';
 import type { ElfSection } from './headers.ts';
 import { EM, REL_SIZE, RELA_SIZE, SHT } from './layout.ts';
 
+const TWO_32 = 4294967296;
+
 export interface RelocationSource {
   readonly view: ByteView;
   readonly bits: 32 | 64;
@@ -96,6 +98,10 @@ export class ElfRelocations {
 
   #read64(): void {
     const { view, section, machine } = this.#source;
+    if (view.littleEndian && machine === EM.X86_64) {
+      this.#readPlain();
+      return;
+    }
     const low = view.littleEndian ? 8 : 12;
     const typeMask = machine === EM.SPARCV9 ? 0xff : 0xffffffff;
     for (let i = 0; i < this.count; i++) {
@@ -116,6 +122,21 @@ export class ElfRelocations {
         this.symbols[i] = view.u32(at + 20 - low);
       }
       if (this.explicitAddends) this.addends[i] = view.s64(at + 16);
+    }
+  }
+
+  /** What almost every file is: entries of whole words in the order of most machines. */
+  #readPlain(): void {
+    const { view, section } = this.#source;
+    const { byteOffset, buffer } = view.slice(section.offset, section.size, `relocations ${section.name}`);
+    const words = new DataView(buffer, byteOffset, section.size);
+    const { offsets, types, symbols, addends, explicitAddends, count } = this;
+    for (let i = 0, at = 0; i < count; i++, at += this.#entry) {
+      offsets[i] = words.getInt32(at + 4, true) * TWO_32 + words.getUint32(at, true);
+      types[i] = words.getInt32(at + 8, true);
+      symbols[i] = words.getInt32(at + 12, true);
+      if (explicitAddends)
+        addends[i] = words.getInt32(at + 20, true) * TWO_32 + words.getUint32(at + 16, true);
     }
   }
 

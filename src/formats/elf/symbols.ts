@@ -1,9 +1,10 @@
 /** One symbol table (SHT_SYMTAB or SHT_DYNSYM), gABI "Symbol Table". */
+import { nulAt } from '../../bytes/cstring.ts';
 import { Invalid, Truncated, Unsupported } from '../../bytes/errors.ts';
 import type { ByteView } from '../../bytes/view.ts';
 import type { ElfSection } from './headers.ts';
 import { SHN, SHT, STT, SYM } from './layout.ts';
-import { boundedName, nameBudget } from './names.ts';
+import { boundedName, MAX_NAME, nameBudget } from './names.ts';
 
 /** Where a symbol is; 'reserved' is a processor's or system's own st_shndx, such as SHN_MIPS_SCOMMON. */
 export type SymbolIn = 'undefined' | 'absolute' | 'common' | 'section' | 'reserved';
@@ -145,16 +146,24 @@ export class ElfSymbols {
   /** All symbols as objects, made once. @throws Unsupported when their names are too long or repeat too much */
   all(): readonly ElfSymbol[] {
     if (this.#all !== undefined) return this.#all;
-    const all: ElfSymbol[] = [];
-    let budget = nameBudget(this.#source.view.length);
+    this.checkNames();
+    this.#all = Array.from({ length: this.count }, (_, index) => this.get(index));
+    return this.#all;
+  }
+
+  /** Before names of all symbols are made. @throws Unsupported when they are too long or repeat too much */
+  checkNames(): void {
+    const { strings, view } = this.#source;
+    let budget = nameBudget(view.length);
     for (let index = 0; index < this.count; index++) {
-      const symbol = this.get(index);
-      budget -= symbol.name.length;
+      const start = this.nameOffset(index);
+      const most = Math.min(strings.length, start + MAX_NAME);
+      const nul = nulAt(strings, start, most);
+      // One that is too long is told by whoever reads it.
+      if (nul < 0 && most < strings.length) this.name(index);
+      budget -= (nul < 0 ? most : nul) - start;
       if (budget < 0) throw new Unsupported(`symbol table ${this.table.name}`, 'names repeat too many bytes');
-      all.push(symbol);
     }
-    this.#all = all;
-    return all;
   }
 
   /**
