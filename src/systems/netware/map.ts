@@ -2,6 +2,8 @@
 const MiB = 1 << 20;
 
 export const MAP = {
+  /** Memory of the display adapter, text and graphics, which NLMs write to as they like; nobody looks at it. */
+  video: { base: 0x000a0000, bytes: 128 * 1024 },
   /** Entry points of the server's own functions. */
   gates: { base: 0x00200000, bytes: MiB },
   /** Everything that is allocated: images, tags, screens. */

@@ -95,6 +95,7 @@ export class NetWare extends Kernel {
     this.libraries = options.libraries;
     this.release = options.release;
     mapGates(this);
+    this.memory.mapLazy(MAP.video.base, MAP.video.bytes / PAGE_SIZE, Perm.R | Perm.W, 'video memory');
     this.memory.mapLazy(MAP.pool.base, MAP.pool.bytes / PAGE_SIZE, Perm.R | Perm.W | Perm.X, 'server memory');
     this.resources = new Resources(this);
     this.screens = new Screens(this);

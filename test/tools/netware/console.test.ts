@@ -88,6 +88,23 @@ describe('a server', () => {
     ]);
   });
 
+  it("gives NLMs Watcom's names of CLIB, mathematics, ports and the display's memory", () => {
+    const said = transcript(start(), ['LOAD WORDS']);
+    expect(
+      said.slice(
+        said.findIndex((line) => line.startsWith('0 0')),
+        -1,
+      ),
+    ).toEqual([
+      '0 0 1',
+      'ONE TWO leveL --veL',
+      '-255 ffffffff 101',
+      '2 fields: 1994, 5; 1.414',
+      'the same again',
+      'display 1 10, port 0xff, sent 0xe 0xaf02',
+    ]);
+  });
+
   it('reports leaks to lkm run', () => {
     const session = start();
     const { module } = session.load('LEAKS.NLM', []);

@@ -1,6 +1,7 @@
 /** CLIB: the C library of NLMs, with threads, screens and semaphores of its own. */
-import { cLibrary } from '../../../kernel/clib.ts';
+import { cLibrary, rememberingFunctions } from '../../../kernel/clib.ts';
 import { definer, type FunctionTable, joinTables } from '../../../kernel/functions.ts';
+import { mathFunctions } from '../../../kernel/math.ts';
 import { block, type Steps } from '../../../kernel/steps.ts';
 import { formatC, guestText } from '../../../kernel/text/printf.ts';
 import { bytesOf } from '../../../kernel/text/sink.ts';
@@ -19,6 +20,7 @@ import {
   threadOf,
   waitSemaphore,
 } from './server.ts';
+import { watcomFunctions } from './watcom.ts';
 
 const functions = definer<NetWare>();
 
@@ -222,6 +224,9 @@ const starting = functions({
   'void __Must_Have_Three_One_Or_Greater(void)': () => undefined,
   'void *ImportSymbol(int NLMHandle, char *name)': (k, _handle, name) =>
     k.publics.find(guestText(k, name, 255))?.address ?? 0,
+  // Nothing counts who imports a symbol in this way: there is nothing to count down.
+  'int UnimportSymbol(int NLMHandle, char *name)': (k, _handle, name) =>
+    k.publics.find(guestText(k, name, 255)) === undefined ? EFAILURE : 0,
   'int ExportSymbol(int NLMHandle, char *name, void *address)': (k, handle, name, address) => {
     const text = guestText(k, name, 255);
     const owner = k.modules.byHandle(handle);
@@ -246,12 +251,15 @@ function* finish(k: NetWare, handle: number): Steps<void> {
 
 export const clibFunctions: FunctionTable<NetWare> = joinTables<NetWare>([
   ...cLibrary,
+  mathFunctions,
+  rememberingFunctions,
   fileFunctions,
   streamFunctions,
   printing,
   memory,
   threads,
   starting,
+  watcomFunctions,
 ]);
 
 export const CLIB: BuiltInLibrary = {

@@ -89,6 +89,7 @@ export const processFunctions = functions({
     k.resources.returned(process);
   },
   'LONG GetRunningProcess(void)': (k) => k.scheduler.current?.control ?? 0,
+  'LONG CGetMyProcessID(void)': (k) => k.scheduler.current?.control ?? 0,
   'void CRescheduleLast(void)': giveWay,
   'void CYieldIfNeeded(void)': giveWay,
   'void CYieldWithDelay(void)': function* (k): Steps<undefined> {
