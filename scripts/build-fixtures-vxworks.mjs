@@ -41,6 +41,7 @@ const described = {
   m68k: ['--target=m68k-unknown-elf', '-fno-pic'],
 };
 
+const FLOATING = ['floats', 'streams'];
 const only = process.argv.slice(2);
 const wanted = (name) => only.length === 0 || only.includes(name);
 
@@ -79,8 +80,8 @@ for (const source of readdirSync(sources).filter((name) => /\.(c|cpp)$/.test(nam
   const commons = name.startsWith('common') ? ['-fcommon'] : ['-fno-common'];
   for (const [folder, { compiler, flags }] of Object.entries(machines)) {
     const tool = source.endsWith('.cpp') ? 'g++' : compiler;
-    // The floating point of the one that is about it.
-    const floating = name === 'floats' ? ['-O1', ...(folder === '' ? ['-msse2'] : [])] : [];
+    // The floating point of those that are about it.
+    const floating = FLOATING.includes(name) ? ['-O1', ...(folder === '' ? ['-msse2'] : [])] : [];
     compile(tool, [...flags, ...commons, ...floating], source, join(built, folder, `${name}.o`));
   }
 }

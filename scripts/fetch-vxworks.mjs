@@ -1,5 +1,6 @@
 // Object modules of VxWorks for test/real, from public repositories whose authors committed what they had built: course
-// projects, compiled by Wind River's diab compiler for the simulator (i386) and for ARM. They go to the cache and nowhere else.
+// projects and an experiment's, compiled by Wind River's diab compiler and by GCC of several ages for the simulator (i386, ELF
+// and COFF), for ARM and for PowerPC. They go to the cache and nowhere else.
 //
 //   node scripts/fetch-vxworks.mjs [CLONE...]
 //
@@ -14,7 +15,12 @@ const REPOSITORIES = [
   'hexanome/IF-VxWorks',
   '4IF-H4202/VxWorks_Driver',
   'gravitezero/VxWorks-Driver',
+  'vineethkartha/VxWorks',
+  'AlexandreDejous/VxWorks_Projects',
+  'LijingWan/besiii_cgem_vxworks',
 ];
+/** What else ends in .o: programs for processes, kernels in pieces, and texts that an editor left. */
+const ELSE = /_RTP_|\/simpc_vx\/|\/New_kernel\/|\.metadata/;
 const cache = join(process.env.LKM_CACHE ?? join(homedir(), '.cache', 'lkm'), 'vxworks');
 const git = (folder, ...words) =>
   execFileSync('git', ['-C', folder, ...words], { maxBuffer: 2 ** 28, stdio: ['ignore', 'pipe', 'inherit'] });
@@ -27,11 +33,15 @@ function take(clone, name) {
   for (const commit of commits) {
     for (const line of git(clone, 'ls-tree', '-r', '-z', commit).toString().split('\0')) {
       const match = /^\d+ blob ([0-9a-f]+)\t(.*\.(?:o|out))$/.exec(line);
-      if (match === null || seen.has(match[1])) continue;
+      if (match === null || seen.has(match[1]) || ELSE.test(`/${match[2]}`)) continue;
       seen.add(match[1]);
       const file = `${name}_${match[2]}`.replaceAll(/[/ ]/g, '_');
-      writeFileSync(join(cache, file), git(clone, 'cat-file', 'blob', match[1]));
-      count++;
+      try {
+        writeFileSync(join(cache, file), git(clone, 'cat-file', 'blob', match[1]));
+        count++;
+      } catch {
+        console.error(`${match[2]} is not in the clone`);
+      }
     }
   }
   console.log(`${name}: ${count} object files`);

@@ -1,4 +1,6 @@
 /** The console: what tasks print comes in pieces and is shown in lines. */
+import { block, type Steps } from '../../kernel/steps.ts';
+import { bytesOf } from '../../kernel/text/sink.ts';
 import type { VxWorks } from './vxworks.ts';
 
 const LEVEL = 6;
@@ -6,11 +8,24 @@ const LEVEL = 6;
 const MAX_LINE = 4096;
 
 export class Console {
+  /** What was typed and nobody has read yet. */
+  typed: string;
   private readonly k: VxWorks;
   private line = '';
 
-  constructor(k: VxWorks) {
+  constructor(k: VxWorks, typed: string) {
     this.k = k;
+    this.typed = typed;
+  }
+
+  /** A line of what was typed, or as much of it as fits: as a terminal in line mode hands it over. Waits when there is none. */
+  *read(buffer: number, most: number): Steps<number> {
+    if (this.typed === '') yield* block('somebody who types at the console', Number.POSITIVE_INFINITY);
+    const end = this.typed.indexOf('\n') + 1;
+    const part = bytesOf(this.typed.slice(0, Math.min(most, end === 0 ? this.typed.length : end)));
+    this.typed = this.typed.slice(part.length);
+    this.k.memory.write(buffer, part);
+    return part.length;
   }
 
   /** Text as tasks write it. */

@@ -95,7 +95,7 @@ function linkOf(file: ObjectFile): VxDescription['link'] {
   if (relocationMachine(file.machine) === undefined || file.kind !== 'relocatable') return undefined;
   try {
     const { applied, problems } = trialLink(file);
-    return { applied, problems: problems.slice(0, MAX_PROBLEMS) };
+    return { applied, problems: [...new Set(problems)].slice(0, MAX_PROBLEMS) };
   } catch (error) {
     if (error instanceof ImageTooLarge) return { applied: 0, problems: [error.message] };
     throw error;

@@ -16,8 +16,29 @@ const OBJECT = library(61);
 const MESSAGES = library(65);
 const MODULE = library(66);
 const EVENT = library(67);
+const IO = library(12);
 
+/** Those without a library's number are POSIX's as errno.h counts them. [uncertain]: those of
+ * sockets and of ioLib, which are remembered. */
 export const ERRNO = {
+  EINVAL: 22,
+  ENOTSUP: 35,
+  EMSGSIZE: 36,
+  ENOPROTOOPT: 42,
+  EPROTONOSUPPORT: 43,
+  EOPNOTSUPP: 45,
+  EAFNOSUPPORT: 47,
+  EADDRINUSE: 48,
+  EADDRNOTAVAIL: 49,
+  ENOTSOCK: 50,
+  ENETUNREACH: 51,
+  ECONNRESET: 54,
+  EISCONN: 56,
+  ENOTCONN: 57,
+  EPIPE: 32,
+  ECONNREFUSED: 61,
+  EWOULDBLOCK: 70,
+  S_ioLib_UNKNOWN_REQUEST: IO | 2,
   S_taskLib_NAME_NOT_FOUND: TASK | 101,
   S_taskLib_TASK_HOOK_TABLE_FULL: TASK | 102,
   S_taskLib_TASK_HOOK_NOT_FOUND: TASK | 103,

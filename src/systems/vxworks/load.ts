@@ -3,7 +3,7 @@
  * Nothing starts, nothing is counted, and undefined symbols are a warning: their address is 0.
  */
 import { FormatError } from '../../bytes/errors.ts';
-import { readCoffObject } from '../../formats/coff/object.ts';
+import { FOREIGN_TYPE, readCoffObject } from '../../formats/coff/object.ts';
 import { isCoff } from '../../formats/coff/read.ts';
 import { readElfObject } from '../../formats/elf/object.ts';
 import type { ObjectFile, ObjectSymbol } from '../../formats/object.ts';
@@ -295,7 +295,9 @@ export function relocationText(
   section: string,
   symbol: string | undefined,
 ): string {
-  const where = `${section}: relocation type ${problem.type} against ${symbol || 'a section'}`;
+  const { type } = problem;
+  const number = type >= FOREIGN_TYPE ? `${type - FOREIGN_TYPE} of COFF` : `${type}`;
+  const where = `${section}: relocation type ${number} against ${symbol || 'a section'}`;
   switch (problem.kind) {
     case 'unknown-type':
       return `${where} is none that this loader knows`;

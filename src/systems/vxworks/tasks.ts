@@ -37,6 +37,10 @@ export class Task {
   readonly deleters: WaitQueue;
   /** Set by its exception: it is never to run again, and stays to be looked at. */
   failed = false;
+  /** Where it stands among tasks of its own priority: the number of the last slice that it used up (kernelTimeSlice). */
+  turn = 0;
+  /** The tick at which it got the processor. */
+  since = 0;
   events = 0;
   eventWait: { events: number; any: boolean } | undefined;
 
@@ -53,7 +57,10 @@ export class Task {
 }
 
 export class Tasks {
+  /** Ticks until the next task of the same priority has its turn; 0 = tasks run until they block (kernelLib). */
+  slice = 0;
   private readonly k: VxWorks;
+  private slices = 0;
   private readonly list: Task[] = [];
   private readonly byThread = new Map<Thread, Task>();
   private names = 0;
@@ -146,6 +153,19 @@ export class Tasks {
   kill(task: Task): void {
     this.k.scheduler.kill(task.thread, new ThreadKilled(task.name, 0, 'deleted by taskDelete'));
     this.forget(task);
+  }
+
+  /** The running task has had the processor for a slice: others of its priority come first now. */
+  private usedUp(task: Task): boolean {
+    if (this.slice === 0 || this.k.ticks - task.since < this.slice) return false;
+    if (task.turn !== this.slices || this.slices === 0) task.turn = ++this.slices;
+    return true;
+  }
+
+  /** Who runs first: the lower. Among equals those come behind whose slices are over, the last one last. */
+  rank(task: Task): number {
+    const running = this.k.scheduler.current === task.thread && !this.usedUp(task);
+    return running ? task.priority : task.priority + task.turn * 1e-9;
   }
 
   /** STATUS column of `i`. */

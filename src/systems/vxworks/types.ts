@@ -32,13 +32,28 @@ typedef struct { DL_NODE node; short drvNum; char *name; } DEV_HDR;
 typedef struct node { struct node *next; struct node *previous; } NODE;
 typedef struct { NODE node; int count; } LIST;
 
+/* A ring of bytes: rngLib.h shows it, for its macros look into it. One place stays empty. */
+typedef struct { int pToBuf; int pFromBuf; int bufSize; char *buf; } RING;
+
+/*
+ * A stream, as far as the macros of stdio.h look into it (read in code compiled for 6.9 on 32 bits; [uncertain]: 64 bits): its
+ * own address and the letter f say that it is one; then BSD's members.
+ */
+typedef struct {
+  void *self; int reserved; UINT8 attributes[2]; UINT8 type; UINT8 spare; void *owner;
+  unsigned char *next; int readable; int writable; short flags; short fd; unsigned char *base; int size; int lineSize;
+  unsigned char pushed[8];
+} FILE;
+
 typedef struct {
   void *textAddr; void *dataAddr; void *bssAddr;
   unsigned int textSize; unsigned int dataSize; unsigned int bssSize;
 } MODULE_SEG_INFO;
 typedef struct { char name[32]; int format; UINT16 group; MODULE_SEG_INFO segInfo; } MODULE_INFO;
 
+typedef long time_t;
 struct timespec { long tv_sec; long tv_nsec; };
+struct timeval { long tv_sec; long tv_usec; };
 
 /* Ours: what a task's descriptor shows to machine code. */
 struct lkm_tcb { char name[32]; int errorStatus; int priority; void *entry; };

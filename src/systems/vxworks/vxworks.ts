@@ -37,6 +37,8 @@ export interface VxWorksOptions {
   readonly missing?: MissingPolicy;
   /** Ticks a second of the system clock: 60 unless the board says otherwise. */
   readonly clockRate?: number;
+  /** What somebody types at the console: reads of it get this, and wait when it is used up. */
+  readonly typed?: string;
   /** A module with undefined symbols stays (older releases) or is taken back (newer ones). [uncertain] which do what. */
   readonly keepUndefined?: boolean;
   /** Files of the host, for the device `host:`. */
@@ -110,7 +112,7 @@ export class VxWorks extends Kernel {
     });
     this.tasks = new Tasks(this);
     this.hooks = new Hooks(this);
-    this.console = new Console(this);
+    this.console = new Console(this, options.typed ?? '');
     this.functions = new FunctionGates<VxWorks>(this, options.functions);
     this.publish();
     this.scheduler.prepareInterrupts();
@@ -206,7 +208,7 @@ export class VxWorks extends Kernel {
   priority(thread: Thread): number {
     const task = this.tasks.of(thread);
     if (task === undefined) return 0;
-    return task.suspended ? Number.POSITIVE_INFINITY : task.priority;
+    return task.suspended ? Number.POSITIVE_INFINITY : this.tasks.rank(task);
   }
 
   preemptible(thread: Thread): boolean {
@@ -229,6 +231,7 @@ export class VxWorks extends Kernel {
     const task = this.tasks.of(thread);
     const before = this.previous;
     if (task === undefined || task === before) return;
+    task.since = this.ticks;
     this.previous = task;
     if (before === undefined) return;
     for (const { kind, routine } of this.hooks)

@@ -238,6 +238,8 @@ export class Interpreter {
   }
 
   private symbolic(value: bigint): string {
+    // Sections that are empty lie nowhere, and so do symbols in them.
+    if (value === 0n) return '';
     const address = Number(value);
     const symbol = this.k.sysSymTbl.nearest(address, 0x1000);
     const module = this.k.modules.at(address);

@@ -24,6 +24,10 @@ const SETTINGS = [
     summary: 'keep (default): a module with undefined symbols stays loaded; refuse: it does not',
   },
   { name: 'clock-rate', summary: 'ticks a second of the system clock, 60 by default' },
+  {
+    name: 'typed',
+    summary: 'what somebody types at the console, \\n for Enter; reads of more wait for ever',
+  },
 ] as const;
 
 /**
@@ -142,7 +146,8 @@ function settingsOf(settings: ReadonlyMap<string, string> = new Map(), named: re
   const clockRate = Number(settings.get('clock-rate') ?? 60);
   if (!(Number.isInteger(clockRate) && clockRate > 0 && clockRate <= 10_000))
     throw new SettingError('clock-rate is a number of ticks a second', '1 to 10000');
-  return { machine: machine as VxMachine, keepUndefined: undefinedSymbols === 'keep', clockRate };
+  const typed = (settings.get('typed') ?? '').replaceAll('\\n', '\n');
+  return { machine: machine as VxMachine, keepUndefined: undefinedSymbols === 'keep', clockRate, typed };
 }
 
 export const vxworks: NativeSystem = {

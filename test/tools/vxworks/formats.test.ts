@@ -13,6 +13,20 @@ describe('COFF', () => {
     expect(said.filter((line) => line.startsWith('value ='))[1]).toBe('value = 10 = 0xa');
     expect(said.at(-1)).toMatch(/^callCount = 0x[0-9a-f]+: value = 2 = 0x2$/);
   });
+
+  it('names a relocation type that nothing here knows as COFF numbers it, and once', async () => {
+    const bytes = fixture('coff/addThem.o')?.slice() ?? new Uint8Array(0);
+    const view = new DataView(bytes.buffer);
+    // The relocations of the first section: ten bytes each, the type in the last two. 7 is relative to an image.
+    const [at, count] = [view.getUint32(20 + 24, true), view.getUint16(20 + 32, true)];
+    for (let i = 0; i < count; i++) view.setUint16(at + i * 10 + 8, 7, true);
+    const { facts: told } = await vxworks.describe({ path: 'addThem.o', bytes });
+    const { problems } = told.link as { problems: string[] };
+    expect(problems[0]).toMatch(
+      /^\.text: relocation type 7 of COFF against .* is none that this loader knows$/,
+    );
+    expect(new Set(problems).size).toBe(problems.length);
+  });
 });
 
 describe('machines that do not run here', () => {

@@ -42,6 +42,21 @@ export const clockFunctions = functions({
     k.state(clocks).realtime = ns - k.ticks * k.tick;
     return OK;
   },
+  'time_t time(time_t *at)': (k, at) => {
+    const seconds = Math.floor((k.ticks * k.tick + k.state(clocks).realtime) / 1e9);
+    if (at !== 0) k.memory.setPtr(at, seconds);
+    return seconds;
+  },
+  'int nanosleep(const struct timespec *span, struct timespec *left)': function* (
+    k,
+    span,
+    left,
+  ): Steps<number> {
+    const ns = k.read('struct timespec.tv_sec', span) * 1e9 + k.read('struct timespec.tv_nsec', span);
+    yield* block('nanosleep', k.after(Math.ceil(ns / k.tick)));
+    if (left !== 0) k.memory.fill(left, k.sizeof('struct timespec'), 0);
+    return OK;
+  },
   'unsigned int sleep(unsigned int seconds)': function* (k, seconds): Steps<number> {
     yield* block(`sleep of ${seconds} s`, k.after(seconds * k.rate));
     return 0;

@@ -24,8 +24,23 @@ const FIRST_FD = 3;
 const ENTRIES = ['create', 'remove', 'open', 'close', 'read', 'write', 'ioctl'] as const;
 type Driver = Readonly<Record<(typeof ENTRIES)[number], number>>;
 
-/** A file of a driver in machine code, or one of the host. */
-type OpenFile = DriverFile | { readonly host: HostFile; readonly name: string };
+/** A file of the kernel's own: a pipe, a socket. What a kind of file cannot do is left out. */
+export interface KernelFile {
+  readonly name: string;
+  read?(buffer: number, most: number): Steps<number>;
+  write?(buffer: number, bytes: number): Steps<number>;
+  ioctl?(code: number, argument: number): number;
+  close(): void;
+  /** Would a read, or a write, go on at once? (selectLib) */
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
+/** A file of a driver in machine code, one of the host, or one of the kernel. */
+type OpenFile =
+  | DriverFile
+  | { readonly host: HostFile; readonly name: string }
+  | { readonly own: KernelFile; readonly name: string };
 
 interface DriverFile {
   readonly driver: Driver;
@@ -35,12 +50,20 @@ interface DriverFile {
   readonly name: string;
 }
 
+interface KernelDevice {
+  /** What the driver keeps of it. */
+  readonly object: unknown;
+  open(): KernelFile;
+}
+
 class InputOutput {
   /** By number; number 0 is the null driver of the standard descriptors. */
   readonly drivers: (Driver | undefined)[] = [undefined];
   /** DEV_HDR addresses in the order they were added. */
   readonly devices: number[] = [];
   readonly files = new Map<number, OpenFile>();
+  /** Devices of the kernel's own drivers, and how their files are opened. */
+  readonly openers = new Map<number, KernelDevice>();
 }
 
 const io = perKernel((kernel) => {
@@ -78,23 +101,14 @@ export const ioFunctions = functions({
     drivers[number] = undefined;
     return OK;
   },
-  'STATUS iosDevAdd(DEV_HDR *device, char *name, int driver)': (k, device, name, driver) => {
-    const { devices } = k.state(io);
-    const text = guestText(k, name, 255);
-    if (devices.some((one) => deviceName(k, one) === text))
-      return failed(k, ERRNO.S_iosLib_DUPLICATE_DEVICE_NAME);
-    const copy = k.allocate(text.length + 1, k.caller);
-    k.memory.write(copy, bytesOf(`${text}\0`));
-    k.write('DEV_HDR.drvNum', device, driver);
-    k.write('DEV_HDR.name', device, copy);
-    devices.push(device);
-    return OK;
-  },
+  'STATUS iosDevAdd(DEV_HDR *device, char *name, int driver)': (k, device, name, driver) =>
+    addDevice(k, device, guestText(k, name, 255), driver),
   'void iosDevDelete(DEV_HDR *device)': (k, device) => {
     const { devices } = k.state(io);
     const at = devices.indexOf(device);
     if (at < 0) return;
     devices.splice(at, 1);
+    k.state(io).openers.delete(device);
     k.pool.free(k.read('DEV_HDR.name', device));
   },
   'DEV_HDR *iosDevFind(char *name, char **rest)': (k, name, rest) => {
@@ -114,6 +128,78 @@ export const ioFunctions = functions({
   'int ioctl(int fd, int function, _Vx_ioctl_arg_t argument)': ioctlFile,
   'off_t lseek(int fd, off_t offset, int whence)': seekFile,
 });
+
+function addDevice(k: VxWorks, device: number, name: string, driver: number): number {
+  const { devices } = k.state(io);
+  if (devices.some((one) => deviceName(k, one) === name))
+    return failed(k, ERRNO.S_iosLib_DUPLICATE_DEVICE_NAME);
+  const copy = k.allocate(name.length + 1, k.caller);
+  k.memory.write(copy, bytesOf(`${name}\0`));
+  k.write('DEV_HDR.drvNum', device, driver);
+  k.write('DEV_HDR.name', device, copy);
+  devices.push(device);
+  return OK;
+}
+
+const NO_ROUTINES: Driver = { create: 0, remove: 0, open: 0, close: 0, read: 0, write: 0, ioctl: 0 };
+
+/** A device of the kernel's own, with a driver number of its own; ERROR when the name is taken. */
+export function addKernelDevice(k: VxWorks, name: string, object: unknown, open: () => KernelFile): number {
+  const { drivers, openers } = k.state(io);
+  const device = k.allocate(k.sizeof('DEV_HDR'), k.caller);
+  if (device === 0) return failed(k, ERRNO.S_memLib_NOT_ENOUGH_MEMORY);
+  const result = addDevice(k, device, name, drivers.length);
+  if (result === OK) {
+    drivers.push(NO_ROUTINES);
+    openers.set(device, { object, open });
+  } else k.pool.free(device);
+  return result;
+}
+
+/** What the driver keeps of a device of the kernel's own. */
+export function kernelDevice(k: VxWorks, name: string): unknown {
+  const { devices, openers } = k.state(io);
+  const device = devices.find((one) => openers.has(one) && deviceName(k, one) === name);
+  return device === undefined ? undefined : openers.get(device)?.object;
+}
+
+/** Takes a device of the kernel's own away; false when there is none of that name. */
+export function removeKernelDevice(k: VxWorks, name: string): boolean {
+  const { drivers, devices, openers } = k.state(io);
+  const device = devices.find((one) => openers.has(one) && deviceName(k, one) === name);
+  if (device === undefined) return false;
+  drivers[k.read('DEV_HDR.drvNum', device)] = undefined;
+  devices.splice(devices.indexOf(device), 1);
+  openers.delete(device);
+  k.pool.free(k.read('DEV_HDR.name', device));
+  k.pool.free(device);
+  return true;
+}
+
+/** A descriptor for a file of the kernel's own; ERROR when there are too many. */
+export function addFile(k: VxWorks, own: KernelFile): number {
+  const fd = freeDescriptor(k);
+  if (fd === undefined) return failed(k, ERRNO.S_iosLib_TOO_MANY_OPEN_FILES);
+  k.state(io).files.set(fd, { own, name: own.name });
+  return fd;
+}
+
+/** What stands behind a descriptor, if it is the kernel's own. */
+export function kernelFile(k: VxWorks, fd: number): KernelFile | undefined {
+  const file = k.state(io).files.get(fd);
+  return file !== undefined && 'own' in file ? file.own : undefined;
+}
+
+export function isOpen(k: VxWorks, fd: number): boolean {
+  return (fd >= 0 && fd < FIRST_FD) || k.state(io).files.has(fd);
+}
+
+function freeDescriptor(k: VxWorks): number | undefined {
+  const { files } = k.state(io);
+  let fd = FIRST_FD;
+  while (files.has(fd)) fd++;
+  return fd >= MAX_FILES ? undefined : fd;
+}
 
 export function deviceName(k: VxWorks, device: number): string {
   return guestText(k, k.read('DEV_HDR.name', device), 256);
@@ -153,8 +239,13 @@ function listDrivers(k: VxWorks): { number: number; entries: Driver }[] {
     .drivers.flatMap((entries, number) => (entries === undefined ? [] : [{ number, entries }]));
 }
 
+/** A socket's name tells the port that it has by now. */
+function nameOf(file: OpenFile): string {
+  return 'own' in file ? file.own.name : file.name;
+}
+
 function listFiles(k: VxWorks): { fd: number; name: string }[] {
-  return [...k.state(io).files].map(([fd, { name }]) => ({ fd, name }));
+  return [...k.state(io).files].map(([fd, file]) => ({ fd, name: nameOf(file) }));
 }
 
 /** Of a device whose header has gone with its module, the address. */
@@ -171,7 +262,7 @@ function nameIfThere(k: VxWorks, device: number): string {
 export function* standingFiles(k: VxWorks): Generator<StandingThing> {
   const { devices, files } = k.state(io);
   for (const device of devices) yield { what: 'device', key: device, name: nameIfThere(k, device) };
-  for (const [fd, { name }] of files) yield { what: 'open file', key: fd, name };
+  for (const [fd, file] of files) yield { what: 'open file', key: fd, name: nameOf(file) };
 }
 
 function driverOf(k: VxWorks, device: number): Driver | undefined {
@@ -208,9 +299,13 @@ export function* openFile(
   const { files } = k.state(io);
   const found = findDevice(k, path);
   const driver = found === undefined ? undefined : driverOf(k, found.device);
-  let fd = FIRST_FD;
-  while (files.has(fd)) fd++;
-  if (fd >= MAX_FILES) return failed(k, ERRNO.S_iosLib_TOO_MANY_OPEN_FILES);
+  const fd = freeDescriptor(k);
+  if (fd === undefined) return failed(k, ERRNO.S_iosLib_TOO_MANY_OPEN_FILES);
+  const own = found === undefined ? undefined : k.state(io).openers.get(found.device)?.open();
+  if (own !== undefined) {
+    files.set(fd, { own, name: path });
+    return fd;
+  }
   const host = found === undefined ? openHost(k, path, flags) : undefined;
   if (typeof host === 'number') return host;
   if (host !== undefined) {
@@ -244,15 +339,19 @@ export function* closeFile(k: VxWorks, fd: number): Steps<number> {
   if (file === undefined) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
   files.delete(fd);
   if ('host' in file) return OK;
+  if ('own' in file) {
+    file.own.close();
+    return OK;
+  }
   return file.driver.close === 0 ? OK : yield* k.callInt(file.driver.close, file.handle);
 }
 
 export function* readFile(k: VxWorks, fd: number, buffer: number, most: number): Steps<number> {
   const file = k.state(io).files.get(fd);
-  // Nobody types at this console.
-  if (fd >= 0 && fd < FIRST_FD) return 0;
+  if (fd >= 0 && fd < FIRST_FD) return most <= 0 ? 0 : yield* k.console.read(buffer, most);
   if (file === undefined) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
   if ('host' in file) return readHost(k, file.host, buffer, most);
+  if ('own' in file) return yield* file.own.read?.(buffer, most) ?? refused(k);
   return file.driver.read === 0 ? ERROR : yield* k.callInt(file.driver.read, file.handle, buffer, most);
 }
 
@@ -265,18 +364,24 @@ export function* writeFile(k: VxWorks, fd: number, buffer: number, bytes: number
   if (file === undefined) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
   // It was opened for reading.
   if ('host' in file) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
+  if ('own' in file) return yield* file.own.write?.(buffer, bytes) ?? refused(k);
   return file.driver.write === 0 ? ERROR : yield* k.callInt(file.driver.write, file.handle, buffer, bytes);
 }
 
-function* ioctlFile(k: VxWorks, fd: number, code: number, argument: number): Steps<number> {
+function* refused(k: VxWorks): Steps<number> {
+  return failed(k, ERRNO.ENOTSUP);
+}
+
+export function* ioctlFile(k: VxWorks, fd: number, code: number, argument: number): Steps<number> {
   const file = k.state(io).files.get(fd);
   if (file === undefined) return failed(k, ERRNO.S_iosLib_INVALID_FILE_DESCRIPTOR);
   if ('host' in file) return ioctlHost(k, file.host, code, argument);
+  if ('own' in file) return file.own.ioctl?.(code, argument) ?? failed(k, ERRNO.S_ioLib_UNKNOWN_REQUEST);
   return file.driver.ioctl === 0 ? ERROR : yield* k.callInt(file.driver.ioctl, file.handle, code, argument);
 }
 
 /** Drivers know absolute places only; from the end they are asked for what is left of the file. */
-function* seekFile(k: VxWorks, fd: number, offset: number, whence: number): Steps<number> {
+export function* seekFile(k: VxWorks, fd: number, offset: number, whence: number): Steps<number> {
   let from = 0;
   if (whence === 1 || whence === 2) {
     from = yield* ioctlFile(k, fd, FIOWHERE, 0);

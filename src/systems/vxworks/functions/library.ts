@@ -8,35 +8,10 @@ import { showDevices, showDrivers, showFiles } from './io.ts';
 
 const functions = definer<VxWorks>();
 
-interface Library {
-  seed: number;
-  /** Where strtok goes on; of the last string it was given. */
-  token: number;
-}
-
-const library = perKernel((): Library => ({ seed: 1, token: 0 }));
+/** Where strerror writes. */
+const errorText = perKernel((k) => (k as VxWorks).allocate(32));
 
 export const libraryFunctions = functions({
-  // The generator that ISO C shows as an example (7.22.2.2).
-  'int rand(void)': (k) => {
-    const own = k.state(library);
-    own.seed = (Math.imul(own.seed, 1103515245) + 12345) >>> 0;
-    return Math.floor(own.seed / 65536) % 32768;
-  },
-  'void srand(unsigned int seed)': (k, seed) => {
-    k.state(library).seed = seed;
-  },
-  'char *strtok(char *text, const char *separators)': (k, text, separators) => {
-    const own = k.state(library);
-    const { token, rest } = nextToken(k, text === 0 ? own.token : text, separators);
-    own.token = rest;
-    return token;
-  },
-  'char *strtok_r(char *text, const char *separators, char **rest)': (k, text, separators, at) => {
-    const { token, rest } = nextToken(k, text === 0 ? k.memory.ptr(at) : text, separators);
-    k.memory.setPtr(at, rest);
-    return token;
-  },
   'char *strdup(const char *text)': (k, text) => {
     const copy = guestText(k, text);
     const at = k.allocate(copy.length + 1, k.caller);
@@ -47,6 +22,28 @@ export const libraryFunctions = functions({
     const text = guestText(k, from);
     if (size > 0) writeGuestText(k, to, text.slice(0, size - 1));
     return text.length;
+  },
+  'size_t strlcat(char *to, const char *from, size_t size)': (k, to, from, size) => {
+    const [before, text] = [guestText(k, to, size), guestText(k, from)];
+    if (before.length < size) writeGuestText(k, to + before.length, text.slice(0, size - 1 - before.length));
+    return before.length + text.length;
+  },
+  'char *index(const char *text, int c)': (k, text, c) =>
+    place(text, `${guestText(k, text)}\0`.indexOf(byte(c))),
+  'char *rindex(const char *text, int c)': (k, text, c) =>
+    place(text, `${guestText(k, text)}\0`.lastIndexOf(byte(c))),
+  'void bfill(char *at, int bytes, int value)': (k, at, bytes, value) =>
+    k.memory.fill(at, bytes, value & 0xff),
+  'void swab(char *from, char *to, int bytes)': (k, from, to, bytes) => {
+    const all = k.memory.bytes(from, bytes & ~1).slice();
+    for (let i = 0; i + 1 < all.length; i += 2) [all[i], all[i + 1]] = [all[i + 1], all[i]];
+    k.memory.write(to, all);
+  },
+  // Without a table of names for status values, which no build has by default, the number is all that is said (errnoLib).
+  'char *strerror(int errno)': (k, errno) => {
+    const at = k.state(errorText);
+    writeGuestText(k, at, `errno = 0x${(errno >>> 0).toString(16)}`);
+    return at;
   },
   'int taskIdListGet(TASK_ID *list, int most)': (k, list, most) => {
     const ids = [...k.tasks].map((task) => task.id).slice(0, Math.max(0, most));
@@ -67,24 +64,14 @@ export const libraryFunctions = functions({
   'void iosDrvShow(void)': (k) => say(k, showDrivers(k)),
   'void iosDevShow(void)': (k) => say(k, showDevices(k)),
   'void iosFdShow(void)': (k) => say(k, showFiles(k)),
-  // There is no interrupt controller: every line is open, all the time.
-  'int intEnable(int level)': () => OK,
 });
+
+const byte = (c: number): string => String.fromCharCode(c & 0xff);
+
+function place(text: number, at: number): number {
+  return at < 0 ? 0 : text + at;
+}
 
 function say(k: VxWorks, lines: readonly string[]): void {
   for (const line of lines) k.console.say(line);
-}
-
-/** The token at or behind an address, ended in place; 0 when there is none. */
-function nextToken(k: VxWorks, from: number, separators: number): { token: number; rest: number } {
-  if (from === 0) return { token: 0, rest: 0 };
-  const [text, set] = [guestText(k, from), guestText(k, separators)];
-  let start = 0;
-  while (start < text.length && set.includes(text[start])) start++;
-  if (start === text.length) return { token: 0, rest: 0 };
-  let end = start;
-  while (end < text.length && !set.includes(text[end])) end++;
-  if (end === text.length) return { token: from + start, rest: 0 };
-  k.memory.set8(from + end, 0);
-  return { token: from + start, rest: from + end + 1 };
 }

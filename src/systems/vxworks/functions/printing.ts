@@ -11,8 +11,6 @@ export const printingFunctions = functions({
   'int vprintf(const char *format, va_list args)': (k, format, args) =>
     print(k, formatC(k, format, args).text),
   'int printErr(const char *format, ...)': (k, format, args) => print(k, formatC(k, format, args).text),
-  'int fdprintf(int fd, const char *format, ...)': (k, _fd, format, args) =>
-    print(k, formatC(k, format, args).text),
   'int puts(const char *text)': (k, text) => print(k, `${guestText(k, text)}\n`),
   'int putchar(int c)': (k, c) => {
     k.console.write(String.fromCharCode(c & 0xff));

@@ -2,7 +2,7 @@
 import { definer } from '../../../kernel/functions.ts';
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
-import { ERRNO, OK } from '../errno.ts';
+import { ERRNO, ERROR, OK } from '../errno.ts';
 import { failed, type Task } from '../tasks.ts';
 import type { VxWorks } from '../vxworks.ts';
 import { Handles, WaitQueue } from '../waiting.ts';
@@ -35,6 +35,18 @@ export const semaphoreFunctions = functions({
   'STATUS semGive(SEM_ID id)': (k, id) => {
     const semaphore = k.state(semaphores).get(id);
     return semaphore === undefined ? failed(k, ERRNO.S_objLib_OBJ_ID_ERROR) : give(k, semaphore);
+  },
+  // One call in place of two: no other task comes in between (semExchange of semLib, 6.8 and later).
+  'STATUS semExchange(SEM_ID give, SEM_ID take, int timeout)': function* (
+    k,
+    giveId,
+    takeId,
+    timeout,
+  ): Steps<number> {
+    const semaphore = k.state(semaphores).get(giveId);
+    if (semaphore === undefined) return failed(k, ERRNO.S_objLib_OBJ_ID_ERROR);
+    if (give(k, semaphore) !== OK) return ERROR;
+    return yield* take(k, takeId, timeout);
   },
   'STATUS semFlush(SEM_ID id)': (k, id) => {
     const semaphore = k.state(semaphores).get(id);

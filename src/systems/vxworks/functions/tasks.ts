@@ -97,6 +97,10 @@ export const taskFunctions = functions({
   'STATUS taskSwitchHookAdd(FUNCPTR hook)': (k, hook) => addHook(k, 'switch', hook),
   'STATUS taskSwitchHookDelete(FUNCPTR hook)': (k, hook) => removeHook(k, 'switch', hook),
   '_Vx_ticks_t tickGet(void)': (k) => k.ticks,
+  'STATUS kernelTimeSlice(int ticks)': (k, ticks) => {
+    k.tasks.slice = Math.max(0, ticks);
+    return OK;
+  },
   'int sysClkRateGet(void)': (k) => k.rate,
   'STATUS sysClkRateSet(int ticksPerSecond)': (k, ticksPerSecond) => {
     if (ticksPerSecond < 1 || ticksPerSecond > 100_000) return ERROR;
