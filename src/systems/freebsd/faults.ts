@@ -19,6 +19,7 @@ const TRAPS: Readonly<Record<number, readonly [number, string]>> = {
   6: [1, 'privileged instruction fault'],
   13: [9, 'general protection fault'],
   14: [12, 'page fault'],
+  19: [29, 'SIMD floating-point exception'],
 };
 const VECTOR_PAGE_FAULT = 14;
 

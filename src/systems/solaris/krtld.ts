@@ -5,7 +5,7 @@
 import { FormatError } from '../../bytes/errors.ts';
 import { elfObject } from '../../formats/elf/object.ts';
 import type { ElfFile } from '../../formats/elf/read.ts';
-import type { ObjectFile, ObjectRelocation, ObjectSymbol } from '../../formats/object.ts';
+import type { ColumnarFile, ObjectRelocation, ObjectSymbol } from '../../formats/object.ts';
 import type { PlacedSection, Segment } from '../../kernel/modules.ts';
 import type { Request, Steps } from '../../kernel/steps.ts';
 import { relocationMachine } from '../../link/machines.ts';
@@ -57,7 +57,7 @@ class Linking {
   readonly k: Solaris;
   readonly request: KrtldRequest;
   readonly elf: ElfFile;
-  readonly object: ObjectFile;
+  readonly object: ColumnarFile;
   readonly depends: Dependencies;
   /** What the dependencies that were found define, in order. */
   readonly needed: ((name: string) => Address | undefined)[] = [];
@@ -111,7 +111,7 @@ export function* kobjLoadModule(k: Solaris, request: KrtldRequest): Steps<Solari
     yield* loadDependents(link);
     placeCommon(link);
     const rules = symbolRules(link);
-    const values = yield* resolveSymbols<Request>(link.object, rules);
+    const values = yield* resolveSymbols<Request>(link.object.symbolColumns, rules);
     if (rules.failed.names.length > 0) refuseUnresolved(link, rules.failed);
     return finish(link, values);
   } catch (error) {

@@ -1,5 +1,6 @@
 /** Texts and checked copies of libkern beyond ISO C (osfmk/device/subrs.c, libkern/libkern/string.h, bsd/libkern). */
 import { guestText, writeGuestText } from '../../../kernel/text/printf.ts';
+import { scanFormat, textSource } from '../../../kernel/text/scanf.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { Macos } from '../macos.ts';
 import { kernelFunctions } from './define.ts';
@@ -86,85 +87,6 @@ function wideNumber(k: Macos, text: Address, end: Address, base: number): bigint
   return BigInt.asIntN(64, value);
 }
 
-interface Conversion {
-  readonly skip: boolean;
-  readonly width: number;
-  readonly size: string;
-  readonly kind: string;
-  readonly set: string;
-}
-
-const CONVERSION = /^%(\*?)(\d*)(hh|h|ll|l|q|j|z|t)?(?:([diouxXpcsn%])|\[(\^?\]?[^\]]*)\])/;
-
-/** sscanf(9): the conversions of a format, stored one by one; gives how many were. */
-function scan(k: Macos, input: string, format: string, next: () => Address): number {
-  let at = 0;
-  let rest = format;
-  let stored = 0;
-  while (rest !== '') {
-    if (/^\s/.test(rest)) {
-      rest = rest.trimStart();
-      while (/\s/.test(input[at] ?? '')) at++;
-      continue;
-    }
-    const match = CONVERSION.exec(rest);
-    if (match === null || match[4] === '%') {
-      const literal = match === null ? rest[0] : '%';
-      if (input[at] !== literal) return stored;
-      at++;
-      rest = rest.slice(match?.[0].length ?? 1);
-      continue;
-    }
-    rest = rest.slice(match[0].length);
-    const one: Conversion = {
-      skip: match[1] === '*',
-      width: match[2] === '' ? Number.POSITIVE_INFINITY : Number(match[2]),
-      size: match[3] ?? '',
-      kind: match[4] ?? '[',
-      set: match[5] ?? '',
-    };
-    if (one.kind === 'n') {
-      k.memory.set32(next(), at);
-      continue;
-    }
-    const used = convert(k, input.slice(at), one, next);
-    if (used === undefined) return stored === 0 && at >= input.length ? -1 : stored;
-    at += used;
-    if (!one.skip) stored++;
-  }
-  return stored;
-}
-
-/** Characters that the conversion took; undefined when nothing fits it. */
-function convert(k: Macos, text: string, one: Conversion, next: () => Address): number | undefined {
-  const textual = { c: /^[\s\S]/, s: /^\s*\S+/, '[': undefined }[one.kind as 'c' | 's' | '['];
-  if (textual !== undefined || one.kind === '[') {
-    const pattern =
-      textual ?? new RegExp(`^[${one.set.replace(/\\/g, '\\\\').replace(/^(\^?)\]/, '$1\\]')}]+`);
-    const found = pattern.exec(text)?.[0];
-    if (found === undefined) return undefined;
-    const blank = one.kind === 's' ? found.length - found.trimStart().length : 0;
-    const kept = one.kind === 'c' ? found : found.slice(blank, blank + one.width);
-    if (!one.skip && one.kind === 'c') k.memory.set8(next(), kept.charCodeAt(0));
-    else if (!one.skip) writeGuestText(k, next(), kept);
-    return blank + kept.length;
-  }
-  const blank = text.length - text.trimStart().length;
-  const base = { d: 10, u: 10, i: 0, o: 8 }[one.kind as 'd' | 'u' | 'i' | 'o'] ?? 16;
-  const { value, length } = number(text.slice(blank, blank + Math.min(one.width, 64)), base);
-  if (length === 0) return undefined;
-  if (!one.skip) {
-    const to = next();
-    const wide =
-      /^(ll|q|j)$/.test(one.size) || (k.word === 8 && (/^[lzt]$/.test(one.size) || one.kind === 'p'));
-    if (wide) k.memory.setU64(to, BigInt.asUintN(64, value));
-    else if (one.size === 'hh') k.memory.set8(to, Number(value & 0xffn));
-    else if (one.size === 'h') k.memory.set16(to, Number(value & 0xffffn));
-    else k.memory.set32(to, Number(BigInt.asIntN(32, value)));
-  }
-  return blank + length;
-}
-
 export const texts = kernelFunctions({
   'size_t strlcat(char *to, const char *from, size_t room)': append,
   'char *strsep(char **place, const char *set)': separate,
@@ -174,7 +96,7 @@ export const texts = kernelFunctions({
     return copy;
   },
   'int sscanf(const char *text, const char *format, ...)': (k, text, format, args) =>
-    scan(k, guestText(k, text), guestText(k, format), () => args.pointer()),
+    scanFormat(k, textSource(guestText(k, text)), guestText(k, format), args),
   'int64_t strtoq(const char *text, char **end, int base)': wideNumber,
   'int64_t strtouq(const char *text, char **end, int base)': wideNumber,
   'int ffs(int value)': (_k, value) => (value === 0 ? 0 : 32 - Math.clz32(value & -value)),

@@ -1,4 +1,5 @@
 /** OSString, OSSymbol, OSNumber, OSBoolean and OSData (libkern/c++/OS*.cpp). */
+import { sameBytes } from '../../../../bytes/same.ts';
 import type { Steps } from '../../../../kernel/steps.ts';
 import { guestText } from '../../../../kernel/text/printf.ts';
 import { bytesOf } from '../../../../kernel/text/sink.ts';
@@ -177,9 +178,6 @@ function dataWithCapacity(k: Macos, capacity: number): Address {
 const bytesAt = (k: Macos, at: Address, count: number): Uint8Array =>
   at === 0 || count === 0 ? new Uint8Array(count) : k.memory.bytes(at, count).slice();
 
-const same = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i]);
-
 /** A capacity of its own says that the bytes belong to somebody else (EXTERNAL of OSData.cpp). */
 const EXTERNAL = 0xffffffff;
 
@@ -240,13 +238,13 @@ export const data = kernelFunctions({
     count,
   ) => (count > 0 && start + count <= k.read('OSData.length', at) ? k.read('OSData.data', at) + start : 0),
   'bool _ZNK6OSData9isEqualToEPKS_(const void *at, const void *other)': (k, at, other) =>
-    isExactly(k, other, 'OSData') && same(dataOf(k, at), dataOf(k, other)),
+    isExactly(k, other, 'OSData') && sameBytes(dataOf(k, at), dataOf(k, other)),
   'bool _ZNK6OSData9isEqualToEPKvj(const void *at, const void *bytes, unsigned int count)': (
     k,
     at,
     bytes,
     count,
-  ) => same(dataOf(k, at), bytesAt(k, bytes, count)),
+  ) => sameBytes(dataOf(k, at), bytesAt(k, bytes, count)),
   'bool _ZNK6OSData9isEqualToEPK15OSMetaClassBase(const void *at, const void *other)': (k, at, other) =>
-    isExactly(k, other, 'OSData') && same(dataOf(k, at), dataOf(k, other)),
+    isExactly(k, other, 'OSData') && sameBytes(dataOf(k, at), dataOf(k, other)),
 });
