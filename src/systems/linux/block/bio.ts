@@ -16,6 +16,7 @@ const FLAG = {
   cloned: (k: Linux) => k.types.enumerator('BIO_CLONED'),
   held: (k: Linux) => k.types.enumerator('BIO_REFFED'),
   chained: (k: Linux) => k.types.enumerator('BIO_CHAIN'),
+  moved: (k: Linux) => k.types.enumerator('BIO_REMAPPED'),
 } as const;
 
 function hasFlag(k: Linux, bio: Address, flag: keyof typeof FLAG): boolean {
@@ -104,8 +105,30 @@ const vectorAt = (k: Linux, bio: Address, index: number): Address =>
 export const sectorOf = (k: Linux, bio: Address): number => k.read('bio.bi_iter.bi_sector', bio);
 export const sectorsOf = (k: Linux, bio: Address): number =>
   k.read('bio.bi_iter.bi_size', bio) >>> SECTOR_SHIFT;
-export const nameOfDevice = (k: Linux, device: Address): string =>
-  k.readString('gendisk.disk_name', k.read('block_device.bd_disk', device));
+/** The number of a partition; 0 for the whole disk. It is the low byte of __bd_flags in later kernels. */
+export const partNumber = (k: Linux, device: Address): number =>
+  k.types.has('block_device.__bd_flags.counter')
+    ? k.read('block_device.__bd_flags.counter', device) & 0xff
+    : k.read('block_device.bd_partno', device);
+
+/** bdev_name: a disk, or a partition of it: `sda1`, `loop0p1`. */
+export function nameOfDevice(k: Linux, device: Address): string {
+  const name = k.readString('gendisk.disk_name', k.read('block_device.bd_disk', device));
+  const part = partNumber(k, device);
+  return part === 0 ? name : `${partitionPrefix(name)}${part}`;
+}
+
+/** What the number of a partition stands behind. */
+export const partitionPrefix = (name: string): string => (/\d$/.test(name) ? `${name}p` : name);
+
+/** blk_partition_remap: a bio for a partition, which was checked against its end, is one for the disk from now on. */
+export function moveToDisk(k: Linux, bio: Address, start: number): void {
+  if (start === 0 || hasFlag(k, bio, 'moved')) return;
+  k.write('bio.bi_iter.bi_sector', bio, sectorOf(k, bio) + start);
+  setFlag(k, bio, 'moved', true);
+}
+
+export const isMoved = (k: Linux, bio: Address): boolean => hasFlag(k, bio, 'moved');
 
 /** The memory that is still to be done: pieces that lie in one piece. */
 export function* segments(k: Linux, bio: Address): Generator<{ at: Address; length: number }> {

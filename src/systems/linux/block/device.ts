@@ -1,9 +1,10 @@
 /** Block devices: the structure behind each number, embedded in an inode of its own (block/bdev.c). */
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Address } from '../../../memory/space.ts';
+import { assignBit, hasBit } from '../bits.ts';
 import type { Linux } from '../linux.ts';
 import { S_IFBLK } from '../vfs/node.ts';
-import { SECTOR, SECTOR_SHIFT } from './bio.ts';
+import { partNumber, SECTOR, SECTOR_SHIFT } from './bio.ts';
 
 /** GD_* bits of gendisk.state (include/linux/blkdev.h). */
 export const DISK = {
@@ -42,8 +43,24 @@ export const mappingOf = (k: Linux, device: Address): Address =>
 export const deviceOfFile = (k: Linux, file: Address): Address =>
   deviceOfInode(k, k.read('address_space.host', k.read('file.f_mapping', file)));
 
-/** bdev_alloc: the whole disk's device. */
-export function allocateDevice(k: Linux, disk: Address, queue: Address): Address {
+/** Is a table of partitions looked for on a disk? */
+export const hasPartitions = (k: Linux, disk: Address): boolean =>
+  (k.read('gendisk.flags', disk) & (GENHD.NO_PART | GENHD.HIDDEN)) === 0;
+
+/** The first sector of a partition on its disk; 0 for the whole. */
+export const startOf = (k: Linux, device: Address): number => k.read('block_device.bd_start_sect', device);
+
+/** The struct device inside a block device. */
+export const embedded = (k: Linux, device: Address): Address => device + k.offset('block_device.bd_device');
+
+/** Partitions of a disk, by their number. */
+export const partitionsOf = (k: Linux, disk: Address): Address[] =>
+  [...k.state(blockDevices).values()]
+    .filter((device) => diskOf(k, device) === disk && partNumber(k, device) > 0)
+    .sort((a, b) => partNumber(k, a) - partNumber(k, b));
+
+/** bdev_alloc: the device of a whole disk, or of a partition. */
+export function allocateDevice(k: Linux, disk: Address, queue: Address, part = 0): Address {
   const device = k.heap.allocateZeroed(k.sizeof('bdev_inode')) + k.offset('bdev_inode.bdev');
   const inode = inodeOfDevice(k, device);
   const mapping = mappingOf(k, device);
@@ -55,6 +72,9 @@ export function allocateDevice(k: Linux, disk: Address, queue: Address): Address
   k.write('block_device.bd_disk', device, disk);
   k.write('block_device.bd_queue', device, queue);
   k.write('block_device.bd_stats', device, k.percpu.allocate(k.sizeof('disk_stats')));
+  if (k.types.has('block_device.__bd_flags.counter'))
+    k.write('block_device.__bd_flags.counter', device, part);
+  else k.write('block_device.bd_partno', device, part);
   if (k.types.has('block_device.bd_inode')) k.write('block_device.bd_inode', device, inode);
   if (k.types.has('block_device.bd_mapping')) k.write('block_device.bd_mapping', device, mapping);
   return device;
@@ -76,16 +96,11 @@ export function setCapacity(k: Linux, device: Address, sectors: number): void {
   k.write('block_device.bd_nr_sectors', device, sectors);
 }
 
-export function diskState(k: Linux, disk: Address, bit: number): boolean {
-  return (Number(k.memory.ulong(disk + k.offset('gendisk.state')) >> BigInt(bit)) & 1) === 1;
-}
+export const diskState = (k: Linux, disk: Address, bit: number): boolean =>
+  hasBit(k, disk + k.offset('gendisk.state'), bit);
 
-export function setDiskState(k: Linux, disk: Address, bit: number, on: boolean): void {
-  const at = disk + k.offset('gendisk.state');
-  const mask = 1n << BigInt(bit);
-  const old = k.memory.ulong(at);
-  k.memory.setUlong(at, on ? old | mask : old & ~mask);
-}
+export const setDiskState = (k: Linux, disk: Address, bit: number, on: boolean): void =>
+  assignBit(k, disk + k.offset('gendisk.state'), bit, on);
 
 /** bdev_read_only: the device was set so, or the whole disk. */
 export function isReadOnly(k: Linux, device: Address): boolean {

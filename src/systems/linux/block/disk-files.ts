@@ -8,11 +8,10 @@ import type { Linux } from '../linux.ts';
 import { type AttributeMethods, attributeMethods, sysDirectory, sysfs } from '../sysfs.ts';
 import { majorOf, minorOf } from '../vfs/chrdev.ts';
 import { directory, type Node, regular, symlink } from '../vfs/node.ts';
-import { SECTOR } from './bio.ts';
-import { capacityOf, GENHD, isReadOnly, kdevOf, wholeOf } from './device.ts';
+import { partNumber, SECTOR } from './bio.ts';
+import { capacityOf, GENHD, hasPartitions, isReadOnly, kdevOf, wholeOf } from './device.ts';
 import { limit, limitsOf } from './limits.ts';
 import { hardwareQueues, runningRequests } from './mq.ts';
-import { hasPartitions } from './partitions.ts';
 import { isOn, type Switch, turn } from './queue.ts';
 import { numbers } from './stats.ts';
 
@@ -30,16 +29,30 @@ const hasRequests = (k: Linux, queue: Address): boolean => k.read('request_queue
 const flags = (k: Linux, disk: Address): number => k.read('gendisk.flags', disk);
 
 /** The line of /sys/block/NAME/stat, without its newline. */
-function statLine(k: Linux, disk: Address): string {
-  return statNumbers(k, disk)
+export function statLine(k: Linux, device: Address): string {
+  return statNumbers(k, device)
     .map((number) => String(number).padStart(8))
     .join(' ');
 }
 
-export function statNumbers(k: Linux, disk: Address): number[] {
-  const queue = k.read('gendisk.queue', disk);
-  return numbers(k, wholeOf(k, disk), hasRequests(k, queue) ? runningRequests(k, queue).length : undefined);
+/** Requests that the driver has of a device: reads and writes. */
+export function requestsInFlight(k: Linux, device: Address): [number, number] | undefined {
+  const queue = k.read('block_device.bd_queue', device);
+  if (!hasRequests(k, queue)) return undefined;
+  const part = partNumber(k, device) > 0;
+  const own = runningRequests(k, queue).filter((at) => !part || k.read('request.part', at) === device);
+  const writes = own.filter((request) => (k.read('request.cmd_flags', request) & 1) === 1).length;
+  return [own.length - writes, writes];
 }
+
+export function statNumbers(k: Linux, device: Address): number[] {
+  const running = requestsInFlight(k, device);
+  return numbers(k, device, running === undefined ? undefined : running[0] + running[1]);
+}
+
+/** The line of /sys/block/NAME/inflight. */
+export const inFlightLine = (k: Linux, device: Address): string =>
+  (requestsInFlight(k, device) ?? [0, 0]).map((number) => String(number).padStart(8)).join(' ');
 
 const DISK_FILES: Readonly<Record<string, Value>> = {
   range: (k, disk) => k.read('gendisk.minors', disk),
@@ -51,12 +64,8 @@ const DISK_FILES: Readonly<Record<string, Value>> = {
   alignment_offset: (k, _disk, queue) => limit(k, limitsOf(k, queue), 'alignment_offset'),
   discard_alignment: (k, _disk, queue) => limit(k, limitsOf(k, queue), 'discard_alignment'),
   capability: () => '0',
-  stat: statLine,
-  inflight: (k, _disk, queue) => {
-    const running = hasRequests(k, queue) ? runningRequests(k, queue) : [];
-    const writes = running.filter((request) => (k.read('request.cmd_flags', request) & 1) === 1).length;
-    return [running.length - writes, writes].map((number) => String(number).padStart(8)).join(' ');
-  },
+  stat: (k, disk) => statLine(k, wholeOf(k, disk)),
+  inflight: (k, disk) => inFlightLine(k, wholeOf(k, disk)),
   diskseq: (k, disk) => k.read('gendisk.diskseq', disk),
   events: () => '',
   events_async: () => '',
@@ -176,13 +185,37 @@ export function addDiskFiles(k: Linux, disk: Address): void {
       readOnly((_k, at) => Number(hasPartitions(k, at)), disk),
     );
   const tree = k.state(sysfs);
-  for (const name of ['holders', 'slaves']) tree.subdirectory(kobject, name);
   addBacking(k, disk, tree.directoryOf(kobject));
+  addUnused(k, disk, tree.directoryOf(kobject));
   const number = k.read('block_device.bd_dev', wholeOf(k, disk));
   const own = tree.directoryOf(kobject);
   if (own === undefined) return;
   sysDirectory(k, 'block').add(symlink(own.name, own.path));
   sysDirectory(k, 'dev/block').add(symlink(`${majorOf(number)}:${minorOf(number)}`, own.path));
+}
+
+/** What nothing here makes use of: checks of integrity by the disk, and traces of what it is asked. */
+const UNUSED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  integrity: {
+    device_is_integrity_capable: '0',
+    format: 'none',
+    protection_interval_bytes: '0',
+    read_verify: '0',
+    tag_size: '0',
+    write_generate: '0',
+  },
+  trace: { act_mask: 'disabled', enable: '0', end_lba: 'disabled', pid: 'disabled', start_lba: 'disabled' },
+};
+
+/** Folders that devices of every driver have; of power management there is the folder alone. */
+export function addUnused(k: Linux, disk: Address, own: Node | undefined, parts = Object.keys(UNUSED)): void {
+  for (const part of parts) {
+    const folder = own?.add(directory(part));
+    for (const [name, text] of Object.entries(UNUSED[part]))
+      folder?.add(regular(name, 0o444, attributeMethods(readOnly(() => text, disk))));
+  }
+  own?.add(directory('power'));
+  own?.add(symlink('subsystem', sysDirectory(k, 'class/block').path));
 }
 
 export function removeDiskFiles(k: Linux, disk: Address): void {

@@ -5,52 +5,43 @@ import type { Address } from '../../../memory/space.ts';
 import { kobjectOf } from '../driver/names.ts';
 import { Errno } from '../errno.ts';
 import { addDevice, adoptClass, deleteDevice, initialise as initialiseDevice } from '../functions/device.ts';
-import { addGroups, setName } from '../functions/kobject.ts';
+import { addGroups, createAndAdd, put, setName } from '../functions/kobject.ts';
 import type { Linux } from '../linux.ts';
 import { initList } from '../lists.ts';
 import { majorOf, makeDevice, minorOf } from '../vfs/chrdev.ts';
+import { nameOfDevice, partNumber } from './bio.ts';
 import { blockClass } from './class.ts';
 import {
   allocateDevice,
   blockDevices,
   capacityOf,
   DISK,
+  diskOf,
   diskState,
   freeDevice,
   GENHD,
+  hasPartitions,
   isLive,
   kdevOf,
   openers,
+  partitionsOf,
   setCapacity,
   setDiskState,
   wholeOf,
 } from './device.ts';
 import { addDiskFiles, addQueueFiles, removeDiskFiles, statNumbers } from './disk-files.ts';
 import { limit, limitsOf } from './limits.ts';
-import { BLOCK_EXT_MAJOR } from './majors.ts';
+import { BLOCK_EXT_MAJOR, giveBackExtended, takeExtended } from './majors.ts';
 import { destroyHardwareQueues } from './mq.ts';
 import { rescan } from './open.ts';
 import { invalidate, synchronise } from './pages.ts';
-import { hasPartitions } from './partitions.ts';
+import { deviceType, removePartition } from './partition-devices.ts';
 
 /** VM_READAHEAD_PAGES: 128 kB; and MAX_BDI_RATIO. */
 const READ_AHEAD_PAGES = 32;
 const WHOLE = 100;
 
-const state = perKernel(() => ({ sequence: 0, extended: new Set<number>(), type: 0 }));
-
-/** struct device_type of disks: its name is what uevents call DEVTYPE, its release ends the disk. */
-function diskType(k: Linux): Address {
-  const own = k.state(state);
-  if (own.type === 0) {
-    own.type = k.heap.allocateZeroed(k.sizeof('device_type'));
-    const name = k.heap.allocateZeroed(8);
-    k.memory.write(name, new TextEncoder().encode('disk'));
-    k.write('device_type.name', own.type, name);
-    k.write('device_type.release', own.type, k.addressOf('disk_release'));
-  }
-  return own.type;
-}
+const state = perKernel(() => ({ sequence: 0 }));
 
 /** __alloc_disk_node: a disk over a queue, with one reference. */
 export function allocateDisk(k: Linux, queue: Address): Address {
@@ -64,9 +55,10 @@ export function allocateDisk(k: Linux, queue: Address): Address {
   k.write('gendisk.queue', disk, queue);
   initMutex(k, disk + k.offset('gendisk.open_mutex'));
   initList(k, disk + k.offset('gendisk.slave_bdevs'));
-  k.write('gendisk.diskseq', disk, ++k.state(state).sequence);
+  renumber(k, disk);
   const device = allocateDevice(k, disk, queue);
   k.write('gendisk.part0', disk, device);
+  k.write('gendisk.part_tbl.xa_head', disk, device);
   k.write('request_queue.disk', queue, disk);
   const kdev = kdevOf(k, disk);
   initialiseDevice(k, kdev);
@@ -75,12 +67,17 @@ export function allocateDisk(k: Linux, queue: Address): Address {
     kdev,
     blockClass(k, (at, name) => adoptClass(k, at, name)),
   );
-  k.write('device.type', kdev, diskType(k));
+  k.write('device.type', kdev, deviceType(k, 'disk'));
   return disk;
 }
 
 function initMutex(k: Linux, mutex: Address): void {
   if (k.types.has('mutex.wait_list')) initList(k, mutex + k.offset('mutex.wait_list'));
+}
+
+/** inc_diskseq: no two disks, and no two media of one, have the same number. */
+export function renumber(k: Linux, disk: Address): void {
+  k.write('gendisk.diskseq', disk, ++k.state(state).sequence);
 }
 
 /** device_add_disk: 0 or a negative errno. */
@@ -96,9 +93,12 @@ export function* addDisk(k: Linux, parent: Address, disk: Address, groups: Addre
   if (!hidden) k.write('device.devt', kdev, number);
   const error = yield* addDevice(k, kdev);
   if (error !== 0) {
-    giveBack(k, number);
+    giveBackExtended(k, number);
     return error;
   }
+  // What the disk is made of, and what is made of it.
+  k.write('gendisk.slave_dir', disk, yield* createAndAdd(k, 'slaves', kobjectOf(k, kdev)));
+  k.write('block_device.bd_holder_dir', device, yield* createAndAdd(k, 'holders', kobjectOf(k, kdev)));
   addDiskFiles(k, disk);
   addQueueFiles(k, disk);
   yield* addGroups(k, kobjectOf(k, kdev), groups);
@@ -123,17 +123,10 @@ function numberFor(k: Linux, disk: Address): number {
     const number = makeDevice(major, k.read('gendisk.first_minor', disk));
     return k.state(blockDevices).has(number) ? -Errno.EBUSY : number;
   }
-  const { extended } = k.state(state);
-  let minor = 0;
-  while (extended.has(minor)) minor++;
-  extended.add(minor);
+  const minor = takeExtended(k);
   k.write('gendisk.major', disk, BLOCK_EXT_MAJOR);
   k.write('gendisk.first_minor', disk, minor);
   return makeDevice(BLOCK_EXT_MAJOR, minor);
-}
-
-function giveBack(k: Linux, number: number): void {
-  if (majorOf(number) === BLOCK_EXT_MAJOR) k.state(state).extended.delete(minorOf(number));
 }
 
 /** disk_update_readahead: at least twice the best size of a transfer; and the most that one may be. */
@@ -148,6 +141,7 @@ export function tellBacking(k: Linux, disk: Address): void {
 /** del_gendisk. */
 export function* deleteDisk(k: Linux, disk: Address): Steps<void> {
   if (!isLive(k, disk)) return;
+  for (const part of partitionsOf(k, disk)) yield* removePartition(k, part);
   const device = wholeOf(k, disk);
   const number = k.read('block_device.bd_dev', device);
   yield* synchronise(k, device);
@@ -156,8 +150,11 @@ export function* deleteDisk(k: Linux, disk: Address): Steps<void> {
   k.state(blockDevices).delete(number);
   setCapacity(k, device, 0);
   removeDiskFiles(k, disk);
+  yield* put(k, k.read('block_device.bd_holder_dir', device));
+  yield* put(k, k.read('gendisk.slave_dir', disk));
+  k.write('gendisk.slave_dir', disk, 0);
   yield* deleteDevice(k, kdevOf(k, disk));
-  giveBack(k, number);
+  giveBackExtended(k, number);
   if (diskState(k, disk, DISK.OWNS_QUEUE)) yield* dropQueue(k, disk);
 }
 
@@ -195,29 +192,32 @@ export function changeCapacity(k: Linux, disk: Address, sectors: number): boolea
   return before > 0 && sectors > 0;
 }
 
-const disks = (k: Linux): Address[] =>
-  [...k.state(blockDevices)].map(([, device]) => k.read('block_device.bd_disk', device));
+/** Disks in the order they came, each with its partitions behind it. */
+const devices = (k: Linux): Address[] =>
+  [...k.state(blockDevices).values()]
+    .filter((device) => partNumber(k, device) === 0)
+    .flatMap((device) => [device, ...partitionsOf(k, diskOf(k, device))]);
 
 /** /proc/partitions. */
 export function procPartitions(k: Linux): string {
-  const rows = disks(k)
-    .filter((disk) => capacityOf(k, wholeOf(k, disk)) > 0)
-    .map((disk) => {
-      const number = k.read('block_device.bd_dev', wholeOf(k, disk));
-      const blocks = String(Math.floor(capacityOf(k, wholeOf(k, disk)) / 2)).padStart(10);
-      const name = k.readString('gendisk.disk_name', disk);
-      return `${String(majorOf(number)).padStart(4)}  ${String(minorOf(number)).padStart(7)} ${blocks} ${name}\n`;
+  const rows = devices(k)
+    .filter((device) => capacityOf(k, device) > 0)
+    .map((device) => {
+      const number = k.read('block_device.bd_dev', device);
+      const blocks = String(Math.floor(capacityOf(k, device) / 2)).padStart(10);
+      const where = `${String(majorOf(number)).padStart(4)}  ${String(minorOf(number)).padStart(7)}`;
+      return `${where} ${blocks} ${nameOfDevice(k, device)}\n`;
     });
-  return disks(k).length === 0 ? '' : `major minor  #blocks  name\n\n${rows.join('')}`;
+  return devices(k).length === 0 ? '' : `major minor  #blocks  name\n\n${rows.join('')}`;
 }
 
 /** /proc/diskstats (Documentation/admin-guide/iostats.rst). */
 export function procDiskstats(k: Linux): string {
-  return disks(k)
-    .map((disk) => {
-      const number = k.read('block_device.bd_dev', wholeOf(k, disk));
+  return devices(k)
+    .map((device) => {
+      const number = k.read('block_device.bd_dev', device);
       const where = `${String(majorOf(number)).padStart(4)} ${String(minorOf(number)).padStart(7)}`;
-      return `${where} ${k.readString('gendisk.disk_name', disk)} ${statNumbers(k, disk).join(' ')}\n`;
+      return `${where} ${nameOfDevice(k, device)} ${statNumbers(k, device).join(' ')}\n`;
     })
     .join('');
 }

@@ -7,7 +7,7 @@ import type { Linux } from '../linux.ts';
 import { copyFromUser, copyToUser } from '../user.ts';
 import { FMODE_READ, FMODE_WRITE, seekWithin } from '../vfs/file.ts';
 import type { FileMethods } from '../vfs/node.ts';
-import { SECTOR } from './bio.ts';
+import { partNumber, SECTOR } from './bio.ts';
 import {
   blockSizeOf,
   bytesOf,
@@ -20,10 +20,11 @@ import {
   queueOf,
   setReadOnly,
 } from './device.ts';
-import { FEATURE, hasFeatures, limit, limitsOf } from './limits.ts';
+import { limit, limitsOf } from './limits.ts';
 import { closeDevice, openDevice, rescan } from './open.ts';
 import { find, has, invalidate, PAGE, pageForWrite, set, synchronise, uptodatePage } from './pages.ts';
-import { hasPartitions } from './partitions.ts';
+import { mayScan } from './partitions.ts';
+import { isOn } from './queue.ts';
 import { initialise as initReadAhead, readAhead, remember } from './readahead.ts';
 
 const modeOf = (k: Linux, file: Address): number => k.read('file.f_mode', file) & (FMODE_READ | FMODE_WRITE);
@@ -140,8 +141,6 @@ const sized = (k: Linux, direction: number, number: number): number =>
   (direction * 2 ** 30 + k.word * 2 ** 16 + 0x1200 + number) >>> 0;
 const READ = 2;
 const WRITE = 1;
-/** QUEUE_FLAG_NONROT, of kernels without features. */
-const NOT_ROTATING = 6;
 
 function* ioctl(k: Linux, file: Address, raw: number, argument: number): Steps<number> {
   const device = deviceOfFile(k, file);
@@ -172,9 +171,8 @@ function* common(k: Linux, device: Address, command: number, argument: number): 
       return 0;
     case BLK.RRPART:
       if (!privileged) return -Errno.EACCES;
-      if (!hasPartitions(k, diskOf(k, device))) return -Errno.EINVAL;
-      yield* rescan(k, diskOf(k, device));
-      return 0;
+      if (partNumber(k, device) > 0 || !mayScan(k, diskOf(k, device))) return -Errno.EINVAL;
+      return yield* rescan(k, diskOf(k, device));
     case sized(k, WRITE, 113):
       return privileged ? setBlockSize(k, device, argument) : -Errno.EACCES;
     default:
@@ -210,7 +208,7 @@ function answer(k: Linux, device: Address, command: number): { value: number; by
     case BLK.DISCARDZEROES:
       return { value: 0, bytes: 4 };
     case BLK.ROTATIONAL:
-      return { value: Number(isRotational(k, queueOf(k, device))), bytes: 2 };
+      return { value: Number(isOn(k, queueOf(k, device), 'rotational')), bytes: 2 };
     case BLK.SSZGET:
       return of('logical_block_size');
     case BLK.PBSZGET:
@@ -224,11 +222,6 @@ function answer(k: Linux, device: Address, command: number): { value: number; by
     default:
       return undefined;
   }
-}
-
-export function isRotational(k: Linux, queue: Address): boolean {
-  if (hasFeatures(k)) return (limit(k, limitsOf(k, queue), 'features') & FEATURE.ROTATIONAL) !== 0;
-  return (k.read('request_queue.queue_flags', queue) & (1 << NOT_ROTATING)) === 0;
 }
 
 function putUser(k: Linux, to: Address, value: number, bytes: number): number {

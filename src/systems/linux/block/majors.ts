@@ -13,6 +13,21 @@ const LAST_DYNAMIC = 254;
 /** BLOCK_EXT_MAJOR (include/uapi/linux/major.h): disks and partitions that no other major has room for. */
 export const BLOCK_EXT_MAJOR = 259;
 
+const extended = perKernel<Set<number>, Linux>(() => new Set());
+
+/** blk_alloc_ext_minor: the lowest number of the extended major that nobody has. */
+export function takeExtended(k: Linux): number {
+  const taken = k.state(extended);
+  let minor = 0;
+  while (taken.has(minor)) minor++;
+  taken.add(minor);
+  return minor;
+}
+
+export function giveBackExtended(k: Linux, number: number): void {
+  if (majorOf(number) === BLOCK_EXT_MAJOR) k.state(extended).delete(minorOf(number));
+}
+
 interface Major {
   readonly name: string;
   /** Called with the number of a device that is opened and not there; 0 when nobody makes any. */

@@ -5,6 +5,7 @@ import { MissingFunctionReached } from '../../../kernel/missing.ts';
 import { block, type Steps } from '../../../kernel/steps.ts';
 import type { Thread } from '../../../kernel/thread.ts';
 import type { Address } from '../../../memory/space.ts';
+import { assignBit, hasBit } from '../bits.ts';
 import { HZ, jiffies } from '../functions/clock.ts';
 import type { Linux } from '../linux.ts';
 import { addTail, entries, initList, listEmpty, removeInit } from '../lists.ts';
@@ -27,7 +28,7 @@ const FAILFAST = 0x700;
 /** Best effort, and the level that goes with a task's nice value of 0 (get_current_ioprio). */
 const DEFAULT_PRIORITY = (2 << 13) | 4;
 /** BLK_MQ_S_STOPPED. */
-const STOPPED = 1n;
+const STOPPED = 0;
 
 const stateOf = (k: Linux, name: 'IDLE' | 'IN_FLIGHT' | 'COMPLETE'): number =>
   k.types.enumerator('MQ_RQ_IDLE') + ['IDLE', 'IN_FLIGHT', 'COMPLETE'].indexOf(name);
@@ -289,15 +290,12 @@ function* issue(k: Linux, hardware: Address, request: Address): Steps<void> {
 }
 
 function isHalted(k: Linux, hardware: Address): boolean {
-  const stopped = (k.memory.ulong(hardware + k.offset('blk_mq_hw_ctx.state')) & STOPPED) !== 0n;
+  const stopped = hasBit(k, hardware + k.offset('blk_mq_hw_ctx.state'), STOPPED);
   return stopped || k.read('request_queue.quiesce_depth', k.read('blk_mq_hw_ctx.queue', hardware)) > 0;
 }
 
-export function setStopped(k: Linux, hardware: Address, on: boolean): void {
-  const at = hardware + k.offset('blk_mq_hw_ctx.state');
-  const word = k.memory.ulong(at);
-  k.memory.setUlong(at, on ? word | STOPPED : word & ~STOPPED);
-}
+export const setStopped = (k: Linux, hardware: Address, on: boolean): void =>
+  assignBit(k, hardware + k.offset('blk_mq_hw_ctx.state'), STOPPED, on);
 
 /** Puts a request back to those that wait. */
 export function requeue(k: Linux, request: Address): void {

@@ -7,6 +7,7 @@ import { perKernel } from '../../../kernel/kernel.ts';
 import { block, type Steps } from '../../../kernel/steps.ts';
 import type { Thread } from '../../../kernel/thread.ts';
 import type { Address } from '../../../memory/space.ts';
+import { assignBit, hasBit } from '../bits.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { GFP } from '../pages.ts';
@@ -18,7 +19,7 @@ export const PAGE = 4096;
 /** BIO_MAX_VECS. */
 const MOST_PAGES = 256;
 /** AS_EIO of address_space.flags: a write failed that nobody waited for. */
-const AS_EIO = 1n;
+const AS_EIO = 0;
 
 type Flag = 'PG_locked' | 'PG_uptodate' | 'PG_dirty' | 'PG_writeback' | 'PG_readahead';
 
@@ -32,17 +33,11 @@ function cacheOf(k: Linux, mapping: Address): Map<number, Address> {
   return cache;
 }
 
-export function has(k: Linux, page: Address, flag: Flag): boolean {
-  const word = k.memory.ulong(page + k.offset('page.flags'));
-  return ((word >> BigInt(k.types.enumerator(flag))) & 1n) === 1n;
-}
+export const has = (k: Linux, page: Address, flag: Flag): boolean =>
+  hasBit(k, page + k.offset('page.flags'), k.types.enumerator(flag));
 
-export function set(k: Linux, page: Address, flag: Flag, on: boolean): void {
-  const at = page + k.offset('page.flags');
-  const bit = 1n << BigInt(k.types.enumerator(flag));
-  const word = k.memory.ulong(at);
-  k.memory.setUlong(at, on ? word | bit : word & ~bit);
-}
+export const set = (k: Linux, page: Address, flag: Flag, on: boolean): void =>
+  assignBit(k, page + k.offset('page.flags'), k.types.enumerator(flag), on);
 
 export const find = (k: Linux, device: Address, index: number): Address =>
   k.state(caches).get(mappingOf(k, device))?.get(index) ?? 0;
@@ -78,8 +73,12 @@ export function invalidate(k: Linux, device: Address, all = false): void {
   if (cacheOf(k, mapping).size === 0) k.state(caches).delete(mapping);
 }
 
-function* waitWhile(k: Linux, page: Address, flag: Flag): Steps<void> {
-  while (has(k, page, flag)) {
+/** folio_wait_bit: sleeps while a page has a flag. */
+export const waitWhile = (k: Linux, page: Address, flag: Flag): Steps<void> =>
+  waitForBit(k, page, k.types.enumerator(flag));
+
+export function* waitForBit(k: Linux, page: Address, bit: number): Steps<void> {
+  while (hasBit(k, page + k.offset('page.flags'), bit)) {
     const { current } = k.scheduler;
     if (current === undefined) return;
     const waiting = k.state(waiters);
@@ -88,7 +87,8 @@ function* waitWhile(k: Linux, page: Address, flag: Flag): Steps<void> {
   }
 }
 
-function wakeWaiters(k: Linux, page: Address): void {
+/** Whoever waits for a flag of a page looks again. */
+export function wakeWaiters(k: Linux, page: Address): void {
   const waiting = k.state(waiters).get(page);
   k.state(waiters).delete(page);
   for (const thread of waiting ?? []) k.scheduler.wake(thread);
@@ -145,8 +145,7 @@ export function pageWritten(k: Linux, bio: Address): void {
   for (const page of pagesOf(k, bio)) {
     if (failed) {
       bufferError(k, device, k.read(indexField(k), page), 'lost async page write');
-      const flags = mappingOf(k, device) + k.offset('address_space.flags');
-      k.memory.setUlong(flags, k.memory.ulong(flags) | AS_EIO);
+      assignBit(k, mappingOf(k, device) + k.offset('address_space.flags'), AS_EIO, true);
     }
     set(k, page, 'PG_writeback', false);
     wakeWaiters(k, page);
@@ -234,7 +233,7 @@ export function* synchronise(k: Linux, device: Address): Steps<number> {
   }
   for (const [, page] of dirty) yield* waitWhile(k, page, 'PG_writeback');
   const flags = mapping + k.offset('address_space.flags');
-  const word = k.memory.ulong(flags);
-  k.memory.setUlong(flags, word & ~AS_EIO);
-  return (word & AS_EIO) === 0n ? 0 : -Errno.EIO;
+  const failed = hasBit(k, flags, AS_EIO);
+  assignBit(k, flags, AS_EIO, false);
+  return failed ? -Errno.EIO : 0;
 }

@@ -1,6 +1,7 @@
 /** Request queues, and the switches that were flags of them and are features of their limits now. */
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Address } from '../../../memory/space.ts';
+import { assignBit, hasBit } from '../bits.ts';
 import type { Linux } from '../linux.ts';
 import { initList } from '../lists.ts';
 import { FEATURE, hasFeatures, initialise, limit, limitsOf, setLimit } from './limits.ts';
@@ -37,7 +38,7 @@ const SWITCHES = {
 export function isOn(k: Linux, queue: Address, name: Switch): boolean {
   const { feature, flag } = SWITCHES[name];
   if (hasFeatures(k)) return (limit(k, limitsOf(k, queue), 'features') & feature) !== 0;
-  return hasQueueFlag(k, queue, flag) !== (flag === FLAG.NONROT);
+  return hasBit(k, flagsOf(k, queue), flag) !== (flag === FLAG.NONROT);
 }
 
 export function turn(k: Linux, queue: Address, name: Switch, on: boolean): void {
@@ -51,16 +52,10 @@ export function turn(k: Linux, queue: Address, name: Switch, on: boolean): void 
   setLimit(k, limits, 'features', on ? features | feature : features & ~feature);
 }
 
-function hasQueueFlag(k: Linux, queue: Address, flag: number): boolean {
-  return ((k.memory.ulong(queue + k.offset('request_queue.queue_flags')) >> BigInt(flag)) & 1n) === 1n;
-}
+const flagsOf = (k: Linux, queue: Address): Address => queue + k.offset('request_queue.queue_flags');
 
-export function setQueueFlag(k: Linux, queue: Address, flag: number, on: boolean): void {
-  const at = queue + k.offset('request_queue.queue_flags');
-  const bit = 1n << BigInt(flag);
-  const word = k.memory.ulong(at);
-  k.memory.setUlong(at, on ? word | bit : word & ~bit);
-}
+export const setQueueFlag = (k: Linux, queue: Address, flag: number, on: boolean): void =>
+  assignBit(k, flagsOf(k, queue), flag, on);
 
 const ids = perKernel(() => ({ last: -1 }));
 

@@ -2,7 +2,8 @@
 import type { Address } from '../../../memory/space.ts';
 import { jiffies, NS_PER_JIFFY } from '../functions/clock.ts';
 import type { Linux } from '../linux.ts';
-import { isWrite, OP, operationOf } from './bio.ts';
+import { isWrite, OP, operationOf, partNumber } from './bio.ts';
+import { diskOf, wholeOf } from './device.ts';
 
 /** enum stat_group. */
 const GROUP = { READ: 0, WRITE: 1, DISCARD: 2, FLUSH: 3 } as const;
@@ -25,7 +26,13 @@ function count(k: Linux, device: Address, name: string, index: number): number {
   return name === 'nsecs' ? Number(k.memory.u64(at)) : k.memory.ptr(at);
 }
 
+/** What a partition does counts for its disk, too. */
 function add(k: Linux, device: Address, name: string, index: number, amount: number): void {
+  addOne(k, device, name, index, amount);
+  if (partNumber(k, device) > 0) addOne(k, wholeOf(k, diskOf(k, device)), name, index, amount);
+}
+
+function addOne(k: Linux, device: Address, name: string, index: number, amount: number): void {
   const at = cell(k, device, name, index);
   if (name === 'nsecs') k.memory.setU64(at, BigInt(count(k, device, name, index) + amount));
   else k.memory.setPtr(at, count(k, device, name, index) + amount);
@@ -37,7 +44,8 @@ function tick(k: Linux, device: Address, now: number, ending: boolean): void {
   if (now <= stamp) return;
   const busy = count(k, device, 'in_flight', 0) + count(k, device, 'in_flight', 1) > 0;
   k.write('block_device.bd_stamp', device, now);
-  if (ending || busy) add(k, device, 'io_ticks', 0, ending ? now - stamp : 1);
+  if (ending || busy) addOne(k, device, 'io_ticks', 0, ending ? now - stamp : 1);
+  if (partNumber(k, device) > 0) tick(k, wholeOf(k, diskOf(k, device)), now, ending);
 }
 
 /** A transfer of a driver that keeps its own account begins; gives the time to end it with. */

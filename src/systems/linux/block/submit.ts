@@ -4,13 +4,22 @@ import { block, type Steps } from '../../../kernel/steps.ts';
 import type { Thread } from '../../../kernel/thread.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { Linux } from '../linux.ts';
-import { endWith, isWrite, nameOfDevice, OP, operationOf, sectorOf, sectorsOf } from './bio.ts';
-import { capacityOf, diskOf, isReadOnly, queueOf } from './device.ts';
-import { FEATURE, hasFeatures, limit, limitsOf } from './limits.ts';
+import {
+  endWith,
+  isMoved,
+  isWrite,
+  moveToDisk,
+  nameOfDevice,
+  OP,
+  operationOf,
+  sectorOf,
+  sectorsOf,
+} from './bio.ts';
+import { capacityOf, diskOf, isReadOnly, queueOf, startOf } from './device.ts';
+import { limit, limitsOf } from './limits.ts';
 import { submitToQueue } from './mq.ts';
+import { isOn } from './queue.ts';
 import { errnoOfStatus, STATUS } from './status.ts';
-
-const QUEUE_FLAG_WC = 17;
 
 /** submit_bio: what a driver submits while it is handed a bio waits until that one is through. */
 export function* submit(k: Linux, bio: Address): Steps<void> {
@@ -70,21 +79,19 @@ function admit(k: Linux, bio: Address): number | undefined {
   const sectors = sectorsOf(k, bio);
   if (isWrite(operation) && sectors > 0 && isReadOnly(k, device))
     k.printk(4, `Trying to write to read-only block-device ${nameOfDevice(k, device)}`);
-  if (sectors > 0 && sectorOf(k, bio) + sectors > capacityOf(k, device)) {
-    beyondEnd(k, device, bio);
-    return STATUS.IOERR;
+  if (!isMoved(k, bio)) {
+    if (sectors > 0 && sectorOf(k, bio) + sectors > capacityOf(k, device)) {
+      beyondEnd(k, device, bio);
+      return STATUS.IOERR;
+    }
+    moveToDisk(k, bio, startOf(k, device));
   }
   const sync = (1 << k.types.enumerator('__REQ_PREFLUSH')) | (1 << k.types.enumerator('__REQ_FUA'));
-  if ((flags & sync) !== 0 && !hasWriteCache(k, queueOf(k, device))) {
+  if ((flags & sync) !== 0 && !isOn(k, queueOf(k, device), 'write_cache')) {
     k.write('bio.bi_opf', bio, flags & ~sync);
     if (sectors === 0) return STATUS.OK;
   }
   return takes(k, queueOf(k, device), operation) ? undefined : STATUS.NOTSUPP;
-}
-
-function hasWriteCache(k: Linux, queue: Address): boolean {
-  if (hasFeatures(k)) return (limit(k, limitsOf(k, queue), 'features') & FEATURE.WRITE_CACHE) !== 0;
-  return (k.read('request_queue.queue_flags', queue) & (1 << QUEUE_FLAG_WC)) !== 0;
 }
 
 function takes(k: Linux, queue: Address, operation: number): boolean {
