@@ -84,28 +84,61 @@ function invert(keys: Uint8Array): Uint8Array {
   return out;
 }
 
-/** One block; `keys` of the direction, `shift` 1 to encrypt and -1 to decrypt. */
-function cipher(block: Uint8Array, keys: Uint8Array, shift: 1 | -1): Uint8Array {
-  const table = shift === 1 ? SUBSTITUTE : RESTORE;
-  const rounds = keys.length / 16 - 1;
-  let state = block.map((byte, i) => byte ^ keys[i]);
-  for (let round = 1; round <= rounds; round++) {
-    // Row r of the column-major state moves by r columns.
-    const from = state;
-    state = state.map((_, i) => table[from[(((((i >> 2) + shift * (i & 3)) % 4) + 4) % 4) * 4 + (i & 3)]]);
-    if (round < rounds) mixColumns(state, shift === 1 ? MIX : UNMIX);
-    for (let i = 0; i < 16; i++) state[i] ^= keys[16 * round + i];
-  }
-  return state;
+/**
+ * A round on one byte of a column, as the column that it adds: substitution and MixColumns in one look-up. The tables of
+ * the other three bytes are this one, turned.
+ */
+function makeTable(substitution: Uint8Array, row: readonly number[]): Int32Array {
+  return Int32Array.from(substitution, (to) =>
+    [0, 3, 2, 1].reduce((column, at, i) => column | (multiply(to, row[at]) << (8 * i)), 0),
+  );
 }
+
+const DIRECTIONS = {
+  // Row r of the state moves by r columns, to the left or to the right.
+  encrypt: { table: makeTable(SUBSTITUTE, MIX), last: SUBSTITUTE, turn: 1 },
+  decrypt: { table: makeTable(RESTORE, UNMIX), last: RESTORE, turn: 3 },
+} as const;
+
+const rotate = (word: number, by: number): number => (word << by) | (word >>> (32 - by));
+
+/** One block of four columns; `keys` of the direction. */
+function cipher(block: Int32Array, keys: Int32Array, how: 'encrypt' | 'decrypt'): Int32Array {
+  const { table, last, turn } = DIRECTIONS[how];
+  let from = block.map((column, n) => column ^ keys[n]);
+  let to = new Int32Array(4);
+  const end = keys.length - 4;
+  for (let at = 4; at < end; at += 4) {
+    for (let n = 0; n < 4; n++)
+      to[n] =
+        keys[at + n] ^
+        table[from[n] & 0xff] ^
+        rotate(table[(from[(n + turn) & 3] >>> 8) & 0xff], 8) ^
+        rotate(table[(from[(n + 2) & 3] >>> 16) & 0xff], 16) ^
+        rotate(table[from[(n + 3 * turn) & 3] >>> 24], 24);
+    [from, to] = [to, from];
+  }
+  for (let n = 0; n < 4; n++)
+    to[n] =
+      keys[end + n] ^
+      (last[from[n] & 0xff] |
+        (last[(from[(n + turn) & 3] >>> 8) & 0xff] << 8) |
+        (last[(from[(n + 2) & 3] >>> 16) & 0xff] << 16) |
+        (last[from[(n + 3 * turn) & 3] >>> 24] << 24));
+  return to;
+}
+
+/** Guest and host have their bytes in the same order, the little-endian one. */
+const words = (k: Linux, at: Address, count: number): Int32Array =>
+  new Int32Array(k.memory.bytes(at, 4 * count).buffer);
 
 /** struct crypto_aes_ctx (include/crypto/aes.h): 60 words each way, then the key's length. */
 const CONTEXT = { encrypt: 0, decrypt: 240, length: 480 } as const;
 
 function run(k: Linux, context: Address, to: Address, from: Address, how: 'encrypt' | 'decrypt'): void {
   const rounds = ROUNDS[k.memory.u32(context + CONTEXT.length)] ?? 14;
-  const keys = k.memory.bytes(context + CONTEXT[how], 16 * (rounds + 1));
-  k.memory.write(to, cipher(k.memory.bytes(from, 16), keys, how === 'encrypt' ? 1 : -1));
+  const keys = words(k, context + CONTEXT[how], 4 * (rounds + 1));
+  k.memory.write(to, new Uint8Array(cipher(words(k, from, 4), keys, how).buffer));
 }
 
 export const aesFunctions = kernelFunctions({

@@ -7,20 +7,19 @@ const WORDS = 16;
 const rotate = (value: number, by: number): number => (value << by) | (value >>> (32 - by));
 
 function quarter(x: Int32Array, a: number, b: number, c: number, d: number): void {
-  for (const [to, from, turned, by] of [
-    [a, b, d, 16],
-    [c, d, b, 12],
-    [a, b, d, 8],
-    [c, d, b, 7],
-  ]) {
-    x[to] += x[from];
-    x[turned] = rotate(x[turned] ^ x[to], by);
-  }
+  x[a] += x[b];
+  x[d] = rotate(x[d] ^ x[a], 16);
+  x[c] += x[d];
+  x[b] = rotate(x[b] ^ x[c], 12);
+  x[a] += x[b];
+  x[d] = rotate(x[d] ^ x[a], 8);
+  x[c] += x[d];
+  x[b] = rotate(x[b] ^ x[c], 7);
 }
 
 /** The words of a state after that many rounds, half of them by columns and half by diagonals. */
 function permuted(k: Linux, state: Address, rounds: number): { before: Int32Array; after: Int32Array } {
-  const before = Int32Array.from({ length: WORDS }, (_, n) => k.memory.i32(state + n * 4));
+  const before = new Int32Array(k.memory.bytes(state, 4 * WORDS).buffer);
   const after = before.slice();
   for (let round = 0; round < rounds; round += 2) {
     for (let n = 0; n < 4; n++) quarter(after, n, n + 4, n + 8, n + 12);
@@ -31,9 +30,8 @@ function permuted(k: Linux, state: Address, rounds: number): { before: Int32Arra
 
 function block(k: Linux, state: Address, stream: Address, rounds: number): void {
   const { before, after } = permuted(k, state, rounds);
-  after.forEach((word, n) => {
-    k.memory.set32(stream + n * 4, word + before[n]);
-  });
+  for (let n = 0; n < WORDS; n++) after[n] += before[n];
+  k.memory.write(stream, new Uint8Array(after.buffer));
   k.memory.set32(state + 12 * 4, before[12] + 1);
 }
 
@@ -46,11 +44,9 @@ function hashed(k: Linux, state: Address, out: Address, rounds: number): void {
 }
 
 function xor(k: Linux, to: Address, a: Address, b: Address, size: number): void {
-  const other = k.memory.bytes(b, size);
-  k.memory.write(
-    to,
-    k.memory.bytes(a, size).map((byte, n) => byte ^ other[n]),
-  );
+  const [one, other] = [k.memory.bytes(a, size), k.memory.bytes(b, size)];
+  for (let n = 0; n < size; n++) one[n] ^= other[n];
+  k.memory.write(to, one);
 }
 
 export const chachaFunctions = kernelFunctions({

@@ -3,8 +3,7 @@
  * it they are three instructions of machine code at the functions' addresses, so that a block does not leave the processor.
  */
 import type { KernelFunction } from '../../../kernel/functions.ts';
-import type { Steps } from '../../../kernel/steps.ts';
-import type { Address } from '../../../memory/space.ts';
+import { oneBlock } from '../crypto/ciphers.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
 import { kernelFunctions } from './define.ts';
 
@@ -22,11 +21,6 @@ const calls = kernelFunctions({
     from,
   ) => oneBlock(k, cipher, to, from, 'decrypt'),
 });
-
-function* oneBlock(k: Linux, cipher: Address, to: Address, from: Address, how: string): Steps<void> {
-  const union = k.read('crypto_tfm.__crt_alg', cipher) + k.offset('crypto_alg.cra_u');
-  yield* k.call(k.read(`cipher_alg.cia_${how}`, union), cipher, to, from);
-}
 
 const bytes32 = (value: number): number[] => [0, 8, 16, 24].map((shift) => (value >> shift) & 255);
 

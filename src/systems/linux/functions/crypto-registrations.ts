@@ -1,107 +1,150 @@
-/** Kinds of algorithms that nothing here can use, and templates: kept in the registry and in /proc/crypto, no more. */
+/** How modules provide algorithms: a function or four for each kind (crypto/*.c), and templates with their instances. */
 import type { FunctionTable, KernelFunction } from '../../../kernel/functions.ts';
 import { prototypeName } from '../../../kernel/functions.ts';
+import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
-import type { AlgorithmKind } from '../crypto/registry.ts';
+import { TYPE_MASK } from '../crypto/flags.ts';
+import {
+  destroyInstance,
+  freeThrough,
+  registerAlgorithm,
+  registerAll,
+  registerInstance,
+  unregisterAlgorithm,
+  unregisterAll,
+  unregisterTemplate,
+} from '../crypto/register.ts';
+import { type AlgorithmKind, dropAlgorithm } from '../crypto/registry.ts';
+import { removeInstance, removeSpawns } from '../crypto/spawns.ts';
+import { addTemplate } from '../crypto/templates.ts';
+import { baseOf, type InstanceKind } from '../crypto/types.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
-import { register, registeredOnly, unregister } from '../registered.ts';
-import { cryptoAlgorithms } from './crypto.ts';
+import { registeredOnly } from '../registered.ts';
 import { kernelFunctions } from './define.ts';
 
-type Row = readonly [kind: AlgorithmKind, remove: 'void' | 'int', plural: 'void' | 'int' | undefined];
-
-/** By kind: what unregistering returns, and how the form for several algorithms unregisters, where there is one. */
-const KINDS: readonly Row[] = [
-  ['aead', 'void', 'void'],
-  ['ahash', 'void', 'void'],
-  ['rng', 'void', 'void'],
-  ['akcipher', 'void', undefined],
-  ['kpp', 'void', undefined],
-  ['acomp', 'void', 'void'],
+type Row = readonly [
+  kind: AlgorithmKind,
+  remove: 'void' | 'int',
+  plural: string | undefined,
+  use: 'used' | 'registered only',
 ];
 
-function add(k: Linux, kind: AlgorithmKind, at: Address): number {
-  const struct = `${kind}_alg`;
-  const base = at + k.offset(kind === 'ahash' ? 'ahash_alg.halg.base' : `${struct}.base`);
-  const error = cryptoAlgorithms(k).register(k, kind, base, at);
-  if (error === 0) registeredOnly(k, kind, k.readString('crypto_alg.cra_driver_name', base));
+/** By kind: what unregistering returns, the form for several algorithms, and whether anything here can ask for one. */
+const KINDS: readonly Row[] = [
+  ['shash', 'void', 'shashes', 'used'],
+  ['skcipher', 'void', 'skciphers', 'used'],
+  ['aead', 'void', 'aeads', 'used'],
+  ['ahash', 'void', 'ahashes', 'used'],
+  ['scomp', 'void', 'scomps', 'used'],
+  ['rng', 'void', 'rngs', 'registered only'],
+  ['akcipher', 'void', undefined, 'registered only'],
+  ['kpp', 'void', undefined, 'registered only'],
+  ['acomp', 'void', 'acomps', 'registered only'],
+];
+
+function* add(k: Linux, [kind, , , use]: Row, at: Address): Steps<number> {
+  const error = yield* registerAlgorithm(k, kind, at);
+  if (error === 0 && use === 'registered only')
+    registeredOnly(k, kind, k.readString('crypto_alg.cra_driver_name', baseOf(k, kind, at)));
   return error;
 }
 
-function remove(k: Linux, kind: AlgorithmKind, at: Address): number {
-  const path = kind === 'ahash' ? 'ahash_alg.halg.base' : `${kind}_alg.base`;
-  cryptoAlgorithms(k).unregister(at + k.offset(path));
-  return 0;
-}
-
-function addAll(k: Linux, kind: AlgorithmKind, at: Address, count: number): number {
-  const size = k.sizeof(`${kind}_alg`);
-  for (let i = 0; i < count; i++) {
-    const error = add(k, kind, at + i * size);
-    if (error === 0) continue;
-    removeAll(k, kind, at, i);
-    return error;
-  }
-  return 0;
-}
-
-function removeAll(k: Linux, kind: AlgorithmKind, at: Address, count: number): number {
-  for (let i = count - 1; i >= 0; i--) remove(k, kind, at + i * k.sizeof(`${kind}_alg`));
-  return 0;
-}
-
-type Registering = (k: Linux, at: Address, count: number) => number;
+type Registering = (k: Linux, at: Address, count: number) => Steps<unknown>;
 
 function kindFunctions(): FunctionTable<Linux> {
   const all = new Map<string, KernelFunction<Linux>>();
   const put = (prototype: string, handler: Registering): void => {
     all.set(prototypeName(prototype), { prototype, handler: handler as KernelFunction<Linux>['handler'] });
   };
-  for (const [kind, removed, plural] of KINDS) {
-    put(`int crypto_register_${kind}(struct ${kind}_alg *alg)`, (k, at) => add(k, kind, at));
-    put(`${removed} crypto_unregister_${kind}(struct ${kind}_alg *alg)`, (k, at) => remove(k, kind, at));
+  for (const row of KINDS) {
+    const [kind, removed, plural] = row;
+    const struct = `${kind}_alg`;
+    put(`int crypto_register_${kind}(struct ${struct} *alg)`, (k, at) => add(k, row, at));
+    put(`${removed} crypto_unregister_${kind}(struct ${struct} *alg)`, (k, at) =>
+      unregisterAlgorithm(k, baseOf(k, kind, at)),
+    );
     if (plural === undefined) continue;
-    const many = `(struct ${kind}_alg *algs, int count)`;
-    put(`int crypto_register_${kind}s${many}`, (k, at, count) => addAll(k, kind, at, count));
-    put(`${plural} crypto_unregister_${kind}s${many}`, (k, at, count) => removeAll(k, kind, at, count));
+    const many = `(struct ${struct} *algs, int count)`;
+    put(`int crypto_register_${plural}${many}`, (k, at, count) =>
+      registerAll(k, kind, at, count, k.sizeof(struct)),
+    );
+    put(`void crypto_unregister_${plural}${many}`, (k, at, count) =>
+      unregisterAll(k, kind, at, count, k.sizeof(struct)),
+    );
   }
   return all;
 }
 
-const TEMPLATE = 'crypto template';
-
-function addTemplate(k: Linux, at: Address): number {
-  const name = k.readString('crypto_template.name', at);
-  return register(k, TEMPLATE, at, name, { twice: -Errno.EEXIST });
+function instanceFunctions(): FunctionTable<Linux> {
+  const all = new Map<string, KernelFunction<Linux>>();
+  const kinds: readonly InstanceKind[] = ['skcipher', 'aead', 'shash', 'ahash', 'akcipher'];
+  for (const kind of kinds) {
+    const register = `int ${kind}_register_instance(struct crypto_template *tmpl, struct ${kind}_instance *inst)`;
+    all.set(prototypeName(register), {
+      prototype: register,
+      handler: (k: Linux, template: Address, instance: Address) =>
+        registerInstance(k, kind, template, instance),
+    });
+    const free = `void crypto_${kind}_free_instance(struct crypto_instance *inst)`;
+    all.set(prototypeName(free), {
+      prototype: free,
+      handler: (k: Linux, inner: Address) => freeThrough(k, kind, inner),
+    });
+  }
+  return all;
 }
 
 const templates = kernelFunctions({
-  'int crypto_register_template(struct crypto_template *tmpl)': addTemplate,
-  'void crypto_unregister_template(struct crypto_template *tmpl)': (k, at) => {
-    unregister(k, TEMPLATE, at);
-  },
-  'int crypto_register_templates(struct crypto_template *tmpls, int count)': (k, at, count) => {
-    const size = k.sizeof('crypto_template');
+  'int crypto_register_alg(struct crypto_alg *alg)': (k, at) => registerPlain(k, at),
+  'void crypto_unregister_alg(struct crypto_alg *alg)': unregisterAlgorithm,
+  'int crypto_register_algs(struct crypto_alg *algs, int count)': function* (k, algorithms, count) {
+    const size = k.sizeof('crypto_alg');
     for (let i = 0; i < count; i++) {
-      const error = addTemplate(k, at + i * size);
+      const error = yield* registerPlain(k, algorithms + i * size);
       if (error === 0) continue;
-      for (let j = i - 1; j >= 0; j--) unregister(k, TEMPLATE, at + j * size);
+      for (let j = i - 1; j >= 0; j--) yield* unregisterAlgorithm(k, algorithms + j * size);
       return error;
     }
     return 0;
   },
-  'void crypto_unregister_templates(struct crypto_template *tmpls, int count)': (k, at, count) => {
-    for (let i = count - 1; i >= 0; i--) unregister(k, TEMPLATE, at + i * k.sizeof('crypto_template'));
+  'void crypto_unregister_algs(struct crypto_alg *algs, int count)': function* (k, algorithms, count) {
+    const size = k.sizeof('crypto_alg');
+    for (let i = 0; i < count; i++) yield* unregisterAlgorithm(k, algorithms + i * size);
   },
-  'void crypto_init_queue(struct crypto_queue *queue, unsigned int max_qlen)': (k, queue, most) => {
-    const head = queue + k.offset('crypto_queue.list');
-    k.memory.setPtr(head, head);
-    k.memory.setPtr(head + k.word, head);
-    k.write('crypto_queue.backlog', queue, head);
-    k.write('crypto_queue.qlen', queue, 0);
-    k.write('crypto_queue.max_qlen', queue, most);
+  'int crypto_register_template(struct crypto_template *tmpl)': addTemplate,
+  'void crypto_unregister_template(struct crypto_template *tmpl)': unregisterTemplate,
+  'int crypto_register_templates(struct crypto_template *tmpls, int count)': function* (k, at, count) {
+    const size = k.sizeof('crypto_template');
+    for (let i = 0; i < count; i++) {
+      const error = addTemplate(k, at + i * size);
+      if (error === 0) continue;
+      for (let j = i - 1; j >= 0; j--) yield* unregisterTemplate(k, at + j * size);
+      return error;
+    }
+    return 0;
   },
+  'void crypto_unregister_templates(struct crypto_template *tmpls, int count)': function* (k, at, count) {
+    const size = k.sizeof('crypto_template');
+    for (let i = count - 1; i >= 0; i--) yield* unregisterTemplate(k, at + i * size);
+  },
+  'void crypto_unregister_instance(struct crypto_instance *inst)': function* (k, instance) {
+    yield* removeSpawns(k, instance);
+    if (removeInstance(k, instance)) yield* dropAlgorithm(k, instance);
+  },
+  'void crypto_destroy_instance(struct crypto_alg *alg)': destroyInstance,
 });
 
-export const cryptoRegistrations: FunctionTable<Linux> = new Map([...kindFunctions(), ...templates]);
+/** The types of algorithms without a struct crypto_type. */
+const PLAIN: Readonly<Record<number, AlgorithmKind>> = { 1: 'cipher', 2: 'compression' };
+
+function* registerPlain(k: Linux, algorithm: Address): Steps<number> {
+  const kind = PLAIN[k.read('crypto_alg.cra_flags', algorithm) & TYPE_MASK];
+  return kind === undefined ? -Errno.EINVAL : yield* registerAlgorithm(k, kind, algorithm);
+}
+
+export const cryptoRegistrations: FunctionTable<Linux> = new Map([
+  ...kindFunctions(),
+  ...instanceFunctions(),
+  ...templates,
+]);
