@@ -45,6 +45,7 @@ export const Errno = {
   ENOPKG: 65,
   EBADMSG: 74,
   EOVERFLOW: 75,
+  ELIBBAD: 80,
   EILSEQ: 84,
   EMSGSIZE: 90,
   EOPNOTSUPP: 95,

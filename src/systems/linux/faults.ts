@@ -21,8 +21,11 @@ const VECTOR_INVALID_OPCODE = 6;
 const VECTOR_DOUBLE_FAULT = 8;
 const VECTOR_GENERAL_PROTECTION = 13;
 const VECTOR_PAGE_FAULT = 14;
+const VECTOR_MATH_FAULT = 16;
+const VECTOR_SIMD_FAULT = 19;
 
-/** Signals the kernel ends an oopsed task with: SIGKILL, SIGSEGV. */
+/** Signals the kernel ends an oopsed task with. */
+const SIGFPE = 8;
 const SIGKILL = 9;
 const SIGSEGV = 11;
 
@@ -76,6 +79,10 @@ function dieWithOops(k: Linux, thread: Thread, fault: Fault): Verdict {
       return die(k, thread, fault, generalProtection(fault), SIGSEGV);
     case VECTOR_DOUBLE_FAULT:
       return dieInInterrupt(k, thread, fault, 'double fault');
+    case VECTOR_MATH_FAULT:
+      return die(k, thread, fault, 'fpu exception', SIGFPE);
+    case VECTOR_SIMD_FAULT:
+      return die(k, thread, fault, 'simd exception', SIGFPE);
     default:
       return die(k, thread, fault, `trap ${fault.vector}`, SIGSEGV);
   }
@@ -156,6 +163,7 @@ function softLockup(k: Linux, thread: Thread, fault: Fault): Verdict {
   );
   registersAndTrace(k, fault, 4, true);
   taintKernel(k, TAINT.SOFTLOCKUP);
-  const why = `endless loop at ${k.describe(fault.at)}: stopped by the instruction budget`;
+  const what = fault.detail ?? 'stopped by the instruction budget';
+  const why = `endless loop at ${k.describe(fault.at)}: ${what}`;
   return { kill: new ThreadKilled(thread.name, SIGKILL, why) };
 }

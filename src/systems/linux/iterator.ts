@@ -21,6 +21,10 @@ function* pieces(k: Linux, iterator: Address, wanted: number): Generator<Piece> 
     yield { at: k.read('iov_iter.ubuf', iterator) + offset, bytes: left, user: true };
     return;
   }
+  if (type === k.types.enumerator('ITER_BVEC')) {
+    yield* pagePieces(k, iterator, left);
+    return;
+  }
   const user = type === k.types.enumerator('ITER_IOVEC');
   if (!user && type !== k.types.enumerator('ITER_KVEC')) {
     throw new RangeError(`an iov_iter of type ${type} (pages or pipes) is not served`);
@@ -32,6 +36,38 @@ function* pieces(k: Linux, iterator: Address, wanted: number): Generator<Piece> 
   }
 }
 
+/** Pieces of pages: struct bio_vec, whose length may be more than one page. */
+function* pagePieces(k: Linux, iterator: Address, wanted: number): Generator<Piece> {
+  let skip = k.read('iov_iter.iov_offset', iterator);
+  let left = wanted;
+  for (let vector = k.read('iov_iter.bvec', iterator); left > 0; vector += k.sizeof('bio_vec')) {
+    const length = k.read('bio_vec.bv_len', vector);
+    const bytes = Math.min(left, length - skip);
+    const start =
+      k.heap.pages.addressOf(k.read('bio_vec.bv_page', vector)) + k.read('bio_vec.bv_offset', vector);
+    if (bytes > 0) yield { at: start + skip, bytes, user: false };
+    left -= Math.max(0, bytes);
+    skip = 0;
+  }
+}
+
+/** Sets up an iterator over pieces of pages (iov_iter_bvec). `direction`: 1 when its bytes are the source of a write. */
+export function overPages(
+  k: Linux,
+  iterator: Address,
+  direction: number,
+  vectors: Address,
+  segments: number,
+  count: number,
+): void {
+  k.memory.fill(iterator, k.sizeof('iov_iter'), 0);
+  k.write('iov_iter.iter_type', iterator, k.types.enumerator('ITER_BVEC'));
+  k.write('iov_iter.data_source', iterator, direction);
+  k.write('iov_iter.bvec', iterator, vectors);
+  k.write('iov_iter.nr_segs', iterator, segments);
+  k.write('iov_iter.count', iterator, count);
+}
+
 /** iov_iter_advance. */
 export function advance(k: Linux, iterator: Address, bytes: number): void {
   k.write('iov_iter.count', iterator, k.read('iov_iter.count', iterator) - bytes);
@@ -39,12 +75,14 @@ export function advance(k: Linux, iterator: Address, bytes: number): void {
     k.write('iov_iter.iov_offset', iterator, k.read('iov_iter.iov_offset', iterator) + bytes);
     return;
   }
+  const pages = k.read('iov_iter.iter_type', iterator) === k.types.enumerator('ITER_BVEC');
+  const lengthOf = (at: Address) => (pages ? k.read('bio_vec.bv_len', at) : k.memory.ptr(at + k.word));
   let offset = k.read('iov_iter.iov_offset', iterator) + bytes;
   let vector = k.read(vectorField(k), iterator);
   let segments = k.read('iov_iter.nr_segs', iterator);
-  while (segments > 0 && offset >= k.memory.ptr(vector + k.word)) {
-    offset -= k.memory.ptr(vector + k.word);
-    vector += 2 * k.word;
+  while (segments > 0 && offset >= lengthOf(vector)) {
+    offset -= lengthOf(vector);
+    vector += pages ? k.sizeof('bio_vec') : 2 * k.word;
     segments--;
   }
   k.write(vectorField(k), iterator, vector);

@@ -2,6 +2,7 @@
  * The symbol table of a module in its own memory (add_kallsyms, kernel/module/kallsyms.c), and its entry in the base
  * kernel's index of names.
  */
+import type { ElfSection } from '../../formats/elf/headers.ts';
 import { SHF, SHN, SHT, STB, STT } from '../../formats/elf/layout.ts';
 import type { ElfSymbols } from '../../formats/elf/symbols.ts';
 import type { StagedArea } from '../../link/place.ts';
@@ -35,9 +36,9 @@ export function stageKallsyms(image: KallsymsImage): void {
   init.bytes.set(strings, plan.init.strings);
   const view = new DataView(init.bytes.buffer, init.bytes.byteOffset + plan.init.symbols, source.length);
   for (let index = 1; index < symbols.count; index++) setValue(view, index, values[index], elf.bits);
-  for (let index = 0; index < symbols.count; index++) {
-    init.bytes[plan.init.types + index] = symbolLetter(file, symbols, index).charCodeAt(0);
-  }
+  const letters = file.elf.sections.map((section) => codeOf(sectionLetter(file, section)));
+  for (let index = 0; index < symbols.count; index++)
+    init.bytes[plan.init.types + index] = symbolLetter(symbols, index, letters);
   stageKept(image, strings);
   // struct mod_kallsyms: symtab, num_symtab, strtab, typetab.
   const struct = new DataView(init.bytes.buffer, init.bytes.byteOffset + plan.init.struct, 32);
@@ -67,28 +68,31 @@ function stageKept({ file, plan, core, init }: KallsymsImage, strings: Uint8Arra
   let text = plan.core.strings;
   plan.kept.forEach((index, position) => {
     const from = plan.init.symbols + index * size;
-    const entry = init.bytes.subarray(from, from + size);
     const to = plan.core.symbols + position * size;
-    core.bytes.set(entry, to);
-    const start = new DataView(entry.buffer, entry.byteOffset).getUint32(0, true);
-    const nul = strings.indexOf(0, start);
-    const end = nul < 0 ? strings.length : nul;
+    for (let i = 0; i < size; i++) core.bytes[to + i] = init.bytes[from + i];
+    let name = view.getUint32(to, true);
     view.setUint32(to, text - plan.core.strings, true);
-    core.bytes.set(strings.subarray(start, end), text);
-    text += end - start + 1;
+    for (; name < strings.length && strings[name] !== 0; name++) core.bytes[text++] = strings[name];
+    text++;
     core.bytes[plan.core.types + position] = init.bytes[plan.init.types + index];
   });
 }
 
-/** elf_type: the letter that nm and /proc/kallsyms show. */
-function symbolLetter(file: ModuleFile, symbols: ElfSymbols, index: number): string {
+const codeOf = (letter: string): number => letter.charCodeAt(0);
+const [WEAK_OBJECT, WEAK, UNDEFINED, ABSOLUTE, UNKNOWN] = [...'vwUa?'].map(codeOf);
+
+/** elf_type: the letter that nm and /proc/kallsyms show. `letters` are those of the sections. */
+function symbolLetter(symbols: ElfSymbols, index: number, letters: readonly number[]): number {
   const info = symbols.info(index);
+  if (info >> 4 === STB.WEAK) return (info & 15) === STT.OBJECT ? WEAK_OBJECT : WEAK;
   const shndx = symbols.rawSection(index);
-  if (info >> 4 === STB.WEAK) return (info & 15) === STT.OBJECT ? 'v' : 'w';
-  if (shndx === SHN.UNDEF) return 'U';
-  if (shndx === SHN.ABS || shndx === file.perCpu?.index) return 'a';
-  const section = file.elf.sections[shndx];
-  if (shndx >= SHN.LORESERVE || section === undefined) return '?';
+  if (shndx === SHN.UNDEF) return UNDEFINED;
+  if (shndx === SHN.ABS) return ABSOLUTE;
+  return shndx >= SHN.LORESERVE ? UNKNOWN : (letters[shndx] ?? UNKNOWN);
+}
+
+function sectionLetter(file: ModuleFile, section: ElfSection): string {
+  if (section.index === file.perCpu?.index) return 'a';
   if ((section.flags & SHF.EXECINSTR) !== 0) return 't';
   if ((section.flags & SHF.ALLOC) !== 0) {
     if (section.type === SHT.NOBITS) return 'b';
@@ -105,13 +109,15 @@ function symbolLetter(file: ModuleFile, symbols: ElfSymbols, index: number): str
 export function namedAddresses(
   file: ModuleFile,
   values: Float64Array,
-  loaded: (section: number) => boolean,
+  loaded: ReadonlySet<number>,
 ): NamedAddress[] {
   const named: NamedAddress[] = [];
-  for (const symbol of file.object.symbols) {
-    if (symbol.place !== 'section' || symbol.name === '' || symbol.type === 'section') continue;
-    if (!loaded(symbol.section) || symbol.name.startsWith('$')) continue;
-    named.push({ name: symbol.name, address: values[symbol.index] });
+  const columns = file.object.symbolColumns;
+  for (let index = columns.count - 1; index >= 0; index--) {
+    if (columns.place(index) !== 'section' || !loaded.has(columns.section(index))) continue;
+    const { name, type } = columns.symbol(index);
+    if (name === '' || type === 'section' || name.startsWith('$')) continue;
+    named.push({ name, address: values[index] });
   }
-  return named.reverse();
+  return named;
 }

@@ -3,6 +3,7 @@
  * up to 6.3 take two areas, core and init; later ones one area for each kind of memory.
  */
 
+import { nulAt } from '../../bytes/cstring.ts';
 import type { TypeTable } from '../../ctypes/table.ts';
 import { SHF, SHN } from '../../formats/elf/layout.ts';
 import type { ElfSymbols } from '../../formats/elf/symbols.ts';
@@ -129,7 +130,8 @@ function layoutSymbols(
   const strings = elf.sections[symbolTable.link];
   const symbols = elf.symbols(symbolTable);
   const kept = symbols === undefined ? [] : keptSymbols(symbols, plan, file);
-  const stringBytes = kept.reduce((sum, index) => sum + nameBytes(file, symbols, index) + 1, 0);
+  const names = elf.data(strings);
+  const stringBytes = kept.reduce((sum, index) => sum + nameBytes(names, symbols, index) + 1, 0);
   const initSymbols = init.reserve(symbolTable.size, symbolTable.alignment);
   const coreSymbols = core.reserve(kept.length * symbolBytes(elf.bits), symbolTable.alignment);
   const coreStrings = core.reserve(stringBytes, 1);
@@ -147,12 +149,11 @@ function layoutSymbols(
 }
 
 /** Length of a symbol's name in bytes. */
-export function nameBytes(file: ModuleFile, symbols: ElfSymbols | undefined, index: number): number {
+function nameBytes(strings: Uint8Array, symbols: ElfSymbols | undefined, index: number): number {
   if (symbols === undefined) return 0;
-  const strings = file.elf.data(file.elf.sections[file.symbolTable.link]);
   const start = symbols.nameOffset(index);
-  const end = strings.indexOf(0, start);
-  return (end < 0 ? strings.length : end) - start;
+  const nul = nulAt(strings, start);
+  return (nul < 0 ? strings.length : nul) - start;
 }
 
 /** is_core_symbol with CONFIG_KALLSYMS_ALL: symbols of sections that stay, and per-CPU ones. */

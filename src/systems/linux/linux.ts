@@ -21,6 +21,7 @@ import { type Thread, ThreadKilled } from '../../kernel/thread.ts';
 import { AreaAllocator } from '../../memory/areas.ts';
 import { OutOfMemory } from '../../memory/frames.ts';
 import type { Address } from '../../memory/space.ts';
+import { SpareMemories } from '../../memory/spare.ts';
 import { type AddressMap, type Architecture, architectureOf } from './arch.ts';
 import { bootImage } from './boot.ts';
 import type { Credential } from './cred.ts';
@@ -97,6 +98,7 @@ export class Linux extends Kernel {
         ramBytes: (options.ramMiB ?? 48) * 2 ** 20,
         directMap: map.directMap,
         pointerBytes: bits === 64 ? 8 : 4,
+        spares: sparesOf(options.kernel),
       },
       machine: plainPc,
       translator: new X86Translator({ bits }),
@@ -283,6 +285,17 @@ export class Linux extends Kernel {
   systemCall(thread: Thread): void {
     enterSystemCall(this, thread);
   }
+}
+
+const spares = new WeakMap<KernelFile, SpareMemories>();
+
+function sparesOf(kernel: KernelFile): SpareMemories {
+  let known = spares.get(kernel);
+  if (known === undefined) {
+    known = new SpareMemories();
+    spares.set(kernel, known);
+  }
+  return known;
 }
 
 function groupBySymbol(data: readonly DataInitialiser[]): Map<string, DataInitialiser[]> {

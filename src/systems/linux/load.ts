@@ -3,6 +3,7 @@
  * running. Each step is one function; its file says what it does.
  */
 import { FormatError } from '../../bytes/errors.ts';
+import { readElf } from '../../formats/elf/read.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Transaction } from '../../kernel/transaction.ts';
 import { GuestFault } from '../../memory/space.ts';
@@ -31,6 +32,7 @@ import { checkUnwindTables, checkWriteExecute } from './rules/sections.ts';
 import { checkSignature, reportUnsigned } from './rules/signature.ts';
 import { checkModuleLayout } from './rules/symbols.ts';
 import { allocatePerCpu, findSections } from './sections.ts';
+import { seenFile } from './seen-files.ts';
 import { startModule } from './start.ts';
 import { setUpSysfs } from './sysfs-modules.ts';
 import { TAINT, taintKernel } from './taint.ts';
@@ -77,10 +79,14 @@ function refuseWild({ judge }: Loading, fault: GuestFault): never {
 function readFile(load: Loading): void {
   const { judge, request } = load;
   const { flags } = request;
-  const given = unpackInKernel(judge, request.bytes, flags);
-  const { bytes, facts } = checkSignature(judge, given, flags);
+  const seen = seenFile(judge.kernel, unpackInKernel(judge, request.bytes, flags));
+  const { bytes, facts } = checkSignature(judge, seen.bytes, flags, seen);
   load.signature = facts;
-  load.file = checkModuleSections(judge, checkElf(judge, bytes), given, flags);
+  load.seen = seen;
+  const elf = checkElf(judge, bytes, readElf, seen.elf.get(bytes.length));
+  seen.elf.set(bytes.length, elf);
+  load.file = checkModuleSections(judge, elf, seen.bytes, flags, seen.module);
+  seen.module = load.file;
   checkBlacklist(judge, load.file.statedName);
   checkModuleLayout(judge, load.file, flags);
   if (request.strictLicence) checkStrictLicence(judge, load.file);

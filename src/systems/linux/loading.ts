@@ -12,6 +12,7 @@ import type { LinuxModule } from './module.ts';
 import type { ModuleFile } from './module-file.ts';
 import { Judge } from './rules/judge.ts';
 import type { LoadFlags } from './rules/modinfo.ts';
+import type { SeenFile } from './seen-files.ts';
 import { tainted, taintKernel } from './taint.ts';
 import type { SignatureFacts } from './verdict.ts';
 
@@ -80,6 +81,7 @@ export class Loading {
   readonly t: Transaction;
   readonly request: LoadRequest;
   readonly judge: LiveJudge;
+  seen!: SeenFile;
   file!: ModuleFile;
   signature!: SignatureFacts;
   layout!: ModuleLayout;

@@ -4,7 +4,7 @@ import type { ElfSection } from '../../formats/elf/headers.ts';
 import { SHF, SHT } from '../../formats/elf/layout.ts';
 import { elfObject } from '../../formats/elf/object.ts';
 import type { ElfFile } from '../../formats/elf/read.ts';
-import type { ObjectFile } from '../../formats/object.ts';
+import type { ColumnarFile } from '../../formats/object.ts';
 
 /** The strings of `.modinfo`: `tag=value`, and what stands between them. */
 export class ModInfo {
@@ -54,7 +54,7 @@ const VERSION_BYTES = 64;
 
 export class ModuleFile {
   readonly elf: ElfFile;
-  readonly object: ObjectFile;
+  readonly object: ColumnarFile;
   /** As given, with the signature if there was one. */
   readonly whole: Uint8Array;
   readonly modinfo: ModInfo;

@@ -22,6 +22,17 @@ const PAGE_STRUCT = 64;
 /** COMPOUND_PAGE_DTOR (enum compound_dtor_id). */
 const COMPOUND_DTOR = 1;
 
+/** Frames per page of 2 MiB: the image moves by whole ones. */
+const LARGE_FRAMES = 512;
+
+/**
+ * Frame that the address 0 of the image's mapping has (phys_base): the image's frames lie behind those of RAM, which would
+ * be under it otherwise. On 32 bits it lies in the direct map, where it was linked.
+ */
+export function imageFrames(k: Linux): number {
+  return k.arch.bits === 32 ? 0 : Math.ceil(k.memory.frames.total / LARGE_FRAMES) * LARGE_FRAMES;
+}
+
 export class Pages {
   private readonly k: Linux;
   private readonly index: AllocationIndex;
@@ -35,8 +46,11 @@ export class Pages {
     this.index = index;
     this.size = k.types.has('page.flags') ? k.sizeof('page') : PAGE_STRUCT;
     this.head = 1n << BigInt(k.types.enumerator('PG_head'));
-    // The image has frames of its own below the first 128 MiB or so; ZERO_PAGE and its like have a struct page, too.
-    const image = Math.max(...k.file.sections.map(({ base, size }) => base + size)) - k.map.imageBase;
+    // ZERO_PAGE and its like have a struct page, too.
+    const image =
+      Math.max(...k.file.sections.map(({ base, size }) => base + size)) -
+      k.map.imageBase +
+      imageFrames(k) * PAGE_SIZE;
     this.firstFrame = (k.map.directMap - k.map.pageOffset) / PAGE_SIZE;
     const ram = this.firstFrame + k.memory.frames.total;
     const bytes = Math.max(ram * this.size, (image / PAGE_SIZE) * this.size);

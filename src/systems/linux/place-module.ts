@@ -26,7 +26,7 @@ export function placeModule(load: Loading): void {
   const { k, file } = load;
   try {
     const left = notLoaded(file, load.request.flags, load.judge.has('extended-versions'));
-    load.layout = layoutModule(k.types, file, left);
+    load.layout = load.seen.layout(file, left, () => layoutModule(k.types, file, left));
   } catch (error) {
     if (!(error instanceof ImageTooLarge)) throw error;
     refuseTooLarge(load.judge, `${error.message}.`);

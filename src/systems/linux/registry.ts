@@ -1,6 +1,8 @@
 /** Every subsystem's kernel functions and data, in one place: the only list of them. */
 import { type FunctionTable, joinTables, withOthers } from '../../kernel/functions.ts';
-import { builtInHashes } from './crypto/builtin.ts';
+import { builtInCiphers } from './crypto/builtin-ciphers.ts';
+import { builtInHashes } from './crypto/builtin-hashes.ts';
+import { lzoFunctions } from './crypto/builtin-lzo.ts';
 import { platformData } from './driver/platform.ts';
 import { acpiFunctions } from './functions/acpi.ts';
 import { aesFunctions } from './functions/aes.ts';
@@ -9,11 +11,14 @@ import { atomic64 } from './functions/atomic64.ts';
 import { attributeContainers } from './functions/attribute-container.ts';
 import { auxiliaryBusFunctions } from './functions/auxiliary-bus.ts';
 import { badBlocks } from './functions/badblocks.ts';
+import { bdiFunctions } from './functions/bdi.ts';
 import { bioFunctions } from './functions/bio.ts';
 import { bitmaps, cpumasks, findBits } from './functions/bitmaps.ts';
+import { blake2sFunctions } from './functions/blake2s.ts';
 import { blkMqFunctions } from './functions/blk-mq.ts';
 import { blkSettings } from './functions/blk-settings.ts';
 import { blockFunctions } from './functions/block.ts';
+import { blockHolders, daxFunctions } from './functions/block-holders.ts';
 import { chachaFunctions } from './functions/chacha.ts';
 import { checks } from './functions/checks.ts';
 import { chrdevFunctions } from './functions/chrdev.ts';
@@ -25,12 +30,20 @@ import { cpuData } from './functions/cpu-data.ts';
 import { cpuHotplug } from './functions/cpu-hotplug.ts';
 import { credentials } from './functions/credentials.ts';
 import { cryptoFunctions } from './functions/crypto.ts';
+import { aeadFunctions } from './functions/crypto-aead.ts';
 import { cipherCode } from './functions/crypto-ciphers.ts';
+import { hmacFunctions } from './functions/crypto-hmac.ts';
+import { modeFunctions } from './functions/crypto-modes.ts';
 import { cryptoRegistrations } from './functions/crypto-registrations.ts';
+import { hashFunctions } from './functions/crypto-shash.ts';
+import { cipherFunctions } from './functions/crypto-skcipher.ts';
+import { templateFunctions } from './functions/crypto-templates.ts';
 import { dcacheFunctions } from './functions/dcache.ts';
 import { debugfsFunctions } from './functions/debugfs.ts';
 import { deviceFunctions } from './functions/device.ts';
 import { devres, managedMemory } from './functions/devm.ts';
+import { deviceGroups } from './functions/devres-groups.ts';
+import { dmaFunctions } from './functions/dma.ts';
 import { driverCoreFunctions } from './functions/driver-core.ts';
 import { driverFunctions } from './functions/drivers.ts';
 import { fasyncFunctions } from './functions/fasync.ts';
@@ -53,6 +66,7 @@ import { machineData, machineQueries } from './functions/machine-queries.ts';
 import { moduleCalls } from './functions/module-calls.ts';
 import { napiFunctions } from './functions/napi.ts';
 import { narrowFunctions } from './functions/narrow.ts';
+import { familyFunctions } from './functions/net-families.ts';
 import { netFunctions } from './functions/net-registrations.ts';
 import {
   deviceAddresses,
@@ -67,12 +81,16 @@ import { deviceLinks, linkRequests, stackedDevices } from './functions/netdev-st
 import { attributeFunctions, messageFunctions } from './functions/netlink-attributes.ts';
 import { newerData, newerFunctions, newestFunctions } from './functions/newer.ts';
 import { newerBlock } from './functions/newer-block.ts';
+import { newerCrypto } from './functions/newer-crypto.ts';
 import { fauxBusFunctions } from './functions/newer-faux-bus.ts';
+import { isaBus } from './functions/newer-isa-bus.ts';
+import { newerKindData, newerKinds } from './functions/newer-kinds.ts';
 import { newerRegistrations } from './functions/newer-registrations.ts';
 import { nlsFunctions } from './functions/nls.ts';
 import { kernelChains, notifiers } from './functions/notifiers.ts';
 import { kstrto, parser, simpleNumbers } from './functions/numbers.ts';
 import { memoryData, pageFunctions, percpuFunctions, vmallocFunctions } from './functions/page-functions.ts';
+import { pageStateFunctions } from './functions/page-state.ts';
 import { pageCacheFunctions } from './functions/pagecache.ts';
 import { paramData, paramFunctions } from './functions/params.ts';
 import { pidFunctions } from './functions/pids.ts';
@@ -81,14 +99,17 @@ import { platformBusFunctions } from './functions/platform-bus.ts';
 import { devicePrintk, hexDump, printk, printkData } from './functions/printk.ts';
 import { crossCpu, moduleFunctions, processData } from './functions/process.ts';
 import { procfsFunctions } from './functions/procfs.ts';
+import { pseudoFileSystems } from './functions/pseudo-fs.ts';
 import { random, randomData } from './functions/random.ts';
 import { rbtrees } from './functions/rbtree.ts';
 import { rcu, srcu } from './functions/rcu.ts';
+import { rootDevices } from './functions/root-devices.ts';
 import { rtLocks } from './functions/rt-locks.ts';
 import { scanning } from './functions/scanf.ts';
 import { scatterlists } from './functions/scatterlist.ts';
 import { schedFunctions } from './functions/sched.ts';
 import { seqFileFunctions } from './functions/seqfile.ts';
+import { serviceData, serviceFunctions } from './functions/services.ts';
 import { signals } from './functions/signals.ts';
 import { simpleAttributes } from './functions/simple-attributes.ts';
 import { ethernetFunctions, packetFunctions, trafficFunctions } from './functions/skb.ts';
@@ -139,10 +160,21 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   sorting,
   xarrays,
   builtInHashes,
+  builtInCiphers,
+  blockHolders,
+  daxFunctions,
+  lzoFunctions,
   pageCacheFunctions,
+  pageStateFunctions,
   sysctlFunctions,
   cacheFunctions,
   cryptoFunctions,
+  hashFunctions,
+  aeadFunctions,
+  hmacFunctions,
+  modeFunctions,
+  templateFunctions,
+  cipherFunctions,
   nlsFunctions,
   checks,
   completions,
@@ -211,6 +243,7 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   xxhashFunctions,
   compressionFunctions,
   aesFunctions,
+  blake2sFunctions,
   driverFunctions,
   acpiFunctions,
   asyncFunctions,
@@ -241,6 +274,14 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   trafficFunctions,
   ethernetFunctions,
   subsystemFunctions,
+  bdiFunctions,
+  deviceGroups,
+  dmaFunctions,
+  rootDevices,
+  familyFunctions,
+  isaBus,
+  pseudoFileSystems,
+  serviceFunctions,
   debugfsFunctions,
   sysctlTableFunctions,
   cryptoRegistrations,
@@ -265,7 +306,9 @@ export const linuxFunctions: FunctionTable<Linux> = withOthers(functions, [
   newerFunctions,
   newestFunctions,
   newerBlock,
+  newerCrypto,
   newerRegistrations,
+  newerKinds,
   ...fauxBusFunctions,
 ]);
 
@@ -292,6 +335,8 @@ export const linuxData: readonly DataInitialiser[] = [
   ...netDeviceData,
   ...sysctlData,
   ...newerData,
+  ...newerKindData,
+  ...serviceData,
   ...machineData,
   ...thunks,
   ...cipherCode,

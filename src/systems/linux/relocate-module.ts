@@ -1,6 +1,6 @@
 /** apply_relocations (kernel/module/main.c): on the staged bytes, and on the live struct module. */
 import { relocationMachine } from '../../link/machines.ts';
-import { applyRelocations, relocationTarget } from '../../link/relocate.ts';
+import { applyColumns, relocationTarget } from '../../link/relocate.ts';
 import { readExports } from './exports.ts';
 import { namedAddresses, stageKallsyms } from './kallsyms.ts';
 import type { Loading } from './loading.ts';
@@ -16,14 +16,15 @@ export function relocateModule(load: Loading): void {
   checkLivePatches(load.judge, file);
   const policy = relocationPolicy(load.judge, file);
   for (const { section, address, bytes } of sections.values()) {
-    const relocations = file.object.relocations(section.index);
-    if (relocations.length === 0) continue;
+    const { index } = section;
+    const tables = file.object.relocationColumns(index);
+    if (tables.length === 0) continue;
     if (section.index === file.thisModule.index) {
       // struct module is live: what is there now is relocated, not the file's bytes.
       const live = k.memory.bytes(address, bytes.length);
-      applyRelocations(machine, relocationTarget(live, address), relocations, load.values, policy);
+      applyColumns(machine, relocationTarget(live, address), index, tables, load.values, policy);
       k.memory.poke(mod, live);
-    } else applyRelocations(machine, relocationTarget(bytes, address), relocations, load.values, policy);
+    } else applyColumns(machine, relocationTarget(bytes, address), index, tables, load.values, policy);
   }
   load.module.exports = readExports(load);
   addKallsyms(load);
@@ -44,10 +45,11 @@ function addKallsyms(load: Loading): void {
     k.write('module.core_kallsyms.typetab', mod, core.base + plan.core.types);
   }
   t.step('symbols');
-  const named = namedAddresses(file, values, (section) => load.sections.has(section));
+  const loaded = new Set(load.sections.keys());
   for (const { base, bytes } of module.image.segments) {
-    const inside = named.filter(({ address }) => address >= base && address < base + bytes);
-    const remove = k.symbols.add(base, bytes, module.name, inside);
+    const remove = k.symbols.add(base, bytes, module.name, () =>
+      namedAddresses(file, values, loaded).filter(({ address }) => address >= base && address < base + bytes),
+    );
     load.forget.push({ base, remove });
     t.undo('symbols', remove);
   }

@@ -79,7 +79,7 @@ export function* resolveImports(load: Loading): Steps<void> {
         ? k.read('module.percpu', load.mod)
         : (load.sections.get(index)?.address ?? copyAddress(file, index)),
   };
-  load.values = yield* resolveSymbols<Request>(file.object, rules);
+  load.values = yield* resolveSymbols<Request>(file.object.symbolColumns, rules);
   load.module.imports = imports.map(({ symbol, found }) => ({ name: symbol.name, from: found.owner?.name }));
   if (importer.usesGplOnly && k.types.has('module.using_gplonly_symbols')) {
     k.write('module.using_gplonly_symbols', load.mod, 1);

@@ -2,6 +2,7 @@
 import type { Steps } from '../../kernel/steps.ts';
 import { Perm } from '../../memory/space.ts';
 import { Errno, errnoName } from './errno.ts';
+import { finishAsynchronous } from './functions/async.ts';
 import { dumpStack } from './functions/printk.ts';
 import { removeJumpLabels } from './jump-labels.ts';
 import { Segments } from './layout.ts';
@@ -24,16 +25,18 @@ export function* startModule(load: Loading): Steps<void> {
   module.release = t.commit();
   k.write('module.state', mod, ModuleState.LIVE);
   yield* notifyModule(k, module, ModuleState.LIVE);
+  // What init has put off may be init code itself.
+  if (k.read('module.async_probe_requested', mod) === 0) yield* finishAsynchronous(k);
   k.write('module.refcnt.counter', mod, k.read('module.refcnt.counter', mod) - 1);
   freeInit(load);
 }
 
 function* callInit({ k, judge }: Loading, init: number): Steps<number> {
-  const name = k.describe(init).split('+')[0];
   const blocked = commandLineOptions(judge.commandLine, 'initcall_blacklist').flatMap((list) =>
     list.split(','),
   );
-  if (blocked.includes(name)) {
+  const name = blocked.length === 0 ? '' : k.describe(init).split('+')[0];
+  if (blocked.length > 0 && blocked.includes(name)) {
     judge.say(Level.DEBUG, `initcall ${name} blacklisted`);
     return -Errno.EPERM;
   }

@@ -5,7 +5,7 @@
 import { perKernel } from '../../kernel/kernel.ts';
 import type { Steps } from '../../kernel/steps.ts';
 import type { Thread } from '../../kernel/thread.ts';
-import { type Address, Perm } from '../../memory/space.ts';
+import { type Address, GuestFault, Perm } from '../../memory/space.ts';
 import { idOf } from './cred.ts';
 import { Errno } from './errno.ts';
 import { kernelFunctions } from './functions/define.ts';
@@ -239,7 +239,25 @@ function exactRelease(k: Linux): string {
 
 /** syscall and sysenter executed by guest code. */
 export function enterSystemCall(k: Linux, thread: Thread): void {
-  enterBy(k, thread, nativeGate(k), k.arch.bits === 64 ? 'entry_SYSCALL_64' : 'entry_SYSENTER_32');
+  if (k.arch.bits === 64) enterBy(k, thread, X64, 'entry_SYSCALL_64');
+  else enterSysenter(k, thread);
+}
+
+const [RAX, RBP] = [0, 5];
+
+/**
+ * ebp holds the caller's stack pointer, and what lies there the sixth argument, which it gets back (do_fast_syscall_32, which
+ * takes any fault there for a mistake of the caller's).
+ */
+function enterSysenter(k: Linux, thread: Thread): void {
+  const { cpu, memory } = k;
+  try {
+    cpu.setGpr(RBP, memory.u32(cpu.gprLow(RBP) >>> 0));
+    enterBy(k, thread, IA32, 'entry_SYSENTER_32');
+  } catch (error) {
+    if (!(error instanceof GuestFault)) throw error;
+    cpu.setGpr(RAX, -Errno.EFAULT);
+  }
 }
 
 /** int 0x80 executed by guest code: 32 bits of each register, whatever the code's own width. */

@@ -8,6 +8,7 @@ import { OutOfMemory } from '../../memory/frames.ts';
 import { type Address, EndlessAccess, GuestFault } from '../../memory/space.ts';
 import { type Credential, credOf, makeCred, putCred, ROOT } from './cred.ts';
 import { HeapMisuse } from './heap.ts';
+import { threadEnded } from './held-locks.ts';
 import type { Linux } from './linux.ts';
 import { Percpu } from './percpu.ts';
 import { linkTask, unlinkTask } from './task-struct.ts';
@@ -61,6 +62,7 @@ export class Tasks {
     if (kernelThread) this.k.write('task_struct.flags', task, PF_KTHREAD);
     thread.control = task;
     this.byTask.set(task, thread);
+    thread.onExit(() => afterwards(this.k, () => threadEnded(this.k, thread)));
     thread.onExit(() => afterwards(this.k, () => this.release(task)));
     return task;
   }

@@ -83,6 +83,26 @@ describe('int 0x80', () => {
   });
 });
 
+describe('sysenter on i386', () => {
+  const SYSENTER = [0x0f, 0x34];
+
+  it('is the gate of its own numbers', () => {
+    // push ebp; mov ebp, esp; mov eax, 20; sysenter; pop ebp
+    expect(run(narrow(), 0x55, 0x89, 0xe5, 0xb8, 20, 0, 0, 0, ...SYSENTER, 0x5d)).toBeGreaterThan(0);
+  });
+
+  it('gives the sixth argument, which lay on the stack, back', () => {
+    // movl $77,(%ebp) before; xchg %eax,%ebp after
+    const code = [0x55, 0x55, 0x89, 0xe5, 0xc7, 0x45, 0, 77, 0, 0, 0, 0xb8, 20, 0, 0, 0, ...SYSENTER];
+    expect(run(narrow(), ...code, 0x95, 0x5d, 0x5d)).toBe(77);
+  });
+
+  it('refuses a stack that is not there', () => {
+    // push ebp; mov ebp, 16; mov eax, 20; sysenter; pop ebp
+    expect(run(narrow(), 0x55, 0xbd, 16, 0, 0, 0, 0xb8, 20, 0, 0, 0, ...SYSENTER, 0x5d)).toBe(-14);
+  });
+});
+
 describe('a program on i386', () => {
   it('calls by its own numbers, whose user and group numbers have sixteen bits or thirty-two', () => {
     const k = narrow();

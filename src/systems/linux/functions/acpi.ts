@@ -9,6 +9,8 @@ import { registrationPairs } from './registration.ts';
 
 const AE_OK = 0;
 const AE_NOT_FOUND = 5;
+const AE_NOT_EXIST = 6;
+const AE_ALREADY_EXISTS = 7;
 const AE_BAD_PARAMETER = 0x1001;
 /** ACPI_TYPE_LOCAL_MAX */
 const LAST_TYPE = 0x1e;
@@ -32,6 +34,20 @@ const namespace = kernelFunctions({
   'bool acpi_quirk_skip_acpi_ac_and_battery(void)': () => 0,
   // Since 6.5: on x86 the error records of platforms on a list; the list goes by ACPI tables.
   'struct list_head *ghes_get_devices(void)': () => 0,
+});
+
+const SPACE = 'acpi address space handler';
+/** ACPI_ROOT_OBJECT: the only node that the namespace of such a machine has. */
+const ROOT = -1;
+
+const spaces = kernelFunctions({
+  'acpi_status acpi_install_address_space_handler(void *device, acpi_adr_space_type space_id, void *handler, void *setup, void *context)':
+    (k, node, space, handler) => {
+      if (node !== ROOT) return AE_BAD_PARAMETER;
+      return register(k, SPACE, space, `${space} (${k.describe(handler)})`, { twice: AE_ALREADY_EXISTS });
+    },
+  'acpi_status acpi_remove_address_space_handler(void *device, acpi_adr_space_type space_id, void *handler)':
+    (k, node, space) => (node === ROOT && unregister(k, SPACE, space) ? AE_OK : AE_NOT_EXIST),
 });
 
 const BUS_TYPE = 'acpi bus type';
@@ -66,4 +82,4 @@ const registrations = registrationPairs([
   },
 ]);
 
-export const acpiFunctions = new Map([...namespace, ...busTypes, ...registrations]);
+export const acpiFunctions = new Map([...namespace, ...spaces, ...busTypes, ...registrations]);

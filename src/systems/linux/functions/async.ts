@@ -48,6 +48,9 @@ function* synchronise(k: Linux, cookie: bigint | undefined, domain: Address): St
   }
 }
 
+/** async_synchronize_full: everything that was asked for has been done. */
+export const finishAsynchronous = (k: Linux): Steps<void> => synchronise(k, undefined, 0);
+
 export const asyncFunctions = kernelFunctions({
   'u64 async_schedule_node(void *func, void *data, int node)': (k, call, data) => schedule(k, call, data, 0),
   'u64 async_schedule_node_domain(void *func, void *data, int node, struct async_domain *domain)': (
@@ -57,7 +60,7 @@ export const asyncFunctions = kernelFunctions({
     _node,
     domain,
   ) => schedule(k, call, data, domain),
-  'void async_synchronize_full(void)': (k) => synchronise(k, undefined, 0),
+  'void async_synchronize_full(void)': finishAsynchronous,
   'void async_synchronize_full_domain(struct async_domain *domain)': (k, domain) =>
     synchronise(k, undefined, domain),
   'void async_synchronize_cookie(u64 cookie)': (k, cookie) => synchronise(k, cookie, 0),

@@ -11,9 +11,18 @@ import {
   setDiskState,
   wholeOf,
 } from '../block/device.ts';
-import { addDisk, allocateDisk, changeCapacity, deleteDisk, emptyDisk, releaseDisk } from '../block/disk.ts';
+import {
+  addDisk,
+  allocateDisk,
+  changeCapacity,
+  deleteDisk,
+  emptyDisk,
+  releaseDisk,
+  renumber,
+} from '../block/disk.ts';
 import { registerMajor, unregisterMajor } from '../block/majors.ts';
 import { invalidate, synchronise } from '../block/pages.ts';
+import { releasePartition, tellDisk, tellPartition } from '../block/partition-devices.ts';
 import { scanPartitions } from '../block/partitions.ts';
 import { allocateQueue } from '../block/queue.ts';
 import { kobjectOf } from '../driver/names.ts';
@@ -51,6 +60,9 @@ export const blockFunctions = kernelFunctions({
   'void put_disk(struct gendisk *disk)': release,
   'void disk_release(struct device *dev)': (k, kdev) =>
     releaseDisk(k, k.read('block_device.bd_disk', kdev - k.offset('block_device.bd_device'))),
+  'void part_release(struct device *dev)': releasePartition,
+  'int block_uevent(struct device *dev, struct kobj_uevent_env *env)': tellDisk,
+  'int part_uevent(struct device *dev, struct kobj_uevent_env *env)': tellPartition,
   'void set_capacity(struct gendisk *disk, sector_t sectors)': (k, disk, sectors) =>
     setCapacity(k, wholeOf(k, disk), sectors),
   'bool set_capacity_and_notify(struct gendisk *disk, sector_t size)': changeCapacity,
@@ -73,7 +85,7 @@ export const blockFunctions = kernelFunctions({
 
 /** disk_force_media_change: another disk may be in there now. */
 export function* mediaChanged(k: Linux, disk: Address): Steps<void> {
-  k.write('gendisk.diskseq', disk, k.read('gendisk.diskseq', disk) + 1);
+  renumber(k, disk);
   yield* synchronise(k, wholeOf(k, disk));
   invalidate(k, wholeOf(k, disk));
   if (capacityOf(k, wholeOf(k, disk)) > 0 && diskState(k, disk, DISK.ADDED))

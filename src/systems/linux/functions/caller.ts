@@ -36,13 +36,13 @@ function stop(k: Linux, what: Pick<Fault, 'vector' | 'address'>): never {
   throw verdict.kill;
 }
 
-/** WARN(): the report of a broken rule, after which the caller goes on. */
-export function kernelWarning(k: Linux, place: string, text?: string): void {
+/** WARN(): the report of a broken rule, after which the caller goes on. `at`: where in the kernel's code, unless it was called. */
+export function kernelWarning(k: Linux, place: string, text?: string, at: Address = k.cpu.rip): void {
   k.printk(4, '------------[ cut here ]------------');
   if (text !== undefined) k.printk(4, text);
   const pid = k.tasks.pid(k.current);
-  k.printk(4, `WARNING: CPU: 0 PID: ${pid} at ${place} ${k.describe(k.cpu.rip)}`);
-  registersAndTrace(k, { ...atCall(k), vector: 6, address: 0n }, 4, true);
+  k.printk(4, `WARNING: CPU: 0 PID: ${pid} at ${place} ${k.describe(at)}`);
+  registersAndTrace(k, { ...atCall(k), at, vector: 6, address: 0n }, 4, true);
   k.printk(4, '---[ end trace 0000000000000000 ]---');
   taintKernel(k, TAINT.WARN);
 }

@@ -1,10 +1,12 @@
 /** Character device numbers and cdevs (fs/char_dev.c). */
 import type { Address } from '../../../memory/space.ts';
+import { kobjectOf } from '../driver/names.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { initList } from '../lists.ts';
 import { characterDevices, dropCdev, majorOf, makeDevice, minorOf } from '../vfs/chrdev.ts';
 import { kernelFunctions } from './define.ts';
+import { addDevice, deleteDevice } from './device.ts';
 
 function initialise(k: Linux, cdev: Address, operations: Address): void {
   k.memory.fill(cdev, k.sizeof('cdev'), 0);
@@ -18,6 +20,11 @@ function add(k: Linux, cdev: Address, device: number, count: number): number {
   k.write('cdev.count', cdev, count);
   k.state(characterDevices).add(cdev, device, count);
   return 0;
+}
+
+function remove(k: Linux, cdev: Address): void {
+  k.state(characterDevices).remove(cdev);
+  dropCdev(k, cdev);
 }
 
 export const chrdevFunctions = kernelFunctions({
@@ -71,11 +78,22 @@ export const chrdevFunctions = kernelFunctions({
   },
   'int cdev_add(struct cdev *p, dev_t dev, unsigned count)': (k, cdev, device, count) =>
     device === 0 && count === 0 ? -Errno.EBUSY : add(k, cdev, device, count),
-  'void cdev_del(struct cdev *p)': (k, cdev) => {
-    k.state(characterDevices).remove(cdev);
-    dropCdev(k, cdev);
-  },
+  'void cdev_del(struct cdev *p)': remove,
   'void cdev_set_parent(struct cdev *p, struct kobject *kobj)': (k, cdev, parent) => {
     k.write('cdev.kobj.parent', cdev, parent);
+  },
+  'int cdev_device_add(struct cdev *cdev, struct device *dev)': function* (k, cdev, device) {
+    const number = k.read('device.devt', device);
+    if (number !== 0) {
+      k.write('cdev.kobj.parent', cdev, kobjectOf(k, device));
+      add(k, cdev, number, 1);
+    }
+    const error = yield* addDevice(k, device);
+    if (error !== 0 && number !== 0) remove(k, cdev);
+    return error;
+  },
+  'void cdev_device_del(struct cdev *cdev, struct device *dev)': function* (k, cdev, device) {
+    yield* deleteDevice(k, device);
+    if (k.read('device.devt', device) !== 0) remove(k, cdev);
   },
 });

@@ -29,6 +29,18 @@ function fileOf(k: Linux, owner: Address, attribute: Address): Node {
   return regular(k.readString('attribute.name', attribute), mode, methods);
 }
 
+/** class_groups: the files that a class has from the start. */
+export function addClassGroups(k: Linux, at: Address): void {
+  const groups = k.read('class.class_groups', at);
+  const node = classNode(k, at);
+  if (groups === 0 || node === undefined) return;
+  for (let group = groups; k.memory.ptr(group) !== 0; group += k.word) {
+    const attributes = k.read('attribute_group.attrs', k.memory.ptr(group));
+    for (let each = attributes; k.memory.ptr(each) !== 0; each += k.word)
+      addFile(k, node, at, k.memory.ptr(each));
+  }
+}
+
 export const classFileFunctions = kernelFunctions({
   'int class_create_file_ns(struct class *cls, const struct class_attribute *attr, const void *ns)': (
     k,

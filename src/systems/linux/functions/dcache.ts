@@ -16,6 +16,7 @@ import {
   newInode,
   putDentry,
   putInode,
+  unlinkInode,
 } from '../vfs/dentry.ts';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT } from '../vfs/node.ts';
 import {
@@ -50,7 +51,7 @@ function* fill(k: Linux, sb: Address, call: () => Steps<number>): Steps<number> 
   return error;
 }
 
-function* contextTree(k: Linux, context: Address, fillSuper: Address, single: boolean): Steps<number> {
+export function* contextTree(k: Linux, context: Address, fillSuper: Address, single: boolean): Steps<number> {
   const type = k.read('fs_context.fs_type', context);
   const old = single ? existingSuper(k, type) : 0;
   let sb = old;
@@ -106,7 +107,8 @@ function specialInode(k: Linux, inode: Address, mode: number, device: number): v
 
 /** Wall-clock ns: virtual time since a fixed boot date, so that runs repeat. 2024-01-01T00:00:00Z. */
 const BOOT_SECONDS = 1_704_067_200;
-const realTime = (k: Linux): number => BOOT_SECONDS * 1e9 + k.time.now();
+/** Nanoseconds since 1970. */
+export const realTime = (k: Linux): number => BOOT_SECONDS * 1e9 + k.time.now();
 
 const inodeCounter = { id: Symbol('get_next_ino'), make: () => ({ last: 0 }) };
 
@@ -130,11 +132,8 @@ export const dcacheFunctions = kernelFunctions({
   },
   'void d_drop(struct dentry *dentry)': dropDentry,
   'void d_delete(struct dentry *dentry)': function* (k, dentry) {
-    const inode = k.read('dentry.d_inode', dentry);
     dropDentry(k, dentry);
-    if (k.read('dentry.d_lockref.count', dentry) > 1 || inode === 0) return;
-    k.write('dentry.d_inode', dentry, 0);
-    yield* putInode(k, inode);
+    if (k.read('dentry.d_lockref.count', dentry) <= 1) yield* unlinkInode(k, dentry);
   },
   'void d_rehash(struct dentry *entry)': () => undefined,
   'void d_set_d_op(struct dentry *dentry, const struct dentry_operations *op)': (k, dentry, operations) => {

@@ -28,6 +28,7 @@ import {
   S_IFCHR,
   symlink,
 } from '../vfs/node.ts';
+import { addClassGroups } from './class-files.ts';
 import { kernelFunctions } from './define.ts';
 import { releaseAll } from './devm.ts';
 import { format } from './format/printf.ts';
@@ -188,7 +189,8 @@ export function* deleteDevice(k: Linux, device: Address): Steps<void> {
 
 const key = (classAt: Address, number: number): string => `${classAt}:${number}`;
 
-function* create(
+/** device_create_groups_vargs: a device that the kernel allocates; a negative errno on failure. */
+export function* createDevice(
   k: Linux,
   classAt: Address,
   parent: Address,
@@ -228,6 +230,13 @@ export function registerClass(k: Linux, classAt: Address, name: string): number 
   return 0;
 }
 
+/** class_register: a class with the files it brings. */
+export function registerOwnClass(k: Linux, classAt: Address): number {
+  const error = registerClass(k, classAt, k.readString('class.name', classAt));
+  if (error === 0) addClassGroups(k, classAt);
+  return error;
+}
+
 export function unregisterClass(k: Linux, classAt: Address): void {
   const node = k.state(classes).get(classAt);
   node?.parent?.remove(node.name);
@@ -249,8 +258,7 @@ const nameOf = (k: Linux, text: Address, args: VarArgs): string => format(k, tex
 export const deviceFunctions = kernelFunctions({
   'struct class *__class_create(struct module *owner, const char *name, struct lock_class_key *key)':
     makeClass,
-  'int __class_register(struct class *cls, struct lock_class_key *key)': (k, classAt) =>
-    registerClass(k, classAt, k.readString('class.name', classAt)),
+  'int __class_register(struct class *cls, struct lock_class_key *key)': registerOwnClass,
   'void class_unregister(struct class *cls)': function* (k, classAt) {
     unregisterClass(k, classAt);
     // class_release: the owner may wait for it.
@@ -265,10 +273,10 @@ export const deviceFunctions = kernelFunctions({
   },
   'struct device *device_create(struct class *class, struct device *parent, dev_t devt, void *drvdata, const char *fmt, ...)':
     (k, classAt, parent, number, data, text, args) =>
-      create(k, classAt, parent, number, data, 0, nameOf(k, text, args)),
+      createDevice(k, classAt, parent, number, data, 0, nameOf(k, text, args)),
   'struct device *device_create_with_groups(struct class *class, struct device *parent, dev_t devt, void *drvdata, const struct attribute_group **groups, const char *fmt, ...)':
     (k, classAt, parent, number, data, groups, text, args) =>
-      create(k, classAt, parent, number, data, groups, nameOf(k, text, args)),
+      createDevice(k, classAt, parent, number, data, groups, nameOf(k, text, args)),
   'void device_destroy(struct class *class, dev_t devt)': function* (k, classAt, number) {
     const device = k.state(devices).get(key(classAt, number));
     if (device === undefined) return;
@@ -395,7 +403,7 @@ function* registerMisc(k: Linux, misc: Address): Steps<number> {
   const parent = k.read('miscdevice.parent', misc);
   const groups = k.read('miscdevice.groups', misc);
   const name = k.readString('miscdevice.name', misc);
-  const device = yield* create(k, state.classAt, parent, number, misc, groups, name);
+  const device = yield* createDevice(k, state.classAt, parent, number, misc, groups, name);
   if (device < 0 && device >= -4095) {
     state.byMinor.delete(minor);
     return device;

@@ -15,9 +15,11 @@ import { byteString, format } from './format/printf.ts';
 
 /** struct devres_node: list_head, release, name, size; the data follow, aligned as kmalloc aligns (struct devres). */
 const DATA = 64;
+/** Words of a devres_node. */
+export const NODE_WORDS = 5;
 const MAX_TEXT = 1 << 20;
 
-const headOf = (k: Linux, device: Address): Address => device + k.offset('device.devres_head');
+export const headOf = (k: Linux, device: Address): Address => device + k.offset('device.devres_head');
 
 /** A managed resource of `size` bytes; its release function is called with the device and the data. 0 = no memory. */
 export function addResource(k: Linux, device: Address, size: number, release: Address): Address {
@@ -46,13 +48,17 @@ export function* releaseAll(k: Linux, device: Address): Steps<number> {
   const nodes = [...entries(k, headOf(k, device))].reverse();
   for (const node of nodes) {
     unlink(k, node);
-    yield* release(k, device, node);
+    yield* releaseNode(k, device, node);
   }
   return nodes.length;
 }
 
-function* release(k: Linux, device: Address, node: Address): Steps<void> {
-  const func = k.memory.ptr(node + 2 * k.word);
+export const releaseOf = (k: Linux, node: Address): Address => k.memory.ptr(node + 2 * k.word);
+
+/** Calls what the node has to be released with, and frees it; the closing mark of a group is freed with the opening one. */
+export function* releaseNode(k: Linux, device: Address, node: Address): Steps<void> {
+  const func = releaseOf(k, node);
+  if (func === k.addressOf('group_close_release')) return;
   if (func !== 0) yield* k.call(func, device, node + DATA);
   k.heap.free(node);
 }
@@ -70,7 +76,7 @@ function formatted(k: Linux, device: Address, fmt: Address, args: VarArgs): Addr
 /** The first node of a release function for which `match` says yes; without a function, any. */
 function* search(k: Linux, device: Address, func: Address, match: Address, data: Address): Steps<Address> {
   for (const node of [...entries(k, headOf(k, device))].reverse()) {
-    if (k.memory.ptr(node + 2 * k.word) !== func) continue;
+    if (releaseOf(k, node) !== func) continue;
     if (match === 0 || (yield* k.callInt(match, device, node + DATA, data)) !== 0) return node;
   }
   return 0;
@@ -163,7 +169,7 @@ export const devres = kernelFunctions({
       const node = yield* search(k, device, func, match, data);
       if (node === 0) return -Errno.ENOENT;
       unlink(k, node);
-      yield* release(k, device, node);
+      yield* releaseNode(k, device, node);
       return 0;
     },
   'int devm_add_action(struct device *dev, void (*action)(void *), void *data)': (
@@ -200,7 +206,7 @@ export const devres = kernelFunctions({
     const node = findAction(k, device, action, data);
     if (node === 0) return;
     unlink(k, node);
-    yield* release(k, device, node);
+    yield* releaseNode(k, device, node);
   },
   'void devm_action_release(struct device *dev, void *res)': function* (k, _device, data) {
     yield* k.call(k.memory.ptr(data + k.word), k.memory.ptr(data));
@@ -209,7 +215,7 @@ export const devres = kernelFunctions({
 
 function findAction(k: Linux, device: Address, action: Address, data: Address): Address {
   for (const node of entries(k, headOf(k, device))) {
-    const ours = k.memory.ptr(node + 2 * k.word) === k.addressOf('devm_action_release');
+    const ours = releaseOf(k, node) === k.addressOf('devm_action_release');
     if (ours && k.memory.ptr(node + DATA) === data && k.memory.ptr(node + DATA + k.word) === action)
       return node;
   }

@@ -8,7 +8,9 @@ import { busPrivate } from '../driver/bus.ts';
 import { registerDriver, unregisterDriver } from '../driver/driver.ts';
 import { ownBus } from '../driver/own-bus.ts';
 import { platformBus } from '../driver/platform.ts';
+import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
+import { initList } from '../lists.ts';
 import { kernelFunctions } from './define.ts';
 
 /** The buses that Debian's kernel has built in, with the symbols of their types. */
@@ -23,6 +25,9 @@ const BUILT_IN: Readonly<Record<string, string>> = {
   virtio: 'virtio_bus',
   xen: 'xenbus_type',
   cpu: 'cpu_subsys',
+  cxl: 'cxl_bus_type',
+  // Part of the kernel where its library is, as in 7.2.
+  mdio_bus: 'mdio_bus_type',
 };
 
 /** A bus of the kernel itself, registered when its first driver comes. */
@@ -54,6 +59,14 @@ export function acpiDriver(k: Linux, acpi: Address, owner: Address): Steps<numbe
   const driver = acpi + k.offset('acpi_driver.drv');
   k.write('device_driver.name', driver, acpi + k.offset('acpi_driver.name'));
   return onBus(k, 'acpi', driver, owner);
+}
+
+/** __cxl_driver_register: what a driver must have is asked for before the bus sees it. */
+function cxlDriver(k: Linux, cxl: Address, owner: Address, modName: Address): Steps<number> | number {
+  if (['probe', 'name', 'id'].some((field) => k.read(`cxl_driver.${field}`, cxl) === 0)) return -Errno.EINVAL;
+  const driver = cxl + k.offset('cxl_driver.drv');
+  k.write('device_driver.name', driver, k.read('cxl_driver.name', cxl));
+  return onBus(k, 'cxl', driver, owner, modName);
 }
 
 export const driverFunctions = kernelFunctions({
@@ -100,4 +113,21 @@ export const driverFunctions = kernelFunctions({
     serdev,
     owner,
   ) => onBus(k, 'serial', serdev + k.offset('serdev_device_driver.driver'), owner),
+  'int __cxl_driver_register(struct cxl_driver *cxl_drv, struct module *owner, const char *modname)':
+    cxlDriver,
+  'void cxl_driver_unregister(struct cxl_driver *cxl_drv)': (k, cxl) =>
+    takeBack(k, cxl + k.offset('cxl_driver.drv')),
+  'int __dax_driver_register(struct dax_device_driver *dax_drv, struct module *module, const char *mod_name)':
+    (k, dax, owner, modName) => {
+      const driver = dax + k.offset('dax_device_driver.drv');
+      if (k.types.has('dax_device_driver.ids')) initList(k, dax + k.offset('dax_device_driver.ids'));
+      k.write('device_driver.name', driver, modName);
+      return onBus(k, 'dax', driver, owner, modName);
+    },
+  'void dax_driver_unregister(struct dax_device_driver *dax_drv)': (k, dax) =>
+    takeBack(k, dax + k.offset('dax_device_driver.drv')),
+  'int i2c_for_each_dev(void *data, int (*fn)(struct device *dev, void *data))': function* (k, data, visit) {
+    const bus = yield* builtInBus(k, 'i2c');
+    return yield* k.callInt(k.addressOf('bus_for_each_dev'), bus, 0, data, visit);
+  },
 });

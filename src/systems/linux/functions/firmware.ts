@@ -2,6 +2,7 @@
  * Firmware that a driver asks for (drivers/base/firmware_loader/): a file below the folders where the kernel looks, read
  * whole into memory of the kernel. Nothing is there unless somebody put it there.
  */
+import { joinBytes } from '../../../bytes/join.ts';
 import { perKernel } from '../../../kernel/kernel.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
@@ -11,6 +12,7 @@ import type { Linux } from '../linux.ts';
 import { modulePut, tryModuleGet } from '../refcount.ts';
 import { userSpace } from '../user.ts';
 import { close, open } from '../vfs/calls.ts';
+import { readFile } from '../vfs/file.ts';
 import { kernelFunctions } from './define.ts';
 import { writeText } from './format/printf.ts';
 import { hold, put } from './kobject.ts';
@@ -35,27 +37,16 @@ function* readWhole(k: Linux, path: string): Steps<Uint8Array | number> {
   if (typeof opened === 'number') return opened;
   const user = k.state(userSpace);
   const mark = user.mark();
-  const [buffer, position] = [user.allocate(PIECE_BYTES), k.heap.allocateZeroed(8)];
+  const buffer = user.allocate(PIECE_BYTES);
   const pieces: Uint8Array[] = [];
   let got = 0;
   do {
-    got =
-      opened.methods.read === undefined
-        ? -Errno.EINVAL
-        : yield* opened.methods.read(k, opened.file, buffer, PIECE_BYTES, position);
-    if (got > 0) pieces.push(k.memory.bytes(buffer, got).slice());
+    got = yield* readFile(k, opened, buffer, PIECE_BYTES);
+    if (got > 0) pieces.push(k.memory.bytes(buffer, got));
   } while (got > 0);
-  k.heap.free(position);
   user.release(mark);
   yield* close(k, opened);
-  if (got < 0) return got;
-  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
+  return got < 0 ? got : joinBytes(pieces);
 }
 
 function* findFile(k: Linux, name: string): Steps<Uint8Array | number> {

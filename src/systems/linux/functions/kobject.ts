@@ -16,7 +16,7 @@ import {
   sysDirectory,
   sysfs,
 } from '../sysfs.ts';
-import { directory, regular } from '../vfs/node.ts';
+import { directory, type Node, regular } from '../vfs/node.ts';
 import { kernelFunctions } from './define.ts';
 import { format } from './format/printf.ts';
 
@@ -139,6 +139,25 @@ export function* addGroup(k: Linux, kobject: Address, group: Address): Steps<num
   return 0;
 }
 
+const folderOf = (k: Linux, kobject: Address, group: Address): Node | undefined =>
+  k.state(sysfs).directoryOf(kobject)?.child(k.readString('attribute_group.name', group));
+
+/** Puts a group's files into the directory of another group of the same name; all of them, or none. */
+function mergeGroup(k: Linux, kobject: Address, group: Address): number {
+  const folder = folderOf(k, kobject, group);
+  if (folder === undefined) return -Errno.ENOENT;
+  const added: string[] = [];
+  for (const attribute of pointers(k, k.read('attribute_group.attrs', group))) {
+    const error = addAttribute(k, kobject, kobjectAttribute(k, kobject, attribute), folder.name);
+    if (error !== 0) {
+      for (const name of added) folder.remove(name);
+      return error;
+    }
+    added.push(k.readString('attribute.name', attribute));
+  }
+  return 0;
+}
+
 export function removeGroup(k: Linux, kobject: Address, group: Address): void {
   const base = k.state(sysfs).directoryOf(kobject);
   const nameAt = k.read('attribute_group.name', group);
@@ -160,7 +179,8 @@ function formatName(k: Linux, text: Address, args: VarArgs): string {
   return format(k, text, args, NAME_LIMIT).text;
 }
 
-function* createAndAdd(k: Linux, name: string, parent: Address): Steps<Address> {
+/** kobject_create_and_add: 0 when it cannot be. */
+export function* createAndAdd(k: Linux, name: string, parent: Address): Steps<Address> {
   const kobject = k.heap.allocateZeroed(k.sizeof('kobject'));
   initialise(k, kobject, k.state(dynamicType).at(k));
   setName(k, kobject, name);
@@ -308,6 +328,16 @@ export const kobjectFunctions = kernelFunctions({
   'int sysfs_create_groups(struct kobject *kobj, const struct attribute_group **groups)': addGroups,
   'void sysfs_remove_group(struct kobject *kobj, const struct attribute_group *grp)': removeGroup,
   'void sysfs_remove_groups(struct kobject *kobj, const struct attribute_group **groups)': removeGroups,
+  'int sysfs_merge_group(struct kobject *kobj, const struct attribute_group *grp)': mergeGroup,
+  'void sysfs_unmerge_group(struct kobject *kobj, const struct attribute_group *grp)': (
+    k,
+    kobject,
+    group,
+  ) => {
+    const folder = folderOf(k, kobject, group);
+    for (const attribute of pointers(k, k.read('attribute_group.attrs', group)))
+      folder?.remove(k.readString('attribute.name', attribute));
+  },
   'int sysfs_create_link(struct kobject *kobj, struct kobject *target, const char *name)': (
     k,
     from,

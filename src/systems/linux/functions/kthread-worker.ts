@@ -24,12 +24,14 @@ function initWorker(k: Linux, worker: Address): void {
   initList(k, worker + k.offset('kthread_worker.delayed_work_list'));
 }
 
-function* create(k: Linux, name: string): Steps<Address> {
+/** kthread_create_worker; since 6.14 the one who asks wakes the thread. */
+export function* createWorker(k: Linux, name: string, wake = true): Steps<Address> {
   const worker = k.heap.allocate(k.sizeof('kthread_worker'), undefined, callerOf(k));
   if (worker === 0) return -Errno.ENOMEM;
   initWorker(k, worker);
   const task = createThread(k, k.addressOf('kthread_worker_fn'), worker, name);
   k.write('kthread_worker.task', worker, task);
+  if (!wake) return worker;
   wakeTask(k, task);
   yield { kind: 'yield' };
   return worker;
@@ -87,9 +89,9 @@ export const kthreadWorkers = kernelFunctions({
     _flags,
     fmt,
     args,
-  ) => create(k, readable(format(k, fmt, args, 64).text)),
+  ) => createWorker(k, readable(format(k, fmt, args, 64).text)),
   'struct kthread_worker *kthread_create_worker_on_cpu(int cpu, unsigned int flags, const char *namefmt, ...)':
-    (k, _cpu, _flags, fmt, args) => create(k, readable(format(k, fmt, args, 64).text)),
+    (k, _cpu, _flags, fmt, args) => createWorker(k, readable(format(k, fmt, args, 64).text)),
   'bool kthread_queue_work(struct kthread_worker *worker, struct kthread_work *work)': (k, worker, work) =>
     queue(k, worker, work),
   'void kthread_flush_work(struct kthread_work *work)': (k, work) => flush(k, work),

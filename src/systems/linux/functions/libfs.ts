@@ -133,7 +133,7 @@ function* fillSuper(k: Linux, sb: Address, magic: number, files: Address): Steps
 }
 
 /** super_operations of simple_fill_super, which the kernel does not export: made when first needed. */
-const superTable = {
+export const superTable = {
   id: Symbol('simple super operations'),
   make: () => {
     let at = 0;

@@ -1,6 +1,15 @@
 /** Spinlocks, reader-writer locks, mutexes, semaphores and rw-semaphores; their words live in the guest. */
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
+import {
+  holders,
+  lockForgotten,
+  lockGivenUp,
+  lockName,
+  lockTaken,
+  spinGivenUp,
+  spinTaken,
+} from '../held-locks.ts';
 import type { Linux } from '../linux.ts';
 import { initList } from '../lists.ts';
 import { jiffies, timeOfJiffies } from './clock.ts';
@@ -25,12 +34,13 @@ import {
 const LOCKED = 1;
 
 function spin(k: Linux, lock: Address): void {
-  if (k.memory.u32(lock) !== 0) stuck(k);
+  if (k.memory.u32(lock) !== 0) stuck(k, lock);
   k.memory.set32(lock, LOCKED);
+  spinTaken(k, lock, release);
 }
 
 /** On one CPU nobody will ever release the lock: what the watchdog would find after 20 seconds. */
-function stuck(k: Linux): never {
+function stuck(k: Linux, lock: Address): never {
   const thread = k.scheduler.current;
   if (thread === undefined) throw new Error('a spinlock is taken twice outside of any thread');
   const verdict = k.fault(thread, {
@@ -40,13 +50,16 @@ function stuck(k: Linux): never {
     address: 0n,
     access: 'execute',
     at: k.convention.returnAddress(k.cpu),
-    detail: 'spins on a lock that is never released',
+    detail: `spins on a lock that is never released: ${lockName(k, lock)}, held by ${holders(k, lock)}`,
   });
   if (verdict === 'resume') throw new Error('an endless spin was resumed');
   throw verdict.kill;
 }
 
-const release = (k: Linux, lock: Address): void => k.memory.set8(lock, 0);
+function release(k: Linux, lock: Address): void {
+  spinGivenUp(k, lock);
+  k.memory.set8(lock, 0);
+}
 
 function lockIrqsave(k: Linux, take: () => void): number {
   const flags = disableInterrupts(k);
@@ -135,17 +148,26 @@ const READER = 0x200;
 
 function readLock(k: Linux, lock: Address): void {
   const count = k.memory.u32(lock);
-  if ((count & WRITER) !== 0) stuck(k);
+  if ((count & WRITER) !== 0) stuck(k, lock);
   k.memory.set32(lock, count + READER);
+  spinTaken(k, lock, readUnlock);
 }
 
 function writeLock(k: Linux, lock: Address): void {
-  if (k.memory.u32(lock) !== 0) stuck(k);
+  if (k.memory.u32(lock) !== 0) stuck(k, lock);
   k.memory.set32(lock, WRITER);
+  spinTaken(k, lock, writeUnlock);
 }
 
-const readUnlock = (k: Linux, lock: Address): void => k.memory.set32(lock, k.memory.u32(lock) - READER);
-const writeUnlock = (k: Linux, lock: Address): void => k.memory.set8(lock, 0);
+function readUnlock(k: Linux, lock: Address): void {
+  spinGivenUp(k, lock);
+  k.memory.set32(lock, k.memory.u32(lock) - READER);
+}
+
+function writeUnlock(k: Linux, lock: Address): void {
+  spinGivenUp(k, lock);
+  k.memory.set8(lock, 0);
+}
 
 export const rwlocks = kernelFunctions({
   'void _raw_read_lock(rwlock_t *lock)': (k, lock) => {
@@ -234,33 +256,33 @@ export const ownerWord = (k: Linux, lock: Address): Address =>
   lock + k.offset(k.types.has('mutex.owner') ? 'mutex.owner' : 'rt_mutex_base.owner');
 
 export function* lockMutex(k: Linux, mutex: Address, state: number): Steps<number> {
+  if (tryLockMutex(k, mutex) === 1) return 0;
   const owner = ownerWord(k, mutex);
-  if (k.memory.ptr(owner) === 0) {
-    k.memory.setPtr(owner, k.current);
-    return 0;
-  }
   const holder = k.memory.ptr(owner);
   if ((holder & WAITERS) === 0) k.memory.setPtr(owner, holder + WAITERS);
-  const who = k.tasks.threadOf(holder - (holder & 7))?.name ?? 'nobody known';
   // unlockMutex hands the lock over before it wakes the sleeper.
-  return yield* waitFor(k, mutex, state, `mutex held by ${who}`);
+  return yield* waitFor(k, mutex, state, `mutex ${lockName(k, mutex)} held by ${holders(k, mutex)}`);
 }
 
 export function unlockMutex(k: Linux, mutex: Address): void {
+  lockGivenUp(k, mutex);
   const owner = ownerWord(k, mutex);
   const next = grant(k, mutex);
   const more = firstWaiter(k, mutex) !== undefined;
   k.memory.setPtr(owner, next === 0 ? 0 : next + (more ? WAITERS : 0));
+  if (next !== 0) lockTaken(k, mutex, unlockMutex, k.tasks.threadOf(next));
 }
 
 export function tryLockMutex(k: Linux, mutex: Address): number {
   const owner = ownerWord(k, mutex);
   if (k.memory.ptr(owner) !== 0) return 0;
   k.memory.setPtr(owner, k.current);
+  lockTaken(k, mutex, unlockMutex);
   return 1;
 }
 
-function initMutex(k: Linux, lock: Address): void {
+export function initMutex(k: Linux, lock: Address): void {
+  lockForgotten(k, lock);
   k.memory.fill(lock, k.sizeof('mutex'), 0);
   if (k.types.has('mutex.wait_list')) initList(k, lock + k.offset('mutex.wait_list'));
 }
@@ -353,6 +375,7 @@ function tryRead(k: Linux, sem: Address): boolean {
   const count = countOf(k, sem);
   if ((count & WRITE_LOCKED) !== 0 || firstWaiter(k, sem) !== undefined) return false;
   setCount(k, sem, count + READ_BIAS);
+  lockTaken(k, sem, upRead);
   return true;
 }
 
@@ -360,12 +383,19 @@ function tryWrite(k: Linux, sem: Address): boolean {
   if (countOf(k, sem) !== 0) return false;
   setCount(k, sem, WRITE_LOCKED);
   setWriter(k, sem, k.current);
+  lockTaken(k, sem, upWrite);
   return true;
 }
 
 function* down(k: Linux, sem: Address, kind: 'read' | 'write', state: number): Steps<number> {
   if (kind === 'read' ? tryRead(k, sem) : tryWrite(k, sem)) return 0;
-  return yield* waitFor(k, sem, state, `rw semaphore, to ${kind}`, kind);
+  return yield* waitFor(
+    k,
+    sem,
+    state,
+    `rw semaphore ${lockName(k, sem)}, to ${kind}, held by ${holders(k, sem)}`,
+    kind,
+  );
 }
 
 /** Hands the semaphore to the first writer, or to all readers in front of the next writer. */
@@ -376,17 +406,33 @@ function handOver(k: Linux, sem: Address): void {
       if (count !== 0) return;
       setCount(k, sem, WRITE_LOCKED);
       setWriter(k, sem, first.task);
+      lockTaken(k, sem, upWrite, k.tasks.threadOf(first.task));
       grant(k, sem);
       return;
     }
     if ((count & WRITE_LOCKED) !== 0) return;
     setCount(k, sem, count + READ_BIAS);
+    lockTaken(k, sem, upRead, k.tasks.threadOf(first.task));
     grant(k, sem);
   }
 }
 
+function upRead(k: Linux, sem: Address): void {
+  lockGivenUp(k, sem);
+  setCount(k, sem, countOf(k, sem) - READ_BIAS);
+  handOver(k, sem);
+}
+
+function upWrite(k: Linux, sem: Address): void {
+  lockGivenUp(k, sem);
+  setWriter(k, sem, 0);
+  setCount(k, sem, countOf(k, sem) - WRITE_LOCKED);
+  handOver(k, sem);
+}
+
 export const rwSemaphores = kernelFunctions({
   'void __init_rwsem(struct rw_semaphore *sem, const char *name, struct lock_class_key *key)': (k, sem) => {
+    lockForgotten(k, sem);
     k.memory.fill(sem, k.sizeof('rw_semaphore'), 0);
     if (k.types.has('rw_semaphore.wait_list')) initList(k, sem + k.offset('rw_semaphore.wait_list'));
     setCount(k, sem, 0);
@@ -403,16 +449,11 @@ export const rwSemaphores = kernelFunctions({
   },
   'int down_write_killable(struct rw_semaphore *sem)': (k, sem) => down(k, sem, 'write', TASK.KILLABLE),
   'int down_write_trylock(struct rw_semaphore *sem)': (k, sem) => (tryWrite(k, sem) ? 1 : 0),
-  'void up_read(struct rw_semaphore *sem)': (k, sem) => {
-    setCount(k, sem, countOf(k, sem) - READ_BIAS);
-    handOver(k, sem);
-  },
-  'void up_write(struct rw_semaphore *sem)': (k, sem) => {
-    setWriter(k, sem, 0);
-    setCount(k, sem, countOf(k, sem) - WRITE_LOCKED);
-    handOver(k, sem);
-  },
+  'void up_read(struct rw_semaphore *sem)': upRead,
+  'void up_write(struct rw_semaphore *sem)': upWrite,
   'void downgrade_write(struct rw_semaphore *sem)': (k, sem) => {
+    lockGivenUp(k, sem);
+    lockTaken(k, sem, upRead);
     setCount(k, sem, countOf(k, sem) - WRITE_LOCKED + READ_BIAS);
     handOver(k, sem);
   },

@@ -8,6 +8,7 @@ import { kobjectOf } from '../driver/names.ts';
 import { Errno } from '../errno.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
 import { register, registered, unregister } from '../registered.ts';
+import { commandLineOptions } from '../rules/judge.ts';
 import { kernelFunctions } from './define.ts';
 import { put } from './kobject.ts';
 import { registrationPairs } from './registration.ts';
@@ -77,7 +78,51 @@ const answers = kernelFunctions({
   'int register_btf_kfunc_id_set(enum bpf_prog_type prog_type, const struct btf_kfunc_id_set *kset)': () => 0,
 });
 
+/** What a video= option of the command line says for a driver: the last that names it, or the mode for all (fb_cmdline.c). */
+function videoOption(k: Linux, name: string): { text: string | undefined; off: boolean } {
+  const given = commandLineOptions(k.commandLine, 'video').filter((value) => value !== '');
+  const only = given.some((value) => value.startsWith('ofonly'));
+  const others = given.filter((value) => !value.startsWith('ofonly'));
+  const named = others.filter((value) => value.includes(':') && value.startsWith(`${name}:`)).at(-1);
+  const mode = others.filter((value) => !value.includes(':')).at(-1);
+  const refused = only && name !== '' && !name.startsWith('offb');
+  const text = (refused || name === '' ? undefined : named?.slice(name.length + 1)) ?? mode;
+  return { text, off: refused || (text?.startsWith('off') ?? false) };
+}
+
+/** No EFI, no embedded controller, no hypervisor's interface, no second graphics card; ports of the clock read as all ones. */
+const absences = kernelFunctions({
+  'int efivar_supports_writes(void)': () => 0,
+  'struct kobject *efivars_kobject(void)': () => 0,
+  'bool kvm_para_available(void)': () => 0,
+  'int ec_read(u8 addr, u8 *val)': () => -Errno.ENODEV,
+  'int ec_write(u8 addr, u8 val)': () => -Errno.ENODEV,
+  'unsigned char rtc_cmos_read(unsigned char addr)': () => 0xff,
+  'void vga_switcheroo_unregister_handler(void)': () => undefined,
+  'void cxl_bus_drain(void)': () => undefined,
+  'int acpi_resources_are_enforced(void)': (k) => {
+    const wish = commandLineOptions(k.commandLine, 'acpi_enforce_resources').at(-1);
+    return Number(wish !== 'lax' && wish !== 'no');
+  },
+  'int fb_get_options(const char *name, char **option)': (k, name, to) => {
+    const { text, off } = videoOption(k, k.memory.cstring(name));
+    if (to !== 0) {
+      const bytes = new TextEncoder().encode(`${text ?? ''}\0`);
+      const at = text === undefined ? 0 : k.heap.allocate(bytes.length);
+      if (at !== 0) k.memory.write(at, bytes);
+      k.memory.setPtr(to, at);
+    }
+    return Number(off);
+  },
+});
+
 const pairs = registrationPairs([
+  {
+    what: 'memory notifier',
+    add: 'int register_memory_notifier(struct notifier_block *nb)',
+    remove: 'void unregister_memory_notifier(struct notifier_block *nb)',
+    twice: -Errno.EEXIST,
+  },
   {
     what: 'class interface',
     add: 'int class_interface_register(struct class_interface *class_intf)',
@@ -106,6 +151,13 @@ const pairs = registrationPairs([
     what: 'power management notifier',
     add: 'int register_pm_notifier(struct notifier_block *nb)',
     remove: 'int unregister_pm_notifier(struct notifier_block *nb)',
+    twice: -Errno.EEXIST,
+    absent: -Errno.ENOENT,
+  },
+  {
+    what: 'notifier of copied machines',
+    add: 'int register_random_vmfork_notifier(struct notifier_block *nb)',
+    remove: 'int unregister_random_vmfork_notifier(struct notifier_block *nb)',
     twice: -Errno.EEXIST,
     absent: -Errno.ENOENT,
   },
@@ -176,4 +228,4 @@ export const machineData: readonly DataInitialiser[] = [
   { symbol: 'cpu_core_map', when: 'import', fill: (k, at) => onlyProcessor(k, k.percpu.addressOf(at)) },
 ];
 
-export const machineQueries = new Map([...answers, ...pairs, ...nmi]);
+export const machineQueries = new Map([...answers, ...absences, ...pairs, ...nmi]);

@@ -153,13 +153,19 @@ const pernet = kernelFunctions({
   },
 });
 
+/** GENL_MIN_ID; and NET_DM_GRP_ALERT. */
+const FIRST_FAMILY = 16;
+const NET_DM_GROUP = 1;
+
 const netlink = kernelFunctions({
   'int genl_register_family(struct genl_family *family)': (k, family) => {
-    // struct genl_family: id, hdrsize, name[16] (include/net/genetlink.h); ids are given out from 16 on.
-    const name = k.memory.cstring(family + 8, 16);
+    const name = k.readString('genl_family.name', family);
     const error = register(k, 'netlink family', family, name, { sameName: -Errno.EEXIST });
-    if (error === 0) k.memory.set32(family, 16 + k.state(familyIds).next++);
-    return error;
+    if (error !== 0) return error;
+    k.write('genl_family.id', family, FIRST_FAMILY + k.state(familyIds).next++);
+    // The one family whose group has the same number everywhere (genl_validate_assign_mc_groups), and which looks.
+    if (name === 'NET_DM') k.write('genl_family.mcgrp_offset', family, NET_DM_GROUP);
+    return 0;
   },
   'int genl_unregister_family(const struct genl_family *family)': (k, family) =>
     unregister(k, 'netlink family', family) ? 0 : -Errno.ENOENT,

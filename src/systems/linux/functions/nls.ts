@@ -23,6 +23,14 @@ export function findTable(k: Linux, charset: string): Address {
   return 0;
 }
 
+/** Names of the character sets that a module (struct module) added. */
+export function charsetsOf(k: Linux, owner: Address): string[] {
+  const names: string[] = [];
+  for (let at = k.state(tables).first; at !== 0; at = k.read('nls_table.next', at))
+    if (k.read('nls_table.owner', at) === owner) names.push(k.readString('nls_table.charset', at));
+  return names;
+}
+
 /** load_nls: a table that is not there is asked for by the name of its module. */
 function* load(k: Linux, charset: string): Steps<Address> {
   if (findTable(k, charset) === 0) yield* k.state(moduleRequest).load(k, `nls_${charset}`, true);

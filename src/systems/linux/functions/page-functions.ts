@@ -3,7 +3,7 @@ import { perKernel } from '../../../kernel/kernel.ts';
 import { hex16 } from '../../../memory/address.ts';
 import { type Address, PAGE_SIZE, Perm } from '../../../memory/space.ts';
 import type { DataInitialiser, Linux } from '../linux.ts';
-import { GFP, PageMisuse } from '../pages.ts';
+import { GFP, imageFrames, PageMisuse } from '../pages.ts';
 import { Percpu } from '../percpu.ts';
 import { badAccess, callerOf, kernelWarning } from './caller.ts';
 import { kernelFunctions } from './define.ts';
@@ -282,12 +282,25 @@ function fillPercpu(k: Linux): void {
 
 const percpuFilled = perKernel(() => ({ done: false }));
 
+/**
+ * ZERO_PAGE is used through its physical address: the direct map has to show it too. The frames of the
+ * image lie behind those of RAM, so the place is free.
+ */
+function showZeroPage(k: Linux, at: Address): void {
+  const seen = k.map.directMap + (at - k.map.imageBase) + imageFrames(k) * PAGE_SIZE;
+  // On 32 bits the image is part of the direct map.
+  if (k.arch.bits === 32 || k.memory.pfnOf(seen) !== undefined) return;
+  k.memory.u8(at);
+  const pfn = k.memory.pfnOf(at);
+  if (pfn !== undefined) k.memory.map(seen, pfn, 1, Perm.R, 'zero page');
+}
+
 export const memoryData: readonly DataInitialiser[] = [
+  { symbol: 'empty_zero_page', when: 'import', fill: showZeroPage },
   word('page_offset_base', (k) => k.map.directMap),
   word('vmemmap_base', (k) => k.map.vmemmap),
   word('vmalloc_base', (k) => k.map.vmalloc),
-  // The image lies where it was linked: no relocation, so physical addresses of its symbols start at 16 MiB.
-  word('phys_base', () => 0),
+  word('phys_base', (k) => imageFrames(k) * PAGE_SIZE),
   word('high_memory', (k) => k.map.directMap + k.memory.frames.total * PAGE_SIZE),
   word('max_pfn', (k) => k.heap.pages.firstFrame + k.memory.frames.total),
   word('max_low_pfn', (k) => k.heap.pages.firstFrame + k.memory.frames.total),
@@ -300,6 +313,7 @@ export const memoryData: readonly DataInitialiser[] = [
   { symbol: '__per_cpu_offset', when: 'import', fill: (k, at) => pokePointer(k, at, k.percpu.base) },
   int('nr_cpu_ids', 1),
   int('__num_online_cpus', 1),
+  int('__num_possible_cpus', 1),
   int('nr_node_ids', 1),
   int('nr_online_nodes', 1),
   firstCpu('__cpu_online_mask'),

@@ -3,11 +3,12 @@
  * iterators that carry their data. Pages are guest memory, found by address_space and index.
  */
 
+import { perKernel } from '../../../kernel/kernel.ts';
 import { MissingFunctionReached } from '../../../kernel/missing.ts';
 import type { Steps } from '../../../kernel/steps.ts';
 import type { Address } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
-import { advance, copyFromIterator, copyToIterator } from '../iterator.ts';
+import { advance, copyFromIterator, copyToIterator, overPages } from '../iterator.ts';
 import type { Linux } from '../linux.ts';
 import { pageCaches } from '../vfs/dentry.ts';
 import { kernelFunctions } from './define.ts';
@@ -43,8 +44,11 @@ function pageAt(k: Linux, mapping: Address, index: number): Address {
   return page;
 }
 
+/** What holes of files read as: the kernel's own page of zeros. */
+const zeros = perKernel<Address, Linux>((k) => k.heap.allocateZeroed(PAGE));
+
 /** Copies file bytes into kernel or user memory through `put`; holes read as zeros. */
-function readPages(
+export function readPages(
   k: Linux,
   inode: Address,
   position: number,
@@ -56,7 +60,8 @@ function readPages(
   let at = position;
   while (at < end) {
     const bytes = Math.min(end - at, PAGE - (at % PAGE));
-    const done = put(pageAt(k, mapping, Math.floor(at / PAGE)) + (at % PAGE), bytes);
+    const page = cacheOf(k, mapping).get(Math.floor(at / PAGE)) ?? k.state(zeros);
+    const done = put(page + (at % PAGE), bytes);
     at += done;
     if (done < bytes) break;
   }
@@ -74,6 +79,26 @@ function* readIterator(k: Linux, request: Address, iterator: Address): Steps<num
   return stuck ? -Errno.EFAULT : done;
 }
 
+/** Takes file bytes from kernel or user memory through `take`, and lets the file grow; how many they were. */
+export function writePages(
+  k: Linux,
+  inode: Address,
+  position: number,
+  wanted: number,
+  take: (at: Address, bytes: number) => number,
+): number {
+  const mapping = k.read('inode.i_mapping', inode);
+  let at = position;
+  while (at - position < wanted) {
+    const bytes = Math.min(wanted - (at - position), PAGE - (at % PAGE));
+    const done = take(pageAt(k, mapping, Math.floor(at / PAGE)) + (at % PAGE), bytes);
+    at += done;
+    if (done < bytes) break;
+  }
+  if (at > k.read('inode.i_size', inode)) k.write('inode.i_size', inode, at);
+  return at - position;
+}
+
 function* writeIterator(k: Linux, request: Address, iterator: Address): Steps<number> {
   const file = k.read('kiocb.ki_filp', request);
   const inode = k.read('file.f_inode', file);
@@ -83,19 +108,10 @@ function* writeIterator(k: Linux, request: Address, iterator: Address): Steps<nu
   const append = (k.read('kiocb.ki_flags', request) & IOCB_APPEND) !== 0;
   const start = append ? size : k.read('kiocb.ki_pos', request);
   const wanted = k.read('iov_iter.count', iterator);
-  let at = start;
-  while (at - start < wanted) {
-    const bytes = Math.min(wanted - (at - start), PAGE - (at % PAGE));
-    const done = copyFromIterator(
-      k,
-      iterator,
-      pageAt(k, mapping, Math.floor(at / PAGE)) + (at % PAGE),
-      bytes,
-    );
-    at += done;
-    if (done < bytes) break;
-  }
-  if (at > size) k.write('inode.i_size', inode, at);
+  const done = writePages(k, inode, start, wanted, (page, bytes) =>
+    copyFromIterator(k, iterator, page, bytes),
+  );
+  const at = start + done;
   k.write('kiocb.ki_pos', request, at);
   return at === start && wanted > 0 ? -Errno.EFAULT : at - start;
 }
@@ -142,6 +158,8 @@ export const pageCacheFunctions = kernelFunctions({
     copyToIterator(k, iterator, from, bytes),
   'size_t _copy_from_iter(void *addr, size_t bytes, struct iov_iter *i)': (k, to, bytes, iterator) =>
     copyFromIterator(k, iterator, to, bytes),
+  'void iov_iter_bvec(struct iov_iter *i, unsigned int direction, const struct bio_vec *bvec, unsigned long nr_segs, size_t count)':
+    overPages,
   'void iov_iter_advance(struct iov_iter *i, size_t size)': (k, iterator, bytes) =>
     advance(k, iterator, bytes),
   'size_t iov_iter_zero(size_t bytes, struct iov_iter *i)': (k, bytes, iterator) => {

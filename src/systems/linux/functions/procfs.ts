@@ -182,16 +182,41 @@ function makeFile(
   parent: Address,
   operations: Address,
   data: Address,
+  methods: FileMethods,
 ): Address {
-  return register(
-    k,
-    k.memory.cstring(name),
-    parent,
-    fileMode(mode),
-    data,
-    operations,
-    tableMethods(operations),
-  );
+  return register(k, k.memory.cstring(name), parent, fileMode(mode), data, operations, methods);
+}
+
+/** A file that one call of single_open serves. */
+function singleMethods(show: Address, data: Address): FileMethods {
+  return seqMethods(function* (k, file) {
+    return yield* k.callInt(k.addressOf('single_open'), file, show, data);
+  }, 'single_release');
+}
+
+/** Sequences of a network namespace, whose first private word is the namespace (struct seq_net_private). */
+function netMethods(operations: Address, size: number): FileMethods {
+  return seqMethods(function* (k, file) {
+    const error = yield* k.callInt(k.addressOf('seq_open_private'), file, operations, size);
+    if (error !== 0) return error;
+    const seq = k.read('file.private_data', file);
+    k.memory.setPtr(k.read('seq_file.private', seq), namespaceAddress(k));
+    return 0;
+  }, 'seq_release_private');
+}
+
+/** proc_simple_write: the function gets a copy that ends in a NUL; up to a page. */
+function simpleWrite(method: Address): FileMethods {
+  return {
+    *write(k, file, buffer, count) {
+      if (count === 0 || count > 4095) return -Errno.EINVAL;
+      const copy = k.heap.allocateZeroed(count + 1);
+      k.memory.copy(copy, buffer, count);
+      const result = yield* k.callInt(method, file, copy, count);
+      k.heap.free(copy);
+      return result === 0 ? count : result;
+    },
+  };
 }
 
 function makeDirectory(k: Linux, name: Address, mode: number, parent: Address, data: Address): Address {
@@ -201,71 +226,44 @@ function makeDirectory(k: Linux, name: Address, mode: number, parent: Address, d
 
 export const procfsFunctions = kernelFunctions({
   'struct proc_dir_entry *proc_create(const char *name, umode_t mode, struct proc_dir_entry *parent, const struct proc_ops *proc_ops)':
-    (k, name, mode, parent, operations) => makeFile(k, name, mode, parent, operations, 0),
+    (k, name, mode, parent, operations) =>
+      makeFile(k, name, mode, parent, operations, 0, tableMethods(operations)),
   'struct proc_dir_entry *proc_create_data(const char *name, umode_t mode, struct proc_dir_entry *parent, const struct proc_ops *proc_ops, void *data)':
-    makeFile,
+    (k, name, mode, parent, operations, data) =>
+      makeFile(k, name, mode, parent, operations, data, tableMethods(operations)),
   'struct proc_dir_entry *proc_create_seq_private(const char *name, umode_t mode, struct proc_dir_entry *parent, const struct seq_operations *ops, unsigned int state_size, void *data)':
-    (k, name, mode, parent, operations, size, data) =>
-      register(
-        k,
-        k.memory.cstring(name),
-        parent,
-        fileMode(mode),
-        data,
-        operations,
-        seqMethods(
-          function* (kernel, file) {
-            const open = kernel.addressOf(size > 0 ? 'seq_open_private' : 'seq_open');
-            return yield* kernel.callInt(open, file, operations, size);
-          },
-          size > 0 ? 'seq_release_private' : 'seq_release',
-        ),
-      ),
+    (k, name, mode, parent, operations, size, data) => {
+      const open = size > 0 ? 'seq_open_private' : 'seq_open';
+      const methods = seqMethods(
+        function* (kernel, file) {
+          return yield* kernel.callInt(kernel.addressOf(open), file, operations, size);
+        },
+        size > 0 ? 'seq_release_private' : 'seq_release',
+      );
+      return makeFile(k, name, mode, parent, operations, data, methods);
+    },
   'struct proc_dir_entry *proc_create_single_data(const char *name, umode_t mode, struct proc_dir_entry *parent, int (*show)(struct seq_file *, void *), void *data)':
     (k, name, mode, parent, show, data) =>
-      register(
-        k,
-        k.memory.cstring(name),
-        parent,
-        fileMode(mode),
-        data,
-        show,
-        seqMethods(function* (kernel, file) {
-          return yield* kernel.callInt(kernel.addressOf('single_open'), file, show, data);
-        }, 'single_release'),
-      ),
+      makeFile(k, name, mode, parent, show, data, singleMethods(show, data)),
   // The private part of a file of a namespace begins with it (struct seq_net_private).
   'struct proc_dir_entry *proc_create_net_data(const char *name, umode_t mode, struct proc_dir_entry *parent, const struct seq_operations *ops, unsigned int state_size, void *data)':
     (k, name, mode, parent, operations, size, data) =>
-      register(
-        k,
-        k.memory.cstring(name),
-        parent,
-        fileMode(mode),
-        data,
-        operations,
-        seqMethods(function* (kernel, file) {
-          const error = yield* kernel.callInt(kernel.addressOf('seq_open_private'), file, operations, size);
-          if (error !== 0) return error;
-          const seq = kernel.read('file.private_data', file);
-          kernel.memory.setPtr(kernel.read('seq_file.private', seq), namespaceAddress(kernel));
-          return 0;
-        }, 'seq_release_private'),
-      ),
+      makeFile(k, name, mode, parent, operations, data, netMethods(operations, size)),
+  'struct proc_dir_entry *proc_create_net_data_write(const char *name, umode_t mode, struct proc_dir_entry *parent, const struct seq_operations *ops, proc_write_t write, unsigned int state_size, void *data)':
+    (k, name, mode, parent, operations, write, size, data) =>
+      makeFile(k, name, mode, parent, operations, data, {
+        ...netMethods(operations, size),
+        ...simpleWrite(write),
+      }),
   'struct proc_dir_entry *proc_create_net_single(const char *name, umode_t mode, struct proc_dir_entry *parent, int (*show)(struct seq_file *, void *), void *data)':
     (k, name, mode, parent, show, data) =>
-      register(
-        k,
-        k.memory.cstring(name),
-        parent,
-        fileMode(mode),
-        data,
-        show,
-        seqMethods(function* (kernel, file) {
-          const net = namespaceAddress(kernel);
-          return yield* kernel.callInt(kernel.addressOf('single_open'), file, show, net);
-        }, 'single_release'),
-      ),
+      makeFile(k, name, mode, parent, show, data, singleMethods(show, namespaceAddress(k))),
+  'struct proc_dir_entry *proc_create_net_single_write(const char *name, umode_t mode, struct proc_dir_entry *parent, int (*show)(struct seq_file *, void *), proc_write_t write, void *data)':
+    (k, name, mode, parent, show, write, data) =>
+      makeFile(k, name, mode, parent, show, data, {
+        ...singleMethods(show, namespaceAddress(k)),
+        ...simpleWrite(write),
+      }),
   'struct proc_dir_entry *proc_mkdir(const char *name, struct proc_dir_entry *parent)': (k, name, parent) =>
     makeDirectory(k, name, 0, parent, 0),
   'struct proc_dir_entry *proc_mkdir_mode(const char *name, umode_t mode, struct proc_dir_entry *parent)': (

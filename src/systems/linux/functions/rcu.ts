@@ -69,7 +69,9 @@ export const rcu = kernelFunctions({
       freeObject(k, func);
       return;
     }
-    const object = func >= 0 && func < MAX_KFREE_OFFSET ? head - func : head;
+    // Until 6.1 the distance of the head from the object's start, then the object.
+    const object = func >= 0 && func < MAX_KFREE_OFFSET ? head - func : func;
+    k.heap.allocations.disown(object);
     afterGrace(k, function* () {
       freeObject(k, object);
       yield* [];

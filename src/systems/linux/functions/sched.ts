@@ -61,6 +61,9 @@ export function addPreempt(k: Linux, delta: number): void {
   k.memory.set32(at, (k.memory.u32(at) + delta) | 0);
 }
 
+/** A thread is gone in the middle of whatever it did: nothing is off any more. */
+export const clearPreempt = (k: Linux): void => addPreempt(k, -preemptCount(k));
+
 export function disablePreemption(k: Linux): void {
   addPreempt(k, 1);
 }

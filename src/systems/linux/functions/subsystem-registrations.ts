@@ -46,6 +46,11 @@ const pairs = registrationPairs([
     twice: -Errno.EEXIST,
   },
   {
+    what: 'pool of compressed memory',
+    add: 'void zpool_register_driver(struct zpool_driver *driver)',
+    remove: 'int zpool_unregister_driver(struct zpool_driver *driver)',
+  },
+  {
     what: 'line discipline',
     add: 'int tty_register_ldisc(struct tty_ldisc_ops *new_ldisc)',
     remove: 'void tty_unregister_ldisc(struct tty_ldisc_ops *ldisc)',
@@ -67,6 +72,11 @@ const pairs = registrationPairs([
     remove: 'int textsearch_unregister(struct ts_ops *ops)',
     twice: -Errno.EEXIST,
     absent: -Errno.ENOENT,
+  },
+  {
+    what: 'compressed memory pool',
+    add: 'void zpool_register_driver(struct zpool_driver *driver)',
+    remove: 'int zpool_unregister_driver(struct zpool_driver *driver)',
   },
   {
     what: 'crypto notifier',

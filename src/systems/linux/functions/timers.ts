@@ -143,7 +143,9 @@ function baseFor(k: Linux, clock: number): Address {
   if (base === undefined) {
     base = k.heap.allocateZeroed(k.sizeof('hrtimer_clock_base'));
     const time = clock === CLOCK_REALTIME || clock === CLOCK_TAI ? 'ktime_get_real' : 'ktime_get';
-    k.write('hrtimer_clock_base.get_time', base, k.addressOf(time));
+    // Since 6.18 inline code calls hrtimer_cb_get_time instead.
+    if (k.types.has('hrtimer_clock_base.get_time'))
+      k.write('hrtimer_clock_base.get_time', base, k.addressOf(time));
     k.write('hrtimer_clock_base.clockid', base, clock);
     known.set(clock, base);
   }
@@ -151,6 +153,10 @@ function baseFor(k: Linux, clock: number): Address {
 }
 
 const expiresAt = (k: Linux, timer: Address): Address => timer + k.offset('hrtimer.node.expires');
+
+/** Now, on the clock of a timer (ns). */
+export const timerNow = (k: Linux, timer: Address): bigint =>
+  BigInt(Math.floor(k.time.now())) + clockOffset(k, timer);
 
 function clockOffset(k: Linux, timer: Address): bigint {
   const clock = k.state(clocks).get(timer);
@@ -160,7 +166,7 @@ function clockOffset(k: Linux, timer: Address): bigint {
 
 function startHrtimer(k: Linux, timer: Address, time: bigint, range: bigint, mode: number): void {
   cancelHrtimer(k, timer);
-  const now = BigInt(Math.floor(k.time.now())) + clockOffset(k, timer);
+  const now = timerNow(k, timer);
   const soft = (mode & MODE.REL) !== 0 ? time + now : time;
   k.memory.setU64(timer + k.offset('hrtimer._softexpires'), soft);
   k.memory.setU64(expiresAt(k, timer), soft + range);

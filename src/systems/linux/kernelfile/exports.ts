@@ -35,6 +35,8 @@ export interface ExportColumns {
 /** Every exported symbol, found by name through bisection and by address through a lazily sorted copy. */
 export class ExportTable {
   readonly columns: ExportColumns;
+  /** What was asked for: every module imports much the same. */
+  readonly #found = new Map<string, KernelExport>();
   #byAddress: Uint32Array | undefined;
 
   constructor(columns: ExportColumns) {
@@ -77,8 +79,13 @@ export class ExportTable {
   }
 
   find(name: string): KernelExport | undefined {
+    let found = this.#found.get(name);
+    if (found !== undefined) return found;
     const row = this.columns.names.indexOf(name);
-    return row < 0 ? undefined : this.at(row);
+    if (row < 0) return undefined;
+    found = this.at(row);
+    this.#found.set(name, found);
+    return found;
   }
 
   has(name: string): boolean {

@@ -6,33 +6,54 @@ import { perKernel } from '../../../kernel/kernel.ts';
 import { block, type Steps } from '../../../kernel/steps.ts';
 import type { Thread } from '../../../kernel/thread.ts';
 import type { Address } from '../../../memory/space.ts';
+import { holders, lockGivenUp, lockName, lockTaken } from '../held-locks.ts';
 import type { Linux } from '../linux.ts';
 import { EVENT, notify } from './events.ts';
 import { nameOf, references } from './namespace.ts';
 
 interface RoutingLock {
   held: boolean;
+  /** Names it among the locks that threads hold. */
+  readonly address: Address;
   readonly waiting: Set<Thread>;
   /** Unregistered devices, and what ends them. */
   readonly todo: { readonly device: Address; readonly finish: () => Steps<void> }[];
 }
 
-const routingLock = perKernel<RoutingLock, Linux>(() => ({ held: false, waiting: new Set(), todo: [] }));
+const routingLock = perKernel<RoutingLock, Linux>((k) => ({
+  held: false,
+  address: k.addressOf('rtnl_lock'),
+  waiting: new Set(),
+  todo: [],
+}));
 
 export function* lockRouting(k: Linux): Steps<void> {
   const lock = k.state(routingLock);
   while (lock.held) {
     const thread = k.scheduler.current;
     if (thread !== undefined) lock.waiting.add(thread);
-    yield* block('rtnl_mutex');
+    yield* block(`${lockName(k, lock.address)} held by ${holders(k, lock.address)}`);
   }
+  take(k, lock);
+}
+
+function take(k: Linux, lock: RoutingLock): void {
   lock.held = true;
+  lockTaken(k, lock.address, drop);
+}
+
+function drop(k: Linux): void {
+  const lock = k.state(routingLock);
+  lock.held = false;
+  lockGivenUp(k, lock.address);
+  for (const thread of lock.waiting) k.scheduler.wake(thread);
+  lock.waiting.clear();
 }
 
 export function tryLockRouting(k: Linux): boolean {
   const lock = k.state(routingLock);
   if (lock.held) return false;
-  lock.held = true;
+  take(k, lock);
   return true;
 }
 
@@ -46,9 +67,7 @@ export function finishLater(k: Linux, device: Address, finish: () => Steps<void>
 export function* unlockRouting(k: Linux): Steps<void> {
   const lock = k.state(routingLock);
   const todo = lock.todo.splice(0);
-  lock.held = false;
-  for (const thread of lock.waiting) k.scheduler.wake(thread);
-  lock.waiting.clear();
+  drop(k);
   for (const { device, finish } of todo) {
     yield* waitForReferences(k, device);
     yield* finish();

@@ -19,10 +19,11 @@ const HINT_FILE = 'Compare the file with its package; it may have been cut short
 const HINT_KERNEL = 'Build or fetch the module for this kernel and this machine.';
 
 /**
- * The checks before anything of the file is used; `read` may give what was read of the same bytes before.
+ * The checks before anything of the file is used; `read` may give what was read of the same bytes before, and `known` is
+ * what this function gave for them.
  * @throws FormatError where the kernel would not have noticed
  */
-export function checkElf(judge: Judge, bytes: Uint8Array, read = readElf): ElfFile {
+export function checkElf(judge: Judge, bytes: Uint8Array, read = readElf, known?: ElfFile): ElfFile {
   checkHeader(judge, bytes);
   const at = EHDR[judge.kernel.bits];
   const view = new ByteView(bytes, judge.kernel.littleEndian);
@@ -39,6 +40,7 @@ export function checkElf(judge: Judge, bytes: Uint8Array, read = readElf): ElfFi
     checkSections(judge, view, at, sections);
   }
   judge.enter('elf-damaged');
+  if (known !== undefined) return known;
   const asRead = asKernelReads(bytes, judge.kernel);
   return asRead === bytes ? read(bytes) : readElf(asRead);
 }
@@ -251,22 +253,25 @@ function checkName(
   judge.reject('elf-section', Errno.ENOEXEC, message, `Section ${index} has no name.`, HINT_FILE);
 }
 
-/** setup_load_info: finds the special sections and the module's name. */
+/** setup_load_info: finds the special sections and the module's name. `known` is what it gave for the same bytes before. */
 export function checkModuleSections(
   judge: Judge,
   elf: ElfFile,
   whole: Uint8Array,
   flags: LoadFlags = {},
+  known?: ModuleFile,
 ): ModuleFile {
+  const before = known?.elf === elf ? known : undefined;
   const sized = judge.has('this-module-size');
   const cached = judge.has('cached-elf-checks');
   judge.enter('single-modinfo');
   if (judge.has('single-modinfo')) checkSingle(judge, elf);
   // Kernels that count the sections of a name do not ask whether they are loaded.
   const info = sized ? named(judge, elf, '.modinfo')[0] : findSection(elf, '.modinfo');
-  const modinfo = new ModInfo(info === undefined ? new Uint8Array(0) : modinfoBytes(whole, info));
-  const known = modinfo.get('name');
-  const shown = known ?? '(missing .modinfo section or name field)';
+  const modinfo =
+    before?.modinfo ?? new ModInfo(info === undefined ? new Uint8Array(0) : modinfoBytes(whole, info));
+  const stated = modinfo.get('name');
+  const shown = stated ?? '(missing .modinfo section or name field)';
   if (sized && cached) checkThisModule(judge, elf, shown);
   const symbolTable = checkSymbolTable(judge, elf, whole, shown);
   if (sized && !cached) checkThisModule(judge, elf, shown);
@@ -292,7 +297,8 @@ export function checkModuleSections(
     );
   }
   const name = structName(judge, whole, thisModule);
-  return new ModuleFile(elf, { whole, name, statedName: known ?? name, thisModule, symbolTable, modinfo });
+  if (before !== undefined) return before;
+  return new ModuleFile(elf, { whole, name, statedName: stated ?? name, thisModule, symbolTable, modinfo });
 }
 
 /** Up to 6.3 the first one counts; kernels that count the sections of a name want one alone. */

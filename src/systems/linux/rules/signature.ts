@@ -3,6 +3,7 @@
  * whether the kernel trusts the key. What the kernel lets pass all the same goes on unsigned.
  */
 import { hexOf } from '../../../bytes/hex.ts';
+import type { Certificate } from '../../../formats/pki/certificate.ts';
 import type { HashAlgorithm } from '../../../formats/pki/hashes.ts';
 import { Errno } from '../errno.ts';
 import { builtInKeyring } from '../keyring.ts';
@@ -38,8 +39,18 @@ export interface CheckedSignature {
   readonly facts: SignatureFacts;
 }
 
+/** What was found out about signatures of the same bytes before: asked instead of verifying again. */
+export interface VerifiedBefore {
+  verified(by: Certificate, signature: string, verify: () => boolean): boolean;
+}
+
 /** Takes the signature off and judges it; an unsigned module goes on unless the kernel insists. */
-export function checkSignature(judge: Judge, bytes: Uint8Array, flags: LoadFlags): CheckedSignature {
+export function checkSignature(
+  judge: Judge,
+  bytes: Uint8Array,
+  flags: LoadFlags,
+  before?: VerifiedBefore,
+): CheckedSignature {
   judge.enter('signature');
   if (!judge.has('module-signatures')) return { bytes, facts: UNSIGNED };
   const mangled = flags.ignoreModversions === true || flags.ignoreVermagic === true;
@@ -53,7 +64,7 @@ export function checkSignature(judge: Judge, bytes: Uint8Array, flags: LoadFlags
     const because = 'the signature is no PKCS#7 message';
     return { bytes: content, facts: { ...UNSIGNED, present: true, verdict: 'unsupported', because } };
   }
-  return { bytes: content, facts: judgeSignature(judge, content, message) };
+  return { bytes: content, facts: judgeSignature(judge, content, message, before) };
 }
 
 /** A module that is not known to be signed taints the kernel; it is said once a boot. */
@@ -68,7 +79,12 @@ export function reportUnsigned(judge: Judge, name: string, signature: SignatureF
 }
 
 /** verify_pkcs7_signature, and what module_sig_check makes of its errors. */
-function judgeSignature(judge: Judge, content: Uint8Array, bytes: Uint8Array): SignatureFacts {
+function judgeSignature(
+  judge: Judge,
+  content: Uint8Array,
+  bytes: Uint8Array,
+  before: VerifiedBefore | undefined,
+): SignatureFacts {
   const parsed = parse(judge, bytes);
   if (parsed instanceof Pkcs7Refusal) return reportUnreadable(judge, parsed);
   const [signer] = parsed.signers;
@@ -77,6 +93,7 @@ function judgeSignature(judge: Judge, content: Uint8Array, bytes: Uint8Array): S
   const answer = judgeMessage({
     message: parsed,
     content,
+    before,
     keyring: [...(keyring ?? []), ...judge.certificates],
     ellipticCurves: judge.has('elliptic-curve-signatures'),
     computes: ({ name }) => !/^sha(384|512)$/.test(name) || judge.has('sha512-signatures'),

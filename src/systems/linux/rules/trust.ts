@@ -2,15 +2,20 @@
  * pkcs7_verify and pkcs7_validate_trust (crypto/asymmetric_keys): is the signature one over these contents, and made with a
  * key that the kernel trusts? The answers are the kernel's error numbers.
  */
-import { readDer, sameBytes } from '../../../formats/der.ts';
+import { hexOf } from '../../../bytes/hex.ts';
+import { sameBytes } from '../../../bytes/same.ts';
+import { readDer } from '../../../formats/der.ts';
 import { type Certificate, verifySignature } from '../../../formats/pki/certificate.ts';
 import type { HashAlgorithm } from '../../../formats/pki/hashes.ts';
 import { Errno } from '../errno.ts';
 import type { Pkcs7Message, Signer } from './pkcs7.ts';
+import type { VerifiedBefore } from './signature.ts';
 
 export interface TrustQuestion {
   readonly message: Pkcs7Message;
   readonly content: Uint8Array;
+  /** What is known of these contents; undefined: nothing is. */
+  readonly before?: VerifiedBefore | undefined;
   readonly keyring: readonly Certificate[];
   /** CONFIG_CRYPTO_ECDSA: without it a key on a curve is known, but nothing signed with it can be verified. */
   readonly ellipticCurves: boolean;
@@ -154,7 +159,14 @@ function vouch(
   return { errno: Errno.EKEYREJECTED, because };
 }
 
-function holds({ content, ellipticCurves }: TrustQuestion, { key }: Certificate, signer: Signer): boolean {
+function holds(question: TrustQuestion, by: Certificate, signer: Signer): boolean {
+  const { before, content } = question;
+  const verify = () => verifies(question, by, signer);
+  if (before === undefined) return verify();
+  return before.verified(by, `${signer.hash.oid} ${content.length} ${hexOf(signer.signature)}`, verify);
+}
+
+function verifies({ content, ellipticCurves }: TrustQuestion, { key }: Certificate, signer: Signer): boolean {
   if (key === undefined || key.kind !== signer.keyKind) return false;
   if (key.kind === 'ec' && !ellipticCurves) return false;
   if (key.kind === 'rsa' && !RSA_BITS.has(key.modulus.toString(2).length)) return false;

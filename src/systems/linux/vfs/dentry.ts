@@ -64,11 +64,15 @@ export function allocateDentry(k: Linux, parent: Address, name: string, sb: Addr
     initList(k, dentry + linkOf(k));
   }
   initList(k, dentry + k.offset('dentry.d_lru'));
-  k.write('dentry.d_op', dentry, sb === 0 ? 0 : k.read('super_block.s_d_op', sb));
+  k.write('dentry.d_op', dentry, sb === 0 ? 0 : k.read(defaultOperations(k), sb));
   if (parent === 0) k.write('dentry.d_parent', dentry, dentry);
   else attach(k, dentry, parent);
   return dentry;
 }
+
+/** The field of a super block with what its dentries begin with; file systems no longer write it since 6.17. */
+export const defaultOperations = (k: Linux): string =>
+  k.types.has('super_block.__s_d_op') ? 'super_block.__s_d_op' : 'super_block.s_d_op';
 
 function attach(k: Linux, dentry: Address, parent: Address): void {
   k.write('dentry.d_parent', dentry, parent);
@@ -199,11 +203,21 @@ export function* killDentry(k: Linux, dentry: Address): Steps<void> {
   const operations = k.read('dentry.d_op', dentry);
   const release = operations === 0 ? 0 : k.read('dentry_operations.d_release', operations);
   leaveParent(k, dentry);
-  const inode = k.read('dentry.d_inode', dentry);
-  if (inode !== 0) yield* putInode(k, inode);
+  yield* unlinkInode(k, dentry);
   if (release !== 0) yield* k.call(release, dentry);
   freeDentry(k, dentry);
   if (parent !== dentry) yield* putDentry(k, parent);
+}
+
+/** dentry_unlink_inode: the entry has no file any more; its filesystem may want to know. */
+export function* unlinkInode(k: Linux, dentry: Address): Steps<void> {
+  const inode = k.read('dentry.d_inode', dentry);
+  if (inode === 0) return;
+  instantiate(k, dentry, 0);
+  const operations = k.read('dentry.d_op', dentry);
+  const own = operations === 0 ? 0 : k.read('dentry_operations.d_iput', operations);
+  if (own !== 0) yield* k.call(own, dentry, inode);
+  else yield* putInode(k, inode);
 }
 
 /** The entry's memory, and that of a name which did not fit it. */
@@ -292,14 +306,18 @@ function* evictInode(k: Linux, inode: Address): Steps<void> {
   removeInit(k, inode + k.offset('inode.i_sb_list'));
   const evict = member('evict_inode');
   if (evict !== 0) yield* k.call(evict, inode);
-  const mapping = k.read('inode.i_mapping', inode);
-  for (const page of k.state(pageCaches).get(mapping)?.values() ?? []) k.heap.free(page);
-  k.state(pageCaches).delete(mapping);
+  dropPages(k, k.read('inode.i_mapping', inode));
   const destroy = member('destroy_inode');
   if (destroy !== 0) yield* k.call(destroy, inode);
   const free = member('free_inode');
   if (free !== 0) yield* k.call(free, inode);
   else if (destroy === 0) k.heap.free(inode);
+}
+
+/** The contents of a file that is kept in memory go. */
+export function dropPages(k: Linux, mapping: Address): void {
+  for (const page of k.state(pageCaches).get(mapping)?.values() ?? []) k.heap.free(page);
+  k.state(pageCaches).delete(mapping);
 }
 
 /** Cached file contents by address_space and page index; the pages are guest memory. */

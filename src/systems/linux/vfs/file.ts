@@ -5,6 +5,7 @@ import type { Address } from '../../../memory/space.ts';
 import { credOf, getCred, putCred } from '../cred.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
+import { dropPages } from './dentry.ts';
 import type { FileMethods, Node } from './node.ts';
 import { S_IFDIR, S_IFMT, S_IFREG } from './node.ts';
 
@@ -44,6 +45,9 @@ export interface OpenFile {
 
 /** Open files by struct file: an index, the state itself is in the structure. */
 export const openFiles = perKernel(() => new Map<Address, OpenFile>());
+
+/** Open files of the process whose files have numbers: the console's. */
+export const descriptors = perKernel(() => new Map<number, OpenFile>());
 
 export function accessMode(flags: number): number {
   const access = flags & O_ACCMODE;
@@ -107,6 +111,7 @@ function dentryOf(k: Linux, node: Node, inode: Address): Address {
   k.write('dentry.d_name.len', dentry, node.name.length);
   k.write('dentry.d_inode', dentry, inode);
   k.write('dentry.d_parent', dentry, dentry);
+  k.write('dentry.d_lockref.count', dentry, 1);
   return dentry;
 }
 
@@ -147,6 +152,7 @@ export function discard(k: Linux, open: OpenFile): void {
 export function forgetInode(k: Linux, node: Node): void {
   if (node.parent !== undefined || node.inode === 0) return;
   for (const other of k.state(openFiles).values()) if (other.node === node) return;
+  dropPages(k, k.read('inode.i_mapping', node.inode));
   k.heap.free(node.inode);
   node.inode = 0;
 }
@@ -154,12 +160,23 @@ export function forgetInode(k: Linux, node: Node): void {
 export function* closeFile(k: Linux, open: OpenFile): Steps<number> {
   const { methods, file } = open;
   const result = methods.flush === undefined ? 0 : yield* methods.flush(k, file);
+  yield* putFile(k, open);
+  return result;
+}
+
+/** get_file: another reference. */
+export function holdFile(k: Linux, file: Address): void {
+  k.write(referenceField(k), file, k.read(referenceField(k), file) + 1);
+}
+
+/** fput: the last reference closes it. */
+export function* putFile(k: Linux, open: OpenFile): Steps<void> {
+  const { methods, file } = open;
   const count = k.read(referenceField(k), file) - 1;
   k.write(referenceField(k), file, count);
-  if (count >= (k.types.has('file.f_count') ? 1 : 0)) return result;
+  if (count >= (k.types.has('file.f_count') ? 1 : 0)) return;
   if (methods.release !== undefined) yield* methods.release(k, file);
   discard(k, open);
-  return result;
 }
 
 /** vfs_read without the rlimit and fsnotify parts: mode, then the method. */

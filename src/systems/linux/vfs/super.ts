@@ -204,8 +204,8 @@ function* newMount(k: Linux, type: Address, request: TreeRequest): Steps<Address
   const mount = k.heap.allocateZeroed(k.sizeof('mount'));
   const count = k.percpu.allocate(k.sizeof('mnt_pcp'));
   k.write('mount.mnt_pcp', mount, count);
-  k.memory.set32(k.percpu.addressOf(count) + k.offset('mnt_pcp.mnt_count'), 1);
   const vfsmount = mount + k.offset('mount.mnt');
+  k.memory.set32(countOf(k, vfsmount), 1);
   k.write('vfsmount.mnt_root', vfsmount, root);
   k.write('vfsmount.mnt_sb', vfsmount, sb);
   return vfsmount;
@@ -217,10 +217,11 @@ export function kernelMount(k: Linux, type: Address): Steps<Address> {
   return newMount(k, type, { source, flags: SB_KERNMOUNT, options: '' });
 }
 
-/** Where the only processor counts the references of a mount. */
+/** Where the only processor counts the references of a mount; taken and given are two words in later kernels. */
 function countOf(k: Linux, vfsmount: Address): Address {
   const pcp = k.read('mount.mnt_pcp', vfsmount - k.offset('mount.mnt'));
-  return k.percpu.addressOf(pcp) + k.offset('mnt_pcp.mnt_count');
+  const field = k.types.has('mnt_pcp.mnt_count') ? 'mnt_pcp.mnt_count' : 'mnt_pcp.mnt_gets';
+  return k.percpu.addressOf(pcp) + k.offset(field);
 }
 
 /** mntget */

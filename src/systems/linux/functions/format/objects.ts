@@ -3,6 +3,7 @@
 import { encoded, type Sink } from '../../../../kernel/text/sink.ts';
 import { plainSpec, putNumber, putString } from '../../../../kernel/text/spec.ts';
 import type { Address } from '../../../../memory/space.ts';
+import { nameOfDevice } from '../../block/bio.ts';
 import type { Linux } from '../../linux.ts';
 import type { Target } from './target.ts';
 
@@ -27,11 +28,7 @@ export function putDentry({ k, out, at, letters, spec }: Target): void {
 
 /** A disk or partition: the number follows the disk's name, after a p when that ends in a digit. */
 export function putDisk({ k, out, at, spec }: Target): void {
-  const disk = k.read('block_device.bd_disk', at);
-  const name = k.readString('gendisk.disk_name', disk);
-  const part = k.read('block_device.bd_partno', at);
-  const text = part === 0 ? name : `${name}${/\d$/.test(name) ? 'p' : ''}${part}`;
-  putString(out, encoded(text), spec);
+  putString(out, encoded(nameOfDevice(k, at)), spec);
 }
 
 interface Clock {
