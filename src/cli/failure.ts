@@ -53,21 +53,26 @@ export function fileFailure(path: string, error: unknown, exitCode = EXIT_FAILED
 
 /** As fileFailure, for a file that was to be written: what is missing there is the folder. */
 export function writeFailure(path: string, error: unknown): Failure {
-  const code = (error as { code?: unknown } | null)?.code;
-  const folder = dirname(path);
-  const [message, hint] =
-    path === ''
-      ? ['its name is empty', 'name a file']
-      : code === 'ENOENT'
-        ? existsSync(folder)
-          ? [`no file can be made in ${folder}`, 'name another file']
-          : [`there is no folder ${folder}`, 'make it first, or name another file']
-        : code === 'EISDIR'
-          ? ['is a folder, a file is to be written', 'name a file in it']
-          : code === 'EACCES'
-            ? ['permission denied', `nobody lets you write to ${folder}`]
-            : [fileFailure(path, error).message, undefined];
+  const [message, hint] = unwritable(path, error);
   return new Failure(`cannot be written: ${message}`, { subject: path, hint, cause: error });
+}
+
+/** Why it is so, and what to try. */
+function unwritable(path: string, error: unknown): readonly [reason: string, hint: string | undefined] {
+  if (path === '') return ['its name is empty', 'name a file'];
+  const folder = dirname(path);
+  switch ((error as { code?: unknown } | null)?.code) {
+    case 'ENOENT':
+      return existsSync(folder)
+        ? [`no file can be made in ${folder}`, 'name another file']
+        : [`there is no folder ${folder}`, 'make it first, or name another file'];
+    case 'EISDIR':
+      return ['is a folder, a file is to be written', 'name a file in it'];
+    case 'EACCES':
+      return ['permission denied', `nobody lets you write to ${folder}`];
+    default:
+      return [fileFailure(path, error).message, undefined];
+  }
 }
 
 /** Files that a Linux machine keeps in one place. */

@@ -247,10 +247,13 @@ const lab: CommandSpec = {
   summary: 'measurements over whole module trees (for work on lkm itself)',
   usage: ['census [OPTION]... DIRECTORY', 'agree [OPTION]... DIRECTORY'],
   description: [
-    'census loads each module below DIRECTORY with its dependencies into a fresh kernel, unloads it, and says what ' +
-      'happened: loaded, kernel-refused, sandbox-lacks or fault.',
+    'census loads each module below DIRECTORY with its dependencies into a fresh kernel, puts the hashes, ciphers and ' +
+      'compressors it adds to use, unloads it, and says what happened: loaded, kernel-refused, sandbox-lacks or fault. ' +
+      'What it computed is compared with another implementation, or turned back.',
     'agree does that under every engine, and compares what each module came to: results, log with its times, instructions, ' +
       'and every byte of memory at the end. Without --sample it takes 40 modules.',
+    'Below a DIRECTORY with modules of other systems agree takes those: each is loaded, the commands of its system that take no ' +
+      'words and those of --do are run, it is unloaded; besides the engines, single steps are compared.',
   ],
   arguments: [
     {
@@ -269,6 +272,25 @@ const lab: CommandSpec = {
   options: [
     { name: 'jsonl', summary: 'one JSON object a line for each module' },
     { name: 'sample', value: 'N', type: 'integer', summary: 'only this many, chosen by --seed' },
+    {
+      name: 'do',
+      value: 'COMMAND',
+      repeat: true,
+      summary: "agree, for other systems: a command of the system's to run while each is loaded",
+    },
+    {
+      name: 'set',
+      value: 'NAME=VALUE',
+      repeat: true,
+      summary: 'agree, for other systems: a setting of the kernel',
+    },
+    {
+      name: 'use',
+      value: 'MIB',
+      type: 'integer',
+      most: 1024,
+      summary: 'MiB that go through each algorithm a module adds (default 16); 0: none',
+    },
   ],
   shared: ['kernel', 'json', 'seed', 'engine'],
   examples: [

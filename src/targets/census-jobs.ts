@@ -16,6 +16,8 @@ export interface CensusSetup {
   readonly environment: KernelStoreOptions['environment'];
   readonly seed: number | undefined;
   readonly engine: Engine | undefined;
+  /** Bytes through each algorithm, as CensusOptions has it. */
+  readonly use?: number;
   /** Also give the state that each module leaves. */
   readonly state?: boolean;
   /** The whole tree: what the sampled modules depend on or ask for is found in it. */
@@ -104,6 +106,7 @@ function brokenResult(module: TreeModule, why: string): CensusResult {
       taint: 0,
       missing: [],
       registeredOnly: [],
+      used: [],
       instructions: 0,
       ms: 0,
     },

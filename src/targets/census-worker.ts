@@ -17,6 +17,6 @@ function requested(name: string): readonly CensusModule[] {
 
 parentPort?.on('message', ({ module }: CensusJob) => {
   const plan = tree.plan(module).map(read);
-  const { seed, engine, state } = setup;
-  parentPort?.postMessage(censusOne(kernel, plan, { seed, engine, state, requested }));
+  const { seed, engine, state, use } = setup;
+  parentPort?.postMessage(censusOne(kernel, plan, { seed, engine, state, use, requested }));
 });

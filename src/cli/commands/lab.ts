@@ -5,12 +5,17 @@ import { type CensusResult, isClean } from '../../targets/census.ts';
 import { runCensus } from '../../targets/census-jobs.ts';
 import { modulesBelow, type TreeModule } from '../../targets/census-tree.ts';
 import { BUILT_IN } from '../../targets/kernel-store.ts';
+import { agreeSystems, isForeign } from '../agree-systems.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { Failure, usageError } from '../failure.ts';
 import { chosenKernel } from '../linux-session.ts';
+import { inRandomOrder } from '../random-order.ts';
 
-/** A module that takes longer than this in real time hangs (ms); the slowest takes a few seconds. */
-const PATIENCE = 120_000;
+/**
+ * A module that takes longer than this in real time hangs (ms). The slowest is six ways to use Triple DES: 16 MiB through each,
+ * there and back, take the interpreter a minute.
+ */
+const PATIENCE = 600_000;
 /** What a defect of lkm itself ends in. */
 const EXIT_DEFECT = 70;
 
@@ -44,13 +49,22 @@ function modulesIn(directory: string): readonly TreeModule[] {
 /** Modules that are compared when nobody says how many: a minute or so. */
 const AGREE_SAMPLE = 40;
 
+/** Nothing below it is called as modules of Linux are, or the first that is belongs to another system. */
+async function isOfOtherSystems(directory: string): Promise<boolean> {
+  if (!existsSync(directory) || !statSync(directory).isDirectory()) return false;
+  const [first] = modulesBelow(directory);
+  return first === undefined || isForeign(first.path);
+}
+
 /** Every engine on the same modules: rows, leaks and the whole machine at the end must be the same. */
 async function agree(context: CommandContext, directory: string): Promise<number> {
   const { options } = context;
+  const seed = options.integer('seed');
+  const size = options.integer('sample') ?? AGREE_SAMPLE;
+  if (await isOfOtherSystems(directory)) return agreeSystems(context, directory, size, seed ?? 1);
   const tree = modulesIn(directory);
   chosenKernel(context);
-  const seed = options.integer('seed');
-  const modules = sample(tree, options.integer('sample') ?? AGREE_SAMPLE, seed ?? 1);
+  const modules = sample(tree, size, seed ?? 1);
   const made = new Map<Engine, Map<string, CensusResult>>();
   for (const engine of ENGINES) {
     const results = new Map<string, CensusResult>();
@@ -94,8 +108,14 @@ function censusSetup(context: CommandContext, modules: readonly TreeModule[], se
     environment: { ...context.environment },
     seed,
     engine: ENGINES.find((name) => name === context.options.text('engine')),
+    use: usedBytes(context),
     modules,
   };
+}
+
+function usedBytes({ options }: CommandContext): number | undefined {
+  const mib = options.integer('use');
+  return mib === undefined ? undefined : mib * 2 ** 20;
 }
 
 function censusRun(context: CommandContext) {
@@ -139,6 +159,8 @@ class Census {
     if (context.options.flag('jsonl')) context.out(`${JSON.stringify(row)}\n`);
     const say = (text: string) => context.err(`${row.module}: ${text}\n`);
     for (const leak of result.leaks) say(`not given back: ${leak}`);
+    for (const { what, right } of row.used)
+      if (right === false) say(`${what}: computes something else than other implementations`);
     if (result.lostPages > 0) say(`${result.lostPages} pages lost at each load and unload`);
     if (result.internal !== undefined) say(`DEFECT of lkm: ${result.internal}`);
   }
@@ -157,6 +179,8 @@ interface Summary extends Record<string, unknown> {
   outcomes: Record<string, number>;
   clean: number;
   registeredOnly: number;
+  used: number;
+  wrong: number;
   leaking: number;
   losingPages: number;
   defects: number;
@@ -177,6 +201,8 @@ function summarise(results: readonly CensusResult[]): Summary {
     outcomes: Object.fromEntries(count(rows.map(({ outcome }) => outcome))),
     clean: rows.filter(isClean).length,
     registeredOnly: rows.filter(({ registeredOnly }) => registeredOnly.length > 0).length,
+    used: rows.filter(({ used }) => used.length > 0).length,
+    wrong: rows.filter(({ used }) => used.some(({ right }) => right === false)).length,
     leaking: results.filter(({ leaks }) => leaks.length > 0).length,
     losingPages: results.filter(({ lostPages }) => lostPages > 0).length,
     defects: results.filter(({ internal }) => internal !== undefined).length,
@@ -201,6 +227,8 @@ function screen(summary: Summary): string {
       .join('') +
     row('clean', summary.clean) +
     row('registered only', summary.registeredOnly) +
+    row('used', summary.used) +
+    row('computing wrong', summary.wrong) +
     row('leaking', summary.leaking) +
     row('losing pages', summary.losingPages) +
     row('defects', summary.defects) +
@@ -221,15 +249,7 @@ function sample(
   seed: number,
 ): readonly TreeModule[] {
   if (size === undefined || size >= modules.length) return modules;
-  let state = (seed * 0x9e3779b9) >>> 0 || 1;
-  const random = () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    state >>>= 0;
-    return state / 2 ** 32;
-  };
-  const order = modules.map((module, index) => ({ module, index, key: random() }));
-  const chosen = order.sort((a, b) => a.key - b.key).slice(0, size);
+  const numbered = modules.map((module, index) => ({ module, index }));
+  const chosen = inRandomOrder(numbered, seed).slice(0, size);
   return chosen.sort((a, b) => a.index - b.index).map(({ module }) => module);
 }

@@ -12,7 +12,7 @@ import { type Credential, ROOT } from '../../systems/linux/cred.ts';
 import { signalTask } from '../../systems/linux/functions/sched.ts';
 import type { Linux } from '../../systems/linux/linux.ts';
 import { panicReason } from '../../systems/linux/panic.ts';
-import type { OpenFile } from '../../systems/linux/vfs/file.ts';
+import { descriptors, type OpenFile } from '../../systems/linux/vfs/file.ts';
 import { tooFewWords } from './console-words.ts';
 import { errorText } from './errors.ts';
 
@@ -68,13 +68,14 @@ export class LinuxConsole {
   readonly moduleFile: (path: string) => Uint8Array | undefined;
   readonly modulePaths: (() => readonly string[]) | undefined;
   /** Files that `open` keeps, by number. */
-  readonly files = new Map<number, OpenFile>();
+  readonly files: Map<number, OpenFile>;
   credential: Credential = ROOT;
   private readonly commands: ReadonlyMap<string, ConsoleCommand>;
   private readonly background: { thread: Thread; result: () => CommandResult | undefined }[] = [];
 
   constructor(k: Linux, options: ConsoleOptions) {
     this.k = k;
+    this.files = k.state(descriptors);
     this.moduleFile = options.moduleFile;
     this.modulePaths = options.modulePaths;
     this.commands = options.commands;

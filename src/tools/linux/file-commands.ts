@@ -159,18 +159,21 @@ interface Passed {
   readonly show: (k: Linux) => string;
 }
 
+const NO_SHOW = () => '';
+
 function pass(k: Linux, argument: string, textBuffers: boolean): Passed {
   const user = k.state(userSpace);
-  const nothing = () => '';
-  const buffer = /^buf:(\d+)$/.exec(argument);
+  const buffer = /^buf:(\d+)((?:@.*)?)$/s.exec(argument);
   const word = /^u32:(-?\w+)$/.exec(argument);
+  const descriptor = /^fd:(\d+)$/.exec(argument);
   if (buffer !== null) {
-    const size = Number(buffer[1]);
-    const at = user.put(new Uint8Array(size));
+    const content = new Uint8Array(Number(buffer[1]));
+    fillBuffer(content, buffer[2]);
+    const at = user.put(content);
     const show = (kernel: Linux) =>
       textBuffers
-        ? `\n${kernel.memory.cstring(at, size)}`
-        : `\nbuffer ${hexOf(kernel.memory.bytes(at, size))}`;
+        ? `\n${kernel.memory.cstring(at, content.length)}`
+        : `\nbuffer ${hexOf(kernel.memory.bytes(at, content.length))}`;
     return { value: at, show };
   }
   if (word !== null) {
@@ -178,10 +181,26 @@ function pass(k: Linux, argument: string, textBuffers: boolean): Passed {
     k.memory.set32(at, Number(word[1]));
     return { value: at, show: (kernel) => `\nbuffer ${hexOf(kernel.memory.bytes(at, 4))}` };
   }
+  if (descriptor !== null) return { value: Number(descriptor[1]), show: NO_SHOW };
   const number = Number(argument);
-  if (!Number.isNaN(number) && argument !== '') return { value: number, show: nothing };
-  return { value: user.putString(argument), show: nothing };
+  if (!Number.isNaN(number) && argument !== '') return { value: number, show: NO_SHOW };
+  return { value: user.putString(argument), show: NO_SHOW };
 }
+
+/** What is in a buffer before a call: `@OFFSET=KIND:VALUE` pieces, of kind u16, u32, u64, fd, text or hex. What does not fit is cut. */
+function fillBuffer(content: Uint8Array, pieces: string): void {
+  for (const [, offset, kind, value] of pieces.matchAll(/@(\d+)=(\w+):([^@]*)/g)) {
+    const wide = new Uint8Array(BigUint64Array.of(BigInt.asUintN(64, BigInt(Number(value) || 0))).buffer);
+    const sizes: Readonly<Record<string, number>> = { u16: 2, u32: 4, fd: 4, u64: 8 };
+    const piece =
+      kind === 'text' ? bytes(value) : kind === 'hex' ? bytesOfHex(value) : wide.subarray(0, sizes[kind]);
+    const at = Math.min(Number(offset), content.length);
+    content.set(piece.subarray(0, content.length - at), at);
+  }
+}
+
+const bytesOfHex = (digits: string): Uint8Array =>
+  Uint8Array.from(digits.match(/[0-9a-f]{2}/gi) ?? [], (pair) => Number.parseInt(pair, 16));
 
 function ioctl(console: LinuxConsole, args: readonly string[]): CommandResult {
   const [number, command, argument = '0'] = args;
@@ -289,9 +308,10 @@ export const fileCommands: ReadonlyMap<string, ConsoleCommand> = new Map<string,
   ],
   [
     'write',
-    (console, [number, value = '']) =>
+    (console, [number, value = '', digits]) =>
       onFile(console, number, function* (k, file) {
-        const wrote = yield* calls.write(k, file, bytes(value));
+        const content = value === 'hex' && digits !== undefined ? bytesOfHex(digits) : bytes(value);
+        const wrote = yield* calls.write(k, file, content);
         return shown(wrote, `${wrote}`);
       }),
   ],
