@@ -60,8 +60,8 @@ const FIRST: readonly string[] = [
   'modules.alias.bin',
 ];
 
-/** Those that lookups begin with come first. */
-function inOrder(names: readonly string[]): readonly string[] {
+/** The order in which files are put in place: those that lookups begin with come first. */
+export function inOrder(names: readonly string[]): readonly string[] {
   return [...FIRST.filter((name) => names.includes(name)), ...names.filter((name) => !FIRST.includes(name))];
 }
 
