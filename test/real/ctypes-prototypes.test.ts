@@ -31,7 +31,10 @@ function prototypes(of = (_file: string) => true): string[] {
   return sources()
     .filter(({ file }) => of(file))
     .flatMap(({ text }) =>
-      [...text.matchAll(/^\s*(['"`])([A-Za-z_][^'"`\n]*\([^'"`\n]*\))\1\s*:/gm)].map((match) => match[2]!),
+      // A type and a name, with a blank between them: `cbc(aes)` is the name of an algorithm.
+      [...text.matchAll(/^\s*(['"`])([A-Za-z_]\w*\s[^'"`\n]*\([^'"`\n]*\))\1\s*:/gm)].map(
+        (match) => match[2]!,
+      ),
     );
 }
 

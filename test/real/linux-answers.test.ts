@@ -4,7 +4,8 @@ import { crc32 } from 'node:zlib';
 import { blake2b } from '@noble/hashes/blake2';
 import { decompress as unpackZstd } from 'fzstd';
 import { expect, it } from 'vitest';
-import { ascii, bytes, describeModules, hex, type Live, mixed } from './linux-use.ts';
+import { mixed } from '../../src/targets/mixed-bytes.ts';
+import { ascii, bytes, describeModules, hex, type Live } from './linux-use.ts';
 
 /** lz4js has no types of its own. */
 const lz4 = createRequire(import.meta.url)('lz4js') as {

@@ -6,6 +6,8 @@ import { BUILT_IN, openKernel } from '../../src/targets/kernel-store.ts';
 import { seeded, testSeed } from './random.ts';
 import { describeWith, needs } from './require.ts';
 
+/** Each algorithm is used on one piece of data (bytes). */
+const USE = 2 ** 20;
 /** How many modules a normal run tries; LKM_FULL=1 tries all. */
 const SAMPLE = 40;
 /** Of i386, under each engine. */
@@ -28,7 +30,7 @@ describeWith(needs('debian-amd64'), 'the census of Debian modules', ({ modules: 
     return module === undefined ? [] : tree.plan(module).map(read);
   };
   const census = (module: TreeModule): CensusResult =>
-    censusOne(kernel, tree.plan(module).map(read), { requested });
+    censusOne(kernel, tree.plan(module).map(read), { requested, use: USE });
 
   it.each(CLEAN)('%s is clean', (name) => {
     const module = tree.find(name);
@@ -41,6 +43,26 @@ describeWith(needs('debian-amd64'), 'the census of Debian modules', ({ modules: 
       lostPages: 0,
       internal: undefined,
     });
+    expect(row.used.filter(({ right }) => right === false)).toEqual([]);
+  });
+
+  it.each([
+    'sha512_generic',
+    'sha3_generic',
+    'rmd160',
+    'crc32_generic',
+    'camellia_generic',
+    'des_generic',
+    'zstd',
+  ])('%s computes what other implementations compute', (name) => {
+    const module = tree.find(name);
+    expect(module, name).toBeDefined();
+    const used = module === undefined ? [] : census(module).row.used;
+    expect(used.length).toBeGreaterThan(0);
+    expect(
+      used.every(({ right, bytes }) => right === true && bytes === USE),
+      JSON.stringify(used),
+    ).toBe(true);
   });
 
   it(
@@ -55,6 +77,7 @@ describeWith(needs('debian-amd64'), 'the census of Debian modules', ({ modules: 
         if (isClean(row)) clean++;
         if (internal !== undefined) defects.push(`${module.name}: ${internal}`);
         if (lostPages > 0) defects.push(`${module.name}: ${lostPages} pages lost`);
+        if (row.used.some(({ right }) => right === false)) defects.push(`${module.name}: computes wrong`);
       }
       expect(defects, `LKM_SEED=${seed}`).toEqual([]);
       if (FULL) expect(clean).toBeGreaterThanOrEqual(200);
@@ -86,7 +109,7 @@ describeWith(needs('debian-i386'), 'the census of Debian modules for i386', ({ m
         if (module === undefined) continue;
         const plan = tree.plan(module).map(read);
         const [one, other] = (['interpreter', 'wasm'] as const).map((engine) => {
-          const result = censusOne(kernel, plan, { requested, engine, state: true });
+          const result = censusOne(kernel, plan, { requested, engine, state: true, use: USE });
           return { ...result, row: { ...result.row, ms: 0 } };
         });
         if (one.internal !== undefined) problems.push(`${module.name}: ${one.internal}`);

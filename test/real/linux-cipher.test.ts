@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Perm } from '../../src/memory/space.ts';
-import { allocateTransform } from '../../src/systems/linux/crypto/use.ts';
+import { allocateOf } from '../../src/systems/linux/crypto/ciphers.ts';
 import { insmod } from '../../src/systems/linux/loader.ts';
 import { boot } from '../systems/linux/kernel.ts';
 import { describeWith, needs } from './require.ts';
@@ -21,7 +21,7 @@ describeWith(needs('debian-amd64'), 'block ciphers', ({ modules }) => {
     k.memory.mapLazy(DATA, 1, Perm.R | Perm.W, 'data of the test');
     k.memory.write(DATA, KEY);
     k.memory.write(DATA + 64, TEXT);
-    const cipher = k.runTask('test', allocateTransform(k, 'des3_ede-generic', ['cipher']));
+    const cipher = k.runTask('test', allocateOf(k, 'des3_ede-generic', 'cipher'));
     const call = (name: string, ...args: number[]) =>
       k.runTask('test', k.callInt(k.addressOf(name), ...args));
     expect(call('crypto_cipher_setkey', cipher, DATA, KEY.length)).toBe(0);

@@ -11,13 +11,16 @@ import { badBlocks } from '../../src/systems/linux/functions/badblocks.ts';
 import { newerFunctions, newestFunctions } from '../../src/systems/linux/functions/newer.ts';
 import { newerBlock } from '../../src/systems/linux/functions/newer-block.ts';
 import { fauxBusFunctions } from '../../src/systems/linux/functions/newer-faux-bus.ts';
+import { isaBus } from '../../src/systems/linux/functions/newer-isa-bus.ts';
+import { newerKinds } from '../../src/systems/linux/functions/newer-kinds.ts';
 import { newerRegistrations } from '../../src/systems/linux/functions/newer-registrations.ts';
 import { readKernel } from '../../src/systems/linux/kernelfile/open.ts';
 import { comparePrototypes, formatMismatches } from '../../src/systems/linux/kernelfile/prototype-check.ts';
 import { insmod } from '../../src/systems/linux/loader.ts';
 import { moduleBytes } from '../../src/targets/census-tree.ts';
+import { mixed } from '../../src/targets/mixed-bytes.ts';
 import { fixture } from '../systems/linux/kernel.ts';
-import { ascii, bytes, hex, type Live, mixed, RealModules } from './linux-use.ts';
+import { ascii, bytes, hex, type Live, RealModules } from './linux-use.ts';
 import { describeWith, needsOtherKernels } from './require.ts';
 
 const CHECK = ascii('123456789');
@@ -89,6 +92,8 @@ describeWith(needsOtherKernels(), 'other kernels', (kernels) => {
       newerBlock,
       badBlocks,
       newerRegistrations,
+      newerKinds,
+      isaBus,
       ...fauxBusFunctions,
     ];
     const names = tables.flatMap((table) => [...table.keys()]);

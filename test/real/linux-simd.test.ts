@@ -2,7 +2,8 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { expect, it } from 'vitest';
-import { ascii, bytes, describeModules, hex, type Live, mixed } from './linux-use.ts';
+import { mixed } from '../../src/targets/mixed-bytes.ts';
+import { ascii, bytes, describeModules, hex, type Live } from './linux-use.ts';
 
 const MESSAGES = [0, 1, 3, 63, 64, 65, 111, 127, 128, 1000, 70_000].map((length) =>
   mixed(length, length + 7),

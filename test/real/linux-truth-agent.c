@@ -121,6 +121,15 @@ static void drain_log(int quiet)
 	}
 }
 
+/* Out of the way of the numbers that files have in steps. */
+static int high(int fd)
+{
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, 3 + MAX_FILES);
+
+	close(fd);
+	return moved;
+}
+
 static int slurp(const char *path, char *into, size_t size)
 {
 	int fd = open(path, O_RDONLY);
@@ -240,6 +249,8 @@ static void start_holder(void)
 	if (!holder) {
 		close(down[1]);
 		close(up[0]);
+		holder_in = high(holder_in);
+		holder_out = high(holder_out);
 		hold();
 	}
 	close(down[0]);
@@ -279,6 +290,11 @@ static void do_open(int n, char words[][512])
 	while (slot < MAX_FILES - 1 && files[slot] >= 0)
 		slot++;
 	if (fd >= 0) {
+		if (fd != slot + 3) {
+			dup3(fd, slot + 3, O_CLOEXEC);
+			close(fd);
+			fd = slot + 3;
+		}
 		files[slot] = fd;
 		report("@out %d", slot + 3);
 	}
@@ -295,9 +311,29 @@ static void do_read(int n, char words[][512])
 	finish(got);
 }
 
+/* Bytes written in hexadecimal; how many there were. */
+static size_t from_hex(const char *text, unsigned char *into, size_t room)
+{
+	size_t n = 0;
+
+	for (; n < room && text[0] && text[1]; text += 2)
+		into[n++] = strtol((char[]){ text[0], text[1], 0 }, NULL, 16);
+	return n;
+}
+
+/* write FD TEXT, or write FD hex BYTES. */
 static void do_write(int n, char words[][512])
 {
-	ssize_t put = write(handle(words[1]), words[2], n > 2 ? strlen(words[2]) : 0);
+	unsigned char bytes[256];
+	const void *what = n > 2 ? words[2] : "";
+	size_t size = strlen(what);
+	ssize_t put;
+
+	if (n > 3 && !strcmp(words[2], "hex")) {
+		size = from_hex(words[3], bytes, sizeof(bytes));
+		what = bytes;
+	}
+	put = write(handle(words[1]), what, size);
 
 	if (put >= 0)
 		report("@out %zd", put);
@@ -343,7 +379,34 @@ static void report_buffer(const char *what, const unsigned char *bytes, size_t n
 	report("@out %s %s", what, text);
 }
 
-/* ioctl FD COMMAND [NUMBER | u32:VALUE | buf:BYTES]; what the driver left in u32 or buf is shown. */
+/* What is in a buffer before a call: OFFSET=KIND:VALUE, separated by @; of kind u16, u32, u64, fd, text or hex. */
+static void fill_buffer(unsigned char *buffer, char *pieces)
+{
+	char *rest, *piece;
+
+	for (piece = strtok_r(pieces, "@", &rest); piece; piece = strtok_r(NULL, "@", &rest)) {
+		char *kind = strchr(piece, '='), *value = kind ? strchr(kind, ':') : NULL;
+		size_t at = strtoul(piece, NULL, 0);
+		uint64_t n;
+
+		if (!value || at > 504)
+			continue;
+		kind++;
+		value++;
+		n = !strncmp(kind, "fd:", 3) ? (uint64_t)handle(value) : (uint64_t)number(value);
+		if (!strncmp(kind, "text:", 5))
+			memcpy(buffer + at, value, strnlen(value, 512 - at));
+		else if (!strncmp(kind, "hex:", 4))
+			from_hex(value, buffer + at, 512 - at);
+		else
+			memcpy(buffer + at, &n, !strncmp(kind, "u64:", 4) ? 8 : !strncmp(kind, "u16:", 4) ? 2 : 4);
+	}
+}
+
+/*
+ * ioctl FD COMMAND [NUMBER | fd:N | u32:VALUE | buf:BYTES[@OFFSET=KIND:VALUE]...]; what the driver left in u32 or buf
+ * is shown.
+ */
 static void do_ioctl(int n, char words[][512])
 {
 	unsigned char buffer[512] = { 0 };
@@ -356,8 +419,14 @@ static void do_ioctl(int n, char words[][512])
 		memcpy(buffer, &value, size = 4);
 		argument = (long)buffer;
 	} else if (n > 3 && !strncmp(words[3], "buf:", 4)) {
+		char *pieces = strchr(words[3], '@');
+
 		size = number(words[3] + 4);
 		argument = (long)buffer;
+		if (pieces)
+			fill_buffer(buffer, pieces + 1);
+	} else if (n > 3 && !strncmp(words[3], "fd:", 3)) {
+		argument = handle(words[3] + 3);
 	} else if (n > 3) {
 		argument = number(words[3]);
 	}
@@ -593,8 +662,8 @@ static void set_up(void)
 int main(void)
 {
 	set_up();
-	report_fd = open("/dev/ttyS1", O_WRONLY | O_CLOEXEC | O_NOCTTY);
-	kmsg_fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	report_fd = high(open("/dev/ttyS1", O_WRONLY | O_CLOEXEC | O_NOCTTY));
+	kmsg_fd = high(open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC));
 	klogctl(8, NULL, 8);
 	load_steps();
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

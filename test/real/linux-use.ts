@@ -2,7 +2,14 @@
 import { fileURLToPath } from 'node:url';
 import type { Steps } from '../../src/kernel/steps.ts';
 import { bootLinux } from '../../src/systems/linux/bootkernel.ts';
-import { cipherBlock, compress, compressApart, digest } from '../../src/systems/linux/crypto/use.ts';
+import {
+  aead,
+  cipherBlocks,
+  compress,
+  compressApart,
+  digest,
+  skcipher,
+} from '../../src/systems/linux/crypto/use.ts';
 import type { KernelFile } from '../../src/systems/linux/kernelfile/kernelfile.ts';
 import type { Linux } from '../../src/systems/linux/linux.ts';
 import { insmod, rmmod } from '../../src/systems/linux/loader.ts';
@@ -17,17 +24,6 @@ export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('h
 export const bytes = (text: string): Uint8Array =>
   new Uint8Array(Buffer.from(text.replaceAll(' ', ''), 'hex'));
 export const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
-
-/** Bytes that repeat for a seed, half of them compressible: words out of a small list between noise. */
-export function mixed(length: number, seed = 1): Uint8Array {
-  const out = new Uint8Array(length);
-  let state = seed;
-  for (let i = 0; i < length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    out[i] = (i >> 8) % 2 === 0 ? state >>> 24 : 97 + ((state >>> 20) % 7);
-  }
-  return out;
-}
 
 /** Debian's kernel of a machine, and the built-in description of it. */
 const MACHINES = [
@@ -115,8 +111,32 @@ export class Live {
   }
 
   private block(name: string, key: Uint8Array, block: Uint8Array, how: 'encrypt' | 'decrypt'): string {
-    const result = this.run(cipherBlock(this.k, name, key, block, how));
+    const result = this.run(cipherBlocks(this.k, name, key, block, how));
     return typeof result === 'number' ? `errno ${result}` : hex(result);
+  }
+
+  /** Text through a cipher over scatter lists. */
+  cipher(
+    name: string,
+    key: Uint8Array | undefined,
+    iv: Uint8Array,
+    text: Uint8Array,
+    how: 'encrypt' | 'decrypt',
+  ): Uint8Array {
+    const result = this.run(skcipher(this.k, name, key, iv, text, how));
+    if (typeof result === 'number') throw new Error(`${name} ${how}: ${result}`);
+    return result;
+  }
+
+  /** Text through an AEAD; an errno where it refuses. */
+  aead(
+    name: string,
+    [key, iv, associated]: readonly [Uint8Array, Uint8Array, Uint8Array],
+    text: Uint8Array,
+    tagBytes: number,
+    how: 'encrypt' | 'decrypt',
+  ): Uint8Array | number {
+    return this.run(aead(this.k, name, key, iv, associated, text, tagBytes, how));
   }
 
   compress(name: string, data: Uint8Array, room: number, how: 'compress' | 'decompress'): Uint8Array {
