@@ -16,6 +16,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { MirrorIndex } from './mirror-index.mjs';
 
 /** The image a plain installation of each Debian architecture gets. */
 const DEFAULT_FLAVOUR = {
@@ -50,6 +51,11 @@ if (architecture === undefined || !(architecture in DEFAULT_FLAVOUR)) {
 }
 if (flavours.length === 0) flavours.push(DEFAULT_FLAVOUR[architecture]);
 
+const sourcesOf = () => [
+  [`${mirror}/debian`, suite],
+  ...(suite === 'sid' ? [] : [[`${mirror}/debian-security`, `${suite}-security`]]),
+];
+
 /** Options that give apt its own lists, cache and (empty) installed set, for this architecture alone. */
 function aptOptions() {
   const state = join(cache, 'apt', `${suite}-${architecture}${components === 'main' ? '' : '-more'}`);
@@ -57,8 +63,7 @@ function aptOptions() {
     mkdirSync(join(state, folder), { recursive: true });
   const sources = join(state, 'sources.list');
   const signed = existsSync(KEYRING) ? ` [signed-by=${KEYRING}]` : '';
-  const lines = [`deb${signed} ${mirror}/debian ${suite} ${components}`];
-  if (suite !== 'sid') lines.push(`deb${signed} ${mirror}/debian-security ${suite}-security ${components}`);
+  const lines = sourcesOf().map(([base, from]) => `deb${signed} ${base} ${from} ${components}`);
   writeFileSync(sources, lines.join('\n') + '\n');
   writeFileSync(join(state, 'status'), '');
   const settings = {
@@ -86,38 +91,57 @@ function update(options) {
   }
 }
 
+/** Without apt, where it refuses the lists of all sources. */
+function unsignedIndex() {
+  console.error(
+    "fetch-debian: apt has no such package; reading the mirror's own index, which no signature covers",
+  );
+  const state = join(cache, 'apt', 'unsigned');
+  mkdirSync(state, { recursive: true });
+  const sources = sourcesOf().flatMap(([base, from]) =>
+    components.split(' ').map((component) => [base, from, component]),
+  );
+  return new MirrorIndex(sources, architecture, state);
+}
+
+/** What a package depends on, from apt's lists or from the mirror's index (`index`). */
+function dependsOf(options, name, index) {
+  if (index !== undefined) return index.find(name)[0]?.get('Depends') ?? '';
+  return execFileSync('apt-cache', [...options, 'depends', '--important', name], { encoding: 'utf8' });
+}
+
 /** A metapackage (linux-image-amd64) names the versioned package as its dependency; other names are taken as they are. */
-function versionedName(options, flavour) {
+function versionedName(options, flavour, index) {
   if (flavour.startsWith(OTHER)) return flavour.slice(OTHER.length);
   const name = flavour.startsWith('linux-image-') ? flavour : `linux-image-${flavour}`;
   if (VERSIONED.test(name)) return name;
-  const depends = execFileSync('apt-cache', [...options, 'depends', '--important', name], {
-    encoding: 'utf8',
-  });
-  const found = /Depends: (linux-image-\d+\.\d\S+)/.exec(depends);
+  const found = /(linux-image-\d+\.\d[^\s,]+)/.exec(dependsOf(options, name, index));
   if (found === null)
     throw new Error(`${name} depends on no versioned kernel image in ${suite}/${architecture}`);
   return found[1].replace(/:.*/, '');
 }
 
 /** From Debian 14 on the image package is empty and depends on one with the image and one with the modules. */
-function partsOf(options, name) {
+function partsOf(options, name, index) {
   if (!name.startsWith('linux-image-')) return [name];
-  const depends = execFileSync('apt-cache', [...options, 'depends', '--important', name], {
-    encoding: 'utf8',
-  });
+  const depends = dependsOf(options, name, index).split(/[\s,]+/);
   const release = name.slice('linux-image-'.length);
   const parts = [`linux-binary-${release}`, `linux-modules-${release}`];
-  return [name, ...parts.filter((part) => depends.includes(`Depends: ${part}\n`))];
+  return [name, ...parts.filter((part) => depends.includes(part))];
 }
 
-function fetchAndUnpack(options, name) {
+function fetchAndUnpack(options, name, index) {
   const target = join(cache, name);
   const work = join(cache, `.partial-${name}-${process.pid}`);
   mkdirSync(work, { recursive: true });
   try {
-    const parts = partsOf(options, name);
-    execFileSync('apt-get', [...options, '-q', 'download', ...parts], { cwd: work, stdio: ['ignore', 2, 2] });
+    const parts = partsOf(options, name, index);
+    if (index !== undefined) for (const part of parts) index.download(part, work);
+    else
+      execFileSync('apt-get', [...options, '-q', 'download', ...parts], {
+        cwd: work,
+        stdio: ['ignore', 2, 2],
+      });
     for (const deb of readdirSync(work).filter((file) => file.endsWith('.deb'))) {
       execFileSync('dpkg-deb', ['-x', deb, 'root'], { cwd: work, stdio: ['ignore', 2, 2] });
     }
@@ -127,6 +151,20 @@ function fetchAndUnpack(options, name) {
     rmSync(work, { recursive: true, force: true });
   }
   return target;
+}
+
+/** The folder of a package, fetched unless it is there; by the mirror's own index when apt cannot. */
+function fetched(options, flavour) {
+  const get = (index) => {
+    const name = versionedName(options, flavour, index);
+    return existsSync(join(cache, name)) ? join(cache, name) : fetchAndUnpack(options, name, index);
+  };
+  try {
+    return get(undefined);
+  } catch (error) {
+    console.error(`fetch-debian: ${error.message.split('\n')[0]}`);
+    return get(unsignedIndex());
+  }
 }
 
 mkdirSync(cache, { recursive: true });
@@ -141,8 +179,7 @@ try {
     }
     if (!updated) update(options);
     updated = true;
-    const name = versionedName(options, flavour);
-    console.log(existsSync(join(cache, name)) ? join(cache, name) : fetchAndUnpack(options, name));
+    console.log(fetched(options, flavour));
   }
 } catch (error) {
   console.error(`fetch-debian: ${error instanceof Error ? error.message : error}`);
