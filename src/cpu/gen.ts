@@ -119,6 +119,10 @@ export abstract class Gen {
   abstract jump(own: number): Code;
   /** Retires and goes to a guest address that is in a local, or `calls` it; never falls through. */
   abstract indirect(target: Local, own: number, calls?: boolean): Code;
+  /** Before a return to the address in `target`: does `pop` and goes on if it is where the call came from. */
+  comesBack(_target: Local, _pop: Code): Code {
+    return [];
+  }
   /** Reports a fault of this instruction; state must still be that before it. */
   abstract fault(): Code;
   abstract faultIf(condition: Code): Code;

@@ -148,10 +148,18 @@ class InterpreterGen extends Gen {
       n.set(
         callIndirect(this.regionType, this.imm32(), this.left.get, zero, i64.const(NO_RETURN), this.disp32()),
       ),
-      // Less than 0: nothing is translated there any more.
+      // Less than 0: nothing is translated there any more. More: it has returned to the address given.
       iff(
-        i32.eqz(n.get),
+        i32.geS(n.get, zero),
         seq(
+          iff(
+            n.get,
+            seq(
+              i32.store(zero, n.get, LEFT),
+              i32.store(zero, i32.const(Leave.MISS), LEAVE_CODE),
+              storeRip(i64.const(NO_RETURN)),
+            ),
+          ),
           this.left.set(i32.load(zero, LEFT)),
           n.set(i32.load(zero, LEAVE_CODE)),
           iff(went(Leave.RESUME), seq(this.ip.set(i32.load(zero, EXIT_IP)), br(this.at.next))),

@@ -168,15 +168,18 @@ const checkCanonical = (g: Gen, target: Code): Code =>
         g.faultFor(FaultCause.PROTECTION),
       );
 
-const returning = (g: Gen, release: Code): Code =>
-  seq(
+const returning = (g: Gen, release: Code): Code => {
+  const pop = g.setFixed(Reg.RSP, 8, g.wrapped(i64.add(g.t.va.get, release)));
+  return seq(
     g.t.va.set(g.fixed(Reg.RSP, 8)),
     g.reach(g.word, false),
     g.t.x.set(widen(g.word, loadHost(g.word, g.t.host.get))),
+    g.comesBack(g.t.x, pop),
     checkCanonical(g, g.t.x.get),
-    g.setFixed(Reg.RSP, 8, g.wrapped(i64.add(g.t.va.get, release))),
+    pop,
     g.indirect(g.t.x, 1),
   );
+};
 
 const loopCounter = (g: Gen, size: 4 | 8): Code =>
   size === 8

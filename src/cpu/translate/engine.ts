@@ -199,7 +199,6 @@ export class TranslationEngine implements Translations {
       this.#jumps.forget(Math.min(...starts), Math.max(...starts) + PAGE_SIZE);
     } else this.#changes.set(owner.entry, (this.#changes.get(owner.entry) ?? 0) + 1);
     this.#release(owner);
-    this.#data.setInt32(STALE, 1, true);
   }
 
   /** The block at `pc` has been entered often: translates what begins there if that is any use. */
@@ -349,7 +348,7 @@ export class TranslationEngine implements Translations {
       const wary = this.#isWary(region);
       // Execution is where the first of them begins; of the others only the stack is known.
       const outside = registersOutside & (n === 0 ? -1 : 1 << Reg.RSP);
-      const more = { isSlow, windowed, learns, wary, isOutside, outside };
+      const more = { self: builder.nextFunction, isSlow, windowed, learns, wary, isOutside, outside };
       const { spec, entries } = regionFunction(graph, { ...context, ...more });
       region.entries = entries;
       builder.place(region.slot, builder.addFunction(spec));
@@ -409,6 +408,8 @@ export class TranslationEngine implements Translations {
 
   #release(region: Region, count = AFTER_CHANGE): void {
     region.live = false;
+    // If it is running, nobody will tell it when its code changes: it leaves at the first write that may do that.
+    this.#data.setInt32(STALE, 1, true);
     this.#regions.delete(region.entry);
     for (const pc of region.nodes) {
       const others = (this.#covered.get(pc) ?? 1) - 1;

@@ -9,8 +9,8 @@ import { type Code, i32, type Local, type Signature } from '../wasm/encoder.ts';
  */
 export const REGION_SIGNATURE = { params: ['i32', 'i32', 'i64', 'i32'], results: ['i32'] } as const;
 export const ABSENT = -1;
-/** Not canonical: no return goes there. */
-export const NO_RETURN = 2n ** 62n;
+/** For who has not called from translated code. A return that goes there all the same leaves. */
+export const NO_RETURN = 0;
 
 /**
  * Functions of the interpreter's module that translated code calls, by their places in the table. A module that imported

@@ -45,6 +45,8 @@ import { displacement, isOnStack, placeOf, type Stretch } from './stack.ts';
 
 /** What the code around an operation decides: where its branches lead. */
 export interface Flow {
+  /** Where the region begins. */
+  readonly entry: Address;
   /** Goes on at a guest address. `checked`: the budget is looked at on the way. */
   goTo(pc: Address, checked: boolean): Code;
   /** Goes on at the guest address in `x`, where an indirect jump leads to. */
@@ -78,6 +80,19 @@ export interface PlainMap {
   readonly frameFlags: number;
 }
 
+/** What a region has of the module that it is made in. */
+export interface RegionModule {
+  readonly calls: RegionCalls;
+  /** Type of translated functions. */
+  readonly type: number;
+  /** Its own function. */
+  readonly self: number;
+  readonly data: DataView;
+  /** Of a guest address. */
+  readonly bits: 32 | 64;
+  readonly plain: PlainMap | undefined;
+}
+
 /** The distance from a register that is more likely the address of a table. */
 const LEAST_TABLE = 1 << 20;
 /** Calls on the host's stack; deeper ones leave, and start again from the bottom. */
@@ -97,6 +112,8 @@ export class RegionGen extends LocalGen {
   flow!: Flow;
   readonly #plain: PlainMap | undefined;
   readonly #type: number;
+  /** The function that is being made. */
+  readonly #self: number;
   readonly #groups = new Map<Step, Group>();
   /** Linear offsets of the groups that are open, by register and kind. */
   readonly #bases = new Map<number, Local>();
@@ -115,10 +132,11 @@ export class RegionGen extends LocalGen {
   /** Offset in the stretch of the access that the operation makes, if it is one of those. */
   #place: number | undefined;
 
-  constructor(calls: RegionCalls, type: number, data: DataView, bits: 32 | 64, plain?: PlainMap) {
+  constructor({ calls, type, self, data, bits, plain }: RegionModule) {
     super(calls, data, bits);
     this.#plain = plain;
     this.#type = type;
+    this.#self = self;
     this.#offset = this.newLocal('i64');
     [this.#exitOp, this.#code, this.#pending] = [this.newLocal(), this.newLocal(), this.newLocal()];
   }
@@ -144,30 +162,41 @@ export class RegionGen extends LocalGen {
     this.#stack = { stretch, base, slot };
   }
 
-  /** Registers that are needed beside those that the code reads. */
-  get wanted(): number {
-    return this.#stack === undefined ? 0 : 1 << Reg.RSP;
-  }
-
-  /** At the entry, by the number of the place to begin at: how far the stack pointer is from the region's first. */
-  enter(distances: readonly number[]): Code {
-    if (this.#stack === undefined) return [];
+  /**
+   * At the entry: loads registers. `distances`, by the number of the place to begin at: how far the stack pointer is from the
+   * region's first.
+   */
+  enter(live: number, distances: readonly number[]): Code {
+    if (this.#stack === undefined) return this.reload(live);
     const { y } = this.t;
     const usual = distances[0];
     const others = distances.flatMap((distance, number) =>
       distance === usual ? [] : [iff(i32.eq(this.at.get, i32.const(number)), y.set(i64.const(distance)))],
     );
-    return seq(y.set(i64.const(usual)), others, this.lookAround(y.get, ret(i32.const(ABSENT))));
+    return seq(y.set(i64.const(usual)), others, this.#loadAround(live, y.get, ret(i32.const(ABSENT))));
+  }
+
+  /** After a call: loads registers. The stack pointer is so far from the region's first, if that is known. */
+  enterAgain(live: number, distance: number | undefined, away: Code): Code {
+    if (this.#stack === undefined || distance === undefined) return this.reload(live);
+    return this.#loadAround(live, i64.const(distance), away);
+  }
+
+  /** The stretch first: if it has to be looked for, that is a call, which would cost the others the machine's registers. */
+  #loadAround(live: number, distance: Code, away: Code): Code {
+    const stack = 1 << Reg.RSP;
+    return seq(this.reload(stack), this.#lookAround(distance, away), this.reload(live & ~stack));
   }
 
   /** Finds the stretch again, for a stack pointer that is so far from the first one. `away`: where the window is not to be had. */
-  lookAround(distance: Code, away: Code): Code {
+  #lookAround(distance: Code, away: Code): Code {
     if (this.#stack === undefined) return [];
     const { stretch, base, slot } = this.#stack;
     const { va, x } = this.t;
     const span = stretch.high - stretch.low;
-    const size = i64.load(zero, WINDOW_BYTES);
-    const outside = i32.or(i64.gtU(x.get, size), i64.gtU(i64.add(x.get, i64.const(span)), size));
+    // Less than 0 where the stretch begins before the window, or ends behind it.
+    const room = i64.sub(i64.sub(i64.load(zero, WINDOW_BYTES), i64.const(span)), x.get);
+    const outside = i64.ltS(i64.or(x.get, room), i64.const(0));
     const open = call(this.regionCalls.window, va.get, i32.const(span), i32.const(slot));
     const first = i64.add(this.register(Reg.RSP).get, i64.const(stretch.low));
     return seq(
@@ -540,22 +569,20 @@ export class RegionGen extends LocalGen {
       return seq(retired, copies, told, look, this.#callGuest(target.get, entry.get));
     }
     if (!name.startsWith('ret')) return seq(retired, this.flow.jumpTo());
+    return seq(retired, this.leaveAt(target.get, Leave.MISS, dirtyAfter));
+  }
+
+  /** Where a call came from is an address that need not be looked at. */
+  override comesBack(target: Local, pop: Code): Code {
     const back = this.flow.back();
-    if (back !== undefined) {
-      const inside = i32.and(i64.eq(target.get, i64.const(back)), i32.gtS(this.left.get, zero));
-      return seq(
-        retired,
-        iff(inside, this.flow.comeBack()),
-        this.leaveAt(target.get, Leave.MISS, dirtyAfter),
-      );
-    }
-    const expected = i32.and(i64.eq(target.get, this.returnTo.get), i32.gtS(this.left.get, zero));
-    return seq(
-      retired,
-      this.spill(dirtyAfter & ~TEMPORARIES),
-      iff(expected, ret(this.left.get)),
-      this.leaveAt(target.get, Leave.MISS, 0),
-    );
+    const own = this.#count() + 1;
+    const goesOn =
+      back === undefined
+        ? seq(this.spill(this.step.dirtyAfter & ~TEMPORARIES), ret(this.left.get))
+        : this.flow.comeBack();
+    const expected = back === undefined ? this.returnTo.get : i64.const(back);
+    const affords = i32.gtS(this.left.get, i32.const(own));
+    return iff(i64.eq(target.get, expected), iff(affords, seq(pop, this.#retire(own), goesOn)));
   }
 
   /** The call of an address in a local goes on in a copy if there is one. */
@@ -585,15 +612,18 @@ export class RegionGen extends LocalGen {
   #callGuest(target: Code, slot: Code): Code {
     const { n } = this.t;
     const next = i64.const(this.immediateWord());
-    const away = i32.or(i32.leS(this.left.get, zero), i32.gtU(this.depth.get, i32.const(MAX_DEPTH)));
-    const leaves = seq(i32.store(zero, zero, STALE), this.leaveAt(target, Leave.MISS, 0));
-    const stale = this.takeUnsure() ? iff(this.#pending.get, leaves) : [];
+    const leaves = this.leaveAt(target, Leave.MISS, 0);
+    const stale = this.takeUnsure() ? iff(this.#pending.get, seq(i32.store(zero, zero, STALE), leaves)) : [];
+    const depth = i32.add(this.depth.get, i32.const(1));
+    const args = [this.left.get, depth, next, zero];
+    const itself = this.target === this.flow.entry && this.step.name === 'call';
     return seq(
       this.spill(this.step.dirtyAfter & ~TEMPORARIES),
       stale,
-      iff(away, this.leaveAt(target, Leave.MISS, 0)),
-      n.set(callIndirect(this.#type, slot, this.left.get, i32.add(this.depth.get, i32.const(1)), next, zero)),
-      iff(i32.leS(n.get, zero), seq(iff(i32.eqz(n.get), ret(zero)), this.leaveAt(target, Leave.MISS, 0))),
+      iff(i32.leS(this.left.get, zero), leaves),
+      iff(i32.gtU(this.depth.get, i32.const(MAX_DEPTH)), leaves),
+      n.set(itself ? call(this.#self, ...args) : callIndirect(this.#type, slot, ...args)),
+      iff(i32.leS(n.get, zero), seq(iff(i32.eqz(n.get), ret(zero)), leaves)),
       this.left.set(n.get),
       this.flow.afterCall(),
     );

@@ -24,20 +24,12 @@ import {
 } from '../wasm/encoder.ts';
 import { MAX_CALLEES, type Node, type RegionGraph } from './graph.ts';
 import { analyse, type NodeSteps, returnNode, type Step } from './liveness.ts';
-import type { RegionCalls } from './local-gen.ts';
 import { type Order, orderOf } from './order.ts';
 import { REGION_SIGNATURE } from './protocol.ts';
-import { type Flow, type PlainMap, RegionGen } from './region-gen.ts';
+import { type Flow, RegionGen, type RegionModule } from './region-gen.ts';
 import { displacement, findStack } from './stack.ts';
 
-export interface RegionContext {
-  readonly calls: RegionCalls;
-  /** Type of translated functions in the module. */
-  readonly type: number;
-  readonly data: DataView;
-  /** Of a guest address. */
-  readonly bits: 32 | 64;
-  readonly plain: PlainMap | undefined;
+export interface RegionContext extends RegionModule {
   slotOf(pc: Address): number;
   isSlow(pc: Address): boolean;
   /** Accesses in loops may be to elsewhere than the direct map, whatever their registers hold. */
@@ -62,6 +54,7 @@ export function regionFunction(
 }
 
 class RegionEmitter implements Flow {
+  readonly entry: Address;
   readonly #context: RegionContext;
   readonly #order: Order;
   readonly #nodes: readonly NodeSteps[];
@@ -76,12 +69,13 @@ class RegionEmitter implements Flow {
   #at = 0;
 
   constructor(graph: RegionGraph, context: RegionContext) {
+    this.entry = graph.entry.pc;
     this.#context = context;
     this.#order = orderOf(graph);
     this.#nodes = analyse(this.#order, context.data);
     this.#outside = context.outside | setOutside(this.#nodes, context);
     const stretch = findStack(this.#nodes, context.data, context.bits === 64 ? 8 : 4);
-    this.#gen = new RegionGen(context.calls, context.type, context.data, context.bits, context.plain);
+    this.#gen = new RegionGen(context);
     if (context.windowed && stretch !== undefined)
       this.#gen.useWindow(stretch, context.slotOf(graph.entry.pc));
     this.#gen.flow = this;
@@ -105,8 +99,7 @@ class RegionEmitter implements Flow {
     let live = 0;
     for (const node of this.#order.entries) live |= this.#nodes[this.#order.indexOf.get(node)!].liveIn;
     const distances = this.#order.entries.map((node) => this.#nodes[this.#order.indexOf.get(node)!].sp ?? 0);
-    const enter = seq(this.#gen.reload(live | this.#gen.wanted), this.#gen.enter(distances));
-    const whole = this.#gen.finish(seq(enter, body, unreachable));
+    const whole = this.#gen.finish(seq(this.#gen.enter(live, distances), body, unreachable));
     return { ...REGION_SIGNATURE, locals: this.#gen.locals, body: whole };
   }
 
@@ -301,8 +294,7 @@ class RegionEmitter implements Flow {
     if (index === undefined) return this.#gen.leaveAt(i64.const(node.returnsTo!), Leave.GO, 0);
     const { liveIn, sp } = this.#nodes[index];
     const away = this.#gen.leaveAt(i64.const(node.returnsTo!), Leave.GO, 0);
-    const window = sp === undefined ? [] : this.#gen.lookAround(i64.const(sp), away);
-    return seq(this.#gen.reload(liveIn | this.#gen.wanted), window, this.#branchTo(index));
+    return seq(this.#gen.enterAgain(liveIn, sp, away), this.#branchTo(index));
   }
 }
 
