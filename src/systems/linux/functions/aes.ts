@@ -1,5 +1,6 @@
 /** AES as the kernel's library has it (lib/crypto/aes.c, FIPS 197): struct crypto_aes_ctx lies in guest memory. */
-import type { Address } from '../../../memory/space.ts';
+import { perKernel } from '../../../kernel/kernel.ts';
+import { type Address, type GuestMemory, PAGE_SIZE } from '../../../memory/space.ts';
 import { Errno } from '../errno.ts';
 import type { Linux } from '../linux.ts';
 import { kernelFunctions } from './define.ts';
@@ -85,60 +86,85 @@ function invert(keys: Uint8Array): Uint8Array {
 }
 
 /**
- * A round on one byte of a column, as the column that it adds: substitution and MixColumns in one look-up. The tables of
- * the other three bytes are this one, turned.
+ * A round on one byte of each row of a column, as the column that it adds: substitution and MixColumns in one look-up. The
+ * table of a row is that of the first, turned.
  */
-function makeTable(substitution: Uint8Array, row: readonly number[]): Int32Array {
-  return Int32Array.from(substitution, (to) =>
+function makeTables(substitution: Uint8Array, row: readonly number[]): readonly Int32Array[] {
+  const first = Int32Array.from(substitution, (to) =>
     [0, 3, 2, 1].reduce((column, at, i) => column | (multiply(to, row[at]) << (8 * i)), 0),
   );
+  return [0, 8, 16, 24].map((by) => first.map((column) => (column << by) | (column >>> (32 - by))));
 }
 
-const DIRECTIONS = {
-  // Row r of the state moves by r columns, to the left or to the right.
-  encrypt: { table: makeTable(SUBSTITUTE, MIX), last: SUBSTITUTE, turn: 1 },
-  decrypt: { table: makeTable(RESTORE, UNMIX), last: RESTORE, turn: 3 },
-} as const;
+/** Of one way: the tables of its rounds, and the substitution alone for the last of them. */
+interface Direction {
+  readonly tables: readonly Int32Array[];
+  readonly last: Uint8Array;
+  /** Where the second and the fourth column lie: rows move to the left or to the right, which exchanges the two. */
+  readonly second: number;
+  readonly fourth: number;
+}
 
-const rotate = (word: number, by: number): number => (word << by) | (word >>> (32 - by));
+const ENCRYPT: Direction = { tables: makeTables(SUBSTITUTE, MIX), last: SUBSTITUTE, second: 4, fourth: 12 };
+const DECRYPT: Direction = { tables: makeTables(RESTORE, UNMIX), last: RESTORE, second: 12, fourth: 4 };
 
-/** One block of four columns; `keys` of the direction. */
-function cipher(block: Int32Array, keys: Int32Array, how: 'encrypt' | 'decrypt'): Int32Array {
-  const { table, last, turn } = DIRECTIONS[how];
-  let from = block.map((column, n) => column ^ keys[n]);
-  let to = new Int32Array(4);
-  const end = keys.length - 4;
-  for (let at = 4; at < end; at += 4) {
-    for (let n = 0; n < 4; n++)
-      to[n] =
-        keys[at + n] ^
-        table[from[n] & 0xff] ^
-        rotate(table[(from[(n + turn) & 3] >>> 8) & 0xff], 8) ^
-        rotate(table[(from[(n + 2) & 3] >>> 16) & 0xff], 16) ^
-        rotate(table[from[(n + 3 * turn) & 3] >>> 24], 24);
-    [from, to] = [to, from];
+/** The last round has no mixing: a byte of each of four columns. */
+const joined = (last: Uint8Array, a: number, b: number, c: number, d: number): number =>
+  last[a & 0xff] | (last[(b >>> 8) & 0xff] << 8) | (last[(c >>> 16) & 0xff] << 16) | (last[d >>> 24] << 24);
+
+/** One block of four columns; the round keys are the words of `keys` from `first` to that of the last round, and three more. */
+function cipher(
+  memory: GuestMemory,
+  way: Direction,
+  keys: Int32Array,
+  first: number,
+  end: number,
+  to: Address,
+  from: Address,
+): void {
+  const { tables, last, second, fourth } = way;
+  const [one, two, three, four] = tables;
+  // Of words where the others are of bytes.
+  const [after, before] = [second >> 2, fourth >> 2];
+  let a = memory.i32(from) ^ keys[first];
+  let b = memory.i32(from + second) ^ keys[first + after];
+  let c = memory.i32(from + 8) ^ keys[first + 2];
+  let d = memory.i32(from + fourth) ^ keys[first + before];
+  for (let at = first + 4; at < end; at += 4) {
+    const e = one[a & 0xff] ^ two[(b >>> 8) & 0xff] ^ three[(c >>> 16) & 0xff] ^ four[d >>> 24];
+    const f = one[b & 0xff] ^ two[(c >>> 8) & 0xff] ^ three[(d >>> 16) & 0xff] ^ four[a >>> 24];
+    const g = one[c & 0xff] ^ two[(d >>> 8) & 0xff] ^ three[(a >>> 16) & 0xff] ^ four[b >>> 24];
+    const h = one[d & 0xff] ^ two[(a >>> 8) & 0xff] ^ three[(b >>> 16) & 0xff] ^ four[c >>> 24];
+    a = e ^ keys[at];
+    b = f ^ keys[at + after];
+    c = g ^ keys[at + 2];
+    d = h ^ keys[at + before];
   }
-  for (let n = 0; n < 4; n++)
-    to[n] =
-      keys[end + n] ^
-      (last[from[n] & 0xff] |
-        (last[(from[(n + turn) & 3] >>> 8) & 0xff] << 8) |
-        (last[(from[(n + 2) & 3] >>> 16) & 0xff] << 16) |
-        (last[from[(n + 3 * turn) & 3] >>> 24] << 24));
-  return to;
+  memory.set32(to, joined(last, a, b, c, d) ^ keys[end]);
+  memory.set32(to + second, joined(last, b, c, d, a) ^ keys[end + after]);
+  memory.set32(to + 8, joined(last, c, d, a, b) ^ keys[end + 2]);
+  memory.set32(to + fourth, joined(last, d, a, b, c) ^ keys[end + before]);
 }
-
-/** Guest and host have their bytes in the same order, the little-endian one. */
-const words = (k: Linux, at: Address, count: number): Int32Array =>
-  new Int32Array(k.memory.bytes(at, 4 * count).buffer);
 
 /** struct crypto_aes_ctx (include/crypto/aes.h): 60 words each way, then the key's length. */
 const CONTEXT = { encrypt: 0, decrypt: 240, length: 480 } as const;
 
+/** All of linear memory as words: modules ask for a block of 16 bytes at a time, and its keys are eleven times as much. */
+const linear = perKernel((k) => new Int32Array(k.memory.wasm.buffer));
+
 function run(k: Linux, context: Address, to: Address, from: Address, how: 'encrypt' | 'decrypt'): void {
-  const rounds = ROUNDS[k.memory.u32(context + CONTEXT.length)] ?? 14;
-  const keys = words(k, context + CONTEXT[how], 4 * (rounds + 1));
-  k.memory.write(to, new Uint8Array(cipher(words(k, from, 4), keys, how).buffer));
+  const { memory } = k;
+  const words = 4 * (ROUNDS[memory.u32(context + CONTEXT.length)] ?? 14);
+  const keys = context + CONTEXT[how];
+  const way = how === 'encrypt' ? ENCRYPT : DECRYPT;
+  const host = memory.hostOffset(keys, 'read');
+  const within = (keys & (PAGE_SIZE - 1)) + 4 * words + 16 <= PAGE_SIZE;
+  if (within && (host & 3) === 0)
+    cipher(memory, way, k.state(linear), host >> 2, (host >> 2) + words, to, from);
+  else {
+    const copy = new Int32Array(memory.bytes(keys, 4 * words + 16).buffer);
+    cipher(memory, way, copy, 0, words, to, from);
+  }
 }
 
 export const aesFunctions = kernelFunctions({

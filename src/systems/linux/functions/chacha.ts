@@ -1,42 +1,56 @@
 /** The kernel's own blocks of ChaCha (lib/crypto/chacha.c): what implementations with vector instructions fall back to. RFC 8439, 2.3. */
+import { perKernel } from '../../../kernel/kernel.ts';
 import type { Address } from '../../../memory/space.ts';
 import type { Linux } from '../linux.ts';
 import { kernelFunctions } from './define.ts';
 
 const WORDS = 16;
+/** The words of the state that a kernel is at: modules ask for a block of 64 bytes at a time. */
+const working = perKernel(() => new Int32Array(WORDS));
+
 const rotate = (value: number, by: number): number => (value << by) | (value >>> (32 - by));
 
-function quarter(x: Int32Array, a: number, b: number, c: number, d: number): void {
-  x[a] += x[b];
-  x[d] = rotate(x[d] ^ x[a], 16);
-  x[c] += x[d];
-  x[b] = rotate(x[b] ^ x[c], 12);
-  x[a] += x[b];
-  x[d] = rotate(x[d] ^ x[a], 8);
-  x[c] += x[d];
-  x[b] = rotate(x[b] ^ x[c], 7);
+function quarter(x: Int32Array, i: number, j: number, k: number, l: number): void {
+  let [a, b, c, d] = [x[i], x[j], x[k], x[l]];
+  a = (a + b) | 0;
+  d = rotate(d ^ a, 16);
+  c = (c + d) | 0;
+  b = rotate(b ^ c, 12);
+  a = (a + b) | 0;
+  d = rotate(d ^ a, 8);
+  c = (c + d) | 0;
+  x[i] = a;
+  x[j] = rotate(b ^ c, 7);
+  x[k] = c;
+  x[l] = d;
 }
 
 /** The words of a state after that many rounds, half of them by columns and half by diagonals. */
-function permuted(k: Linux, state: Address, rounds: number): { before: Int32Array; after: Int32Array } {
-  const before = new Int32Array(k.memory.bytes(state, 4 * WORDS).buffer);
-  const after = before.slice();
+function permuted(k: Linux, state: Address, rounds: number): Int32Array {
+  const x = k.state(working);
+  for (let n = 0; n < WORDS; n++) x[n] = k.memory.i32(state + 4 * n);
   for (let round = 0; round < rounds; round += 2) {
-    for (let n = 0; n < 4; n++) quarter(after, n, n + 4, n + 8, n + 12);
-    for (let n = 0; n < 4; n++) quarter(after, n, 4 + ((n + 1) & 3), 8 + ((n + 2) & 3), 12 + ((n + 3) & 3));
+    quarter(x, 0, 4, 8, 12);
+    quarter(x, 1, 5, 9, 13);
+    quarter(x, 2, 6, 10, 14);
+    quarter(x, 3, 7, 11, 15);
+    quarter(x, 0, 5, 10, 15);
+    quarter(x, 1, 6, 11, 12);
+    quarter(x, 2, 7, 8, 13);
+    quarter(x, 3, 4, 9, 14);
   }
-  return { before, after };
+  return x;
 }
 
 function block(k: Linux, state: Address, stream: Address, rounds: number): void {
-  const { before, after } = permuted(k, state, rounds);
-  for (let n = 0; n < WORDS; n++) after[n] += before[n];
-  k.memory.write(stream, new Uint8Array(after.buffer));
-  k.memory.set32(state + 12 * 4, before[12] + 1);
+  const { memory } = k;
+  const after = permuted(k, state, rounds);
+  for (let n = 0; n < WORDS; n++) memory.set32(stream + 4 * n, (after[n] + memory.i32(state + 4 * n)) | 0);
+  memory.set32(state + 12 * 4, memory.i32(state + 12 * 4) + 1);
 }
 
 function hashed(k: Linux, state: Address, out: Address, rounds: number): void {
-  const { after } = permuted(k, state, rounds);
+  const after = permuted(k, state, rounds);
   for (let n = 0; n < 4; n++) {
     k.memory.set32(out + n * 4, after[n]);
     k.memory.set32(out + (n + 4) * 4, after[n + 12]);
