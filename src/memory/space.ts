@@ -46,6 +46,9 @@ export class GuestMemory {
   readonly #flags: FrameFlags;
   readonly #listeners: CodeChange[] = [];
   readonly #plainListeners: (() => void)[] = [];
+  readonly #unpinListeners: ((page: Address) => void)[] = [];
+  /** Pages whose frames translated code knows. */
+  readonly #pinned = new Set<Address>();
   /** No page of the direct map was ever unmapped or protected. */
   #plain = true;
   #observer: SimulatedTlb | undefined;
@@ -142,6 +145,7 @@ export class GuestMemory {
       }
       this.#table.set(page, 0);
       this.#forget(page);
+      this.#unpin(page);
     }
     this.#regions.remove(va, va + pages * PAGE_SIZE);
   }
@@ -161,6 +165,7 @@ export class GuestMemory {
       if (losesExecute) this.#changed(entry >>> PTE_FRAME_SHIFT, 0, PAGE_SIZE);
       this.#table.set(page, (entry & ~PTE.PERM) | (perm & PTE.PERM));
       this.#forget(page);
+      if ((perm & Perm.R) === 0) this.#unpin(page);
     }
     this.#regions.protect(va, va + pages * PAGE_SIZE, perm);
   }
@@ -462,6 +467,41 @@ export class GuestMemory {
   /** Called when {@link plainMap} becomes another. */
   onPlainChange(listener: () => void): void {
     this.#plainListeners.push(listener);
+  }
+
+  /**
+   * Where that byte is in linear memory, and how many of the `most` bytes from there on can be read in one piece: good until
+   * {@link onUnpin} tells of one of the pages. Undefined where nothing can be read, or where accesses are counted.
+   */
+  pin(va: Address, most: number, each: (page: Address) => void): { host: number; bytes: number } | undefined {
+    if (this.plainMap === undefined) return undefined;
+    const first = pageBase(va);
+    const end = va + most;
+    const needed = PTE.PRESENT | Perm.R;
+    let pages = 0;
+    let pfn = 0;
+    for (let page = first; page < end; page += PAGE_SIZE, pages++) {
+      const entry = this.#entry(page);
+      if ((entry & needed) !== needed) break;
+      if (pages === 0) pfn = entry >>> PTE_FRAME_SHIFT;
+      else if (entry >>> PTE_FRAME_SHIFT !== pfn + pages) break;
+    }
+    if (pages === 0) return undefined;
+    for (let page = first, n = 0; n < pages; n++, page += PAGE_SIZE) {
+      this.#pinned.add(page);
+      each(page);
+    }
+    const within = va - first;
+    return { host: this.frameOffset(pfn) + within, bytes: Math.min(most, pages * PAGE_SIZE - within) };
+  }
+
+  /** Called when a page that was pinned is unmapped or can no longer be read. */
+  onUnpin(listener: (page: Address) => void): void {
+    this.#unpinListeners.push(listener);
+  }
+
+  #unpin(page: Address): void {
+    if (this.#pinned.delete(page)) for (const listener of this.#unpinListeners) listener(page);
   }
 
   /** Makes a change after which the direct map may no longer be plain, or may be again. */

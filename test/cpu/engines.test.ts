@@ -128,6 +128,30 @@ const STRAIGHT: readonly ((r: Random) => Instruction)[] = [
     const [size, d, at] = [r.pick(SIZES), operand(r), r.below(4000)];
     return (b) => b.cmpxchg(size, mem(Reg.RBX, at), d);
   },
+  // Static tables, by an index that is known to be small, or happens to be.
+  (r) => {
+    const [op, size, d, s] = [r.pick(ALU), r.pick(SIZES), operand(r), operand(r, 1)];
+    const [at, scale] = [r.below(0x4000), r.pick([0, 1, 2, 3] as const)];
+    const bound = r.pick([
+      (b: BlockBuilder) => b.movzx(4, 1, reg(Reg.RCX), s),
+      (b: BlockBuilder) => b.movzx(4, 2, reg(Reg.RCX), reg(s.reg)),
+      (b: BlockBuilder) => b.alu('and', 4, reg(Reg.RCX), imm(at)),
+      (b: BlockBuilder) => b.shift('shr', 4, reg(Reg.RCX), imm(20 + (at & 7))),
+      (b: BlockBuilder) => b.mov(2, reg(Reg.RCX), s),
+    ]);
+    return (b) => {
+      bound(b);
+      b.alu(op, size, d, mem(Reg.ZERO, DATA + at, Reg.RCX, scale));
+    };
+  },
+  (r) => {
+    const [from, d, index, at] = [r.pick([1, 2] as const), operand(r), operand(r), r.below(0x4000)];
+    return (b) => b.movzx(4, from, reg(d.reg), mem(index.reg, DATA + at));
+  },
+  (r) => {
+    const [d, at] = [r.below(4), r.below(0x3ff0)];
+    return (b) => b.vector.move(xmm(d), mem(Reg.ZERO, DATA + at), false);
+  },
   () => (b) => b.helper(Helper.PUSHF),
   () => (b) => b.pop(8, reg(Reg.RSI)),
   () => (b) => b.push(8, reg(Reg.RAX)),

@@ -15,6 +15,7 @@ import type { RegionCalls } from './local-gen.ts';
 import { FIRST_SLOT, REGION_SIGNATURE, RUNTIME } from './protocol.ts';
 import { regionFunction } from './region.ts';
 import type { PlainMap } from './region-gen.ts';
+import type { Pinned } from './tables.ts';
 
 /** Entries of a block before the region that begins there is translated. */
 const THRESHOLD: Readonly<Record<Engine, number>> = { interpreter: 0, wasm: 2, auto: 1000 };
@@ -87,6 +88,8 @@ class Region {
   nodes: ReadonlySet<Address> = new Set();
   /** Functions that are called and had hardly run when it was made: small ones are worth a copy once they are hot. */
   cold: ReadonlySet<Address> = new Set();
+  /** Pages of tables that it reads without a look at the page tables. */
+  readonly pinned = new Set<Address>();
   /** Instructions that make calls for accesses that are not plain ones. */
   readonly calling = new Set<Address>();
   /** Accesses to elsewhere than the direct map that were not expected. */
@@ -141,6 +144,7 @@ export class TranslationEngine implements Translations {
     this.#memory = memory;
     this.#data = new DataView(memory.wasm.buffer);
     memory.onPlainChange(() => this.#dropAll());
+    memory.onUnpin((page) => this.#unpinned(page));
   }
 
   /** Before anything runs; the interpreter has put its functions into the table. */
@@ -348,7 +352,9 @@ export class TranslationEngine implements Translations {
       const wary = this.#isWary(region);
       // Execution is where the first of them begins; of the others only the stack is known.
       const outside = registersOutside & (n === 0 ? -1 : 1 << Reg.RSP);
-      const more = { self: builder.nextFunction, isSlow, windowed, learns, wary, isOutside, outside };
+      const pin = (va: Address, most: number) => this.#pin(region, va, most);
+      const self = builder.nextFunction;
+      const more = { self, isSlow, pin, windowed, learns, wary, isOutside, outside };
       const { spec, entries } = regionFunction(graph, { ...context, ...more });
       region.entries = entries;
       builder.place(region.slot, builder.addFunction(spec));
@@ -370,6 +376,20 @@ export class TranslationEngine implements Translations {
         this.#entries.set(pc, entry);
         this.#cache.redirect(pc, entry, 0);
       });
+    }
+  }
+
+  /** What is in the direct map is reached as easily without. */
+  #pin({ pinned }: Region, va: Address, most: number): Pinned | undefined {
+    return this.#isOutside(va) ? this.#memory.pin(va, most, (page) => pinned.add(page)) : undefined;
+  }
+
+  /** A page that translated code reads by its place in linear memory is gone. */
+  #unpinned(page: Address): void {
+    for (const region of [...this.#regions.values()]) {
+      if (!region.pinned.has(page)) continue;
+      this.#release(region);
+      this.#data.setInt32(STALE, 1, true);
     }
   }
 

@@ -37,11 +37,13 @@ import {
 } from '../wasm/encoder.ts';
 import { type Group, groupsOf } from './bases.ts';
 import { TEMPORARIES } from './effects.ts';
+import type { Node } from './graph.ts';
 import { TELLS } from './jumps.ts';
-import type { Step } from './liveness.ts';
+import type { NodeSteps, Step } from './liveness.ts';
 import { LocalGen, type RegionCalls } from './local-gen.ts';
 import { ABSENT, lookupEntry } from './protocol.ts';
 import { displacement, isOnStack, placeOf, type Stretch } from './stack.ts';
+import { type Pin, type TableRead, tablesOf } from './tables.ts';
 
 /** What the code around an operation decides: where its branches lead. */
 export interface Flow {
@@ -115,6 +117,7 @@ export class RegionGen extends LocalGen {
   /** The function that is being made. */
   readonly #self: number;
   readonly #groups = new Map<Step, Group>();
+  #tables: ReadonlyMap<Step, TableRead> = new Map();
   /** Linear offsets of the groups that are open, by register and kind. */
   readonly #bases = new Map<number, Local>();
   readonly #exits = new Map<number, Label>();
@@ -354,8 +357,38 @@ export class RegionGen extends LocalGen {
     );
   }
 
+  // ---- static tables ----
+
+  /** Before anything is emitted: those reads go straight to where their tables are. */
+  useTables(nodes: readonly NodeSteps[], entries: readonly Node[], pin: Pin): void {
+    if (this.#plain !== undefined) this.#tables = tablesOf(nodes, entries, this.data, this.bits, pin);
+  }
+
+  /** A read that is looked up together with others is none. */
+  #tableRead(): TableRead | undefined {
+    return this.#groups.has(this.step) ? undefined : this.#tables.get(this.step);
+  }
+
+  /** How far into its table a read goes, as an offset to be added to where that is. */
+  #tableOffset({ index, scale }: TableRead): Code {
+    if (index === undefined) return zero;
+    const at = i32.wrap(this.register(index).get);
+    return scale === 0 ? at : i32.shl(at, i32.const(scale));
+  }
+
+  /** Sets `host` for the read of a table; `otherwise` does where the index may be too large and is. */
+  #reachTable(read: TableRead, otherwise: () => Code): Code {
+    const { index, scale, limit } = read;
+    const inside = this.t.host.set(i32.add(this.#tableOffset(read), i32.const(read.host | 0)));
+    if (index === undefined || limit === undefined) return inside;
+    const far = i64.gtU(this.register(index).get, i64.const(Math.floor(limit / 2 ** scale)));
+    return iff(far, otherwise(), inside);
+  }
+
   override reach(size: number, write: boolean): Code {
     const { host } = this.t;
+    const table = write ? undefined : this.#tableRead();
+    if (table !== undefined) return this.#reachTable(table, () => super.reach(size, write));
     if (this.#stack !== undefined && this.#place !== undefined)
       return host.set(i32.add(this.#stack.base.get, i32.const(this.#place)));
     const group = this.#grouped();
@@ -371,6 +404,10 @@ export class RegionGen extends LocalGen {
   }
 
   override load(size: Size, address: Code): Code {
+    const table = this.#tableRead();
+    if (table?.limit === undefined && table !== undefined)
+      return loadHost(size, this.#tableOffset(table), table.host);
+    if (table !== undefined) return super.load(size, address);
     if (this.#stack !== undefined && this.#place !== undefined)
       return loadHost(size, this.#stack.base.get, this.#place);
     const group = this.#grouped();

@@ -28,10 +28,13 @@ import { type Order, orderOf } from './order.ts';
 import { REGION_SIGNATURE } from './protocol.ts';
 import { type Flow, RegionGen, type RegionModule } from './region-gen.ts';
 import { displacement, findStack } from './stack.ts';
+import type { Pin } from './tables.ts';
 
 export interface RegionContext extends RegionModule {
   slotOf(pc: Address): number;
   isSlow(pc: Address): boolean;
+  /** Pins the memory at an address for as long as the region lives. */
+  readonly pin: Pin;
   /** Accesses in loops may be to elsewhere than the direct map, whatever their registers hold. */
   readonly wary: boolean;
   /** The address is mapped, and not in the direct map. */
@@ -78,6 +81,7 @@ class RegionEmitter implements Flow {
     this.#gen = new RegionGen(context);
     if (context.windowed && stretch !== undefined)
       this.#gen.useWindow(stretch, context.slotOf(graph.entry.pc));
+    this.#gen.useTables(this.#nodes, this.#order.entries, context.pin);
     this.#gen.flow = this;
     this.#loops = this.#nodes.map((_, i) => label(`loop ${i}`));
     this.#merges = this.#nodes.map((_, i) => label(`merge ${i}`));
