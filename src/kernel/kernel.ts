@@ -159,11 +159,16 @@ export abstract class Kernel implements SchedulerOwner {
 
   // -- per-subsystem state ----------------------------------------------------------------------------------
 
+  /** Makes the value that a key stands for: once per kernel. */
+  protected makeState<T>(key: StateKey<T>): T {
+    return key.make(this);
+  }
+
   /** The value that `make` gives once per kernel: how a file of kernel functions keeps its tables. */
   state<T>(key: StateKey<T>): T {
     let value = this.states.get(key.id) as T | undefined;
     if (value === undefined) {
-      value = key.make(this);
+      value = this.makeState(key);
       this.states.set(key.id, value);
     }
     return value;

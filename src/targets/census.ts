@@ -170,6 +170,15 @@ function* loadRequested(k: Linux, { path, bytes }: CensusModule): Steps<boolean>
   }
 }
 
+/** What modules, and the kernel for them, hold of its memory: what the kernel makes once and keeps is not counted. */
+function held(k: Linux): { readonly objects: number; readonly pages: number } {
+  const others = k.memory.frames.owners().filter(({ label }) => !OWN_MEMORY.test(label));
+  return { objects: k.heap.passingObjects, pages: others.reduce((sum, { pages }) => sum + pages, 0) };
+}
+
+/** Labels of frames: the image and the array of struct page get theirs when they are first touched; objects are counted. */
+const OWN_MEMORY = /^(kernel |struct page array$|slab )/;
+
 class Life {
   private readonly k: Linux;
   private readonly plan: readonly CensusModule[];
@@ -193,12 +202,14 @@ class Life {
 
   run(): void {
     const { k } = this;
-    const free = k.memory.frames.freePages;
+    const before = held(k);
     if (!this.cycle(true)) return;
     this.instructions = k.cpu.retired;
     this.lines = k.log.records.length;
     // Nearly all: what came back whole the first time has nothing more to show.
-    if (k.memory.frames.freePages < free) this.lostPages = this.lossOfMoreCycles();
+    const after = held(k);
+    if (after.objects > before.objects || after.pages > before.pages)
+      this.lostPages = this.lossOfMoreCycles();
   }
 
   /** Pages lost at every further load and unload. What the kernel takes once and keeps is none of them. */

@@ -10,7 +10,7 @@ import type { CType } from '../../ctypes/type.ts';
 import type { Certificate } from '../../formats/pki/certificate.ts';
 import { readCertificates } from '../../formats/pki/pem.ts';
 import type { FunctionTable, KernelFunction } from '../../kernel/functions.ts';
-import { Kernel } from '../../kernel/kernel.ts';
+import { Kernel, type StateKey } from '../../kernel/kernel.ts';
 import type { MissingPolicy } from '../../kernel/missing.ts';
 import { type KernelModule, ModuleTable } from '../../kernel/modules.ts';
 import { plainPc } from '../../kernel/pc.ts';
@@ -220,10 +220,19 @@ export class Linux extends Kernel {
     if (fills === undefined) return false;
     if (this.filled.has(name)) return true;
     this.filled.add(name);
-    for (const data of fills) data.fill(this, address);
+    this.heap.lasting(() => {
+      for (const data of fills) data.fill(this, address);
+    });
     return true;
   }
   private readonly filled = new Set<string>();
+
+  /** Objects that it takes from the heap are the kernel's own. */
+  protected override makeState<T>(key: StateKey<T>): T {
+    // Not there yet while the image and the per-CPU areas are made.
+    const { heap } = this as { readonly heap?: Heap };
+    return heap === undefined ? super.makeState(key) : heap.lasting(() => super.makeState(key));
+  }
 
   // -- log --------------------------------------------------------------------------------------------------
 

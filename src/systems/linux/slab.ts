@@ -27,13 +27,18 @@ export interface CacheSpec {
   readonly userSize?: number;
 }
 
+const FREE = 0;
+const HANDED_OUT = 1;
+/** In use by the kernel itself, which made it once and keeps it. */
+const LASTING = 2;
+
 /** One block of pages, cut into objects. */
 interface Block {
   readonly base: Address;
   readonly pfn: number;
   readonly cache: SlabCache;
   readonly count: number;
-  /** 1 = handed out. */
+  /** What becomes of each object: FREE, HANDED_OUT or LASTING. */
   readonly taken: Uint8Array;
   used: number;
 }
@@ -85,6 +90,8 @@ export class Slabs {
   private readonly k: Linux;
   private readonly pages: Pages;
   private readonly blockAt = new Map<number, Block>();
+  /** Objects in use that are not lasting. */
+  passing = 0;
 
   constructor(k: Linux, pages: Pages) {
     this.k = k;
@@ -94,13 +101,15 @@ export class Slabs {
   /**
    * An object whose contents are as its last user left them, or as its constructor made them. Undefined when the cache is
    * empty: `grow` it first.
+   * @param lasting the kernel makes it once and keeps it: it counts as nobody's loss
    */
-  take(cache: SlabCache): Address | undefined {
+  take(cache: SlabCache, lasting = false): Address | undefined {
     const object = cache.free.pop();
     if (object === undefined) return undefined;
     const block = this.blockOf(object);
     if (block === undefined) throw new Error(`slab ${cache.name} lists an object outside its blocks`);
-    block.taken[(object - block.base) / cache.stride] = 1;
+    block.taken[(object - block.base) / cache.stride] = lasting ? LASTING : HANDED_OUT;
+    if (!lasting) this.passing++;
     block.used++;
     return object;
   }
@@ -133,7 +142,7 @@ export class Slabs {
     if (block === undefined) return undefined;
     const index = Math.floor((address - block.base) / block.cache.stride);
     const object = block.base + index * block.cache.stride;
-    const taken = index < block.count && block.taken[index] === 1;
+    const taken = index < block.count && block.taken[index] !== FREE;
     return { cache: block.cache, object, offset: address - object, taken };
   }
 
@@ -141,7 +150,9 @@ export class Slabs {
   put(object: Address): void {
     const block = this.blockOf(object);
     if (block === undefined) throw new Error('no slab there');
-    block.taken[(object - block.base) / block.cache.stride] = 0;
+    const index = (object - block.base) / block.cache.stride;
+    if (block.taken[index] === HANDED_OUT) this.passing--;
+    block.taken[index] = FREE;
     block.used--;
     block.cache.free.push(object);
   }
@@ -162,7 +173,7 @@ export class Slabs {
   /** Objects of a cache that are in use. */
   *objects(cache: SlabCache): Iterable<Address> {
     for (const block of cache.blocks) {
-      for (let i = 0; i < block.count; i++) if (block.taken[i] === 1) yield block.base + i * cache.stride;
+      for (let i = 0; i < block.count; i++) if (block.taken[i] !== FREE) yield block.base + i * cache.stride;
     }
   }
 

@@ -90,7 +90,7 @@ export function kernelDirectory(k: Linux, path: string): Address {
   const node = sysDirectory(k, path);
   const known = k.state(ownDirectories).get(node);
   if (known !== undefined) return known;
-  const kobject = k.heap.allocateZeroed(k.sizeof('kobject'));
+  const kobject = k.heap.lasting(() => k.heap.allocateZeroed(k.sizeof('kobject')));
   k.write('kobject.kref.refcount.refs.counter', kobject, 1);
   k.state(ownDirectories).set(node, kobject);
   k.state(sysfs).bind(kobject, node);

@@ -44,7 +44,7 @@ export function cryptoType(k: Linux, kind: TypedKind): Address {
   const known = k.state(types);
   let at = known.get(kind);
   if (at === undefined) {
-    at = k.heap.allocateZeroed(k.sizeof('crypto_type'));
+    at = k.heap.lasting(() => k.heap.allocateZeroed(k.sizeof('crypto_type')));
     k.write('crypto_type.type', at, typeNumbers(k)[kind]);
     k.write('crypto_type.maskclear', at, ~TYPE_MASK);
     // Where there are linear ciphers, they are found as ciphers.

@@ -14,8 +14,10 @@ const made = perKernel<Map<KobjectType, Address>, Linux>(() => new Map());
 
 /** The guest's struct kobj_type for `type`, with its sysfs_ops. */
 export function kobjectType(k: Linux, type: KobjectType): Address {
-  const known = k.state(made).get(type);
-  if (known !== undefined) return known;
+  return k.state(made).get(type) ?? k.heap.lasting(() => makeType(k, type));
+}
+
+function makeType(k: Linux, type: KobjectType): Address {
   const operations = k.heap.allocateZeroed(k.sizeof('sysfs_ops'));
   k.write('sysfs_ops.show', operations, k.addressOf(type.show));
   k.write('sysfs_ops.store', operations, k.addressOf(type.store));

@@ -23,7 +23,16 @@ function allocated(k: Linux, name: string): Address {
 }
 
 /** The bus, registered when it is asked for the first time; `symbol` is the exported name of its type, if there is one. */
-export function* ownBus(
+export function ownBus(
+  k: Linux,
+  name: string,
+  methods: BusMethods,
+  symbol: string | undefined,
+): Steps<Address> {
+  return k.heap.lastingSteps(readyOwnBus(k, name, methods, symbol));
+}
+
+function* readyOwnBus(
   k: Linux,
   name: string,
   methods: BusMethods,

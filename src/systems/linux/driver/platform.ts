@@ -54,7 +54,11 @@ export const platformData: readonly DataInitialiser[] = [
 /** The bus, registered when the first one asks for it: nothing of this machine's own is on it. */
 export function* platformBus(k: Linux): Steps<Address> {
   const bus = k.addressOf('platform_bus_type');
-  if (busPrivate(k, bus) !== 0) return bus;
+  if (busPrivate(k, bus) === 0) yield* k.heap.lastingSteps(registerPlatformBus(k, bus));
+  return bus;
+}
+
+function* registerPlatformBus(k: Linux, bus: Address): Steps<void> {
   const parent = k.addressOf('platform_bus');
   initialise(k, parent);
   setName(k, kobjectOf(k, parent), 'platform');
@@ -62,7 +66,6 @@ export function* platformBus(k: Linux): Steps<Address> {
   yield* registerBus(k, bus, attachDevice);
   keepAll(k, 'bus/platform');
   keepAll(k, 'devices/platform');
-  return bus;
 }
 
 /** Where the name of the only driver that may have the device stands: later kernels have it for devices of any bus. */

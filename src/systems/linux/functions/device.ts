@@ -395,8 +395,10 @@ function* registerMisc(k: Linux, misc: Address): Steps<number> {
     k.write('miscdevice.minor', misc, minor);
   } else if (state.byMinor.has(minor)) return -Errno.EBUSY;
   if (state.classAt === 0) {
-    state.classAt = k.heap.allocateZeroed(k.sizeof('class'));
-    registerClass(k, state.classAt, 'misc');
+    k.heap.lasting(() => {
+      state.classAt = k.heap.allocateZeroed(k.sizeof('class'));
+      registerClass(k, state.classAt, 'misc');
+    });
   }
   state.byMinor.set(minor, misc);
   const number = makeDevice(MISC_MAJOR, minor);

@@ -62,5 +62,6 @@ export function ensureLoopback(k: Linux): void {
   const state = k.state(made);
   if (state.done) return;
   state.done = true;
-  if (make(k).next().done !== true) throw new Error('the loopback device was not made at once');
+  if (k.heap.lasting(() => make(k).next().done) !== true)
+    throw new Error('the loopback device was not made at once');
 }

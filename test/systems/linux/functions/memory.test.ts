@@ -46,6 +46,34 @@ describe('kmalloc', () => {
     expect(fresh.memory.frames.statistics().used - before).toBeLessThan(12);
   });
 
+  it('counts objects in use, without those that the kernel makes once and keeps', () => {
+    const { heap } = boot();
+    const before = heap.passingObjects;
+    const passing = heap.allocate(100);
+    const [kept] = heap.lasting(() => [heap.allocate(100), heap.allocate(5000)]);
+    const steps = heap.lastingSteps(
+      (function* () {
+        const first = heap.allocate(64);
+        const answer = yield { kind: 'yield' } as const;
+        return first + answer + heap.allocate(64) * 0;
+      })(),
+    );
+    expect(steps.next().done).toBe(false);
+    const between = heap.allocate(64);
+    expect(steps.next(7)).toMatchObject({ done: true });
+    expect(heap.passingObjects - before).toBe(2);
+    expect(heap.objectAt(kept)?.taken).toBe(true);
+    for (const object of [passing, between, kept]) heap.free(object);
+    expect(heap.passingObjects).toBe(before);
+    expect(() =>
+      heap.lasting(() => {
+        throw new Error('no');
+      }),
+    ).toThrow('no');
+    heap.allocate(8);
+    expect(heap.passingObjects).toBe(before + 1);
+  });
+
   it('keeps struct page as inline code reads it', () => {
     const page = Number(call(k, 'alloc_pages', 0x40000, 2));
     expect(k.read('page._refcount.counter', page)).toBe(1);
