@@ -347,13 +347,16 @@ export abstract class Kernel implements SchedulerOwner {
 
   // -- pages ------------------------------------------------------------------------------------------------
 
-  /** Takes addresses from an area and single frames for them, zeroed. Throws OutOfMemory, leaving nothing behind. */
-  mapPages(area: AreaAllocator, pages: number, perm: number, what: string): Address {
+  /**
+   * Takes addresses from an area and single frames for them, zeroed. Throws OutOfMemory, leaving nothing behind.
+   * @param label whose the frames are in the statistics of memory
+   */
+  mapPages(area: AreaAllocator, pages: number, perm: number, what: string, label = what): Address {
     const base = area.allocate(pages);
     this.scheduler.charge(pages * PAGE_COST);
     const pfns: number[] = [];
     try {
-      while (pfns.length < pages) pfns.push(this.memory.frames.allocate(0));
+      while (pfns.length < pages) pfns.push(this.memory.frames.allocate(0, label));
     } catch (error) {
       for (const pfn of pfns) this.memory.frames.free(pfn, 0);
       area.free(base);
@@ -377,7 +380,7 @@ export abstract class Kernel implements SchedulerOwner {
   /** A kernel stack; the area leaves an unmapped page between two of them. */
   allocateStack(name: string): { base: Address; size: number } {
     const { area, bytes } = this.stacks;
-    const base = this.mapPages(area, bytes / PAGE_SIZE, Perm.R | Perm.W, `stack of ${name}`);
+    const base = this.mapPages(area, bytes / PAGE_SIZE, Perm.R | Perm.W, `stack of ${name}`, 'thread stacks');
     return { base, size: bytes };
   }
 

@@ -176,8 +176,8 @@ function held(k: Linux): { readonly objects: number; readonly pages: number } {
   return { objects: k.heap.passingObjects, pages: others.reduce((sum, { pages }) => sum + pages, 0) };
 }
 
-/** Labels of frames: the image and the array of struct page get theirs when they are first touched; objects are counted. */
-const OWN_MEMORY = /^(kernel |struct page array$|slab )/;
+/** Labels of frames: the image and the array of struct page get theirs when they are first touched; objects are counted, threads by their task. */
+const OWN_MEMORY = /^(kernel |struct page array$|slab |thread stacks$)/;
 
 class Life {
   private readonly k: Linux;
@@ -261,19 +261,24 @@ class Life {
     const { k } = this;
     const onRequest = [...k.modules].filter((module) => !loaded.includes(module)).reverse();
     const dependencies = loaded.slice(0, -1).reverse();
+    // What came on request may still be used by what the module depends on: it is tried again when that is gone.
+    const held: LinuxModule[] = [];
     for (const [i, module] of [...loaded.slice(-1), ...onRequest, ...dependencies].entries()) {
       const result = rmmod(k, module.name);
       if (i === 0) this.unload = unloadErrno(result);
       if (result.outcome === 'missing') this.outcome = 'sandbox-lacks';
       if (result.outcome === 'killed') this.fault(result.killed.message);
-      // What came on request may still be used by what the module depends on.
-      if (result.outcome === 'refused' && onRequest.includes(module)) continue;
+      if (result.outcome === 'refused' && onRequest.includes(module)) {
+        held.push(module);
+        continue;
+      }
       if (result.outcome !== 'unloaded') return false;
       if (i > 0) continue;
       this.leaks = k.heap
         .allocationsOf(module)
         .map(({ bytes, kind, caller }) => `${bytes} bytes (${kind}) taken in ${k.describe(caller)}`);
     }
+    for (const module of held) rmmod(k, module.name);
     return true;
   }
 

@@ -86,7 +86,8 @@ export class Heap {
     }
     return next.value;
   }
-  private forKernel = false;
+  /** What is allocated now is the kernel's own and stays. */
+  forKernel = false;
 
   /** Objects in use that are not lasting. */
   get passingObjects(): number {

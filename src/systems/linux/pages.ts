@@ -96,7 +96,7 @@ export class Pages {
   allocate(order: number, gfp: number, caller: Address): Address {
     let pfn: number;
     try {
-      pfn = this.k.memory.frames.allocate(order, 'pages');
+      pfn = this.k.memory.frames.allocate(order, this.k.heap.forKernel ? 'kernel pages' : 'pages');
     } catch (error) {
       if (error instanceof OutOfMemory) return 0;
       throw error;

@@ -112,7 +112,8 @@ function insert(k: Linux, queueAddress: Address, work: Address): void {
     k.scheduler.wake(queue.worker);
     return;
   }
-  queue.worker = k.tasks.spawn(`kworker/${queue.name}`.slice(0, 15), serve(k, queue));
+  // A worker is the kernel's own, and goes when it has been idle for long.
+  queue.worker = k.heap.lasting(() => k.tasks.spawn(`kworker/${queue.name}`.slice(0, 15), serve(k, queue)));
   const task = queue.worker.control;
   k.write('task_struct.flags', task, k.read('task_struct.flags', task) | PF_WQ_WORKER);
 }

@@ -121,14 +121,20 @@ export function putCdev(k: Linux, cdev: Address): void {
   modulePut(k, owner);
 }
 
-/** The last reference makes the inodes forget the cdev (cdev_purge) and frees one that the kernel allocated. */
+/**
+ * The last reference makes the inodes forget the cdev (cdev_purge), frees one that the kernel allocated, and the name that
+ * its kobject was given.
+ */
 export function dropCdev(k: Linux, cdev: Address): void {
   const count = k.read(...counterOf(cdev)) - 1;
   k.write(...counterOf(cdev), count);
   if (count !== 0) return;
+  const name = k.read('cdev.kobj.name', cdev);
   const devices = k.state(characterDevices);
   for (const inode of devices.inodesOf(cdev)) k.write('inode.i_cdev', inode, 0);
   if (devices.allocated.delete(cdev)) k.heap.free(cdev);
+  else k.write('cdev.kobj.name', cdev, 0);
+  k.heap.free(name);
 }
 
 /** The driver of a number; where there is none the kernel asks for a module by the number (base_probe). */

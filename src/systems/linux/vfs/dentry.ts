@@ -274,7 +274,7 @@ const emptyTables = {
   make: () => {
     const made = new Map<string, Address>();
     const table = (k: Linux, name: string) => {
-      const at = made.get(name) ?? k.heap.allocateZeroed(k.sizeof(name));
+      const at = made.get(name) ?? k.heap.lasting(() => k.heap.allocateZeroed(k.sizeof(name)));
       made.set(name, at);
       return at;
     };

@@ -109,3 +109,21 @@ describe('lists', () => {
     expect(lines).toContain('kernel BUG at lib/list_debug.c:27!');
   });
 });
+
+describe('cdev_del', () => {
+  it('frees the name that the kobject of the cdev was given', () => {
+    const k = boot();
+    const name = text(k, 'board');
+    const [cdev, operations] = [
+      k.heap.allocate(k.sizeof('cdev')),
+      k.heap.allocate(k.sizeof('file_operations')),
+    ];
+    const before = k.heap.passingObjects;
+    call(k, 'cdev_init', cdev, operations);
+    call(k, 'kobject_set_name', cdev + k.offset('cdev.kobj'), name);
+    expect(call(k, 'cdev_add', cdev, 240 << 20, 1)).toBe(0);
+    expect(k.heap.passingObjects).toBe(before + 1);
+    call(k, 'cdev_del', cdev);
+    expect(k.heap.passingObjects).toBe(before);
+  });
+});
