@@ -90,6 +90,8 @@ class Region {
   cold: ReadonlySet<Address> = new Set();
   /** Pages of tables that it reads without a look at the page tables. */
   readonly pinned = new Set<Address>();
+  /** It is small enough for a copy itself. */
+  copies = false;
   /** Instructions that make calls for accesses that are not plain ones. */
   readonly calling = new Set<Address>();
   /** Accesses to elsewhere than the direct map that were not expected. */
@@ -225,6 +227,7 @@ export class TranslationEngine implements Translations {
 
   /** What calls the function that has become hot may do better with a copy of it. */
   #remakeCallers(pc: Address): void {
+    if (this.#regions.get(pc)?.copies !== true) return;
     for (const region of [...this.#regions.values()])
       if (region.cold.has(pc) && this.#jumps.again(region.entry)) this.#release(region, 1);
   }
@@ -321,6 +324,7 @@ export class TranslationEngine implements Translations {
     region.blocks = graph.blocks;
     region.nodes = new Set(graph.nodes.keys());
     region.cold = graph.cold;
+    region.copies = graph.copies;
     return { region, graph };
   }
 

@@ -48,6 +48,8 @@ export interface RegionGraph {
   readonly blocks: readonly Block[];
   /** Functions that it calls, and that have hardly run. */
   readonly cold: ReadonlySet<Address>;
+  /** Callers of it may have copies. */
+  readonly copies: boolean;
   /**
    * A node without code between all indirect jumps and all they are known to lead to. One for the region: compilers repeat
    * the jump of a switch at the end of its cases, and loops of such jumps have one header in this way.
@@ -114,6 +116,8 @@ export class GraphBuilder {
       nodes: found,
       blocks: this.#blocks,
       cold: this.#cold,
+      copies:
+        sizeOf([...found.values()]) <= MAX_COPY && [...found.values()].every((node) => this.#isPlain(node)),
       switches: this.#switches(),
     };
   }
@@ -162,7 +166,7 @@ export class GraphBuilder {
     const bytes = this.#bytes;
     const described = this.#tryDescribe(pc, scope);
     const nodes = [...scope.found.values()];
-    const size = nodes.reduce((sum, { block }) => sum + block.length, 0);
+    const size = sizeOf(nodes);
     this.#bytes = bytes;
     if (!described || size > MAX_COPY || !nodes.every((node) => this.#isPlain(node))) {
       this.#cache.disown(this.#blocks.splice(before));
@@ -275,6 +279,8 @@ export class GraphBuilder {
     }
   }
 }
+
+const sizeOf = (nodes: readonly Node[]): number => nodes.reduce((sum, { block }) => sum + block.length, 0);
 
 function nodeOf(block: Block, data: DataView, { found, back }: Scope): Node {
   const { exits, opsEnd } = block;
