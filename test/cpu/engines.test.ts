@@ -5,6 +5,7 @@ import type { Engine } from '../../src/cpu/engines.ts';
 import {
   type AluOp,
   type BlockBuilder,
+  Cond,
   Helper,
   imm,
   mem,
@@ -468,5 +469,39 @@ describe('the engines', () => {
     });
     expect(outcomes[1]).toEqual(outcomes[0]);
     expect(outcomes[0][0]).toBe(Exit.Fault);
+  });
+
+  it.each([0n, 2n ** 62n, 2n ** 64n - 1n, BigInt(CODE) + 2n ** 64n])('agree on a return to %s', (to) => {
+    const outcomes = (['interpreter', 'wasm'] as const).map((engine) => {
+      // Calls itself 40 deep, then goes to where the last return leads, if it leads anywhere.
+      const program: Program = [
+        (b) => b.alu('sub', 8, reg(Reg.RCX), imm(1)),
+        (b) => b.jcc(Cond.E, CODE + 16),
+        (b) => b.call(CODE),
+        step,
+        (b) => b.ret(0),
+      ];
+      const { cpu, memory } = setup(program, {}, engine);
+      const stops = [];
+      for (let turn = 0; turn < 6; turn++) {
+        const top = cpu.gpr(Reg.RSP) - 8;
+        memory.setU64(top, turn % 2 === 0 ? BigInt(CODE) + 2n ** 64n : to);
+        cpu.setGpr(Reg.RSP, top);
+        cpu.setGpr(Reg.RCX, 40);
+        cpu.rip = CODE;
+        stops.push(
+          cpu.run(195),
+          cpu.vector,
+          cpu.address,
+          cpu.rip,
+          cpu.gpr(Reg.RSP),
+          cpu.gpr(Reg.RAX),
+          cpu.retired,
+        );
+      }
+      return { stops, regions: cpu.regions };
+    });
+    expect(outcomes[1].stops).toEqual(outcomes[0].stops);
+    expect(outcomes[1].regions).toBeGreaterThan(0);
   });
 });

@@ -3,7 +3,7 @@ import { LOOKUP_ENTRIES, LOOKUP_ENTRY_SHIFT } from '../../memory/layout.ts';
 import { type Code, i32, type Local, type Signature } from '../wasm/encoder.ts';
 
 /**
- * What every translated function takes: budget left, depth of calls on the host's stack, the guest address that its
+ * What every translated function takes: budget left, words of the host's stack that calls use, the guest address that its
  * return must go to, and where to begin: 0 at the region's first address, else at one of its loops. It gives the budget left after such a return; or 0 when it has left in another way, with
  * everything in memory; or {@link ABSENT}, having done nothing.
  */

@@ -97,8 +97,11 @@ export interface RegionModule {
 
 /** The distance from a register that is more likely the address of a table. */
 const LEAST_TABLE = 1 << 20;
-/** Calls on the host's stack; deeper ones leave, and start again from the bottom. */
-const MAX_DEPTH = 200;
+/** Words of the host's stack that calls may use; deeper ones leave, and start again from the bottom. */
+const MAX_DEPTH = 1 << 15;
+/** What a call is taken to use: more than locals there are, and spilled values the more the longer the code is. */
+const FRAME = 64;
+const STEPS_A_WORD = 4;
 /** Of one operation; a flag says of a frame that the one behind it is not to be reached into. */
 const WIDEST_ACCESS = 16;
 
@@ -116,6 +119,8 @@ export class RegionGen extends LocalGen {
   readonly #type: number;
   /** The function that is being made. */
   readonly #self: number;
+  /** Words of the host's stack that it uses. */
+  readonly #frame: number;
   readonly #groups = new Map<Step, Group>();
   #tables: ReadonlyMap<Step, TableRead> = new Map();
   /** Linear offsets of the groups that are open, by register and kind. */
@@ -135,11 +140,12 @@ export class RegionGen extends LocalGen {
   /** Offset in the stretch of the access that the operation makes, if it is one of those. */
   #place: number | undefined;
 
-  constructor({ calls, type, self, data, bits, plain }: RegionModule) {
+  constructor({ calls, type, self, data, bits, plain }: RegionModule, steps: number) {
     super(calls, data, bits);
     this.#plain = plain;
     this.#type = type;
     this.#self = self;
+    this.#frame = FRAME + Math.floor(steps / STEPS_A_WORD);
     this.#offset = this.newLocal('i64');
     [this.#exitOp, this.#code, this.#pending] = [this.newLocal(), this.newLocal(), this.newLocal()];
   }
@@ -651,7 +657,7 @@ export class RegionGen extends LocalGen {
     const next = i64.const(this.immediateWord());
     const leaves = this.leaveAt(target, Leave.MISS, 0);
     const stale = this.takeUnsure() ? iff(this.#pending.get, seq(i32.store(zero, zero, STALE), leaves)) : [];
-    const depth = i32.add(this.depth.get, i32.const(1));
+    const depth = i32.add(this.depth.get, i32.const(this.#frame));
     const args = [this.left.get, depth, next, zero];
     const itself = this.target === this.flow.entry && this.step.name === 'call';
     return seq(

@@ -78,7 +78,8 @@ class RegionEmitter implements Flow {
     this.#nodes = analyse(this.#order, context.data);
     this.#outside = context.outside | setOutside(this.#nodes, context);
     const stretch = findStack(this.#nodes, context.data, context.bits === 64 ? 8 : 4);
-    this.#gen = new RegionGen(context);
+    const count = this.#nodes.reduce((sum, { steps }) => sum + steps.length, 0);
+    this.#gen = new RegionGen(context, count);
     if (context.windowed && stretch !== undefined)
       this.#gen.useWindow(stretch, context.slotOf(graph.entry.pc));
     this.#gen.useTables(this.#nodes, this.#order.entries, context.pin);
