@@ -25,7 +25,7 @@ import { type MissingFunction, MissingFunctionReached, type MissingPolicy } from
 import type { KernelModule, PlacedFile } from './modules.ts';
 import { type Fault, Scheduler, type SchedulerOwner } from './scheduler.ts';
 import type { Steps } from './steps.ts';
-import { callGuest, type GuestValue } from './steps.ts';
+import { callGuest, type GuestValue, isSteps } from './steps.ts';
 import { type NearestSymbol, SymbolMap } from './symbols.ts';
 import type { Thread, ThreadKilled } from './thread.ts';
 import { VirtualTime } from './time.ts';
@@ -186,11 +186,20 @@ export abstract class Kernel implements SchedulerOwner {
       const called = signature;
       const args = this.convention.readArguments(this.cpu, called);
       if (this.watcher !== undefined) this.tellCall(this.watcher, thread, name, args, fn.prototype);
-      this.scheduler.complete(thread, name, handler(this, ...args), (value) => {
-        this.convention.finish(this.cpu, called, value);
-        this.watcher?.returned(thread, name, value);
-      });
+      const result = handler(this, ...args);
+      // Nearly every function is over by now: ciphers call some for each of their blocks, and a closure for a call is felt.
+      if (isSteps(result)) this.goesOn(thread, name, called, result);
+      else this.finished(thread, name, called, result);
     });
+  }
+
+  private goesOn(thread: Thread, name: string, called: Signature, result: Steps<unknown>): void {
+    this.scheduler.complete(thread, name, result, (value) => this.finished(thread, name, called, value));
+  }
+
+  private finished(thread: Thread, name: string, called: Signature, value: unknown): void {
+    this.convention.finish(this.cpu, called, value);
+    this.watcher?.returned(thread, name, value);
   }
 
   private tellCall(
@@ -269,12 +278,16 @@ export abstract class Kernel implements SchedulerOwner {
 
   dispatch(thread: Thread, id: number): void {
     const entry = this.entries[id];
-    const intercept = this.intercepts.size === 0 ? undefined : this.intercepts.get(entry.address);
-    const run = () => entry.run(thread);
-    if (intercept !== undefined) intercept(thread, run);
-    else if (this.interceptAll !== undefined && entry.address !== this.returnGate)
-      this.interceptAll(thread, entry.address, run);
-    else run();
+    if (this.intercepts.size === 0 && this.interceptAll === undefined) entry.run(thread);
+    else this.intercepted(thread, entry);
+  }
+
+  private intercepted(thread: Thread, { address, run }: HostEntry): void {
+    const intercept = this.intercepts.get(address);
+    if (intercept !== undefined) intercept(thread, () => run(thread));
+    else if (this.interceptAll !== undefined && address !== this.returnGate)
+      this.interceptAll(thread, address, () => run(thread));
+    else run(thread);
   }
 
   /** Called instead of the kernel function at an address (probes); it may let the function run. */
