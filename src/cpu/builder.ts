@@ -160,6 +160,10 @@ export class IrBuilder extends ArithmeticBuilder implements BlockBuilder {
       if (fast.flag === 0) this.emit.known = 'unknown';
       return;
     }
+    if (id === Helper.LDMXCSR) {
+      this.emit.visible(code('ldmxcsr'), { a: byteOf(a) });
+      return;
+    }
     this.emit.known = 'unknown';
     if (!ENDING_HELPERS.has(id)) this.emit.visible(code('helper'), fields);
     else {

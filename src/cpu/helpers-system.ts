@@ -340,7 +340,6 @@ export const systemHelpers: readonly (readonly [number, HelperFunction])[] = [
   [Helper.LMSW, privileged(loadStatus)],
   [Helper.SMSW, ({ host, a }) => readControl({ host, a, imm: 0 })],
   [Helper.RDPMC, noCounter],
-  [Helper.LDMXCSR, loadMxcsr],
   [Helper.STMXCSR, ({ host, a }) => host.memory.set32(host.gpr(a), readMxcsr(host))],
   [Helper.READ_SEGMENT, ({ host, a, imm }) => host.setGpr(a, host.segments[imm])],
   [Helper.WRITE_SEGMENT, writeSegment],
@@ -367,13 +366,6 @@ export const systemHelpers: readonly (readonly [number, HelperFunction])[] = [
   [Helper.RDRAND, random],
   [Helper.RDSEED, random],
 ];
-
-/** Bits 16 and up are reserved. */
-function loadMxcsr({ host, a }: HelperCall): number | undefined {
-  const value = host.memory.u32(host.gpr(a));
-  if (value >>> 16 !== 0) return host.raise(Vector.GP);
-  host.mxcsr = value;
-}
 
 /**
  * Loading a data segment changes no base in 64-bit mode but those of fs and gs, which become 0. In a 32-bit guest the

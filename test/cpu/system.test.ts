@@ -31,6 +31,22 @@ describe('system instructions', () => {
     expect(cpu).toMatchObject({ vector: Vector.GP, rip: CODE + 16 });
   });
 
+  it.each(['interpreter', 'wasm'] as const)('loads MXCSR and refuses reserved bits: %s', (engine) => {
+    const load: Program[number] = (b) => b.helper(Helper.LDMXCSR, { a: Reg.RBX });
+    const made = setup([load, load, (b) => b.jmp(CODE)], {}, engine);
+    made.memory.set32(DATA, 0x5fc0);
+    made.memory.set32(DATA + 4, 0x11f80);
+    made.cpu.setGpr(Reg.RBX, DATA);
+    expect(made.cpu.run(100)).toBe(Exit.Budget);
+    expect(made.cpu.mxcsr).toBe(0x5fc0);
+    made.cpu.setGpr(Reg.RBX, DATA + 4);
+    expect(made.cpu.run(100)).toBe(Exit.Fault);
+    expect([made.cpu.vector, made.cpu.mxcsr]).toEqual([13, 0x5fc0]);
+    made.cpu.setGpr(Reg.RBX, DATA + 0x4000);
+    expect(made.cpu.run(100)).toBe(Exit.Fault);
+    expect(made.cpu.vector).toBe(14);
+  });
+
   it('changes the status word of CR0 and has no counters', () => {
     let cr0 = 0x8005000bn;
     const { cpu } = setup(

@@ -2,6 +2,7 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { expect, it } from 'vitest';
+import { addPreempt, preemptCount } from '../../src/systems/linux/functions/sched.ts';
 import { mixed } from '../../src/targets/mixed-bytes.ts';
 import { ascii, bytes, describeModules, hex, type Live } from './linux-use.ts';
 
@@ -65,6 +66,41 @@ describeModules('modules with vector instructions', (modules) => {
       const plain = Buffer.from(value('crc32c_generic', 'crc32c-generic', message), 'hex').readUInt32LE();
       expect(long).toBe(plain);
     }
+  });
+
+  it('opens sections for vector registers that do not nest, with MXCSR as kernels have it', () => {
+    modules.with('aesni-intel', (live) => {
+      const { k } = live;
+      const call = (name: string, ...args: number[]) => live.run(k.callInt(k.addressOf(name), ...args));
+      const usable = () => call('irq_fpu_usable') & 0xff;
+      const [count, [MXCSR, COPROCESSOR]] = [preemptCount(k), [2, 1]];
+      expect(usable()).toBe(1);
+      call('kernel_fpu_begin_mask', 0);
+      expect(usable()).toBe(0);
+      expect(preemptCount(k)).toBe(count + 1);
+      call('kernel_fpu_end');
+      expect([usable(), preemptCount(k)]).toEqual([1, count]);
+      const section = (what: number): [number, number] => {
+        const steps = function* () {
+          k.cpu.mxcsr = 0x7f80;
+          k.cpu.initialiseCoprocessor();
+          yield* k.callInt(k.addressOf('kernel_fpu_begin_mask'), what);
+          yield* k.callInt(k.addressOf('kernel_fpu_end'));
+          return k.cpu.mxcsr;
+        };
+        return [what, live.run(steps())];
+      };
+      expect(section(0)).toEqual([0, 0x7f80]);
+      expect(section(MXCSR)).toEqual([MXCSR, 0x1f80]);
+      expect(section(COPROCESSOR)).toEqual([COPROCESSOR, 0x7f80]);
+      addPreempt(k, 0x10000);
+      expect(usable()).toBe(1);
+      addPreempt(k, 0x100);
+      expect(usable()).toBe(0);
+      addPreempt(k, -0x10000);
+      expect(usable()).toBe(1);
+      addPreempt(k, -0x100);
+    });
   });
 
   it.each([16, 24, 32])('aesni-intel, keys of %d bytes: blocks, chains and counters', (length) => {

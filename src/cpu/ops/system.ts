@@ -1,7 +1,7 @@
 /** The flags register on the stack, and its control bits: what lock and unlock paths of kernels do all the time. */
 import { type Gen, narrow, widen, zero } from '../gen.ts';
 import { Reg } from '../ir.ts';
-import { ARITHMETIC, CPL, FLAG, FLAGS_OTHER } from '../state.ts';
+import { ARITHMETIC, CPL, FaultCause, FLAG, FLAGS_OTHER, MXCSR } from '../state.ts';
 import { type Code, i32, i64, iff, seq } from '../wasm/encoder.ts';
 import { type OpDefinition, op } from './define.ts';
 import { push } from './move.ts';
@@ -21,6 +21,15 @@ export const systemOps: readonly OpDefinition[] = [
   op('flag.clear', (g) => setOther(i32.and(other, i32.xor(g.imm32(), i32.const(-1))))),
   op('flag.set.0', (g) => atZero(g, setOther(i32.or(other, g.imm32())))),
   op('flag.clear.0', (g) => atZero(g, setOther(i32.and(other, i32.xor(g.imm32(), i32.const(-1)))))),
+  // Bits 16 and up are reserved. Whether the thread has read the register stands beside it.
+  op('ldmxcsr', (g) => {
+    const { n } = g.t;
+    return seq(
+      n.set(g.load(4, g.address('b'))),
+      iff(i32.shrU(n.get, i32.const(16)), g.faultFor(FaultCause.PROTECTION)),
+      i32.store16(zero, n.get, MXCSR),
+    );
+  }),
   op('pushf', (g) => {
     const { x } = g.t;
     // RF reads as 0, bit 1 as 1.

@@ -390,11 +390,7 @@ export class TranslationEngine implements Translations {
 
   /** A page that translated code reads by its place in linear memory is gone. */
   #unpinned(page: Address): void {
-    for (const region of [...this.#regions.values()]) {
-      if (!region.pinned.has(page)) continue;
-      this.#release(region);
-      this.#data.setInt32(STALE, 1, true);
-    }
+    for (const region of [...this.#regions.values()]) if (region.pinned.has(page)) this.#release(region);
   }
 
   #isOutside(va: Address): boolean {

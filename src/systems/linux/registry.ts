@@ -48,7 +48,7 @@ import { driverCoreFunctions } from './functions/driver-core.ts';
 import { driverFunctions } from './functions/drivers.ts';
 import { fasyncFunctions } from './functions/fasync.ts';
 import { firmwareFunctions } from './functions/firmware.ts';
-import { fpuFunctions } from './functions/fpu.ts';
+import { fpuCode } from './functions/fpu.ts';
 import { ftraceFunctions } from './functions/ftrace.ts';
 import { fragmentFunctions } from './functions/inet-frags.ts';
 import { internetSums } from './functions/internet-sums.ts';
@@ -286,7 +286,6 @@ const functions: FunctionTable<Linux> = joinTables<Linux>([
   sysctlTableFunctions,
   cryptoRegistrations,
   machineQueries,
-  fpuFunctions,
   chachaFunctions,
   classFileFunctions,
   vmallocFunctions,
@@ -340,5 +339,6 @@ export const linuxData: readonly DataInitialiser[] = [
   ...machineData,
   ...thunks,
   ...cipherCode,
+  ...fpuCode,
   ...atomic64,
 ];

@@ -29,12 +29,13 @@ export const TASK = {
 } as const;
 
 /** Fields of the preemption count (include/linux/preempt.h). */
-const PREEMPT = {
+export const PREEMPT = {
   MASK: 0xff,
   SOFTIRQ: 0x100,
   SOFTIRQ_DISABLE: 0x200,
   SOFTIRQ_MASK: 0xff00,
   HARDIRQ: 0x10000,
+  HARDIRQ_MASK: 0xf0000,
 } as const;
 const CONTEXT_MASK = 0x00ffffff;
 /** RFLAGS.IF */
@@ -79,7 +80,7 @@ export function softirqsOff(k: Linux): boolean {
 
 /** In an interrupt handler proper. */
 export function inHardInterrupt(k: Linux): boolean {
-  return (preemptCount(k) & (PREEMPT.HARDIRQ * 15)) !== 0;
+  return (preemptCount(k) & PREEMPT.HARDIRQ_MASK) !== 0;
 }
 
 export function inInterrupt(k: Linux): boolean {
