@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cpu } from '../src/cpu/cpu.ts';
 import { type CensusRow, censusOne } from '../src/targets/census.ts';
-import { moduleBytes, modulesBelow, Tree, type TreeModule } from '../src/targets/census-tree.ts';
+import { modulesBelow, Tree, type TreeModule } from '../src/targets/census-tree.ts';
 import { BUILT_IN, openKernel } from '../src/targets/kernel-store.ts';
 import { type Bench, type BenchContext, type Figure, median } from './bench.ts';
 import { debianImage } from './modules.ts';
@@ -38,7 +38,7 @@ export const census: Bench = {
       packaged: (path) => join(root, path),
       environment: process.env,
     });
-    const read = (module: TreeModule) => ({ ...module, bytes: moduleBytes(module) });
+    const read = (module: TreeModule) => ({ ...module, bytes: tree.bytesOf(module) });
     const requested = (name: string) => {
       const module = tree.find(name);
       return module === undefined ? [] : tree.plan(module).map(read);

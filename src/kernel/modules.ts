@@ -65,6 +65,11 @@ export class ModuleTable<M extends KernelModule> {
     return this.list.find((module) => module.name === name);
   }
 
+  /** The one that came last of those that pass. */
+  findNewest(test: (module: M) => boolean): M | undefined {
+    return this.list.findLast(test);
+  }
+
   /** The module one of whose segments holds `address`. */
   at(address: Address): M | undefined {
     return this.list.find((module) =>

@@ -6,8 +6,11 @@ import type { Address } from '../memory/address.ts';
 export type Lookup<Request> = Generator<Request, Address | undefined, number>;
 
 export interface SymbolRules<Request> {
-  /** Called in table order for symbols without a definition. Undefined leaves the value as it stands in the file. */
-  undefined(symbol: ObjectSymbol): Lookup<Request>;
+  /**
+   * Called in table order for symbols without a definition. Undefined leaves the value as it stands in the file.
+   * A lookup that need not wait answers at once.
+   */
+  undefined(symbol: ObjectSymbol): Lookup<Request> | Address | undefined;
   common(symbol: ObjectSymbol): Address | undefined;
   /** Start of a section that is loaded; undefined when it is not. */
   sectionAddress(index: number): Address | undefined;
@@ -22,8 +25,10 @@ export function* resolveSymbols<Request>(
   for (let index = 1; index < symbols.count; index++) {
     const place = symbols.place(index);
     let value: Address | undefined;
-    if (place === 'undefined') value = yield* rules.undefined(symbols.symbol(index));
-    else if (place === 'common') value = rules.common(symbols.symbol(index));
+    if (place === 'undefined') {
+      const found = rules.undefined(symbols.symbol(index));
+      value = typeof found === 'object' ? yield* found : found;
+    } else if (place === 'common') value = rules.common(symbols.symbol(index));
     else if (place === 'section')
       value = (rules.sectionAddress(symbols.section(index)) ?? 0) + symbols.value(index);
     values[index] = value ?? symbols.value(index);

@@ -2,13 +2,13 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { type CensusModule, censusOne } from './census.ts';
 import { type CensusJob, type CensusSetup, toKernel } from './census-jobs.ts';
-import { moduleBytes, Tree, type TreeModule } from './census-tree.ts';
+import { Tree, type TreeModule } from './census-tree.ts';
 
 const setup = workerData as CensusSetup;
 const kernel = toKernel(setup);
 const tree = new Tree(setup.modules);
 
-const read = (module: TreeModule): CensusModule => ({ ...module, bytes: moduleBytes(module) });
+const read = (module: TreeModule): CensusModule => ({ ...module, bytes: tree.bytesOf(module) });
 
 function requested(name: string): readonly CensusModule[] {
   const module = tree.find(name);

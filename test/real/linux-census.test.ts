@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { packagedPath } from '../../src/cli/packaged.ts';
 import { type CensusResult, censusOne, isClean } from '../../src/targets/census.ts';
-import { moduleBytes, modulesBelow, Tree, type TreeModule } from '../../src/targets/census-tree.ts';
+import { modulesBelow, Tree, type TreeModule } from '../../src/targets/census-tree.ts';
 import { BUILT_IN, openKernel } from '../../src/targets/kernel-store.ts';
 import { seeded, testSeed } from './random.ts';
 import { describeWith, needs } from './require.ts';
@@ -24,7 +24,7 @@ const CLEAN = (
 describeWith(needs('debian-amd64'), 'the census of Debian modules', ({ modules: directory }) => {
   const tree = new Tree(modulesBelow(directory));
   const kernel = openKernel(BUILT_IN, { packaged: packagedPath, environment: process.env });
-  const read = (module: TreeModule) => ({ ...module, bytes: moduleBytes(module) });
+  const read = (module: TreeModule) => ({ ...module, bytes: tree.bytesOf(module) });
   const requested = (name: string) => {
     const module = tree.find(name);
     return module === undefined ? [] : tree.plan(module).map(read);
@@ -92,7 +92,7 @@ describeWith(needs('debian-i386'), 'the census of Debian modules for i386', ({ m
     packaged: packagedPath,
     environment: process.env,
   });
-  const read = (module: TreeModule) => ({ ...module, bytes: moduleBytes(module) });
+  const read = (module: TreeModule) => ({ ...module, bytes: tree.bytesOf(module) });
   const requested = (name: string) => {
     const module = tree.find(name);
     return module === undefined ? [] : tree.plan(module).map(read);

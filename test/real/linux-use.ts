@@ -67,7 +67,7 @@ export class RealModules {
       const asked = this.tree.find(wanted);
       return asked === undefined
         ? []
-        : this.tree.plan(asked).map((one) => ({ ...one, bytes: moduleBytes(one) }));
+        : this.tree.plan(asked).map((one) => ({ ...one, bytes: this.tree.bytesOf(one) }));
     });
     for (const one of this.tree.plan(module)) {
       const result = insmod(k, moduleBytes(one), '', { path: one.path });

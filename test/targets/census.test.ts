@@ -13,7 +13,7 @@ const tree = new Tree(modulesBelow(`${root}fixtures/linux/built`));
 function census(name: string, options: Parameters<typeof censusOne>[2] = {}) {
   const module = tree.find(name);
   if (module === undefined) throw new Error(`no fixture ${name}`);
-  const plan = tree.plan(module).map((one) => ({ ...one, bytes: moduleBytes(one) }));
+  const plan = tree.plan(module).map((one) => ({ ...one, bytes: tree.bytesOf(one) }));
   return censusOne(kernel, plan, options);
 }
 

@@ -196,12 +196,15 @@ class ElfColumns implements SymbolColumns {
   readonly count: number;
   readonly #table: ElfSymbols | undefined;
   readonly #commons: readonly number[];
+  /** Those that were asked for: a file that is loaded again is linked against the same names. */
+  readonly #made: (ObjectSymbol | undefined)[];
 
   /** @throws Unsupported for a symbol in a place of an unknown kind, and for names that are too long or repeat too much */
   constructor(elf: ElfFile) {
     const table = symbolTable(elf);
     this.#table = table;
     this.count = table?.count ?? 0;
+    this.#made = new Array(this.count);
     this.#commons = OWN_COMMON.get(elf.header.machine) ?? [];
     table?.checkNames();
     for (let index = 0; index < this.count; index++) this.place(index);
@@ -228,6 +231,15 @@ class ElfColumns implements SymbolColumns {
   }
 
   symbol(index: number): ObjectSymbol {
+    let made = this.#made[index];
+    if (made === undefined) {
+      made = this.#make(index);
+      this.#made[index] = made;
+    }
+    return made;
+  }
+
+  #make(index: number): ObjectSymbol {
     const table = this.#of(index);
     const info = table.info(index);
     return {

@@ -165,6 +165,8 @@ export class Linux extends Kernel {
    * their TypeScript, data are filled, and what nobody wrote is bound to the missing-function policy.
    */
   link(found: KernelExport): Address {
+    if (this.linked.has(found)) return found.address;
+    this.linked.add(found);
     const fn = this.functionFor(found.name);
     if (fn !== undefined) this.bind(found.name, found.address, fn as KernelFunction<never>);
     else if (this.fillData(found)) return found.address;
@@ -172,6 +174,9 @@ export class Linux extends Kernel {
       this.bindMissing(found.name, found.address);
     return found.address;
   }
+
+  /** What was linked before: every import of every module asks. */
+  private readonly linked = new Set<KernelExport>();
 
   /** Address of an exported or internal kernel function, bound; 0 when this kernel has no such name. */
   addressOf(name: string): Address {

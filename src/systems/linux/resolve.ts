@@ -8,7 +8,7 @@ import type { KernelExport } from './kernelfile/exports.ts';
 import type { Linux } from './linux.ts';
 import { addHead, entries, removeInit } from './lists.ts';
 import type { Loading } from './loading.ts';
-import { type LinuxModule, ModuleState } from './module.ts';
+import { type LinuxModule, type ModuleExport, ModuleState } from './module.ts';
 import { Level } from './rules/judge.ts';
 import { copyAddress } from './rules/relocation.ts';
 import {
@@ -22,6 +22,7 @@ import {
   resolveSymbol,
   type SymbolFailure,
   type SymbolOwner,
+  type SymbolSource,
 } from './rules/symbols.ts';
 
 /** Looks in the kernel, then in the modules, newest first; `gplOk` lets GPL-only symbols be found. */
@@ -31,12 +32,15 @@ export function findSymbol(k: Linux, name: string, gplOk = true): FoundSymbol<Li
     const { address, crc, gplOnly, namespace } = own;
     return { name, address, crc, gplOnly, namespace, owner: undefined };
   }
-  for (const module of [...k.modules].reverse()) {
-    if (k.read('module.state', module.control) === ModuleState.UNFORMED) continue;
-    const found = module.exports.get(name);
-    if (found !== undefined && (gplOk || !found.gplOnly)) return { ...found, owner: module };
-  }
-  return undefined;
+  let found: ModuleExport | undefined;
+  const owner = k.modules.findNewest((module) => {
+    const candidate = module.exports.get(name);
+    if (candidate === undefined || (candidate.gplOnly && !gplOk)) return false;
+    if (k.read('module.state', module.control) === ModuleState.UNFORMED) return false;
+    found = candidate;
+    return true;
+  });
+  return owner === undefined || found === undefined ? undefined : { ...found, owner };
 }
 
 interface Import {
@@ -60,15 +64,22 @@ export function* resolveImports(load: Loading): Steps<void> {
     if (failure !== undefined) failures.push(failure);
   };
   const imports: Import[] = [];
+  const source = sourceOf(k);
+  const take = (symbol: ObjectSymbol, result: Resolution<OwningModule>): Address => {
+    if ('found' in result) {
+      imports.push({ symbol, found: result.found });
+      return result.found.owner === undefined ? linkExport(k, result.found) : result.found.address;
+    }
+    note(failedSymbol(judge, file, symbol, result));
+    return 0;
+  };
+  const wait = function* (symbol: ObjectSymbol): Lookup<Request> {
+    return take(symbol, yield* resolveWaiting(load, importer, source, symbol.name));
+  };
   const rules = {
-    *undefined(symbol: ObjectSymbol): Lookup<Request> {
-      const result = yield* resolveWaiting(load, importer, symbol.name);
-      if ('found' in result) {
-        imports.push({ symbol, found: result.found });
-        return result.found.owner === undefined ? linkExport(k, result.found) : result.found.address;
-      }
-      note(failedSymbol(judge, file, symbol, result));
-      return 0;
+    undefined(symbol: ObjectSymbol): Lookup<Request> | Address {
+      const result = resolveOnce(load, importer, source, symbol.name);
+      return mustWait(result) ? wait(symbol) : take(symbol, result);
     },
     common(symbol: ObjectSymbol): Address | undefined {
       note(commonSymbol(judge, file, symbol.name));
@@ -97,13 +108,34 @@ function linkExport(k: Linux, found: FoundSymbol<unknown>): Address {
 const PATIENCE = 30_000_000_000;
 const POLL = 10_000_000;
 
+const mustWait = (result: Resolution<OwningModule>): boolean =>
+  !('found' in result) && result.errno === Errno.EBUSY;
+
+/** Where imports come from, with what the rules ask about their owners. */
+function sourceOf(k: Linux): SymbolSource<OwningModule> {
+  return {
+    find(name, gplOk) {
+      const found = findSymbol(k, name, gplOk);
+      if (found?.owner === undefined) return found as FoundSymbol<OwningModule> | undefined;
+      const { owner } = found;
+      const taints = k.read('module.taints', owner.control);
+      return { ...found, owner: { name: owner.name, taints, module: owner } };
+    },
+  };
+}
+
 /** resolve_symbol_wait: the owner may still be in its init function. */
-function* resolveWaiting(load: Loading, importer: Importer, name: string): Steps<Resolution<OwningModule>> {
+function* resolveWaiting(
+  load: Loading,
+  importer: Importer,
+  source: SymbolSource<OwningModule>,
+  name: string,
+): Steps<Resolution<OwningModule>> {
   const { k, judge, file } = load;
   const deadline = k.time.now() + PATIENCE;
   for (;;) {
-    const result = resolveOnce(load, importer, name);
-    if ('found' in result || result.errno !== Errno.EBUSY) return result;
+    const result = resolveOnce(load, importer, source, name);
+    if (!mustWait(result)) return result;
     if (k.time.now() >= deadline) {
       const owner = findSymbol(k, name)?.owner?.name ?? '';
       judge.say(Level.WARNING, `${file.name}: gave up waiting for init of module ${owner}.`);
@@ -113,17 +145,13 @@ function* resolveWaiting(load: Loading, importer: Importer, name: string): Steps
   }
 }
 
-function resolveOnce(load: Loading, importer: Importer, name: string): Resolution<OwningModule> {
-  const { k, judge } = load;
-  const result = resolveSymbol(judge, importer, name, {
-    find: (wanted, gplOk) => {
-      const found = findSymbol(k, wanted, gplOk);
-      if (found?.owner === undefined) return found === undefined ? undefined : { ...found, owner: undefined };
-      const { owner } = found;
-      const taints = k.read('module.taints', owner.control);
-      return { ...found, owner: { name: owner.name, taints, module: owner } };
-    },
-  });
+function resolveOnce(
+  load: Loading,
+  importer: Importer,
+  source: SymbolSource<OwningModule>,
+  name: string,
+): Resolution<OwningModule> {
+  const result = resolveSymbol(load.judge, importer, name, source);
   if (!('found' in result)) return result;
   const { owner } = result.found;
   const errno = owner === undefined ? 0 : refModule(load, owner.module);

@@ -2,6 +2,7 @@
  * static_call_add_module (kernel/static_call_inline.c): every place that calls through a trampoline names the key behind it,
  * or the trampoline itself where the key is not exported; of trampolines only the kernel's own are looked up.
  */
+import type { ElfSection } from '../../../formats/elf/headers.ts';
 import type { ObjectRelocation, ObjectSymbol } from '../../../formats/object.ts';
 import { Errno } from '../errno.ts';
 import type { ModuleFile } from '../module-file.ts';
@@ -17,12 +18,16 @@ export function checkStaticCalls(judge: Judge, file: ModuleFile): void {
   judge.enter('static-calls');
   const table = file.section('.static_call_sites');
   if (!judge.has('static-calls') || table === undefined) return;
-  const at = new Map(file.object.relocations(table.index).map((one) => [one.offset, one]));
+  const keys = keysOf(file, table);
   for (let site = 0; site + SITE_BYTES <= table.size; site += SITE_BYTES) {
-    const key = at.get(site + KEY_AT);
+    const key = keys.get(site);
     if (key === undefined || !isForeignCode(judge, file, key)) continue;
-    const where = placeName(file, at.get(site));
-    const { name } = file.object.symbols[key.symbol];
+    const relocations = file.object.relocations(table.index);
+    const where = placeName(
+      file,
+      relocations.findLast(({ offset }) => offset === site),
+    );
+    const { name } = file.object.symbolColumns.symbol(key);
     judge.say(Level.WARNING, `Failed to fixup __raw_static_call() usage at: ${where} [${file.name}]`);
     judge.say(Level.WARNING, 'Failed to allocate memory for static calls');
     judge.refuse(
@@ -34,11 +39,23 @@ export function checkStaticCalls(judge: Judge, file: ModuleFile): void {
   }
 }
 
+/** The symbol of each site's key, by the place of the site. */
+function keysOf({ object }: ModuleFile, table: ElfSection): ReadonlyMap<number, number> {
+  const keys = new Map<number, number>();
+  for (const { count, offsets, symbols } of object.relocationColumns(table.index))
+    for (let i = 0; i < count; i++)
+      if (offsets[i] % SITE_BYTES === KEY_AT) keys.set(offsets[i] - KEY_AT, symbols[i]);
+  return keys;
+}
+
 /** Code that is no trampoline of the kernel's. */
-function isForeignCode({ kernel }: Judge, { object }: ModuleFile, { symbol }: ObjectRelocation): boolean {
-  const { name, place, section } = object.symbols[symbol] ?? {};
-  if (place === 'section') return object.sections[section ?? 0]?.executable === true;
-  if (place !== 'undefined' || name === undefined || name.startsWith(TRAMPOLINE)) return false;
+function isForeignCode({ kernel }: Judge, { object }: ModuleFile, symbol: number): boolean {
+  const { symbolColumns } = object;
+  if (symbol >= symbolColumns.count) return false;
+  const place = symbolColumns.place(symbol);
+  if (place === 'section') return object.sections[symbolColumns.section(symbol)]?.executable === true;
+  const { name } = symbolColumns.symbol(symbol);
+  if (place !== 'undefined' || name.startsWith(TRAMPOLINE)) return false;
   return kernel.exports.find(name)?.kind === 'function';
 }
 
