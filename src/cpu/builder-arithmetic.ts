@@ -262,7 +262,6 @@ export class ArithmeticBuilder extends MoveBuilder {
 
   addExtended(op: 'adcx' | 'adox', size: 4 | 8, dst: RegOperand, src: Place): void {
     const a = this.toRegister(size, src, S1);
-    const id = op === 'adcx' ? BuiltinHelper.ADCX : BuiltinHelper.ADOX;
-    this.builtin(id, { d: byteOf(dst.reg), a: byteOf(a.reg), scale: size });
+    this.emit.partial(code(`${op}.${size}`), { d: byteOf(dst.reg), a: byteOf(a.reg) }, 'unknown');
   }
 }

@@ -372,6 +372,11 @@ export abstract class Gen {
     return call(this.calls.carry);
   }
 
+  /** OF, 0 or 1. */
+  overflow(): Code {
+    return i32.and(i32.shrU(this.flags(), i32.const(11)), i32.const(1));
+  }
+
   // ---- faults ----
 
   faultFor(cause: number): Code {

@@ -18,9 +18,7 @@ export const BuiltinHelper = {
   BZHI: 141,
   RCL: 142,
   RCR: 143,
-  ADCX: 144,
-  ADOX: 145,
-  VECTOR: 146,
+  VECTOR: 144,
 } as const;
 
 /** These may change where execution goes on: their block ends with them. */

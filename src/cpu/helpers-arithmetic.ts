@@ -120,16 +120,6 @@ function compareExchangePair(call: HelperCall): number | undefined {
   setFlags(host, FLAG.ZF, equal ? FLAG.ZF : 0);
 }
 
-/** adcx and adox touch one flag each. */
-function addExtended(call: HelperCall, flag: number): void {
-  const { host } = call;
-  const bits = bitsOf(call);
-  const carry = (host.rflags & flag) === 0 ? 0n : 1n;
-  const sum = source(call, destination(call)) + source(call, call.a) + carry;
-  host.setGprBig(destination(call), unsigned(bits, sum));
-  setFlags(host, flag, sum >> BigInt(bits) === 0n ? 0 : flag);
-}
-
 /** What CRC-32C (polynomial 0x1edc6f41, reflected) makes of each byte. */
 const CRC32C = Uint32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte;
@@ -160,7 +150,5 @@ export const arithmeticHelpers: readonly (readonly [number, HelperFunction])[] =
   [BuiltinHelper.RCL, (call) => rotateThroughCarry(call, true)],
   [BuiltinHelper.RCR, (call) => rotateThroughCarry(call, false)],
   [BuiltinHelper.CMPXCHG_PAIR, compareExchangePair],
-  [BuiltinHelper.ADCX, (call) => addExtended(call, FLAG.CF)],
-  [BuiltinHelper.ADOX, (call) => addExtended(call, FLAG.OF)],
   [Helper.CRC32, crc32c],
 ];

@@ -138,7 +138,7 @@ const STRAIGHT: readonly ((r: Random) => Instruction)[] = [
       (b: BlockBuilder) => b.movzx(4, 2, reg(Reg.RCX), reg(s.reg)),
       (b: BlockBuilder) => b.alu('and', 4, reg(Reg.RCX), imm(at)),
       (b: BlockBuilder) => b.shift('shr', 4, reg(Reg.RCX), imm(20 + (at & 7))),
-      (b: BlockBuilder) => b.mov(2, reg(Reg.RCX), s),
+      (b: BlockBuilder) => b.mov(2, reg(Reg.RCX), reg(s.reg)),
     ]);
     return (b) => {
       bound(b);
@@ -149,6 +149,11 @@ const STRAIGHT: readonly ((r: Random) => Instruction)[] = [
     const [from, d, index, at] = [r.pick([1, 2] as const), operand(r), operand(r), r.below(0x4000)];
     return (b) => b.movzx(4, from, reg(d.reg), mem(index.reg, DATA + at));
   },
+  ...Array.from({ length: 2 }, () => (r: Random): Instruction => {
+    const [op, size] = [r.pick(['adcx', 'adox'] as const), r.pick([4, 8] as const)];
+    const [d, s] = [operand(r), r.below(2) ? operand(r) : mem(Reg.RBX, r.below(4000))];
+    return (b) => b.addExtended(op, size, reg(d.reg), s.kind === 'mem' ? s : reg(s.reg));
+  }),
   (r) => {
     const [d, at] = [r.below(4), r.below(0x3ff0)];
     return (b) => b.vector.move(xmm(d), mem(Reg.ZERO, DATA + at), false);

@@ -1,5 +1,5 @@
 /** Two-operand arithmetic and logic with flags; inc, dec, neg, not; exchanges with memory. */
-import { bitsOf, type Gen, log2, narrow, numeric, top } from '../gen.ts';
+import { bitsOf, type Gen, log2, narrow, numeric, top, widen } from '../gen.ts';
 import { type AluOp, Reg, type Size } from '../ir.ts';
 import { FLAG, FlagKind } from '../state.ts';
 import { type Code, i32, i64, iff, select, seq } from '../wasm/encoder.ts';
@@ -172,6 +172,32 @@ function exchangeAdd(g: Gen, size: Size): Code {
   );
 }
 
+/** adcx and adox: CF or OF comes in and goes out, all others stay. */
+function addExtended(g: Gen, name: 'adcx' | 'adox', size: 4 | 8): Code {
+  const { x, y, n, m } = g.t;
+  const adds = name === 'adcx';
+  const carried = i64.extendU(n.get);
+  const sum =
+    size === 4
+      ? seq(
+          x.set(i64.add(i64.add(widen(4, g.reg('d', 4)), widen(4, g.reg('a', 4))), carried)),
+          m.set(i32.wrap(i64.shrU(x.get, i64.const(32)))),
+        )
+      : seq(
+          y.set(g.reg('a', 8)),
+          x.set(i64.add(g.reg('d', 8), y.get)),
+          m.set(i64.ltU(x.get, y.get)),
+          x.set(i64.add(x.get, carried)),
+          m.set(i32.or(m.get, i64.ltU(x.get, carried))),
+        );
+  return seq(
+    n.set(adds ? g.carry() : g.overflow()),
+    sum,
+    g.setReg('d', size, narrow(size, x.get)),
+    adds ? g.noteFlags(['CF'], m.get) : g.noteFlags(['OF'], i32.shl(m.get, i32.const(11))),
+  );
+}
+
 export const aluOps: readonly OpDefinition[] = [
   ...each(ALU_OPS, (name) =>
     each(SIZES, (size) => [
@@ -266,6 +292,9 @@ export const aluOps: readonly OpDefinition[] = [
       );
     }),
   ]),
+  ...each([4, 8] as const, (size) =>
+    (['adcx', 'adox'] as const).map((name) => op(`${name}.${size}`, (g) => addExtended(g, name, size))),
+  ),
   // Carry alone: clc stc cmc (imm32 0, 1, 2).
   op('carry', (g) =>
     g.setRawFlags(

@@ -193,11 +193,16 @@ class Recorder extends Gen {
     this.readsFlags = true;
     return nothing;
   }
+
+  override overflow(): Code {
+    this.readsFlags = true;
+    return nothing;
+  }
 }
 
 /** Operations whose writes all happen on every path; of others nothing is taken to be overwritten. */
 const STRAIGHT =
-  /^(mov|ld|ldzx|ldsx|zx|sx|lea|pop|add|or|adc|sbb|and|sub|xor|cmp|test|neg|not|inc|dec|imul|mul|bswap|bt|bts|btr|btc|shlx|shrx|sarx|v\.get|push|leave)\b|^(shl|shr|sar|rol|ror)\.i|^(tzcnt|lzcnt|popcnt|blsi|blsr|blsmsk)/;
+  /^(mov|ld|ldzx|ldsx|zx|sx|lea|pop|add|or|adc|adcx|adox|sbb|and|sub|xor|cmp|test|neg|not|inc|dec|imul|mul|bswap|bt|bts|btr|btc|shlx|shrx|sarx|v\.get|push|leave)\b|^(shl|shr|sar|rol|ror)\.i|^(tzcnt|lzcnt|popcnt|blsi|blsr|blsmsk)/;
 
 const NONE: ReadonlySet<Field> = new Set();
 const FIELDS: readonly Field[] = ['d', 'a', 'b', 'x'];

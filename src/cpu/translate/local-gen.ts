@@ -52,8 +52,10 @@ export abstract class LocalGen extends Gen {
   readonly #b: Local;
   /** Used by {@link highProduct}. */
   #product: readonly [Local, Local] | undefined;
-  /** Kind of the flags where it is known. */
+  /** Kind of the flags where it is known, or where CF is: what is noted of others changes nothing of that. */
   #knownKind = -1;
+  /** OF is noted. */
+  #overflowNoted = false;
 
   constructor(
     readonly regionCalls: RegionCalls,
@@ -84,6 +86,7 @@ export abstract class LocalGen extends Gen {
   /** Of what comes next nothing is known of the kind of the flags. */
   forgetFlags(): void {
     this.#knownKind = -1;
+    this.#overflowNoted = false;
   }
 
   // ---- registers ----
@@ -208,7 +211,7 @@ export abstract class LocalGen extends Gen {
   // ---- flags ----
 
   override setFlagsKind(kind: Code, a: Code | undefined, b?: Code): Code {
-    this.#knownKind = -1;
+    this.forgetFlags();
     return seq(
       b === undefined ? [] : this.#b.set(b),
       a === undefined ? [] : this.#a.set(a),
@@ -223,9 +226,12 @@ export abstract class LocalGen extends Gen {
   }
 
   override noteFlags(names: readonly (keyof typeof NOTED)[], bits: Code): Code {
+    const [kind, overflow] = [this.#knownKind, this.#overflowNoted];
     const code = super.noteFlags(names, bits);
     // What is done on some paths only tells nothing.
-    this.#knownKind = names.includes('CF') && this.step.kills & FLAGS ? CARRY_NOTED : -1;
+    const always = (this.step.kills & FLAGS) !== 0;
+    this.#knownKind = !names.includes('CF') ? kind : always ? CARRY_NOTED : -1;
+    this.#overflowNoted = names.includes('OF') ? always : overflow;
     return code;
   }
 
@@ -259,6 +265,11 @@ export abstract class LocalGen extends Gen {
       return i32.and(i32.wrap(this.#b.get), i32.const(1));
     if (kind === CARRY_NOTED) return i32.and(i32.shrU(this.#kind.get, i32.const(NOTED_SHIFT)), i32.const(1));
     return call(this.regionCalls.carryOf, this.#kind.get, this.#a.get, this.#b.get);
+  }
+
+  override overflow(): Code {
+    if (!this.#overflowNoted) return super.overflow();
+    return i32.and(i32.shrU(this.#kind.get, i32.const(NOTED_SHIFT + 11)), i32.const(1));
   }
 
   // ---- all of it ----
