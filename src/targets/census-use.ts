@@ -53,16 +53,19 @@ export function putToUse(k: Linux, module: LinuxModule, bytes: number): readonly
 
 /** Every character of the basic plane, as the table writes it. */
 function useCharset(k: Linux, charset: string): Use {
-  const all = createHash('sha256');
+  const points = Array.from({ length: 0x10000 }, (_, point) => point);
+  const written: number[] = [];
   run(
     k,
-    (function* () {
-      for (let point = 0; point < 0x10000; point++)
-        all.update((yield* fromUnicode(k, charset, point)) ?? '?');
-    })(),
+    fromUnicode(k, charset, points, (bytes) => {
+      for (const byte of bytes ?? NONE) written.push(byte);
+    }),
   );
+  const all = createHash('sha256').update(Uint8Array.from(written));
   return { what: `nls ${charset}`, bytes: 0x20000, result: all.digest('hex') };
 }
+/** For a character that the table does not have. */
+const NONE = new TextEncoder().encode('?');
 
 /** One piece through an algorithm: what it gave, and whether that is right; a negative errno when it refuses. */
 type Through = (piece: Uint8Array) => { readonly given: Uint8Array | number; readonly right?: boolean };

@@ -60,15 +60,22 @@ function encodeUtf8(point: number): Uint8Array | undefined {
   return new TextEncoder().encode(String.fromCodePoint(point));
 }
 
-/** Asks a registered table for the bytes of a character; undefined where the table has none. */
-export function* fromUnicode(k: Linux, charset: string, point: number): Steps<Uint8Array | undefined> {
+/** Asks a registered table for the bytes of each of some characters; tells undefined where the table has none. */
+export function* fromUnicode(
+  k: Linux,
+  charset: string,
+  points: Iterable<number>,
+  tell: (bytes: Uint8Array | undefined) => void,
+): Steps<void> {
   const table = findTable(k, charset);
-  if (table === 0) return undefined;
+  if (table === 0) return;
   const out = k.heap.allocateZeroed(16);
-  const length = yield* k.callInt(k.read('nls_table.uni2char', table), point, out, 16);
-  const bytes = length > 0 ? k.memory.bytes(out, length) : undefined;
+  const write = k.read('nls_table.uni2char', table);
+  for (const point of points) {
+    const length = yield* k.callInt(write, point, out, 16);
+    tell(length > 0 ? k.memory.bytes(out, length) : undefined);
+  }
   k.heap.free(out);
-  return bytes;
 }
 
 /** Asks a registered table for the character that bytes begin with. */
