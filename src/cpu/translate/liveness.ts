@@ -51,6 +51,8 @@ export interface NodeSteps {
   readonly steps: readonly Step[];
   dirtyIn: number;
   liveIn: number;
+  /** What code reads before it writes it, from there on; what is wanted only where execution leaves is not among it. */
+  readIn: number;
   /** As {@link Step.sp}, at its start. */
   sp: number | undefined;
 }
@@ -59,11 +61,12 @@ export interface NodeSteps {
 export function analyse(order: Order, data: DataView): readonly NodeSteps[] {
   const all = order.nodes.map((node): NodeSteps => {
     const steps = node === order.switches ? [switchStep(node, data)] : stepsOf(node, order, data);
-    return { node, steps, dirtyIn: 0, liveIn: 0, sp: undefined };
+    return { node, steps, dirtyIn: 0, liveIn: 0, readIn: 0, sp: undefined };
   });
   const byNode = new Map(all.map((each) => [each.node, each]));
   findDirty(all, byNode);
   findLive(all, byNode);
+  if (order.reducible && order.isLoop.includes(true)) findRead(all, byNode);
   return all;
 }
 
@@ -145,6 +148,28 @@ function switchStep(node: Node, data: DataView): Step {
 }
 
 // The loops below count: most of this runs before the host engine has compiled it, when an iterator costs as much as the work.
+
+/** Backward: what is read before it is written. */
+function findRead(all: readonly NodeSteps[], byNode: ReadonlyMap<Node, NodeSteps>): void {
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (let n = all.length - 1; n >= 0; n--) {
+      const each = all[n];
+      let read = 0;
+      for (let i = each.steps.length - 1; i >= 0; i--) {
+        const { ways, calls, helper, kills, reads } = each.steps[i];
+        // Calls and helpers find everything in memory.
+        if (calls || helper === 'always') read = 0;
+        for (let way = 0; way < ways.length; way++) read |= byNode.get(ways[way])?.readIn ?? 0;
+        read = (read & ~kills) | reads;
+      }
+      if (read !== each.readIn) {
+        each.readIn = read;
+        changed = true;
+      }
+    }
+  }
+}
 
 /** Forward: what may have changed since it was in memory. Calls and helpers leave everything there. */
 function findDirty(all: readonly NodeSteps[], byNode: ReadonlyMap<Node, NodeSteps>): void {

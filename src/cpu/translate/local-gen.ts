@@ -20,6 +20,7 @@ import {
   call,
   i32,
   i64,
+  iff,
   type Local,
   local,
   seq,
@@ -36,6 +37,8 @@ export interface RegionCalls extends Calls {
   readonly window: Callee;
 }
 
+/** The kind of flags that are in memory; what they follow from means nothing then. */
+const IN_MEMORY = -1;
 /** A kind that is known as far as CF is noted. */
 const CARRY_NOTED = 0x1000;
 /** Budget, depth, address to return to and number of the entry. */
@@ -88,6 +91,9 @@ export abstract class LocalGen extends Gen {
     this.#knownKind = -1;
     this.#overflowNoted = false;
   }
+
+  /** The kind may say that the flags are in memory already. */
+  carriesFlags = false;
 
   // ---- registers ----
 
@@ -235,6 +241,17 @@ export abstract class LocalGen extends Gen {
     return code;
   }
 
+  /** The flags are in memory, and need not be written there again until they change. */
+  flagsAreInMemory(): Code {
+    this.#knownKind = -1;
+    return this.#kind.set(i32.const(IN_MEMORY));
+  }
+
+  /** What the flags follow from, of a kind that stays. */
+  setFlagOperands(a: Code, b: Code | undefined): Code {
+    return seq(b === undefined ? [] : this.#b.set(b), this.#a.set(a));
+  }
+
   override flagKind(): Code {
     return this.#kind.get;
   }
@@ -282,11 +299,13 @@ export abstract class LocalGen extends Gen {
       parts.push(i64.store(zero, this.register(register).get, REGISTERS + register * 8));
     }
     if (set & FLAGS) {
-      parts.push(
+      const flags = seq(
         i32.store(zero, this.#kind.get, FLAG_KIND),
         i64.store(zero, this.#a.get, FLAG_A),
         i64.store(zero, this.#b.get, FLAG_B),
       );
+      const unsure = this.carriesFlags && this.#knownKind < 0;
+      parts.push(unsure ? iff(i32.ne(this.#kind.get, i32.const(IN_MEMORY)), flags) : flags);
     }
     return parts;
   }

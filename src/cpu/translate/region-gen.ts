@@ -560,6 +560,7 @@ export class RegionGen extends LocalGen {
   finish(body: Code): Code {
     const done = label('done');
     let code = body;
+    this.forgetFlags();
     for (const [dirty, at] of this.#exits) code = seq(block(at, code), this.spill(dirty), br(done));
     return seq(
       block(done, code),

@@ -22,8 +22,9 @@ import {
   seq,
   unreachable,
 } from '../wasm/encoder.ts';
+import { carriedFlags, restoreFlags, type Source, sourceAt } from './carried-flags.ts';
 import { MAX_CALLEES, type Node, type RegionGraph } from './graph.ts';
-import { analyse, type NodeSteps, returnNode, type Step } from './liveness.ts';
+import { analyse, FLAGS, type NodeSteps, returnNode, type Step } from './liveness.ts';
 import { type Order, orderOf } from './order.ts';
 import { REGION_SIGNATURE } from './protocol.ts';
 import { type Flow, RegionGen, type RegionModule } from './region-gen.ts';
@@ -68,6 +69,8 @@ class RegionEmitter implements Flow {
   readonly #dispatch: { readonly next: Local; readonly again: Label } | undefined;
   /** Registers that are likely to hold addresses outside of the direct map. */
   readonly #outside: number;
+  /** What the flags follow from where a loop begins again, by its index. */
+  readonly #carried: ReadonlyMap<number, Source>;
   /** Index of the node being emitted. */
   #at = 0;
 
@@ -83,6 +86,8 @@ class RegionEmitter implements Flow {
     if (context.windowed && stretch !== undefined)
       this.#gen.useWindow(stretch, context.slotOf(graph.entry.pc));
     this.#gen.useTables(this.#nodes, this.#order.entries, context.pin);
+    this.#carried = carriedFlags(this.#order, this.#nodes, context.data);
+    this.#gen.carriesFlags = this.#carried.size > 0;
     this.#gen.flow = this;
     this.#loops = this.#nodes.map((_, i) => label(`loop ${i}`));
     this.#merges = this.#nodes.map((_, i) => label(`merge ${i}`));
@@ -104,7 +109,8 @@ class RegionEmitter implements Flow {
     let live = 0;
     for (const node of this.#order.entries) live |= this.#nodes[this.#order.indexOf.get(node)!].liveIn;
     const distances = this.#order.entries.map((node) => this.#nodes[this.#order.indexOf.get(node)!].sp ?? 0);
-    const whole = this.#gen.finish(seq(this.#gen.enter(live, distances), body, unreachable));
+    const begin = this.#carried.has(0) ? iff(i32.eqz(this.#gen.at.get), this.#gen.flagsAreInMemory()) : [];
+    const whole = this.#gen.finish(seq(this.#gen.enter(live, distances), begin, body, unreachable));
     return { ...REGION_SIGNATURE, locals: this.#gen.locals, body: whole };
   }
 
@@ -141,14 +147,34 @@ class RegionEmitter implements Flow {
     if (loops === undefined) return [];
     const { at } = this.#gen;
     const ways = loops.map(({ node, number, last }) => {
-      const go = this.#branchTo(this.#order.indexOf.get(node)!);
-      const here = iff(i32.eq(at.get, i32.const(number)), seq(at.set(zero), go));
+      const index = this.#order.indexOf.get(node)!;
+      const go = this.#goTo(index);
+      // Execution has only just entered.
+      const begin = seq(at.set(zero), this.#leaveFlags(index, 0), go);
+      const here = iff(i32.eq(at.get, i32.const(number)), begin);
       return last === number ? here : seq(here, iff(i32.leU(at.get, i32.const(last)), go));
     });
     return iff(at.get, ways);
   }
 
-  #branchTo(index: number): Code {
+  /** @param dirty what has changed since it was in memory */
+  #branchTo(index: number, dirty: number): Code {
+    const flags = this.#leaveFlags(index, dirty);
+    return seq(flags, this.#goTo(index));
+  }
+
+  /** On the way to a loop that finds its flags in registers: where they are others they go to memory. */
+  #leaveFlags(index: number, dirty: number): Code {
+    const source = this.#carried.get(index);
+    if (source === undefined) return [];
+    if ((dirty & FLAGS) === 0) return this.#gen.flagsAreInMemory();
+    const { steps } = this.#nodes[this.#at];
+    if (sourceAt(steps, this.#gen.step, this.#context.data)?.key === source.key) return [];
+    const spill = this.#gen.spill(FLAGS);
+    return seq(spill, this.#gen.flagsAreInMemory());
+  }
+
+  #goTo(index: number): Code {
     if (this.#dispatch !== undefined) {
       return seq(this.#dispatch.next.set(i32.const(index)), br(this.#dispatch.again));
     }
@@ -171,9 +197,12 @@ class RegionEmitter implements Flow {
     this.#at = index;
     this.#gen.startBlock(node.pc);
     this.#gen.repeats = this.#order.inLoop[index];
-    if (node === this.#order.switches) return seq(this.#enterInner(index), this.#switch(index));
+    const source = this.#carried.get(index);
+    const enter = this.#enterInner(index);
+    const begin = source === undefined ? enter : seq(enter, restoreFlags(this.#gen, source));
+    if (node === this.#order.switches) return seq(begin, this.#switch(index));
     this.#gen.groupAccesses(steps);
-    const parts: Code[] = [this.#enterInner(index)];
+    const parts: Code[] = [begin];
     let mayBeStale = false;
     steps.forEach((step, i) => {
       this.#gen.startStep(step);
@@ -208,7 +237,10 @@ class RegionEmitter implements Flow {
     places.forEach((targets, place) => {
       if (targets.length === 0) return;
       const ways = targets.map((target) =>
-        iff(i64.eq(x.get, i64.const(target.pc)), this.#branchTo(this.#order.indexOf.get(target)!)),
+        iff(
+          i64.eq(x.get, i64.const(target.pc)),
+          this.#branchTo(this.#order.indexOf.get(target)!, step.dirtyAfter),
+        ),
       );
       code = seq(block(cases[place], code), ways, br(elsewhere));
     });
@@ -247,13 +279,13 @@ class RegionEmitter implements Flow {
     const stop = checked
       ? iff(i32.leS(this.#gen.left.get, zero), this.#gen.leaveAt(i64.const(pc), Leave.MISS, step.dirtyAfter))
       : [];
-    return seq(stop, this.#branchTo(index));
+    return seq(stop, this.#branchTo(index, step.dirtyAfter));
   }
 
   jumpTo(): Code {
     const { switches } = this.#order;
     const { dirtyAfter } = this.#gen.step;
-    if (switches !== undefined) return this.#branchTo(this.#order.indexOf.get(switches)!);
+    if (switches !== undefined) return this.#branchTo(this.#order.indexOf.get(switches)!, dirtyAfter);
     if (this.#context.learns) return this.#gen.leaveUnknown();
     return this.#gen.leaveAt(this.#gen.t.x.get, Leave.MISS, dirtyAfter);
   }
@@ -269,7 +301,7 @@ class RegionEmitter implements Flow {
 
   callInto(pc: Address): Code {
     const copy = this.#here.callees.find((callee) => callee.pc === pc);
-    return this.#branchTo(this.#order.indexOf.get(copy!)!);
+    return this.#branchTo(this.#order.indexOf.get(copy!)!, this.#gen.step.dirtyAfter);
   }
 
   back(): Address | undefined {
@@ -277,7 +309,7 @@ class RegionEmitter implements Flow {
   }
 
   comeBack(): Code {
-    return this.#branchTo(this.#order.indexOf.get(this.#here.back!)!);
+    return this.#branchTo(this.#order.indexOf.get(this.#here.back!)!, this.#gen.step.dirtyAfter);
   }
 
   slotOf(pc: Address): number {
@@ -299,7 +331,7 @@ class RegionEmitter implements Flow {
     if (index === undefined) return this.#gen.leaveAt(i64.const(node.returnsTo!), Leave.GO, 0);
     const { liveIn, sp } = this.#nodes[index];
     const away = this.#gen.leaveAt(i64.const(node.returnsTo!), Leave.GO, 0);
-    return seq(this.#gen.enterAgain(liveIn, sp, away), this.#branchTo(index));
+    return seq(this.#gen.enterAgain(liveIn, sp, away), this.#branchTo(index, 0));
   }
 }
 
