@@ -145,6 +145,18 @@ const STRAIGHT: readonly ((r: Random) => Instruction)[] = [
       b.alu(op, size, d, mem(Reg.ZERO, DATA + at, Reg.RCX, scale));
     };
   },
+  // Arrays behind a register, read and written.
+  ...Array.from({ length: 2 }, () => (r: Random): Instruction => {
+    const [op, size, d, s] = [r.pick(ALU), r.pick(SIZES), operand(r), operand(r, 1)];
+    const [at, scale, writes] = [r.below(3000), r.pick([0, 1, 2, 3] as const), r.below(3) === 0];
+    return (b) => {
+      b.movzx(4, 1, reg(Reg.RCX), s);
+      const element = mem(Reg.RBX, at, Reg.RCX, scale);
+      if (writes) b.alu(op, size, element, reg(d.reg));
+      else b.alu(op, size, d, element);
+      b.alu(op, size, reg(d.reg), mem(Reg.RBX, at + 40, Reg.RCX, scale));
+    };
+  }),
   (r) => {
     const [from, d, index, at] = [r.pick([1, 2] as const), operand(r), operand(r), r.below(0x4000)];
     return (b) => b.movzx(4, from, reg(d.reg), mem(index.reg, DATA + at));

@@ -43,7 +43,7 @@ import type { NodeSteps, Step } from './liveness.ts';
 import { LocalGen, type RegionCalls } from './local-gen.ts';
 import { ABSENT, lookupEntry } from './protocol.ts';
 import { displacement, isOnStack, placeOf, type Stretch } from './stack.ts';
-import { type Pin, type TableRead, tablesOf } from './tables.ts';
+import { type IndexedAccesses, indexedAccesses, type Pin, type TableRead } from './tables.ts';
 
 /** What the code around an operation decides: where its branches lead. */
 export interface Flow {
@@ -122,7 +122,7 @@ export class RegionGen extends LocalGen {
   /** Words of the host's stack that it uses. */
   readonly #frame: number;
   readonly #groups = new Map<Step, Group>();
-  #tables: ReadonlyMap<Step, TableRead> = new Map();
+  #indexes: IndexedAccesses = { tables: new Map(), elements: new Map() };
   /** Linear offsets of the groups that are open, by register and kind. */
   readonly #bases = new Map<number, Local>();
   readonly #exits = new Map<number, Label>();
@@ -221,17 +221,23 @@ export class RegionGen extends LocalGen {
   /** Of the steps of a node, which are looked up together. */
   groupAccesses(steps: readonly Step[]): void {
     const slow = (step: Step): boolean => this.flow.isSlow(this.pc + step.at);
-    const groups = groupsOf(steps, this.data, this.word, slow);
+    const groups = groupsOf(steps, this.data, this.word, this.#indexes.elements, slow);
     for (const [step, group] of groups) this.#groups.set(step, group);
   }
 
   /** The access of the operation in its group: what looks the group up first, the linear offset, and bytes from there. */
-  #grouped(): { readonly look: Code; readonly base: Local; readonly offset: number } | undefined {
+  #grouped(): { readonly look: Code; readonly base: Code; readonly offset: number } | undefined {
     const group = this.#groups.get(this.step);
     if (group === undefined) return undefined;
-    const base = this.#baseLocal(group.register * 2 + (group.writes ? 1 : 0));
+    const { register, writes, place, low } = group;
+    const base = this.#baseLocal(register * 4 + place * 2 + (writes ? 1 : 0));
     const look = group.first === this.step ? this.#lookUp(group, base) : [];
-    return { look, base, offset: displacement(this.step, this.data) - group.low };
+    const element = this.#indexes.elements.get(this.step);
+    if (element === undefined)
+      return { look, base: base.get, offset: displacement(this.step, this.data) - low };
+    const index = i32.wrap(this.register(element.index).get);
+    const far = element.scale === 0 ? index : i32.shl(index, i32.const(element.scale));
+    return { look, base: i32.add(base.get, far), offset: element.at - low };
   }
 
   #baseLocal(key: number): Local {
@@ -318,6 +324,8 @@ export class RegionGen extends LocalGen {
   /** The registers that the operation's address comes from, as bits. */
   #addressedBy(): number {
     const { addresses } = this.step;
+    const group = this.#groups.get(this.step);
+    if (group !== undefined) return 1 << group.register;
     if (addresses === undefined) return (1 << Reg.RSI) | (1 << Reg.RDI);
     const base = 1 << (this.operand('a') >> 3);
     return addresses === 'x' ? base | (1 << (this.operand('x') >> 3)) : base;
@@ -365,14 +373,15 @@ export class RegionGen extends LocalGen {
 
   // ---- static tables ----
 
-  /** Before anything is emitted: those reads go straight to where their tables are. */
-  useTables(nodes: readonly NodeSteps[], entries: readonly Node[], pin: Pin): void {
-    if (this.#plain !== undefined) this.#tables = tablesOf(nodes, entries, this.data, this.bits, pin);
+  /** Before anything is emitted: what has an index that is known to be small, or a table of the code's own. */
+  useIndexes(nodes: readonly NodeSteps[], entries: readonly Node[], pin: Pin): void {
+    if (this.#plain === undefined) return;
+    this.#indexes = indexedAccesses(nodes, entries, this.data, this.bits, pin);
   }
 
   /** A read that is looked up together with others is none. */
   #tableRead(): TableRead | undefined {
-    return this.#groups.has(this.step) ? undefined : this.#tables.get(this.step);
+    return this.#groups.has(this.step) ? undefined : this.#indexes.tables.get(this.step);
   }
 
   /** How far into its table a read goes, as an offset to be added to where that is. */
@@ -398,8 +407,7 @@ export class RegionGen extends LocalGen {
     if (this.#stack !== undefined && this.#place !== undefined)
       return host.set(i32.add(this.#stack.base.get, i32.const(this.#place)));
     const group = this.#grouped();
-    if (group !== undefined)
-      return seq(group.look, host.set(i32.add(group.base.get, i32.const(group.offset))));
+    if (group !== undefined) return seq(group.look, host.set(i32.add(group.base, i32.const(group.offset))));
     const indexed = this.#indexed(size);
     if (indexed !== undefined) {
       const found = host.set(i32.add(indexed.at, i32.const(indexed.place)));
@@ -417,7 +425,7 @@ export class RegionGen extends LocalGen {
     if (this.#stack !== undefined && this.#place !== undefined)
       return loadHost(size, this.#stack.base.get, this.#place);
     const group = this.#grouped();
-    if (group !== undefined) return seq(group.look, loadHost(size, group.base.get, group.offset));
+    if (group !== undefined) return seq(group.look, loadHost(size, group.base, group.offset));
     const plain = this.#plain;
     if (plain === undefined || this.#isElsewhere(plain) || this.#indexed(size) !== undefined)
       return super.load(size, address);
@@ -432,7 +440,7 @@ export class RegionGen extends LocalGen {
     if (this.#stack !== undefined && this.#place !== undefined)
       return storeHost(size, this.#stack.base.get, value, this.#place);
     const group = this.#grouped();
-    if (group !== undefined) return seq(group.look, storeHost(size, group.base.get, value, group.offset));
+    if (group !== undefined) return seq(group.look, storeHost(size, group.base, value, group.offset));
     const { va } = this.t;
     const indexed = this.#indexed(size);
     if (indexed !== undefined) {

@@ -85,7 +85,7 @@ class RegionEmitter implements Flow {
     this.#gen = new RegionGen(context, count);
     if (context.windowed && stretch !== undefined)
       this.#gen.useWindow(stretch, context.slotOf(graph.entry.pc));
-    this.#gen.useTables(this.#nodes, this.#order.entries, context.pin);
+    this.#gen.useIndexes(this.#nodes, this.#order.entries, context.pin);
     this.#carried = carriedFlags(this.#order, this.#nodes, context.data);
     this.#gen.carriesFlags = this.#carried.size > 0;
     this.#gen.flow = this;

@@ -31,22 +31,42 @@ export interface TableRead {
   readonly limit: number | undefined;
 }
 
+/** An element of an array that a register points to, by an index that is known to be small. */
+export interface Element {
+  readonly base: number;
+  /** Distance of the array from where the register points. */
+  readonly at: number;
+  readonly index: number;
+  readonly scale: number;
+  /** Bytes that the index adds at most. */
+  readonly most: number;
+}
+
+/** What is known of addresses with an index, by the operation that has one. */
+export interface IndexedAccesses {
+  readonly tables: ReadonlyMap<Step, TableRead>;
+  readonly elements: ReadonlyMap<Step, Element>;
+}
+
 /** Distances from a register that are smaller are fields of what it points to. */
 const LEAST_TABLE = 1 << 20;
 /** Bytes of a table whose index may be anything. */
 const MOST = 1 << 16;
+/** Bytes of an array, from where the register points. */
+export const WIDEST_ARRAY = 4096;
 const FIRST_SPECIAL = Reg.ZERO;
 const WORD = 2 ** 32;
 
-/** The reads of tables in a region. `nodes` in the order of execution, but for loops; it begins at `entries`. */
-export function tablesOf(
+/** All of a region. `nodes` in the order of execution, but for loops; it begins at `entries`. */
+export function indexedAccesses(
   nodes: readonly NodeSteps[],
   entries: readonly Node[],
   data: DataView,
   bits: 32 | 64,
   pin: Pin,
-): ReadonlyMap<Step, TableRead> {
-  const found = new Map<Step, TableRead>();
+): IndexedAccesses {
+  const tables = new Map<Step, TableRead>();
+  const elements = new Map<Step, Element>();
   const before = onlyWays(nodes, entries);
   const ends = new Map<Step, Bounds>();
   for (const { node, steps } of nodes) {
@@ -54,10 +74,14 @@ export function tablesOf(
     const bounds = new Bounds(data, way === undefined ? undefined : ends.get(way));
     let sum: Step | undefined;
     for (const step of steps) {
-      const operand = step.addresses === undefined || step.stores ? undefined : operandOf(step, sum, data);
-      if (operand !== undefined && step.faults && step.width > 0) {
-        const read = tableRead(operand, step.width, bounds.of(operand.index), bits, pin);
-        if (read !== undefined) found.set(step, read);
+      const operand =
+        step.addresses !== undefined && step.faults && step.width > 0 && operandOf(step, sum, data);
+      if (operand) {
+        const bound = bounds.of(operand.index);
+        const read = step.stores ? undefined : tableRead(operand, step.width, bound, bits, pin);
+        if (read !== undefined) tables.set(step, read);
+        const element = bits === 64 ? elementOf(operand, step.width, bound) : undefined;
+        if (element !== undefined) elements.set(step, element);
       }
       bounds.pass(step);
       if (isSum(step, data)) sum = step;
@@ -66,7 +90,7 @@ export function tablesOf(
     const last = steps.at(-1);
     if (last?.name === 'goto') ends.set(last, bounds);
   }
-  return found;
+  return { tables, elements };
 }
 
 /** The one step that execution comes from to a node: long stretches of code are many blocks in a row. */
@@ -86,40 +110,47 @@ function onlyWays(
 }
 
 interface Operand {
+  /** {@link Reg.ZERO}: a table, whose address is `at`. */
+  readonly base: number;
   readonly at: Address;
   readonly index: number;
   readonly scale: number;
 }
 
-/** A constant and an index of a register in the builder's temporary, for operations that have no such address themselves. */
+/** An address in the builder's temporary, for operations that have no such address themselves. */
 const isSum = ({ name, op }: Step, data: DataView): boolean =>
   name === 'lea.x.8' && data.getUint8(op + OP.D) >> 3 === Reg.S0;
 
-/** The address as a constant and a register, if it is no more than that. */
+/** The address with its index, also where the instruction has put it together before. */
 function operandOf(step: Step, sum: Step | undefined, data: DataView): Operand | undefined {
   const { op, addresses } = step;
   const base = data.getUint8(op + OP.A) >> 3;
   const at = displacement(step, data);
-  if (base === Reg.ZERO) {
-    if (addresses !== 'x') return { at, index: Reg.ZERO, scale: 0 };
-    return { at, index: data.getUint8(op + OP.X) >> 3, scale: data.getUint8(op + OP.SCALE) };
-  }
-  if (addresses === 'x') return undefined;
+  if (addresses === 'x')
+    return { base, at, index: data.getUint8(op + OP.X) >> 3, scale: data.getUint8(op + OP.SCALE) };
+  if (base === Reg.ZERO) return { base, at, index: Reg.ZERO, scale: 0 };
   if (base === Reg.S0) {
     if (sum === undefined || sum.at !== step.at || at !== 0) return undefined;
     return operandOf({ ...sum, addresses: 'x' }, undefined, data);
   }
-  return base < FIRST_SPECIAL && Math.abs(at) >= LEAST_TABLE ? { at, index: base, scale: 0 } : undefined;
+  if (base >= FIRST_SPECIAL || Math.abs(at) < LEAST_TABLE) return undefined;
+  return { base: Reg.ZERO, at, index: base, scale: 0 };
+}
+
+function elementOf({ base, at, index, scale }: Operand, width: number, bound: number): Element | undefined {
+  if (base >= FIRST_SPECIAL || base === Reg.RSP || index >= FIRST_SPECIAL) return undefined;
+  const most = bound * 2 ** scale;
+  return most + width <= WIDEST_ARRAY ? { base, at, index, scale, most } : undefined;
 }
 
 function tableRead(
-  { at, index, scale }: Operand,
+  { base, at, index, scale }: Operand,
   width: number,
   bound: number,
   bits: 32 | 64,
   pin: Pin,
 ): TableRead | undefined {
-  if (index > FIRST_SPECIAL) return undefined;
+  if (base !== Reg.ZERO || index > FIRST_SPECIAL) return undefined;
   const largest = bound * 2 ** scale;
   const piece = pin(bits === 32 ? at >>> 0 : at, Math.min(largest + width, MOST));
   if (piece === undefined || piece.bytes < width) return undefined;
