@@ -32,21 +32,18 @@ export interface WalkRequest {
   readonly skip: number;
 }
 
-const get = (k: Linux, walk: Address, name: string): number => k.read(`skcipher_walk.${name}`, walk);
-const put = (k: Linux, walk: Address, name: string, value: number): void =>
-  k.write(`skcipher_walk.${name}`, walk, value);
 const inOf = (k: Linux, walk: Address): Address => walk + k.offset('skcipher_walk.in');
 const outOf = (k: Linux, walk: Address): Address => walk + k.offset('skcipher_walk.out');
 const alignUp = (at: Address, mask: number): Address => at + ((mask + 1 - (at & mask)) & mask);
 
 /** skcipher_walk_virt and skcipher_walk_aead_*: the first stretch; 0 or a negative errno. */
 export function beginWalk(k: Linux, walk: Address, request: WalkRequest, sizes: WalkSizes): number {
-  put(k, walk, 'total', request.total);
-  put(k, walk, 'nbytes', 0);
-  put(k, walk, 'iv', request.iv);
-  put(k, walk, 'oiv', request.iv);
+  k.write('skcipher_walk.total', walk, request.total);
+  k.write('skcipher_walk.nbytes', walk, 0);
+  k.write('skcipher_walk.iv', walk, request.iv);
+  k.write('skcipher_walk.oiv', walk, request.iv);
   if (request.total === 0) return 0;
-  put(k, walk, 'flags', (request.flags & Request.MAY_SLEEP) !== 0 ? SLEEP : 0);
+  k.write('skcipher_walk.flags', walk, (request.flags & Request.MAY_SLEEP) !== 0 ? SLEEP : 0);
   for (const [place, list] of [
     [inOf(k, walk), request.src],
     [outOf(k, walk), request.dst],
@@ -54,9 +51,9 @@ export function beginWalk(k: Linux, walk: Address, request: WalkRequest, sizes: 
     startWalk(k, place, list);
     copyChunks(k, 0, place, request.skip, 'skip');
   }
-  for (const [name, value] of Object.entries(sizes)) put(k, walk, name, value);
-  put(k, walk, 'buffer', 0);
-  put(k, walk, 'page', 0);
+  for (const [name, value] of Object.entries(sizes)) k.write(`skcipher_walk.${name}`, walk, value);
+  k.write('skcipher_walk.buffer', walk, 0);
+  k.write('skcipher_walk.page', walk, 0);
   if ((request.iv & sizes.alignmask) !== 0) copyVector(k, walk, request.iv, sizes);
   return nextStretch(k, walk);
 }
@@ -64,10 +61,10 @@ export function beginWalk(k: Linux, walk: Address, request: WalkRequest, sizes: 
 /** skcipher_copy_iv: the vector goes to an aligned place; room for one step lies before it. */
 function copyVector(k: Linux, walk: Address, iv: Address, { stride, ivsize, alignmask }: WalkSizes): void {
   const buffer = k.heap.allocate(2 * (alignmask + 1) + 2 * stride + ivsize);
-  put(k, walk, 'buffer', buffer);
+  k.write('skcipher_walk.buffer', walk, buffer);
   const aligned = spot(alignUp(buffer, alignmask), stride) + alignUp(stride, alignmask);
   k.memory.copy(aligned, iv, ivsize);
-  put(k, walk, 'iv', aligned);
+  k.write('skcipher_walk.iv', walk, aligned);
 }
 
 /** skcipher_get_spot: `length` bytes that do not lie across a page's end. */
@@ -78,67 +75,71 @@ function spot(start: Address, length: number): Address {
 
 /** skcipher_walk_next */
 function nextStretch(k: Linux, walk: Address): number {
-  put(k, walk, 'flags', get(k, walk, 'flags') & ~(SLOW | COPY));
-  const total = get(k, walk, 'total');
-  const step = Math.min(get(k, walk, 'stride'), Math.max(total, get(k, walk, 'blocksize')));
+  k.write('skcipher_walk.flags', walk, k.read('skcipher_walk.flags', walk) & ~(SLOW | COPY));
+  const total = k.read('skcipher_walk.total', walk);
+  const step = Math.min(
+    k.read('skcipher_walk.stride', walk),
+    Math.max(total, k.read('skcipher_walk.blocksize', walk)),
+  );
   const length = clampWalk(k, outOf(k, walk), clampWalk(k, inOf(k, walk), total));
   if (length < step) {
     // Too few bytes for one block: the rest of the request is no text for this cipher.
-    if (total < get(k, walk, 'blocksize')) return walkDone(k, walk, -Errno.EINVAL);
+    if (total < k.read('skcipher_walk.blocksize', walk)) return walkDone(k, walk, -Errno.EINVAL);
     return slowStretch(k, walk, step);
   }
   const from = walkAddress(k, inOf(k, walk));
   const to = walkAddress(k, outOf(k, walk));
-  if (((from | to) & get(k, walk, 'alignmask')) !== 0) return copiedStretch(k, walk, from, length);
-  put(k, walk, 'nbytes', length);
-  put(k, walk, 'src.virt.addr', from);
-  put(k, walk, 'dst.virt.addr', to);
+  if (((from | to) & k.read('skcipher_walk.alignmask', walk)) !== 0)
+    return copiedStretch(k, walk, from, length);
+  k.write('skcipher_walk.nbytes', walk, length);
+  k.write('skcipher_walk.src.virt.addr', walk, from);
+  k.write('skcipher_walk.dst.virt.addr', walk, to);
   return 0;
 }
 
 /** skcipher_next_slow: one step, gathered from several entries. */
 function slowStretch(k: Linux, walk: Address, step: number): number {
-  const mask = get(k, walk, 'alignmask');
-  let buffer = get(k, walk, 'buffer') || get(k, walk, 'page');
+  const mask = k.read('skcipher_walk.alignmask', walk);
+  let buffer = k.read('skcipher_walk.buffer', walk) || k.read('skcipher_walk.page', walk);
   if (buffer === 0) buffer = k.heap.allocate(2 * step + 2 * (mask + 1));
-  put(k, walk, 'buffer', buffer);
+  k.write('skcipher_walk.buffer', walk, buffer);
   const at = slowBuffer(k, walk, step);
   copyChunks(k, at, inOf(k, walk), step, 'from list');
-  put(k, walk, 'src.virt.addr', at);
-  put(k, walk, 'dst.virt.addr', at);
-  put(k, walk, 'nbytes', step);
-  put(k, walk, 'flags', get(k, walk, 'flags') | SLOW);
+  k.write('skcipher_walk.src.virt.addr', walk, at);
+  k.write('skcipher_walk.dst.virt.addr', walk, at);
+  k.write('skcipher_walk.nbytes', walk, step);
+  k.write('skcipher_walk.flags', walk, k.read('skcipher_walk.flags', walk) | SLOW);
   return 0;
 }
 
 /** Where in the buffer one step lies. */
 const slowBuffer = (k: Linux, walk: Address, step: number): Address =>
-  spot(alignUp(get(k, walk, 'buffer'), get(k, walk, 'alignmask')), step);
+  spot(alignUp(k.read('skcipher_walk.buffer', walk), k.read('skcipher_walk.alignmask', walk)), step);
 
 /** skcipher_next_copy: a stretch that is not aligned as the cipher wants it. */
 function copiedStretch(k: Linux, walk: Address, from: Address, length: number): number {
-  const page = get(k, walk, 'page') || k.heap.allocate(PAGE_SIZE);
-  put(k, walk, 'page', page);
+  const page = k.read('skcipher_walk.page', walk) || k.heap.allocate(PAGE_SIZE);
+  k.write('skcipher_walk.page', walk, page);
   const bytes = Math.min(length, PAGE_SIZE);
   k.memory.copy(page, from, bytes);
-  put(k, walk, 'src.virt.addr', page);
-  put(k, walk, 'dst.virt.addr', page);
-  put(k, walk, 'nbytes', bytes);
-  put(k, walk, 'flags', get(k, walk, 'flags') | COPY);
+  k.write('skcipher_walk.src.virt.addr', walk, page);
+  k.write('skcipher_walk.dst.virt.addr', walk, page);
+  k.write('skcipher_walk.nbytes', walk, bytes);
+  k.write('skcipher_walk.flags', walk, k.read('skcipher_walk.flags', walk) | COPY);
   return 0;
 }
 
 /** skcipher_walk_done: `left` bytes of the stretch were not worked on, or a negative errno ends the walk. */
 export function walkDone(k: Linux, walk: Address, left: number): number {
-  let bytes = get(k, walk, 'nbytes');
+  let bytes = k.read('skcipher_walk.nbytes', walk);
   if (bytes === 0) return finish(k, walk, left);
   let result = left;
   let rest = 0;
   if (left >= 0) {
     bytes -= left;
-    rest = get(k, walk, 'total') - bytes;
+    rest = k.read('skcipher_walk.total', walk) - bytes;
   }
-  const flags = get(k, walk, 'flags');
+  const flags = k.read('skcipher_walk.flags', walk);
   if ((flags & SLOW) !== 0) {
     // A step is worked on whole or not at all.
     if (left > 0) {
@@ -146,27 +147,28 @@ export function walkDone(k: Linux, walk: Address, left: number): number {
       rest = 0;
     } else copyChunks(k, slowBuffer(k, walk, bytes), outOf(k, walk), bytes, 'to list');
   } else {
-    if ((flags & COPY) !== 0) k.memory.copy(walkAddress(k, outOf(k, walk)), get(k, walk, 'page'), bytes);
+    if ((flags & COPY) !== 0)
+      k.memory.copy(walkAddress(k, outOf(k, walk)), k.read('skcipher_walk.page', walk), bytes);
     advanceWalk(k, inOf(k, walk), bytes);
     advanceWalk(k, outOf(k, walk), bytes);
   }
-  put(k, walk, 'total', rest);
-  put(k, walk, 'nbytes', 0);
+  k.write('skcipher_walk.total', walk, rest);
+  k.write('skcipher_walk.nbytes', walk, 0);
   return rest > 0 ? nextStretch(k, walk) : finish(k, walk, Math.min(result, 0));
 }
 
 /** Gives the vector back and the copies' memory. */
 function finish(k: Linux, walk: Address, result: number): number {
-  const buffer = get(k, walk, 'buffer');
-  const page = get(k, walk, 'page');
-  put(k, walk, 'nbytes', 0);
+  const buffer = k.read('skcipher_walk.buffer', walk);
+  const page = k.read('skcipher_walk.page', walk);
+  k.write('skcipher_walk.nbytes', walk, 0);
   if (buffer === 0 && page === 0) return result;
-  const iv = get(k, walk, 'iv');
-  const original = get(k, walk, 'oiv');
-  if (iv !== original) k.memory.copy(original, iv, get(k, walk, 'ivsize'));
+  const iv = k.read('skcipher_walk.iv', walk);
+  const original = k.read('skcipher_walk.oiv', walk);
+  if (iv !== original) k.memory.copy(original, iv, k.read('skcipher_walk.ivsize', walk));
   if (buffer !== 0 && buffer !== page) k.heap.free(buffer);
   if (page !== 0) k.heap.free(page);
-  put(k, walk, 'buffer', 0);
-  put(k, walk, 'page', 0);
+  k.write('skcipher_walk.buffer', walk, 0);
+  k.write('skcipher_walk.page', walk, 0);
   return result;
 }
