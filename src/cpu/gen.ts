@@ -306,6 +306,16 @@ export abstract class Gen {
 
   // ---- flags ----
 
+  /** After the flags of a comparison of four bytes: its operands as they are. */
+  noteCompared(_a: Code, _b: Code): Code {
+    return [];
+  }
+
+  /** What was noted so, if the flags are still those. */
+  compared(): readonly [Code, Code] | undefined {
+    return undefined;
+  }
+
   /** a and b as {@link top} makes them; leave out what the kind does not use. */
   setFlags(kind: number, size: Size, a: Code | undefined, b?: Code): Code {
     return this.setFlagsKind(i32.const(kind | (log2(size) << 4)), a, b);

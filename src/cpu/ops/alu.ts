@@ -52,6 +52,7 @@ function arithmetic(g: Gen, name: AluOp, size: Size, a: Code, b: Code, write: Wr
         t1.set(b),
         name === 'sub' ? write(n.sub(t0.get, t1.get)) : [],
         g.setFlags(FlagKind.SUB, size, top(size, t0.get), top(size, t1.get)),
+        size === 4 ? g.noteCompared(t0.get, t1.get) : [],
       );
     case 'sbb':
       return seq(

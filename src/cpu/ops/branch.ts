@@ -43,7 +43,7 @@ interface Predicate {
 }
 
 const predicates: readonly Predicate[] = [
-  ...COMPARED.map(([cc, test]) => ({ name: `sub.${cc}`, test: (g: Gen) => test(g.flagA(), g.flagB()) })),
+  ...COMPARED.map(([cc, test]) => ({ name: `sub.${cc}`, test: (g: Gen) => comparison(g, cc, test) })),
   ...TESTED.map(([cc, test]) => ({ name: `res.${cc}`, test: (g: Gen) => test(g.flagA()) })),
   { name: 'any', test: (g) => g.condition() },
 ];
@@ -70,6 +70,13 @@ const COMPARED_4: ReadonlyMap<number, Comparison> = new Map([
   [Cond.LE, i32.leS],
   [Cond.G, i32.gtS],
 ]);
+
+/** As they are, too, where the generator still has them. */
+function comparison(g: Gen, cc: number, test: Comparison): Code {
+  const [narrow, operands] = [COMPARED_4.get(cc), g.compared()];
+  if (narrow === undefined || operands === undefined) return test(g.flagA(), g.flagB());
+  return narrow(...operands);
+}
 
 /** Where the two operands of a fused compare-and-branch come from. */
 type Source = 'rr' | 'ri' | 'mr' | 'mi';

@@ -57,6 +57,9 @@ export abstract class LocalGen extends Gen {
   #product: readonly [Local, Local] | undefined;
   /** Kind of the flags where it is known, or where CF is: what is noted of others changes nothing of that. */
   #knownKind = -1;
+  /** Operands of four bytes, and whether the flags are those of comparing them. */
+  #compared: readonly [Local, Local] | undefined;
+  #comparedNow = false;
   /** OF is noted. */
   #overflowNoted = false;
 
@@ -89,6 +92,7 @@ export abstract class LocalGen extends Gen {
   /** Of what comes next nothing is known of the kind of the flags. */
   forgetFlags(): void {
     this.#knownKind = -1;
+    this.#comparedNow = false;
     this.#overflowNoted = false;
   }
 
@@ -229,6 +233,18 @@ export abstract class LocalGen extends Gen {
     const code = super.setFlags(kind, size, a, b);
     if (this.step.kills & FLAGS) this.#knownKind = kind;
     return code;
+  }
+
+  override noteCompared(a: Code, b: Code): Code {
+    if ((this.step.kills & FLAGS) === 0) return [];
+    this.#comparedNow = true;
+    this.#compared ??= [this.newLocal(), this.newLocal()];
+    return seq(this.#compared[0].set(a), this.#compared[1].set(b));
+  }
+
+  override compared(): readonly [Code, Code] | undefined {
+    if (!this.#comparedNow || this.#compared === undefined) return undefined;
+    return [this.#compared[0].get, this.#compared[1].get];
   }
 
   override noteFlags(names: readonly (keyof typeof NOTED)[], bits: Code): Code {
