@@ -42,13 +42,23 @@ function overTheEnd(item: Case, native: Outcome, guest: GuestOutcome): boolean {
   return item.bits === 32 && ends && guest.faultAddress > LAST;
 }
 
+/**
+ * CMPS reads two places. Which one is told when neither can be read is the processor's choice: Intel's tell that of rSI, as we
+ * do, AMD's that of rDI.
+ */
+function otherOperand(item: Case, native: Outcome, guest: GuestOutcome): boolean {
+  // Within the eight bytes that ES:rDI points to, with 32-bit or 64-bit addresses.
+  return item.names.includes('cmps') && BigInt.asUintN(32, native.faultAddress - guest.gpr[7]) < 8n;
+}
+
 /** Differences in words; none means agreement. */
 export function differences(item: Case, native: Outcome, guest: GuestOutcome): string[] {
   const out: string[] = [];
   if (native.ending !== guest.ending && !overTheEnd(item, native, guest))
     out.push(`ending: native ${native.ending}, ours ${guest.ending}`);
   if (native.rip !== guest.rip) out.push(`rip: native ${hex(native.rip)}, ours ${hex(guest.rip)}`);
-  if (native.ending === Ending.PageFault && native.faultAddress !== guest.faultAddress) {
+  const elsewhere = native.ending === Ending.PageFault && native.faultAddress !== guest.faultAddress;
+  if (elsewhere && !otherOperand(item, native, guest)) {
     out.push(`fault address: native ${hex(native.faultAddress)}, ours ${hex(guest.faultAddress)}`);
   }
   const loose = native.flags & ZF ? item.looseRegister : -1;
